@@ -1,0 +1,106 @@
+"""From a part's resolved config to the part: calls the ``_target_`` with the other keys as arguments.
+
+Same keys as Hydra's ``instantiate`` (``_target_``, ``_partial_``), yet without Hydra: a frozen config can be built
+again from its file alone, a partial is a plain ``functools.partial``, and a fault names the key it is about.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+class PartError(ValueError):
+    """A part cannot be built; ``path`` is the dotted key of the part or argument that is to blame."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+def build(config: Any, path: str) -> Any:
+    """Build the part whose config, plain and resolved, stands at the dotted key ``path``; parts in it first.
+
+    Raises:
+        PartError: where ``_target_`` is missing or is no callable, or refuses the arguments given (a ValueError or
+            TypeError of its own). Whatever else the callable raises is passed on.
+    """
+    if not isinstance(config, Mapping) or not isinstance(config.get("_target_"), str):
+        got = "null" if config is None else repr(config)
+        raise PartError(path, f"expected a part, that is a mapping with _target_, got {got}")
+    target = locate(config["_target_"], path)
+    arguments = {str(key): _value(value, f"{path}.{key}") for key, value in config.items() if key not in _OWN}
+    partial = config.get("_partial_", False)
+    if not isinstance(partial, bool):
+        raise PartError(f"{path}._partial_", f"expected true or false, got {partial!r}")
+    check_arguments(target, arguments, path, partial=partial)
+    if partial:
+        return functools.partial(target, **arguments)
+    try:
+        return target(**arguments)
+    except (ValueError, TypeError) as error:
+        raise PartError(path, str(error)) from error
+
+
+def locate(name: str, path: str) -> Callable[..., Any]:
+    """The callable with the dotted name ``name``."""
+    parts = name.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise PartError(f"{path}._target_", f"expected a dotted name such as package.module.Class, got {name!r}")
+    # The longest prefix that is a module, then attributes.
+    for end in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            found: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and (module == error.name or module.startswith(f"{error.name}.")):
+                continue
+            raise PartError(f"{path}._target_", f"importing {module} failed: {error}") from error
+        except Exception as error:
+            message = f"importing {module} failed: {type(error).__name__}: {error}"
+            raise PartError(f"{path}._target_", message) from error
+        try:
+            found = functools.reduce(getattr, parts[end:], found)
+        except AttributeError:
+            raise PartError(f"{path}._target_", f"{module} has no {'.'.join(parts[end:])}") from None
+        if not callable(found):
+            raise PartError(f"{path}._target_", f"expected a class or function, got {name}, a {type(found).__name__}")
+        return found  # type: ignore[no-any-return]
+    raise PartError(f"{path}._target_", f"there is no module {parts[0]!r} for {name}; is it installed?")
+
+
+def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], path: str, *, partial: bool) -> None:
+    """Compare arguments with the signature, so that a key that is one too many or too few is named.
+
+    A partial is called with more arguments later, so it may lack some.
+    """
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except (TypeError, ValueError):  # some callables written in C have none
+        return
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        for key in arguments:
+            if key not in named:
+                raise PartError(f"{path}.{key}", f"there is no such key; there are {', '.join(named) or 'none'}")
+    if partial:
+        return
+    for p in parameters:
+        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in arguments:
+            raise PartError(f"{path}.{p.name}", "expected a value, but the key is missing")
+
+
+_OWN = ("_target_", "_partial_")
+
+
+def _value(value: Any, path: str) -> Any:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return build(value, path)
+        return {key: _value(item, f"{path}.{key}") for key, item in value.items()}
+    if isinstance(value, list):
+        return [_value(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    return value

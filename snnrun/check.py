@@ -1,0 +1,72 @@
+"""Argument checks that every part shares: they return the value, or raise ValueError with a full sentence.
+
+The sentence has one form, so that the command can gather many of them into one message:
+"<name>: expected <what>, got <value>".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
+    """A finite number, with ``low <= value <= high`` and ``above < value < below`` where given."""
+    bounds = [
+        ("at least", low, lambda v, b: v >= b),
+        ("at most", high, lambda v, b: v <= b),
+        ("above", above, lambda v, b: v > b),
+        ("below", below, lambda v, b: v < b),
+    ]
+    expected = "a number " + " and ".join(f"{word} {bound:g}" for word, bound, _ in bounds if bound is not None)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name}: expected {expected.strip()}, got {value!r}")
+    if not all(holds(value, bound) for _, bound, holds in bounds if bound is not None):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return float(value)
+
+
+def integer(name: str, value: object, *, low: int | None = None, high: int | None = None) -> int:
+    """A whole number in ``[low, high]``."""
+    expected = "a whole number"
+    if low is not None:
+        expected += f" of at least {low}"
+    if high is not None:
+        expected += f"{' and' if low is not None else ' of'} at most {high}"
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int)
+        or (low is not None and value < low)
+        or (high is not None and value > high)
+    ):
+        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return value
+
+
+def flag(name: str, value: object) -> bool:
+    """true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}: expected true or false, got {value!r}")
+    return value
+
+
+def choice(name: str, value: object, options: Sequence[str]) -> str:
+    """One of a few words."""
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name}: expected {' or '.join(repr(o) for o in options)}, got {value!r}")
+    return value
+
+
+def integers(name: str, values: object, *, low: int) -> tuple[int, ...]:
+    """A list, possibly empty, of whole numbers of at least ``low``."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise ValueError(f"{name}: expected a list of whole numbers such as [100, 50], got {values!r}")
+    return tuple(integer(f"{name}[{i}]", value, low=low) for i, value in enumerate(values))

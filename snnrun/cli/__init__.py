@@ -1,0 +1,72 @@
+"""The command ``snnrun``: the only home of Hydra, which alone composes configs and makes run folders.
+
+This file and those it imports at the top are light, so that help and lists come at once; whatever needs Hydra or
+torch is imported when a run is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from snnrun import __version__
+from snnrun.catalogue import Catalogue
+from snnrun.cli import text
+from snnrun.cli.arguments import Arguments, parse
+from snnrun.errors import ConfigError, SnnrunError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command with the arguments ``argv`` (default: those of the process); returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = parse(words)
+    debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
+    try:
+        code = _dispatch(arguments, words, debug=debug)
+        sys.stdout.flush()  # here, where a closed pipe can still be caught
+        return code
+    except KeyboardInterrupt:
+        print("snnrun: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # `snnrun list | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SnnrunError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"snnrun: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        print(text.bug(error), file=sys.stderr)
+        return 1
+
+
+def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
+    if arguments.version:
+        print(f"snnrun {__version__}")
+        return 0
+    if arguments.config_dir is not None:
+        # Parts of the user's own may be defined beside their YAML; last, so that they hide no installed module.
+        sys.path.append(str(arguments.config_dir))
+    catalogue = Catalogue(arguments.config_dir)
+    if arguments.help:
+        print(text.help_text(catalogue))
+        return 0
+    if arguments.list_words is not None:
+        if arguments.faults:
+            raise ConfigError(text.faults(arguments.faults))
+        print(text.listing(catalogue, arguments.list_words))
+        return 0
+
+    from snnrun.cli import launch, validate
+
+    plan = validate.validate(arguments, catalogue, debug=debug)
+    if arguments.cfg:
+        return launch.show_config(arguments)
+    return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)

@@ -1,0 +1,79 @@
+"""The words of the command line, sorted into flags and overrides; what is wrong with them is noted, not raised."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir")
+CFG = ("job", "hydra", "all")
+
+
+@dataclass
+class Arguments:
+    """A command line: ``snnrun [flags] [overrides]`` or ``snnrun list [group]``."""
+
+    help: bool = False
+    version: bool = False
+    debug: bool = False
+    multirun: bool = False
+    resolve: bool = False
+    cfg: str | None = None
+    config_dir: Path | None = None
+    list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
+    overrides: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Sort the words of a command line."""
+    found, words, seen = Arguments(), list(argv), set[str]()
+    while words:
+        word = words.pop(0)
+        if not word.startswith("-"):
+            found.overrides.append(word)
+            continue
+        flag, equals, value = word.partition("=")
+        flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
+        if flag not in FLAGS:
+            hint = nearest(flag, FLAGS) or ";"
+            found.faults.append(f"{word}: there is no such flag{hint} there are {', '.join(FLAGS)}")
+            continue
+        if flag in seen:
+            found.faults.append(f"{word}: given more than once; keep one")
+        seen.add(flag)
+        if flag in ("--cfg", "--config-dir"):
+            if not equals and words and not words[0].startswith("-"):
+                value = words.pop(0)
+            _with_value(found, flag, value)
+        elif equals:
+            found.faults.append(f"{word}: {flag} takes no value")
+        else:
+            setattr(found, flag.lstrip("-"), True)
+    if found.overrides and found.overrides[0] == "list":
+        found.list_words, found.overrides = found.overrides[1:], []
+    if found.cfg and found.multirun:
+        found.faults.append("--cfg: shows one config and starts nothing; drop -m")
+    if found.resolve and not found.cfg:
+        found.faults.append("--resolve: only goes with --cfg, as in `snnrun --cfg job --resolve`")
+    return found
+
+
+def _with_value(found: Arguments, flag: str, value: str) -> None:
+    if flag == "--cfg":
+        found.cfg = value
+        if value not in CFG:
+            found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
+    elif value and Path(value).is_dir():
+        found.config_dir = Path(value).resolve()
+    else:
+        found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")
+
+
+def nearest(name: str, options: Iterable[str], prefix: str = "") -> str:
+    """``", did you mean X?"`` for the option that looks most like ``name``, or nothing."""
+    lower = {option.lower(): option for option in options}
+    close = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    return f", did you mean {prefix}{lower[close[0]]}?" if close else ""

@@ -1,0 +1,74 @@
+"""Composes configs with Hydra's Compose API, in which nothing runs and no folder is made."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from snnrun.catalogue import Catalogue, conf_folder
+
+VERSION_BASE = "1.3"
+
+
+class ComposeError(ValueError):
+    """A config that Hydra cannot compose, said in one line."""
+
+
+class Composer:
+    """Composes ``config.yaml`` with overrides; made by ``composer``."""
+
+    def __init__(self, extra: Path | None) -> None:
+        quoted = str(extra).replace("\\", "\\\\").replace('"', '\\"')
+        self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if extra else []
+        self._composed: dict[
+            tuple[str, ...], DictConfig
+        ] = {}  # composing takes 0.1 s, and the jobs of a sweep share much
+        self.parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """The composed config, its references not yet filled in.
+
+        Raises:
+            ComposeError: when it cannot be composed.
+        """
+        known = tuple(overrides)
+        try:
+            if known not in self._composed:
+                self._composed[known] = compose("config", [*self._search_path, *overrides])
+            return self._composed[known]
+        except yaml.YAMLError as error:
+            raise ComposeError(yaml_fault(error)) from error
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            raise ComposeError(" ".join(lines[:2]) or type(error).__name__) from error
+
+
+@contextmanager
+def composer(catalogue: Catalogue) -> Iterator[Composer]:
+    """Hydra, set up for composing only, and put back afterwards, so that ``hydra.main`` starts afresh."""
+    register_resolvers()
+    with initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
+        yield Composer(catalogue.extra)
+
+
+def register_resolvers() -> None:
+    """``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them."""
+    OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
+
+
+def yaml_fault(error: yaml.YAMLError, path: Path | None = None) -> str:
+    """What is wrong with a YAML file, with its name and line."""
+    mark = getattr(error, "problem_mark", None)
+    name = str(path) if path else getattr(mark, "name", "a YAML file")
+    line = f", line {mark.line + 1}" if mark else ""
+    return f"{name}{line}: {getattr(error, 'problem', None) or 'not YAML'}"

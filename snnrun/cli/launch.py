@@ -1,0 +1,126 @@
+"""Hands a checked command to ``hydra.main``, which makes the run folders and calls the task function in each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from snnrun.catalogue import conf_folder
+from snnrun.cli import text
+from snnrun.cli.arguments import Arguments
+from snnrun.cli.compose import VERSION_BASE, register_resolvers
+from snnrun.cli.validate import Plan
+from snnrun.errors import ConfigError, SnnrunError, StorageError
+
+SWEEP_FAILED = 7
+
+
+class Failure(NamedTuple):
+    """A job that did not finish, and why."""
+
+    name: str
+    message: str
+    exit_code: int
+
+
+def show_config(arguments: Arguments) -> int:
+    """``snnrun --cfg job``: print the composed config."""
+    flags = ["--cfg", str(arguments.cfg), *(["--resolve"] if arguments.resolve else [])]
+    _hydra_main(arguments, flags, lambda config: None)
+    return 0
+
+
+def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
+    """Run the job, or every job of a sweep whatever becomes of the others; returns the exit code."""
+    failures: list[Failure] = []
+
+    def job(config: DictConfig) -> Any:
+        sweep = HydraConfig.get().mode is RunMode.MULTIRUN
+        name = _job_name(plan) if sweep else ""
+        if sweep:
+            print(f"snnrun: {name}", flush=True)
+        try:
+            return _run(config, command)
+        except Exception as error:
+            # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
+            if debug:
+                traceback.print_exc()
+            code = error.exit_code if isinstance(error, SnnrunError) else 1
+            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else text.bug(error)
+            failures.append(Failure(name, message, code))
+            print(message, file=sys.stderr, flush=True)
+            return None
+
+    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], job)
+    if not failures:
+        return 0
+    if not arguments.multirun:
+        return failures[0].exit_code
+    print(f"snnrun: {len(failures)} of {plan.jobs} jobs failed:", file=sys.stderr)
+    for failure in failures:
+        print(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", file=sys.stderr)
+    return SWEEP_FAILED
+
+
+def _run(config: DictConfig, command: list[str]) -> Any:
+    from snnrun import experiment
+    from snnrun.build import PartError
+    from snnrun.cli.parts import parts_of
+    from snnrun.settings import Settings
+
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)  # the primary config is a mapping
+    plain = {str(key): value for key, value in resolved.items()}
+    settings = Settings.from_config(plain)
+    try:
+        parts = parts_of(plain)
+    except PartError as error:  # a combination of a large sweep that was not tried beforehand
+        raise ConfigError(f"{error.path}: {error}") from error
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    return experiment.run(settings=settings, parts=parts, config=plain, folder=folder, command=command)
+
+
+def _job_name(plan: Plan) -> str:
+    job = HydraConfig.get()
+    total = "" if plan.search else f" of {plan.jobs}"
+    return f"job {job.job.num + 1}{total}: {' '.join(job.overrides.task)}"
+
+
+def _hydra_main(arguments: Arguments, flags: list[str], job: Callable[[DictConfig], Any]) -> None:
+    register_resolvers()
+    extra = ["--config-dir", str(arguments.config_dir)] if arguments.config_dir else []
+    decorate = hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
+    with _for_hydra(["snnrun", *flags, *extra, *arguments.overrides]):
+        try:
+            decorate(job)()
+        except OSError as error:
+            raise StorageError(f"the run folder cannot be made: {error}") from error
+        except (HydraException, OmegaConfBaseException) as error:
+            raise ConfigError(str(error)) from error
+
+
+@contextmanager
+def _for_hydra(argv: list[str]) -> Iterator[None]:
+    """``hydra.main`` reads ``sys.argv``, and only with HYDRA_FULL_ERROR does it raise errors instead of exiting."""
+    old_argv, old_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
+    try:
+        yield
+    finally:
+        sys.argv = old_argv
+        if old_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = old_error

@@ -1,0 +1,191 @@
+"""Checks the names in overrides: groups and their options, keys, and the grammar of each word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+
+from snnrun.catalogue import Catalogue
+from snnrun.cli.arguments import Arguments, nearest
+from snnrun.cli.compose import Composer, yaml_fault
+
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+
+
+@dataclass(frozen=True)
+class Given:
+    """An override whose grammar and names are right, with every value that it stands for."""
+
+    key: str  # dotted key or group
+    group: bool
+    type: OverrideType
+    words: tuple[str, ...]  # one override for each value: one word, or several in a sweep
+
+
+def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults: list[str]) -> list[Given]:
+    """The overrides that can be composed; what is wrong with the others goes to ``faults``."""
+    given: list[Given] = []
+    words: dict[str, str] = {}  # key -> the word that set it
+    for word in arguments.overrides:
+        try:
+            override = _parsed(word, composer, catalogue)
+            _check_sweep(word, override, arguments)
+            earlier = words.setdefault(override.key_or_group, word)
+            if earlier is not word:
+                raise ValueError(f"{word}: {override.key_or_group} is already set by {earlier}; keep one of them")
+            if override.is_hydra_override() or override.package is not None:
+                given.append(Given(override.key_or_group, True, override.type, (word,)))
+                continue
+            expanded = tuple(_expanded(word, override))
+            is_group = override.key_or_group in {*catalogue.groups, *catalogue.defaults}
+            if is_group:
+                _check_group(word, override, expanded, catalogue)
+            given.append(Given(override.key_or_group, is_group, override.type, expanded))
+        except ValueError as error:
+            faults.append(str(error))
+    return given
+
+
+def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
+    """What is wrong with the key of an override, where ``tree`` is the config without it."""
+    word, walked = given.words[0], list[str]()
+    node: Any = tree
+    for part in given.key.split("."):
+        if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
+            rest = given.key[len(".".join(walked)) + 1 :]
+            where = ".".join(walked)
+            return f"{word}: {where} is a reference to {reference[1]}; set {reference[1]}.{rest} instead"
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            node = node[int(part)]
+        elif isinstance(node, Mapping) and part in node:
+            node = node[part]
+        elif given.type is OverrideType.CHANGE or given.type is OverrideType.DEL:
+            return _unknown_key(given, tree, node, walked, part)
+        else:
+            return None
+        walked.append(part)
+    if given.type is OverrideType.ADD:
+        return f"{word}: {given.key} exists already; drop the +"
+    return None
+
+
+def keys_of(tree: Any, prefix: str = "") -> list[str]:
+    """All dotted keys of a config that a user may set."""
+    if not isinstance(tree, Mapping):
+        return []
+    found = []
+    for key, value in tree.items():
+        if not str(key).startswith("_"):
+            found += [f"{prefix}{key}", *keys_of(value, f"{prefix}{key}.")]
+    return found
+
+
+def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
+    if "=" not in word and not word.startswith("~"):
+        if word in catalogue.groups:
+            raise ValueError(f"{word}: expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
+        if nearest(word, ["list"]):
+            raise ValueError(f"{word}: expected key=value, or first of all the word list, as in `snnrun list`")
+        keys = [f"{key.name}=..." for key in catalogue.keys]
+        raise ValueError(f"{word}: expected key=value{nearest(f'{word}=...', keys)}")
+    if word.startswith("="):
+        raise ValueError(f"{word}: expected key=value, and there is no key")
+    try:
+        return composer.parser.parse_override(word)
+    except HydraException as error:
+        reason = str(error).strip().partition("\n")[0].lower()
+    except RecursionError:
+        reason = "too deeply nested"
+    raise ValueError(
+        f"{word}: cannot be read ({reason}); check brackets, commas and quotes, "
+        "and keep the shell off with single quotes: 'model.hidden=[100,50]'"
+    )
+
+
+def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
+    if override.is_interval_sweep() and not any(w.startswith("hydra/sweeper=") for w in arguments.overrides):
+        key = override.key_or_group
+        raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
+    if override.is_sweep_override() and not arguments.multirun:
+        a_list = f"{override.key_or_group}=[...]"
+        raise ValueError(f"{word}: several values make a sweep, which needs -m; for one value that is a list: {a_list}")
+
+
+def _expanded(word: str, override: Override) -> list[str]:
+    if not override.is_discrete_sweep():
+        return [] if override.is_interval_sweep() else [word]
+    try:
+        # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
+        values = [value for value, _ in zip(override.sweep_string_iterator(), range(100_001), strict=False)]
+    except (HydraException, ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{word}: cannot be read as a list of values ({error})") from None
+    if not values or len(values) > 100_000:
+        raise ValueError(f"{word}: expected 1 to 100,000 values, got {'none' if not values else 'more'}")
+    return [f"{override.get_key_element()}={value}" for value in values]
+
+
+def _check_group(word: str, override: Override, expanded: tuple[str, ...], catalogue: Catalogue) -> None:
+    group = override.key_or_group
+    options = catalogue.groups.get(group, {})
+    there_are = f"there are {', '.join(options)}" if options else "and there is none so far"
+    optional = catalogue.defaults.get(group) is None
+    if group not in catalogue.defaults and override.type is OverrideType.CHANGE:
+        raise ValueError(f"{word}: {group} is a group of your own; write +{word} to add it")
+    if group in catalogue.defaults and override.type is OverrideType.ADD:
+        raise ValueError(f"{word}: {group} is there already; drop the +")
+    if override.is_delete():
+        if optional:
+            return
+        raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
+    for each in expanded:
+        name = each.partition("=")[2].strip("'\"")
+        if name == "null" and optional:
+            continue
+        if name == "null":
+            raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
+        if name.startswith(("[", "{")):
+            raise ValueError(f"{word}: expected one name, got {name}; {there_are}")
+        if name not in options:
+            hint = nearest(name, options, f"{group}=")
+            raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
+        _check_file(each, options[name])
+
+
+def _check_file(word: str, path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{word}: {yaml_fault(error, path)}; mend the file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{word}: {path} cannot be read: {error}") from None
+    if not isinstance(content, Mapping):
+        got = "an empty file" if content is None else f"a {type(content).__name__}"
+        raise ValueError(f"{word}: expected keys with values in {path}, got {got}")
+
+
+def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[str], part: str) -> str:
+    prefix = "".join(f"{name}." for name in walked)
+    here = [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, Mapping) else []
+    # The name itself may be right and its place forgotten: lr is optimizer.lr.
+    elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == given.key and not _is_reference(tree, key)]
+    hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)
+    there_are = f"there are {', '.join(here)}" if here else f"{'.'.join(walked)} has no keys"
+    return f"{given.words[0]}: there is no key {given.key}{hint or ';'} {there_are}"
+
+
+def _is_reference(tree: Mapping[str, Any], key: str) -> bool:
+    node: Any = tree
+    for part in key.split("."):
+        node = node[part]
+    return isinstance(node, str) and REFERENCE.fullmatch(node) is not None
+
+
+def _article(group: str) -> str:
+    return f"{'an' if group[0] in 'aeiou' else 'a'} {group}"

@@ -1,0 +1,268 @@
+"""Builds the parts of a config: for a run, and before it to find what is wrong with them."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from snnrun.build import PartError, build
+from snnrun.catalogue import Catalogue
+from snnrun.cli.overrides import REFERENCE
+from snnrun.settings import Settings
+
+if TYPE_CHECKING:
+    from snnrun.experiment import Parts
+
+WHOLE = ("task", "encoder", "loss")  # built once
+FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
+
+
+class Fault(NamedTuple):
+    """What is wrong with the value at the dotted key ``path``."""
+
+    path: str
+    message: str
+
+
+def parts_of(config: Mapping[str, Any]) -> Parts:
+    """The parts that a resolved config names."""
+    from snnrun.experiment import Parts
+
+    return Parts(**{group: build(config[group], group) for group in (*WHOLE, *FACTORIES)})
+
+
+class Trial:
+    """Builds every part of one config for a moment, and gathers the faults.
+
+    Args:
+        config: the resolved config.
+        raw: the same with its references (``${convention.reset}``), so that a fault names what the user set.
+        base: the resolved config of the same parts without the user's values: the defaults.
+        settings: of the config, or of the base where they have faults.
+        debug: let an error that is no ValueError or TypeError through, for its traceback.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        raw: Mapping[str, Any],
+        base: Mapping[str, Any],
+        settings: Settings,
+        *,
+        debug: bool = False,
+    ) -> None:
+        self.config, self.raw, self.base = copy.deepcopy(dict(config)), raw, base
+        self.settings, self.debug = settings, debug
+        self.faults: list[Fault] = []
+
+    def run(self, catalogue: Catalogue) -> list[Fault]:
+        """All faults of the parts, and of how they go together."""
+        import torch
+
+        # The trial must not move the random streams of the process that may go on to train.
+        with torch.random.fork_rng(devices=[]):
+            task = self.attempt("task", lambda task: (task.input_shape, task.num_outputs, task.has_time))
+            encoder = self.attempt("encoder", lambda encoder: (encoder.takes_still, encoder.takes_sequence))
+            loss = self.attempt("loss", lambda loss: loss.needs_labels)
+            shape = (task.num_outputs if task else 10,)
+            neuron = self.attempt("neuron", lambda neuron: None if self._has_lists("neuron") else neuron(shape=shape))
+            if task and neuron:
+                self.attempt("model", lambda model: self._model(model, task, neuron))
+            weights = [torch.nn.Parameter(torch.zeros(1))]
+            optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
+            if optimizer:
+                self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+        if task and encoder:
+            self.faults += _input_faults(task, encoder, self.config, catalogue)
+        if task and loss and loss.needs_labels and not task.has_accuracy:
+            self.faults.append(
+                Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")
+            )
+        return self.faults
+
+    def attempt(self, group: str, use: Callable[[Any], object]) -> Any:
+        """Build a part and use it once; a bad argument is noted, set to its default, and the part tried again.
+
+        Returns the part, or None where it cannot be built even so.
+        """
+        self._check_types(group)
+        for _ in range(12):
+            try:
+                part = build(self.config[group], group)
+                if group in FACTORIES and not isinstance(part, partial):
+                    raise PartError(f"{group}._partial_", "expected true in its YAML file: the run calls this part")
+                use(part)
+                return part
+            except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError) as error:
+                if self.debug and not isinstance(error, (ValueError, TypeError)):
+                    raise
+                if not self._note(group, error):
+                    return None
+        return None
+
+    def _model(self, model: Callable[..., Any], task: Any, neuron: Callable[..., Any]) -> None:
+        def named(**options: Any) -> Any:
+            try:
+                return neuron(**options)
+            except (ValueError, TypeError) as error:
+                raise PartError("neuron", str(error)) from error
+
+        settings = self.settings
+        model(input_shape=task.input_shape, num_outputs=task.num_outputs, neuron=named, backend=settings.backend)
+
+    def _has_lists(self, group: str) -> bool:
+        # A list holds one value per neuron of a layer, and only the model knows how many those are.
+        return any(isinstance(value, list) for value in self.config[group].values())
+
+    def _check_types(self, group: str) -> None:
+        """torch's classes take true for 1.0 and stumble over text, so their values are compared with the defaults."""
+        config, base = self.config[group], self.base.get(group)
+        if not isinstance(config, dict) or not isinstance(base, Mapping):
+            return
+        if str(config.get("_target_")).startswith("torch."):
+            for key, value in list(config.items()):
+                if key in base and key != "_target_" and _kind(value) != _kind(base[key]) and base[key] is not None:
+                    self._add(f"{group}.{key}", f"expected {_kind(base[key])}, got {value!r}")
+                    config[key] = base[key]
+
+    def _note(self, group: str, error: Exception) -> bool:
+        """Record an error; True where the argument to blame could be set to its default."""
+        path = error.path if isinstance(error, PartError) else group
+        config = _at(self.config, path)
+        message = str(error) or type(error).__name__
+        if not isinstance(error, (ValueError, TypeError)):
+            message = f"{type(error).__name__}: {message}"
+        if isinstance(config, Mapping):
+            key, message = _blame(config, _at(self.base, path), message)
+            if key is None and (name := re.match(r"(\w+): ", message)) and hasattr(self.settings, name[1]):
+                self._add(name[1], message[name.end() :])  # a setting that was handed to the part, as backend
+                return False
+            path = f"{path}.{key}" if key else path
+        self._add(path, message)
+        parent, _, last = re.sub(r"\[\d+\]", "", path).rpartition(".")
+        holder, default = _at(self.config, parent), _at(self.base, parent)
+        if not isinstance(holder, dict) or last not in holder:
+            return False
+        if not isinstance(default, Mapping) or last not in default:
+            del holder[last]
+            return True
+        if repr(holder[last]) == repr(default[last]):
+            return False
+        holder[last] = default[last]
+        return True
+
+    def _add(self, path: str, message: str) -> None:
+        self.faults.append(Fault(origin(path, self.raw), message))
+
+
+def origin(path: str, raw: Mapping[str, Any]) -> str:
+    """Where the value at ``path`` was set: follows references, so neuron.reset is convention.reset."""
+    node: Any = raw
+    walked: list[str] = []
+    for part in path.split("."):
+        name = part.partition("[")[0]
+        if not isinstance(node, Mapping) or name not in node:
+            return path
+        node = node[name]
+        walked.append(part)
+        if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
+            rest = path[len(".".join(walked)) :]
+            return origin(reference[1] + rest, raw)
+    return path
+
+
+def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
+    """A fault for every infinity and NaN in a config: no part has a use for one."""
+    items: list[tuple[str, Any]] = []
+    if isinstance(tree, Mapping):
+        items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
+    elif isinstance(tree, list):
+        items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
+    elif isinstance(tree, float) and not math.isfinite(tree):
+        yield Fault(path, f"expected a finite number, got {tree}")
+    for name, value in items:
+        yield from not_finite(value, name)
+
+
+def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    made = scheduler(optimizer)
+    optimizer.step()  # first, or the scheduler warns
+    if isinstance(made, ReduceLROnPlateau):
+        made.step(0.0)
+    else:
+        made.step()
+
+
+def _input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    attribute = "takes_sequence" if task.has_time else "takes_still"
+    if getattr(encoder, attribute):
+        return []
+    kind = "a sequence" if task.has_time else "still images, without a time axis"
+    fits = [name for name, part in _others("encoder", catalogue) if getattr(part, attribute, False)]
+    choose = f"; choose encoder={' or '.join(fits)}" if fits else ""
+    name, data = _name(config, "encoder"), _name(config, "task")
+    return [Fault("encoder", f"{name} does not take the input of {data}, which is {kind}{choose}")]
+
+
+def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
+    """The parts of a group that can be built from their file alone."""
+    import yaml
+
+    for name, path in catalogue.groups[group].items():
+        try:
+            yield name, build(yaml.safe_load(path.read_text(encoding="utf-8")), group)
+        except Exception:  # whatever is wrong with it: it is not the part that was asked for, and no suggestion
+            continue
+
+
+def _name(config: Mapping[str, Any], group: str) -> str:
+    return str(config[group]["_target_"]).rpartition(".")[2]
+
+
+def _at(tree: Any, path: str) -> Any:
+    for part in path.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return None
+        tree = tree[part]
+    return tree
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "null" if value is None else "a mapping"
+
+
+def _blame(config: Mapping[str, Any], base: Any, message: str) -> tuple[str | None, str]:
+    """The argument that an error is about, and what to say of it."""
+    if (match := re.match(r"(\w+)((?:\[\d+\])*)(?: \([^)]*\))?(?:, \w+)*: ", message)) and match[1] in config:
+        several = ", " in match[0]
+        return match[1] + match[2], message if several else message[match.end() :]
+    if match := re.search(r"unexpected keyword argument '(\w+)'", message):
+        keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
+        return match[1], f"there is no such key; there are {', '.join(keys)}"
+    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+    defaults = base if isinstance(base, Mapping) else {}
+    changed = [key for key, value in arguments.items() if key not in defaults or repr(defaults[key]) != repr(value)]
+    candidates = changed or list(arguments)
+    for narrower in (
+        [key for key in changed if _kind(arguments[key]) != _kind(defaults.get(key))],
+        [key for key in candidates if re.search(rf"\b{re.escape(key)}\b", message, re.IGNORECASE)],
+        [key for key in candidates if re.search(rf"(?<![\w.]){re.escape(str(arguments[key]))}(?![\w.])", message)],
+        changed,
+    ):
+        if len(narrower) == 1:
+            key = narrower[0]
+            target = str(config.get("_target_")).rpartition(".")[2]
+            return key, f"expected a value that {target} takes, got {arguments[key]!r} ({message})"
+    return None, message

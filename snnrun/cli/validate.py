@@ -1,0 +1,165 @@
+"""Finds all faults of a command before anything is started, and says them in one message."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from snnrun import settings
+from snnrun.catalogue import Catalogue
+from snnrun.cli import overrides, text
+from snnrun.cli.arguments import Arguments, nearest
+from snnrun.cli.compose import ComposeError, Composer, composer
+from snnrun.cli.overrides import Given
+from snnrun.errors import ConfigError
+
+# Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
+MOST_JOBS_CHECKED = 16
+
+
+class Plan(NamedTuple):
+    """What a valid command will do."""
+
+    jobs: int
+    search: bool  # a sweeper decides while running how many jobs there are
+
+
+def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
+    """Check names, types, ranges and combinations; values only where something will run.
+
+    Raises:
+        ConfigError: with all faults there are.
+    """
+    faults = list(arguments.faults)
+    if shadowed := catalogue.shadowed():
+        names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
+        faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
+    with composer(catalogue) as hydra:
+        given = overrides.read(arguments, catalogue, hydra, faults)
+        sweep = [each for each in given if each.words]
+        for job in _sample([each.words for each in sweep]):
+            chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
+            faults += _job_faults(chosen, catalogue, hydra, names_only=arguments.cfg is not None, debug=debug)
+    if faults:
+        raise ConfigError(text.faults(faults))
+    jobs = 1
+    for each in sweep:
+        jobs *= len(each.words)
+    return Plan(jobs, search=any(word.startswith("hydra/sweeper=") for word in arguments.overrides))
+
+
+def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The jobs to check: all of a small sweep, else enough to see every value of every key once."""
+    jobs = list(itertools.islice(itertools.product(*words), MOST_JOBS_CHECKED + 1))
+    if len(jobs) <= MOST_JOBS_CHECKED:
+        return jobs
+    first = [options[0] for options in words]
+    varied = [(*first[:i], word, *first[i + 1 :]) for i, options in enumerate(words) for word in options[1:]]
+    return [tuple(first), *varied]
+
+
+def _job_faults(
+    chosen: list[tuple[Given, str]], catalogue: Catalogue, hydra: Composer, *, names_only: bool, debug: bool
+) -> list[str]:
+    groups = [word for given, word in chosen if given.group]
+    values = [(given, word) for given, word in chosen if not given.group]
+    try:
+        base = hydra.compose(groups)
+        tree = _plain(base, resolve=False)
+    except ComposeError as error:
+        return [f"{' '.join(groups) or 'config'}: {error}"]
+    wrong = {given.key: overrides.key_fault(given, tree) for given, _ in values}
+    swept = {given.key: word for given, word in chosen if given.group and len(given.words) > 1}
+    faults = []
+    for key, fault in wrong.items():
+        beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
+        if fault:
+            faults.append(f"{fault} (with {beside})" if beside else fault)
+    if names_only:
+        return faults
+    try:
+        composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
+        config, defaults = _plain(composed, resolve=True), _plain(base, resolve=True)
+        return faults + _value_faults(config, _plain(composed, resolve=False), defaults, catalogue, debug=debug)
+    except ComposeError as error:
+        return [*faults, f"config: {error}"]
+
+
+def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        reason = str(error).strip().partition("\n")[0]
+        raise ComposeError(f"{key}: {reason}" if key else reason) from error
+    assert isinstance(plain, dict)  # the primary config is a mapping
+    return {str(key): value for key, value in plain.items()}
+
+
+def _value_faults(
+    config: dict[str, Any], raw: Mapping[str, Any], base: dict[str, Any], catalogue: Catalogue, *, debug: bool
+) -> list[str]:
+    from snnrun.cli import parts
+
+    found = list(parts.not_finite(config))
+    known = [*settings.KEYS, *{**catalogue.defaults, **catalogue.groups}]
+    for key in config:
+        if key not in known:
+            hint = nearest(key, known)
+            message = f"there is no such key{hint or ';'} there are {', '.join(settings.KEYS)}"
+            found.append(parts.Fault(key, message))
+    checked, lines = settings.read(config)
+    found += [parts.Fault(*line.split(": ", 1)) for line in lines]
+    if checked is None:
+        checked, _ = settings.read(base)
+    else:
+        found += [parts.Fault(*fault) for fault in _machine_faults(checked)]
+    if checked is not None:
+        found += parts.Trial(config, raw, base, checked, debug=debug).run(catalogue)
+    unique: dict[str, str] = {}
+    for path, message in found:
+        unique.setdefault(path, f"{path}: {_yaml_words(message)}{_default(path, message, base)}")
+    return list(unique.values())
+
+
+def _machine_faults(checked: settings.Settings) -> list[tuple[str, str]]:
+    """What this machine cannot do."""
+    faults = []
+    if checked.device.startswith("cuda"):
+        import torch
+
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(checked.device.partition(":")[2] or 0) >= there:
+            have = f"there are only {there}" if there else "there is no CUDA device here"
+            message = f"expected a device of this machine, got {checked.device!r}, but {have}; use device=cpu"
+            faults.append(("device", message))
+    folder = Path(checked.output_dir).absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
+        faults.append(("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}"))
+    return faults
+
+
+def _yaml_words(message: str) -> str:
+    """``got None`` as the user wrote it: ``got null``."""
+    words = {"None": "null", "True": "true", "False": "false"}
+    return re.sub(r"\bgot (None|True|False)\b", lambda match: f"got {words[match[1]]}", message)
+
+
+def _default(path: str, message: str, base: Mapping[str, Any]) -> str:
+    node: Any = base
+    for part in re.sub(r"\[\d+\]", "", path).split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    if node is None or isinstance(node, Mapping) or "got" not in message or " use " in message:
+        return ""
+    shown = str(node).lower() if isinstance(node, bool) else node
+    return f"; the default is {shown}"

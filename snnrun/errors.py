@@ -1,0 +1,42 @@
+"""The errors a user can cause, each with the exit code that the command ends with.
+
+A message says what was expected, what came, and what to do. The command prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SnnrunError(Exception):
+    """Base of every error that is the user's to mend."""
+
+    exit_code = 1
+
+
+class ConfigError(SnnrunError):
+    """The command line or a config file asks for something that cannot be run."""
+
+    exit_code = 2
+
+
+class DataError(SnnrunError):
+    """Data that a task needs is missing, or is not what it should be."""
+
+    exit_code = 3
+
+
+class NonFiniteError(SnnrunError):
+    """A loss or gradient became infinite or NaN during training."""
+
+    exit_code = 4
+
+
+class OutOfMemoryError(SnnrunError):
+    """The device ran out of memory."""
+
+    exit_code = 5
+
+
+class StorageError(SnnrunError):
+    """A file of the record could not be written."""
+
+    exit_code = 6

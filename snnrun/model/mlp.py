@@ -1,0 +1,77 @@
+"""The multilayer perceptron: fully connected layers of spiking neurons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from snnrun import check
+from snnrun.model.layer import Layer
+from snnrun.neuron import Neuron
+from snnrun.sequence import Trace
+
+
+class MLP(nn.Module):
+    """Fully connected layers of spiking neurons; the last one is the read-out.
+
+    Args:
+        input_shape: ``*N`` of the input, flattened.
+        num_outputs: size of the read-out.
+        neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
+        backend: see :func:`snnrun.sequence.run`.
+        hidden: size of each hidden layer; empty for none.
+        bias: whether the synapses have a bias.
+        dropout: share of the inputs of each layer but the first that is dropped in training.
+        bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        neuron: Callable[..., Neuron],
+        backend: str = "auto",
+        *,
+        hidden: Sequence[int] = (100,),
+        bias: bool = True,
+        dropout: float = 0.0,
+        bias_init: str = "default",
+    ) -> None:
+        super().__init__()
+        sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
+        check.flag("bias", bias)
+        bounds = _bounds(bias_init)
+        names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
+        self.layers = nn.ModuleDict()
+        for i, name in enumerate(names):
+            synapse = nn.Linear(sizes[i], sizes[i + 1], bias=bias)
+            if bounds and bias:
+                nn.init.uniform_(synapse.bias, *bounds)
+            neurons = neuron(shape=(sizes[i + 1],))
+            self.layers[name] = Layer(synapse, neurons, backend=backend, dropout=dropout if i else 0.0)
+        check.number("dropout", dropout, low=0, below=1)
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
+        """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
+        traces: dict[str, Trace] = {}
+        x = x.flatten(2) if x.dim() > 3 else x
+        for name, layer in self.layers.items():
+            traces[name] = layer(x, generator)
+            x = traces[name].spikes
+        return traces
+
+
+def _bounds(bias_init: str) -> tuple[float, float] | None:
+    if bias_init == "default":
+        return None
+    match = re.fullmatch(r"uniform\(\s*(\S+?)\s*,\s*(\S+?)\s*\)", bias_init) if isinstance(bias_init, str) else None
+    try:
+        low, high = (float(number) for number in match.groups()) if match else (0.0, -1.0)
+    except ValueError:
+        low, high = 0.0, -1.0
+    if not low < high:
+        raise ValueError(f"bias_init: expected 'default' or 'uniform(low,high)' with low < high, got {bias_init!r}")
+    return low, high

@@ -1,0 +1,167 @@
+"""The contract of a neuron: parameters in, ``step(x, state) -> (spikes, state)``, nothing hidden.
+
+The libraries of the field disagree on four points; they are options of every neuron that resets, never constants:
+
+================ ========================= =========================================================================
+``fires_at``     ``">"``, ``">="``         whether a membrane exactly at the threshold fires
+``reset``        ``subtract, zero, none``  a spike takes the threshold off the membrane, sets it to ``v_reset``, or not
+``reset_timing`` ``same``, ``delayed``     the reset comes right after its spike, or lands after the next step's leak
+``detach_reset`` ``true``, ``false``       whether the gradient ignores the path through the reset
+================ ========================= =========================================================================
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from snnrun import check
+from snnrun.neuron.value import Value
+from snnrun.surrogate import ATan, Surrogate
+
+
+class State(NamedTuple):
+    """What a neuron carries from one step to the next: the last spike and the membrane that caused it.
+
+    The membrane is the one that was compared with the threshold, that is before the reset; so a record of states is a
+    record of membranes, and the reset, a function of these two, belongs to the step that uses it.
+    """
+
+    membrane: Tensor  # [B, *N]
+    spikes: Tensor  # [B, *N], 0 or 1
+
+
+class Linear(NamedTuple):
+    """One step of a membrane that is linear between spikes: ``u = decay * v + gain * x + offset``.
+
+    Each is a number or a tensor of shape ``[]`` or ``[*N]``.
+    """
+
+    decay: Tensor | float
+    gain: Tensor | float = 1.0
+    offset: Tensor | float = 0.0
+
+
+class Neuron(nn.Module, ABC):
+    """Base of all neurons: a threshold, a surrogate and the four conventions.
+
+    Args:
+        threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
+        surrogate: gradient of the step function. Default ``ATan()``.
+        fires_at, reset, reset_timing, detach_reset: see the module. Default ``>``, subtract, same, detached.
+        v_reset: membrane after a ``zero`` reset. Default 0.
+        learn_threshold: make the threshold a parameter; it stays positive.
+        per_neuron: give each neuron of the layer its own copy of every scalar parameter.
+        shape: ``*N`` of the layer; needed for ``per_neuron`` only. Models pass it.
+
+    Raises:
+        ValueError: for an argument out of range, naming it.
+    """
+
+    def __init__(
+        self,
+        *,
+        threshold: float | Sequence[float] = 1.0,
+        surrogate: Surrogate | None = None,
+        fires_at: str = ">",
+        reset: str = "subtract",
+        v_reset: float = 0.0,
+        reset_timing: str = "same",
+        detach_reset: bool = True,
+        learn_threshold: bool = False,
+        per_neuron: bool = False,
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if check.flag("per_neuron", per_neuron) and shape is None:
+            raise ValueError("per_neuron: expected the shape of the layer with it, got shape=None")
+        if surrogate is not None and not isinstance(surrogate, Surrogate):
+            raise ValueError(f"surrogate: expected a surrogate such as ATan(), got {surrogate!r}")
+        self.surrogate: Surrogate = ATan() if surrogate is None else surrogate
+        self.inclusive = check.choice("fires_at", fires_at, (">", ">=")) == ">="
+        self.reset = check.choice("reset", reset, ("subtract", "zero", "none"))
+        self.delayed = check.choice("reset_timing", reset_timing, ("same", "delayed")) == "delayed"
+        self.detach_reset = check.flag("detach_reset", detach_reset)
+        self.v_reset = check.number("v_reset", v_reset)
+        # A list of values needs no per_neuron; the layer's shape then says how long it must be.
+        self._shape = tuple(shape) if shape is not None else None
+        self._per_neuron = per_neuron
+        self.threshold = self._value("threshold", threshold, "positive", learn=learn_threshold)
+
+    @abstractmethod
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """One time step: input ``[B, *N]`` and state in, spikes ``[B, *N]`` and state out."""
+
+    def initial_state(self, x: Tensor) -> State:
+        """The state before the first step, at rest and without a spike, like one step of input ``x`` ``[B, *N]``."""
+        return State(torch.zeros_like(x), torch.zeros_like(x))
+
+    def fire(self, membrane: Tensor) -> Tensor:
+        """``s = H(u - θ)``: 1 where the membrane passes the threshold, else 0; backwards the surrogate."""
+        return self.surrogate(membrane - self.threshold(), inclusive=self.inclusive)
+
+    def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
+        """``v``: what a spike leaves of the membrane ``u``.
+
+        ``subtract``: ``u - θ s``; ``zero``: ``(1 - s) u + v_reset s``; ``none``: ``u``.
+        """
+        s = spikes.detach() if self.detach_reset else spikes
+        if self.reset == "subtract":
+            return membrane - s * self.threshold()
+        if self.reset == "zero":
+            return (1 - s) * membrane + s * self.v_reset
+        return membrane
+
+    def _value(self, name: str, value: float | Sequence[float], interval: str, *, learn: bool = False) -> Value:
+        spread = self._shape if self._per_neuron or isinstance(value, Sequence) else None
+        return Value(name, value, interval, learn=learn, shape=spread)
+
+    def extra_repr(self) -> str:
+        timing = "delayed" if self.delayed else "same"
+        return (
+            f"surrogate={self.surrogate}, fires_at={'>=' if self.inclusive else '>'}, reset={self.reset}, "
+            f"v_reset={self.v_reset:g}, reset_timing={timing}, detach_reset={self.detach_reset}"
+        )
+
+
+class LinearNeuron(Neuron):
+    """A neuron whose membrane is linear between spikes. A subclass states ``linear()``; the rest is here.
+
+    One step, with ``v`` the membrane after the last spike's reset::
+
+        same:     u = decay * v + gain * x + offset                      v = after_reset(u, s) of the step before
+        delayed:  u = decay * u + gain * x + offset - θ s                subtract
+                  u = (1 - s) * decay * u + s * v_reset + gain * x + offset          zero
+        s = H(u - θ)
+    """
+
+    #: With a delayed ``zero`` reset: whether the step in which it lands also loses its input.
+    reset_drops_input = False
+
+    @abstractmethod
+    def linear(self) -> Linear:
+        """The membrane's equation as data; differentiable in the neuron's learnable parameters."""
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        decay, gain, offset = self.linear()
+        membrane, spikes = state
+        drive = gain * x + offset
+        if not self.delayed:
+            u = decay * self.after_reset(membrane, spikes) + drive
+        else:
+            s = spikes.detach() if self.detach_reset else spikes
+            leaked = decay * membrane
+            if self.reset == "subtract":
+                u = leaked + drive - s * self.threshold()
+            elif self.reset == "none":
+                u = leaked + drive
+            elif self.reset_drops_input:
+                u = (1 - s) * (leaked + drive) + s * self.v_reset
+            else:
+                u = (1 - s) * leaked + s * self.v_reset + drive
+        spikes = self.fire(u)
+        return spikes, State(u, spikes)

@@ -1,0 +1,31 @@
+"""The integrate-and-fire neuron: it adds up its input until it fires."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snnrun.neuron.base import Linear, LinearNeuron
+
+
+class IF(LinearNeuron):
+    """Integrate-and-fire: a membrane that adds up its input and forgets nothing.
+
+    ::
+
+        u[t] = v[t-1] + x[t]              integrate
+        s[t] = H(u[t] - θ)                fire
+        v[t] = u[t] - θ s[t]              reset (subtract; see the options)
+
+    Membrane, threshold and input share one unit. The membrane starts at 0.
+
+    Args:
+        **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
+
+    Source: Lapicque 1907 without the leak; SpikingJelly's ``IFNode`` (with ``>=`` and reset to zero).
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def linear(self) -> Linear:
+        return Linear(decay=1.0)

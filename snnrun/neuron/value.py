@@ -1,0 +1,93 @@
+"""A parameter of a neuron: fixed or learnable, one number for the layer or one per neuron, always in its range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from snnrun import check
+
+
+class Value(nn.Module):
+    """A number of the neuron; calling it gives its current value.
+
+    A fixed scalar stays a Python float, exact in every dtype. A learnable value is held without bounds and mapped into
+    its range, so that no optimizer step can leave it: the logistic function for the open unit interval, the
+    exponential for positive numbers.
+
+    Args:
+        name: for error messages.
+        value: a number, or a list of one number per neuron.
+        interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``.
+        learn: make it a parameter. A learnable unit value must lie strictly between 0 and 1.
+        shape: give each neuron of this shape a value of its own; None keeps one for all.
+
+    Raises:
+        ValueError: for a value out of range, or a list whose length is not that of the layer.
+    """
+
+    raw: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        value: float | Sequence[float],
+        interval: str,
+        *,
+        learn: bool = False,
+        shape: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.interval = name, interval
+        self.learn = check.flag(f"learn_{name}", learn)
+        self.fixed: float | None = None
+        checked = self._check(value)
+        if isinstance(checked, float) and shape is None and not learn:
+            self.fixed = checked
+            return
+        tensor = torch.tensor(checked, dtype=torch.get_default_dtype())
+        if shape is not None:
+            tensor = self._spread(tensor, tuple(shape))
+        if learn:
+            self.raw = nn.Parameter(torch.logit(tensor) if interval == "unit" else tensor.log())
+        else:
+            self.register_buffer("raw", tensor)
+
+    def forward(self) -> Tensor | float:
+        """The value: a float, or a tensor of shape ``[]`` or ``[*N]``."""
+        if self.fixed is not None:
+            return self.fixed
+        if not self.learn:
+            return self.raw
+        return torch.sigmoid(self.raw) if self.interval == "unit" else torch.exp(self.raw)
+
+    def _check(self, value: object) -> float | list[float]:
+        values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+        if not values:
+            raise ValueError(f"{self.name}: expected a number or a list of numbers, got an empty list")
+        for number in values:
+            if self.interval == "positive":
+                check.number(self.name, number, above=0)
+            elif self.learn:
+                check.number(f"{self.name} (learnable)", number, above=0, below=1)
+            else:
+                check.number(self.name, number, low=0, high=1)
+        return [float(v) for v in values] if isinstance(value, Sequence) else float(values[0])
+
+    def _spread(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+        if tensor.dim() == 0:
+            return tensor.expand(shape).clone()
+        if tensor.numel() != torch.Size(shape).numel():
+            raise ValueError(
+                f"{self.name}: expected one number, or one for each of the {torch.Size(shape).numel()} neurons "
+                f"of the layer, got a list of {tensor.numel()}"
+            )
+        return tensor.reshape(shape)
+
+    def extra_repr(self) -> str:
+        current = self()
+        if isinstance(current, Tensor):
+            current = round(current.item(), 6) if current.numel() == 1 else f"tensor of shape {list(current.shape)}"
+        return f"{current}, learnable" if self.learn else f"{current}"

@@ -1,0 +1,144 @@
+"""The folder that a run leaves: what is written into it, when, and what happens when that fails."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor, nn
+
+from snnrun import checkpoint, files, report
+from snnrun.errors import StorageError
+from snnrun.neuron import Neuron
+from snnrun.sequence import Trace
+from snnrun.trainer import Record
+
+
+class RunRecord:
+    """Writes a run's files. Checkpoints and metrics must succeed; a figure or a summary that fails is a warning.
+
+    Args:
+        folder: exists and is the run's own.
+        console: hears of what failed.
+
+    Raises (from every method): StorageError, if a file of the record cannot be written.
+    """
+
+    def __init__(self, folder: Path, console: report.Console) -> None:
+        self.folder, self._console = folder, console
+        self._warned: set[tuple[str, str]] = set()
+        self.records: list[Record] = []
+        with storing(folder):
+            for name in ("checkpoints", "figures"):
+                (folder / name).mkdir(exist_ok=True)
+            (folder / "metrics.jsonl").touch()
+        console.attach(folder / "run.log")
+
+    def config(self, config: Mapping[str, Any]) -> None:
+        """``config.yaml``: the resolved config."""
+        self._text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+    def manifest(self, **facts: Any) -> None:
+        """``manifest.json``: see :func:`snnrun.report.manifest`."""
+        self._text("manifest.json", _json(report.manifest(**facts), indent=2))
+
+    def summary(self, model: nn.Module, example: Tensor) -> None:
+        """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
+        self._decorate("summary.txt", lambda: self._text("summary.txt", report.summary(model, example)))
+
+    def add(self, record: Record, model: nn.Module) -> None:
+        """One record of ``fit``: a line of ``metrics.jsonl``, the console, and after an epoch the checkpoints."""
+        self.records.append(record)
+        with (
+            storing(self.folder / "metrics.jsonl"),
+            (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file,
+        ):
+            file.write(_json(record))
+        if record["kind"] == "warning":
+            self._console.warning(record["message"])
+            return
+        self._console.record(record)
+        if record["kind"] == "epoch":
+            for warning in report.activity_warnings(record, self._warned):
+                self._console.warning(warning)
+            with storing(self.folder / "checkpoints"):
+                checkpoint.save(self.folder / "checkpoints" / "last.safetensors", model)
+                if record["best"]:
+                    checkpoint.save(self.best, model)
+
+    @property
+    def best(self) -> Path:
+        """The weights of the epoch with the lowest validation loss."""
+        return self.folder / "checkpoints" / "best.safetensors"
+
+    def figures(self, model: nn.Module, encoded: Tensor, traces: Mapping[str, Trace]) -> None:
+        """``figures/`` and the numbers behind the raster, for one encoded sample and the trained model's traces."""
+        folder = self.folder / "figures"
+        thresholds = {
+            name: neuron.threshold()
+            for name, layer in model.named_modules()
+            for neuron in [getattr(layer, "neuron", None)]
+            if isinstance(neuron, Neuron)
+        }
+        thresholds = {name.rpartition(".")[2]: value for name, value in thresholds.items()}
+        with_input = {"input": encoded, **traces}
+        drawings: dict[str, Callable[[], object]] = {
+            "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),
+            "accuracy.png": lambda: report.accuracy_figure(self.records, folder / "accuracy.png"),
+            "firing_rate.png": lambda: report.firing_rate_figure(self.records, folder / "firing_rate.png"),
+            "raster.png": lambda: report.raster_figure(with_input, folder / "raster.png"),
+            "membrane.png": lambda: report.membrane_figure(traces, thresholds, folder / "membrane.png"),
+            "raster.npz": lambda: report.save_raster(traces, encoded, folder / "raster.npz"),
+        }
+        for name, draw in drawings.items():
+            self._decorate(f"figures/{name}", draw)
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """``result.json``: how it ended."""
+        self._text("result.json", _json(result, indent=2))
+
+    def _text(self, name: str, text: str) -> None:
+        with storing(self.folder / name):
+            files.write_text(self.folder / name, text)
+
+    def _decorate(self, name: str, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except Exception as error:  # whatever it is, hours of training must not be lost to a picture
+            self._console.warning(f"{name} could not be made ({type(error).__name__}: {error}); the run goes on")
+
+
+class storing:
+    """Context in which a failing write becomes a StorageError that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise StorageError(
+                f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
+                "choose another output_dir"
+            ) from error
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(_finite(value), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    # JSON has no NaN or Infinity; null is what every reader understands.
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,165 @@
+"""The shell's voice: lines for people, a progress bar where a terminal is, and the same lines in run.log."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, TextIO, cast
+
+from snnrun.errors import StorageError
+from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
+from snnrun.report.stream import SafeStream
+
+if TYPE_CHECKING:
+    import rich.console
+    import rich.progress
+
+
+class Console:
+    """Says lines on ``stream`` (stdout), warnings and errors on ``error_stream`` (stderr), and all of them in a log.
+
+    On a terminal a progress bar stands below the lines (not with ``progress=False``); elsewhere there are only the
+    lines, one per epoch, without a control character. NO_COLOR and TERM=dumb are respected. A stream that cannot show
+    a character, or has been closed, loses output but never raises; the log, which is part of the record, does:
+    StorageError.
+    """
+
+    def __init__(
+        self, *, progress: bool = True, stream: TextIO | None = None, error_stream: TextIO | None = None
+    ) -> None:
+        self._stream = SafeStream(stream or sys.stdout)
+        self._errors = SafeStream(error_stream or sys.stderr)
+        self._progress = progress
+        self._log: TextIO | None = None
+        self._early: list[str] = []  # said before there was a log
+        self._epochs: int | None = None
+        self._steps_per_epoch = 0
+        self._silent: float | None = None
+        self._bar: rich.progress.Progress | None = None
+        self._task: rich.progress.TaskID | None = None
+        self._rich = _terminal(self._stream)
+        self._rich_errors = _terminal(self._errors)
+
+    def __enter__(self) -> Console:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def attach(self, path: Path) -> None:
+        """Write every line, those said already included, to the end of the log at ``path`` too."""
+        try:
+            self._log = path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        early, self._early = self._early, []
+        for text in early:
+            self._to_log(text)
+
+    def start(self, epochs: int, steps_per_epoch: int, done: int = 0) -> None:
+        """Training begins: so many epochs of so many steps, of which ``done`` steps lie behind (a resumed run)."""
+        self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
+        if self._rich is None or not self._progress or self._bar is not None:
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[status]}", markup=False),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+            console=self._rich,
+            expand=True,
+            transient=True,
+            redirect_stderr=self._errors.isatty(),  # else `2> file` would end on the terminal
+        )
+        self._task = self._bar.add_task("", total=epochs * steps_per_epoch, completed=done, status="")
+        self._bar.start()
+
+    def line(self, text: str) -> None:
+        """Say a line."""
+        self._say(text, "", self._stream, self._rich)
+
+    def warning(self, text: str) -> None:
+        """Say what the user should know, on stderr."""
+        self._say(f"warning: {text}", "yellow", self._errors, self._rich_errors)
+
+    def error(self, text: str) -> None:
+        """Say why it ends, on stderr. Never raises, so that the error in hand is not lost to one of the log."""
+        with suppress(StorageError):
+            self._say(f"error: {text}", "bold red", self._errors, self._rich_errors)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """Tell a record: a step moves the bar, an epoch is a line, a warning one too. Steps count over the whole run."""
+        if record["kind"] == "epoch":
+            self._silent = silent_share(record)
+            self.line(epoch_line(record, self._epochs))
+        elif record["kind"] == "warning":
+            self.warning(record["message"])
+        elif self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=record["step"], **self._texts(record))
+
+    def _texts(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        assert self._rich is not None
+        step = record["step"] - (record["epoch"] - 1) * self._steps_per_epoch
+        where = f"epoch {epoch_of(record, self._epochs)}  {step:>{len(str(self._steps_per_epoch))}}"
+        where += f"/{self._steps_per_epoch}"
+        free = self._rich.width - len(where) - 8 - 15  # the bar itself, and the time left with the spaces between
+        return {"description": where, "status": step_words(record, self._silent, free)}
+
+    def close(self) -> None:
+        """Take the bar away and close the log. May be called again."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.stop()
+        self._stream.flush()
+        log, self._log = self._log, None
+        if log is not None:
+            try:
+                log.close()
+            except OSError as error:
+                raise _unwritable(Path(log.name), error) from error
+
+    def _say(self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None) -> None:
+        # The screen first: where the log cannot be written, the line is seen all the same.
+        if terminal is None:
+            stream.write(f"{text}\n")
+            stream.flush()
+        else:
+            from rich.text import Text
+
+            # Over a live bar both streams are one screen, and only the bar's console knows how to write above it.
+            target = self._rich if self._bar is not None and self._rich is not None else terminal
+            target.print(Text(text, style=style), soft_wrap=True)
+        self._to_log(text)
+
+    def _to_log(self, text: str) -> None:
+        if self._log is None:
+            self._early.append(text)
+            return
+        try:
+            self._log.write(f"{text}\n")
+        except OSError as error:
+            raise _unwritable(Path(self._log.name), error) from error
+
+
+def _terminal(stream: SafeStream) -> rich.console.Console | None:
+    """rich's console on ``stream``; None where that is a pipe, a file, or a terminal that cannot move its cursor."""
+    if not stream.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
+        return None
+    import rich.console
+
+    return rich.console.Console(file=cast("IO[str]", stream), force_terminal=True, highlight=False)
+
+
+def _unwritable(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: the log could not be written ({error.strerror}). Free some space, or check the rights."
+    )

@@ -1,0 +1,328 @@
+"""The figures of a run (the only home of matplotlib): plain data in, one PNG out, 150 dpi, readable at 100 %.
+
+A ``draw_*`` function returns the Figure, or None where there is nothing to show; the ``*_figure`` function of the
+same name writes it and says whether it did. No pyplot, no display, no global setting that outlives a call.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import blended_transform_factory
+
+from snnrun.files import write_bytes
+from snnrun.report import series
+from snnrun.report.raster import Floats, Row, is_spike_train, rows, thin, to_array
+from snnrun.report.series import Record
+
+DPI = 150
+WIDTH = 8.0  # inches
+HEIGHT = 5.0
+
+# The palette of Okabe and Ito (2008), safe for the colour-blind. One quantity has one colour in every figure.
+TRAINING, VALIDATION, INPUT, DOWN = "#0072B2", "#D55E00", "#4D4D4D", "#D55E00"
+LAYERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+DASHES = ("-", "--", ":", "-.")  # tells layer 5 from layer 1, whose colour it has
+
+STYLE = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4,
+    "agg.path.chunksize": 10_000,
+}
+
+FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
+
+
+def loss_figure(records: Sequence[Record], path: Path) -> bool:
+    """Write training and validation loss over the run. False, and no file, where no loss was recorded."""
+    return _save(lambda: draw_loss(records), path)
+
+
+def accuracy_figure(records: Sequence[Record], path: Path) -> bool:
+    """Write training and validation accuracy in % over the run. False, and no file, where the task has none."""
+    return _save(lambda: draw_accuracy(records), path)
+
+
+def firing_rate_figure(records: Sequence[Record], path: Path) -> bool:
+    """Write firing rate, silent and saturated share of each layer over the epochs. False where there is no epoch."""
+    return _save(lambda: draw_firing_rate(records), path)
+
+
+def raster_figure(traces: Mapping[str, Any], path: Path, sample: int = 0) -> bool:
+    """Write every layer's spikes for one sample; ``traces`` as in ``raster.rows``. False where there is no layer."""
+    return _save(lambda: draw_raster(traces, sample), path)
+
+
+def membrane_figure(
+    traces: Mapping[str, Any], thresholds: Mapping[str, Any], path: Path, sample: int = 0, neurons: int = 3
+) -> bool:
+    """Write the membranes of each layer's most active neurons for one sample. False where there is no layer.
+
+    ``thresholds``: layer to number or tensor [*N]; a layer without one (a readout that never fires) is drawn plainly.
+    """
+    return _save(lambda: draw_membrane(traces, thresholds, sample, neurons), path)
+
+
+def _save(draw: Callable[[], Figure | None], path: Path) -> bool:
+    with matplotlib.style.context(STYLE, after_reset=True):  # undone on leaving; a user's matplotlibrc does not count
+        figure = draw()
+        if figure is None:
+            return False
+        buffer = io.BytesIO()
+        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+    write_bytes(path, buffer.getvalue())
+    return True
+
+
+def _figure(height: float = HEIGHT) -> Figure:
+    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+
+
+def draw_loss(records: Sequence[Record]) -> Figure | None:
+    """Loss per step (thin) and per epoch; logarithmic where it spans more than two decades."""
+    return _draw_curves(records, "loss", "Loss", "loss", 1.0)
+
+
+def draw_accuracy(records: Sequence[Record]) -> Figure | None:
+    """Accuracy in % per step (thin) and per epoch."""
+    return _draw_curves(records, "accuracy", "Accuracy", "accuracy (%)", 100.0)
+
+
+def _draw_curves(records: Sequence[Record], key: str, title: str, label: str, scale: float) -> Figure | None:
+    steps, epochs = series.of_kind(records, "step"), series.of_kind(records, "epoch")
+    time = series.timeline(records)
+    per_step = scale * series.column(steps, key)
+    training = scale * series.column(epochs, f"train_{key}")
+    validation = scale * series.column(epochs, f"validation_{key}")
+    everything = np.concatenate([per_step, training, validation])
+    if not np.isfinite(everything).any():
+        return None
+
+    figure = _figure()
+    axes = figure.add_subplot(xlabel=time.label, ylabel=label)
+    axes.set_title(title, loc="left")
+    if np.isfinite(per_step).any():
+        dot = "x" if len(per_step) == 1 else ""
+        axes.plot(time.steps, per_step, marker=dot, color=TRAINING, lw=0.8, alpha=0.5, label="training, single steps")
+    _curve(axes, time.epochs, training, color=TRAINING, label="training, mean of the epoch")
+    _curve(axes, time.epochs, validation, color=VALIDATION, label="validation")
+    best = series.best_epoch(epochs)
+    if best is not None and np.isfinite(validation[best]):
+        value = f"{validation[best]:.1f} %" if key == "accuracy" else f"{validation[best]:.3g}"
+        axes.plot(
+            time.epochs[best], validation[best], "o", ms=10, mfc="none", mec="black", mew=1.4, clip_on=False, zorder=4,
+            label=f"best epoch: {epochs[best]['epoch']} ({value})",
+        )  # fmt: skip
+    if key == "loss" and series.spans_decades(everything):
+        axes.set_yscale("log")
+    _whole_numbers(axes)
+    _legend(figure, axes)
+    return figure
+
+
+def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
+    """Three panels over one axis of epochs: firing rate, silent share, saturated share; a line per layer."""
+    epochs = series.of_kind(records, "epoch")
+    names = series.layer_names(epochs)
+    if not names:
+        return None
+    figure = _figure(6.0)
+    panels = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
+    colours = _colours(names)
+    x = series.column(epochs, "epoch")
+    texts = (
+        ("firing_rate", "Firing rate", "spikes per neuron\nand step", 1.0),
+        ("silent", "Silent: neurons without a spike in the epoch", "neurons (%)", 100.0),
+        ("saturated", "Saturated: neurons that fire at every step", "neurons (%)", 100.0),
+    )
+    for axes, (key, title, label, scale) in zip(panels, texts, strict=True):
+        for name in names:
+            colour, dashes = colours[name]
+            _curve(axes, x, scale * series.layer_column(epochs, name, key), color=colour, ls=dashes, label=name)
+        axes.set_title(title, loc="left")
+        axes.set_ylabel(label)
+        if scale == 100.0:
+            axes.set(ylim=(-6, 106), yticks=(0, 50, 100))
+        else:
+            top = max(
+                (line.get_ydata().max(initial=0, where=np.isfinite(line.get_ydata())) for line in axes.lines), default=0
+            )
+            axes.set_ylim(0, 1.1 * top or 1)
+    panels[-1].set_xlabel("epoch")
+    figure.align_ylabels()
+    _whole_numbers(panels[-1])
+    _legend(figure, panels[0], always=True)
+    return figure
+
+
+def draw_raster(traces: Mapping[str, Any], sample: int = 0) -> Figure | None:
+    """A row per layer over one time axis; a tick is a spike, its size is what time step and neuron leave free."""
+    layers = rows(traces, sample)
+    if not layers:
+        return None
+    limit = max(30, 300 // max(3, len(layers)))  # so many neurons of a layer are shown: each has 3 pixels or more
+    shown = [thin(row.spikes.shape[1], limit) for row in layers]
+    heights = [max(0.45, 0.02 * len(indices)) for indices in shown]
+    figure = _figure(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
+    panels = figure.subplots(len(layers), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    colours = _colours([row.name for row in layers])
+    steps = len(layers[0].spikes)
+    for axes, row, indices in zip(panels, layers, shown, strict=True):
+        if is_spike_train(row.spikes):
+            title = _draw_spikes(axes, row, indices, colours[row.name][0])
+        else:
+            title = _draw_current(axes, row)
+        axes.set_title(title, loc="left")
+        axes.grid(False)
+        count = row.spikes.shape[1]
+        margin = 0.75 * max(1.0, count / len(indices))
+        axes.set(ylim=(-margin, count - 1 + margin), xlim=(-0.5 - 0.005 * steps, steps - 0.5 + 0.005 * steps))
+        axes.set_yticks([0, count - 1] if count > 1 else [0])
+    _whole_numbers(panels[-1])
+    panels[-1].set_xlabel("time step")
+    figure.supylabel("neuron", fontsize=STYLE["axes.labelsize"])
+    return figure
+
+
+def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str) -> str:
+    steps, count = row.spikes.shape
+    tick = 0.36 * max(1.0, count / len(indices))  # half its height, in neurons
+    width = min(3.0, max(0.5, 0.4 * 72 * (WIDTH - 1) / steps))  # points; the rest of a step is a gap
+    train = row.spikes[:, indices]
+    for sign, shade in ((1, colour), (-1, DOWN)):
+        when, which = np.nonzero(train == sign)
+        if len(when):
+            at = indices[which]
+            axes.vlines(when, at - tick, at + tick, colors=shade, lw=width, snap=False)
+    neurons = f"{len(indices)} of {count} neurons shown" if len(indices) < count else _count(count, "neuron")
+    rate = np.abs(row.spikes).mean()
+    activity = f"{rate:.2g} spikes per neuron and step" if rate > 0 else "no spikes"
+    downward = ", negative spikes in orange" if (train < 0).any() else ""
+    return f"{row.name} ({neurons}): {activity}{downward}"
+
+
+def _draw_current(axes: Axes, row: Row) -> str:
+    steps, count = row.spikes.shape
+    values = np.where(np.isfinite(row.spikes), row.spikes, np.nan)
+    axes.imshow(
+        values.T, aspect="auto", origin="lower", cmap="Greys", interpolation="nearest",
+        extent=(-0.5, steps - 0.5, -0.5, count - 0.5),
+    )  # fmt: skip
+    if np.isnan(values).all():
+        return f"{row.name} ({_count(count, 'neuron')}): current, not finite"
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return f"{row.name} ({_count(count, 'neuron')}): current, {low:.2g} (white) to {high:.2g} (black)"
+
+
+def draw_membrane(
+    traces: Mapping[str, Any], thresholds: Mapping[str, Any], sample: int = 0, neurons: int = 3
+) -> Figure | None:
+    """A panel per neuron: membrane before the reset, in units of its threshold (dashed), spikes as ticks above."""
+    layers = [row for row in rows(traces, sample) if row.membrane is not None]
+    if not layers:
+        return None
+    colours = _colours([row.name for row in layers])
+    if len(layers) > 6:
+        layers = layers[:3] + layers[-3:]
+    each = max(1, min(neurons, 6 // len(layers)))
+    chosen = [(row, neuron) for row in layers for neuron in _most_active(row, each)]
+    figure = _figure(max(2.6, 0.9 + 0.95 * len(chosen)))
+    panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
+    units = set()
+    for axes, (row, neuron) in zip(panels, chosen, strict=True):
+        colour = colours[row.name][0]
+        units.add(_draw_neuron(axes, row, neuron, _threshold(thresholds, row, neuron), colour))
+    unit = " (threshold units)" if units == {True} else "" if units == {False} else " (threshold units where dashed)"
+    _whole_numbers(panels[-1])
+    panels[-1].set_xlabel("time step")
+    figure.supylabel(f"membrane{unit}", fontsize=STYLE["axes.labelsize"])
+    return figure
+
+
+def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, colour: str) -> bool:
+    """One membrane; True where it is drawn in units of the threshold, which needs a positive one."""
+    assert row.membrane is not None
+    membrane, spikes = row.membrane[:, neuron], row.spikes[:, neuron]
+    membrane = np.where(np.isfinite(membrane), membrane, np.nan)
+    scaled = threshold is not None and threshold > 0
+    if threshold is not None:
+        membrane, level = (membrane / threshold, 1.0) if scaled else (membrane, threshold)
+        axes.axhline(level, color="black", ls="--", lw=0.9)
+    time = np.arange(len(membrane))
+    axes.plot(time, membrane, color=colour, lw=1.3, marker="." if len(time) <= FEW else "")
+    # Room above the trace, kept free for the spikes.
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.3 * (high - low))
+    when = np.nonzero(spikes)[0]
+    width = min(2.0, max(0.6, 0.4 * 72 * (WIDTH - 1) / len(time)))
+    above = blended_transform_factory(axes.transData, axes.transAxes)
+    axes.vlines(when, 0.84, 0.98, colors="black", lw=width, transform=above)
+    axes.margins(x=0.01)
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=(1, 2, 5, 10)))
+    broken = ", not finite" if np.isnan(membrane).any() else ""
+    axes.set_title(f"{row.name}, neuron {neuron}: {_count(len(when), 'spike')}{broken}", loc="left")
+    return scaled
+
+
+def _most_active(row: Row, limit: int) -> list[int]:
+    """Neurons by number of spikes, then by highest membrane, so that silent layers show those nearest to firing."""
+    assert row.membrane is not None
+    peak = np.where(np.isfinite(row.membrane), row.membrane, -np.inf).max(axis=0)
+    return [int(i) for i in np.lexsort((-peak, -row.spikes.sum(axis=0)))[:limit]]
+
+
+def _threshold(thresholds: Mapping[str, Any], row: Row, neuron: int) -> float | None:
+    if thresholds.get(row.name) is None:
+        return None
+    values: Floats = to_array(thresholds[row.name]).reshape(-1)
+    value = float(values[0] if values.size == 1 else values[neuron])
+    return value if np.isfinite(value) else None
+
+
+def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
+    if np.isfinite(y).any():
+        axes.plot(x, y, marker="o" if len(x) <= FEW else "", **options)
+
+
+def _colours(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Colour and dashes of each layer, the same in every figure: they depend on its place after the input only."""
+    layers = [name for name in names if name != "input"]
+    found = {name: (LAYERS[i % len(LAYERS)], DASHES[i // len(LAYERS) % len(DASHES)]) for i, name in enumerate(layers)}
+    return {"input": (INPUT, "-"), **found}
+
+
+def _whole_numbers(axes: Axes) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1))
+
+
+def _legend(figure: Figure, axes: Axes, always: bool = False) -> None:
+    """Above the axes, so never over data; left out where there is one curve, which the title names."""
+    handles, labels = axes.get_legend_handles_labels()
+    if always or len(handles) > 1:
+        figure.legend(handles, labels, loc="outside upper right", ncols=min(4, len(handles)))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,147 @@
+"""What is needed to repeat a run elsewhere: the command, the versions, the machine. Nothing that tells whose it is."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+def manifest(
+    settings: Mapping[str, Any],
+    command: Sequence[str],
+    *,
+    device: torch.device | str,
+    backend: str,
+    data_hashes: Mapping[str, str],
+    threads: int | None = None,
+    started: datetime | None = None,
+    folder: Path | None = None,
+) -> dict[str, Any]:
+    """The content of ``manifest.json``; strict JSON, and what cannot be found out is null, never an error.
+
+    ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are taken). ``command``: the command
+    line. ``device``, ``backend``: those that run, not "auto". ``data_hashes``: name to sha256. ``threads``: of torch,
+    by default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
+    default the working directory. The host name is left out on purpose.
+    """
+    import torch
+
+    device = torch.device(device)
+    return {
+        "command": [str(word) for word in command],
+        "started": (started or datetime.now(timezone.utc)).astimezone(timezone.utc).isoformat(timespec="seconds"),
+        "seed": settings.get("seed"),
+        "precision": settings.get("precision"),
+        "deterministic": settings.get("deterministic"),
+        "device": str(device),
+        "backend": backend,
+        "threads": torch.get_num_threads() if threads is None else threads,
+        "data": dict(data_hashes),
+        "git": git_state(folder or Path.cwd()),
+        "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
+        "platform": platform.platform(),
+        "cpu": {"model": _cpu_model(), "count": _cpu_count()},
+        "memory_bytes": _memory(),
+        "gpu": _gpu(device) if device.type == "cuda" else None,
+        "packages": _packages(),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit, whether tracked files differ from it, whether there are untracked files; None where there is no commit.
+
+    Untracked files are told apart, for a run's own output may lie among them.
+    """
+    commit = _output(["git", "rev-parse", "--verify", "HEAD"], folder)
+    if commit is None:
+        return None
+    status = _output(["git", "status", "--porcelain"], folder)
+    if status is None:
+        return {"commit": commit, "dirty": None, "untracked": None}
+    changes = status.splitlines()
+    untracked = [line for line in changes if line.startswith("??")]
+    return {"commit": commit, "dirty": len(changes) > len(untracked), "untracked": bool(untracked)}
+
+
+def _output(command: list[str], folder: Path | None = None) -> str | None:
+    """What a program prints; None where it is absent, fails or hangs. It may not ask, and may not lock the index."""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode(errors="replace").rstrip()
+
+
+def _packages() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        try:
+            metadata = distribution.metadata
+            # A half-removed package has no metadata. The first of a name is the one that is imported.
+            if metadata is not None and metadata["Name"] and metadata["Version"]:
+                found.setdefault(metadata["Name"], metadata["Version"])
+        except (OSError, KeyError, ValueError):  # or unreadable ones
+            continue
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _cpu_model() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    except OSError:  # not Linux
+        pass
+    if platform.system() == "Darwin":
+        return _output(["sysctl", "-n", "machdep.cpu.brand_string"])
+    return platform.processor() or platform.machine() or None
+
+
+def _cpu_count() -> int | None:
+    """The processors this process may use, which in a container or a batch job are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _memory() -> int | None:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+
+
+def _gpu(device: torch.device) -> dict[str, Any] | None:
+    import torch
+
+    driver = _output(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"])
+    try:
+        properties = torch.cuda.get_device_properties(device)
+    except (RuntimeError, AssertionError):  # no such device, or torch without CUDA
+        return None
+    return {
+        "name": properties.name,
+        "memory_bytes": properties.total_memory,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "driver": driver.splitlines()[0] if driver else None,
+    }

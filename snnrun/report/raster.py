@@ -1,0 +1,74 @@
+"""One sample of recorded traces as arrays [T, N]: what raster and membrane figure draw and ``raster.npz`` holds."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnrun.files import write_bytes
+
+Floats = NDArray[np.float32]
+
+
+class Row(NamedTuple):
+    """One layer, one sample."""
+
+    name: str
+    spikes: Floats  # [T, N]; for an input that is a current: its values
+    membrane: Floats | None  # [T, N]; None for the input
+
+
+def rows(traces: Mapping[str, Any], sample: int = 0) -> list[Row]:
+    """The layers in order. A value is a trace (spikes and membrane [T, B, *N]) or, for "input", a bare tensor."""
+    return [
+        Row(name, one_sample(trace.spikes, sample), one_sample(trace.membrane, sample))
+        if hasattr(trace, "membrane")
+        else Row(name, one_sample(trace, sample), None)
+        for name, trace in traces.items()
+    ]
+
+
+def one_sample(sequence: Any, sample: int) -> Floats:
+    """[T, B, *N] to [T, N] in float32, whatever the device and dtype of the tensor."""
+    values = to_array(sequence[:, sample])
+    return values.reshape(len(values), -1)
+
+
+def to_array(values: Any) -> Floats:
+    """A tensor or array in float32 on the CPU."""
+    if hasattr(values, "detach"):
+        values = values.detach().float().cpu().numpy()  # .float(): numpy knows no bfloat16
+    return np.asarray(values, dtype=np.float32)
+
+
+def is_spike_train(values: Floats) -> bool:
+    """Whether all values are 0, 1, or (the downward events of delta coding) -1."""
+    return bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
+
+
+def thin(count: int, limit: int) -> NDArray[np.intp]:
+    """At most ``limit`` of ``count`` indices, spread evenly from the first to the last."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.intp))
+
+
+def save_raster(traces: Mapping[str, Any], input_train: Any, path_npz: Path, sample: int = 0) -> None:
+    """Write the numbers behind the raster: "input", and "<layer>.spikes" and "<layer>.membrane" for each layer.
+
+    All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 where it holds downward events
+    and float32 where it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
+    """
+    given = one_sample(input_train, sample)
+    kind = np.float32 if not is_spike_train(given) else np.uint8 if given.min(initial=0) >= 0 else np.int8
+    arrays: dict[str, Any] = {"input": given.astype(kind)}
+    for name, spikes, membrane in rows(traces, sample):
+        if membrane is not None:
+            arrays[f"{name}.spikes"] = spikes.astype(np.uint8)
+            arrays[f"{name}.membrane"] = membrane
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_bytes(path_npz, buffer.getvalue())

@@ -1,0 +1,62 @@
+"""The model as a table (the only home of torchinfo), taken so that the training run cannot notice."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+def summary(model: nn.Module, example_input: Tensor) -> str:
+    """Layers, shapes and parameter counts of ``model``, as it treats ``example_input`` [T, B, *N].
+
+    torchinfo runs the model and draws from the global random numbers, so it gets a deep copy and forked generators:
+    the model's weights, gradients and mode and the global random numbers stay as they were. Its mult-adds take the
+    first axis for the batch and count biases; the line below the table counts the matrix products and convolutions
+    that were run (no biases, no neurons).
+    """
+    import torch
+    import torchinfo
+    from torch.utils.flop_counter import FlopCounterMode
+
+    num_steps, batch_size = example_input.shape[:2]
+    tensors = [example_input, *model.parameters(), *model.buffers()]
+    devices = sorted({tensor.get_device() for tensor in tensors if tensor.is_cuda})
+    try:
+        with torch.random.fork_rng(devices=devices), FlopCounterMode(display=False) as counter:
+            table = torchinfo.summary(
+                copy.deepcopy(model),
+                input_data=example_input.detach(),
+                mode="eval",
+                col_names=("input_size", "output_size", "num_params"),
+                row_settings=("var_names",),
+                depth=4,
+                verbose=0,
+            )
+        text = str(table)
+    finally:
+        _forget(type(model).__name__)
+    # Python 3.11 changed how a str-mixin Enum is formatted, and torchinfo 1.8 formats one.
+    for name, letter in (("MEGABYTES", "M"), ("GIGABYTES", "G"), ("TERABYTES", "T")):
+        text = text.replace(f"(Units.{name})", f"({letter})")
+    lines = [line.rstrip() for line in text.splitlines()]
+    lines.append(_mult_adds(counter.get_total_flops() // 2, num_steps, batch_size))
+    return "\n".join(lines) + "\n"
+
+
+def _mult_adds(total: int, num_steps: int, batch_size: int) -> str:
+    per_sample = total / batch_size
+    per_step = per_sample / num_steps
+    return (
+        f"Synaptic mult-adds per sample: {per_sample:,.0f} in {num_steps} steps, {per_step:,.0f} per step "
+        "(as executed; biases and neurons not counted)"
+    )
+
+
+def _forget(model_name: str) -> None:
+    # torchinfo keeps every model it has seen, with its weights, in a private cache; the copy must not outlive us.
+    cache = getattr(sys.modules.get("torchinfo.torchinfo"), "_cached_forward_pass", {})
+    cache.pop(model_name, None)

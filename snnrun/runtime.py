@@ -1,0 +1,53 @@
+"""Where and how torch computes during a run: the device, and whether only deterministic algorithms may be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from snnrun.errors import ConfigError, OutOfMemoryError
+from snnrun.settings import Settings
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: for a CUDA device that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            there = f"cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
+            raise ConfigError(
+                f"device: expected a device of this machine, got {name}, but there is {there}; "
+                "use device=auto or device=cpu"
+            )
+        return torch.device("cuda", device.index or 0)
+    return device
+
+
+@contextmanager
+def runtime(settings: Settings) -> Iterator[torch.device]:
+    """Set torch up for a run, and back afterwards; running out of memory becomes an error with advice."""
+    device = resolve_device(settings.device)
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    if settings.deterministic and device.type == "cuda":
+        # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(settings.deterministic)
+    try:
+        yield device
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise OutOfMemoryError(
+            f"out of memory on {device}: a smaller batch_size, num_steps or model.hidden needs less, and so does "
+            f"precision=bf16 ({str(error).splitlines()[0] if str(error) else 'no more to allocate'})"
+        ) from error
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])

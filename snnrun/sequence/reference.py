@@ -1,0 +1,20 @@
+"""The definition: a plain loop of ``step`` under autograd."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnrun.neuron import Neuron
+
+
+def run(neuron: Neuron, x: Tensor, state: Any) -> tuple[Tensor, Tensor, Any]:
+    """Spikes ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]``."""
+    spikes, membranes = [], []
+    for x_t in x:
+        s, state = neuron.step(x_t, state)
+        spikes.append(s)
+        membranes.append(state.membrane)
+    return torch.stack(spikes), torch.stack(membranes), state

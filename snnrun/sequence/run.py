@@ -1,0 +1,58 @@
+"""``run``: a neuron over a whole input sequence, by the backend asked for."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from snnrun import check
+from snnrun.neuron import LinearNeuron, Neuron
+from snnrun.sequence import fused, reference
+
+BACKENDS = ("auto", "reference", "fused")
+
+
+class Trace(NamedTuple):
+    """What a layer did: its spikes and the membranes that were compared with the threshold (before the reset)."""
+
+    spikes: Tensor  # [T, B, *N], 0 or 1
+    membrane: Tensor  # [T, B, *N]
+
+
+def run(neuron: Neuron, x: Tensor, state: Any = None, *, backend: str = "auto") -> tuple[Trace, Any]:
+    """Run ``neuron`` over ``x``, from ``state`` or its initial state.
+
+    Args:
+        neuron: any neuron.
+        x: input of every step, ``[T, B, *N]``, T >= 1.
+        state: of the neuron, or None.
+        backend: ``reference``, the loop of ``step`` under autograd, for every neuron, differentiable twice;
+            ``fused``, one pass over time with the adjoint written out, for linear neurons, differentiable once;
+            ``auto``, fused where there is one.
+
+    Returns:
+        The trace, and the state after the last step.
+
+    Raises:
+        ValueError: for an unknown backend, ``fused`` where there is none, or an input without steps.
+    """
+    check_backend(neuron, backend)
+    if x.dim() < 2 or x.shape[0] < 1:
+        raise ValueError(f"x: expected a sequence [T, B, *N] of at least one step, got shape {list(x.shape)}")
+    state = neuron.initial_state(x[0]) if state is None else state
+    if backend == "reference" or not isinstance(neuron, LinearNeuron):
+        spikes, membrane, state = reference.run(neuron, x, state)
+    else:
+        spikes, membrane, state = fused.run(neuron, x, state)
+    return Trace(spikes, membrane), state
+
+
+def check_backend(neuron: Neuron, backend: str) -> None:
+    """Raise ValueError where ``backend`` cannot run ``neuron``; models ask this before there is any input."""
+    check.choice("backend", backend, BACKENDS)
+    if backend == "fused" and not isinstance(neuron, LinearNeuron):
+        raise ValueError(
+            f"backend: fused execution is for linear neurons, on any device, and {type(neuron).__name__} is not one; "
+            "use backend=auto or backend=reference"
+        )

@@ -1,0 +1,51 @@
+"""The random streams of a run: each purpose has one of its own, so that none can disturb another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Generator
+
+
+class Streams:
+    """Random streams derived from one seed.
+
+    Attributes:
+        order: the order of the training data; on the CPU.
+        data: for tasks that generate their data; on the CPU.
+        encoding: spikes drawn by the encoder in training; on the device.
+        dropout: on the device.
+
+    A new draw in one stream leaves the others as they are: a run with dropout sees the same batches and spike trains
+    as one without.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed = seed
+        self._device = device
+        self.order = self._generator("order", torch.device("cpu"))
+        self.data = self._generator("data", torch.device("cpu"))
+        self.encoding = self._generator("encoding", device)
+        self.dropout = self._generator("dropout", device)
+
+    def evaluation(self) -> Generator:
+        """A stream for encoding validation and test data: the same spikes each time, untouched by training."""
+        return self._generator("evaluation", self._device)
+
+    @contextmanager
+    def initialisation(self) -> Iterator[None]:
+        """Within this context torch's global generator is the stream of initial weights; afterwards it is as before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_derived(self._seed, "initialisation"))
+            yield
+
+    def _generator(self, purpose: str, device: torch.device) -> Generator:
+        return Generator(device).manual_seed(_derived(self._seed, purpose))
+
+
+def _derived(seed: int, purpose: str) -> int:
+    # A hash, so that neighbouring seeds give unrelated streams and a new purpose changes no old one.
+    return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,66 @@
+"""Sums over an epoch: loss and accuracy, and what every neuron did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnrun.sequence import Trace
+
+
+class Scores(NamedTuple):
+    """Means over the samples of one part."""
+
+    loss: float
+    accuracy: float | None  # None where the target is no class
+
+
+class Totals:
+    """Running sums of loss and correct predictions, weighted by the samples of each batch."""
+
+    def __init__(self) -> None:
+        self.samples, self._loss = 0, 0.0
+        self._correct: Tensor | None = None  # stays on the device until asked for
+
+    def add(self, loss: float, correct: Tensor | None, samples: int) -> None:
+        """One batch: its mean loss, its number of correct predictions, its size."""
+        self.samples += samples
+        self._loss += loss * samples
+        if correct is not None:
+            self._correct = correct if self._correct is None else self._correct + correct
+
+    def scores(self) -> Scores:
+        """The means over all batches so far."""
+        accuracy = None if self._correct is None else self._correct.item() / self.samples
+        return Scores(self._loss / self.samples, accuracy)
+
+
+class Activity:
+    """Spikes of every neuron."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Tensor] = {}
+        self._chances = 0  # steps times samples: how often each neuron could have fired
+
+    @torch.no_grad()
+    def add(self, traces: Mapping[str, Trace]) -> None:
+        """One batch of spikes ``[T, B, *N]`` per layer."""
+        for name, trace in traces.items():
+            # In float32 a batch's sum is exact, with far fewer than 2^24 chances; that of the epoch need not be.
+            count = trace.spikes.detach().sum((0, 1)).double()
+            self._counts[name] = self._counts[name] + count if name in self._counts else count
+        self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per layer: spikes per neuron and step, share of neurons that never fired, share that always did."""
+        return {
+            name: {
+                "firing_rate": count.mean().item() / self._chances,
+                "silent": (count == 0).double().mean().item(),
+                "saturated": (count == self._chances).double().mean().item(),
+            }
+            for name, count in self._counts.items()
+        }

@@ -1,0 +1,26 @@
+"""Tasks: where the input comes from, what is asked of the network, and how the data is parted."""
+
+from snnrun.task.base import Batch, Data, Part, Task
+from snnrun.task.digits import Digits
+from snnrun.task.images import ImagePart, ImageSet, ImageTask
+from snnrun.task.mnist import KMNIST, MNIST, FashionMNIST, IdxTask
+from snnrun.task.mnist5k import MNIST5k
+from snnrun.task.zeros import RandomBits, Zeros
+
+__all__ = [
+    "KMNIST",
+    "MNIST",
+    "Batch",
+    "Data",
+    "Digits",
+    "FashionMNIST",
+    "IdxTask",
+    "ImagePart",
+    "ImageSet",
+    "ImageTask",
+    "MNIST5k",
+    "Part",
+    "RandomBits",
+    "Task",
+    "Zeros",
+]

@@ -1,0 +1,70 @@
+"""The contract of a task: four facts that are known before any data is read, and one method that reads it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Batch(NamedTuple):
+    """Samples that are run together."""
+
+    x: Tensor  # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1]
+    target: Tensor | None  # [B] int64 class labels; None where the target is silence
+
+
+class Part(Protocol):
+    """One part of the data: train, validation or test."""
+
+    def __len__(self) -> int:
+        """Number of samples in one pass."""
+        ...
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One pass: every sample once, the last, smaller batch included.
+
+        With a generator (on the CPU) the order is shuffled by it; without one it is fixed.
+        """
+        ...
+
+
+class Data(NamedTuple):
+    """The three parts, and what identifies the data they were cut from."""
+
+    train: Part
+    validation: Part
+    test: Part
+    hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty where it is generated
+
+
+class Task(ABC):
+    """Input and targets for a network. The attributes are set by the class or by ``__init__``, never by ``load``."""
+
+    input_shape: tuple[int, ...]
+    """``*N`` of the input, such as ``(300,)`` or ``(1, 28, 28)``."""
+    num_outputs: int
+    """Size of the output layer."""
+    has_time: bool
+    """True: the input has ``num_steps`` steps. False: it is still, a sequence of one step."""
+    has_accuracy: bool
+    """True: targets are class labels. False: there is only a loss."""
+
+    @abstractmethod
+    def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
+        """Read, or prepare to generate, the data, and part it.
+
+        Args:
+            data_dir: folder in which files are looked for, and downloads kept.
+            num_steps: length T of generated input; still input ignores it.
+            device: where the batches are wanted.
+            generator: on the CPU; seeds what a *generated* task draws. Image sets ignore it: their split has a
+                seed of its own, so that runs with several seeds share one test part.
+
+        Raises:
+            DataError: data is missing or damaged.
+        """

@@ -1,0 +1,123 @@
+"""Still images with class labels: one uint8 tensor on the device, batched by index."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnrun import check
+from snnrun.errors import DataError
+from snnrun.task.base import Batch, Data, Task
+from snnrun.task.split import stratified
+
+
+class ImageSet(NamedTuple):
+    """A whole set as it was read, on the CPU."""
+
+    images: Tensor  # [N, *input_shape] uint8
+    labels: Tensor  # [N] integers in [0, num_outputs)
+    num_test: int  # the last num_test samples are the official test part; 0 where there is none
+
+
+class ImagePart:
+    """The samples ``indices`` of a set.
+
+    Args:
+        images: ``[N, *shape]`` uint8; the parts of a set share this one tensor.
+        labels: ``[N]`` int64, on the same device.
+        indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
+        white: the value of ``images`` that becomes 1.0.
+    """
+
+    def __init__(self, images: Tensor, labels: Tensor, indices: Tensor, white: int) -> None:
+        self.images = images
+        self.labels = labels
+        self.indices = indices
+        self.white = white
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
+        order = self.indices
+        if generator is not None:
+            order = order[torch.randperm(len(order), generator=generator)]
+        for chosen in torch.split(order.to(self.images.device), batch_size):
+            # Divided, not multiplied by the inverse: correctly rounded, so the same bits as torchvision's ToTensor.
+            x = self.images[chosen].float().div_(self.white)
+            yield Batch(x.unsqueeze(0), self.labels[chosen])
+
+
+class ImageTask(Task):
+    """Name the class of an image. A set is a subclass with ``name``, ``input_shape`` and ``read``.
+
+    The parts are stratified by class. Where a set has an official test part, that is the test part, and
+    ``validation`` is a share of the other images; else ``validation`` and ``test`` are shares of all images.
+
+    Args:
+        validation: share of the validation part, in (0, 1). Default 0.1.
+        test: share of the test part, in (0, 1); None for a set with an official one. Default 0.2.
+        split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
+            are compared on the same test images. Default 0.
+
+    Raises:
+        ValueError: a share out of range, or shares that leave nothing to train on.
+    """
+
+    name: str
+    """The task's name, for messages and for the manifest."""
+    white: int = 255
+    """The pixel value that becomes 1.0."""
+    num_outputs = 10
+    has_time = False
+    has_accuracy = True
+
+    def __init__(self, *, validation: float = 0.1, test: float | None = 0.2, split_seed: int = 0) -> None:
+        self.validation = check.number("validation", validation, above=0, below=1)
+        self.test = None if test is None else check.number("test", test, above=0, below=1)
+        self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
+        if self.test is not None and self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            )
+
+    @abstractmethod
+    def read(self, data_dir: Path) -> ImageSet:
+        """The whole set.
+
+        Raises:
+            DataError: it is missing or damaged.
+        """
+
+    def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
+        """Read the set, hash it, put it on the device, and split it."""
+        images, labels, num_test = self.read(data_dir)
+        digest = hashlib.sha256(images.numpy().tobytes())
+        digest.update(labels.to(torch.uint8).numpy().tobytes())
+
+        train, validation, test = self._split(labels, num_test)
+        images, labels = images.to(device), labels.to(device, torch.int64)
+        return Data(
+            train=ImagePart(images, labels, train, self.white),
+            validation=ImagePart(images, labels, validation, self.white),
+            test=ImagePart(images, labels, test, self.white),
+            hashes={self.name: digest.hexdigest()},
+        )
+
+    def _split(self, labels: Tensor, num_test: int) -> tuple[Tensor, Tensor, Tensor]:
+        num_rest = len(labels) - num_test
+        try:
+            if self.test is None:
+                validation, train = stratified(labels[:num_rest], [self.validation], self.split_seed)
+                return train, validation, torch.arange(num_rest, len(labels))
+            test, validation, train = stratified(labels, [self.test, self.validation], self.split_seed)
+            return train, validation, test
+        except ValueError as error:
+            raise DataError(f"{self.name}: {error}; choose smaller shares, or a set with more images") from None

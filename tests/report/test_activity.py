@@ -1,0 +1,39 @@
+"""Warnings of silent and saturated layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from snnrun.report import activity_warnings
+
+
+def record(epoch: int = 1, **layers: tuple[float, float]) -> dict[str, Any]:
+    shares = {name: {"firing_rate": 0.1, "silent": a, "saturated": b} for name, (a, b) in layers.items()}
+    return {"kind": "epoch", "epoch": epoch, "layers": shares}
+
+
+@pytest.mark.parametrize(
+    ("shares", "what", "remedies"),
+    [
+        ((0.95, 0.0), "95.0 % of its neurons never fired", ("neuron.threshold", "encoder.gain", "neuron.beta")),
+        ((0.0, 1.0), "all of its neurons fired at every step", ("neuron.threshold", "neuron.tau", "optimizer.lr")),
+    ],
+)
+def test_names_the_layer_and_three_remedies(shares: tuple[float, float], what: str, remedies: tuple[str, ...]) -> None:
+    (text,) = activity_warnings(record(3, hidden1=shares, output=(0.0, 0.0)), set())
+    assert text.startswith("layer 'hidden1'") and what in text and "epoch 3" in text
+    assert all(remedy in text for remedy in remedies)
+
+
+def test_the_limit_itself_is_no_warning() -> None:
+    assert activity_warnings(record(hidden1=(0.9, 0.9), output=(float("nan"), 0.0)), set()) == []
+    assert activity_warnings({"kind": "epoch", "epoch": 1}, set()) == []
+
+
+def test_each_layer_and_kind_once() -> None:
+    seen: set[tuple[str, str]] = set()
+    assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), seen)) == 1
+    assert activity_warnings(record(2, hidden1=(1.0, 0.0)), seen) == []
+    assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), seen)) == 2

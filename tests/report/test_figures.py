@@ -1,0 +1,274 @@
+"""The figures, read back as data: what lies on which axes, in which unit. No picture is compared with another."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from snnrun.report import figures, raster
+
+
+class Trace(NamedTuple):
+    spikes: Tensor
+    membrane: Tensor
+
+
+def records(epochs: int = 4, steps: int = 3, accuracy: bool = True) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for epoch in range(1, epochs + 1):
+        for step in range((epoch - 1) * steps + 1, epoch * steps + 1):
+            found.append({"kind": "step", "epoch": epoch, "step": step, "loss": 2.0 / step})
+            found[-1].update({"accuracy": 0.5} if accuracy else {})
+        layers = {
+            "hidden1": {"firing_rate": 0.1 * epoch, "silent": 0.25, "saturated": 0.0},
+            "output": {"firing_rate": 0.2, "silent": 0.0, "saturated": 0.5},
+        }
+        found.append({"kind": "epoch", "epoch": epoch, "step": epoch * steps, "train_loss": 1.0 / epoch})
+        found[-1].update(validation_loss=1.5 / epoch, best=epoch <= 2, layers=layers)
+        found[-1].update({"train_accuracy": 0.6, "validation_accuracy": 0.7} if accuracy else {})
+    return found
+
+
+def traces(steps: int = 6, sizes: tuple[int, ...] = (5, 3), batch: int = 2) -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, Any] = {"input": torch.randint(0, 2, (steps, batch, 4), generator=generator).float()}
+    for i, size in enumerate(sizes):
+        membrane = torch.randn(steps, batch, size, generator=generator)
+        name = "output" if i == len(sizes) - 1 else f"hidden{i + 1}"
+        found[name] = Trace((membrane > 1).float(), membrane)
+    return found
+
+
+def lines(axes: Any) -> dict[str, Any]:
+    return {line.get_label(): line for line in axes.get_lines()}
+
+
+def list_of_lines(axes: Any) -> list[Any]:
+    return list(axes.get_lines())
+
+
+def ticks(axes: Any) -> set[tuple[float, float]]:
+    """(time step, neuron) of each spike drawn."""
+    return {
+        (float(segment[0][0]), float(segment[:, 1].mean()))
+        for collection in axes.collections
+        for segment in collection.get_segments()
+    }
+
+
+def test_loss_has_steps_epochs_and_the_best_on_one_axis() -> None:
+    figure = figures.draw_loss(records())
+    assert figure is not None
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("epoch", "loss", "linear")
+    found = lines(axes)
+    np.testing.assert_allclose(found["training, single steps"].get_xdata(), np.arange(1, 13) / 3)
+    np.testing.assert_allclose(found["training, single steps"].get_ydata(), 2.0 / np.arange(1, 13))
+    np.testing.assert_allclose(found["training, mean of the epoch"].get_xydata(), [(e, 1 / e) for e in range(1, 5)])
+    np.testing.assert_allclose(found["validation"].get_xydata(), [(e, 1.5 / e) for e in range(1, 5)])
+    np.testing.assert_allclose(found["best epoch: 2 (0.75)"].get_xydata(), [(2, 0.75)])
+
+
+def test_accuracy_is_in_percent() -> None:
+    figure = figures.draw_accuracy(records())
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_ylabel() == "accuracy (%)"
+    assert set(lines(axes)["validation"].get_ydata()) == {70.0}
+    assert "best epoch: 2 (70.0 %)" in lines(axes)
+
+
+def test_one_quantity_has_one_colour() -> None:
+    loss, accuracy = figures.draw_loss(records()), figures.draw_accuracy(records())
+    assert loss is not None and accuracy is not None
+    first, second = lines(loss.axes[0]), lines(accuracy.axes[0])
+    assert (
+        first["validation"].get_color()
+        == second["validation"].get_color()
+        != first["training, single steps"].get_color()
+    )
+    rate, drawn = figures.draw_firing_rate(records()), figures.draw_raster(traces())
+    assert rate is not None and drawn is not None
+    colour = lines(rate.axes[0])["output"].get_color()
+    spikes: Any = drawn.axes[2].collections[0]
+    assert tuple(spikes.get_edgecolor()[0]) == matplotlib.colors.to_rgba(colour)
+
+
+def test_a_single_epoch_is_told_in_steps() -> None:
+    figure = figures.draw_loss(records(epochs=1, steps=5))
+    assert figure is not None
+    assert figure.axes[0].get_xlabel() == "step"
+    np.testing.assert_allclose(lines(figure.axes[0])["training, single steps"].get_xdata(), [1, 2, 3, 4, 5])
+    np.testing.assert_allclose(lines(figure.axes[0])["validation"].get_xydata(), [(5, 1.5)])
+
+
+def test_an_epoch_cut_short_is_as_long_as_the_one_before() -> None:
+    figure = figures.draw_loss(records(epochs=3, steps=4)[:-4])  # epoch 3: one step, and no end
+    assert figure is not None
+    assert lines(figure.axes[0])["training, single steps"].get_xdata()[-1] == pytest.approx(2.25)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_what_is_not_finite_is_a_gap(value: float | None) -> None:
+    data = records()
+    data[1]["loss"] = data[3]["validation_loss"] = value
+    figure = figures.draw_loss(data)
+    assert figure is not None
+    found = lines(figure.axes[0])
+    assert np.flatnonzero(np.isnan(found["training, single steps"].get_ydata())).tolist() == [1]
+    assert np.flatnonzero(np.isnan(found["validation"].get_ydata())).tolist() == [0]
+
+
+@pytest.mark.parametrize(("last", "scale"), [(0.03, "linear"), (0.01, "log"), (0.0, "linear"), (-1.0, "linear")])
+def test_log_axis_only_beyond_two_decades_and_above_zero(last: float, scale: str) -> None:
+    data = records()
+    data[-1]["validation_loss"] = last
+    figure = figures.draw_loss(data)
+    assert figure is not None
+    assert figure.axes[0].get_yscale() == scale
+
+
+def test_firing_rate_has_a_panel_for_each_quantity_and_a_line_for_each_layer() -> None:
+    figure = figures.draw_firing_rate(records())
+    assert figure is not None
+    rate, silent, saturated = figure.axes
+    assert rate.get_ylabel().replace("\n", " ") == "spikes per neuron and step"
+    assert silent.get_ylabel() == saturated.get_ylabel() == "neurons (%)"
+    assert saturated.get_xlabel() == "epoch"
+    np.testing.assert_allclose(lines(rate)["hidden1"].get_ydata(), [0.1, 0.2, 0.3, 0.4])
+    assert set(lines(silent)["hidden1"].get_ydata()) == {25.0}
+    assert set(lines(saturated)["output"].get_ydata()) == {50.0}
+
+
+def test_nothing_to_show_writes_nothing(tmp_path: Path) -> None:
+    assert not figures.accuracy_figure(records(accuracy=False), tmp_path / "accuracy.png")
+    assert not figures.loss_figure([], tmp_path / "loss.png")
+    assert not figures.firing_rate_figure([], tmp_path / "firing_rate.png")
+    assert not figures.membrane_figure({"input": torch.zeros(2, 1, 3)}, {}, tmp_path / "membrane.png")
+    assert not figures.raster_figure({}, tmp_path / "raster.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_raster_shows_the_spikes_of_the_sample_and_no_other() -> None:
+    given = traces()
+    figure = figures.draw_raster(given, sample=1)
+    assert figure is not None
+    assert figure.axes[-1].get_xlabel() == "time step"
+    for axes, spikes in zip(
+        figure.axes, (given["input"], given["hidden1"].spikes, given["output"].spikes), strict=True
+    ):
+        assert ticks(axes) == {(float(t), float(n)) for t, n in spikes[:, 1].nonzero().tolist()}
+
+
+def test_raster_thins_large_layers_evenly_and_says_so() -> None:
+    figure = figures.draw_raster({"output": Trace(torch.ones(3, 1, 991), torch.ones(3, 1, 991))})
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left") == "output (100 of 991 neurons shown): 1 spikes per neuron and step"
+    shown = sorted({neuron for _, neuron in ticks(axes)})
+    np.testing.assert_allclose(shown, np.arange(0, 991, 10))
+
+
+def test_raster_tells_currents_and_negative_spikes() -> None:
+    current = figures.draw_raster({"input": torch.rand(4, 1, 6)})
+    assert current is not None
+    image: Any = current.axes[0].images[0].get_array()
+    assert image.shape == (6, 4)  # neurons up, time to the right
+    assert "current" in current.axes[0].get_title(loc="left")
+    signed = figures.draw_raster({"input": torch.tensor([[[1.0, 0.0]], [[0.0, -1.0]]])})
+    assert signed is not None
+    assert ticks(signed.axes[0]) == {(0.0, 0.0), (1.0, 1.0)}
+    assert "negative spikes in orange" in signed.axes[0].get_title(loc="left")
+
+
+def test_membrane_is_in_units_of_its_threshold_most_active_neuron_first() -> None:
+    membrane = torch.tensor([[0.0, 4.0, 1.0], [0.0, 4.0, 3.0]])[:, None]
+    spikes = torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 1.0]])[:, None]
+    figure = figures.draw_membrane({"output": Trace(spikes, membrane)}, {"output": torch.tensor([1.0, 2.0, 4.0])})
+    assert figure is not None
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles == ["output, neuron 1: 2 spikes", "output, neuron 2: 1 spike", "output, neuron 0: 0 spikes"]
+    level, trace = list_of_lines(figure.axes[1])
+    assert set(level.get_ydata()) == {1.0} and level.get_linestyle() == "--"
+    np.testing.assert_allclose(trace.get_ydata(), [0.25, 0.75])
+    assert [x for x, _ in sorted(ticks(figure.axes[1]))] == [1.0]
+    assert figure.get_supylabel() == "membrane (threshold units)"
+    assert figure.axes[-1].get_xlabel() == "time step"
+
+
+def test_membrane_without_a_threshold_is_drawn_as_it_is() -> None:
+    silent = Trace(torch.zeros(3, 1, 1), torch.full((3, 1, 1), 7.0))
+    for thresholds in ({}, {"output": math.inf}):
+        figure = figures.draw_membrane({"output": silent}, thresholds)
+        assert figure is not None
+        (trace,) = list_of_lines(figure.axes[0])
+        assert set(trace.get_ydata()) == {7.0}
+        assert figure.get_supylabel() == "membrane"
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+@pytest.mark.parametrize("sizes", [(1,), (3, 1), (40,) * 8])
+def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[int, ...]) -> None:
+    given = traces(steps, sizes)
+    given["output"].membrane[:] = math.nan
+    assert figures.raster_figure(given, tmp_path / "raster.png")
+    assert figures.membrane_figure(given, {name: 1.0 for name in given}, tmp_path / "membrane.png")
+    for name in ("raster.png", "membrane.png"):
+        content = (tmp_path / name).read_bytes()
+        assert content.startswith(b"\x89PNG")
+        assert int.from_bytes(content[16:20], "big") == 1200  # 8 inches of 150 dots
+
+
+def test_settings_of_the_user_neither_count_nor_change(tmp_path: Path) -> None:
+    assert figures.loss_figure(records(), tmp_path / "plain.png")
+    with matplotlib.rc_context({"font.size": 31.0, "lines.linewidth": 9.0, "figure.facecolor": "red"}):
+        before = dict(matplotlib.rcParams)
+        assert figures.loss_figure(records(), tmp_path / "own.png")
+        assert dict(matplotlib.rcParams) == before
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "own.png").read_bytes()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_saved_raster_holds_the_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
+    given = {
+        name: Trace(value.spikes.to(dtype), value.membrane.to(dtype).requires_grad_())
+        for name, value in traces().items()
+        if name != "input"
+    }
+    current = torch.rand(6, 2, 2, 2).to(dtype)
+    raster.save_raster(given, current, tmp_path / "raster.npz", sample=1)
+    with np.load(tmp_path / "raster.npz") as found:
+        assert set(found) == {"input", "hidden1.spikes", "hidden1.membrane", "output.spikes", "output.membrane"}
+        assert found["hidden1.spikes"].dtype == np.uint8 and found["hidden1.membrane"].dtype == np.float32
+        np.testing.assert_array_equal(found["hidden1.spikes"], given["hidden1"].spikes[:, 1].float().numpy())
+        membrane = given["output"].membrane[:, 1].detach().float().numpy()
+        np.testing.assert_array_equal(found["output.membrane"], membrane)
+        np.testing.assert_array_equal(found["input"], current[:, 1].float().flatten(1).numpy())
+
+
+@pytest.mark.parametrize(("low", "kind"), [(0, np.uint8), (-1, np.int8)])
+def test_saved_input_spikes_are_small_whole_numbers(tmp_path: Path, low: int, kind: type) -> None:
+    train = torch.randint(low, 2, (9, 1, 9), generator=torch.Generator().manual_seed(0)).float()
+    raster.save_raster({}, train, tmp_path / "raster.npz")
+    with np.load(tmp_path / "raster.npz") as found:
+        assert found["input"].dtype == kind
+        np.testing.assert_array_equal(found["input"], train[:, 0].numpy())
+
+
+def test_the_package_is_light_to_import() -> None:
+    heavy = {"torch", "matplotlib", "torchinfo", "rich", "numpy"}
+    script = f"import sys, snnrun.report; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    script = "import sys\nfrom snnrun.report import *\nloss_figure([], 'x')\nprint('matplotlib.pyplot' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -1,0 +1,125 @@
+"""The manifest, inside a git repository and outside, and on a machine that tells nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snnrun.report import manifest
+from snnrun.report.manifest import git_state
+
+
+@pytest.fixture(autouse=True)
+def own_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No repository and no configuration but the test's own (a commit hook sets GIT_DIR)."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+
+def make(**changes: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {"device": "cpu", "backend": "fused", "data_hashes": {"digits": "ab12"}, **changes}
+    settings = {"seed": 3, "precision": "bf16", "deterministic": True, "epochs": 9}
+    return manifest(settings, ["snnrun", "seed=3"], **options)
+
+
+def repository(folder: Path) -> str:
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    (folder / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-q", "-m", "first")
+    return git("rev-parse", "HEAD")
+
+
+def test_it_is_strict_json_and_holds_what_a_repetition_needs(tmp_path: Path) -> None:
+    started = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    found = make(started=started, threads=7, folder=tmp_path)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert found["command"] == ["snnrun", "seed=3"]
+    assert found["started"] == "2024-01-02T01:04:05+00:00"
+    assert (found["seed"], found["precision"], found["deterministic"]) == (3, "bf16", True)
+    assert (found["device"], found["backend"], found["threads"]) == ("cpu", "fused", 7)
+    assert found["data"] == {"digits": "ab12"}
+    assert found["packages"]["torch"] == torch.__version__.partition("+")[0] or "+" in found["packages"]["torch"]
+    assert list(found["packages"]) == sorted(found["packages"], key=str.lower)
+    assert found["python"]["version"] == platform.python_version()
+    assert found["cpu"]["count"] >= 1 and found["cpu"]["model"]
+    assert found["gpu"] is None
+
+
+def test_defaults_are_now_and_as_set() -> None:
+    before = datetime.now(timezone.utc).replace(microsecond=0)
+    found = make()
+    assert before <= datetime.fromisoformat(found["started"]) <= datetime.now(timezone.utc)
+    assert found["threads"] == torch.get_num_threads()
+
+
+def test_git_commit_and_whether_dirty(tmp_path: Path) -> None:
+    commit = repository(tmp_path)
+    assert git_state(tmp_path) == {"commit": commit, "dirty": False, "untracked": False}
+    (tmp_path / "outputs").write_text("of a run")
+    assert git_state(tmp_path) == {"commit": commit, "dirty": False, "untracked": True}
+    (tmp_path / "file").write_text("2")
+    assert git_state(tmp_path) == {"commit": commit, "dirty": True, "untracked": True}
+
+
+def test_without_a_repository_a_commit_or_git_it_is_null(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert make(folder=tmp_path)["git"] is None
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert make(folder=tmp_path)["git"] is None
+    repository(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert make(folder=tmp_path)["git"] is None
+    assert make(folder=tmp_path / "absent")["git"] is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_git_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    assert make(folder=tmp_path)["git"] is None
+
+
+def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: Any, **__: Any) -> str:
+        raise OSError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    monkeypatch.setattr(os, "sysconf", refuse)
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "")
+    monkeypatch.setattr(platform, "system", lambda: "")
+    found = make(folder=tmp_path)
+    assert found["memory_bytes"] is None and found["cpu"]["model"] is None
+
+
+def test_a_gpu_that_is_not_there_is_null(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def absent(device: torch.device) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", absent)
+    assert make(device="cuda", folder=tmp_path)["gpu"] is None
+
+
+def test_the_host_name_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = platform.uname()
+    monkeypatch.setattr(platform, "uname", lambda: real._replace(node="secret-host-name"))
+    assert "secret-host-name" not in json.dumps(make(folder=tmp_path))

@@ -1,0 +1,56 @@
+"""What holds for every task in conf/task, before any data is read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from snnrun.task import Task
+
+CONF = Path(__file__).parents[2] / "conf" / "task"
+FILES = sorted(CONF.glob("*.yaml"))
+
+
+def build(file: Path) -> Task:
+    config: Any = OmegaConf.to_container(OmegaConf.load(file), resolve=True)
+    options = config.get("task", config)
+    module, name = options.pop("_target_").rsplit(".", 1)
+    task = getattr(import_module(module), name)(**options)
+    assert isinstance(task, Task)
+    return task
+
+
+def test_the_tasks_are_found() -> None:
+    assert {file.stem for file in FILES} >= {"zeros", "digits", "mnist5k", "mnist", "fashion_mnist", "kmnist"}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_task_states_its_facts_before_it_loads(file: Path) -> None:
+    task = build(file)
+    assert task.input_shape and all(isinstance(n, int) and n > 0 for n in task.input_shape)
+    assert task.num_outputs > 0
+    assert isinstance(task.has_time, bool) and isinstance(task.has_accuracy, bool)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_shows_every_option_at_its_default(file: Path) -> None:
+    task = build(file)
+    assert vars(task) == vars(type(task)())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_config_begins_with_what_the_task_is(file: Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# ") and lines[0].endswith(".")
+
+
+def test_importing_the_tasks_imports_none_of_the_data_packages() -> None:
+    script = "import sys, snnrun.task; print({'sklearn', 'mlxtend', 'torchvision', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
