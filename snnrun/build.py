@@ -68,7 +68,7 @@ def locate(name: str, path: str) -> Callable[..., Any]:
             raise PartError(f"{path}._target_", f"{module} has no {'.'.join(parts[end:])}") from None
         if not callable(found):
             raise PartError(f"{path}._target_", f"expected a class or function, got {name}, a {type(found).__name__}")
-        return found  # type: ignore[no-any-return]
+        return found
     raise PartError(f"{path}._target_", f"there is no module {parts[0]!r} for {name}; is it installed?")
 
 

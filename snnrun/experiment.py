@@ -20,6 +20,7 @@ from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
 from snnrun.errors import SnnrunError
 from snnrun.loss import Loss
+from snnrun.model import Layer
 from snnrun.neuron import Neuron
 from snnrun.record import RunRecord
 from snnrun.runtime import runtime
@@ -64,7 +65,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 settings=asdict(settings),
                 command=command,
                 device=device,
-                backend=settings.backend,
+                backend=backends(model),
                 data_hashes=data.hashes,
             )
             console.line(
@@ -121,6 +122,12 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             neuron=parts.neuron,
             backend=settings.backend,
         )
+
+
+def backends(model: nn.Module) -> str:
+    """How the neurons of the model are run: ``fused``, ``reference``, or both."""
+    used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
+    return " and ".join(sorted(used)) or "the model's own"
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from snnrun.neuron import Neuron
@@ -12,36 +12,32 @@ from snnrun.neuron import Neuron
 
 def lost_neurons(model: nn.Module) -> dict[str, int]:
     """For each parameter with values that are not finite: how many neurons (rows) they belong to."""
-    return _rows_not_finite(dict(model.named_parameters()))
+    counts = {name: int((~_rows(p).isfinite()).any(1).sum()) for name, p in model.named_parameters()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def describe(model: nn.Module, step: int, loss: float) -> str:
     """What is not finite at iteration ``step``, in how many neurons, and what helps."""
+    found = [] if math.isfinite(loss) else [f"the loss ({loss})"]
     parameters = dict(model.named_parameters())
-    sizes = {name: parameter.shape[0] if parameter.dim() else 1 for name, parameter in parameters.items()}
-    found = [
-        f"{what} {name} in {count} of {sizes[name]} neurons"
-        for what, tensors in (
-            ("the values of", parameters),
-            ("the gradient of", {n: p.grad for n, p in parameters.items() if p.grad is not None}),
-        )
-        for name, count in _rows_not_finite(tensors).items()
+    lost = lost_neurons(model)
+    found += [
+        f"the values of {name} in {count} of {len(_rows(parameters[name]))} neurons" for name, count in lost.items()
     ]
-    if not math.isfinite(loss):
-        found.insert(0, f"the loss ({loss})")
-    if not found:
-        found = ["the norm of the gradient (its parts are finite, their squares overflow)"]
+    for name, parameter in parameters.items():
+        if parameter.grad is not None:
+            # A norm, since it overflows one step before the values do: that gradient is past saving too.
+            norms = torch.linalg.vector_norm(_rows(parameter.grad), dim=1)
+            count = int((~norms.isfinite()).sum())
+            if count:
+                found.append(f"the gradient of {name} in {count} of {len(norms)} neurons")
     remedies = ["clip_grad_norm=1", "a smaller optimizer.lr"]
     if any(isinstance(m, Neuron) and m.reset != "none" and not m.detach_reset for m in model.modules()):
         remedies.insert(0, "neuron.detach_reset=true (the gradient through the reset can grow at every step)")
-    return f"iteration {step}: not finite: {'; '.join(found)}. Try: {'; '.join(remedies)}."
+    what = "; ".join(found) or "the norm of the whole gradient, which overflows"
+    return f"iteration {step}: not finite: {what}. Try: {'; '.join(remedies)}."
 
 
-def _rows_not_finite(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    counts = {}
-    for name, tensor in tensors.items():
-        rows = tensor.detach().reshape(tensor.shape[0] if tensor.dim() else 1, -1)
-        count = int((~rows.isfinite()).any(1).sum())
-        if count:
-            counts[name] = count
-    return counts
+def _rows(tensor: Tensor) -> Tensor:
+    """One row per neuron."""
+    return tensor.detach().reshape(tensor.shape[0] if tensor.dim() else 1, -1)

@@ -195,7 +195,7 @@ class PiecewiseQuadratic(Surrogate):
 class Rectangular(Surrogate):
     """A box of area 1 around the threshold.
 
-    derivative: ``α`` where ``|x| <= 1/(2α)``, else 0; primitive: ``clip(αx + 1/2, 0, 1)``.
+    derivative: ``α`` where ``|x| < 1/(2α)``, else 0; primitive: ``clip(αx + 1/2, 0, 1)``.
     ``alpha`` (default 1): the height, and inverse width.
     Source: Wu et al. 2018, "Spatio-temporal backpropagation"; SpikingJelly's ``Rect``.
     """
@@ -203,7 +203,7 @@ class Rectangular(Surrogate):
     alpha: float = 1.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        return self.alpha * (x.abs() <= 0.5 / self.alpha).to(x.dtype)
+        return self.alpha * (x.abs() < 0.5 / self.alpha).to(x.dtype)
 
     def primitive(self, x: Tensor) -> Tensor:
         return (self.alpha * x + 0.5).clamp(0, 1)

@@ -55,9 +55,10 @@ class Activity:
         self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Per layer: spikes per neuron and step, share of neurons that never fired, share that always did."""
+        """Per layer: number of neurons, spikes per neuron and step, share that never fired, share that always did."""
         return {
             name: {
+                "neurons": count.numel(),
                 "firing_rate": count.mean().item() / self._chances,
                 "silent": (count == 0).double().mean().item(),
                 "saturated": (count == self._chances).double().mean().item(),

@@ -47,7 +47,7 @@ def fit(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin, step = time.perf_counter(), 0
     best_loss, best_epoch = math.inf, 0
-    lost: dict[str, int] = {}
+    lost: dict[str, int] | None = None  # parameters with neurons that training has already broken
     for epoch in range(1, settings.epochs + 1):
         model.train()
         totals, activity = Totals(), Activity()

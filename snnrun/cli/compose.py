@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,9 +31,8 @@ class Composer:
     def __init__(self, extra: Path | None) -> None:
         quoted = str(extra).replace("\\", "\\\\").replace('"', '\\"')
         self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if extra else []
-        self._composed: dict[
-            tuple[str, ...], DictConfig
-        ] = {}  # composing takes 0.1 s, and the jobs of a sweep share much
+        # Composing takes 0.1 s, and the jobs of a sweep have much in common.
+        self._composed: dict[tuple[str, ...], DictConfig] = {}
         self.parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -49,8 +49,8 @@ class Composer:
         except yaml.YAMLError as error:
             raise ComposeError(yaml_fault(error)) from error
         except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            raise ComposeError(" ".join(lines[:2]) or type(error).__name__) from error
+            reason = " ".join(str(error).partition("Config search path")[0].split())
+            raise ComposeError(reason or type(error).__name__) from error
 
 
 @contextmanager
@@ -62,8 +62,13 @@ def composer(catalogue: Catalogue) -> Iterator[Composer]:
 
 
 def register_resolvers() -> None:
-    """``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them."""
+    """What ``config.yaml`` names run folders with.
+
+    ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
+    ``${snnrun.home:PATH}``: the path with ``~`` filled in.
+    """
     OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("snnrun.home", lambda path: os.path.expanduser(str(path)), replace=True)
 
 
 def yaml_fault(error: yaml.YAMLError, path: Path | None = None) -> str:

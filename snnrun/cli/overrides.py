@@ -100,12 +100,14 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     try:
         return composer.parser.parse_override(word)
     except HydraException as error:
-        reason = str(error).strip().partition("\n")[0].lower()
+        reason = str(error).strip().partition("\n")[0]
     except RecursionError:
         reason = "too deeply nested"
+    key, _, value = word.partition("=")
+    as_text = re.sub(r'["\\]', "", value)
     raise ValueError(
-        f"{word}: cannot be read ({reason}); check brackets, commas and quotes, "
-        "and keep the shell off with single quotes: 'model.hidden=[100,50]'"
+        f"{word}: cannot be read ({reason}); check brackets, commas and quotes; "
+        f"a text with special characters needs two pairs of quotes: '{key}=\"{as_text}\"'"
     )
 
 

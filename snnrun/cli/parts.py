@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from snnrun import check
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.overrides import REFERENCE
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 
 WHOLE = ("task", "encoder", "loss")  # built once
 FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
+
+# The least values of torch's schedulers where torch itself checks nothing; whole numbers where whole is needed.
+LOWEST: Mapping[str, int | float] = {
+    "T_max": 1,
+    "step_size": 1,
+    "patience": 0,
+    "gamma": 0.0,
+    "eta_min": 0.0,
+    "factor": 0.0,
+}
 
 
 class Fault(NamedTuple):
@@ -89,7 +100,7 @@ class Trial:
 
         Returns the part, or None where it cannot be built even so.
         """
-        self._check_types(group)
+        self._check_torch(group)
         for _ in range(12):
             try:
                 part = build(self.config[group], group)
@@ -118,8 +129,8 @@ class Trial:
         # A list holds one value per neuron of a layer, and only the model knows how many those are.
         return any(isinstance(value, list) for value in self.config[group].values())
 
-    def _check_types(self, group: str) -> None:
-        """torch's classes take true for 1.0 and stumble over text, so their values are compared with the defaults."""
+    def _check_torch(self, group: str) -> None:
+        """torch's classes take true for 1.0, stumble over text and train on with a step size of -1: checked here."""
         config, base = self.config[group], self.base.get(group)
         if not isinstance(config, dict) or not isinstance(base, Mapping):
             return
@@ -128,6 +139,15 @@ class Trial:
                 if key in base and key != "_target_" and _kind(value) != _kind(base[key]) and base[key] is not None:
                     self._add(f"{group}.{key}", f"expected {_kind(base[key])}, got {value!r}")
                     config[key] = base[key]
+                elif key in LOWEST:
+                    low = LOWEST[key]
+                    try:
+                        check.integer(key, value, low=low) if isinstance(low, int) else check.number(
+                            key, value, low=low
+                        )
+                    except ValueError as error:
+                        self._add(f"{group}.{key}", str(error).partition(": ")[2])
+                        config[key] = base[key]
 
     def _note(self, group: str, error: Exception) -> bool:
         """Record an error; True where the argument to blame could be set to its default."""
@@ -246,8 +266,8 @@ def _kind(value: Any) -> str:
 def _blame(config: Mapping[str, Any], base: Any, message: str) -> tuple[str | None, str]:
     """The argument that an error is about, and what to say of it."""
     if (match := re.match(r"(\w+)((?:\[\d+\])*)(?: \([^)]*\))?(?:, \w+)*: ", message)) and match[1] in config:
-        several = ", " in match[0]
-        return match[1] + match[2], message if several else message[match.end() :]
+        others, rest = match[0].rstrip(": ").partition(", ")[2], message[match.end() :]
+        return match[1] + match[2], f"together with {others}: {rest}" if others else rest
     if match := re.search(r"unexpected keyword argument '(\w+)'", message):
         keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
         return match[1], f"there is no such key; there are {', '.join(keys)}"

@@ -74,7 +74,7 @@ def _job_faults(
         base = hydra.compose(groups)
         tree = _plain(base, resolve=False)
     except ComposeError as error:
-        return [f"{' '.join(groups) or 'config'}: {error}"]
+        return [f"{' '.join(groups) or 'config.yaml'}: {error}"]
     wrong = {given.key: overrides.key_fault(given, tree) for given, _ in values}
     swept = {given.key: word for given, word in chosen if given.group and len(given.words) > 1}
     faults = []
@@ -89,7 +89,7 @@ def _job_faults(
         config, defaults = _plain(composed, resolve=True), _plain(base, resolve=True)
         return faults + _value_faults(config, _plain(composed, resolve=False), defaults, catalogue, debug=debug)
     except ComposeError as error:
-        return [*faults, f"config: {error}"]
+        return [*faults, str(error)]
 
 
 def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def _machine_faults(checked: settings.Settings) -> list[tuple[str, str]]:
             have = f"there are only {there}" if there else "there is no CUDA device here"
             message = f"expected a device of this machine, got {checked.device!r}, but {have}; use device=cpu"
             faults.append(("device", message))
-    folder = Path(checked.output_dir).absolute()
+    folder = Path(os.path.expanduser(checked.output_dir)).absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):

@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.neuron import Neuron
-from snnrun.sequence import Trace, check_backend, run
+from snnrun.sequence import Trace, resolve_backend, run
 
 
 class Layer(nn.Module):
@@ -19,15 +19,14 @@ class Layer(nn.Module):
     Args:
         synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``.
         neuron: the neurons, for ``*N_out``.
-        backend: see :func:`snnrun.sequence.run`.
+        backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
         dropout: share of inputs dropped in training; a dropped input stays dropped for the whole sequence.
     """
 
     def __init__(self, synapse: nn.Module, neuron: Neuron, *, backend: str = "auto", dropout: float = 0.0) -> None:
         super().__init__()
-        check_backend(neuron, backend)
         self.synapse, self.neuron = synapse, neuron
-        self.backend, self.dropout = backend, check.number("dropout", dropout, low=0, below=1)
+        self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
@@ -50,7 +50,8 @@ class Console:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with suppress(StorageError) if error is not None else nullcontext():  # the first error is the one to tell
+            self.close()
 
     def attach(self, path: Path) -> None:
         """Write every line, those said already included, to the end of the log at ``path`` too."""
@@ -97,12 +98,10 @@ class Console:
             self._say(f"error: {text}", "bold red", self._errors, self._rich_errors)
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """Tell a record: a step moves the bar, an epoch is a line, a warning one too. Steps count over the whole run."""
+        """Tell a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
         if record["kind"] == "epoch":
             self._silent = silent_share(record)
             self.line(epoch_line(record, self._epochs))
-        elif record["kind"] == "warning":
-            self.warning(record["message"])
         elif self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=record["step"], **self._texts(record))
 

@@ -91,7 +91,7 @@ def _save(draw: Callable[[], Figure | None], path: Path) -> bool:
         if figure is None:
             return False
         buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer)  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(buffer)
     write_bytes(path, buffer.getvalue())
     return True
 

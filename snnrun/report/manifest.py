@@ -142,6 +142,6 @@ def _gpu(device: torch.device) -> dict[str, Any] | None:
         "memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "cudnn": torch.backends.cudnn.version(),
         "driver": driver.splitlines()[0] if driver else None,
     }

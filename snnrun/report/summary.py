@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -26,14 +28,18 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
     tensors = [example_input, *model.parameters(), *model.buffers()]
     devices = sorted({tensor.get_device() for tensor in tensors if tensor.is_cuda})
     try:
-        with torch.random.fork_rng(devices=devices), FlopCounterMode(display=False) as counter:
+        with (
+            torch.random.fork_rng(devices=devices),
+            _any_output_allowed(),
+            FlopCounterMode(display=False) as counter,
+        ):
             table = torchinfo.summary(
                 copy.deepcopy(model),
                 input_data=example_input.detach(),
                 mode="eval",
                 col_names=("input_size", "output_size", "num_params"),
                 row_settings=("var_names",),
-                depth=4,
+                depth=3,
                 verbose=0,
             )
         text = str(table)
@@ -54,6 +60,23 @@ def _mult_adds(total: int, num_steps: int, batch_size: int) -> str:
         f"Synaptic mult-adds per sample: {per_sample:,.0f} in {num_steps} steps, {per_step:,.0f} per step "
         "(as executed; biases and neurons not counted)"
     )
+
+
+@contextmanager
+def _any_output_allowed() -> Iterator[None]:
+    """torchinfo refuses a module that returns a plain number, as a fixed parameter of a neuron does: it has no size."""
+    from torchinfo.layer_info import LayerInfo
+
+    original = LayerInfo.calculate_size
+
+    def size(values: Any, batch_dim: int | None) -> tuple[list[int], int]:
+        return ([], 0) if isinstance(values, (bool, int, float)) else original(values, batch_dim)
+
+    setattr(LayerInfo, "calculate_size", staticmethod(size))  # noqa: B010  (mypy knows that it is no variable)
+    try:
+        yield
+    finally:
+        setattr(LayerInfo, "calculate_size", staticmethod(original))  # noqa: B010
 
 
 def _forget(model_name: str) -> None:

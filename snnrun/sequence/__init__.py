@@ -1,5 +1,5 @@
 """Runs a neuron over time: the reference loop, which is the definition, and the fused execution, which is fast."""
 
-from snnrun.sequence.run import BACKENDS, Trace, check_backend, run
+from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run
 
-__all__ = ["BACKENDS", "Trace", "check_backend", "run"]
+__all__ = ["BACKENDS", "Trace", "resolve_backend", "run"]

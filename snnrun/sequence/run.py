@@ -37,22 +37,25 @@ def run(neuron: Neuron, x: Tensor, state: Any = None, *, backend: str = "auto") 
     Raises:
         ValueError: for an unknown backend, ``fused`` where there is none, or an input without steps.
     """
-    check_backend(neuron, backend)
+    execution = fused if resolve_backend(neuron, backend) == "fused" else reference
     if x.dim() < 2 or x.shape[0] < 1:
         raise ValueError(f"x: expected a sequence [T, B, *N] of at least one step, got shape {list(x.shape)}")
     state = neuron.initial_state(x[0]) if state is None else state
-    if backend == "reference" or not isinstance(neuron, LinearNeuron):
-        spikes, membrane, state = reference.run(neuron, x, state)
-    else:
-        spikes, membrane, state = fused.run(neuron, x, state)
+    spikes, membrane, state = execution.run(neuron, x, state)
     return Trace(spikes, membrane), state
 
 
-def check_backend(neuron: Neuron, backend: str) -> None:
-    """Raise ValueError where ``backend`` cannot run ``neuron``; models ask this before there is any input."""
+def resolve_backend(neuron: Neuron, backend: str) -> str:
+    """The execution, ``fused`` or ``reference``, that ``backend`` means for ``neuron``.
+
+    Raises:
+        ValueError: for an unknown backend, or ``fused`` where there is none. Models ask before there is any input.
+    """
     check.choice("backend", backend, BACKENDS)
-    if backend == "fused" and not isinstance(neuron, LinearNeuron):
+    linear = isinstance(neuron, LinearNeuron)
+    if backend == "fused" and not linear:
         raise ValueError(
             f"backend: fused execution is for linear neurons, on any device, and {type(neuron).__name__} is not one; "
             "use backend=auto or backend=reference"
         )
+    return "fused" if linear and backend != "reference" else "reference"

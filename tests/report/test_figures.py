@@ -221,7 +221,7 @@ def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[
     given = traces(steps, sizes)
     given["output"].membrane[:] = math.nan
     assert figures.raster_figure(given, tmp_path / "raster.png")
-    assert figures.membrane_figure(given, {name: 1.0 for name in given}, tmp_path / "membrane.png")
+    assert figures.membrane_figure(given, dict.fromkeys(given, 1.0), tmp_path / "membrane.png")
     for name in ("raster.png", "membrane.png"):
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"\x89PNG")

@@ -22,6 +22,8 @@ class Trace(NamedTuple):
 
 
 class Cell(nn.Module):
+    calls: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.beta = nn.Parameter(torch.tensor(0.9))
@@ -47,6 +49,35 @@ class Net(nn.Module):
         hidden = self.hidden1(self.synapse1(x))
         spikes = self.norm(self.dropout(hidden.spikes).flatten(0, 1)).unflatten(0, x.shape[:2])
         return {"hidden1": hidden, "output": self.output(self.synapse2(spikes))}
+
+
+class Fixed(nn.Module):
+    """A parameter of a neuron that is not learnt: a module that takes nothing and returns a plain number."""
+
+    def forward(self) -> float:
+        return 0.9
+
+
+class Uncalled(nn.Module):
+    """A neuron that is used by its methods, not called: its parameters count all the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.beta, self.threshold = Fixed(), nn.Parameter(torch.ones(7))
+
+    def step(self, current: Tensor) -> Trace:
+        return Trace((current > self.threshold).float(), self.beta() * current)
+
+
+class Wrapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.synapse, self.neuron = nn.Linear(3, 7), Uncalled()
+
+    def forward(self, x: Tensor) -> dict[str, Trace]:
+        # A constant input, whose stride in time is 0, is multiplied once.
+        current = self.synapse(x[:1]).expand(len(x), -1, -1) if x.stride(0) == 0 else self.synapse(x)
+        return {"output": self.neuron.step(current)}
 
 
 class Conv(nn.Module):
@@ -77,6 +108,25 @@ def test_counts_a_convolution() -> None:
     text = summary(Conv(), torch.zeros(5, 2, 2, 8, 8))
     per_step = 6 * 6 * 3 * (2 * 3 * 3)
     assert f"{5 * per_step:,} in 5 steps, {per_step:,} per step" in text
+
+
+def test_neurons_with_plain_numbers_and_without_a_call() -> None:
+    text = summary(Wrapped(), torch.zeros(5, 2, 3))
+    assert "Total params: 35" in text and "Linear (synapse)" in text
+    assert "105 in 5 steps, 21 per step" in text
+
+
+def test_work_that_is_saved_is_not_counted() -> None:
+    assert "21 in 5 steps, 4 per step" in summary(Wrapped(), torch.zeros(1, 2, 3).expand(5, 2, 3))
+
+
+def test_a_model_that_fails_says_so_and_leaves_torchinfo_as_it_was() -> None:
+    from torchinfo.layer_info import LayerInfo
+
+    before = LayerInfo.calculate_size
+    with pytest.raises(RuntimeError, match="torchinfo"):
+        summary(Wrapped(), torch.zeros(5, 2, 4))
+    assert LayerInfo.calculate_size is before
 
 
 def test_units_are_letters() -> None:

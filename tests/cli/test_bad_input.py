@@ -1,0 +1,209 @@
+"""Every kind of bad input: exit code 2, a message with the fix, no traceback, nothing on the disk."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from command import Command, Training
+
+# What is typed, and words that the message must have: the fault and its fix.
+CASES: dict[str, tuple[str, list[str]]] = {
+    "unknown option": (
+        "neuron=lff",
+        ["neuron=lff: there is no neuron of that name", "neuron=lif?", "if, lapicque, lif"],
+    ),
+    "unknown key": ("epoch=3", ["no key epoch", "did you mean epochs?", "batch_size"]),
+    "unknown group": ("nueron=lif", ["no key nueron", "did you mean neuron?"]),
+    "unknown key of a part": ("model.hiden=[3]", ["did you mean model.hidden?", "there are hidden, bias"]),
+    "unknown key of a setting": ("report.figure=false", ["did you mean report.figures?", "figures, summary"]),
+    "key in the wrong place": ("lr=0.1", ["no key lr", "did you mean optimizer.lr?"]),
+    "key below a value": ("neuron.threshold.x=1", ["neuron.threshold has no keys"]),
+    "key of a reference": ("neuron.surrogate.alpha=3", ["reference to surrogate", "set surrogate.alpha instead"]),
+    "unknown key added": ("+epoch=3", ["epoch: there is no such key", "did you mean epochs?"]),
+    "unknown key of a part added": ("+neuron.foo=1", ["neuron.foo: there is no such key", "threshold"]),
+    "unknown key of an encoder added": ("+encoder.foo=1", ["encoder.foo: there is no such key", "gain"]),
+    "added though there": ("+seed=1", ["seed exists already; drop the +"]),
+    "group added though there": ("+neuron=if", ["neuron is there already; drop the +"]),
+    "wrong type": ("epochs=abc", ["epochs: expected a whole number of at least 1, got 'abc'", "default is"]),
+    "fraction": ("epochs=1.5", ["epochs: expected a whole number", "got 1.5"]),
+    "nothing": ("epochs=", ["epochs: expected a whole number", "got ''"]),
+    "not a flag": ("deterministic=1", ["deterministic: expected true or false, got 1"]),
+    "unknown word": ("precision=fp16", ["precision: expected 'fp32' or 'bf16', got 'fp16'"]),
+    "a number for a mapping": ("report=3", ["report: expected the keys figures, summary", "got 3"]),
+    "text for torch": ("optimizer.lr=abc", ["optimizer.lr: expected a number, got 'abc'", "the default is 0.001"]),
+    "flag for torch": ("optimizer.lr=true", ["optimizer.lr: expected a number, got true"]),
+    "null for torch": ("optimizer.lr=null", ["optimizer.lr: expected a number, got null"]),
+    "too small": ("num_steps=0", ["num_steps: expected a whole number of at least 1, got 0"]),
+    "too large": ("neuron.beta=1.5", ["neuron.beta: expected a number", "at most 1", "got 1.5"]),
+    "refused by torch": ("optimizer.lr=-1", ["optimizer.lr: expected a value that Adam takes, got -1", "0.001"]),
+    "list too short for torch": ("optimizer.betas=[0.9]", ["optimizer.betas", "got [0.9]", "[0.9, 0.999]"]),
+    "unchecked by torch": (
+        "scheduler=cosine scheduler.T_max=-3",
+        ["scheduler.T_max: expected a whole number", "got -3"],
+    ),
+    "below zero": ("scheduler=step scheduler.gamma=-1", ["scheduler.gamma: expected a number", "got -1"]),
+    "refused by a scheduler": ("scheduler=plateau scheduler.factor=2", ["scheduler.factor", "got 2", "default is 0.1"]),
+    "two that exclude each other": ("neuron.beta=0.9 neuron.tau=3", ["neuron.beta: together with tau: expected one"]),
+    "reference to nothing": ("seed=${nope}", ["seed: Interpolation key 'nope' not found"]),
+    "unknown launcher": ("hydra/launcher=foo", ["hydra/launcher=foo: ", "basic"]),
+    "through a reference": ("convention.reset=foo", ["convention.reset: expected 'subtract'", "got 'foo'"]),
+    "in a part of a part": ("surrogate.alpha=-1", ["surrogate.alpha: expected a number above 0, got -1"]),
+    "NaN": ("optimizer.lr=nan", ["optimizer.lr: expected a finite number, got nan"]),
+    "infinity": ("neuron.threshold=inf", ["neuron.threshold: expected a finite number, got inf"]),
+    "element of a list": ("model.hidden=[5,0]", ["model.hidden[1]: expected a whole number of at least 1, got 0"]),
+    "no list": ("model.hidden=5", ["model.hidden: expected a list", "got 5"]),
+    "list of another length": ("neuron.threshold=[1,2]", ["neuron.threshold", "got a list of 2"]),
+    "device": ("device=gpu", ["device: expected auto, cpu, cuda", "got 'gpu'"]),
+    "delta of a still image": (
+        "encoder=delta",
+        ["does not take the input of Digits", "encoder=direct or latency or rate"],
+    ),
+    "still encoder of a sequence": (
+        "task=zeros encoder=latency",
+        ["does not take the input of Zeros", "encoder=", "none"],
+    ),
+    "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and Zeros has none"]),
+    "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are if, lapicque, lif"]),
+    "deleted group": ("~neuron", ["a run needs a neuron; there are if"]),
+    "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),
+    "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: expected one name"]),
+    "no experiment yet": ("experiment=foo", ["there is no experiment of that name", "none so far"]),
+    "no module": ("neuron._target_=nowhere.LIF", ["neuron._target_: there is no module 'nowhere'"]),
+    "no class": ("loss._target_=snnrun.loss.Nope", ["loss._target_: snnrun.loss has no Nope"]),
+    "no partial": ("neuron._partial_=false", ["neuron._partial_: expected true"]),
+    "brackets": ("model.hidden=[1,2", ["model.hidden=[1,2: cannot be read", "brackets, commas and quotes"]),
+    "text like a function": ("model.bias_init=uniform(0,1)", ["'model.bias_init=\"uniform(0,1)\"'"]),
+    "not ASCII": ("neuron=löwe", ["neuron=löwe: cannot be read"]),
+    "no equals sign": ("epoch", ["epoch: expected key=value", "did you mean epochs=...?"]),
+    "no option": ("neuron", ["neuron: expected neuron=NAME; there are if"]),
+    "nearly list": ("lst", ["lst: expected key=value", "`snnrun list`"]),
+    "no key": ("=3", ["=3: expected key=value, and there is no key"]),
+    "given twice": ("seed=1 seed=2", ["seed is already set by seed=1"]),
+    "sweep without -m": ("seed=1,2", ["several values make a sweep, which needs -m", "seed=[...]"]),
+    "interval": ("-m optimizer.lr=interval(0,1)", ["an interval needs a sweeper", "optimizer.lr=a,b"]),
+    "endless sweep": ("-m seed=range(0,1000000000)", ["expected 1 to 100,000 values, got more"]),
+    "-m twice": ("-m -m seed=1,2", ["-m: given more than once"]),
+    "unknown flag": ("--multrun seed=1", ["--multrun: there is no such flag", "did you mean --multirun?"]),
+    "flag with a value": ("--debug=1", ["--debug takes no value"]),
+    "--cfg of what": ("--cfg jobs", ["--cfg: expected job, hydra or all, got 'jobs'"]),
+    "--cfg of a sweep": ("--cfg job -m", ["drop -m"]),
+    "--cfg with a fault": ("--cfg job neuron=iff", ["neuron=iff", "did you mean neuron=if?"]),
+    "--resolve alone": ("--resolve", ["--resolve: only goes with --cfg"]),
+    "no config folder": ("--config-dir nowhere", ["--config-dir: expected a folder that exists, got 'nowhere'"]),
+    "output below a file": (f"output_dir={__file__}/x", ["output_dir: expected a folder", "is a file"]),
+    "unknown key of Hydra": ("hydra.run.foo=1", ["hydra.run.foo"]),
+    "sweep with a bad option": ("-m neuron=if,lff seed=0,1", ["neuron=lff: there is no neuron", "neuron=lif?"]),
+    "sweep with a bad value": ("-m epochs=1,2,0", ["epochs: expected a whole number of at least 1, got 0"]),
+    "sweep with a key of one choice": ("-m neuron=lif,if neuron.beta=0.5", ["no key neuron.beta", "(with neuron=if)"]),
+    "large sweep": (
+        "-m seed=range(0,8) batch_size=1,2,0",
+        ["batch_size: expected a whole number of at least 1, got 0"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "expected"), CASES.values(), ids=CASES.keys())
+def test_a_fault_is_told_with_its_fix(words: str, expected: list[str], command: Command, training: Training) -> None:
+    outcome = command(*words.split())
+    assert outcome.code == 2, outcome.err
+    for part in expected:
+        assert part in outcome.err
+    assert "1 fault in the command; nothing was started" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.out == ""
+    assert training.calls == []
+    assert list(Path.cwd().iterdir()) == []
+
+
+OWN_CASES = {
+    "broken": ["broken.yaml, line 3", "mend the file"],
+    "empty": ["empty.yaml, got an empty file"],
+    "list": ["list.yaml, got a list"],
+    "typo": ["neuron._target_: snnrun.neuron has no LIFF"],
+    "lost": ["neuron.beta", "no.such.key"],
+    "mien": ["did you mean neuron=mine?", "lif, list, lost, mine"],
+}
+
+
+@pytest.mark.parametrize(("name", "expected"), OWN_CASES.items(), ids=OWN_CASES.keys())
+def test_a_fault_in_a_file_of_ones_own_is_told(name: str, expected: list[str], command: Command, own: Path) -> None:
+    outcome = command("--config-dir", str(own), f"neuron={name}")
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    for part in expected:
+        assert part in outcome.err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_all_faults_come_in_one_message(command: Command, own: Path) -> None:
+    words = "neuron=broken --mulrun epoch=3 epochs=abc num_steps=0 neuron.beta=2 neuron.threshold=-1 optimizer.lr=-1 a["
+    outcome = command("--config-dir", str(own), *words.split(), "encoder=delta", "surrogate.alpha=0")
+    assert outcome.code == 2
+    assert "11 faults in the command" in outcome.err
+    starts = "--mulrun neuron=broken epoch=3 a[ epochs num_steps neuron.beta neuron.threshold optimizer.lr encoder"
+    for start in [*starts.split(), "surrogate.alpha"]:
+        assert f"\n  {start}: " in outcome.err, start
+
+
+def test_a_part_of_ones_own_is_checked_like_ours(command: Command, own: Path) -> None:
+    outcome = command("--config-dir", str(own), "neuron=mine", "neuron.gain=-1", "neuron.gian=3")
+    assert "neuron.gain: expected a number above 0, got -1; the default is 2.0" in outcome.err
+    assert "did you mean neuron.gain?" in outcome.err
+    assert outcome.code == 2
+
+
+def test_a_file_that_would_be_hidden_is_a_fault(command: Command, own: Path) -> None:
+    (own / "neuron" / "lif.yaml").write_text("_target_: my_neuron_of_tests.Mine\n")
+    outcome = command("--config-dir", str(own))
+    assert outcome.code == 2
+    assert "neuron/lif.yaml would be hidden" in outcome.err
+
+
+def test_a_group_of_ones_own_is_added_with_a_plus(command: Command, own: Path, training: Training) -> None:
+    (own / "lab").mkdir()
+    (own / "lab" / "ours.yaml").write_text("leak: 0.7\n")
+    outcome = command("--config-dir", str(own), "lab=ours")
+    assert outcome.code == 2
+    assert "write +lab=ours" in outcome.err
+    assert command("--config-dir", str(own), "+lab=ours", "neuron.beta=${lab.leak}").code == 0
+    assert training.calls[0]["config"]["neuron"]["beta"] == 0.7
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device here")
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_cuda_where_there_is_none(device: str, command: Command) -> None:
+    outcome = command(f"device={device}")
+    assert outcome.code == 2
+    assert f"got '{device}', but there is no CUDA device here; use device=cpu" in outcome.err
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to(command: Command) -> None:
+    Path("closed").mkdir(mode=0o500)
+    outcome = command("output_dir=closed/runs")
+    assert outcome.code == 2
+    assert "cannot be written to" in outcome.err
+
+
+def test_checking_leaves_the_random_streams_alone(command: Command) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    command("num_steps=0")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_command_itself(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "snnrun", "epochs=abc", "neuron=lff"]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "2 faults in the command" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert ended.stdout == ""
+    assert list(tmp_path.iterdir()) == []

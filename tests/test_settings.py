@@ -1,0 +1,71 @@
+"""The top-level keys: what is right, and every fault at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from snnrun.catalogue import Catalogue
+from snnrun.errors import ConfigError
+from snnrun.settings import KEYS, Report, Settings, read
+
+GOOD: dict[str, Any] = {
+    "seed": 0,
+    "device": "cuda:1",
+    "precision": "bf16",
+    "deterministic": True,
+    "backend": "reference",
+    "num_steps": 25,
+    "epochs": 1,
+    "batch_size": 128,
+    "data_dir": "data",
+    "output_dir": "outputs",
+    "on_nonfinite": "warn",
+    "clip_grad_norm": 2,
+    "early_stopping": None,
+    "report": {"figures": True, "summary": False, "progress": True, "log_every": 10},
+}
+
+
+def test_good_settings() -> None:
+    settings = Settings.from_config({**GOOD, "neuron": {"_target_": "not looked at"}})
+    assert settings.device == "cuda:1"
+    assert settings.clip_grad_norm == 2.0
+    assert settings.early_stopping is None
+    assert settings.report == Report(figures=True, summary=False, progress=True, log_every=10)
+
+
+def test_the_config_file_has_these_keys_in_this_order() -> None:
+    assert tuple(dict.fromkeys(key.name.partition(".")[0] for key in Catalogue().keys)) == KEYS
+
+
+def test_all_faults_are_told() -> None:
+    bad = {
+        "seed": -1,
+        "device": "gpu",
+        "precision": "fp16",
+        "deterministic": "yes",
+        "backend": "fast",
+        "num_steps": 0,
+        "epochs": 1.5,
+        "batch_size": True,
+        "data_dir": "",
+        "output_dir": None,
+        "on_nonfinite": "ignore",
+        "clip_grad_norm": 0,
+        "early_stopping": 0,
+        "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "colour": True},
+    }
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_config(bad)
+    named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    report = ["report.figures", "report.summary", "report.progress", "report.log_every", "report.colour"]
+    assert named == [*list(bad)[:-1], *report]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_missing_key_is_named(key: str) -> None:
+    settings, faults = read({name: value for name, value in GOOD.items() if name != key})
+    assert settings is None
+    assert [fault.partition(":")[0] for fault in faults] == [key]
