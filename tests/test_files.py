@@ -1,0 +1,67 @@
+"""Files are whole or absent; checkpoints are verified."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from snnrun import checkpoint, files
+from snnrun.errors import DataError
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "result.json"
+    files.write_json(path, {"a": 1})
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(path, {"a": 2})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_json_is_strict(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "x.json", {"a": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_weights_round_trip_and_hash(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).double())
+    model.register_buffer("count", torch.tensor(3))
+    checkpoint.save(tmp_path / "a.safetensors", model)
+    state = checkpoint.load(tmp_path / "a.safetensors")
+    assert state.keys() == model.state_dict().keys()
+    assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+    expected = checkpoint.weights_sha256(model.state_dict())
+    assert checkpoint.weights_sha256(dict(reversed(state.items()))) == expected
+    with torch.no_grad():
+        model[0].weight[0, 0] += 1e-7
+    assert checkpoint.weights_sha256(model.state_dict()) != expected
+    assert checkpoint.weights_sha256({"a": torch.zeros(2)}) != checkpoint.weights_sha256({"a": torch.zeros(1, 2)})
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    checkpoint.save(path, nn.Linear(3, 2))
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(DataError, match="do not match their checksum"):
+        checkpoint.load(path)
+    path.write_bytes(content[:-5])
+    with pytest.raises(DataError, match="expected weights in safetensors format"):
+        checkpoint.load(path)
+    with pytest.raises(DataError, match="expected weights in safetensors format"):
+        checkpoint.load(tmp_path / "none.safetensors")
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(DataError, match="was not written by snnrun"):
+        checkpoint.load(path)

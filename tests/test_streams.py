@@ -1,0 +1,37 @@
+"""Random streams: one for each purpose, all from the seed."""
+
+from __future__ import annotations
+
+import torch
+
+from snnrun.streams import Streams
+
+CPU = torch.device("cpu")
+
+
+def draws(seed: int) -> list[float]:
+    streams = Streams(seed, CPU)
+    every = [streams.order, streams.data, streams.encoding, streams.dropout, streams.evaluation()]
+    values = [torch.rand(1, generator=generator).item() for generator in every]
+    with streams.initialisation():
+        values.append(torch.rand(1).item())
+    return values
+
+
+def test_each_purpose_and_each_seed_has_a_stream_of_its_own() -> None:
+    assert draws(0) == draws(0)
+    assert len({*draws(0), *draws(1), *draws(2)}) == 18
+
+
+def test_evaluation_starts_anew_each_time() -> None:
+    streams = Streams(3, CPU)
+    first = torch.rand(4, generator=streams.evaluation())
+    torch.rand(9, generator=streams.encoding)
+    assert torch.equal(torch.rand(4, generator=streams.evaluation()), first)
+
+
+def test_initialisation_leaves_the_global_generator_as_it_was() -> None:
+    before = torch.get_rng_state()
+    with Streams(0, CPU).initialisation():
+        torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), before)
