@@ -53,7 +53,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
     """
     begin = time.perf_counter()
     with report.Console(progress=settings.report.progress) as console:
-        record = RunRecord(folder, console)
+        record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy)
         with _verdict(record, begin), runtime(settings) as device:
             record.config(config)
             streams = Streams(settings.seed, device)

@@ -24,12 +24,14 @@ class RunRecord:
     Args:
         folder: exists and is the run's own.
         console: hears of what failed.
+        silence_is_the_target: of the task, so that nobody is warned of it.
 
     Raises (from every method): StorageError, if a file of the record cannot be written.
     """
 
-    def __init__(self, folder: Path, console: report.Console) -> None:
+    def __init__(self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False) -> None:
         self.folder, self._console = folder, console
+        self._silence_is_the_target = silence_is_the_target
         self._warned: set[tuple[str, str]] = set()
         self.records: list[Record] = []
         with storing(folder):
@@ -63,7 +65,9 @@ class RunRecord:
             return
         self._console.record(record)
         if record["kind"] == "epoch":
-            for warning in report.activity_warnings(record, self._warned):
+            for warning in report.activity_warnings(
+                record, self._warned, silence_is_the_target=self._silence_is_the_target
+            ):
                 self._console.warning(warning)
             with storing(self.folder / "checkpoints"):
                 checkpoint.save(self.folder / "checkpoints" / "last.safetensors", model)

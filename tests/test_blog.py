@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import references
 import torch
-from references import tensor
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR
 
+import references
+from references import tensor
 from snnrun.encoder import Identity
 from snnrun.errors import NonFiniteError
 from snnrun.loss import MeanSquare

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
-import references
 import torch
-from references import tensor
 
+import references
+from references import tensor
 from snnrun.encoder import Delta, Direct, Identity, Latency, Rate
 
 # What the encoders of this module do not offer: other trains (first spikes later, other values than 0 and 1).

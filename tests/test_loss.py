@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import references
 import torch
 import torch.nn.functional as F
-from references import tensor
 from torch import Tensor
 
+import references
+from references import tensor
 from snnrun.loss import (
     CECount,
     CEMembrane,

@@ -9,10 +9,10 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
-import references
 import torch
 from torch import Tensor
 
+import references
 from snnrun import surrogate
 from snnrun.surrogate import Surrogate
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir")
+# The functions of Hydra's override grammar.
+HYDRA_FUNCTIONS = (
+    *("choice", "range", "interval", "glob", "sort", "shuffle", "tag", "extend_list"),
+    *("str", "int", "float", "bool", "json_str"),
+)
 CFG = ("job", "hydra", "all")
 
 
@@ -33,7 +39,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
-            found.overrides.append(word)
+            found.overrides.append(quote_calls(word))
             continue
         flag, equals, value = word.partition("=")
         flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
@@ -59,6 +65,15 @@ def parse(argv: Sequence[str]) -> Arguments:
     if found.resolve and not found.cfg:
         found.faults.append("--resolve: only goes with --cfg, as in `snnrun --cfg job --resolve`")
     return found
+
+
+def quote_calls(override: str) -> str:
+    """The override with texts such as ``uniform(0,1)`` in quotes, which Hydra would read as calls of its functions."""
+
+    key, equals, value = override.partition("=")
+    if any(quote in value for quote in "'\"") or any(f"{name}(" in value for name in HYDRA_FUNCTIONS):
+        return override
+    return key + equals + re.sub(r"\b[a-z_]\w*\([^()]*\)", r'"\g<0>"', value)
 
 
 def _with_value(found: Arguments, flag: str, value: str) -> None:

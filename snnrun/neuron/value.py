@@ -64,17 +64,18 @@ class Value(nn.Module):
         return torch.sigmoid(self.raw) if self.interval == "unit" else torch.exp(self.raw)
 
     def _check(self, value: object) -> float | list[float]:
-        values = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
-        if not values:
-            raise ValueError(f"{self.name}: expected a number or a list of numbers, got an empty list")
-        for number in values:
-            if self.interval == "positive":
-                check.number(self.name, number, above=0)
-            elif self.learn:
-                check.number(f"{self.name} (learnable)", number, above=0, below=1)
-            else:
-                check.number(self.name, number, low=0, high=1)
-        return [float(v) for v in values] if isinstance(value, Sequence) else float(values[0])
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            if not value:
+                raise ValueError(f"{self.name}: expected a number or a list of numbers, got an empty list")
+            return [self._check_one(number) for number in value]
+        return self._check_one(value)
+
+    def _check_one(self, number: object) -> float:
+        if self.interval == "positive":
+            return check.number(self.name, number, above=0)
+        if self.learn:
+            return check.number(f"{self.name} (learnable)", number, above=0, below=1)
+        return check.number(self.name, number, low=0, high=1)
 
     def _spread(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
         if tensor.dim() == 0:

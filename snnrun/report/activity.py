@@ -22,14 +22,19 @@ _KINDS = {
 }
 
 
-def activity_warnings(epoch_record: Mapping[str, Any], seen: set[tuple[str, str]]) -> list[str]:
+def activity_warnings(
+    epoch_record: Mapping[str, Any], seen: set[tuple[str, str]], *, silence_is_the_target: bool = False
+) -> list[str]:
     """The warnings that an epoch record calls for, each naming the layer and the remedies.
 
     ``seen`` holds the pairs (layer, kind) that were warned of already and is added to: each is told once per run.
+    ``silence_is_the_target``: silent layers are what the task asks for, and no reason to warn.
     """
     found = []
     for layer, activity in (epoch_record.get("layers") or {}).items():
         for kind, (what, remedies) in _KINDS.items():
+            if kind == "silent" and silence_is_the_target:
+                continue
             share = activity.get(kind)
             if share is not None and share > LIMIT and (layer, kind) not in seen:
                 seen.add((layer, kind))

@@ -78,7 +78,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "no class": ("loss._target_=snnrun.loss.Nope", ["loss._target_: snnrun.loss has no Nope"]),
     "no partial": ("neuron._partial_=false", ["neuron._partial_: expected true"]),
     "brackets": ("model.hidden=[1,2", ["model.hidden=[1,2: cannot be read", "brackets, commas and quotes"]),
-    "text like a function": ("model.bias_init=uniform(0,1)", ["'model.bias_init=\"uniform(0,1)\"'"]),
+    "text in brackets": ("model.bias_init=uniform{0,1}", ["two pairs of quotes: 'model.bias_init=\"uniform{0,1}\"'"]),
     "not ASCII": ("neuron=löwe", ["neuron=löwe: cannot be read"]),
     "no equals sign": ("epoch", ["epoch: expected key=value", "did you mean epochs=...?"]),
     "no option": ("neuron", ["neuron: expected neuron=NAME; there are if"]),

@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import references
 import torch
-from references import assert_close_to_largest, tensor
 from torch import Tensor
 
+import references
+from references import assert_close_to_largest, tensor
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
 from snnrun.sequence import run
 from snnrun.surrogate import ATan, FastSigmoid, Sigmoid, Surrogate

@@ -37,3 +37,11 @@ def test_each_layer_and_kind_once() -> None:
     assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), seen)) == 1
     assert activity_warnings(record(2, hidden1=(1.0, 0.0)), seen) == []
     assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), seen)) == 2
+
+
+def test_a_task_that_asks_for_silence_is_not_warned_of_it() -> None:
+    layers = {"output": {"silent": 0.99, "saturated": 0.0}, "hidden1": {"silent": 0.0, "saturated": 1.0}}
+    record = {"kind": "epoch", "epoch": 2, "layers": layers}
+    assert len(activity_warnings(record, set())) == 2
+    (warning,) = activity_warnings(record, set(), silence_is_the_target=True)
+    assert "'hidden1'" in warning
