@@ -12,8 +12,7 @@ The libraries of the field disagree on four points; they are options of every ne
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -46,7 +45,7 @@ class Linear(NamedTuple):
     offset: Tensor | float = 0.0
 
 
-class Neuron(nn.Module, ABC):
+class Neuron(nn.Module):
     """Base of all neurons: a threshold, a surrogate and the four conventions.
 
     Args:
@@ -92,9 +91,30 @@ class Neuron(nn.Module, ABC):
         self._per_neuron = per_neuron
         self.threshold = self._value("threshold", threshold, "positive", learn=learn_threshold)
 
-    @abstractmethod
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One time step: input ``[B, *N]`` and state in, spikes ``[B, *N]`` and state out."""
+        """One time step: input ``[B, *N]`` and state in, spikes ``[B, *N]`` and state out.
+
+        A neuron with more state than a membrane overrides this, with ``advance`` for the membrane's part.
+        """
+        u = self.advance(state, lambda v: self.integrate(v, x))
+        spikes = self.fire(u)
+        return spikes, State(u, spikes)
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        """The next membrane, from the membrane ``v`` and the input ``x``, ``[B, *N]``, without firing or resetting."""
+        raise NotImplementedError(f"{type(self).__name__} must define integrate(v, x), or step(x, state)")
+
+    def advance(self, state: Any, integrate: Callable[[Tensor], Tensor]) -> Tensor:
+        """The new membrane: the last spike's reset and ``integrate``, in the order that ``reset_timing`` asks for.
+
+        ::
+
+            same:     u[t] = integrate(after_reset(u[t-1], s[t-1]))
+            delayed:  u[t] = after_reset(integrate(u[t-1]), s[t-1])
+        """
+        if self.delayed:
+            return self.after_reset(integrate(state.membrane), state.spikes)
+        return integrate(self.after_reset(state.membrane, state.spikes))
 
     def initial_state(self, x: Tensor) -> State:
         """The state before the first step, at rest and without a spike, like one step of input ``x`` ``[B, *N]``."""
@@ -129,39 +149,23 @@ class Neuron(nn.Module, ABC):
 
 
 class LinearNeuron(Neuron):
-    """A neuron whose membrane is linear between spikes. A subclass states ``linear()``; the rest is here.
-
-    One step, with ``v`` the membrane after the last spike's reset::
-
-        same:     u = decay * v + gain * x + offset                      v = after_reset(u, s) of the step before
-        delayed:  u = decay * u + gain * x + offset - θ s                subtract
-                  u = (1 - s) * decay * u + s * v_reset + gain * x + offset          zero
-        s = H(u - θ)
-    """
+    """A neuron whose membrane is linear between spikes. A subclass states ``linear()``; the rest is here."""
 
     #: With a delayed ``zero`` reset: whether the step in which it lands also loses its input.
     reset_drops_input = False
 
-    @abstractmethod
     def linear(self) -> Linear:
         """The membrane's equation as data; differentiable in the neuron's learnable parameters."""
+        raise NotImplementedError(f"{type(self).__name__} must define linear()")
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        decay, gain, offset = self.linear()
+        return decay * v + (gain * x + offset)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if not (self.delayed and self.reset == "zero") or self.reset_drops_input:
+            return super().step(x, state)
         decay, gain, offset = self.linear()
-        membrane, spikes = state
-        drive = gain * x + offset
-        if not self.delayed:
-            u = decay * self.after_reset(membrane, spikes) + drive
-        else:
-            s = spikes.detach() if self.detach_reset else spikes
-            leaked = decay * membrane
-            if self.reset == "subtract":
-                u = leaked + drive - s * self.threshold()
-            elif self.reset == "none":
-                u = leaked + drive
-            elif self.reset_drops_input:
-                u = (1 - s) * (leaked + drive) + s * self.v_reset
-            else:
-                u = (1 - s) * leaked + s * self.v_reset + drive
+        u = self.after_reset(decay * state.membrane, state.spikes) + (gain * x + offset)
         spikes = self.fire(u)
         return spikes, State(u, spikes)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnrun.encoder import Direct
 from snnrun.model import MLP, Layer
-from snnrun.neuron import IF, LIF, Neuron, State
+from snnrun.neuron import IF, LIF, Neuron
 from snnrun.sequence import run
 
 
@@ -111,9 +111,8 @@ def test_under_autocast_the_membrane_stays_in_float32() -> None:
 class Other(Neuron):
     """Not linear."""
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        spikes = self.fire(x.exp())
-        return spikes, State(x.exp(), spikes)
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        return x.exp()
 
 
 def test_the_layer_says_how_it_runs() -> None:

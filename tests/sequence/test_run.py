@@ -97,7 +97,7 @@ def test_blocks_and_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_batch_and_bfloat16() -> None:
     neuron = LIF(0.8, learn_beta=True)
-    trace, state = run(neuron, torch.zeros(3, 0, 5, requires_grad=True), backend="fused")
+    trace, _ = run(neuron, torch.zeros(3, 0, 5, requires_grad=True), backend="fused")
     assert trace.spikes.shape == (3, 0, 5)
     trace.spikes.sum().backward()
     x = torch.rand(6, 2, 5, generator=torch.Generator().manual_seed(0)).bfloat16()
@@ -142,9 +142,8 @@ def test_only_the_reference_can_be_differentiated_twice() -> None:
 class Square(Neuron):
     """A neuron whose membrane is the square of its input: not linear."""
 
-    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        spikes = self.fire(x**2)
-        return spikes, State(x**2, spikes)
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        return x**2
 
 
 def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
