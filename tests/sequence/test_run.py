@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
-from snnrun.sequence import fused, kernel_numba, run
+from snnrun.sequence import fused, kernel_numba, resolve_backend, run
 from snnrun.surrogate import ATan
 
 NEURONS: dict[str, Any] = {
@@ -144,6 +144,22 @@ class Square(Neuron):
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
         return x**2
+
+
+class Doubled(LIF):
+    """A LIF whose step is not the one of the linear family any more."""
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        return super().integrate(v, 2 * x)
+
+
+def test_a_changed_step_is_not_run_fused() -> None:
+    x = torch.full((4, 1, 1), 0.3)
+    assert resolve_backend(LIF(), "auto") == "fused"
+    assert resolve_backend(Doubled(), "auto") == "reference"
+    assert torch.equal(run(Doubled(), x)[0].membrane, run(LIF(), 2 * x)[0].membrane)
+    with pytest.raises(ValueError, match="Doubled is not one"):
+        run(Doubled(), x, backend="fused")
 
 
 def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
