@@ -137,7 +137,7 @@ def count_parameters(model: nn.Module) -> int:
 
 @contextmanager
 def _verdict(record: RunRecord, begin: float) -> Iterator[None]:
-    """A run that ends early says so in ``result.json``."""
+    """A run that ends early says so in ``result.json`` and in its log."""
     try:
         yield
     except BaseException as error:
@@ -153,4 +153,5 @@ def _verdict(record: RunRecord, begin: float) -> Iterator[None]:
         }
         with suppress(SnnrunError):  # the first error is the one to tell
             record.result(failed)
+            record.log("interrupted" if interrupted else f"error: {message}")
         raise

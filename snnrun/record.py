@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from snnrun import checkpoint, files, report
 from snnrun.errors import StorageError
-from snnrun.neuron import Neuron
+from snnrun.model import Layer
 from snnrun.sequence import Trace
 from snnrun.trainer import Record
 
@@ -83,12 +83,10 @@ class RunRecord:
         """``figures/`` and the numbers behind the raster, for one encoded sample and the trained model's traces."""
         folder = self.folder / "figures"
         thresholds = {
-            name: neuron.threshold()
-            for name, layer in model.named_modules()
-            for neuron in [getattr(layer, "neuron", None)]
-            if isinstance(neuron, Neuron)
+            path.rpartition(".")[2]: layer.neuron.threshold()
+            for path, layer in model.named_modules()
+            if isinstance(layer, Layer)
         }
-        thresholds = {name.rpartition(".")[2]: value for name, value in thresholds.items()}
         with_input = {"input": encoded, **traces}
         drawings: dict[str, Callable[[], object]] = {
             "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),
@@ -104,6 +102,10 @@ class RunRecord:
     def result(self, result: Mapping[str, Any]) -> None:
         """``result.json``: how it ended."""
         self._text("result.json", _json(result, indent=2))
+
+    def log(self, text: str) -> None:
+        """A line for ``run.log`` that is said elsewhere."""
+        self._console.log(text)
 
     def _text(self, name: str, text: str) -> None:
         with storing(self.folder / name):

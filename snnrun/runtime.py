@@ -24,11 +24,8 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            there = f"cuda:0 to cuda:{count - 1}" if count else "no CUDA device"
-            raise ConfigError(
-                f"device: expected a device of this machine, got {name}, but there is {there}; "
-                "use device=auto or device=cpu"
-            )
+            have = f"there are only {count}" if count else "there is no CUDA device here"
+            raise ConfigError(f"device: expected a device of this machine, got {name!r}, but {have}; use device=cpu")
         return torch.device("cuda", device.index or 0)
     return device
 

@@ -133,13 +133,13 @@ def _machine_faults(checked: settings.Settings) -> list[tuple[str, str]]:
     """What this machine cannot do."""
     faults = []
     if checked.device.startswith("cuda"):
-        import torch
+        from snnrun.runtime import resolve_device
 
-        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if int(checked.device.partition(":")[2] or 0) >= there:
-            have = f"there are only {there}" if there else "there is no CUDA device here"
-            message = f"expected a device of this machine, got {checked.device!r}, but {have}; use device=cpu"
-            faults.append(("device", message))
+        try:
+            resolve_device(checked.device)
+        except ConfigError as error:
+            path, _, message = str(error).partition(": ")
+            faults.append((path, message))
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -97,6 +97,10 @@ class Console:
         with suppress(StorageError):
             self._say(f"error: {text}", "bold red", self._errors, self._rich_errors)
 
+    def log(self, text: str) -> None:
+        """Write a line to the log alone: one that the command itself will say."""
+        self._to_log(text)
+
     def record(self, record: Mapping[str, Any]) -> None:
         """Tell a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
         if record["kind"] == "epoch":
