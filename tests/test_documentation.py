@@ -1,0 +1,227 @@
+"""README, CONTRIBUTING and docs say what is so: their commands work, their links lead somewhere, their tables hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import snnrun
+from snnrun.catalogue import Catalogue, conf_folder
+from snnrun.cli import main, text
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+DOWNLOADED = {"task=mnist", "task=fashion_mnist", "task=kmnist"}
+
+
+class Block(NamedTuple):
+    language: str
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    return [Block(*match) for match in re.findall(r"^```(\w*)\n(.*?)^```$", page, re.M | re.S)]
+
+
+def section(page: str, title: str) -> str:
+    found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", page, re.M | re.S)
+    assert found, f"there is no section {title!r}"
+    return found[1]
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The arguments of every ``snnrun …`` in a shell block, in their order and without repetition."""
+    found: dict[tuple[str, ...], None] = {}
+    for page in PAGES:
+        lines = [line for block in blocks(page.read_text(encoding="utf-8")) for line in block.text.splitlines()]
+        for line in lines:
+            for command in line.split("&&"):
+                words = shlex.split(command, comments=True) if command.strip().startswith("snnrun") else []
+                if words[:1] == ["snnrun"]:
+                    found[tuple(words[1:])] = None
+    return list(found)
+
+
+def trains(words: tuple[str, ...]) -> bool:
+    return not {"list", "--help", "--version", "--cfg"} & set(words)
+
+
+# What the table on quoting says to write: words as the shell takes them.
+ROWS = "".join(re.findall(r"^\|.*$", section(README, "Picking parts"), re.M))
+QUOTED = [tuple(shlex.split(word)) for word in re.findall(r"`([^`]+=[^`]+)`", ROWS)]
+COMMANDS = commands()
+TRAINING = [words for words in COMMANDS if trains(words)]
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ``my_parts/`` as CONTRIBUTING has it: the class and the config of its first two such blocks."""
+    folder = tmp_path_factory.mktemp("clone")
+    code, config = (next(b.text for b in blocks(CONTRIBUTING) if b.language == name) for name in ("python", "yaml"))
+    (folder / "my_parts" / "neuron").mkdir(parents=True)
+    (folder / "my_parts" / "constant_leak.py").write_text(code, encoding="utf-8")
+    (folder / "my_parts" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
+    return folder
+
+
+def snnrun_in(folder: Path, *words: str) -> str:
+    """The real command, in a process of its own; returns what it printed."""
+    # One thread: as fast for runs this small, and no fight for the cores of a busy machine.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "snnrun", *words]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+SMALL = ("neuron=constant_leak", "task=digits", "epochs=1", "num_steps=5", "model.hidden=[20]")
+
+
+@pytest.fixture(scope="session")
+def run(clone: Path) -> Path:
+    """The folder of a real run of the contributed neuron."""
+    snnrun_in(clone, "--config-dir", "my_parts", *SMALL, "hydra.run.dir=run")
+    return clone / "run"
+
+
+def result(run: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return found
+
+
+def test_the_quick_start_has_two_commands() -> None:
+    found = blocks(section(README, "Quick start"))
+    assert found == [("sh", "pip install . && snnrun\n"), ("sh", 'pip install ".[test]" && pytest -q\n')]
+
+
+@pytest.mark.parametrize("words", [*COMMANDS, *QUOTED], ids=" ".join)
+def test_a_command_is_valid(
+    words: tuple[str, ...], clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All of the command but the training itself; it checks names, types, ranges and combinations."""
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr("snnrun.experiment.run", lambda **call: calls.append(call))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # --config-dir adds to it
+    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
+    monkeypatch.chdir(clone)
+    code = main(words)
+    assert (code, capsys.readouterr().err) == (0, "")
+    assert bool(calls) == trains(words)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("words", [words for words in TRAINING if not DOWNLOADED & set(words)], ids=" ".join)
+def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
+    before = set(clone.rglob("result.json"))
+    snnrun_in(clone, *words)
+    new = set(clone.rglob("result.json")) - before
+    assert new
+    assert {json.loads(path.read_text())["status"] for path in new} == {"finished"}
+
+
+def test_a_neuron_of_ones_own(clone: Path, run: Path) -> None:
+    assert result(run)["status"] == "finished"
+    assert "_target_: constant_leak.ConstantLeak" in (run / "config.yaml").read_text()
+    assert json.loads((run / "manifest.json").read_text())["backend"] == "fused"
+    listed = snnrun_in(clone, "--config-dir", "my_parts", "list", "neuron")
+    assert re.search(r"^  constant_leak +Integrate-and-fire with a constant leak\.$", listed, re.M)
+
+
+@pytest.mark.long
+def test_a_neuron_in_the_repository(clone: Path, tmp_path: Path) -> None:
+    """The same two files, in a copy of the sources."""
+    package = Path(snnrun.__file__).parent
+    for source, target in ((package, tmp_path / "snnrun"), (conf_folder(), tmp_path / "conf")):
+        for path in [*source.rglob("*.py"), *source.rglob("*.yaml")]:
+            if source is not package or not path.is_relative_to(package / "conf"):
+                copy = target / path.relative_to(source)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                copy.write_bytes(path.read_bytes())
+    config = (clone / "my_parts" / "neuron" / "constant_leak.yaml").read_text(encoding="utf-8")
+    named = re.search(r"`(snnrun\.neuron\.constant_leak\.\w+)`", CONTRIBUTING)
+    assert named
+    config = re.sub(r"^_target_: .*$", f"_target_: {named[1]}", config, flags=re.M)
+    (tmp_path / "conf" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
+    (tmp_path / "snnrun" / "neuron" / "constant_leak.py").write_bytes(
+        (clone / "my_parts" / "constant_leak.py").read_bytes()
+    )
+    # The reference execution, since the copy has no compiled kernels yet.
+    snnrun_in(tmp_path, *SMALL, "hydra.run.dir=run", "backend=reference", "report.figures=false")
+    assert result(tmp_path / "run")["status"] == "finished"
+    assert f"_target_: {named[1]}" in (tmp_path / "run" / "config.yaml").read_text()
+    assert "constant_leak" in snnrun_in(tmp_path, "list", "neuron")
+
+
+def table(page: str, head: str) -> list[str]:
+    """The first column of the table whose first heading is ``head``."""
+    found = re.search(rf"^\| {re.escape(head)} \|.*\n\|[ -|]+\|\n((?:\|.*\n)+)", page, re.M)
+    assert found, f"there is no table of {head!r}"
+    return [row.split("|")[1].strip() for row in found[1].splitlines()]
+
+
+def names(column: list[str]) -> set[str]:
+    return {name for cell in column for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_the_record_is_as_described(run: Path) -> None:
+    described = {name.rstrip("/") for name in names(table(README, "file"))}
+    assert described == {path.name for path in run.iterdir()}
+    inside = set(re.findall(r"`(\w+\.(?:png|npz|safetensors))`", section(README, "The record")))
+    assert inside == {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
+
+
+def test_the_fields_are_as_described(run: Path) -> None:
+    assert names(table(README, "field")) == set(result(run))
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for kind in ("step", "epoch"):
+        record = next(record for record in records if record["kind"] == kind)
+        fields = names(table(README, f"field of {'a' if kind == 'step' else 'an'} `{kind}`"))
+        assert fields == set(record)
+    (cell,) = re.findall(r"^\| `layers` \|(.*)\|$", README, re.M)
+    assert set(re.findall(r"`(\w+)`", cell)) == set(records[-1]["layers"]["output"])
+
+
+def test_the_exit_codes_are_those_of_the_help() -> None:
+    codes = re.findall(r"(?:^|  )(\d+) ", text.EXIT_CODES, re.M)
+    assert table(README, "exit code") == codes
+
+
+def test_the_conventions_are_as_described() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(>=?)` \| (\w+) \| (\w+) \| (\w+) \|$", README, re.M)
+    keys = ("fires_at", "reset", "reset_timing", "detach_reset")
+    described = {name: dict(zip(keys, values, strict=True)) for name, *values in rows}
+    files = Catalogue().groups["convention"]
+    assert described.keys() == files.keys()
+    for name, path in files.items():
+        settings = dict(re.findall(r'^(\w+): "?([^"\n]+)"?$', path.read_text(encoding="utf-8"), re.M))
+        assert described[name] == settings
+
+
+def test_the_tree_is_that_of_the_repository() -> None:
+    (tree,) = [block.text for block in blocks(README) if block.language == "text"]
+    package = Path(snnrun.__file__).parent
+    shown = {line.split()[0] for line in tree.splitlines() if line.startswith("  ")}
+    assert all((package / name).is_dir() == name.endswith("/") and (package / name).exists() for name in shown)
+    folders = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if link.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.is_file(), link
+        headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.M) if anchor else []
+        assert not anchor or anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, link
