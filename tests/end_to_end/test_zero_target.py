@@ -1,0 +1,96 @@
+"""The zero-target experiment through the command, and the NaN that its published form runs into."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from shell import Ended, snnrun
+
+WORDS = ("task=zeros", "encoder=none", "neuron=if", "surrogate=heaviside", "optimizer=sgd", "optimizer.lr=0.1")
+#: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
+PUBLISHED = (*WORDS, "convention=blog", "report.figures=false", "epochs=4")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
+    commands = [WORDS, PUBLISHED, (*PUBLISHED, "on_nonfinite=warn")]
+    with ThreadPoolExecutor(2) as pool:  # a process for each of two cores
+        return list(pool.map(lambda words: snnrun(*words, cwd=tmp_path_factory.mktemp("zeros")), commands))
+
+
+@pytest.fixture(scope="module")
+def zeros(runs: list[Ended]) -> Ended:
+    return runs[0]
+
+
+@pytest.fixture(scope="module")
+def stopped(runs: list[Ended]) -> Ended:
+    return runs[1]
+
+
+@pytest.fixture(scope="module")
+def warned(runs: list[Ended]) -> Ended:
+    return runs[2]
+
+
+def test_the_loss_falls(zeros: Ended) -> None:
+    assert zeros.code == 0, zeros.err
+    result = zeros.run.result
+    assert result["parameters"] == 150_500
+    assert re.search(r"Total params: 150,500\n", zeros.run.text("summary.txt"))
+    assert result["test_accuracy"] is None
+    assert 0 <= result["test_loss"] < 1e-4
+    assert not [key for record in zeros.run.metrics("step") for key in record if "accuracy" in key]
+    assert zeros.run.metrics("epoch")[0]["layers"]["output"]["neurons"] == 500
+
+
+def test_there_is_no_accuracy_to_draw(zeros: Ended) -> None:
+    figures = {path.name for path in (zeros.run.folder / "figures").iterdir()}
+    assert figures == {"loss.png", "raster.png", "membrane.png", "firing_rate.png", "raster.npz"}
+
+
+def test_as_published_it_stops(stopped: Ended) -> None:
+    assert stopped.code == 4
+    told = re.search(
+        r"iteration (\d+): not finite: the gradient of layers\.output\.synapse\.weight in (\d+) of 500 neurons",
+        stopped.err,
+    )
+    assert told is not None, stopped.err
+    assert 1 <= int(told[1]) <= 40
+    assert 1 <= int(told[2]) < 50
+    assert "neuron.detach_reset=true" in stopped.err
+    assert "Traceback" not in stopped.err
+    result = stopped.run.result
+    assert result["status"] == "failed"
+    assert told[0] in result["error"]
+    assert told[0] in stopped.run.text("run.log")
+    steps = stopped.run.metrics("step")
+    assert len(steps) == int(told[1]) - 1, "the steps before it are on record"
+
+
+@pytest.mark.slow
+def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
+    assert "neuron.detach_reset=true" in stopped.err
+    remedied = snnrun(*PUBLISHED, "neuron.detach_reset=true", "report.summary=false", cwd=stopped.cwd / "remedied")
+    assert remedied.code == 0, remedied.err
+    assert remedied.run.result["test_loss"] < 1e-3
+
+
+def test_warn_goes_on(warned: Ended, stopped: Ended) -> None:
+    assert warned.code == 0
+    assert warned.run.result["status"] == "finished"
+    assert warned.run.result["test_loss"] >= 0, "silent, and so the loss falls all the same"
+    warnings = warned.run.metrics("warning")
+    first = re.search(r"iteration (\d+)", stopped.err)
+    assert first is not None
+    assert warnings[0]["step"] == int(first[1])
+    lost = [re.search(r"the values of layers\.output\.synapse\.weight in (\d+) of 500", w["message"]) for w in warnings]
+    counts = [int(found[1]) for found in lost if found]
+    assert len(counts) == len(warnings)
+    assert counts == sorted(counts)
+    for warning in warnings:
+        assert f"warning: {warning['message']}" in warned.err.splitlines()
+        assert f"warning: {warning['message']}" in warned.run.text("run.log").splitlines()
+        assert "neuron.detach_reset=true" in warning["message"]

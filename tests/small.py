@@ -1,0 +1,112 @@
+"""Small trainings for the tests: composed configs, a few batches of a task, and sets in MNIST's file format."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import itertools
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Generator, Tensor, nn
+
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import composer
+from snnrun.cli.parts import parts_of
+from snnrun.experiment import Parts, build_model
+from snnrun.settings import Settings
+from snnrun.streams import Streams
+from snnrun.task import Batch, Data, Part
+from snnrun.trainer import Record, fit
+
+CPU = torch.device("cpu")
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...], resolve: bool) -> Any:
+    with composer(Catalogue()) as hydra:
+        return OmegaConf.to_container(hydra.compose(overrides), resolve=resolve)
+
+
+def composed(*overrides: str, resolve: bool = True) -> dict[str, Any]:
+    """The composed config as plain data."""
+    return OmegaConf.to_container(OmegaConf.create(_composed(overrides, resolve)))  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Few:
+    """The first ``count`` batches of each pass over a part."""
+
+    part: Part
+    count: int
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
+        yield from itertools.islice(self.part.batches(batch_size, generator), self.count)
+
+
+def few(data: Data, count: int) -> Data:
+    """The same data with passes of at most ``count`` batches."""
+    train, validation, test = (Few(part, count) for part in (data.train, data.validation, data.test))
+    return Data(train, validation, test, data.hashes)
+
+
+@dataclass(frozen=True)
+class Training:
+    """All that ``fit`` takes, made from a config as a run makes it."""
+
+    settings: Settings
+    parts: Parts
+    streams: Streams
+    data: Data
+    model: nn.Module
+
+    def fit(self) -> list[Record]:
+        parts = self.parts
+        optimizer = parts.optimizer(self.model.parameters())
+        scheduler = parts.scheduler(optimizer)
+        streams, settings = self.streams, self.settings
+        return list(fit(self.model, self.data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings))
+
+
+def training(*overrides: str, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:
+    """A training of ``batches`` batches an epoch."""
+    config = composed(*overrides)
+    settings, parts = Settings.from_config(config), parts_of(config)
+    streams = Streams(settings.seed, CPU)
+    data = few(parts.task.load(data_dir, settings.num_steps, CPU, streams.data), batches)
+    return Training(settings, parts, streams, data, build_model(parts, settings, streams))
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the model's state."""
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    """Whether two states agree bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def write_mnist(folder: Path, suffix: str = "", train: int = 200, test: int = 50) -> None:
+    """Four IDX files with images of 28x28 pixels in which a bright block tells the class; ``suffix`` may be ``.gz``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    generator = torch.Generator().manual_seed(0)
+    for part, count in (("train", train), ("t10k", test)):
+        labels = (torch.arange(count) % 10).to(torch.uint8)
+        images = torch.randint(0, 40, (count, 28, 28), generator=generator, dtype=torch.uint8)
+        for image, label in zip(images, labels.tolist(), strict=True):
+            row, column = 14 * (label // 5), 5 * (label % 5)
+            image[row : row + 12, column : column + 5] = 255
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.dim()]) + struct.pack(f">{array.dim()}I", *array.shape)
+            content = header + array.numpy().tobytes()
+            path = folder / f"{part}-{kind}-ubyte{suffix}"
+            path.write_bytes(gzip.compress(content) if suffix == ".gz" else content)

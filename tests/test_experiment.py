@@ -1,0 +1,435 @@
+"""The story of a run, from its parts to its record, and how it is told when it ends early."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import io
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+import yaml
+from small import CPU, composed
+from torch import Tensor, nn
+
+from snnrun import checkpoint, report
+from snnrun.cli.parts import parts_of
+from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
+from snnrun.experiment import Parts, Result, build_model, count_parameters, run
+from snnrun.loss import CECount
+from snnrun.settings import Settings
+from snnrun.streams import Streams
+from snnrun.trainer import evaluate
+
+SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
+PLAIN = ["report.figures=false", "report.summary=false"]
+
+Experiment = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def experiment(folder: Path) -> Experiment:
+    """``experiment(*overrides, **parts)``: a small run on digits, with some of its parts replaced."""
+
+    def start(*overrides: str, folder: Path = folder, **replaced: Any) -> Result:
+        config = composed(*SMALL, *overrides)
+        parts: Parts = dataclasses.replace(parts_of(config), **replaced)
+        command = ["snnrun", *overrides]
+        return run(settings=Settings.from_config(config), parts=parts, config=config, folder=folder, command=command)
+
+    return start
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = strict((folder / "result.json").read_text())
+    return result
+
+
+def strict(text: str) -> Any:
+    """Strict JSON: NaN and Infinity are refused."""
+
+    def refuse(constant: str) -> NoReturn:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    return [strict(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+# --- a run that finishes -------------------------------------------------------------------------------------------
+
+
+def test_the_result(experiment: Experiment, folder: Path) -> None:
+    result = experiment()
+    assert list(result) == [
+        "status",
+        "test_accuracy",
+        "test_loss",
+        "best_epoch",
+        "epochs",
+        "samples_per_second",
+        "seconds",
+        "parameters",
+        "weights_sha256",
+    ]
+    assert result == result_of(folder)
+    assert result["status"] == "finished"
+    assert result["parameters"] == 64 * 20 + 20 + 20 * 10 + 10
+    assert result["epochs"] == 2
+    epochs = [record for record in metrics(folder) if record["kind"] == "epoch"]
+    assert result["best_epoch"] == max(record["epoch"] for record in epochs if record["best"])
+    assert result["samples_per_second"] == epochs[1]["samples_per_second"], "the first epoch is left out"
+    assert result["weights_sha256"] == checkpoint.weights_sha256(
+        checkpoint.load(folder / "checkpoints/last.safetensors")
+    )
+    assert 0 < result["test_accuracy"] <= 1
+    assert 0 < result["seconds"] < 600
+
+
+def test_the_record(experiment: Experiment, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment()
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    figures = {f"figures/{name}.png" for name in ("loss", "accuracy", "raster", "membrane", "firing_rate")}
+    texts = {"config.yaml", "manifest.json", "summary.txt", "metrics.jsonl", "result.json", "run.log"}
+    assert names == figures | texts | {
+        "figures/raster.npz",
+        "checkpoints/last.safetensors",
+        "checkpoints/best.safetensors",
+    }
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == composed(*SMALL)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert (folder / "run.log").read_text() == out
+    assert len(out.splitlines()) == 2 + 2
+
+
+def test_a_task_without_labels(experiment: Experiment, folder: Path) -> None:
+    result = experiment(
+        "task=zeros", "neuron=if", "surrogate=heaviside", "optimizer=sgd", "optimizer.lr=0.1", "num_steps=6"
+    )
+    assert result["test_accuracy"] is None
+    assert result["test_loss"] > 0
+    assert not (folder / "figures/accuracy.png").exists()
+    assert (folder / "figures/loss.png").stat().st_size > 5000
+
+
+def test_the_test_uses_the_best_weights_and_the_hash_is_of_the_last(experiment: Experiment, folder: Path) -> None:
+    @dataclass(frozen=True)
+    class Rising(CECount):
+        """Validation says that each epoch is worse than the one before, whatever was learnt."""
+
+        calls: list[int] = dataclasses.field(default_factory=list)
+
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            loss = super().__call__(spikes, membrane, target)
+            if torch.is_grad_enabled():
+                return loss
+            self.calls.append(1)
+            return loss + len(self.calls)
+
+    result = experiment("epochs=5", "optimizer.lr=0.01", *PLAIN, loss=Rising())
+    assert result["best_epoch"] == 1
+    accuracies = {}
+    for name in ("best", "last"):
+        config = composed(*SMALL)
+        settings, parts = Settings.from_config(config), parts_of(config)
+        streams = Streams(settings.seed, CPU)
+        model = build_model(parts, settings, streams)
+        state = checkpoint.load(folder / f"checkpoints/{name}.safetensors")
+        model.load_state_dict(state)
+        data = parts.task.load(Path("nowhere"), settings.num_steps, CPU, streams.data)
+        accuracies[name] = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings).accuracy
+        assert (result["weights_sha256"] == checkpoint.weights_sha256(state)) == (name == "last")
+    assert accuracies["best"] != accuracies["last"]
+    assert result["test_accuracy"] == accuracies["best"]
+
+
+def test_without_a_best_epoch_the_last_weights_are_tested(experiment: Experiment, folder: Path) -> None:
+    @dataclass(frozen=True)
+    class Nan(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            loss = super().__call__(spikes, membrane, target)
+            return loss if torch.is_grad_enabled() else loss * math.nan
+
+    result = experiment(*PLAIN, loss=Nan())
+    assert result["best_epoch"] is None
+    assert result_of(folder)["test_loss"] is None, "JSON has no NaN"
+    assert not (folder / "checkpoints/best.safetensors").exists()
+    epochs = [record for record in metrics(folder) if record["kind"] == "epoch"]
+    assert [record["validation_loss"] for record in epochs] == [None, None]
+    assert all(record["train_loss"] > 0 for record in epochs)
+
+
+def test_reports_and_the_global_random_numbers_change_nothing(experiment: Experiment, tmp_path: Path) -> None:
+    hashes = []
+    for index, words in enumerate([[], PLAIN, ["report.log_every=7", *PLAIN], ["seed=1", *PLAIN]]):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        torch.manual_seed(index)
+        before = torch.get_rng_state()
+        hashes.append(experiment("model.dropout=0.3", *words, folder=folder)["weights_sha256"])
+        assert torch.equal(before, torch.get_rng_state())
+    assert hashes[0] == hashes[1] == hashes[2]
+    assert hashes[3] != hashes[0]
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("asked", ["true", "false"])
+def test_deterministic_is_put_back(experiment: Experiment, asked: str, before: bool) -> None:
+    seen = []
+
+    @dataclass(frozen=True)
+    class Watching(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            seen.append(torch.are_deterministic_algorithms_enabled())
+            if len(seen) == 5:
+                raise DataError("enough")
+            return super().__call__(spikes, membrane, target)
+
+    torch.use_deterministic_algorithms(before, warn_only=True)
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        with pytest.raises(DataError):
+            experiment(f"deterministic={asked}", *PLAIN, loss=Watching())
+        assert torch.are_deterministic_algorithms_enabled() is before
+        assert torch.is_deterministic_algorithms_warn_only_enabled() is warns
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert set(seen) == {asked == "true"}
+
+
+# --- what may fail without ending the run --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["raster_figure", "loss_figure", "membrane_figure", "save_raster"])
+def test_a_figure_that_fails_is_a_warning(
+    name: str, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any, **options: Any) -> NoReturn:
+        raise RuntimeError("the pen is broken")
+
+    monkeypatch.setattr(report, name, fail, raising=False)
+    result = experiment()
+    assert result["status"] == "finished"
+    missing = {"save_raster": "raster.npz"}.get(name, name.replace("_figure", ".png"))
+    made = {path.name for path in (folder / "figures").iterdir()}
+    assert made == {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png", "raster.npz"} - {
+        missing
+    }
+    warning = f"warning: figures/{missing} could not be made (RuntimeError: the pen is broken); the run goes on"
+    assert warning in capsys.readouterr().err
+    assert warning in (folder / "run.log").read_text()
+
+
+def test_a_summary_that_fails_is_a_warning(
+    experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*arguments: Any) -> NoReturn:
+        raise ValueError("no table")
+
+    monkeypatch.setattr(report, "summary", fail)
+    assert experiment("report.figures=false")["status"] == "finished"
+    assert not (folder / "summary.txt").exists()
+    assert "warning: summary.txt could not be made (ValueError: no table)" in capsys.readouterr().err
+
+
+def test_values_that_are_not_finite_are_null(experiment: Experiment, folder: Path) -> None:
+    @dataclass(frozen=True)
+    class Broken(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            return super().__call__(spikes, membrane, target) * math.nan
+
+    result = experiment("on_nonfinite=warn", "report.summary=false", loss=Broken())
+    assert result["status"] == "finished"
+    records = metrics(folder)
+    assert all(
+        record["loss"] is None and record["gradient_norm"] is None for record in records if record["kind"] == "step"
+    )
+    assert [record["step"] for record in records if record["kind"] == "warning"] == [1]
+    assert result_of(folder)["test_loss"] is None
+    assert "warning: iteration 1: not finite: the loss (nan)" in (folder / "run.log").read_text()
+
+
+# --- a run that ends early -----------------------------------------------------------------------------------------
+
+
+def failed(folder: Path, message: str) -> None:
+    result = result_of(folder)
+    assert result["status"] == "failed"
+    assert message in result["error"]
+    assert result["test_accuracy"] is result["test_loss"] is None
+    assert message in (folder / "run.log").read_text()
+    assert (folder / "config.yaml").exists()
+    assert not leftovers(folder)
+
+
+def test_missing_data(experiment: Experiment, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnrun.task.mnist.download", lambda *arguments: "no network")
+    with pytest.raises(DataError) as caught:
+        experiment("task=mnist", f"data_dir={tmp_path / 'empty'}")
+    for words in (str(tmp_path / "empty"), "t10k-labels-idx1-ubyte", "task=digits", "no network"):
+        assert words in str(caught.value)
+    failed(folder, "mnist: the data is missing")
+    assert result_of(folder)["epochs"] == 0
+
+
+def test_not_finite(experiment: Experiment, folder: Path) -> None:
+    @dataclass(frozen=True)
+    class Broken(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            return super().__call__(spikes, membrane, target) * math.inf
+
+    with pytest.raises(NonFiniteError):
+        experiment(loss=Broken())
+    failed(folder, "iteration 1: not finite: the loss (inf)")
+
+
+def after(calls: int, error: BaseException) -> CECount:
+    """A loss that raises at the given call."""
+
+    @dataclass(frozen=True)
+    class Raising(CECount):
+        made: list[int] = dataclasses.field(default_factory=list)
+
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            self.made.append(1)
+            if len(self.made) == calls:
+                raise error
+            return super().__call__(spikes, membrane, target)
+
+    return Raising()
+
+
+def test_an_interrupt(experiment: Experiment, folder: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        experiment(*PLAIN, loss=after(15, KeyboardInterrupt()))  # 10 training and 2 validation batches an epoch
+    result = result_of(folder)
+    assert result["status"] == "interrupted"
+    assert result["error"] is None
+    assert result["epochs"] == 1
+    records = metrics(folder)
+    assert [record["kind"] for record in records] == ["step"] * 10 + ["epoch"] + ["step"] * 2
+    assert checkpoint.load(folder / "checkpoints/last.safetensors")
+    assert (folder / "run.log").read_text().splitlines()[-1] == "interrupted"
+
+
+def test_an_error_that_nobody_foresaw(experiment: Experiment, folder: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        experiment(*PLAIN, loss=after(3, ZeroDivisionError("a bug")))
+    failed(folder, "ZeroDivisionError: a bug")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 2 TiB"),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nSee documentation"),
+        # What torch raises on the CPU.
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried "
+            "to allocate 25600000000 bytes. Error code 12 (Cannot allocate memory)"
+        ),
+    ],
+    ids=["MemoryError", "numpy", "cuda", "cpu"],
+)
+def test_out_of_memory_comes_with_advice(error: Exception, experiment: Experiment, folder: Path) -> None:
+    with pytest.raises(OutOfMemoryError) as caught:
+        experiment(*PLAIN, loss=after(3, error))
+    assert caught.value.exit_code == 5
+    message = str(caught.value)
+    for words in ("out of memory on cpu", "batch_size", "num_steps", "model.hidden"):
+        assert words in message
+    assert "\n" not in message
+    failed(folder, "out of memory on cpu")
+
+
+def test_a_batch_larger_than_memory(experiment: Experiment) -> None:
+    """The real thing: the spikes of this batch would need 50 TB."""
+    with pytest.raises(OutOfMemoryError):
+        experiment("num_steps=200_000_000_000", *PLAIN)
+
+
+# --- a disk that is full -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", range(1, 11, 3))
+def test_a_full_disk_leaves_no_half_written_file(
+    call: int, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        nonlocal calls
+        calls += 1
+        if calls >= call:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        experiment(*PLAIN)
+    assert caught.value.exit_code == 6
+    assert str(folder) in str(caught.value)
+    assert "output_dir" in str(caught.value)
+    assert not leftovers(folder)
+    for path in folder.rglob("*.safetensors"):
+        assert checkpoint.load(path)
+    for path in folder.glob("*.json"):
+        strict(path.read_text())
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "run.log", "config.yaml", "manifest.json", "last.safetensors"])
+def test_a_file_that_cannot_be_opened_is_named(
+    name: str, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = io.open
+
+    def opened(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if name in self.name and mode != "r":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(StorageError, match="No space left on device") as caught:
+        experiment(*PLAIN)
+    monkeypatch.undo()
+    assert name in str(caught.value) or (name == "last.safetensors" and "checkpoints" in str(caught.value))
+    assert not leftovers(folder)
+    if name != "run.log":  # the log is opened first of all, before there is anything to tell
+        assert result_of(folder)["status"] == "failed"
+
+
+def test_a_folder_that_is_not_there(experiment: Experiment, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nowhere"):
+        experiment(folder=tmp_path / "nowhere")
+
+
+# --- helpers -------------------------------------------------------------------------------------------------------
+
+
+def test_parameters_that_do_not_learn_are_not_counted() -> None:
+    model = nn.Linear(3, 2)
+    model.bias.requires_grad_(False)
+    assert count_parameters(model) == 6

@@ -1,0 +1,162 @@
+"""The folder of a run: what is written into it, and what happens when that fails."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from small import same, training, weights
+from torch import nn
+
+from snnrun import checkpoint, report
+from snnrun.errors import StorageError
+from snnrun.record import RunRecord, storing
+from snnrun.trainer import forward
+
+STEP = {"kind": "step", "epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1}
+
+
+def epoch(number: int, *, best: bool = True, silent: float = 0.0, saturated: float = 0.0) -> dict[str, Any]:
+    return {
+        "kind": "epoch",
+        "epoch": number,
+        "step": number,
+        "train_loss": 1.0,
+        "validation_loss": 1.0,
+        "learning_rate": 0.1,
+        "best": best,
+        "layers": {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": saturated}},
+    }
+
+
+@pytest.fixture
+def streams() -> tuple[io.StringIO, io.StringIO]:
+    return io.StringIO(), io.StringIO()
+
+
+@pytest.fixture
+def record(tmp_path: Path, streams: tuple[io.StringIO, io.StringIO]) -> Iterator[RunRecord]:
+    with report.Console(stream=streams[0], error_stream=streams[1]) as console:
+        yield RunRecord(tmp_path, console)
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_folder_begins_with_its_log_and_metrics(record: RunRecord, tmp_path: Path) -> None:
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "figures", "metrics.jsonl", "run.log"]
+    assert record.records == []
+
+
+def test_the_config_reads_back_as_it_was(record: RunRecord, tmp_path: Path) -> None:
+    config = {"seed": 0, "lr": 1e-3, "fires_at": ">", "clip": None, "report": {"on": True}, "hidden": [1, 2], "é": "β"}
+    record.config(config)
+    text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text) == config
+    assert list(yaml.safe_load(text)) == list(config), "in the order in which it was written"
+    assert "β" in text
+
+
+def test_numbers_that_json_lacks_are_null(record: RunRecord, tmp_path: Path) -> None:
+    given = {**STEP, "loss": math.nan, "nested": {"a": math.inf, "b": [1.5, -math.inf], "c": (math.nan, 2)}, "n": 3}
+    record.add(given, nn.Linear(1, 1))
+    (line,) = lines(tmp_path)
+    assert line == {**STEP, "loss": None, "nested": {"a": None, "b": [1.5, None], "c": [None, 2]}, "n": 3}
+    assert record.records == [given], "in memory it stays as it is, for the figures"
+    record.result({"status": "finished", "test_loss": math.nan})
+    assert json.loads((tmp_path / "result.json").read_text()) == {"status": "finished", "test_loss": None}
+
+
+def test_metrics_are_on_disk_record_by_record(record: RunRecord, tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        record.add({**STEP, "step": number}, nn.Linear(1, 1))
+        assert [line["step"] for line in lines(tmp_path)] == list(range(1, number + 1))
+
+
+def test_last_and_best_weights(record: RunRecord, tmp_path: Path) -> None:
+    model = nn.Linear(2, 1)
+    kept = {}
+    for number, best in enumerate([True, True, False], 1):
+        nn.init.constant_(model.weight, number)
+        record.add(epoch(number, best=best), model)
+        kept[number] = weights(model)
+    assert same(checkpoint.load(tmp_path / "checkpoints" / "last.safetensors"), kept[3])
+    assert same(checkpoint.load(record.best), kept[2])
+    assert record.best.parent == tmp_path / "checkpoints"
+
+
+def test_a_step_writes_no_weights(record: RunRecord, tmp_path: Path) -> None:
+    record.add(STEP, nn.Linear(1, 1))
+    assert not list((tmp_path / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(("kind", "what"), [("silent", "never fired"), ("saturated", "fired at every step")])
+def test_a_layer_that_cannot_learn_is_told_once(
+    kind: str, what: str, record: RunRecord, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
+) -> None:
+    for number, share in enumerate([0.5, 0.95, 1.0], 1):
+        record.add(epoch(number, **{kind: share}), nn.Linear(1, 1))  # type: ignore[arg-type]
+    (warning,) = streams[1].getvalue().splitlines()
+    assert warning.startswith(f"warning: layer 'output': 95.0 % of its neurons {what} in epoch 2. Try: ")
+    assert warning in (tmp_path / "run.log").read_text().splitlines()
+    assert len(streams[0].getvalue().splitlines()) == 3
+
+
+def test_a_warning_is_a_line_of_the_metrics_too(
+    record: RunRecord, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
+) -> None:
+    record.add({"kind": "warning", "epoch": 1, "step": 3, "message": "look here"}, nn.Linear(1, 1))
+    assert streams[1].getvalue() == "warning: look here\n"
+    assert [line["kind"] for line in lines(tmp_path)] == ["warning"]
+
+
+def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_path: Path) -> None:
+    made = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
+    for number in (1, 2):
+        record.add({**STEP, "step": number, "accuracy": 0.5}, made.model)
+        record.add({**epoch(number), "train_accuracy": 0.5, "validation_accuracy": 0.5}, made.model)
+    x = next(made.data.test.batches(1)).x
+    with torch.no_grad():
+        encoded = made.parts.encoder(x, 7, made.streams.evaluation())
+        traces = forward(made.model.eval(), made.parts.encoder, x, made.settings, made.streams.evaluation())
+    record.figures(made.model, encoded, traces)
+    folder = tmp_path / "figures"
+    pictures = {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png"}
+    assert {path.name for path in folder.iterdir()} == {*pictures, "raster.npz"}
+    assert all((folder / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" for name in pictures)
+    with np.load(folder / "raster.npz") as arrays:
+        layers = {"hidden1": 5, "hidden2": 4, "output": 10}
+        names = [f"{layer}.{what}" for layer in layers for what in ("spikes", "membrane")]
+        assert sorted(arrays) == sorted(["input", *names])
+        assert arrays["input"].shape == (7, 64)
+        assert np.array_equal(arrays["input"], encoded[:, 0].flatten(1).numpy())
+        for layer, trace in traces.items():
+            assert arrays[f"{layer}.spikes"].shape == (7, layers[layer])
+            assert np.array_equal(arrays[f"{layer}.spikes"], trace.spikes[:, 0].numpy())
+            assert np.array_equal(arrays[f"{layer}.membrane"], trace.membrane[:, 0].numpy())
+
+
+def test_storing_names_the_file_and_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as caught, storing(tmp_path / "x.json"):
+        raise OSError(errno.ENOSPC, "No space left on device", "another.tmp")
+    message = str(caught.value)
+    assert message.startswith(f"{tmp_path / 'x.json'}: writing failed: No space left on device.")
+    assert "output_dir" in message
+    with pytest.raises(ValueError, match="not about files"), storing(tmp_path):
+        raise ValueError("not about files")
+
+
+def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
+    (tmp_path / "figures").write_text("in the way")
+    with report.Console(stream=io.StringIO()) as console, pytest.raises(StorageError, match="File exists"):
+        RunRecord(tmp_path, console)

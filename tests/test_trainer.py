@@ -1,0 +1,465 @@
+"""The training loop: what it yields, when it stops, and what it leaves undisturbed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from small import CPU, Training, same, training, weights
+from torch import Generator, Tensor, nn
+
+from snnrun.encoder import Encoder
+from snnrun.errors import NonFiniteError
+from snnrun.loss import CECount, Loss
+from snnrun.sequence import Trace
+from snnrun.streams import Streams
+from snnrun.task import Batch, Data, Part
+from snnrun.trainer import Record, evaluate
+
+SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
+
+
+@dataclass(frozen=True)
+class Given:
+    """A part that hands out these batches, in this order."""
+
+    given: list[Batch]
+
+    def __len__(self) -> int:
+        return sum(batch.x.shape[1] for batch in self.given)
+
+    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
+        yield from self.given
+
+
+def images(*sizes: int, seed: int = 0) -> Given:
+    """Batches of random images of digits' shape, of these sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    return Given(
+        [
+            Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
+            for size in sizes
+        ]
+    )
+
+
+@dataclass(frozen=True)
+class Scripted(Loss):
+    """A loss that is real in training, and in validation says the next value of a script."""
+
+    values: list[float] = field(default_factory=list)
+
+    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        if torch.is_grad_enabled():
+            return CECount()(spikes, membrane, target)
+        return torch.tensor(self.values.pop(0))
+
+
+@dataclass(frozen=True)
+class Watched(Encoder):
+    """Notes what another encoder is given and makes of it."""
+
+    inner: Encoder | None = None
+    seen: list[Tensor] = field(default_factory=list)
+    made: list[Tensor] = field(default_factory=list)
+
+    def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
+        assert self.inner is not None
+        train = self.inner(x, num_steps, generator)
+        if torch.is_grad_enabled():
+            self.seen.append(x.clone())
+            self.made.append(train.clone())
+        return train
+
+
+def changed(made: Training, *, data: Data | None = None, model: nn.Module | None = None, **parts: Any) -> Training:
+    return dataclasses.replace(
+        made, data=data or made.data, model=model or made.model, parts=dataclasses.replace(made.parts, **parts)
+    )
+
+
+def of_kind(records: list[Record], kind: str) -> list[Record]:
+    return [record for record in records if record["kind"] == kind]
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+def test_records_of_a_task_with_labels() -> None:
+    records = training(*SMALL, batches=3).fit()
+    assert [record["kind"] for record in records] == ["step", "step", "step", "epoch"] * 2
+    steps, epochs = of_kind(records, "step"), of_kind(records, "epoch")
+    common = {"kind", "epoch", "step", "learning_rate", "samples_per_second", "time"}
+    assert all(set(record) == common | {"loss", "accuracy", "gradient_norm"} for record in steps)
+    of_parts = {f"{part}_{what}" for part in ("train", "validation") for what in ("loss", "accuracy")}
+    assert all(set(record) == common | of_parts | {"seconds", "best", "layers"} for record in epochs)
+    assert [(record["epoch"], record["step"]) for record in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    assert [(record["epoch"], record["step"]) for record in epochs] == [(1, 3), (2, 6)]
+    times = [record["time"] for record in records]
+    assert times == sorted(times)
+    assert all(record["samples_per_second"] > 0 for record in records)
+    for epoch in epochs:
+        assert list(epoch["layers"]) == ["hidden1", "output"]
+        for layer, neurons in zip(epoch["layers"].values(), (20, 10), strict=True):
+            assert set(layer) == {"neurons", "firing_rate", "silent", "saturated"}
+            assert layer["neurons"] == neurons
+            assert all(0 <= layer[key] <= 1 for key in ("firing_rate", "silent", "saturated"))
+
+
+def test_records_of_a_task_without_labels() -> None:
+    records = training("task=zeros", "num_steps=4", "epochs=1").fit()
+    assert len(records) == 3
+    assert not [key for record in records for key in record if "accuracy" in key]
+
+
+def test_means_are_over_samples_and_not_over_batches() -> None:
+    made = training(*SMALL, "epochs=1", "optimizer=sgd", "optimizer.lr=0", "encoder=direct")
+    sizes = (7, 2)
+    made = changed(made, data=made.data._replace(train=images(*sizes), validation=images(*sizes)))
+    first, second, epoch = made.fit()
+    for key in ("loss", "accuracy"):
+        mean = (7 * first[key] + 2 * second[key]) / 9
+        assert first[key] != second[key]
+        assert epoch[f"train_{key}"] == pytest.approx(mean)
+        assert epoch[f"validation_{key}"] == pytest.approx(mean, rel=1e-5), "the weights do not move with lr=0"
+
+
+def test_the_loss_and_the_accuracy_are_those_of_the_batch() -> None:
+    made = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
+    batch = next(made.data.train.batches(32, made.streams.order))
+    (spikes, membrane) = made.model(made.parts.encoder(batch.x, 6))["output"]
+    expected = made.parts.loss(spikes, membrane, batch.target).item()
+    accuracy = (spikes.sum(0).argmax(1) == batch.target).float().mean().item()
+    again = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
+    step = again.fit()[0]
+    assert step["loss"] == pytest.approx(expected, rel=1e-5)
+    assert step["accuracy"] == pytest.approx(accuracy)
+
+
+@pytest.mark.parametrize(("every", "logged"), [(1, [1, 2, 3, 4, 5, 6]), (2, [1, 2, 4, 6]), (4, [1, 4]), (100, [1])])
+def test_log_every(every: int, logged: list[int]) -> None:
+    records = training(*SMALL, f"report.log_every={every}", batches=3).fit()
+    assert [record["step"] for record in of_kind(records, "step")] == logged
+    assert [record["step"] for record in of_kind(records, "epoch")] == [3, 6]
+
+
+def test_activity_against_a_count_by_hand() -> None:
+    """Neuron 0 never fires, 1 always, 2 once in each sample, 3 in the second batch alone: at each of its steps."""
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(()))
+
+        def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
+            spikes = torch.zeros(*x.shape[:2], 4)
+            spikes[:, :, 1] = 1
+            spikes[2, :, 2] = 1
+            if x.shape[1] == 2:
+                spikes[:, :, 3] = 1
+            return {"output": Trace(spikes + 0 * self.weight, spikes)}
+
+    made = training("num_steps=5", "epochs=2", "encoder=direct")
+    data = made.data._replace(train=images(3, 2), validation=images(1))
+    made = changed(made, model=Fixed(), data=data)
+    for epoch in of_kind(made.fit(), "epoch"):  # each epoch is counted alone
+        chances = 5 * (3 + 2)
+        rate = (0 + chances + (3 + 2) + 5 * 2) / (4 * chances)
+        assert epoch["layers"] == {"output": {"neurons": 4, "firing_rate": rate, "silent": 0.25, "saturated": 0.25}}
+
+
+# --- best, early stopping, schedulers ------------------------------------------------------------------------------
+
+
+def scripted(values: list[float], *overrides: str) -> list[Record]:
+    made = training(*SMALL, f"epochs={len(values)}", *overrides, batches=1)
+    return of_kind(changed(made, loss=Scripted(values=list(values))).fit(), "epoch")
+
+
+def test_best_is_the_lowest_so_far() -> None:
+    epochs = scripted([3.0, 2.0, 2.5, 1.0, 1.0])
+    assert [epoch["best"] for epoch in epochs] == [True, True, False, True, False]
+    assert [epoch["validation_loss"] for epoch in epochs] == [3, 2, 2.5, 1, 1]
+
+
+def test_nothing_is_best_where_no_loss_is_finite() -> None:
+    epochs = scripted([math.nan, math.nan, math.nan], "early_stopping=2")
+    assert [epoch["best"] for epoch in epochs] == [False, False]
+    assert [epoch["best"] for epoch in scripted([math.nan, 1.0])] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("patience", "values", "ran"),
+    [
+        (1, [1.0, 2.0, 0.5], 2),
+        (2, [3.0, 2.0, 2.5, 2.2, 1.0], 4),
+        (2, [3.0, 3.5, 2.0, 2.5, 1.0], 5),
+        (2, [3.0, 3.0, 3.0, 1.0], 3),
+    ],
+)
+def test_early_stopping(patience: int, values: list[float], ran: int) -> None:
+    assert len(scripted(values, f"early_stopping={patience}")) == ran
+
+
+def test_plateau_follows_the_validation_loss() -> None:
+    words = ["optimizer=sgd", "optimizer.lr=0.1", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5"]
+    rates = [epoch["learning_rate"] for epoch in scripted([1.0, 2.0, 0.5, 0.4, 0.6, 0.1], *words)]
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025])
+
+
+def test_a_scheduler_changes_the_learning_rate_after_each_epoch() -> None:
+    words = ["optimizer=sgd", "optimizer.lr=0.1", "scheduler=step", "scheduler.step_size=1", "scheduler.gamma=0.5"]
+    records = training(*SMALL, "epochs=3", *words, batches=2).fit()
+    expected = {1: 0.1, 2: 0.05, 3: 0.025}
+    assert all(record["learning_rate"] == pytest.approx(expected[record["epoch"]]) for record in records)
+
+
+def test_cosine_ends_with_the_last_epoch() -> None:
+    records = training(*SMALL, "epochs=4", "optimizer=sgd", "optimizer.lr=1", "scheduler=cosine", batches=1).fit()
+    rates = [record["learning_rate"] for record in of_kind(records, "epoch")]
+    assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)])
+
+
+# --- gradient clipping ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [None, 1e-2, 1e6])
+def test_clipping_bounds_the_update(limit: float | None) -> None:
+    words = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "epochs=1"]
+    made = training(*SMALL, *words, f"clip_grad_norm={'null' if limit is None else limit}", batches=1)
+    before = weights(made.model)
+    step = made.fit()[0]
+    after = weights(made.model)
+    update = math.sqrt(sum(float((after[name] - before[name]).square().sum()) for name in before))
+    assert step["gradient_norm"] > 1e-2, "the norm that is recorded is the one before clipping"
+    assert update == pytest.approx(min(step["gradient_norm"], limit or math.inf), rel=1e-3)
+
+
+# --- what is not finite --------------------------------------------------------------------------------------------
+
+
+def with_nan(at: int, count: int) -> Callable[[Training], Training]:
+    """Batch ``at`` (from 1) of ``count`` holds a NaN: spikes and loss stay finite, the gradient does not."""
+    part = images(*[4] * count)
+    part.given[at - 1].x[0, 1, 0, 3, 3] = math.nan
+
+    def use(made: Training) -> Training:
+        return changed(made, data=made.data._replace(train=part))
+
+    return use
+
+
+def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights() -> None:
+    made = with_nan(3, 4)(training(*SMALL, "encoder=direct"))
+    with pytest.raises(NonFiniteError) as caught:
+        made.fit()
+    assert caught.value.exit_code == 4
+    message = str(caught.value)
+    assert message.startswith("iteration 3: not finite: ")
+    assert "the gradient of layers.hidden1.synapse.weight in 20 of 20 neurons" in message
+    assert "the values of" not in message
+    assert "clip_grad_norm=1" in message
+    assert "optimizer.lr" in message
+    assert "detach_reset" not in message, "it is detached already"
+    assert isinstance(made.data.train, Given)
+    until_then = training(*SMALL, "epochs=1", "encoder=direct")
+    until_then = changed(until_then, data=made.data._replace(train=Given(made.data.train.given[:2])))
+    until_then.fit()
+    assert same(weights(made.model), weights(until_then.model)), "the weights are those before the step"
+
+
+@pytest.mark.parametrize("convention", ["blog", "spikingjelly", "norse"])
+def test_the_remedy_for_a_reset_that_carries_a_gradient(convention: str) -> None:
+    made = with_nan(1, 1)(training(*SMALL, "encoder=direct", f"convention={convention}"))
+    with pytest.raises(NonFiniteError, match=r"Try: neuron\.detach_reset=true"):
+        made.fit()
+
+
+def test_a_loss_that_is_not_finite_stops() -> None:
+    @dataclass(frozen=True)
+    class Infinite(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            return super().__call__(spikes, membrane, target) * math.inf
+
+    made = changed(training(*SMALL), loss=Infinite())
+    with pytest.raises(NonFiniteError, match=r"iteration 1: not finite: the loss \(inf\)"):
+        made.fit()
+
+
+def test_warn_goes_on_and_tells_once() -> None:
+    made = with_nan(2, 4)(training(*SMALL, "encoder=direct", "on_nonfinite=warn"))
+    records = made.fit()
+    assert [(record["kind"], record["step"]) for record in records if record["kind"] != "step"] == [
+        ("warning", 2),
+        ("epoch", 4),
+        ("epoch", 8),
+    ]
+    (warning,) = of_kind(records, "warning")
+    assert set(warning) == {"kind", "epoch", "step", "message"}
+    assert "the values of layers.hidden1.synapse.weight in 20 of 20 neurons" in warning["message"]
+    assert [record["step"] for record in of_kind(records, "step")] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_warn_says_when_more_neurons_are_lost() -> None:
+    """One output breaks in the second batch and another in the third, each by its own NaN."""
+
+    class Breaking(CECount):
+        calls = 0
+
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            if not torch.is_grad_enabled():
+                return super().__call__(spikes, membrane, target)
+            type(self).calls += 1
+            loss = super().__call__(spikes, membrane, target)
+            return loss if self.calls == 1 else loss + (membrane[..., self.calls] * math.nan).sum().nan_to_num()
+
+    made = training(*SMALL, "epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd")
+    made = changed(made, data=made.data._replace(train=images(4, 4, 4, 4)), loss=Breaking())
+    warnings = of_kind(made.fit(), "warning")
+    counts = [f"the values of layers.output.synapse.weight in {n} of 10 neurons" for n in (1, 2, 3)]
+    assert [record["step"] for record in warnings] == [2, 3, 4]
+    assert all(count in record["message"] for count, record in zip(counts, warnings, strict=True))
+
+
+def test_warn_with_clipping_loses_no_neuron_that_was_whole() -> None:
+    """The one output whose gradient is NaN is lost; clipping by the norm of all must not take the others with it."""
+
+    @dataclass(frozen=True)
+    class Breaking(CECount):
+        def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+            return super().__call__(spikes, membrane, target) + (membrane[..., 3] * math.nan).sum().nan_to_num()
+
+    words = ["epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd"]
+    lost = {}
+    for clip in ("null", "1"):
+        made = changed(training(*SMALL, *words, f"clip_grad_norm={clip}", batches=1), loss=Breaking())
+        made.fit()
+        weight = made.model.get_parameter("layers.output.synapse.weight")
+        lost[clip] = (~weight.isfinite()).any(1).nonzero().flatten().tolist()
+    assert lost == {"null": [3], "1": [3]}
+
+
+# --- what training leaves undisturbed ------------------------------------------------------------------------------
+
+
+def test_evaluation_does_not_disturb_training() -> None:
+    states = []
+    for sizes in ((1,), (30, 30, 7)):
+        made = training(*SMALL, "model.dropout=0.5")
+        changed(made, data=made.data._replace(validation=images(*sizes))).fit()
+        states.append(weights(made.model))
+    assert same(*states)
+
+
+def test_evaluation_is_repeatable_and_changes_nothing() -> None:
+    made = training(*SMALL, "model.dropout=0.5")
+    before, order = weights(made.model), made.streams.order.get_state()
+    encoding, dropout = made.streams.encoding.get_state(), made.streams.dropout.get_state()
+    arguments = (made.data.test, made.parts.encoder, made.parts.loss, made.streams, made.settings)
+    made.model.train()
+    first, second = evaluate(made.model, *arguments), evaluate(made.model, *arguments)
+    assert first == second
+    assert first.accuracy is not None
+    assert 0 <= first.accuracy <= 1
+    assert same(before, weights(made.model))
+    assert all(parameter.grad is None for parameter in made.model.parameters())
+    assert torch.equal(order, made.streams.order.get_state())
+    assert torch.equal(encoding, made.streams.encoding.get_state())
+    assert torch.equal(dropout, made.streams.dropout.get_state())
+
+
+def test_neither_making_a_model_nor_training_touches_the_global_random_numbers() -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = training(*SMALL, "model.dropout=0.5")
+    first.fit()
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(6)
+    second = training(*SMALL, "model.dropout=0.5")
+    second.fit()
+    assert same(weights(first.model), weights(second.model)), "nor does it read them"
+
+
+def test_a_model_trains_on_after_its_validation() -> None:
+    """Validation turns dropout off, and the next epoch turns it on again."""
+    modes: list[bool] = []
+    made = training(*SMALL, "epochs=2", batches=1)
+    made.model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
+    made.fit()
+    assert modes == [True, False, True, False]
+
+
+def test_dropout_has_a_stream_of_its_own() -> None:
+    seen, made_trains, states = [], [], []
+    for dropout in ("0.0", "0.5", "0.5"):
+        made = training(*SMALL, f"model.dropout={dropout}")
+        watched = Watched(inner=made.parts.encoder)
+        made = changed(made, encoder=watched)
+        made.fit()
+        seen.append(watched.seen)
+        made_trains.append(watched.made)
+        states.append(weights(made.model))
+    for what in (seen, made_trains):
+        assert len(what[0]) == 4
+        for without, with_dropout in zip(what[0], what[1], strict=True):
+            assert torch.equal(without, with_dropout), "the same images in the same order, and the same spike trains"
+    assert not same(states[0], states[1])
+    assert same(states[1], states[2])
+
+
+def test_each_epoch_has_an_order_and_spikes_of_its_own() -> None:
+    made = training("num_steps=3", "epochs=2", "batch_size=100", "model.hidden=[]", batches=100)
+    watched = Watched(inner=made.parts.encoder)
+    changed(made, encoder=watched).fit()
+    per_epoch = len(watched.seen) // 2
+    first, second = (torch.cat([x[0] for x in part]) for part in (watched.seen[:per_epoch], watched.seen[per_epoch:]))
+    assert first.shape[0] == second.shape[0] == len(made.data.train)
+    assert not torch.equal(first, second)
+    rows = functools.partial(torch.unique, dim=0, return_counts=True)
+    for one, other in zip(rows(first.flatten(1)), rows(second.flatten(1)), strict=True):
+        assert torch.equal(one, other), "every sample once in each epoch"
+
+
+def test_seeds() -> None:
+    states = []
+    for seed in (0, 0, 1):
+        made = training(*SMALL, f"seed={seed}")
+        made.fit()
+        states.append(weights(made.model))
+    assert same(states[0], states[1])
+    assert not same(states[0], states[2])
+
+
+# --- precision ------------------------------------------------------------------------------------------------------
+
+
+def test_bf16_stays_close_to_fp32() -> None:
+    runs: dict[str, list[Record]] = {}
+    for precision in ("fp32", "bf16"):
+        made = training(*SMALL, f"precision={precision}", "encoder=direct", "loss=ce_membrane", batches=10)
+        kinds: list[tuple[torch.dtype, torch.dtype]] = []
+        made.model.layers["output"].synapse.register_forward_hook(  # type: ignore[union-attr, index]
+            lambda module, inputs, output, kinds=kinds: kinds.append((inputs[0].dtype, output.dtype))
+        )
+        runs[precision] = made.fit()
+        product = torch.bfloat16 if precision == "bf16" else torch.float32
+        assert set(kinds) == {(torch.float32, product)}
+        assert {tensor.dtype for tensor in made.model.state_dict().values()} == {torch.float32}
+    fp32, bf16 = ([record["loss"] for record in of_kind(runs[key], "step")] for key in ("fp32", "bf16"))
+    assert bf16 != fp32, "the products were taken in bfloat16"
+    assert bf16 == pytest.approx(fp32, rel=0.05)
+
+
+def test_a_part_need_not_be_ours() -> None:
+    """What ``fit`` asks of a part is its protocol and no more."""
+    made = training(*SMALL, "epochs=1")
+    parts: list[Part] = [images(5), images(1), images(1)]
+    records = changed(made, data=Data(parts[0], parts[1], parts[2], {})).fit()
+    assert [record["kind"] for record in records] == ["step", "epoch"]
+    assert Streams(0, CPU).order.initial_seed() == made.streams.order.initial_seed()
