@@ -19,14 +19,12 @@ from snnrun.sequence import Trace
 class ConvNet(nn.Module):
     """Convolutions, pools and fully connected layers of spiking neurons, from a list such as [12c5, mp2, fc10].
 
-    ======== ======================================= ======================================================
-    word     what                                    options, appended as in ``12c5s2p1``
-    ======== ======================================= ======================================================
-    ``NcK``  convolution, N channels, kernel K x K   ``sS`` stride (default 1), ``pP`` padding (default 0)
-    ``mpK``  maximum of K x K                        ``sS`` stride (default K), ``pP`` padding (default 0)
-    ``apK``  mean of K x K                           ``sS`` stride (default K), ``pP`` padding (default 0)
-    ``fcN``  fully connected layer of N neurons      none
-    ======== ======================================= ======================================================
+    ::
+
+        NcK    convolution, N channels, kernel K x K; sS stride (default 1), pP padding (default 0), as 12c5s2p1
+        mpK    maximum of K x K; sS stride (default K), pP padding (default 0), as mp3s2
+        apK    mean of K x K; the same options
+        fcN    fully connected layer of N neurons
 
     Every convolution and every fully connected layer has neurons. The last ``fcN`` is the read-out if N is the number
     of outputs that the task asks for; otherwise, or with no ``fc`` at the end, a read-out of that size is added.

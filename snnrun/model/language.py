@@ -1,17 +1,16 @@
 """The layer language of ``convnet``: ``[12c5, mp2, 64c5, mp2, fc10]`` read, checked, and sized for an image.
 
-======== ========================================= ===================================================
-word     what                                      options, appended as in ``12c5s2p1``
-======== ========================================= ===================================================
-``NcK``  convolution, N channels, kernel K x K     ``sS`` stride (default 1), ``pP`` padding (default 0)
-``mpK``  maximum of K x K                          ``sS`` stride (default K), ``pP`` padding (default 0)
-``apK``  mean of K x K                             ``sS`` stride (default K), ``pP`` padding (default 0)
-``fcN``  fully connected layer of N neurons        none
-======== ========================================= ===================================================
+::
+
+    NcK    convolution, N channels, kernel K x K; sS stride (default 1), pP padding (default 0), as 12c5s2p1
+    mpK    maximum of K x K; sS stride (default K), pP padding (default 0), as mp3s2
+    apK    mean of K x K; the same options
+    fcN    fully connected layer of N neurons
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -51,7 +50,9 @@ class Word(NamedTuple):
         if min(height, width) < short:
             advice = "drop this layer, pool less before it, or take a smaller kernel"
             if not self.pools:  # the padding of a pool is at most half its kernel
-                advice += f" or more padding, such as {_with_padding(self, -(-(self.kernel - min(height, width)) // 2))}"
+                advice += (
+                    f" or more padding, such as {_with_padding(self, -(-(self.kernel - min(height, width)) // 2))}"
+                )
             raise ValueError(
                 f"{self.place}: expected an image of at least {short}x{short} for {self.text}, got one of "
                 f"{height}x{width}: {advice}"
@@ -71,7 +72,7 @@ def read(layers: object) -> list[Word]:
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
         raise ValueError(f"layers: expected a list such as [12c5, mp2, fc10], got {layers!r}")
     words = [_word(text, f"layers[{i}]") for i, text in enumerate(layers)]
-    for before, word in zip(words, words[1:], strict=False):
+    for before, word in itertools.pairwise(words):
         if before.kind == "fc" and word.kind != "fc":
             raise ValueError(
                 f"{word.place}: expected no image layer after a fully connected one, got {word.text} "
@@ -116,7 +117,7 @@ def _hint(text: object) -> str:
         return f"; for {text} fully connected neurons write fc{text}"
     if not isinstance(text, str):
         return ""
-    plain = re.sub(r"[\s_,()x-]", "", text.lower())
+    plain = re.sub(r"[\s_,()-]", "", text.lower())
     for pattern, form in (
         (r"(.+)", r"\1"),
         (r"c(?:onv)?(\d+)c(\d+.*)", r"\1c\2"),

@@ -17,8 +17,8 @@ class Layer(nn.Module):
     convolution one call, for all T steps, and only one step's worth for a constant input (one with stride 0 in time).
 
     Args:
-        synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``. It gets images as ``[T*B, C, H, W]``, a linear
-            layer gets them flattened.
+        synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``. Images come as ``[T*B, C, H, W]``, or to a
+            linear layer flattened.
         neuron: the neurons, for ``*N_out``.
         backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
         dropout: share of inputs dropped in training; a dropped input stays dropped for the whole sequence.

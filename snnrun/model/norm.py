@@ -56,23 +56,29 @@ class Norm(nn.Module):
         return y.expand(x.shape) if once else y
 
     def _normalise(self, x: Tensor, copies: int) -> Tensor:
-        before = self.running_var.clone() if self.training and copies > 1 else None
+        # Copies, since autograd keeps what it is given, and a later call would change it under its hands.
+        mean, var = (
+            (self.running_mean.clone(), self.running_var.clone())
+            if self.training
+            else (self.running_mean, self.running_var)
+        )
         y = F.batch_norm(
             x.flatten(0, 1),
-            self.running_mean,
-            self.running_var,
+            mean,
+            var,
             self.weight * self.scale,
             self.bias,
             self.training,
             self.momentum,
             self.epsilon,
         )
-        if before is not None:
-            # Copies leave mean and variance as they are, but not the n/(n-1) that makes the running one unbiased.
-            n = x[:, :, :1].numel()
-            ratio = (n - 1) / n * (n * copies) / (n * copies - 1)
-            kept = (1 - self.momentum) * before
-            self.running_var.copy_(kept + (self.running_var - kept) * ratio)
+        if self.training:
+            # T copies leave mean and variance as they are, but not the n/(n-1) that makes the running one unbiased.
+            n, kept = x[:, :, :1].numel(), (1 - self.momentum) * self.running_var
+            if copies > 1:
+                var = kept + (var - kept) * ((n - 1) / n * (n * copies) / (n * copies - 1))
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var)
         return y.unflatten(0, x.shape[:2])
 
     def extra_repr(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -93,7 +94,7 @@ class Recurrent(nn.Module):
                 "use backend=auto or backend=reference"
             )
         self.layers = nn.ModuleDict()
-        for i, (inputs, size) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
             synapse, recurrence = nn.Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
             self.layers[f"hidden{i + 1}"] = RecurrentLayer(
                 synapse, recurrence, neuron(shape=(size,)), dropout=dropout if i else 0.0

@@ -81,7 +81,9 @@ class Residual(nn.Module):
                 f"{list(input_shape)}; use model=mlp"
             )
 
-        def convolution(shape: tuple[int, ...], out: int, kernel: int, stride: int = 1) -> tuple[Layer, tuple[int, ...]]:
+        def convolution(
+            shape: tuple[int, ...], out: int, kernel: int, stride: int = 1
+        ) -> tuple[Layer, tuple[int, ...]]:
             synapse = nn.Conv2d(shape[0], out, kernel, stride, kernel // 2, bias=bias and norm == "none")
             shape = (out, *((size - 1) // stride + 1 for size in shape[1:]))
             neurons = neuron(shape=shape)
