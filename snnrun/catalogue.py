@@ -6,15 +6,16 @@ names, found in the source; so ``snnrun list`` needs neither torch nor Hydra, an
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+
+from snnrun import docstrings
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -26,6 +27,25 @@ def conf_folder() -> Path:
     """The absolute path of ``conf/``: inside the package when installed from a wheel, else beside it."""
     inside = PACKAGE / "conf"
     return inside if inside.is_dir() else PACKAGE.parent / "conf"
+
+
+class Parameter(NamedTuple):
+    """What a part takes, and what it takes for it if nothing is said."""
+
+    name: str
+    default: str  # as YAML writes it; a reference is followed
+    origin: str  # the key that the default refers to, such as convention.reset; or empty
+    about: str  # one paragraph of the docstring, or the comment in the YAML file
+
+
+class Detail(NamedTuple):
+    """All that is known of one option without importing it."""
+
+    target: str  # dotted name of its callable; empty for an option that is no part
+    text: str  # its docstring, without the sections below; for an option that is no part the first comment of its file
+    parameters: list[Parameter]
+    source: str
+    also: dict[str, str]  # what else a file for the package _global_ sets: dotted key, or group, -> value
 
 
 class Key(NamedTuple):
@@ -61,7 +81,7 @@ class Catalogue:
         """Group -> the option that ``config.yaml`` chooses, in its order."""
         entries = _load(conf_folder() / "config.yaml")["defaults"]
         pairs = [next(iter(entry.items())) for entry in entries if isinstance(entry, dict)]
-        return {group: option for group, option in pairs if not group.startswith("override ")}
+        return {group: option for group, option in pairs if not group.startswith(("override ", "optional "))}
 
     @cached_property
     def keys(self) -> list[Key]:
@@ -91,7 +111,65 @@ class Catalogue:
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             return f"(cannot be read: {_where(error, path)})"
         target = _target(config, group)
-        return (_docstring(target, self.folders[1:]) if target else "") or _comment(path)
+        return (docstrings.first_line(target, self._roots(target)) if target else "") or _comment(path)
+
+    def detail(self, group: str, option: str) -> Detail:
+        """What ``snnrun list GROUP NAME`` shows: docstring, parameters with defaults, source.
+
+        Parameters are those of the callable's signature, in its order, with what it passes on to its base classes as
+        ``**options``; but not what the run hands over. Defaults are those of the YAML file, else of the signature.
+        """
+        path = self.groups[group][option]
+        try:
+            config = _load(path)
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            return Detail("", f"(cannot be read: {_where(error, path)})", [], "", {})
+        config = config if isinstance(config, dict) else {}
+        target, own = _target(config, group) or "", config
+        if target and "_target_" not in config:
+            own = config[group]
+        found = docstrings.read(target, self._roots(target))
+        comments = _comments(path)
+        keys = {key: value for key, value in own.items() if not key.startswith("_") and key != "defaults"}
+        parameters = []
+        for name in [*found.signature, *(key for key in keys if key not in found.signature)]:
+            if name in HANDED.get(group, ()) and name not in keys:
+                continue
+            value, origin = (
+                self._follow(keys[name], config if own is not config else {})
+                if name in keys
+                else (found.signature[name], "")
+            )
+            about = found.arguments.get(name) or comments.get(name, "")
+            parameters.append(Parameter(name, value, origin, about))
+        also = (_also(config, group) if own is not config else {}) | _pieces(path)
+        return Detail(target, found.text or _comment(path), parameters, found.source, also)
+
+    def _roots(self, target: str) -> list[Path]:
+        """Where the source of a callable may lie: ours, or the user's."""
+        return [PACKAGE.parent] if target.startswith("snnrun.") else self.folders[1:]
+
+    def _follow(self, value: Any, config: dict[str, Any]) -> tuple[str, str]:
+        """A default as YAML writes it; of a reference to a group or key what that is by default, and its name."""
+        match = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+        if match is None:
+            return _yaml_text(value), ""
+        if match[1] in config:  # a file for the package _global_ sets it
+            return _yaml_text(config[match[1]]), match[1]
+        group, _, key = match[1].partition(".")
+        chosen = self.defaults.get(group)
+        if chosen is None:
+            return next((known.default for known in self.keys if known.name == match[1]), str(value)), match[1]
+        return (_yaml_text(_load(self.groups[group][chosen]).get(key)) if key else chosen), match[1]
+
+
+#: What a run hands to a part, so that no file sets it.
+HANDED = {
+    "neuron": ("shape",),
+    "model": ("input_shape", "num_outputs", "neuron", "backend"),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer",),
+}
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -99,7 +177,10 @@ def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))):
         if group.name != "hydra":
             for path in sorted(group.rglob("*.yaml")):
-                yield group.name, path.relative_to(group).with_suffix("").as_posix(), path
+                # A folder beside a file of its name holds pieces of that option, as task/zeros/mlp.yaml.
+                option = path.relative_to(group).with_suffix("")
+                if not any((group / f"{parent}.yaml").is_file() for parent in option.parents if parent.name):
+                    yield group.name, option.as_posix(), path
 
 
 def _load(path: Path) -> Any:
@@ -128,48 +209,42 @@ def _comment(path: Path) -> str:
     return ""
 
 
-def _docstring(target: str, folders: list[Path]) -> str:
-    """First line of the docstring of ``package.module.Name``, if its source is ours or the user's."""
-    roots = [PACKAGE.parent] if target.startswith("snnrun.") else folders
-    for _ in range(8):  # a name may be imported from module to module; a circle ends here
-        module, _, name = target.rpartition(".")
-        tree = next((tree for root in roots if (tree := _parse(root, module)) is not None), None)
-        if tree is None:
-            return ""
-        for node in tree.body:
-            if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
-                return (ast.get_docstring(node) or "").partition("\n")[0]
-        moved = _imported_from(tree, module, name, package=_is_package(roots, module))
-        if moved is None:
-            return ""
-        target = moved
-    return ""
+def _also(config: dict[str, Any], group: str) -> dict[str, str]:
+    """What a file for the package _global_ sets beside its own part."""
+    chosen = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
+    groups = {key.removeprefix("override ").lstrip("/"): str(name) for entry in chosen for key, name in entry.items()}
+    return groups | _dotted({key: value for key, value in config.items() if key not in ("defaults", group)})
 
 
-def _source(root: Path, module: str) -> Path | None:
-    base = root.joinpath(*module.split("."))
-    return next((p for p in (base / "__init__.py", base.with_name(base.name + ".py")) if module and p.is_file()), None)
+def _pieces(path: Path) -> dict[str, str]:
+    """What the folder beside a file sets: ``task/zeros/mlp.yaml`` is for the model ``mlp``."""
+    found = {}
+    for piece in sorted(path.with_suffix("").glob("*.yaml")):
+        for key, value in _dotted(_load(piece)).items():
+            found[key] = f"{value}  (with {key.partition('.')[0]}={piece.stem})"
+    return found
 
 
-def _is_package(roots: list[Path], module: str) -> bool:
-    return any((path := _source(root, module)) is not None and path.name == "__init__.py" for root in roots)
+def _dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    found: dict[str, str] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            found |= _dotted(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = _yaml_text(value)
+    return found
 
 
-def _parse(root: Path, module: str) -> ast.Module | None:
-    path = _source(root, module)
-    try:
-        return ast.parse(path.read_text(encoding="utf-8")) if path else None
-    except (SyntaxError, UnicodeDecodeError):
-        return None
+def _comments(path: Path) -> dict[str, str]:
+    """The comment behind each key of a YAML file."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [re.fullmatch(r"\s*(\w+):.*?\s#\s+(.*)", line) for line in lines]
+    return {match[1]: match[2] for match in found if match}
 
 
-def _imported_from(tree: ast.Module, module: str, name: str, *, package: bool) -> str | None:
-    """Where a module gets ``name`` from: ``from .leaky import LIF`` in snnrun.neuron gives snnrun.neuron.leaky.LIF."""
-    for node in tree.body:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    parents = module.split(".") + ([""] if package else [])
-                    prefix = parents[: len(parents) - node.level] if node.level else []
-                    return ".".join([*prefix, *([node.module] if node.module else []), alias.name])
-    return None
+def _yaml_text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{', '.join(_yaml_text(item) for item in value)}]"
+    return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +17,7 @@ snnrun trains a spiking neural network from a composed config and keeps a record
 
 usage: snnrun [key=value ...]            train
        snnrun -m [key=a,b,c ...]         train once for each combination (a sweep)
-       snnrun list [GROUP]               what there is to choose from
+       snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
 
 examples:
@@ -56,12 +57,21 @@ def help_text(catalogue: Catalogue) -> str:
 
 
 def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
-    """The answer to ``snnrun list [GROUP]``: a line for each option of each group."""
-    if len(words) > 1:
-        raise ConfigError(f"list: expected one group at most, got {' '.join(words)}")
+    """The answer to ``snnrun list [GROUP [NAME]]``: a line for each option of each group, or all about one."""
+    if len(words) > 2:
+        raise ConfigError(f"list: expected a group, and a name in it, at most, got {' '.join(words)}")
     if words and words[0] not in catalogue.groups:
-        hint = nearest(words[0], catalogue.groups) or ";"
+        homes = [group for group, options in catalogue.groups.items() if words[0] in options]
+        hint = f", but `snnrun list {homes[0]} {words[0]}` shows that {homes[0]};" if homes else ""
+        hint = hint or nearest(words[0], catalogue.groups) or ";"
         raise ConfigError(f"list: there is no group {words[0]!r}{hint} there are {', '.join(catalogue.groups)}")
+    if len(words) == 2:
+        group, name = words
+        options = catalogue.groups[group]
+        if name not in options:
+            hint = nearest(name, options) or ";"
+            raise ConfigError(f"list: there is no {group} {name!r}{hint} there are {', '.join(options)}")
+        return _details(catalogue, group, name)
     lines: list[str] = []
     for group in words or catalogue.groups:
         chosen, options = catalogue.defaults.get(group), catalogue.groups[group]
@@ -69,8 +79,66 @@ def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
         lines += ["", group] if lines else [group]
         for name in options:
             mark = "*" if name == chosen else ""
-            lines.append(f"  {name + mark:<{width}}  {catalogue.describe(group, name)}".rstrip())
-    return "\n".join([*lines, "", "* is the default; choose with GROUP=NAME"])
+            lines.append(f"  {name + mark:<{width}}  {plain(catalogue.describe(group, name))}".rstrip())
+    return "\n".join(
+        [*lines, "", "* is the default; choose with GROUP=NAME; `snnrun list GROUP NAME` says all about one"]
+    )
+
+
+def _details(catalogue: Catalogue, group: str, name: str) -> str:
+    """All about one option: what it is, its equation, what it takes, where it is from."""
+    detail = catalogue.detail(group, name)
+    title = f"{group}={name}" + (" (the default)" if catalogue.defaults.get(group) == name else "")
+    lines = [title, "", _paragraphs(detail.text)]
+    if detail.parameters:
+        lines += ["", "parameters and their defaults:"]
+        for i, parameter in enumerate(detail.parameters):
+            # Options that share a sentence stand together, with the sentence below the last of them.
+            following = detail.parameters[i + 1 :]
+            shared = bool(parameter.about and following and following[0].about == parameter.about)
+            origin = f"  (that of {parameter.origin})" if parameter.origin else ""
+            lines.append(f"  {group}.{parameter.name}={parameter.default}{origin}")
+            if parameter.about and not shared:
+                lines.append(_wrapped(plain(parameter.about), "      "))
+    if detail.also:
+        lines += ["", "it also sets, unless the command line does:"]
+        lines += [f"  {key}={value}" for key, value in detail.also.items()]
+    if detail.source:
+        lines += ["", _wrapped("source: " + " ".join(plain(detail.source).split()), "", "  ")]
+    if detail.target:
+        lines += ["", f"defined by {detail.target}"]
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """A docstring's text without the marks for a formatter: ``x`` becomes x, and :class:`a.B` B."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
+    return re.sub(r"``(.+?)``", r"\1", text)
+
+
+def _paragraphs(text: str) -> str:
+    """Paragraphs filled to the width of the screen; indented blocks, lists and tables as they are."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        literal = paragraph.startswith((" ", "=", "-", "*")) or "\n " in paragraph
+        paragraph = plain(paragraph)
+        if paragraph.strip() == "::":
+            continue
+        if paragraph.endswith("::"):
+            paragraph = paragraph[:-1]
+        found.append(paragraph if literal else _wrapped(paragraph))
+    return "\n\n".join(found)
+
+
+def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent if subsequent is None else subsequent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def faults(messages: Iterable[str]) -> str:

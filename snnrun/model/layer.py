@@ -11,35 +11,70 @@ from snnrun.sequence import Trace, resolve_backend, run
 
 
 class Layer(nn.Module):
-    """Dropout, synapses, neurons.
+    """Dropout, pooling, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
 
-    The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product for all
-    T steps, and only one step's worth for a constant input (one with stride 0 in time).
+    The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and a
+    convolution one call, for all T steps, and only one step's worth for a constant input (one with stride 0 in time).
 
     Args:
-        synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``.
+        synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``. Images come as ``[T*B, C, H, W]``, or to a
+            linear layer flattened.
         neuron: the neurons, for ``*N_out``.
         backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
         dropout: share of inputs dropped in training; a dropped input stays dropped for the whole sequence.
+        pool_input: a module that is applied to the input, as ``synapse`` is.
+        norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
+        pool: a module that is applied to what is then there, as ``synapse`` is.
     """
 
-    def __init__(self, synapse: nn.Module, neuron: Neuron, *, backend: str = "auto", dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        synapse: nn.Module,
+        neuron: Neuron,
+        *,
+        backend: str = "auto",
+        dropout: float = 0.0,
+        pool_input: nn.Module | None = None,
+        norm: nn.Module | None = None,
+        pool: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        self.synapse, self.neuron = synapse, neuron
+        self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
         self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
+        trace, _ = run(self.neuron, self.current(x, generator), backend=self.backend)
+        return trace
+
+    def current(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """What reaches the neurons at each step, ``[T, B, *N_out]``."""
         if self.training and self.dropout:
             keep = torch.rand(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device) >= self.dropout
             x = x * (keep / (1 - self.dropout))
-        if x.stride(0) == 0 and x.shape[0] > 1:
-            current = self.synapse(x[:1]).expand(x.shape[0], *[-1] * (x.dim() - 1))
-        else:
-            current = self.synapse(x)
-        # Under autocast the product comes back in bfloat16; the membrane integrates in the precision of the input.
-        trace, _ = run(self.neuron, current.to(x.dtype), backend=self.backend)
-        return trace
+        if self.pool_input is not None:
+            x = every_step(self.pool_input, x)
+        if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
+            x = x.flatten(2)
+        x = every_step(self.synapse, x)
+        if self.norm is not None:
+            x = self.norm(x)
+        return x if self.pool is None else every_step(self.pool, x)
 
     def extra_repr(self) -> str:
         return f"backend={self.backend}, dropout={self.dropout:g}"
+
+
+def is_constant(x: Tensor) -> bool:
+    """Whether ``[T, B, *N]`` stands in memory once for all its steps, as ``Direct`` encodes."""
+    return x.shape[0] > 1 and x.stride(0) == 0
+
+
+def every_step(module: nn.Module, x: Tensor) -> Tensor:
+    """Apply a module that knows no time to all steps of ``[T, B, *N]`` in one call, or to one if all are the same."""
+    steps = x[:1] if is_constant(x) else x
+    # Convolutions and pools take one batch axis. A matrix product takes any number, and reads better in a summary.
+    y = module(steps.flatten(0, 1)).unflatten(0, steps.shape[:2]) if x.dim() == 5 else module(steps)
+    # Under autocast a product comes back in bfloat16; the membrane integrates in the precision of the input.
+    y = y.to(x.dtype)
+    return y.expand(x.shape[0], *y.shape[1:]) if is_constant(x) else y

@@ -76,6 +76,37 @@ def test_a_task_sets_what_suits_it_and_the_command_line_wins(command: Command, t
     assert (second["settings"].num_steps, second["settings"].epochs) == (3, 2)
 
 
+@pytest.mark.parametrize("model", ["convnet", "recurrent", "residual"])
+def test_what_a_task_sets_for_one_model_is_not_set_for_another(
+    model: str, command: Command, training: Training
+) -> None:
+    # The zeros are no images, so that a model for images has its own word to say; but not about model.hidden.
+    outcome = command("task=zeros", f"model={model}")
+    if model == "recurrent":
+        assert outcome.code == 0
+        assert training.calls[0]["config"]["model"]["hidden"] == [100]
+    else:
+        assert outcome.code == 2
+        assert "expected a task with images [C, H, W] as its input, got an input of shape [300]; use model=mlp" in (
+            outcome.err
+        )
+        assert "1 fault" in outcome.err
+    assert command(f"model={model}").code == 0
+
+
+def test_layers_from_the_command_line(command: Command, training: Training) -> None:
+    assert command("model=convnet", "model.layers=[12c3p1,mp2,64c3s1,ap2s1,fc10]").code == 0
+    call = training.calls[0]
+    model = call["parts"].model((1, 8, 8), 10, call["parts"].neuron, "auto")
+    assert list(model.layers) == ["hidden1", "hidden2", "output"]
+    outcome = command("model=convnet", "model.layers=[12C3,mp2]")
+    assert "model.layers[0]: expected a layer such as 12c5 " in outcome.err
+    assert "got '12C3'; write 12c3; the default is ['12c5p2'" in outcome.err
+    outcome = command("model=convnet", "model.layers=[12c5,mp8]")
+    assert "model.layers[1]: expected an image of at least 8x8 for mp8, got one of 4x4" in outcome.err
+    assert "backend: a recurrent layer runs step by step" in command("model=recurrent", "backend=fused").err
+
+
 def test_a_named_set_up_replaces_anything_and_the_command_line_wins(
     command: Command, training: Training, own: Path
 ) -> None:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from command import Command
 from snnrun.catalogue import Catalogue
 from snnrun.cli.text import faults
@@ -14,7 +16,7 @@ from snnrun.cli.text import faults
 def test_help_lists_and_version_import_neither_torch_nor_hydra() -> None:
     script = (
         "import sys; from snnrun.cli import main\n"
-        "for words in (['--help'], ['list'], ['list', 'neuron'], ['--version'], ['list', 'x']): main(words)\n"
+        "for words in (['--help'], ['list'], ['list', 'neuron', 'lif'], ['--version'], ['list', 'x']): main(words)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'omegaconf', 'numpy'}))"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -66,8 +68,66 @@ def test_a_list_of_no_group(command: Command) -> None:
     outcome = command("list", "nueron")
     assert (outcome.code, outcome.out) == (2, "")
     assert "there is no group 'nueron', did you mean neuron? there are convention" in outcome.err
-    assert command("list", "neuron", "lif").code == 2
+    assert "`snnrun list neuron lif` shows that neuron" in command("list", "lif").err
+    assert command("list", "neuron", "lif", "if").code == 2
     assert command("--config-dir", "nowhere", "list").code == 2
+
+
+def test_all_about_a_part(command: Command) -> None:
+    code, text, err = command("list", "neuron", "lif")
+    assert (code, err) == (0, "")
+    lines = text.splitlines()
+    assert lines[0] == "neuron=lif (the default)"
+    assert "    u[t] = v_rest + β (v[t-1] - v_rest) + x[t]        integrate" in lines  # the equation as it is written
+    assert "τ and dt share one unit of time" in text
+    assert lines[lines.index("  neuron.dt=1.0") + 1] == "      length of a step, in the unit of τ. Default 1."
+    assert "  neuron.beta=null" in lines
+    # From the base class, where the default is that of another group.
+    assert "  neuron.reset=subtract  (that of convention.reset)" in lines
+    assert "  neuron.surrogate=atan  (that of surrogate)" in lines
+    assert not [line for line in lines if line.startswith("  neuron.shape=")]  # the run hands it over
+    assert [line for line in lines if line.startswith("source: Gerstner")]
+    assert lines[-1] == "defined by snnrun.neuron.LIF"
+
+
+def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> None:
+    catalogue = Catalogue()
+    for group, options in catalogue.groups.items():
+        for name, path in options.items():
+            code, text, _ = command("list", group, name)
+            assert code == 0
+            assert not [mark for mark in ("``", ":class:", "::") if mark in text], text
+            assert max(len(line) for line in text.splitlines()) <= 120
+            config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for key in config.get(group, config) if "@package" in path.read_text() else config:
+                assert key.startswith("_") or key == "defaults" or f"  {group}.{key}=" in text, (group, name, key)
+
+
+def test_what_a_task_sets_beside_itself(command: Command) -> None:
+    lines = command("list", "task", "zeros").out.splitlines()
+    for line in ("  task.batch_size=1  (that of batch_size)", "  num_steps=10", "  loss=mean_square"):
+        assert line in lines
+    assert "  model.hidden=[]  (with model=mlp)" in lines
+    assert not [line for line in command("list", "task").out.splitlines() if "mlp" in line]  # a piece is no option
+
+
+def test_all_about_what_is_no_part_or_not_ours(command: Command, own: Path) -> None:
+    assert "  convention.reset_timing=delayed" in command("list", "convention", "snntorch").out
+    text = command("list", "optimizer", "adam").out
+    assert "Adam (Kingma and Ba, 2015)." in text
+    assert "  optimizer.lr=1e-3\n      learning rate, above 0\n" in text
+    text = command("--config-dir", str(own), "list", "neuron", "mine").out
+    assert "A neuron of my own.\n\nIt multiplies nothing by its gain." in text
+    assert "  neuron.gain=2.0\n" in text
+    assert "broken.yaml, line 3" in command("--config-dir", str(own), "list", "neuron", "broken").out
+    assert command("--config-dir", str(own), "list", "neuron", "empty").code == 0
+
+
+def test_all_about_no_part(command: Command) -> None:
+    outcome = command("list", "neuron", "liff")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "there is no neuron 'liff', did you mean lif? there are " in outcome.err
+    assert "there is no neuron 'xyz'; there are " in command("list", "neuron", "xyz").err
 
 
 def test_version(command: Command) -> None:

@@ -1,0 +1,135 @@
+"""The convolutional network, written as a list of layers such as ``[12c5, mp2, 64c5, mp2, fc10]``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from torch import Generator, Tensor, nn
+
+from snnrun import check
+from snnrun.model import language
+from snnrun.model.language import Word
+from snnrun.model.layer import Layer
+from snnrun.model.norm import norm_maker
+from snnrun.neuron import Neuron
+from snnrun.sequence import Trace
+
+
+class ConvNet(nn.Module):
+    """Convolutions, pools and fully connected layers of spiking neurons, from a list such as [12c5, mp2, fc10].
+
+    ::
+
+        NcK    convolution, N channels, kernel K x K; sS stride (default 1), pP padding (default 0), as 12c5s2p1
+        mpK    maximum of K x K; sS stride (default K), pP padding (default 0), as mp3s2
+        apK    mean of K x K; the same options
+        fcN    fully connected layer of N neurons
+
+    Every convolution and every fully connected layer has neurons. The last ``fcN`` is the read-out if N is the number
+    of outputs that the task asks for; otherwise, or with no ``fc`` at the end, a read-out of that size is added.
+
+    A convolution sees all T steps in one call, and only one of a constant input; so does its normalisation, whose
+    mean and variance are those over time, batch and pixels.
+
+    Args:
+        input_shape: ``(C, H, W)`` of the input.
+        num_outputs: size of the read-out.
+        neuron: makes the neurons of a layer; called as ``neuron(shape=(C, H, W))`` or ``neuron(shape=(n,))``.
+        backend: see :func:`snnrun.sequence.run`.
+        layers: the words above. Default ``[12c5p2, mp2, 64c5p2, mp2]``.
+        neurons: where they stand if pools follow a convolution: ``after_pool`` (default; convolution, pool, neurons,
+            as in snnTorch's tutorial 6), so that pools see currents, or ``before_pool`` (convolution, neurons, pool,
+            as in SpikingJelly's examples), so that they see spikes.
+        norm: ``none`` (default), ``batch``, or ``tdbn``, which scales by α times the threshold: between the synapses
+            of each layer but the read-out and what follows them. See :class:`snnrun.model.Norm`.
+        tdbn_alpha: α of ``tdbn``, above 0. Default 1.
+        bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
+        dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+
+    Raises:
+        ValueError: for a word that cannot be read, an image that gets too small (naming the layer), an input that is
+            no image, or an argument out of range.
+
+    Source: the notation is that of the field's papers, "12C5-MP2-64C5-MP2-10"; snnTorch's tutorial 6.
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        neuron: Callable[..., Neuron],
+        backend: str = "auto",
+        *,
+        layers: Sequence[str] = ("12c5p2", "mp2", "64c5p2", "mp2"),
+        neurons: str = "after_pool",
+        norm: str = "none",
+        tdbn_alpha: float = 1.0,
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        words = language.read(layers)
+        pool_first = check.choice("neurons", neurons, ("after_pool", "before_pool")) == "after_pool"
+        make_norm = norm_maker(norm, tdbn_alpha)
+        check.flag("bias", bias)
+        check.number("dropout", dropout, low=0, below=1)
+        if len(input_shape) != 3:
+            raise ValueError(
+                f"layers: expected a task with images [C, H, W] as its input, got an input of shape "
+                f"{list(input_shape)}; use model=mlp"
+            )
+        if not (words and words[-1].kind == "fc" and words[-1].size == num_outputs):
+            words.append(Word(f"fc{num_outputs}", f"layers[{len(words)}]", "fc", size=num_outputs))
+
+        shape = tuple(input_shape)  # of what the next word gets
+        self.layers = nn.ModuleDict()
+        i = 0
+        while i < len(words):
+            # Pools that no convolution has taken for its own belong to the input of the next layer.
+            before, shape, i = _pools(words, i, shape)
+            word, last = words[i], i == len(words) - 1
+            has_bias = bias and (last or norm == "none")
+            synapse, shape = _synapse(word, shape, has_bias)
+            channels, after, i = shape[0], None, i + 1
+            if word.kind == "c" and pool_first:
+                after, shape, i = _pools(words, i, shape)
+            made = neuron(shape=shape)
+            self.layers["output" if last else f"hidden{len(self.layers) + 1}"] = Layer(
+                synapse,
+                made,
+                backend=backend,
+                dropout=dropout if self.layers else 0.0,
+                pool_input=before,
+                norm=None if last else make_norm(channels, made),
+                pool=after,
+            )
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
+        """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""
+        traces: dict[str, Trace] = {}
+        for name, layer in self.layers.items():
+            traces[name] = layer(x, generator)
+            x = traces[name].spikes
+        return traces
+
+
+def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module, tuple[int, ...]]:
+    """The synapses that a word asks for, and the shape of what they give."""
+    if word.kind == "fc":
+        return nn.Linear(math.prod(shape), word.size, bias=bias), (word.size,)
+    channels, height, width = shape
+    made = nn.Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
+    return made, (word.size, *word.image(height, width))
+
+
+def _pools(words: Sequence[Word], i: int, shape: tuple[int, ...]) -> tuple[nn.Module | None, tuple[int, ...], int]:
+    """The pools from word ``i`` on as one module, the shape of what they give, and the word after them."""
+    pools: list[nn.Module] = []
+    while words[i].pools:
+        word, (channels, height, width) = words[i], shape
+        kind = nn.MaxPool2d if word.kind == "mp" else nn.AvgPool2d
+        shape = (channels, *word.image(height, width))
+        pools.append(kind(word.kernel, word.stride, word.padding))
+        i += 1
+    return (nn.Sequential(*pools) if len(pools) > 1 else pools[0] if pools else None), shape, i

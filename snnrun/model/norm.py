@@ -1,0 +1,109 @@
+"""Batch normalisation of the synapses' output over time, batch and space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from snnrun import check
+from snnrun.model.layer import is_constant
+from snnrun.neuron import Neuron
+
+NORMS = ("none", "batch", "tdbn")
+
+
+class Norm(nn.Module):
+    """Batch normalisation with one mean and variance per channel, over all steps, samples and pixels.
+
+    ::
+
+        y = scale λ (x - E[x]) / sqrt(Var[x] + ε) + β
+
+    with λ (1 at first) and β (0 at first) learnt per channel. In training E and Var are those of the batch, and feed
+    running means (momentum 0.1, unbiased variance) that are used otherwise. With ``scale = α θ``, θ the threshold, this
+    is threshold-dependent batch normalisation (tdBN), which gives the current at each step the spread of the threshold.
+
+    A constant input (stride 0 in time) is normalised once; the result and the running means are those of T copies.
+
+    Args:
+        channels: C of the input ``[T, B, C, *N]``.
+        scale: 1 for plain batch normalisation.
+
+    Source: Ioffe and Szegedy 2015; Zheng et al. 2021, "Going deeper with directly-trained larger spiking neural
+    networks" (tdBN). SpikingJelly's ``ThresholdDependentBatchNorm2d`` puts α θ into λ instead.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    momentum = 0.1
+    epsilon = 1e-5
+
+    def __init__(self, channels: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale = check.number("scale", scale, above=0)
+        self.weight, self.bias = nn.Parameter(torch.ones(channels)), nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[T, B, C, *N]``, normalised."""
+        once = is_constant(x) and (not self.training or x[0, :, :1].numel() > 1)  # one value has no variance
+        y = self._normalise(x[:1] if once else x, copies=x.shape[0] if once else 1)
+        return y.expand(x.shape) if once else y
+
+    def _normalise(self, x: Tensor, copies: int) -> Tensor:
+        # Copies, since autograd keeps what it is given, and a later call would change it under its hands.
+        mean, var = (
+            (self.running_mean.clone(), self.running_var.clone())
+            if self.training
+            else (self.running_mean, self.running_var)
+        )
+        y = F.batch_norm(
+            x.flatten(0, 1),
+            mean,
+            var,
+            self.weight * self.scale,
+            self.bias,
+            self.training,
+            self.momentum,
+            self.epsilon,
+        )
+        if self.training:
+            # T copies leave mean and variance as they are, but not the n/(n-1) that makes the running one unbiased.
+            n, kept = x[:, :, :1].numel(), (1 - self.momentum) * self.running_var
+            if copies > 1:
+                var = kept + (var - kept) * ((n - 1) / n * (n * copies) / (n * copies - 1))
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(var)
+        return y.unflatten(0, x.shape[:2])
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.numel()}, scale={self.scale:g}"
+
+
+def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
+    """What makes the normalisation of a layer, of its channels and neurons: ``none``, ``batch`` or ``tdbn``.
+
+    Raises:
+        ValueError: for another name, an ``alpha`` that is not positive, or (when called) neurons without a threshold.
+    """
+    check.choice("norm", norm, NORMS)
+    check.number("tdbn_alpha", alpha, above=0)
+
+    def make(channels: int, neuron: Neuron) -> Norm | None:
+        if norm == "none":
+            return None
+        return Norm(channels, alpha * _threshold(neuron) if norm == "tdbn" else 1.0)
+
+    return make
+
+
+def _threshold(neuron: Neuron) -> float:
+    """The threshold that the neurons start with, on average over the layer."""
+    if not isinstance(getattr(neuron, "threshold", None), nn.Module):
+        raise ValueError(f"norm: tdbn scales by the threshold, and {type(neuron).__name__} has none; use norm=batch")
+    return float(torch.as_tensor(neuron.threshold()).detach().double().mean())

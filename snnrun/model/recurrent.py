@@ -1,0 +1,111 @@
+"""The recurrent network: hidden layers whose neurons also hear what their layer did at the step before."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from snnrun import check
+from snnrun.model.layer import Layer
+from snnrun.neuron import Neuron
+from snnrun.sequence import Trace
+
+
+class RecurrentLayer(Layer):
+    """A layer whose neurons also get the layer's own spikes of the step before: ``i[t] = W x[t] + V s[t-1]``.
+
+    ``W x`` is one matrix product for all steps. What follows needs the spikes of the step before, so it runs step by
+    step, by the definition of the neuron: ``backend`` is ``reference``.
+
+    Args:
+        synapse: W, as in :class:`snnrun.model.Layer`.
+        recurrence: V, a linear layer from the n neurons to themselves; its bias, if any, is not used.
+        neuron: any neuron, for ``*N_out``.
+        dropout: of the inputs ``x``; what comes back from the layer itself is not dropped.
+    """
+
+    def __init__(self, synapse: nn.Module, recurrence: nn.Linear, neuron: Neuron, *, dropout: float = 0.0) -> None:
+        super().__init__(synapse, neuron, backend="reference", dropout=dropout)
+        self.recurrence = recurrence
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
+        """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
+        current = self.current(x, generator)
+        state, s = self.neuron.initial_state(current[0]), torch.zeros_like(current[0])
+        spikes, membranes = [], []
+        for from_below in current:
+            # The bare product: a summary would list a module once for every step.
+            from_itself = F.linear(s, self.recurrence.weight).to(s.dtype)
+            s, state = self.neuron.step(from_below + from_itself, state)
+            spikes.append(s)
+            membranes.append(state.membrane)
+        return Trace(torch.stack(spikes), torch.stack(membranes))
+
+
+class Recurrent(nn.Module):
+    """Fully connected layers of spiking neurons with recurrent synapses in each hidden layer; a feed-forward read-out.
+
+    ::
+
+        i[t] = W x[t] + b + V s[t-1]        hidden layers; s[t-1] is what the layer itself fired, s[-1] = 0
+        i[t] = W x[t] + b                   read-out
+
+    (Elman's recurrence). Hidden layers run step by step, whatever the neuron; the read-out as ``backend`` says.
+
+    Args:
+        input_shape: ``*N`` of the input, flattened.
+        num_outputs: size of the read-out.
+        neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
+        backend: see :func:`snnrun.sequence.run`; ``fused`` is refused, since a recurrence has no fused execution.
+        hidden: size of each hidden layer, at least one. Default [100].
+        bias: whether W has a bias. V has none.
+        dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+
+    Raises:
+        ValueError: for an argument out of range, or ``backend=fused``.
+
+    Source: Elman 1990, "Finding structure in time"; for spiking neurons Bellec et al. 2018 (LSNN).
+    """
+
+    def __init__(
+        self,
+        input_shape: Sequence[int],
+        num_outputs: int,
+        neuron: Callable[..., Neuron],
+        backend: str = "auto",
+        *,
+        hidden: Sequence[int] = (100,),
+        bias: bool = True,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
+        if len(sizes) == 1:
+            raise ValueError("hidden: expected at least one hidden layer, since those recur, got []; or use model=mlp")
+        check.flag("bias", bias)
+        check.number("dropout", dropout, low=0, below=1)
+        if backend == "fused":
+            raise ValueError(
+                "backend: a recurrent layer runs step by step, whatever its neurons, got 'fused'; "
+                "use backend=auto or backend=reference"
+            )
+        self.layers = nn.ModuleDict()
+        for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
+            synapse, recurrence = nn.Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
+            self.layers[f"hidden{i + 1}"] = RecurrentLayer(
+                synapse, recurrence, neuron(shape=(size,)), dropout=dropout if i else 0.0
+            )
+        synapse = nn.Linear(sizes[-1], num_outputs, bias=bias)
+        self.layers["output"] = Layer(synapse, neuron(shape=(num_outputs,)), backend=backend, dropout=dropout)
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
+        """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
+        traces: dict[str, Trace] = {}
+        for name, layer in self.layers.items():
+            traces[name] = layer(x, generator)
+            x = traces[name].spikes
+        return traces

@@ -1,0 +1,77 @@
+"""Batch normalisation over time and batch, and what tdBN makes of it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from snnrun.encoder import Direct
+from snnrun.model import Norm
+from snnrun.model.norm import norm_maker
+from snnrun.neuron import LIF
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3 + 2
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (4, 5, 3, 6, 2)])
+def test_one_mean_and_variance_per_channel_over_time_batch_and_space(shape: tuple[int, ...]) -> None:
+    norm, x = Norm(3, 0.5).double(), random(*shape)
+    y, axes = norm(x), [0, 1, *range(3, len(shape))]
+    torch.testing.assert_close(y.mean(axes), torch.zeros(3, dtype=torch.float64), atol=1e-9, rtol=0)
+    torch.testing.assert_close(y.std(axes, correction=0), torch.full((3,), 0.5, dtype=torch.float64), rtol=1e-5, atol=0)
+    torch.testing.assert_close(norm.running_mean, 0.1 * x.mean(axes))
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * x.var(axes))
+
+
+def test_otherwise_the_running_means_are_used_and_nothing_changes() -> None:
+    norm = Norm(3, 2.0).double()
+    x = random(4, 5, 3)
+    for _ in range(200):
+        norm(x)
+    state = {name: value.clone() for name, value in norm.state_dict().items()}
+    y = norm.eval()(x)
+    expected = 2 * (x - x.mean((0, 1))) / (x.var((0, 1)) + norm.epsilon).sqrt()
+    torch.testing.assert_close(y, expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(norm(x[:1]), y[:1])  # each step for itself
+    assert all(torch.equal(value, state[name]) for name, value in norm.state_dict().items())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("batch", [3, 1])  # of a single value there is no variance to take
+def test_a_constant_input_is_normalised_as_its_copies(training: bool, batch: int) -> None:
+    image = random(1, batch, 3).requires_grad_()
+    results = []
+    for x in (Direct()(image, 7), image.repeat(7, 1, 1)):
+        norm = Norm(3).double().train(training)
+        y = norm(x)
+        gradients = torch.autograd.grad((y * random(7, batch, 3)).sum(), [image, norm.weight, norm.bias])
+        results.append([y, *gradients, norm.running_mean, norm.running_var])
+        assert (y.stride(0) == 0) == (x.stride(0) == 0 and (batch > 1 or not training))
+    for once, copies in zip(*results, strict=True):
+        torch.testing.assert_close(once, copies, rtol=1e-9, atol=1e-9)
+
+
+def test_tdbn_gives_the_current_the_spread_of_the_threshold() -> None:
+    neuron = LIF(threshold=[0.3, 0.5], learn_threshold=True, shape=(2,))
+    norm = norm_maker("tdbn", 0.5)(2, neuron)
+    assert norm is not None
+    assert norm.scale == pytest.approx(0.5 * 0.4)
+    assert norm(random(4, 9, 2).float()).std((0, 1)).tolist() == pytest.approx([0.2, 0.2], rel=0.02)
+    plain = norm_maker("batch", 0.5)(2, neuron)
+    assert plain is not None
+    assert plain.scale == 1
+    assert norm_maker("none", 0.5)(2, neuron) is None
+
+
+def test_bad_arguments_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="norm: expected 'none' or 'batch' or 'tdbn', got 'layer'"):
+        norm_maker("layer", 1.0)
+    with pytest.raises(ValueError, match="tdbn_alpha: expected a number above 0, got 0"):
+        norm_maker("tdbn", 0)
+    neuron = LIF()
+    del neuron.threshold
+    with pytest.raises(ValueError, match="norm: tdbn scales by the threshold, and LIF has none; use norm=batch"):
+        norm_maker("tdbn", 1.0)(2, neuron)
