@@ -1,0 +1,175 @@
+"""The contract of a surrogate: a derivative, a primitive where there is one, and the step function they stand in for.
+
+Forwards a spike is the step of ``x = membrane - threshold``: exactly 0 or 1, in the dtype of ``x``. Backwards the
+step's derivative, zero almost everywhere, is replaced by ``derivative(x)``. To add a surrogate, write a class with
+``derivative`` (and ``primitive``) and a file ``conf/surrogate/<name>.yaml`` that names it.
+
+A surrogate is a frozen value: it can be compared, hashed, copied and pickled, and keeps nothing from call to call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from snnrun import check
+
+
+@dataclass(frozen=True)
+class Surrogate(ABC):
+    """Base of all surrogates: a step forwards, ``derivative`` backwards.
+
+    The fields of a subclass are its shape parameters. They must be positive numbers, unless a field's metadata states
+    other limits, as keywords of :func:`snnrun.check.number`: ``leak: float = field(default=0.0, metadata={"low": 0})``.
+    ``x`` and parameters that are widths have the unit of the membrane, slopes its inverse.
+
+    Raises:
+        ValueError: for a parameter out of range, naming it.
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            check.number(field.name, getattr(self, field.name), **(dict(field.metadata) or {"above": 0}))
+
+    @abstractmethod
+    def derivative(self, x: Tensor) -> Tensor:
+        """What backward multiplies with, elementwise; ``x`` is membrane minus threshold, any shape.
+
+        Where the gradient is random, its expectation.
+        """
+
+    def primitive(self, x: Tensor) -> Tensor:
+        """The function whose derivative is ``derivative``, elementwise.
+
+        Raises:
+            ValueError: if there is none; the message names the surrogates that have one.
+        """
+        have = {kind.__name__ for kind in _kinds() if kind.primitive is not Surrogate.primitive} - {type(self).__name__}
+        names = ", ".join(sorted(have))
+        raise ValueError(f"{type(self).__name__} has no primitive to run with spiking=False; these have one: {names}")
+
+    @property
+    def has_primitive(self) -> bool:
+        """Whether there is a primitive."""
+        return type(self).primitive is not Surrogate.primitive
+
+    def __call__(
+        self, x: Tensor, *, inclusive: bool = False, spiking: bool = True, generator: Generator | None = None
+    ) -> Tensor:
+        """Spikes for ``x``.
+
+        Args:
+            x: membrane minus threshold, any shape.
+            inclusive: a spike where ``x >= 0`` instead of where ``x > 0``.
+            spiking: false runs the primitive instead of the step, with its exact derivative as gradient.
+            generator: on the device of ``x``; what a random surrogate draws from. Without one, as in a neuron's step,
+                it draws from torch's default generator of that device, as torch's own functions do. The others draw
+                nothing.
+
+        Returns:
+            Spikes 0 or 1 (a graded surrogate: spike counts) in the shape, dtype and device of ``x``.
+
+        Raises:
+            ValueError: for ``spiking=False`` where there is no primitive.
+        """
+        if not spiking:
+            return self.smooth(x)
+        return _Spike.apply(x, self.noise(x, generator), self, inclusive)
+
+    def smooth(self, x: Tensor) -> Tensor:
+        """The primitive, with its exact derivative as gradient."""
+        return _Smooth.apply(x, self)
+
+    # The parts of a spike. Most surrogates leave all three as they are; see `is_step`.
+
+    def noise(self, x: Tensor, generator: Generator | None) -> Tensor | None:
+        """What a random surrogate draws for one call; None for the others."""
+        return None
+
+    def spikes(self, x: Tensor, noise: Tensor | None, inclusive: bool) -> Tensor:
+        """Forwards."""
+        return (x >= 0 if inclusive else x > 0).to(x.dtype)
+
+    def gradient(self, x: Tensor, noise: Tensor | None) -> Tensor:
+        """Backwards."""
+        return self.derivative(x)
+
+    @property
+    def is_step(self) -> bool:
+        """Whether spikes are the plain step and gradients ``derivative(x)``: all that a fused execution knows of."""
+        parts = ("__call__", "noise", "spikes", "gradient")
+        return all(getattr(type(self), part) is getattr(Surrogate, part) for part in parts)
+
+
+class _Spike(torch.autograd.Function):
+    """A spike whose backward is a surrogate; it can be differentiated again, and vmapped."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, noise: Tensor | None, surrogate: Surrogate, inclusive: bool) -> Tensor:
+        return surrogate.spikes(x, noise, inclusive)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, noise, ctx.surrogate, _ = inputs
+        ctx.save_for_backward(x, noise)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, noise = ctx.saved_tensors
+        return grad * ctx.surrogate.gradient(x, noise), None, None, None
+
+
+class _Smooth(torch.autograd.Function):
+    """The primitive with the derivative as written, which is exact and finite where autograd's would cancel."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, surrogate: Surrogate) -> Tensor:
+        # A copy, since a primitive may return x itself, which autograd would take for an in-place change.
+        result = surrogate.primitive(x)
+        return result.clone() if result is x else result
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, ctx.surrogate = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return grad * ctx.surrogate.derivative(x), None
+
+
+def _kinds(kind: type[Surrogate] = Surrogate) -> Iterator[type[Surrogate]]:
+    for below in kind.__subclasses__():
+        if not inspect.isabstract(below):
+            yield below
+        yield from _kinds(below)
+
+
+def function(surrogate: type[Surrogate]) -> Callable[..., Tensor]:
+    """The function style of a surrogate: ``f(x, *shape parameters)``, with the keywords of a surrogate's call."""
+
+    def spikes(
+        x: Tensor,
+        *parameters: Any,
+        inclusive: bool = False,
+        spiking: bool = True,
+        generator: Generator | None = None,
+        **named: Any,
+    ) -> Tensor:
+        spike = surrogate(*parameters, **named)
+        return spike(x, inclusive=inclusive, spiking=spiking, generator=generator)
+
+    spikes.__name__ = spikes.__qualname__ = surrogate.__name__.lower()
+    spikes.__doc__ = f"Function style of :class:`{surrogate.__name__}`.\n\n{surrogate.__doc__}"
+    return spikes

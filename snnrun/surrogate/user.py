@@ -1,0 +1,79 @@
+"""A surrogate from a function of the user's own, where a class is not worth while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from snnrun.build import PartError, locate
+from snnrun.surrogate.base import Surrogate
+
+
+@dataclass(frozen=True)
+class Custom(Surrogate):
+    """Any function of ``x`` as the derivative.
+
+    ::
+
+        derivative  function(x)
+        primitive   integral(x), if there is one
+
+    snnTorch hands its function the incoming gradient and the spikes as well: the first is multiplied here, the second
+    are ``x > 0``. A surrogate with parameters is better written as a class.
+
+    Args:
+        function: from a tensor ``x = u - θ`` of any shape to one of the same shape; or its dotted name,
+            ``"my_module.my_function"``. For pickling it must be defined in a module, so no lambda.
+        integral: a function, or its dotted name, whose derivative is ``function``. Default None.
+
+    Raises:
+        ValueError: if there is no such function, or a result has another shape than ``x``.
+
+    Source: snnTorch's ``custom_surrogate``.
+    """
+
+    function: Callable[[Tensor], Tensor] | str
+    integral: Callable[[Tensor], Tensor] | str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "function", _callable("function", self.function))
+        if self.integral is not None:
+            object.__setattr__(self, "integral", _callable("integral", self.integral))
+
+    def derivative(self, x: Tensor) -> Tensor:
+        return _applied("function", self.function, x)
+
+    def primitive(self, x: Tensor) -> Tensor:
+        return _applied("integral", self.integral, x) if self.integral is not None else super().primitive(x)
+
+    @property
+    def has_primitive(self) -> bool:
+        return self.integral is not None
+
+
+def example(x: Tensor) -> Tensor:
+    """The derivative of a fast sigmoid of slope 25: an example of a function for :class:`Custom`."""
+    return 1 / (1 + 25 * x.abs()) ** 2
+
+
+def _callable(name: str, value: object) -> Callable[[Tensor], Tensor]:
+    if isinstance(value, str):
+        try:
+            return locate(value, name)
+        except PartError as error:
+            raise ValueError(f"{name}: {error}") from error
+    if not callable(value):
+        raise ValueError(f"{name}: expected a function or its dotted name, got {value!r}")
+    return value
+
+
+def _applied(name: str, function: Callable[[Tensor], Tensor] | str, x: Tensor) -> Tensor:
+    assert callable(function)
+    result = function(x)
+    if not isinstance(result, torch.Tensor) or result.shape != x.shape:
+        got = list(result.shape) if isinstance(result, torch.Tensor) else repr(result)
+        raise ValueError(f"{name}: expected to return a tensor of the shape of x, {list(x.shape)}, got {got}")
+    return result
