@@ -52,12 +52,19 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
         ValueError: for an unknown backend, or ``fused`` where there is none. Models ask before there is any input.
     """
     check.choice("backend", backend, BACKENDS)
+    if backend == "fused" and _is_linear(neuron) and not neuron.surrogate.is_step:
+        name = type(neuron.surrogate).__name__
+        raise ValueError(
+            f"backend: fused execution knows spikes of 0 or 1 that are not drawn at random, and {name} makes others; "
+            "use backend=auto or backend=reference"
+        )
     if backend == "fused" and not _is_linear(neuron):
         raise ValueError(
             f"backend: fused execution is for linear neurons, on any device, and {type(neuron).__name__} is not one; "
             "use backend=auto or backend=reference"
         )
-    return "fused" if _is_linear(neuron) and backend != "reference" else "reference"
+    fusible = _is_linear(neuron) and neuron.surrogate.is_step
+    return "fused" if fusible and backend != "reference" else "reference"
 
 
 def _is_linear(neuron: Neuron) -> bool:
