@@ -42,7 +42,7 @@ class Burst(Encoder):
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
         check_range(x, 0.0, 1.0)
-        count = (x.double() * self.max_spikes).ceil().long()
-        interval = (self.max_interval - x.double() * (self.max_interval - self.min_interval)).ceil().long()
+        count = (x * self.max_spikes).ceil().long()
+        interval = (self.max_interval - x * (self.max_interval - self.min_interval)).ceil().long()
         t = torch.arange(num_steps, device=x.device).view(-1, *[1] * (x.dim() - 1))
         return ((t % interval == 0) & (t // interval < count)).to(x.dtype)

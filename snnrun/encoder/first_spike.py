@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.encoder.base import Encoder
-from snnrun.encoder.train import first_spikes, single_spikes
+from snnrun.encoder.train import first_spikes
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,9 @@ class TimeToFirstSpike(Encoder):
         check.number("threshold", self.threshold, above=0)
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
-        positive = x > 0
-        share = torch.where(positive, x, 1.0).double() / self.threshold
-        step = (-self.tau * share.log()).clamp(0, num_steps).ceil().long()
-        return single_spikes(step[0], num_steps, positive[0], x.dtype)
+        t = torch.arange(num_steps, dtype=torch.float64, device=x.device).view(-1, *[1] * (x.dim() - 1))
+        threshold = (self.threshold * torch.exp(-t / self.tau)).to(x.dtype)
+        return first_spikes(((x >= threshold) & (x > 0)).to(x.dtype))
 
 
 @dataclass(frozen=True)

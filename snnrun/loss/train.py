@@ -24,7 +24,7 @@ def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:
     t = torch.arange(steps, device=train.device, dtype=torch.float64)
     delay = t[:, None] - t
     kernel = torch.where(delay >= 0, torch.exp(-delay.clamp(min=0) / tau), 0.0).to(train.dtype)
-    difference = (train - other).flatten(1)  # the filter is linear
+    difference = (train - other).reshape(steps, -1)  # the filter is linear
     return ((kernel @ difference) ** 2).sum(0).view(train.shape[1:]) / tau
 
 
