@@ -77,13 +77,13 @@ def regular_train(num_steps: int, rate: float, first_spike_time: int = 0) -> Ten
 class TargetEncoder(ABC):
     """Base of all target encoders."""
 
-    on: float = 1.0
-    off: float = 0.0
+    on_target: float = 1.0  # not `on`, which YAML takes for true
+    off_target: float = 0.0
     interpolate: bool = False
 
     def __post_init__(self) -> None:
-        check.number("on", self.on)
-        check.number("off", self.off)
+        check.number("on_target", self.on_target)
+        check.number("off_target", self.off_target)
         check.flag("interpolate", self.interpolate)
 
     @property
@@ -104,7 +104,7 @@ class TargetEncoder(ABC):
         if self.random and generator is None:
             raise ValueError("generator: expected a torch.Generator for a random target, got None")
         train = self.train(class_labels(labels), num_classes, num_steps, generator)
-        return (ramp if self.interpolate else levels)(train, self.on, self.off)
+        return (ramp if self.interpolate else levels)(train, self.on_target, self.off_target)
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ class RateTarget(TargetEncoder):
         pattern: ``regular`` (default): spikes at ``⌊t₀ + k / rate⌋``; ``uniform``: as many spikes, each at a step drawn
             from those left, duplicates merged; ``poisson``: a spike at each step with the rate as probability. The
             latter two are drawn anew for every neuron and sample.
-        on, off: value at a spike, and elsewhere. Default 1 and 0: a spike train. Any others: a membrane.
-        interpolate: rise in a line from ``off`` to ``on`` before each spike. Default false.
+        on_target, off_target: value at a spike, and elsewhere. Default 1 and 0: a spike train. Any others: a membrane.
+        interpolate: rise in a line from ``off_target`` to ``on_target`` before each spike. Default false.
 
     Raises:
         ValueError: for an argument out of range.
@@ -170,8 +170,8 @@ class LatencyTarget(TargetEncoder):
 
     Args:
         code: the latency code. Default ``Latency()``: the first step and the last.
-        on, off: value at a spike, and elsewhere. Default 1 and 0: a spike train. Any others: a membrane.
-        interpolate: rise in a line from ``off`` to ``on`` before the spike. Default false.
+        on_target, off_target: value at a spike, and elsewhere. Default 1 and 0: a spike train. Any others: a membrane.
+        interpolate: rise in a line from ``off_target`` to ``on_target`` before the spike. Default false.
 
     Source: snnTorch's ``targets_latency``, ``targets_convert(code="latency")``.
     """

@@ -206,7 +206,7 @@ def test_periodic() -> None:
         Periodic(period=5)(x, 9)
 
 
-POPULATION = {"neurons": 4, "low": -1.4, "high": 1.92, "width": 0.67}
+POPULATION: dict[str, Any] = {"neurons": 4, "low": -1.4, "high": 1.92, "width": 0.67}
 
 
 def test_population_of_spikingjelly() -> None:
@@ -369,6 +369,7 @@ def test_direct_stands_in_memory_once() -> None:
 def test_input_that_does_not_fit_is_refused() -> None:
     still, sequence = torch.rand(1, 2, 3), torch.rand(5, 2, 3)
     assert Identity()(sequence, 5) is sequence
+    encoder: Encoder
     for encoder in (Identity(), Delta()):
         with pytest.raises(ValueError, match=f"{type(encoder).__name__} needs input with a time axis of 5 steps"):
             encoder(still, 5)
@@ -389,6 +390,8 @@ def test_input_that_does_not_fit_is_refused() -> None:
         Population()(torch.rand(1, 5), 7)
 
 
+WRONG: Any = "yes"
+NOTHING: Any = None
 ALL: list[Encoder] = [
     Burst(), Delta(), DeterministicPopulation(), Direct(), FirstSpike(), Identity(), IntegrateFire(), Latency(),
     LatencyPopulation(), LIFCurrent(), LIFLatency(), Periodic(), Poisson(), Population(), RankOrder(), Rate(),
@@ -431,15 +434,15 @@ def test_what_every_encoder_promises(encoder: Encoder, dtype: torch.dtype) -> No
         (lambda: Latency(tau=0), "tau: expected a number above 0, got 0"),
         (lambda: Latency(threshold=1), "threshold: expected a number above 0 and below 1, got 1"),
         (lambda: Latency(curve="steep"), "curve: expected 'rc' or 'linear' or 'log', got 'steep'"),
-        (lambda: Latency(clip="yes"), "clip: expected true or false, got 'yes'"),
+        (lambda: Latency(clip=WRONG), "clip: expected true or false, got 'yes'"),
         (lambda: Latency(curve="log", threshold=-1), "threshold: expected a number at least 0 and below 1, got -1"),
         (lambda: Latency(normalize="all"), "normalize: expected true, false or 'batch', got 'all'"),
         (lambda: Rate(gain=math.inf), "gain: expected a number, got inf"),
-        (lambda: Direct(offset=None), "offset: expected a number, got None"),
+        (lambda: Direct(offset=NOTHING), "offset: expected a number, got None"),
         (lambda: Delta(threshold=-1), "threshold: expected a number at least 0, got -1"),
         (lambda: Population(neurons=2, layout="inset"), "neurons: expected a whole number of at least 3, got 2"),
         (lambda: Population(high=-1), "high: expected a number above 0, got -1"),
-        (lambda: Population(code="rate"), "code: expected an encoder such as Rate"),
+        (lambda: Population(code=WRONG), "code: expected an encoder such as Rate"),
         (lambda: LIFCurrent(v_rest=2), "threshold: expected a number above 2, got 1"),
         (lambda: LIFCurrent(dt=11), "dt: expected a number at most 10 and above 0, got 11"),
         (lambda: Burst(min_interval=9), "max_interval: expected a whole number of at least 9, got 8"),

@@ -37,8 +37,8 @@ def test_one_hot_targets(name: str) -> None:
 def test_targets_in_time(name: str) -> None:
     params = dict(CODES[name]["params"])
     classes, num_steps = params.pop("num_classes"), params.pop("num_steps")
-    levels = {"on": params.pop("on_target", 1.0), "off": params.pop("off_target", 0.0)}
-    levels["interpolate"] = params.pop("interpolate", False)
+    levels = {"interpolate": params.pop("interpolate", False)}
+    levels |= {key: params.pop(key, default) for key, default in (("on_target", 1.0), ("off_target", 0.0))}
     encoder: TargetEncoder
     if CODES[name]["name"] == "targets_convert" and params.get("code") != "latency":
         encoder = RateTarget(**params, **levels)

@@ -48,12 +48,12 @@ class MSECount(SampleLoss):
 class MSEMembrane(SampleLoss):
     """Mean squared error between the membrane and a target at every step.
 
-    ``mean_{t,b,c} (u[t, b, c] - y[t, b, c])²``. The target y is ``on`` for the neuron of the class and ``off`` for the
-    others at every step; or what ``encoding`` makes of the labels; or, in place of labels, given as values ``[B, C]``
-    or ``[T, B, C]``.
+    ``mean_{t,b,c} (u[t, b, c] - y[t, b, c])²``. The target y is ``on_target`` for the neuron of the class and
+    ``off_target`` for the others at every step; or what ``encoding`` makes of the labels; or, in place of labels, given
+    as values ``[B, C]`` or ``[T, B, C]``.
 
     Args:
-        on, off: in the unit of the membrane. Default 1 and 0. Without effect under ``encoding``.
+        on_target, off_target: in the unit of the membrane. Default 1 and 0. Without effect under ``encoding``.
         encoding: a target encoder such as ``RateTarget(interpolate=True)``, for targets that change with time; not a
             random one. Default null.
         accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
@@ -62,14 +62,14 @@ class MSEMembrane(SampleLoss):
     """
 
     accuracy: str = "membrane"
-    on: float = 1.0
-    off: float = 0.0
+    on_target: float = 1.0
+    off_target: float = 0.0
     encoding: TargetEncoder | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.number("on", self.on)
-        check.number("off", self.off)
+        check.number("on_target", self.on_target)
+        check.number("off_target", self.off_target)
         if self.encoding is not None:
             check_encoding(self.encoding)
 
@@ -80,7 +80,7 @@ class MSEMembrane(SampleLoss):
         elif self.encoding is not None:
             wanted = self.encoding(class_labels(target), classes, steps)
         else:
-            wanted = one_hot(class_labels(target), classes, on=self.on, off=self.off)
+            wanted = one_hot(class_labels(target), classes, on=self.on_target, off=self.off_target)
         if wanted.shape not in (membrane.shape, membrane.shape[1:]):
             raise ValueError(
                 f"target: expected values [B, C] or [T, B, C], of shape {list(membrane.shape)}, "
