@@ -83,4 +83,8 @@ class _SpikeTimes(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (times,) = ctx.saved_tensors
-        return grad.new_zeros(ctx.shape).scatter_add_(0, times, -grad), None
+        result = grad.new_zeros(ctx.shape)
+        # One after the other: missing spikes share a step, and scatter_add is not deterministic everywhere.
+        for step, nth in zip(times, grad, strict=True):
+            result -= torch.zeros_like(result).scatter_(0, step[None], nth[None])
+        return result, None

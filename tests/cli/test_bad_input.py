@@ -79,7 +79,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "an argument of a part of an encoder": (
         "encoder=population encoder.code.gain=much",
-        ["encoder.code.gain: expected a number, got much"],
+        ["encoder.code.gain: expected a number, got 'much'"],
     ),
     "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and Zeros has none"]),
     "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are if, lapicque, lif"]),
