@@ -95,6 +95,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 "status": "finished",
                 "test_accuracy": test.accuracy,
                 "test_loss": test.loss,
+                **({} if test.r2 is None else {"test_r2": test.r2}),
                 "best_epoch": best_epochs[-1] if best_epochs else None,
                 "epochs": len(epochs),
                 # The first epoch compiles and warms up.
@@ -105,6 +106,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
             }
             record.result(result)
             score = f"loss {test.loss:.4g}" if test.accuracy is None else f"accuracy {100 * test.accuracy:.2f} %"
+            score += "" if test.r2 is None else f"  R² {test.r2:.4f}"
             console.line(f"test {score}  best epoch {result['best_epoch']}  {result['seconds']:.1f} s  {folder}")
     return result
 
@@ -117,8 +119,8 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
     """
     with streams.initialisation():
         return parts.model(
-            input_shape=parts.task.input_shape,
-            num_outputs=parts.task.num_outputs,
+            input_shape=parts.encoder.output_shape(parts.task.input_shape),
+            num_outputs=parts.loss.num_outputs(parts.task.num_outputs),
             neuron=parts.neuron,
             backend=settings.backend,
         )

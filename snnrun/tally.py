@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from snnrun.loss import metric
 from snnrun.sequence import Trace
 
 
@@ -16,26 +17,31 @@ class Scores(NamedTuple):
 
     loss: float
     accuracy: float | None  # None where the target is no class
+    r2: float | None = None  # None where the target is no value
 
 
 class Totals:
-    """Running sums of loss and correct predictions, weighted by the samples of each batch."""
+    """Running sums of loss and outcomes, weighted by the samples of each batch."""
 
     def __init__(self) -> None:
         self.samples, self._loss = 0, 0.0
-        self._correct: Tensor | None = None  # stays on the device until asked for
+        self._outcome: Tensor | None = None  # stays on the device until asked for
 
-    def add(self, loss: float, correct: Tensor | None, samples: int) -> None:
-        """One batch: its mean loss, its number of correct predictions, its size."""
+    def add(self, loss: float, outcome: Tensor | None, samples: int) -> None:
+        """One batch: its mean loss, its ``snnrun.loss.outcome`` (correct ones, or sums of values), its size."""
         self.samples += samples
         self._loss += loss * samples
-        if correct is not None:
-            self._correct = correct if self._correct is None else self._correct + correct
+        if outcome is not None:
+            self._outcome = outcome if self._outcome is None else self._outcome + outcome
 
     def scores(self) -> Scores:
         """The means over all batches so far."""
-        accuracy = None if self._correct is None else self._correct.item() / self.samples
-        return Scores(self._loss / self.samples, accuracy)
+        loss = self._loss / self.samples
+        if self._outcome is None:
+            return Scores(loss, None)
+        if self._outcome.dim():
+            return Scores(loss, None, metric.r2_of_sums(self._outcome).item())
+        return Scores(loss, self._outcome.item() / self.samples)
 
 
 class Activity:

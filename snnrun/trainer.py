@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from snnrun import nonfinite
 from snnrun.encoder import Encoder
 from snnrun.errors import NonFiniteError
-from snnrun.loss import Loss
+from snnrun.loss import Loss, outcome
 from snnrun.sequence import Trace
 from snnrun.settings import Settings
 from snnrun.streams import Streams
@@ -56,7 +56,7 @@ def fit(
         for batch in data.train.batches(settings.batch_size, streams.order):
             step += 1
             traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout)
-            loss, correct = score(traces, batch, loss_function)
+            loss, result = score(traces, batch, loss_function)
             optimizer.zero_grad()
             loss.backward()
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -74,7 +74,7 @@ def fit(
                 message = nonfinite.describe(model, step, loss_value)
                 yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
 
-            totals.add(loss_value, correct, batch.x.shape[1])
+            totals.add(loss_value, result, batch.x.shape[1])
             activity.add(traces)
             if step == 1 or step % settings.report.log_every == 0:
                 now = time.perf_counter()
@@ -83,7 +83,9 @@ def fit(
                     "epoch": epoch,
                     "step": step,
                     "loss": loss_value,
-                    **_optional("accuracy", None if correct is None else correct.item() / batch.x.shape[1]),
+                    **_optional(
+                        "accuracy", None if result is None or result.dim() else result.item() / batch.x.shape[1]
+                    ),
                     "learning_rate": optimizer.param_groups[0]["lr"],
                     "samples_per_second": (totals.samples - last_samples) / (now - last_time),
                     "gradient_norm": norm_value,
@@ -102,8 +104,10 @@ def fit(
             "step": step,
             "train_loss": train.loss,
             **_optional("train_accuracy", train.accuracy),
+            **_optional("train_r2", train.r2),
             "validation_loss": validation.loss,
             **_optional("validation_accuracy", validation.accuracy),
+            **_optional("validation_r2", validation.r2),
             "learning_rate": optimizer.param_groups[0]["lr"],
             "samples_per_second": totals.samples / seconds,
             "seconds": seconds,
@@ -127,8 +131,8 @@ def evaluate(
     model.eval()
     generator, totals = streams.evaluation(), Totals()
     for batch in part.batches(settings.batch_size):
-        loss, correct = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-        totals.add(loss.item(), correct, batch.x.shape[1])
+        loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
+        totals.add(loss.item(), result, batch.x.shape[1])
     return totals.scores()
 
 
@@ -150,12 +154,13 @@ def forward(
 
 
 def score(traces: dict[str, Trace], batch: Batch, loss_function: Loss) -> tuple[Tensor, Tensor | None]:
-    """The loss of a batch, and its number of correct predictions where the target is a class."""
+    """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed."""
     spikes, membrane = list(traces.values())[-1]
     loss = loss_function(spikes, membrane, batch.target)
+    loss = loss + loss_function.penalty({name: trace.spikes for name, trace in traces.items()})
     if batch.target is None:
         return loss, None
-    return loss, (loss_function.predict(spikes.detach(), membrane.detach()) == batch.target).sum()
+    return loss, outcome(loss_function.predict(spikes.detach(), membrane.detach()), batch.target)
 
 
 def _optional(key: str, value: Any) -> Record:

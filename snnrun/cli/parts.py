@@ -77,12 +77,14 @@ class Trial:
         # The trial must not move the random streams of the process that may go on to train.
         with torch.random.fork_rng(devices=[]):
             task = self.attempt("task", lambda task: (task.input_shape, task.num_outputs, task.has_time))
-            encoder = self.attempt("encoder", lambda encoder: (encoder.takes_still, encoder.takes_sequence))
-            loss = self.attempt("loss", lambda loss: loss.needs_labels)
+            encoder = self.attempt("encoder", lambda encoder: encoder.output_shape(task.input_shape if task else (1,)))
+            loss = self.attempt("loss", lambda loss: loss.num_outputs(task.num_outputs if task else 10))
             shape = (task.num_outputs if task else 10,)
             neuron = self.attempt("neuron", lambda neuron: None if self._has_lists("neuron") else neuron(shape=shape))
             if task and neuron:
-                self.attempt("model", lambda model: self._model(model, task, neuron))
+                input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
+                num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
+                self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron))
             weights = [torch.nn.Parameter(torch.zeros(1))]
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
@@ -92,6 +94,14 @@ class Trial:
         if task and loss and loss.needs_labels and not task.has_accuracy:
             self.faults.append(
                 Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")
+            )
+        if task and loss and loss.needs_values and not task.has_values:
+            kind = "class labels" if task.has_accuracy else "none"
+            self.faults.append(
+                Fault(
+                    "loss",
+                    f"{_name(self.config, 'loss')} needs numbers as targets; {_name(self.config, 'task')} has {kind}",
+                )
             )
         return self.faults
 
@@ -115,7 +125,9 @@ class Trial:
                     return None
         return None
 
-    def _model(self, model: Callable[..., Any], task: Any, neuron: Callable[..., Any]) -> None:
+    def _model(
+        self, model: Callable[..., Any], input_shape: tuple[int, ...], num_outputs: int, neuron: Callable[..., Any]
+    ) -> None:
         def named(**options: Any) -> Any:
             try:
                 return neuron(**options)
@@ -123,7 +135,7 @@ class Trial:
                 raise PartError("neuron", str(error)) from error
 
         settings = self.settings
-        model(input_shape=task.input_shape, num_outputs=task.num_outputs, neuron=named, backend=settings.backend)
+        model(input_shape=input_shape, num_outputs=num_outputs, neuron=named, backend=settings.backend)
 
     def _has_lists(self, group: str) -> bool:
         # A list holds one value per neuron of a layer, and only the model knows how many those are.

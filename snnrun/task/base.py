@@ -15,7 +15,8 @@ class Batch(NamedTuple):
     """Samples that are run together."""
 
     x: Tensor  # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1]
-    target: Tensor | None  # [B] int64 class labels; None where the target is silence
+    # [B] int64 class labels, or [B, num_outputs] values to regress; None where the target is silence
+    target: Tensor | None
 
 
 class Part(Protocol):
@@ -53,6 +54,8 @@ class Task(ABC):
     """True: the input has ``num_steps`` steps. False: it is still, a sequence of one step."""
     has_accuracy: bool
     """True: targets are class labels. False: there is only a loss."""
+    has_values: bool = False
+    """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:

@@ -62,11 +62,24 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "device": ("device=gpu", ["device: expected auto, cpu, cuda", "got 'gpu'"]),
     "delta of a still image": (
         "encoder=delta",
-        ["does not take the input of Digits", "encoder=direct or latency or rate"],
+        ["does not take the input of Digits", "encoder=burst or direct or"],
     ),
     "still encoder of a sequence": (
         "task=zeros encoder=latency",
         ["does not take the input of Zeros", "encoder=", "none"],
+    ),
+    "labels for a regression": ("loss=mse", ["loss: MSE needs numbers as targets; Digits has class labels"]),
+    "one class weight too few": (
+        "loss.class_weights=[1,2]",
+        ["loss.class_weights: expected a number for each of the 10"],
+    ),
+    "a regulariser's argument": (
+        "regulariser=rate_bounds loss.regularisers.rate_bounds.lower=0.5",
+        ["loss.regularisers.rate_bounds.upper: expected a number at least 0.5, got 0.2"],
+    ),
+    "an argument of a part of an encoder": (
+        "encoder=population encoder.code.gain=much",
+        ["encoder.code.gain: expected a number, got 'much'"],
     ),
     "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and Zeros has none"]),
     "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are if, lapicque, lif"]),

@@ -1,0 +1,62 @@
+"""The contract of an encoder: values in, a train of ``num_steps`` steps out, nothing kept."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, Tensor
+
+from snnrun import check
+
+
+@dataclass(frozen=True)
+class Encoder(ABC):
+    """Base of all encoders."""
+
+    takes_still: ClassVar[bool] = True
+    takes_sequence: ClassVar[bool] = False
+    #: Whether a sequence may have another length than ``num_steps``.
+    any_length: ClassVar[bool] = False
+
+    @abstractmethod
+    def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
+        """``[num_steps, B, *output_shape(N)]`` for ``x`` ``[1 or num_steps, B, *N]``."""
+
+    def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
+        """What ``*N`` becomes: the same, but for a code that gives each value several neurons."""
+        return tuple(input_shape)
+
+    def __call__(self, x: Tensor, num_steps: int, generator: Generator | None = None) -> Tensor:
+        """Encode ``x``, ``[1, B, *N]`` (still) or ``[num_steps, B, *N]`` (a sequence), to ``[num_steps, B, *N]``.
+
+        Random encoders draw from ``generator``, which lives on the device of ``x``.
+
+        Raises:
+            ValueError: if the encoder does not take this kind of input, or the sequence has another length.
+        """
+        name = type(self).__name__
+        check.integer("num_steps", num_steps, low=1)
+        if x.dim() < 2:
+            raise ValueError(f"x: expected [T, B, *N], got shape {list(x.shape)}")
+        if x.shape[0] == 1 and not self.takes_still and num_steps > 1 and not self.any_length:
+            raise ValueError(f"{name} needs input with a time axis of {num_steps} steps, got a still input")
+        if x.shape[0] > 1 and not self.takes_sequence:
+            raise ValueError(f"{name} codes still input, [1, B, *N], got a sequence of {x.shape[0]} steps")
+        if x.shape[0] not in (1, num_steps) and not self.any_length:
+            raise ValueError(f"x: expected 1 or num_steps={num_steps} time steps, got {x.shape[0]}")
+        return self.encode(x, num_steps, generator)
+
+
+def affine(x: Tensor, gain: float, offset: float) -> Tensor:
+    """``gain x + offset``; ``x`` itself where that is the same."""
+    return x if gain == 1 and offset == 0 else gain * x + offset
+
+
+def check_range(x: Tensor, low: float, high: float) -> None:
+    """Raise ValueError where a value of ``x`` lies outside ``[low, high]``."""
+    if x.numel() and (x.min() < low or x.max() > high):
+        expected = f"in [{low:g}, {high:g}]" if high < float("inf") else f"of at least {low:g}"
+        raise ValueError(f"x: expected values {expected}, got {x.min():g} to {x.max():g}; scale the input first")

@@ -1,0 +1,63 @@
+"""Losses and accuracies: pure functions of what the read-out layer did.
+
+A loss takes spikes ``[T, B, C]``, membranes ``[T, B, C]`` and targets (class labels ``[B]``, int64, or values) and
+returns a scalar; ``predict`` says what it takes the record for. Regularisers, parts of any loss, add what the other
+layers did. To add a loss, write a class and ``conf/loss/<name>.yaml``.
+"""
+
+from snnrun.loss.base import LabelLoss, Loss, SampleLoss
+from snnrun.loss.cross_entropy import TET, CECount, CEMaxMembrane, CEMembrane, CERate, CETemporal
+from snnrun.loss.mean_square import MeanSquare, MSECount, MSEMembrane, MSETemporal
+from snnrun.loss.metric import (
+    accuracy_by_count,
+    accuracy_by_first_spike,
+    accuracy_by_membrane,
+    outcome,
+    predict_by_count,
+    predict_by_first_spike,
+    predict_by_max_membrane,
+    predict_by_membrane,
+    r2_score,
+)
+from snnrun.loss.readout import first_spike_index, first_spike_time, pool, spike_count, spike_times, vote
+from snnrun.loss.regression import MSE
+from snnrun.loss.regulariser import RateBounds, Regulariser, Sparsity
+from snnrun.loss.train import SpikeSimilarity, VanRossum, van_rossum_distance
+
+__all__ = [
+    "MSE",
+    "TET",
+    "CECount",
+    "CEMaxMembrane",
+    "CEMembrane",
+    "CERate",
+    "CETemporal",
+    "LabelLoss",
+    "Loss",
+    "MSECount",
+    "MSEMembrane",
+    "MSETemporal",
+    "MeanSquare",
+    "RateBounds",
+    "Regulariser",
+    "SampleLoss",
+    "Sparsity",
+    "SpikeSimilarity",
+    "VanRossum",
+    "accuracy_by_count",
+    "accuracy_by_first_spike",
+    "accuracy_by_membrane",
+    "first_spike_index",
+    "first_spike_time",
+    "outcome",
+    "pool",
+    "predict_by_count",
+    "predict_by_first_spike",
+    "predict_by_max_membrane",
+    "predict_by_membrane",
+    "r2_score",
+    "spike_count",
+    "spike_times",
+    "van_rossum_distance",
+    "vote",
+]

@@ -1,0 +1,148 @@
+"""The contract of a loss, and what those for class labels share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor
+
+from snnrun import check
+from snnrun.loss import metric
+from snnrun.loss.readout import pool
+from snnrun.loss.regulariser import Regulariser
+from snnrun.target import class_labels
+
+ACCURACIES = ("count", "membrane", "max_membrane", "first_spike")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss(ABC):
+    """Base of all losses.
+
+    Args:
+        regularisers: what is added for the activity of all layers, by any name. Default none.
+    """
+
+    needs_labels: ClassVar[bool] = True  # the target must be class labels
+    needs_values: ClassVar[bool] = False  # the target must be numbers
+
+    regularisers: Mapping[str, Regulariser] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        of = self.regularisers
+        if not isinstance(of, Mapping) or not all(isinstance(part, Regulariser) for part in of.values()):
+            raise ValueError(f"regularisers: expected regularisers by name, got {of!r}")
+
+    @abstractmethod
+    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        """The loss of the read-out ``[T, B, C]``, a scalar, without the regularisers."""
+
+    def penalty(self, spikes: Mapping[str, Tensor]) -> Tensor | float:
+        """The sum of the regularisers, for the spikes of every layer, the read-out last; 0 without any."""
+        return sum((part(spikes) for part in self.regularisers.values()), 0.0)
+
+    def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """What the read-out says: classes ``[B]``, int64, or values."""
+        return metric.predict_by_count(spikes)
+
+    def num_outputs(self, size: int) -> int:
+        """Read-out neurons for ``size`` classes or values."""
+        return size
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelLoss(Loss):
+    """Base of the losses for class labels.
+
+    Args:
+        accuracy: what decides the predicted class: ``count`` (most spikes), ``membrane`` (the largest summed over
+            time), ``max_membrane`` (the largest at any step) or ``first_spike`` (the earliest).
+        population: read-out neurons per class, which stand together; their spikes are summed, their membranes
+            averaged. Default 1.
+        regularisers: see ``Loss``.
+    """
+
+    accuracy: str = "count"
+    population: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.choice("accuracy", self.accuracy, ACCURACIES)
+        check.integer("population", self.population, low=1)
+
+    def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """The predicted class of each sample, ``[B]``."""
+        if self.accuracy == "count":
+            return metric.predict_by_count(spikes, self.population)
+        if self.accuracy == "first_spike":
+            return metric.predict_by_first_spike(spikes, self.population)
+        if self.accuracy == "max_membrane":
+            return metric.predict_by_max_membrane(membrane, self.population)
+        return metric.predict_by_membrane(membrane, self.population)
+
+    def num_outputs(self, size: int) -> int:
+        return size * self.population
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleLoss(LabelLoss):
+    """Base of the losses that are a mean, or a sum, over the samples.
+
+    Args:
+        class_weights: a factor for the samples of each class; null (default) for 1.
+        normalize_weights: whether the mean is that of the weights used, ``Σ w l / Σ w`` (torch's; default), or of the
+            samples, ``Σ w l / B``.
+        reduction: ``mean`` (default), or ``sum``, which grows with the batch.
+        accuracy, population, regularisers: see ``LabelLoss``.
+    """
+
+    class_weights: Sequence[float] | None = None
+    normalize_weights: bool = True
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights is not None:
+            if isinstance(self.class_weights, (str, bytes)) or not isinstance(self.class_weights, Sequence):
+                raise ValueError(f"class_weights: expected a list of numbers or null, got {self.class_weights!r}")
+            for i, weight in enumerate(self.class_weights):
+                check.number(f"class_weights[{i}]", weight, low=0)
+        check.flag("normalize_weights", self.normalize_weights)
+        check.choice("reduction", self.reduction, ("mean", "sum"))
+
+    @abstractmethod
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        """The loss of each sample, ``[B]`` or ``[B, *]``, from a pooled record ``[T, B, C]``."""
+
+    def unreduced(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        """The weighted loss of each sample, ``[B]`` or ``[B, *]``, before it is reduced."""
+        return self._weighted(spikes, membrane, target)[0]
+
+    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        loss, weights = self._weighted(spikes, membrane, target)
+        if self.reduction == "sum":
+            return loss.sum()
+        if weights is not None and self.normalize_weights:
+            return loss.sum() / weights.expand_as(loss).sum()
+        return loss.mean()
+
+    def num_outputs(self, size: int) -> int:
+        if self.class_weights is not None and len(self.class_weights) != size:
+            raise ValueError(
+                f"class_weights: expected a number for each of the {size} classes, got {len(self.class_weights)}"
+            )
+        return super().num_outputs(size)
+
+    def _weighted(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        spikes, membrane = pool(spikes, self.population), pool(membrane, self.population, mean=True)
+        loss = self.elements(spikes, membrane, target)
+        if self.class_weights is None:
+            return loss, None
+        self.num_outputs(spikes.shape[2])  # as many weights as classes?
+        labels = class_labels(target)
+        weights = loss.new_tensor(self.class_weights)[labels]
+        weights = weights.view(*weights.shape, *[1] * (loss.dim() - weights.dim()))
+        return loss * weights, weights

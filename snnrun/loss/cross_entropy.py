@@ -1,0 +1,159 @@
+"""Cross-entropies: the class is read from counts, steps, membranes or times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from snnrun import check
+from snnrun.loss.base import SampleLoss
+from snnrun.loss.readout import first_spike_time, spike_count
+from snnrun.target import class_labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class CECount(SampleLoss):
+    """Cross-entropy on the spike count: the count of each neuron is its logit.
+
+    ``mean_b CE(Σ_t s[t, b], target[b])``.
+
+    Args:
+        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+
+    Source: snnTorch's ``ce_count_loss``.
+    """
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        return _cross_entropy(spike_count(spikes), target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CERate(SampleLoss):
+    """Cross-entropy on the spikes of every step, averaged over the steps.
+
+    ``mean_t mean_b CE(s[t, b], target[b])``: asks the right neuron to fire at every step, the others never.
+
+    Args:
+        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+
+    Source: snnTorch's ``ce_rate_loss``.
+    """
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        return _every_step(spikes, target).mean(0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CEMembrane(SampleLoss):
+    """Cross-entropy on the membrane of the read-out: the membrane summed over time is the logit.
+
+    ``mean_b CE(Σ_t u[t, b], target[b])``; with ``every_step`` instead the sum over the steps of each step's
+    cross-entropy, ``Σ_t mean_b CE(u[t, b], target[b])``.
+
+    Args:
+        every_step: default false.
+        accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
+
+    Source: snnTorch's tutorial 5 (``every_step``).
+    """
+
+    accuracy: str = "membrane"
+    every_step: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.flag("every_step", self.every_step)
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        if self.every_step:
+            return _every_step(membrane, target).sum(0)
+        return _cross_entropy(membrane.sum(0), target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CEMaxMembrane(SampleLoss):
+    """Cross-entropy on the largest membrane: each neuron's maximum over time is its logit.
+
+    ``mean_b CE(max_t u[t, b], target[b])``.
+
+    Args:
+        accuracy: default ``max_membrane``. The other options are those of all ``SampleLoss``.
+
+    Source: SpyTorch (Zenke 2018); snnTorch's ``ce_max_membrane_loss``.
+    """
+
+    accuracy: str = "max_membrane"
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        return _cross_entropy(membrane.max(0).values, target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CETemporal(SampleLoss):
+    """Cross-entropy on the time of the first spike: the earlier a neuron fires, the larger its logit.
+
+    ``mean_b CE(-t[b], target[b])``, or with ``reciprocal`` ``CE(1 / (t[b] + 1), …)``, where ``t`` is the step of the
+    first spike and T - 1 for a silent neuron; see ``spike_times`` for its gradient.
+
+    Args:
+        inverse: ``negate`` (default) or ``reciprocal``.
+        accuracy: default ``first_spike``. The other options are those of all ``SampleLoss``.
+
+    Source: snnTorch's ``ce_temporal_loss``.
+    """
+
+    accuracy: str = "first_spike"
+    inverse: str = "negate"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.choice("inverse", self.inverse, ("negate", "reciprocal"))
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        time = first_spike_time(spikes)
+        return _cross_entropy(-time if self.inverse == "negate" else 1 / (time + 1), target)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TET(SampleLoss):
+    """Temporal efficient training: cross-entropy on the membrane of every step, and a pull towards one value.
+
+    ``(1 - λ) mean_t mean_b CE(u[t, b], target[b]) + λ mean_{t,b,c} (u[t, b, c] - φ)²``.
+
+    Args:
+        pull: λ in [0, 1], the share of the second term. Default 0.001; the paper has 0.05.
+        level: φ, in the unit of the membrane. Default 1, the threshold.
+        accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
+
+    Source: Deng et al. 2022, "Temporal efficient training of spiking neural network via gradient re-weighting";
+    SpikingJelly's ``TETLoss`` and, with λ = 0, ``temporal_efficient_training_cross_entropy``.
+    """
+
+    accuracy: str = "membrane"
+    pull: float = 0.001
+    level: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.number("pull", self.pull, low=0, high=1)
+        check.number("level", self.level)
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        cross_entropy = _every_step(membrane, target).mean(0)
+        if self.pull == 0:
+            return cross_entropy
+        return (1 - self.pull) * cross_entropy + self.pull * ((membrane - self.level) ** 2).mean((0, 2))
+
+
+def _cross_entropy(logits: Tensor, target: Tensor | None) -> Tensor:
+    """``[B, *P]`` for logits ``[B, C, *P]`` and labels ``[B, *P]``."""
+    return F.cross_entropy(logits, class_labels(target), reduction="none")
+
+
+def _every_step(logits: Tensor, target: Tensor | None) -> Tensor:
+    """``[T, B, *P]`` for logits ``[T, B, C, *P]`` and labels ``[B, *P]``."""
+    labels = class_labels(target)
+    labels = labels.expand(len(logits), *labels.shape).flatten(0, 1)
+    return _cross_entropy(logits.flatten(0, 1), labels).unflatten(0, logits.shape[:2])

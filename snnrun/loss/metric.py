@@ -1,0 +1,79 @@
+"""Predictions and scores: accuracy by count, by membrane, by first spike; R² for values."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from snnrun.loss.readout import first_spike_time, pool, spike_count
+
+
+def predict_by_count(spikes: Tensor, population: int = 1) -> Tensor:
+    """The class ``[B]`` whose neurons fired most; among equals, silent ones included, the lowest index."""
+    return spike_count(pool(spikes, population)).argmax(1)
+
+
+def predict_by_membrane(membrane: Tensor, population: int = 1) -> Tensor:
+    """The class ``[B]`` with the largest membrane summed over time; among equals the lowest index."""
+    return pool(membrane, population).sum(0).argmax(1)
+
+
+def predict_by_max_membrane(membrane: Tensor, population: int = 1) -> Tensor:
+    """The class ``[B]`` with the largest membrane at any step; among equals the lowest index."""
+    return pool(membrane, population, mean=True).amax(0).argmax(1)
+
+
+def predict_by_first_spike(spikes: Tensor, population: int = 1) -> Tensor:
+    """The class ``[B]`` that fired first; among equals the lowest index. A silent one fires at the last step."""
+    return first_spike_time(pool(spikes, population)).argmin(1)
+
+
+def accuracy_by_count(spikes: Tensor, target: Tensor, population: int = 1) -> Tensor:
+    """Share of samples whose most active class is that of the target."""
+    return (predict_by_count(spikes, population) == target).double().mean()
+
+
+def accuracy_by_membrane(membrane: Tensor, target: Tensor, population: int = 1) -> Tensor:
+    """Share of samples whose largest membrane, summed over time, is that of the target."""
+    return (predict_by_membrane(membrane, population) == target).double().mean()
+
+
+def accuracy_by_first_spike(spikes: Tensor, target: Tensor, population: int = 1) -> Tensor:
+    """Share of samples whose class of the first spike is that of the target."""
+    return (predict_by_first_spike(spikes, population) == target).double().mean()
+
+
+def r2_score(prediction: Tensor, target: Tensor) -> Tensor:
+    """R², the share of the target's variance that is predicted: the mean over the outputs of ``[samples, outputs]``.
+
+    ``1 - Σ (y - ŷ)² / Σ (y - mean y)²``. An output whose target never changes counts 1 where it is met, else 0.
+    """
+    return r2_of_sums(value_sums(prediction, target))
+
+
+def outcome(prediction: Tensor, target: Tensor) -> Tensor:
+    """What a batch adds to the score of an epoch: for classes the number of correct ones, for values ``value_sums``."""
+    if prediction.is_floating_point():
+        return value_sums(prediction, target)
+    correct = (prediction == target).sum()
+    return correct if target.dim() == 1 else correct * len(target) / target.numel()
+
+
+def value_sums(prediction: Tensor, target: Tensor) -> Tensor:
+    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, to be added up."""
+    size = prediction.shape[-1]
+    y_hat = prediction.detach().double().reshape(-1, size)
+    y = target.double().reshape(*target.shape, *[1] * (prediction.dim() - target.dim()))
+    y = y.expand_as(prediction).reshape(-1, size)
+    number = torch.full_like(y[0], len(y))
+    return torch.stack([number, y.sum(0), (y**2).sum(0), ((y - y_hat) ** 2).sum(0)])
+
+
+def r2_of_sums(sums: Tensor) -> Tensor:
+    """R² from ``value_sums``."""
+    number, total, squares, residual = sums
+    spread = squares - total**2 / number
+    # Whatever is left of the squares of a constant is rounding.
+    constant = spread <= 1e-12 * squares
+    met = (residual <= 1e-12 * squares).double()
+    return torch.where(constant, met, 1 - residual / torch.where(constant, 1.0, spread)).mean()
