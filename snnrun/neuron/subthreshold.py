@@ -19,22 +19,23 @@ class AdLIF(Neuron):
     ::
 
         w[t] = ρ w[t-1] + (1 - ρ)(a v[t-1] + b s[t-1])    adapt
-        u[t] = β v[t-1] + (1 - β)(x[t] - w[t])            integrate
+        u[t] = β v[t-1] + x[t] - w[t]                     integrate
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
     That w is updated first, and the membrane sees the new one, makes the pair of Euler steps stable for strong coupling
     (the symplectic order). With a > 0 the membrane overshoots and oscillates; at rest under a constant input it is
-    ``x/(1 + a)``. With ``reset_timing=delayed`` w sees the membrane before the reset.
+    ``x/(1 - β + a)``. ``decay_input`` scales ``x - w`` by ``1 - β``: then it is ``x/(1 + a)``. With
+    ``reset_timing=delayed`` w sees the membrane before the reset.
 
     Membrane, threshold, input and w share one unit. Membrane and w start at 0.
 
     Args:
         beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.9.
         rho: ρ in [0, 1]: what a step leaves of the adaptation. Default 0.97.
-        a: coupling of the adaptation to the membrane, at least 0. Default 0.5.
+        a: coupling of the adaptation to the membrane, at least 0. Default 0.2.
         b: coupling to the spikes, at least 0. Default 2.
-        decay_input: scale input and adaptation by ``1 - β``. Default true, as published.
+        decay_input: scale input and adaptation by ``1 - β``, as published. Default false.
         learn_beta, learn_rho: make them parameters; they stay in (0, 1).
         learn_adaptation: make a and b parameters, which stay positive (and must be to begin with).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
@@ -52,9 +53,9 @@ class AdLIF(Neuron):
         *,
         beta: float | Sequence[float] = 0.9,
         rho: float | Sequence[float] = 0.97,
-        a: float = 0.5,
+        a: float = 0.2,
         b: float = 2.0,
-        decay_input: bool = True,
+        decay_input: bool = False,
         learn_beta: bool = False,
         learn_rho: bool = False,
         learn_adaptation: bool = False,

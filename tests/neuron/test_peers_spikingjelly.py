@@ -128,7 +128,7 @@ def gated(entry: dict[str, Any]) -> Neuron:
 
 def parallel(entry: dict[str, Any]) -> Neuron:
     params = entry["params"]
-    options = {"surrogate": ATan(**entry["surrogate"]["params"]), "fires_at": ">="}
+    options: dict[str, Any] = {"surrogate": ATan(**entry["surrogate"]["params"]), "fires_at": ">="}
     neuron: Any
     if entry["model"] == "PSN":
         neuron = PSN(params["T"], **options)
@@ -139,7 +139,7 @@ def parallel(entry: dict[str, Any]) -> Neuron:
     with torch.no_grad():
         neuron.weight.copy_(tensor(params["weight"]))
         neuron.bias.copy_(tensor(params["bias"]).view(neuron.bias.shape) + 1)  # its bias is b - θ, θ = 1
-    return neuron  # type: ignore[no-any-return]
+    return neuron
 
 
 MAKERS: dict[str, Any] = {
@@ -242,18 +242,18 @@ def test_the_sequence_gives_the_same(identifier: str) -> None:
     assert_close_to_largest(last.membrane.detach(), states["membrane"][-1].detach())
 
 
-def gradient_of(neuron: Any, name: str) -> Tensor:
+def gradient_of(neuron: Any, name: str) -> Any:
     """The gradient of the peer's parameter, from that of the value behind ours, by the chain rule."""
     if isinstance(neuron, PLIF):
-        return neuron.q.raw.grad  # type: ignore[return-value]
+        return neuron.q.raw.grad
     if isinstance(neuron, KLIF):
-        return neuron.k.raw.grad / neuron.k().detach()  # type: ignore[operator, union-attr]
+        return neuron.k.raw.grad / neuron.k().detach()
     if isinstance(neuron, GLIF):
         value = getattr(neuron, {"v_threshold": "threshold", "tau": "decay"}.get(name, name))
         number = value().detach()
         # d/d raw of exp(raw) is the value, of σ(raw) the value times (1 - value).
         return value.raw.grad * (1 - number) if value.interval == "positive" else value.raw.grad
-    return getattr(neuron, name).grad  # type: ignore[no-any-return]
+    return getattr(neuron, name).grad
 
 
 def compare_parameter(ours: Tensor, value: Any) -> None:
