@@ -1,4 +1,4 @@
-"""The definition: a plain loop of ``step`` under autograd."""
+"""The definition: a plain loop of ``step`` under autograd, or the neuron's own ``sequence``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnrun.neuron import Neuron
+from snnrun.neuron import Neuron, SequenceNeuron
 
 
 def run(neuron: Neuron, x: Tensor, state: Any) -> tuple[Tensor, Tensor, Any]:
     """Spikes ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]``."""
+    if isinstance(neuron, SequenceNeuron):
+        return neuron.sequence(x, state)
     spikes, membranes = [], []
     for x_t in x:
         s, state = neuron.step(x_t, state)

@@ -1,0 +1,52 @@
+"""The leaky integrate and analogue fire neuron."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnrun import check
+from snnrun.neuron.base import State
+from snnrun.neuron.leaky import LIF
+
+ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
+
+
+class LIAF(LIF):
+    """Leaky integrate and analogue fire: a LIF that passes on its membrane, through an activation, and no spikes.
+
+    ::
+
+        u[t] = v_rest + β (v[t-1] - v_rest) + x[t]        integrate
+        y[t] = f(u[t])                                    the output, a real number
+        s[t] = H(u[t] - θ)                                fire: the spike only resets
+        v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
+
+    ``threshold_related`` takes ``y = f(u - θ)``. The output stands where spikes stand otherwise, in ``step`` and in the
+    trace; the state holds the spikes.
+
+    Membrane, threshold and input share one unit. The membrane starts at ``v_rest``.
+
+    Args:
+        activation: f: ``relu``, ``sigmoid`` or ``tanh``. Default relu.
+        threshold_related: measure the membrane from the threshold. Default false.
+        **options: of the leak, see :class:`snnrun.neuron.LIF`, and of every neuron.
+
+    Raises:
+        ValueError: for an argument out of range.
+
+    Source: Wu et al. 2021, "LIAF-Net: leaky integrate and analog fire network"; SpikingJelly's ``LIAFNode``
+    (``convention=spikingjelly``, ``tau=2``, ``integration=euler``, ``decay_input=true``, ``v_rest = v_reset``).
+    """
+
+    def __init__(self, *, activation: str = "relu", threshold_related: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self.activation = check.choice("activation", activation, tuple(ACTIVATIONS))
+        self.threshold_related = check.flag("threshold_related", threshold_related)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        _, state = super().step(x, state)
+        u = state.membrane - self.threshold() if self.threshold_related else state.membrane
+        return ACTIVATIONS[self.activation](u), state

@@ -1,0 +1,68 @@
+"""The parametric leaky integrate-and-fire neuron: it learns its own time constant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnrun import check
+from snnrun.neuron.base import Linear, LinearNeuron, State
+
+
+class PLIF(LinearNeuron):
+    """Parametric leaky integrate-and-fire: a LIF that learns how fast it leaks.
+
+    ::
+
+        u[t] = v[t-1] + q (x[t] - (v[t-1] - v_rest))      integrate, q = 1/τ = σ(w), w is learned
+        s[t] = H(u[t] - θ)                                fire
+        v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
+
+    ``decay_input=false`` takes the input whole: ``u = v - q (v - v_rest) + x``.
+
+    Membrane, threshold and input share one unit; τ is in time steps. The membrane starts at ``v_rest``.
+
+    Args:
+        tau: initial time constant τ > 1, a number or one per neuron. Default 2.
+        decay_input: scale the input by ``1/τ``. Default true.
+        v_rest: where the membrane leaks to. Default 0.
+        learn_tau: learn it; ``1/τ`` stays in (0, 1). Default true.
+        **options: of every neuron, see :class:`snnrun.neuron.Neuron`. With ``per_neuron`` each neuron learns its own τ.
+
+    Raises:
+        ValueError: for an argument out of range.
+
+    Source: Fang et al. 2021, "Incorporating learnable membrane time constant to enhance learning of spiking neural
+    networks"; SpikingJelly's ``ParametricLIFNode`` (``convention=spikingjelly``, ``v_rest = v_reset``).
+    """
+
+    def __init__(
+        self,
+        tau: float | Sequence[float] = 2.0,
+        *,
+        decay_input: bool = True,
+        v_rest: float = 0.0,
+        learn_tau: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        many = isinstance(tau, Sequence) and not isinstance(tau, str)
+        taus = [check.number("tau", one, above=1) for one in (tau if many else [tau])]  # type: ignore[union-attr]
+        inverse = [1 / one for one in taus]
+        self.q = self._value("q", inverse if many else inverse[0], "unit", learn=check.flag("learn_tau", learn_tau))
+        self.decay_input = check.flag("decay_input", decay_input)
+        self.v_rest = check.number("v_rest", v_rest)
+
+    def linear(self) -> Linear:
+        q = self.q()
+        return Linear(
+            decay=1 - q,
+            gain=q if self.decay_input else 1.0,
+            offset=q * self.v_rest if self.v_rest else 0.0,
+        )
+
+    def initial_state(self, x: Tensor) -> State:
+        return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))
