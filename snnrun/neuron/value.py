@@ -51,7 +51,8 @@ class Value(nn.Module):
         if shape is not None:
             tensor = self._spread(tensor, tuple(shape))
         if learn:
-            self.raw = nn.Parameter({"unit": torch.logit, "positive": torch.log, "real": torch.clone}[interval](tensor))
+            unbounded = {"unit": tensor.logit, "positive": tensor.log, "real": tensor.clone}[interval]
+            self.raw = nn.Parameter(unbounded())
         else:
             self.register_buffer("raw", tensor)
 
