@@ -1,5 +1,8 @@
 """Neurons: each a small file that states its equation; ``base`` is the contract."""
 
+from snnrun.neuron.adaptive import ALIF, LSNN
+from snnrun.neuron.adex import AdEx
+from snnrun.neuron.alpha import Alpha
 from snnrun.neuron.base import Linear, LinearNeuron, Neuron, State
 from snnrun.neuron.complementary import CLIF
 from snnrun.neuron.cuba_lif import CubaLIF
@@ -12,34 +15,55 @@ from snnrun.neuron.klif import KLIF
 from snnrun.neuron.lapicque import Lapicque
 from snnrun.neuron.leaky import LIF
 from snnrun.neuron.liaf import LIAF
+from snnrun.neuron.lstm import SLSTM, SConv2dLSTM
 from snnrun.neuron.parallel import PSN, MaskedPSN, SequenceNeuron, SlidingPSN
 from snnrun.neuron.parametric import PLIF
 from snnrun.neuron.quadratic import QIF
+from snnrun.neuron.readout import LI, CurrentLI
+from snnrun.neuron.recurrent import RLIF, Recurrent
+from snnrun.neuron.refractory import Refractory, RefractoryAdEx, RefractoryLIF
 from snnrun.neuron.resonate import ResonateAndFire
 from snnrun.neuron.subthreshold import AdLIF
+from snnrun.neuron.synaptic import CurrentLIF, RSynaptic, Synaptic
 
 __all__ = [
+    "ALIF",
     "CLIF",
     "EIF",
     "GLIF",
     "IF",
     "ILIF",
     "KLIF",
+    "LI",
     "LIAF",
     "LIF",
+    "LSNN",
     "PLIF",
     "PSN",
     "QIF",
+    "RLIF",
+    "SLSTM",
+    "AdEx",
     "AdLIF",
+    "Alpha",
     "CubaLIF",
+    "CurrentLI",
+    "CurrentLIF",
     "Izhikevich",
     "Lapicque",
     "Linear",
     "LinearNeuron",
     "MaskedPSN",
     "Neuron",
+    "RSynaptic",
+    "Recurrent",
+    "Refractory",
+    "RefractoryAdEx",
+    "RefractoryLIF",
     "ResonateAndFire",
+    "SConv2dLSTM",
     "SequenceNeuron",
     "SlidingPSN",
     "State",
+    "Synaptic",
 ]

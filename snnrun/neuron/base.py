@@ -55,11 +55,14 @@ class Neuron(nn.Module):
         v_reset: membrane after a ``zero`` reset. Default 0.
         learn_threshold: make the threshold a parameter; it stays positive.
         per_neuron: give each neuron of the layer its own copy of every scalar parameter.
-        shape: ``*N`` of the layer; needed for ``per_neuron`` only. Models pass it.
+        shape: ``*N`` of the layer; needed for ``per_neuron`` and for recurrent weights. Models pass it.
 
     Raises:
         ValueError: for an argument out of range, naming it.
     """
+
+    #: False for a read-out that never fires: its record is its membrane.
+    spiking = True
 
     def __init__(
         self,
@@ -112,9 +115,15 @@ class Neuron(nn.Module):
             same:     u[t] = integrate(after_reset(u[t-1], s[t-1]))
             delayed:  u[t] = after_reset(integrate(u[t-1]), s[t-1])
         """
-        if self.delayed:
-            return self.after_reset(integrate(state.membrane), state.spikes)
-        return integrate(self.after_reset(state.membrane, state.spikes))
+        return self.land(integrate(self.start(state)), state)
+
+    def start(self, state: Any) -> Tensor:
+        """The membrane that a step starts from; a delayed reset is still to come."""
+        return state.membrane if self.delayed else self.after_reset(state.membrane, state.spikes)
+
+    def land(self, membrane: Tensor, state: Any) -> Tensor:
+        """The integrated membrane, less the reset of the last spike if that is delayed."""
+        return self.after_reset(membrane, state.spikes) if self.delayed else membrane
 
     def initial_state(self, x: Tensor) -> State:
         """The state before the first step, at rest and without a spike, like one step of input ``x`` ``[B, *N]``."""
@@ -166,6 +175,6 @@ class LinearNeuron(Neuron):
         if not (self.delayed and self.reset == "zero") or self.reset_drops_input:
             return super().step(x, state)
         decay, gain, offset = self.linear()
-        u = self.after_reset(decay * state.membrane, state.spikes) + (gain * x + offset)
+        u = self.after_reset(decay * self.start(state), state.spikes) + (gain * x + offset)
         spikes = self.fire(u)
         return spikes, State(u, spikes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.neuron.base import Linear, LinearNeuron, State
+from snnrun.neuron.decay import check_decay, factor
 
 
 class LIF(LinearNeuron):
@@ -58,13 +58,9 @@ class LIF(LinearNeuron):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if beta is not None and tau is not None:
-            raise ValueError(f"beta, tau: expected one of them, got beta={beta} and tau={tau}; set the other to null")
-        check.choice("integration", integration, ("exact", "euler"))
-        check.number("dt", dt, above=0)
-        if tau is not None:
-            beta = _decay(tau, dt, integration)
-        self.beta = self._value("beta", 0.95 if beta is None else beta, "unit", learn=learn_beta)
+        check_decay(dt, integration)
+        beta = factor(("beta", "tau"), (beta, tau), 0.95, dt, integration)
+        self.beta = self._value("beta", beta, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
 
@@ -78,12 +74,3 @@ class LIF(LinearNeuron):
 
     def initial_state(self, x: Tensor) -> State:
         return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))
-
-
-def _decay(tau: float | Sequence[float], dt: float, integration: str) -> float | list[float]:
-    if isinstance(tau, Sequence) and not isinstance(tau, str):
-        return [float(_decay(one, dt, integration)) for one in tau]  # type: ignore[arg-type]
-    if integration == "exact":
-        return math.exp(-dt / check.number("tau", tau, above=0))
-    # Beyond dt = τ the Euler step overshoots rest, and β would be negative.
-    return 1 - dt / check.number("tau (with integration=euler)", tau, low=dt)

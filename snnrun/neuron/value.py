@@ -15,12 +15,12 @@ class Value(nn.Module):
 
     A fixed scalar stays a Python float, exact in every dtype. A learnable value is held without bounds and mapped into
     its range, so that no optimizer step can leave it: the logistic function for the open unit interval, the
-    exponential for positive numbers.
+    exponential for positive numbers; a real number needs no map.
 
     Args:
         name: for error messages.
         value: a number, or a list of one number per neuron.
-        interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``.
+        interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``, ``"real"`` for any number.
         learn: make it a parameter. A learnable unit value must lie strictly between 0 and 1.
         shape: give each neuron of this shape a value of its own; None keeps one for all.
 
@@ -51,7 +51,8 @@ class Value(nn.Module):
         if shape is not None:
             tensor = self._spread(tensor, tuple(shape))
         if learn:
-            self.raw = nn.Parameter(torch.logit(tensor) if interval == "unit" else tensor.log())
+            unbounded = {"unit": tensor.logit, "positive": tensor.log, "real": tensor.clone}[interval]
+            self.raw = nn.Parameter(unbounded())
         else:
             self.register_buffer("raw", tensor)
 
@@ -60,6 +61,8 @@ class Value(nn.Module):
         if self.fixed is not None:
             return self.fixed
         if not self.learn:
+            return self.raw
+        if self.interval == "real":
             return self.raw
         return torch.sigmoid(self.raw) if self.interval == "unit" else torch.exp(self.raw)
 
@@ -71,6 +74,8 @@ class Value(nn.Module):
         return self._check_one(value)
 
     def _check_one(self, number: object) -> float:
+        if self.interval == "real":
+            return check.number(self.name, number)
         if self.interval == "positive":
             return check.number(self.name, number, above=0)
         if self.learn:

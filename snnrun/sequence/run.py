@@ -69,7 +69,7 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
 
 def _is_linear(neuron: Neuron) -> bool:
     # A subclass that changes the step itself is no longer what `linear()` says.
-    steps = ("step", "integrate", "advance", "fire", "after_reset")
+    steps = ("step", "integrate", "advance", "start", "land", "fire", "after_reset")
     return isinstance(neuron, LinearNeuron) and all(
         getattr(type(neuron), name) is getattr(LinearNeuron, name) for name in steps
     )

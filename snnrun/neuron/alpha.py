@@ -1,0 +1,130 @@
+"""The alpha neuron: its membrane is the difference of two filtered inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnrun import check
+from snnrun.neuron.base import Neuron
+
+
+class AlphaState(NamedTuple):
+    """Membrane before the reset, spikes, and the two filtered inputs; each ``[B, *N]``."""
+
+    membrane: Tensor
+    spikes: Tensor
+    excitation: Tensor
+    inhibition: Tensor
+
+
+class Alpha(Neuron):
+    """Alpha neuron: an input raises the membrane after a delay, along the difference of two exponentials.
+
+    ::
+
+        E[t] = α E[t-1] + x[t]                                   slow, excitatory
+        I[t] = β I[t-1] - x[t]                                   fast, inhibitory
+        u[t] = g (E[t] + I[t]),   g = 1 + ln α / (ln β - ln α)   the membrane, a read-out of both
+        s[t] = H(u[t] - θ)                                       fire
+        E[t] = E[t] - θ/g s[t]                                   reset (subtract; see below)
+
+    One input of 1 gives ``u = g (αᵏ - βᵏ)`` k steps later: it needs a second step to show. The membrane is not
+    integrated, so a reset acts on what it is made of:
+
+    ================================ ==================================================================================
+    ``subtract``                     E loses θ/g, so that the membrane loses θ
+    ``subtract``, ``published_reset`` E loses θ and I is cleared, whatever that does to the membrane; with a delayed
+                                     reset the membrane of the step in which it lands loses nothing and gains ``I[t-1]``
+    ``zero``                         E and I are cleared (E is v_reset/g)
+    ``none``                         nothing
+    ================================ ==================================================================================
+
+    Membrane, threshold and input share one unit. Everything starts at 0.
+
+    Args:
+        alpha: α in (0, 1), a number or one per neuron. Default 0.9.
+        beta: β in (0, α), a number or one per neuron. Default 0.8.
+        published_reset: subtract as snnTorch does. Default false.
+        learn_alpha: make α a parameter; it stays in (0, 1), and β follows in proportion.
+        learn_beta: make β a parameter; it stays in (0, α).
+        **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
+
+    Raises:
+        ValueError: for an argument out of range, or β not below α.
+
+    Source: Rall 1967; snnTorch's ``Alpha`` (``convention=snntorch published_reset=true``).
+    """
+
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 0.9,
+        beta: float | Sequence[float] = 0.8,
+        *,
+        published_reset: bool = False,
+        learn_alpha: bool = False,
+        learn_beta: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        ratio = _ratio(alpha, beta)
+        self.published_reset = check.flag("published_reset", published_reset)
+        self.alpha = self._value("alpha", alpha, "unit", learn=learn_alpha)
+        # β = α q with q in (0, 1): at β = α the gain would be infinite, and no optimizer step may go there.
+        check.flag("learn_beta", learn_beta)
+        self.ratio = self._value("ratio", ratio, "unit", learn=learn_beta)
+
+    def beta(self) -> Tensor | float:
+        """β, below α."""
+        return self.alpha() * self.ratio()
+
+    def gain(self) -> Tensor | float:
+        """g, which grows as β comes near α."""
+        return 1 + _log(self.alpha()) / _log(self.ratio())
+
+    def step(self, x: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
+        gain = self.gain()
+        s = state.spikes.detach() if self.detach_reset else state.spikes
+        e, i = state.excitation, state.inhibition
+        if not self.delayed:
+            e, i = self.cleared(e, i, s, gain)
+        e, i = self.alpha() * e + x, self.beta() * i - x
+        u = gain * (e + i)
+        if self.delayed:
+            published = self.published_reset and self.reset == "subtract"
+            u = u + s * state.inhibition if published else self.after_reset(u, state.spikes)
+            e, i = self.cleared(e, i, s, gain)
+        spikes = self.fire(u)
+        return spikes, AlphaState(u, spikes, e, i)
+
+    def cleared(self, e: Tensor, i: Tensor, s: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
+        """What the spikes ``s`` leave of excitation and inhibition, ``[B, *N]``."""
+        if self.reset == "zero":
+            return (1 - s) * e + s * (self.v_reset / gain), (1 - s) * i
+        if self.reset == "subtract" and self.published_reset:
+            return e - s * self.threshold(), (1 - s) * i
+        if self.reset == "subtract":
+            return e - s * (self.threshold() / gain), i
+        return e, i
+
+    def initial_state(self, x: Tensor) -> Any:
+        return AlphaState(*(torch.zeros_like(x) for _ in range(4)))
+
+
+def _ratio(alpha: float | Sequence[float], beta: float | Sequence[float]) -> float | list[float]:
+    if isinstance(alpha, Sequence) or isinstance(beta, Sequence):
+        alphas = list(alpha) if isinstance(alpha, Sequence) else [alpha] * len(beta)  # type: ignore[arg-type]
+        betas = list(beta) if isinstance(beta, Sequence) else [beta] * len(alphas)
+        if len(alphas) != len(betas):
+            raise ValueError(f"beta: expected as many numbers as alpha has, {len(alphas)}, got {len(betas)}")
+        return [float(_ratio(a, b)) for a, b in zip(alphas, betas, strict=True)]  # type: ignore[arg-type]
+    slow = check.number("alpha", alpha, above=0, below=1)
+    return check.number("beta (with this alpha)", beta, above=0, below=slow) / slow
+
+
+def _log(value: Tensor | float) -> Tensor | float:
+    return torch.log(value) if isinstance(value, Tensor) else math.log(value)

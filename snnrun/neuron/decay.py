@@ -1,0 +1,51 @@
+"""How a time constant becomes the factor by which a step of length dt decays."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from snnrun import check
+
+
+def check_decay(dt: object, integration: object) -> None:
+    """Raises ValueError unless ``dt`` is positive and ``integration`` one of ``exact`` and ``euler``."""
+    check.choice("integration", integration, ("exact", "euler"))
+    check.number("dt", dt, above=0)
+
+
+def decay_of(name: str, tau: float | Sequence[float], dt: float, integration: str) -> float | list[float]:
+    """``exp(-dt/τ)`` (exact) or ``1 - dt/τ`` (euler, needs ``dt <= τ``), of a number or of each number in a list.
+
+    Raises:
+        ValueError: for a τ out of range, naming it ``name``.
+    """
+    if isinstance(tau, Sequence) and not isinstance(tau, str):
+        return [float(decay_of(name, one, dt, integration)) for one in tau]  # type: ignore[arg-type]
+    if integration == "exact":
+        return math.exp(-dt / check.number(name, tau, above=0))
+    # Beyond dt = τ the Euler step overshoots rest, and the factor would be negative.
+    return 1 - dt / check.number(f"{name} (with integration=euler)", tau, low=dt)
+
+
+def factor(
+    names: tuple[str, str],
+    given: tuple[float | Sequence[float] | None, float | Sequence[float] | None],
+    default: float,
+    dt: float,
+    integration: str,
+) -> float | Sequence[float]:
+    """The decay factor, from itself or from its time constant, whichever of the two is given.
+
+    Raises:
+        ValueError: if both are given.
+    """
+    (beta, tau), (its_name, tau_name) = given, names
+    if beta is not None and tau is not None:
+        raise ValueError(
+            f"{its_name}, {tau_name}: expected one of them, got {its_name}={beta} and {tau_name}={tau}; "
+            "set the other to null"
+        )
+    if tau is not None:
+        return decay_of(tau_name, tau, dt, integration)
+    return default if beta is None else beta

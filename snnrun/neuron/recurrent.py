@@ -1,0 +1,146 @@
+"""Recurrence: the spikes of the step before come back as input. A mixin for any neuron, and the recurrent LIF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnrun import check
+from snnrun.neuron.base import Neuron
+from snnrun.neuron.leaky import LIF
+
+RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
+
+
+class Recurrent(Neuron):
+    """Feeds the layer's spikes of the step before back into its input; first base of a recurrent neuron.
+
+    ::
+
+        x'[t] = x[t] + W s[t-1]               all_to_all, with b if recurrent_bias
+        x'[t] = x[t] + w s[t-1]               elementwise
+        x'[t] = x[t] + K * s[t-1]             convolution
+
+    The feedback carries gradient whatever ``detach_reset`` says. ``class Mine(Recurrent, Neuron)`` makes a neuron
+    recurrent; one whose ``step`` overrides this one calls ``with_feedback`` itself.
+
+    Args:
+        recurrence: ``all_to_all`` (default), ``elementwise``, ``convolution``, or ``none``.
+        recurrent_weight: of ``elementwise``: w at the start, a number or one per neuron; learnt, and a copy of its
+            own for each neuron with ``per_neuron``. Default 1.
+        kernel_size: of ``convolution``: width of the kernel, odd. Default 3. A layer [C, H, W] is convolved in space;
+            a layer [n] without space is taken as an image of n channels and one pixel.
+        autapses: of ``all_to_all``: whether a neuron feeds itself. Default true; false keeps the diagonal of W at 0.
+        recurrent_bias: add a learnt bias that starts at 0. Default false.
+        **options: of the neuron.
+
+    Raises:
+        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+
+    Source: snnTorch's ``RLeaky`` and ``RSynaptic``; Norse's recurrent cells (``autapses=false``).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        recurrence: str = "all_to_all",
+        recurrent_weight: float | Sequence[float] = 1.0,
+        kernel_size: int = 3,
+        autapses: bool = True,
+        recurrent_bias: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.recurrence = check.choice("recurrence", recurrence, RECURRENCES)
+        self.autapses = check.flag("autapses", autapses)
+        bias = check.flag("recurrent_bias", recurrent_bias)
+        width = check.integer("kernel_size", kernel_size, low=1)
+        if width % 2 == 0:
+            raise ValueError(f"kernel_size: expected an odd number, which keeps the layer's shape, got {width}")
+        if not autapses and recurrence not in ("all_to_all", "none"):
+            raise ValueError(f"autapses: expected true with recurrence={recurrence}, got False")
+        if bias and recurrence not in ("all_to_all", "convolution"):
+            raise ValueError(f"recurrent_bias: expected false with recurrence={recurrence}, got True")
+        self.feedback: nn.Module | None = None
+        if recurrence == "elementwise":
+            self.feedback = self._value("recurrent_weight", recurrent_weight, "real", learn=True)
+        elif recurrence == "all_to_all":
+            size = torch.Size(layer_shape(self._shape, f"recurrence={recurrence}")).numel()
+            self.feedback = nn.Linear(size, size, bias=bias)
+        elif recurrence == "convolution":
+            channels = image_shape(self._shape, f"recurrence={recurrence}")[0]
+            self.feedback = nn.Conv2d(channels, channels, width, padding=width // 2, bias=bias)
+        if bias and self.feedback is not None:
+            nn.init.zeros_(self.feedback.bias)  # type: ignore[arg-type]  # silence stays silent
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        return super().step(self.with_feedback(x, state), state)
+
+    def with_feedback(self, x: Tensor, state: Any) -> Tensor:
+        """The input ``[B, *N]`` and what the last spikes add to it."""
+        s = state.spikes
+        if self.recurrence == "elementwise":
+            assert self.feedback is not None
+            return x + self.feedback() * s
+        if isinstance(self.feedback, nn.Linear):
+            weight = self.feedback.weight
+            if not self.autapses:
+                weight = weight - torch.diag(torch.diagonal(weight))
+            return x + nn.functional.linear(s.flatten(1), weight, self.feedback.bias).view_as(x)
+        if isinstance(self.feedback, nn.Conv2d):
+            return x + self.feedback(as_image(s)).view_as(x)
+        return x
+
+
+def layer_shape(shape: Sequence[int] | None, what: str) -> tuple[int, ...]:
+    """The layer's shape, or ValueError saying what needs it."""
+    if shape is None:
+        raise ValueError(f"shape: expected the shape of the layer, which {what} needs, got None")
+    return tuple(shape)
+
+
+def image_shape(shape: Sequence[int] | None, what: str) -> tuple[int, int, int]:
+    """The layer's shape as ``(C, H, W)``; ``(n,)`` is an image of n channels and one pixel."""
+    given = layer_shape(shape, what)
+    if len(given) not in (1, 3):
+        raise ValueError(f"shape: expected a layer [n] or [C, H, W], which {what} needs, got {list(given)}")
+    channels, height, width = given if len(given) == 3 else (given[0], 1, 1)
+    return channels, height, width
+
+
+def as_image(x: Tensor) -> Tensor:
+    """``[B, n]`` as ``[B, n, 1, 1]``; ``[B, C, H, W]`` as it is."""
+    return x if x.dim() == 4 else x[..., None, None]
+
+
+class RLIF(Recurrent, LIF):
+    """Recurrent LIF: leaky integrate-and-fire whose spikes come back as input one step later.
+
+    ::
+
+        x'[t] = x[t] + W s[t-1]                                  feedback
+        u[t] = v_rest + β (v[t-1] - v_rest) + x'[t]              integrate
+        s[t] = H(u[t] - θ)                                       fire
+        v[t] = u[t] - θ s[t]                                     reset (subtract; see the options)
+
+    Membrane, threshold, input and weights share one unit. The membrane starts at ``v_rest``, without spikes.
+
+    Args:
+        recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: the feedback ``W s``, see
+            :class:`snnrun.neuron.Recurrent`. Default all to all, without bias.
+        beta, tau, dt, integration, decay_input, v_rest, learn_beta: see :class:`snnrun.neuron.LIF`.
+        **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
+
+    With ``reset=zero`` and ``reset_timing=delayed``, the step in which the reset lands loses its input and its
+    feedback as well, as in snnTorch; then ``elementwise`` feedback never acts. This differs from LIF.
+
+    Raises:
+        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+
+    Source: snnTorch's ``RLeaky`` (``convention=snntorch``; its all-to-all and convolutional feedback has a bias).
+    """
+
+    reset_drops_input = True
