@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,12 @@ def describe(model: nn.Module, step: int, loss: float) -> str:
         remedies.insert(0, "neuron.detach_reset=true (the gradient through the reset can grow at every step)")
     what = "; ".join(found) or "the norm of the whole gradient, which overflows"
     return f"iteration {step}: not finite: {what}. Try: {'; '.join(remedies)}."
+
+
+def finite_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
+    """The norm of the gradients' finite values, in double precision, in which it does not overflow."""
+    grads = [p.grad.double().nan_to_num(0.0, 0.0, 0.0) for p in parameters if p.grad is not None]
+    return torch.nn.utils.get_total_norm(grads)
 
 
 def _rows(tensor: Tensor) -> Tensor:

@@ -54,11 +54,15 @@ class RunRecord:
 
     def add(self, record: Record, model: nn.Module) -> None:
         """One record of ``fit``: a line of ``metrics.jsonl``, the console, and after an epoch the checkpoints."""
+        if record["kind"] == "epoch":
+            # First, so that an epoch that is told of has its weights on disk, wherever the run is killed.
+            with storing(self.folder / "checkpoints"):
+                checkpoint.save(self.folder / "checkpoints" / "last.safetensors", model)
+                if record["best"]:
+                    checkpoint.save(self.best, model)
         self.records.append(record)
-        with (
-            storing(self.folder / "metrics.jsonl"),
-            (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file,
-        ):
+        path = self.folder / "metrics.jsonl"
+        with storing(path), path.open("a", encoding="utf-8") as file:
             file.write(_json(record))
         if record["kind"] == "warning":
             self._console.warning(record["message"])
@@ -69,10 +73,6 @@ class RunRecord:
                 record, self._warned, silence_is_the_target=self._silence_is_the_target
             ):
                 self._console.warning(warning)
-            with storing(self.folder / "checkpoints"):
-                checkpoint.save(self.folder / "checkpoints" / "last.safetensors", model)
-                if record["best"]:
-                    checkpoint.save(self.best, model)
 
     @property
     def best(self) -> Path:

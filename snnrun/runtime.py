@@ -41,7 +41,11 @@ def runtime(settings: Settings) -> Iterator[torch.device]:
     torch.use_deterministic_algorithms(settings.deterministic)
     try:
         yield device
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch raises a plain RuntimeError, known by its words alone.
+        memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+        if not memory:
+            raise
         raise OutOfMemoryError(
             f"out of memory on {device}: a smaller batch_size, num_steps or model.hidden needs less, and so does "
             f"precision=bf16 ({str(error).splitlines()[0] if str(error) else 'no more to allocate'})"

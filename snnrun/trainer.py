@@ -52,7 +52,7 @@ def fit(
         model.train()
         totals, activity = Totals(), Activity()
         epoch_begin = last_time = time.perf_counter()
-        last_samples = 0
+        last_samples, away = 0, 0.0  # away: seconds that the caller spent on records
         for batch in data.train.batches(settings.batch_size, streams.order):
             step += 1
             traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout)
@@ -67,7 +67,9 @@ def fit(
             if broken and settings.on_nonfinite == "stop":
                 raise NonFiniteError(nonfinite.describe(model, step, loss_value))
             if settings.clip_grad_norm is not None:
-                torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, norm)
+                # A norm that is not finite would carry one neuron's fault to all the others.
+                bound = nonfinite.finite_norm(parameters) if broken else norm
+                torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, bound)
             optimizer.step()
             if broken and (now_lost := nonfinite.lost_neurons(model)) != lost:
                 lost = now_lost
@@ -92,8 +94,9 @@ def fit(
                     "time": now - begin,
                 }
                 last_time, last_samples = time.perf_counter(), totals.samples
+                away += last_time - now
 
-        seconds = time.perf_counter() - epoch_begin
+        seconds = time.perf_counter() - epoch_begin - away
         train, validation = totals.scores(), evaluate(model, data.validation, encoder, loss_function, streams, settings)
         best = validation.loss < best_loss
         if best:

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from small import CPU, Training, composed, same, training, weights, write_mnist
 from torch import Tensor, nn
 
+from small import CPU, Training, composed, same, training, weights, write_mnist
 from snnrun.build import build, locate
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli.parts import Trial, parts_of

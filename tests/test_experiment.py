@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 import pytest
 import torch
 import yaml
-from small import CPU, composed
 from torch import Tensor, nn
 
+from small import CPU, composed
 from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
 from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
@@ -365,7 +365,7 @@ def test_out_of_memory_comes_with_advice(error: Exception, experiment: Experimen
 
 
 def test_a_batch_larger_than_memory(experiment: Experiment) -> None:
-    """The real thing: the spikes of this batch would need 50 TB."""
+    """The real thing: the spikes of a batch would need more than any address space holds."""
     with pytest.raises(OutOfMemoryError):
         experiment("num_steps=200_000_000_000", *PLAIN)
 

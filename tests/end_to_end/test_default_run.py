@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import yaml
-from shell import Ended
 
+from shell import Ended
 from snnrun.checkpoint import weights_sha256
 
 #: What differs from run to run.

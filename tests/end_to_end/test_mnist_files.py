@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from shell import Ended, snnrun
 from small import write_mnist
 

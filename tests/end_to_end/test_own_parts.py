@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from shell import Ended, snnrun
 
 PARTS = '''

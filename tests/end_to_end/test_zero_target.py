@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from shell import Ended, snnrun
 
 WORDS = ("task=zeros", "encoder=none", "neuron=if", "surrogate=heaviside", "optimizer=sgd", "optimizer.lr=0.1")
