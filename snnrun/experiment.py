@@ -39,10 +39,11 @@ class Parts:
     task: Task
     encoder: Encoder
     neuron: Callable[..., Neuron]  # shape= -> the neurons of one layer
-    model: Callable[..., nn.Module]  # input_shape=, num_outputs=, neuron=, backend= -> the model
+    model: Callable[..., nn.Module]  # input_shape=, num_outputs=, neuron=, readout=, backend= -> the model
     loss: Loss
     optimizer: Callable[..., Optimizer]  # parameters -> optimizer
     scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
+    readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
 
 
 def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: Path, command: Sequence[str]) -> Result:
@@ -77,8 +78,9 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 record.summary(model, parts.encoder(example, settings.num_steps, streams.evaluation()))
 
             console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size))
-            for entry in fit(model, data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings):
-                record.add(entry, model)
+            with streams.ambient("training"):
+                for entry in fit(model, data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings):
+                    record.add(entry, model)
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
@@ -87,7 +89,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 model.load_state_dict(checkpoint.load(record.best))
             test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
             if settings.report.figures:
-                with torch.no_grad():
+                with torch.no_grad(), streams.ambient("evaluation"):
                     encoded = parts.encoder(example, settings.num_steps, streams.evaluation())
                     traces = forward(model.eval(), parts.encoder, example, settings, streams.evaluation())
                 record.figures(model, encoded, traces)
@@ -122,6 +124,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             input_shape=parts.encoder.output_shape(parts.task.input_shape),
             num_outputs=parts.loss.num_outputs(parts.task.num_outputs),
             neuron=parts.neuron,
+            readout=parts.readout,
             backend=settings.backend,
         )
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from snnrun import checkpoint, files, report
 from snnrun.errors import StorageError
-from snnrun.model import Layer
+from snnrun.model import neurons
 from snnrun.sequence import Trace
 from snnrun.trainer import Record
 
@@ -82,11 +82,7 @@ class RunRecord:
     def figures(self, model: nn.Module, encoded: Tensor, traces: Mapping[str, Trace]) -> None:
         """``figures/`` and the numbers behind the raster, for one encoded sample and the trained model's traces."""
         folder = self.folder / "figures"
-        thresholds = {
-            path.rpartition(".")[2]: layer.neuron.threshold()
-            for path, layer in model.named_modules()
-            if isinstance(layer, Layer)
-        }
+        thresholds = {name: neuron.threshold() for name, neuron in neurons(model).items() if neuron.spiking}
         with_input = {"input": encoded, **traces}
         drawings: dict[str, Callable[[], object]] = {
             "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),

@@ -42,6 +42,16 @@ class Streams:
             torch.manual_seed(_derived(self._seed, "initialisation"))
             yield
 
+    @contextmanager
+    def ambient(self, purpose: str) -> Iterator[None]:
+        """Within this context torch's global generators are a stream of their own; afterwards they are as before.
+
+        For what draws without a generator: random surrogates, and parts of the user's own.
+        """
+        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
+            torch.manual_seed(_derived(self._seed, f"ambient {purpose}"))
+            yield
+
     def _generator(self, purpose: str, device: torch.device) -> Generator:
         return Generator(device).manual_seed(_derived(self._seed, purpose))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -45,19 +45,24 @@ class Totals:
 
 
 class Activity:
-    """Spikes of every neuron."""
+    """What every neuron did.
 
-    def __init__(self) -> None:
+    Args:
+        skip: names of layers that never fire, as some read-outs do: they have no activity.
+    """
+
+    def __init__(self, skip: Collection[str] = ()) -> None:
+        self._skip = skip
         self._counts: dict[str, Tensor] = {}
         self._chances = 0  # steps times samples: how often each neuron could have fired
 
     @torch.no_grad()
     def add(self, traces: Mapping[str, Trace]) -> None:
-        """One batch of spikes ``[T, B, *N]`` per layer."""
+        """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
         for name, trace in traces.items():
-            # In float32 a batch's sum is exact, with far fewer than 2^24 chances; that of the epoch need not be.
-            count = trace.spikes.detach().sum((0, 1)).double()
-            self._counts[name] = self._counts[name] + count if name in self._counts else count
+            if name not in self._skip:
+                count = (trace.spikes != 0).sum((0, 1))
+                self._counts[name] = self._counts[name] + count if name in self._counts else count
         self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
 
     def summary(self) -> dict[str, dict[str, float]]:
@@ -65,7 +70,7 @@ class Activity:
         return {
             name: {
                 "neurons": count.numel(),
-                "firing_rate": count.mean().item() / self._chances,
+                "firing_rate": count.double().mean().item() / self._chances,
                 "silent": (count == 0).double().mean().item(),
                 "saturated": (count == self._chances).double().mean().item(),
             }

@@ -16,6 +16,7 @@ from snnrun import nonfinite
 from snnrun.encoder import Encoder
 from snnrun.errors import NonFiniteError
 from snnrun.loss import Loss, outcome
+from snnrun.model import neurons
 from snnrun.sequence import Trace
 from snnrun.settings import Settings
 from snnrun.streams import Streams
@@ -47,10 +48,11 @@ def fit(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin, step = time.perf_counter(), 0
     best_loss, best_epoch = math.inf, 0
+    silent = {name for name, neuron in neurons(model).items() if not neuron.spiking}
     lost: dict[str, int] | None = None  # parameters with neurons that training has already broken
     for epoch in range(1, settings.epochs + 1):
         model.train()
-        totals, activity = Totals(), Activity()
+        totals, activity = Totals(), Activity(silent)
         epoch_begin = last_time = time.perf_counter()
         last_samples, away = 0, 0.0  # away: seconds that the caller spent on records
         for batch in data.train.batches(settings.batch_size, streams.order):
@@ -133,9 +135,10 @@ def evaluate(
     """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not."""
     model.eval()
     generator, totals = streams.evaluation(), Totals()
-    for batch in part.batches(settings.batch_size):
-        loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-        totals.add(loss.item(), result, batch.x.shape[1])
+    with streams.ambient("evaluation"):
+        for batch in part.batches(settings.batch_size):
+            loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
+            totals.add(loss.item(), result, batch.x.shape[1])
     return totals.scores()
 
 

@@ -277,7 +277,10 @@ def test_ce_membrane_summed_over_time_or_at_every_step() -> None:
     summed = F.cross_entropy(u.sum(0), target)
     every = torch.stack([F.cross_entropy(step, target) for step in u]).sum()
     torch.testing.assert_close(CEMembrane()(u, u, target), summed)
-    torch.testing.assert_close(CEMembrane(every_step=True)(u, u, target), every)
+    torch.testing.assert_close(CEMembrane(over_time="every_step")(u, u, target), every)
+    torch.testing.assert_close(CEMembrane(over_time="mean")(u, u, target), F.cross_entropy(u.mean(0), target))
+    torch.testing.assert_close(CEMembrane(over_time="last")(u, u, target), F.cross_entropy(u[-1], target))
+    assert CEMembrane(accuracy="last_membrane").predict(u, u).tolist() == u[-1].argmax(1).tolist()
     assert (summed - every).abs() > 0.1
 
 
@@ -445,8 +448,8 @@ def test_bad_arguments_are_refused_by_name() -> None:
         CERate(accuracy=bad)
     with pytest.raises(ValueError, match="correct_rate: expected a number at least 0 and at most 1, got 2"):
         MSECount(correct_rate=2)
-    with pytest.raises(ValueError, match="every_step: expected true or false, got 'spikes'"):
-        CEMembrane(every_step=bad)
+    with pytest.raises(ValueError, match="over_time: expected .sum. or .mean. or .last. or .every_step., got .spikes."):
+        CEMembrane(over_time=bad)
     for make, message in (
         (lambda: CECount(population=0), "population: expected a whole number of at least 1, got 0"),
         (lambda: CECount(class_weights=bad), "class_weights: expected a list of numbers or null, got 'spikes'"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 WHOLE = ("task", "encoder", "loss")  # built once
 FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
+OPTIONAL = ("readout",)  # as those, where there is one
 
 # The least values of torch's schedulers where torch itself checks nothing; whole numbers where whole is needed.
 LOWEST: Mapping[str, int | float] = {
@@ -43,7 +44,8 @@ def parts_of(config: Mapping[str, Any]) -> Parts:
     """The parts that a resolved config names."""
     from snnrun.experiment import Parts
 
-    return Parts(**{group: build(config[group], group) for group in (*WHOLE, *FACTORIES)})
+    optional = [group for group in OPTIONAL if config.get(group) is not None]
+    return Parts(**{group: build(config[group], group) for group in (*WHOLE, *FACTORIES, *optional)})
 
 
 class Trial:
@@ -81,10 +83,15 @@ class Trial:
             loss = self.attempt("loss", lambda loss: loss.num_outputs(task.num_outputs if task else 10))
             shape = (task.num_outputs if task else 10,)
             neuron = self.attempt("neuron", lambda neuron: None if self._has_lists("neuron") else neuron(shape=shape))
+            readout = None
+            if self.config.get("readout") is not None:
+                readout = self.attempt("readout", lambda readout: readout(shape=shape))
+            if task and loss and readout and not readout(shape=shape).spiking:
+                self.faults += _readout_faults(loss, self.config)
             if task and neuron:
                 input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
                 num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
-                self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron))
+                self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron, readout))
             weights = [torch.nn.Parameter(torch.zeros(1))]
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
@@ -114,7 +121,7 @@ class Trial:
         for _ in range(12):
             try:
                 part = build(self.config[group], group)
-                if group in FACTORIES and not isinstance(part, partial):
+                if group in (*FACTORIES, *OPTIONAL) and not isinstance(part, partial):
                     raise PartError(f"{group}._partial_", "expected true in its YAML file: the run calls this part")
                 use(part)
                 return part
@@ -126,16 +133,29 @@ class Trial:
         return None
 
     def _model(
-        self, model: Callable[..., Any], input_shape: tuple[int, ...], num_outputs: int, neuron: Callable[..., Any]
+        self,
+        model: Callable[..., Any],
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        neuron: Callable[..., Any],
+        readout: Callable[..., Any] | None,
     ) -> None:
-        def named(**options: Any) -> Any:
-            try:
-                return neuron(**options)
-            except (ValueError, TypeError) as error:
-                raise PartError("neuron", str(error)) from error
+        def named(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
+            def made(**options: Any) -> Any:
+                try:
+                    return make(**options)
+                except (ValueError, TypeError) as error:
+                    raise PartError(group, str(error)) from error
 
-        settings = self.settings
-        model(input_shape=input_shape, num_outputs=num_outputs, neuron=named, backend=settings.backend)
+            return made
+
+        model(
+            input_shape=input_shape,
+            num_outputs=num_outputs,
+            neuron=named("neuron", neuron),
+            readout=named("readout", readout) if readout else None,
+            backend=self.settings.backend,
+        )
 
     def _has_lists(self, group: str) -> bool:
         # A list holds one value per neuron of a layer, and only the model knows how many those are.
@@ -240,6 +260,20 @@ def _input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue:
     choose = f"; choose encoder={' or '.join(fits)}" if fits else ""
     name, data = _name(config, "encoder"), _name(config, "task")
     return [Fault("encoder", f"{name} does not take the input of {data}, which is {kind}{choose}")]
+
+
+def _readout_faults(loss: Any, config: Mapping[str, Any]) -> list[Fault]:
+    """A read-out that never fires needs a loss that looks at its membrane: tried out."""
+    import torch
+
+    size = loss.num_outputs(2)
+    membrane = torch.zeros(2, 1, size, requires_grad=True)
+    target = torch.zeros(1, size) if loss.needs_values else torch.zeros(1, dtype=torch.int64)
+    if loss(torch.zeros(2, 1, size), membrane, target).requires_grad:
+        return []
+    name, readout = _name(config, "loss"), _name(config, "readout")
+    message = f"{name} reads spikes, and {readout} never fires; choose a loss on the membrane, such as loss=ce_membrane"
+    return [Fault("loss", message)]
 
 
 def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:

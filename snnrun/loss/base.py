@@ -15,7 +15,7 @@ from snnrun.loss.readout import pool
 from snnrun.loss.regulariser import Regulariser
 from snnrun.target import class_labels
 
-ACCURACIES = ("count", "membrane", "max_membrane", "first_spike")
+ACCURACIES = ("count", "membrane", "max_membrane", "last_membrane", "first_spike")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,8 @@ class LabelLoss(Loss):
 
     Args:
         accuracy: what decides the predicted class: ``count`` (most spikes), ``membrane`` (the largest summed over
-            time), ``max_membrane`` (the largest at any step) or ``first_spike`` (the earliest).
+            time), ``max_membrane`` (the largest at any step), ``last_membrane`` (the largest at the last step) or
+            ``first_spike`` (the earliest).
         population: read-out neurons per class, which stand together; their spikes are summed, their membranes
             averaged. Default 1.
         regularisers: see ``Loss``.
@@ -81,6 +82,8 @@ class LabelLoss(Loss):
             return metric.predict_by_first_spike(spikes, self.population)
         if self.accuracy == "max_membrane":
             return metric.predict_by_max_membrane(membrane, self.population)
+        if self.accuracy == "last_membrane":
+            return metric.predict_by_membrane(membrane[-1:], self.population)
         return metric.predict_by_membrane(membrane, self.population)
 
     def num_outputs(self, size: int) -> int:

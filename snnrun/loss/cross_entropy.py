@@ -49,27 +49,31 @@ class CERate(SampleLoss):
 class CEMembrane(SampleLoss):
     """Cross-entropy on the membrane of the read-out: the membrane summed over time is the logit.
 
-    ``mean_b CE(Σ_t u[t, b], target[b])``; with ``every_step`` instead the sum over the steps of each step's
-    cross-entropy, ``Σ_t mean_b CE(u[t, b], target[b])``.
+    ``over_time`` says what becomes of the time steps: ``sum``, ``mean_b CE(Σ_t u[t, b], target[b])``; ``mean``, the
+    same with the mean; ``last``, with the membrane of the last step; ``every_step``, the sum of each step's
+    cross-entropy, ``Σ_t mean_b CE(u[t, b], target[b])``. For the largest membrane see ``CEMaxMembrane``.
 
     Args:
-        every_step: default false.
+        over_time: ``sum`` (default), ``mean``, ``last`` or ``every_step``.
         accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
 
     Source: snnTorch's tutorial 5 (``every_step``).
     """
 
     accuracy: str = "membrane"
-    every_step: bool = False
+    over_time: str = "sum"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check.flag("every_step", self.every_step)
+        check.choice("over_time", self.over_time, ("sum", "mean", "last", "every_step"))
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        if self.every_step:
+        if self.over_time == "every_step":
             return _every_step(membrane, target).sum(0)
-        return _cross_entropy(membrane.sum(0), target)
+        if self.over_time == "last":
+            return _cross_entropy(membrane[-1], target)
+        logits = membrane.sum(0) if self.over_time == "sum" else membrane.mean(0)
+        return _cross_entropy(logits, target)
 
 
 @dataclass(frozen=True, kw_only=True)

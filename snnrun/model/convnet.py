@@ -36,6 +36,7 @@ class ConvNet(nn.Module):
         input_shape: ``(C, H, W)`` of the input.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(C, H, W))`` or ``neuron(shape=(n,))``.
+        readout: makes those of the read-out; null: as ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         layers: the words above. Default ``[12c5p2, mp2, 64c5p2, mp2]``.
         neurons: where they stand if pools follow a convolution: ``after_pool`` (default; convolution, pool, neurons,
@@ -61,6 +62,7 @@ class ConvNet(nn.Module):
         neuron: Callable[..., Neuron],
         backend: str = "auto",
         *,
+        readout: Callable[..., Neuron] | None = None,
         layers: Sequence[str] = ("12c5p2", "mp2", "64c5p2", "mp2"),
         neurons: str = "after_pool",
         norm: str = "none",
@@ -94,7 +96,7 @@ class ConvNet(nn.Module):
             channels, after, i = shape[0], None, i + 1
             if word.kind == "c" and pool_first:
                 after, shape, i = _pools(words, i, shape)
-            made = neuron(shape=shape)
+            made = (readout if readout and last else neuron)(shape=shape)
             self.layers["output" if last else f"hidden{len(self.layers) + 1}"] = Layer(
                 synapse,
                 made,

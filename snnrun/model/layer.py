@@ -78,3 +78,9 @@ def every_step(module: nn.Module, x: Tensor) -> Tensor:
     # Under autocast a product comes back in bfloat16; the membrane integrates in the precision of the input.
     y = y.to(x.dtype)
     return y.expand(x.shape[0], *y.shape[1:]) if is_constant(x) else y
+
+
+def neurons(model: nn.Module) -> dict[str, Neuron]:
+    """The neurons of each layer of a model, by the layer's name."""
+    found = ((path.split("."), module) for path, module in model.named_modules() if isinstance(module, Neuron))
+    return {(path[-2] if len(path) > 1 else path[-1]): module for path, module in found}

@@ -21,6 +21,7 @@ class MLP(nn.Module):
         input_shape: ``*N`` of the input, flattened.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
+        readout: makes those of the read-out; null: as ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         hidden: size of each hidden layer; empty for none.
         bias: whether the synapses have a bias.
@@ -35,6 +36,7 @@ class MLP(nn.Module):
         neuron: Callable[..., Neuron],
         backend: str = "auto",
         *,
+        readout: Callable[..., Neuron] | None = None,
         hidden: Sequence[int] = (100,),
         bias: bool = True,
         dropout: float = 0.0,
@@ -43,6 +45,7 @@ class MLP(nn.Module):
         super().__init__()
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
         check.flag("bias", bias)
+        check.number("dropout", dropout, low=0, below=1)
         bounds = _bounds(bias_init)
         names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
         self.layers = nn.ModuleDict()
@@ -50,9 +53,9 @@ class MLP(nn.Module):
             synapse = nn.Linear(sizes[i], sizes[i + 1], bias=bias)
             if bounds and bias:
                 nn.init.uniform_(synapse.bias, *bounds)
-            neurons = neuron(shape=(sizes[i + 1],))
+            make = readout if readout and name == names[-1] else neuron
+            neurons = make(shape=(sizes[i + 1],))
             self.layers[name] = Layer(synapse, neurons, backend=backend, dropout=dropout if i else 0.0)
-        check.number("dropout", dropout, low=0, below=1)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""

@@ -60,6 +60,7 @@ class Recurrent(nn.Module):
         input_shape: ``*N`` of the input, flattened.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
+        readout: makes those of the read-out; null: as ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`; ``fused`` is refused, since a recurrence has no fused execution.
         hidden: size of each hidden layer, at least one. Default [100].
         bias: whether W has a bias. V has none.
@@ -78,6 +79,7 @@ class Recurrent(nn.Module):
         neuron: Callable[..., Neuron],
         backend: str = "auto",
         *,
+        readout: Callable[..., Neuron] | None = None,
         hidden: Sequence[int] = (100,),
         bias: bool = True,
         dropout: float = 0.0,
@@ -100,7 +102,9 @@ class Recurrent(nn.Module):
                 synapse, recurrence, neuron(shape=(size,)), dropout=dropout if i else 0.0
             )
         synapse = nn.Linear(sizes[-1], num_outputs, bias=bias)
-        self.layers["output"] = Layer(synapse, neuron(shape=(num_outputs,)), backend=backend, dropout=dropout)
+        self.layers["output"] = Layer(
+            synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend, dropout=dropout
+        )
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""

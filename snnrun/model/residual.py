@@ -38,6 +38,7 @@ class Residual(nn.Module):
         input_shape: ``(C, H, W)`` of the input.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(C, H, W))`` or ``neuron(shape=(n,))``.
+        readout: makes those of the read-out; null: as ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         channels: of each stage; each stage after the first halves the image. Default [16, 32].
         depth: blocks in each stage. Default 1.
@@ -60,6 +61,7 @@ class Residual(nn.Module):
         neuron: Callable[..., Neuron],
         backend: str = "auto",
         *,
+        readout: Callable[..., Neuron] | None = None,
         channels: Sequence[int] = (16, 32),
         depth: int = 1,
         connect: str = "add",
@@ -100,7 +102,7 @@ class Residual(nn.Module):
             if shape != before:
                 self.layers[f"{block}_shortcut"], _ = convolution(before, out, 1, stride)
         synapse = nn.Linear(shape[0], num_outputs, bias=bias)
-        self.layers["output"] = Layer(synapse, neuron(shape=(num_outputs,)), backend=backend)
+        self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""
