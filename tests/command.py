@@ -25,6 +25,7 @@ class Parts:
     model: Any
     optimizer: Any
     scheduler: Any
+    readout: Any = None
 
 
 @dataclass
