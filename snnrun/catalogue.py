@@ -166,7 +166,8 @@ class Catalogue:
 #: What a run hands to a part, so that no file sets it.
 HANDED = {
     "neuron": ("shape",),
-    "model": ("input_shape", "num_outputs", "neuron", "backend"),
+    "readout": ("shape",),
+    "model": ("input_shape", "num_outputs", "neuron", "readout", "backend"),
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
 }
