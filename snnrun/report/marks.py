@@ -25,11 +25,14 @@ MARKS = 5000  # beyond, a raster is a picture and no longer single lines
 FEW = 40  # up to so many points a trace shows each as a dot
 
 
-def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **options: Any) -> None:
+def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **options: Any) -> str:
     """One line; of more points than there are columns, the lowest and highest of each column."""
+    words = ""
     values = np.where(np.isfinite(values), values, np.nan)
     if len(time) > 2 * COLUMNS:
         width = -(-len(time) // COLUMNS)
+        words = f"traces: lowest to highest in {width} steps"
+        options["lw"] = 0.7
         padded = np.append(values, np.full(-len(values) % width, values[-1])).reshape(-1, width)
         time = np.repeat(time[::width], 2)
         values = np.stack([padded.min(axis=1), padded.max(axis=1)], axis=1).reshape(-1)
@@ -41,6 +44,7 @@ def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **opti
     if len(time) <= FEW and not steps:
         options.setdefault("marker", ".")
     axes.plot(time, values, **options)
+    return words
 
 
 def ticks_above(axes: Axes, time: Array, fired: Array, colour: str) -> str:
@@ -53,12 +57,12 @@ def ticks_above(axes: Axes, time: Array, fired: Array, colour: str) -> str:
     return words
 
 
-def raster(axes: Axes, time: Array, fired: Array, colour: str) -> str:
-    """The spikes ``[T, N]`` of many neurons, a row each; the words about what is not shown."""
+def raster(axes: Axes, time: Array, fired: Array, colour: str, noun: str = "neuron") -> str:
+    """The spikes ``[T, N]`` of many neurons, or whatever ``noun`` is, a row each; the words about what is not shown."""
     steps, count = fired.shape
     rows = thin(count, ROWS)
     dt = time[1] - time[0] if steps > 1 else 1.0
-    words = [f"{len(rows)} of {count:,} neurons shown"] if len(rows) < count else []
+    words = [f"{len(rows)} of {count:,} {noun}s shown"] if len(rows) < count else []
     when, said = columns(time, fired[:, rows])
     words += [said] if said else []
     spacing = max(1.0, (count - 1) / max(1, len(rows) - 1))

@@ -20,7 +20,8 @@ from snnrun.traces import Traces
 LABELS = {"current": "synaptic current", "held": "membrane held", "refractory": "refractory steps"}
 MOST_STATES = 4  # panels besides input and membrane
 MOST_CURVES = 12  # of an overlay
-MOST_MEMBRANES = 3  # of a simulation with several neurons
+MOST_MEMBRANES = 3  # of a simulation with several neurons, and with up to
+LONG = 300  # steps; beyond, one is all that can be read
 
 
 def traces_figure(traces: Traces, title: str, folder: Path, style: Style) -> list[Path]:
@@ -45,15 +46,15 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
         heights.append(min(3.0, 0.7 + 0.025 * min(count, marks.ROWS)))
     figure = picture(0.7 + 1.05 * sum(heights) + 0.1 * len(heights))
     panels = iter(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
-    chosen = thin(count, MOST_MEMBRANES)
+    chosen = thin(count, MOST_MEMBRANES if len(traces.input) <= LONG else 1)
     shown = f", neuron{'s' if len(chosen) > 1 else ''} {', '.join(map(str, chosen))} of {count:,}" if count > 1 else ""
 
     axes = next(panels)
-    axes.set_title(f"{title}{shown}", loc="left")
     lines = [traces.input[:, i] for i in chosen]
     if all(np.array_equal(line, lines[0]) for line in lines[1:]):
         lines = lines[:1]
-    _lines(axes, traces, lines, colours.input, steps=True)
+    envelope = _lines(axes, traces, lines, colours.input, steps=True)
+    axes.set_title(f"{title}{shown}{'; ' if envelope else ''}{envelope}", loc="left")
     axes.set_ylabel(f"input\n({unit(traces, 'input')})")
     for (name, values), colour in zip(states.items(), colours.states, strict=False):
         axes = next(panels)
@@ -208,9 +209,11 @@ def _states(traces: Traces) -> dict[str, Any]:
     return dict(list(traces.states.items())[:MOST_STATES])
 
 
-def _lines(axes: Axes, traces: Traces, lines: Sequence[Any], colour: str, steps: bool = False) -> None:
+def _lines(axes: Axes, traces: Traces, lines: Sequence[Any], colour: str, steps: bool = False) -> str:
+    words = ""
     for values, dashes in zip(lines, DASHES, strict=False):
-        marks.trace(axes, traces.time, values, steps=steps, color=colour, ls=dashes, lw=1.4)
+        words = marks.trace(axes, traces.time, values, steps=steps, color=colour, ls=dashes, lw=1.4)
+    return words
 
 
 def _overlaid(axes: Axes, traces: Traces, values: Any, *, single: bool, **options: Any) -> None:
