@@ -23,13 +23,13 @@ import torch
 from snnrun.build import build
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli.compose import composer
-from snnrun.cli.launch import _plain
+from snnrun.cli.launch import plain
 from snnrun.input import Step
 from snnrun.neuron import Neuron
 from snnrun.report import traces_figure
 from snnrun.settings import Style
 from snnrun.streams import Streams
-from snnrun.traces import record
+from snnrun.traces import drive, record
 from snnrun.view.plot import rates, rheobase
 from snnrun.view.simulate import dt_of
 
@@ -42,8 +42,8 @@ HEAD = """\
 # Neurons
 
 Made by `python docs/make_neurons.py` from the docstrings in `snnrun/neuron`; edit those. Each figure shows one neuron
-with its default values, driven by a step of current: the input, what else its state holds, the membrane that is compared
-with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
+with its default values, driven by a step of current: the input, what else its state holds, the membrane that is
+compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
 `snnrun plot neuron=NAME` its firing rate against current.
 """
 
@@ -75,7 +75,7 @@ def main() -> int:
 def composed(name: str) -> dict[str, Any]:
     """The resolved config of a simulation with this neuron."""
     with composer(Catalogue(primary="simulate")) as hydra:
-        return _plain(hydra.compose([f"neuron={name}", f"num_steps={STEPS}"]))
+        return plain(hydra.compose([f"neuron={name}", f"num_steps={STEPS}"]))
 
 
 def page(configs: dict[str, dict[str, Any]], amplitudes: dict[str, float]) -> str:
@@ -87,7 +87,7 @@ def section(name: str, config: dict[str, Any], amplitude: float) -> str:
     """A neuron's docstring up to its arguments, its source, and its figure."""
     maker = build(config["neuron"], "neuron")
     doc = inspect.getdoc(maker.func if isinstance(maker, functools.partial) else maker) or ""
-    body, _, rest = doc.partition("\nArgs:")
+    body, _, _ = doc.partition("\nArgs:")
     source = re.search(r"^Source: .*?(?=\n\n|\Z)", doc, re.M | re.S)
     parts = [f"## {name}", markdown(body.partition("\nSource:")[0])]
     if source:
@@ -135,6 +135,10 @@ def amplitude(config: dict[str, Any]) -> float:
     if least is None:
         return 0.25
     currents = [float(f"{1.1 * least * 2 ** (k / 2):.2g}") for k in range(16)]
+    with torch.no_grad():
+        outputs = drive(neuron, torch.tensor(currents)[None, :, None].expand(STEPS, -1, -1)).spikes
+    if not bool(torch.isin(outputs, torch.tensor([0.0, 1.0])).all()):
+        return 0.25  # a graded output, which needs no threshold to be passed
     found = rates(neuron, torch.tensor(currents), STEPS)
     enough = [current for current, rate in zip(currents, found.tolist(), strict=True) if rate >= 0.08]
     return enough[0] if enough else currents[int(found.argmax())]

@@ -62,7 +62,7 @@ class Input(ABC):
     def __call__(
         self, num_steps: int, dt: float = 1.0, num_neurons: int = 1, generator: Generator | None = None
     ) -> Tensor:
-        """The input of each step, ``[num_steps, 1, num_neurons]``, float32; random ones draw from ``generator`` (CPU)."""
+        """The input of each step, ``[num_steps, 1, num_neurons]``, float32; random draws come from ``generator``."""
         begin = min(self.lead, num_steps // 10) if self.onset is None else _step(self.onset, dt)
         end = num_steps if self.duration is None else begin + _step(self.duration, dt)
         begin, end = min(begin, num_steps), min(end, num_steps)

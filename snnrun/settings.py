@@ -1,4 +1,4 @@
-"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, checked; ``view`` has those of looking.
+"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, checked.
 
 Plain Python: neither torch nor Hydra, so that a frozen config can be read by anything.
 """

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun.neuron import Neuron
-from snnrun.sequence import run
+from snnrun.sequence import Trace, run
 
 Array = NDArray[Any]
 
@@ -38,9 +38,9 @@ class Traces(NamedTuple):
         """Whether there was a spike, ``[T, N]``."""
         return self.spikes != 0
 
-    def arrays(self) -> dict[str, Array]:
+    def arrays(self) -> dict[str, Any]:
         """Everything by name, as it is saved."""
-        found = {"time": self.time, "input": self.input, **self.states, "membrane": self.membrane}
+        found: dict[str, Any] = {"time": self.time, "input": self.input, **self.states, "membrane": self.membrane}
         if self.threshold is not None:
             found["threshold"] = self.threshold
         binary = bool(np.isin(self.spikes, (0, 1)).all())
@@ -55,7 +55,7 @@ def record(neuron: Neuron, x: Tensor, dt: float = 1.0) -> Traces:
     gradients = {}
     with torch.no_grad():
         if hasattr(neuron, "sequence"):
-            trace, _ = run(neuron, x, backend="reference")
+            trace = drive(neuron, x)
             fields = {"spikes": list(trace.spikes), "membrane": list(trace.membrane)}
         else:
             fields = _steps(neuron, x)
@@ -69,6 +69,15 @@ def record(neuron: Neuron, x: Tensor, dt: float = 1.0) -> Traces:
     if threshold is None and getattr(neuron, "spiking", True) and bool(fixed.isfinite().all()):
         threshold = np.broadcast_to(fixed.reshape(-1).numpy(), membrane.shape).copy()
     return Traces(dt, _array(x), spikes, membrane, threshold, stacked, gradients, getattr(neuron, "units", {}))
+
+
+def drive(neuron: Neuron, x: Tensor) -> Trace:
+    """Spikes and membranes of ``neuron`` for ``x`` ``[T, B, *N]``; of one that has no step, all at once."""
+    sequence: Any = getattr(neuron, "sequence", None)
+    if sequence is not None:
+        spikes, membrane, _ = sequence(x, neuron.initial_state(x[0]))
+        return Trace(spikes, membrane)
+    return run(neuron, x, backend="reference")[0]
 
 
 def _steps(neuron: Neuron, x: Tensor) -> dict[str, list[Tensor]]:
@@ -111,9 +120,9 @@ def _array(values: Tensor) -> Array:
 def statistics(traces: Traces) -> dict[str, Any]:
     """Spike count, rates, first spike, and the intervals between the spikes of each neuron, over all neurons.
 
-    Times are in the unit of dt. ``rate``: spikes per neuron and unit of dt; ``firing_rate``: per neuron and step. ``cv``
-    is the standard deviation of the intervals over their mean: 0 for a clock, 1 for a Poisson process. What does not
-    exist, such as an interval of one spike, is None.
+    Times are in the unit of dt. ``rate``: spikes per neuron and unit of dt; ``firing_rate``: per neuron and step.
+    ``interval_cv`` is the standard deviation of the intervals over their mean: 0 for a clock, 1 for a Poisson process.
+    What does not exist, such as an interval of one spike, is None.
     """
     fired = traces.fired
     steps, count = fired.shape

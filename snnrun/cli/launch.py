@@ -105,12 +105,12 @@ def _run(part: ModuleType, config: DictConfig, folder: Path, command: list[str],
     from snnrun.build import PartError
 
     try:
-        return part.run(_plain(part.prepare(config)), folder, command, curves)
+        return part.run(plain(part.prepare(config)), folder, command, curves)
     except PartError as error:  # a combination of a large sweep that was not tried beforehand
         raise ConfigError(f"{error.path}: {error}") from error
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
+def plain(config: DictConfig) -> dict[str, Any]:
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)  # the primary config is a mapping
     return {str(key): value for key, value in resolved.items()}
@@ -124,7 +124,7 @@ def _curves(arguments: Arguments, plan: Plan) -> list[Curve]:
     with composer(Catalogue(arguments.config_dir, PRIMARY[arguments.command])) as hydra:
         prepare = command_module(arguments.command).prepare
         return [
-            Curve(name, _plain(prepare(hydra.compose(words)))) for name, words in zip(names, plan.words, strict=True)
+            Curve(name, plain(prepare(hydra.compose(words)))) for name, words in zip(names, plan.words, strict=True)
         ]
 
 

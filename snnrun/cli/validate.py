@@ -65,8 +65,9 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
 def command_module(name: str) -> ModuleType:
     """What belongs to one command alone, from ``snnrun.cli``.
 
-    It has ``prepare(config) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``try_parts(trial, catalogue, config) -> faults``,
-    ``run(config, folder, command, curves) -> result`` and ``finish(results, folder)`` for the end of a sweep.
+    It has ``prepare(config) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``STRICT`` (whether
+    a key that it does not know is a fault even if a part set it), ``try_parts(trial, catalogue) -> faults``,
+    ``run(config, folder, command, curves) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
     """
     return importlib.import_module(f"snnrun.cli.{name}")
 

@@ -73,10 +73,11 @@ def raster(axes: Axes, time: Array, fired: Array, colour: str, noun: str = "neur
     else:
         width = -(-steps // COLUMNS)
         picture = _binned(fired[:, rows], width).T
+        end = time[0] + (picture.shape[1] * width - 0.5) * dt
         axes.imshow(
             picture, aspect="auto", origin="lower", interpolation="nearest", vmin=0, vmax=1,
             cmap=ListedColormap([to_rgba(colour, 0.0), to_rgba(colour)]),
-            extent=(time[0] - dt / 2, time[0] + (picture.shape[1] * width - 0.5) * dt, -spacing / 2, count - 1 + spacing / 2),
+            extent=(time[0] - dt / 2, end, -spacing / 2, count - 1 + spacing / 2),
         )  # fmt: skip
     axes.set(ylim=(-0.75 * spacing, count - 1 + 0.75 * spacing), yticks=[0, count - 1] if count > 1 else [0])
     axes.grid(False)
@@ -105,7 +106,7 @@ def columns(time: Array, fired: Array) -> tuple[list[Array], str]:
 
 def _binned(fired: Array, width: int) -> Array:
     padded = np.pad(fired, ((0, -len(fired) % width), (0, 0)))
-    return padded.reshape(-1, width, fired.shape[1]).any(axis=1)
+    return np.asarray(padded.reshape(-1, width, fired.shape[1]).any(axis=1))
 
 
 def width_of(steps: int, most: float) -> float:

@@ -121,7 +121,7 @@ def sheet(style: Style) -> Iterator[Palette]:
 
 
 def save(draw: Callable[[], Figure | None], folder: Path, name: str, style: Style) -> list[Path]:
-    """Draw, and write ``name`` in every format of the style; the files written, none where there was nothing to draw."""
+    """Draw, and write ``name`` in every format of the style; the files, none where there is nothing to draw."""
     with sheet(style):
         figure = draw()
         if figure is None:

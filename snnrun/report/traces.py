@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from snnrun.report.style import DASHES, Palette, palette, picture, save
 from snnrun.settings import Style
 from snnrun.traces import Traces
 
-LABELS = {"current": "synaptic current", "held": "membrane held", "refractory": "refractory steps"}
+LABELS = {"current": "synaptic current", "held": "membrane held"}
 MOST_STATES = 4  # panels besides input and membrane
 MOST_CURVES = 12  # of an overlay
 MOST_MEMBRANES = 3  # of a simulation with several neurons, and with up to
@@ -56,9 +56,10 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
     envelope = _lines(axes, traces, lines, colours.input, steps=True)
     axes.set_title(f"{title}{shown}{'; ' if envelope else ''}{envelope}", loc="left")
     axes.set_ylabel(f"input\n({unit(traces, 'input')})")
-    for (name, values), colour in zip(states.items(), colours.states, strict=False):
+    shades = _shades(states, colours)
+    for name, values in states.items():
         axes = next(panels)
-        _lines(axes, traces, [values[:, i] for i in chosen], colour)
+        _lines(axes, traces, [values[:, i] for i in chosen], shades[name])
         wide = "steps" if name == "refractory" else unit(traces, "membrane")
         axes.set_ylabel(f"{LABELS.get(name, name).replace(' ', chr(10), 1)}\n({wide})")
     if graded:
@@ -71,7 +72,8 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
         marks.trace(axes, traces.time, traces.threshold[:, chosen[0]], color=colours.ink, ls="--", lw=0.9, marker="")
     axes.set_ylabel(f"membrane\n({unit(traces, 'membrane')})")
     fired = traces.fired
-    words = [_count(int(fired.sum()), "spike")] if not graded else []
+    words = [_count(int(fired.sum()), "spike") if traces.threshold is not None else "a read-out, which never fires"]
+    words = [] if graded else words
     if count == 1 and not graded:
         words.append(marks.ticks_above(axes, traces.time, fired[:, 0], colours.ink))
     else:
@@ -205,8 +207,17 @@ def time_label(traces: Traces) -> str:
 
 
 def _states(traces: Traces) -> dict[str, Any]:
-    """What the state holds besides the membrane, without what never changes."""
+    """What the state holds besides the membrane, as far as there is room."""
     return dict(list(traces.states.items())[:MOST_STATES])
+
+
+def _shades(names: Iterable[str], colours: Palette) -> dict[str, str]:
+    """The colour of each: the two common quantities have one of their own, the others what is left."""
+    first, second, *rest = colours.states
+    fixed = {"current": first, "excitation": first, "adaptation": second, "inhibition": second}
+    found = {name: fixed[name] for name in names if name in fixed}
+    left = [shade for shade in (*rest, colours.primitive, first, second) if shade not in found.values()]
+    return {**found, **dict(zip([name for name in names if name not in fixed], left * 2, strict=False))}
 
 
 def _lines(axes: Axes, traces: Traces, lines: Sequence[Any], colour: str, steps: bool = False) -> str:

@@ -18,10 +18,10 @@ from snnrun.files import write_bytes
 from snnrun.neuron import Neuron
 from snnrun.record import FolderRecord, storing
 from snnrun.report.views import Encoded, RateCurve, SurrogateCurve
-from snnrun.sequence import run as run_neuron
 from snnrun.streams import Streams
 from snnrun.surrogate import Surrogate
 from snnrun.task import Task
+from snnrun.traces import drive
 from snnrun.view.settings import PlotSettings
 from snnrun.view.simulate import dt_of, verdict
 
@@ -30,7 +30,7 @@ CURRENTS = 200  # of an f-I curve
 EXPONENTS = range(-13, 14)  # of the currents, powers of two, among which the first that makes a neuron fire is sought
 
 Result = dict[str, Any]
-Arrays = dict[str, np.ndarray]
+Arrays = dict[str, Any]
 
 
 def run(
@@ -137,12 +137,12 @@ def rates(neuron: Neuron, current: torch.Tensor, num_steps: int) -> torch.Tensor
     """
     with torch.no_grad():
         x = current[None, :, None].expand(num_steps, -1, -1)
-        spikes = run_neuron(neuron, x, backend="reference")[0].spikes
+        spikes = drive(neuron, x).spikes
     return (spikes[num_steps // 10 :] != 0).float().mean(dim=0)[:, 0]
 
 
 def rheobase(neuron: Neuron, num_steps: int) -> float | None:
-    """The least constant current, within a few per cent, that makes the neuron fire; None where none up to 8192 does."""
+    """The least constant current, to a few per cent, that makes the neuron fire; None where up to 8192 none does."""
     coarse = torch.tensor([2.0**exponent for exponent in EXPONENTS])
     for grid in range(2):
         fires = rates(neuron, coarse, num_steps) > 0

@@ -144,7 +144,8 @@ def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str
         words.append(f"{found['silent_neurons']} of {count} neurons silent")
     yield "  ".join(words)
     for name, values in traces.gradients.items():
-        yield f"{name.replace('_', ' ')}: {np.count_nonzero(values)} of {count} neurons have one, sum {values.sum():.4g}"
+        have = np.count_nonzero(values)
+        yield f"{name.replace('_', ' ')}: {have} of {count} neurons have one, sum {values.sum():.4g}"
 
 
 def _save(traces: Traces, folder: Path, console: report.Console) -> None:
