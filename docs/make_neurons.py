@@ -99,21 +99,19 @@ def section(name: str, config: dict[str, Any], amplitude: float) -> str:
 
 def markdown(text: str) -> str:
     """Docstring markup as Markdown: literal blocks fenced, names in code quotes."""
-    lines, literal = [], False
+    lines: list[str] = []
+    literal = False
     for line in text.splitlines():
+        if literal and line and not line.startswith(" "):
+            while not lines[-1]:
+                lines.pop()
+            lines += ["```", ""]
+            literal = False
         if line.rstrip().endswith("::"):
             lead = line.rstrip()[:-2].rstrip()
-            lines += [lead + ":", ""] if lead else []
-            lines.append("```text")
+            lines += [f"{lead}:", "", "```text"] if lead else ["```text"]
             literal = True
-        elif literal and line and not line.startswith(" "):
-            while lines and not lines[-1]:
-                lines.pop()
-            lines += ["```", "", line]
-            literal = False
-        elif literal and lines[-1] == "```text" and not line:
-            continue
-        else:
+        elif not (literal and lines[-1] == "```text" and not line):
             lines.append(line[4:] if literal else line)
     if literal:
         while lines and not lines[-1].strip():

@@ -150,7 +150,12 @@ class Ramp(Input):
         across = self.over_neurons(num_neurons)
         count = num_neurons if across else num_steps
         rise = (self.stop - self.start) / count
-        values = self.start + rise * torch.arange(count, dtype=torch.float64)
+        # Rounded as `torch.arange(start, stop, rise)` rounds, with which the demonstration was made; half a step short
+        # of the end, so that it can be no value more or less.
+        values = torch.full((count,), self.start)
+        if rise:
+            values = torch.arange(self.start, self.start + rise * (count - 0.5), rise, dtype=torch.float32)
+        values = values.double()
         return values.expand(num_steps, -1) if across else values[:, None].expand(-1, num_neurons)
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from command import Command, Outcome
+from command import Command, Folder, Outcome
 from snnrun.cli import main
-
-Folder = Callable[[], Path]
 
 
 @pytest.fixture

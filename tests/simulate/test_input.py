@@ -81,13 +81,18 @@ def test_step_in_the_unit_of_dt() -> None:
 def test_pulses() -> None:
     assert given(inputs.Pulses(amplitude=2, period=3)(7)) == [2, 0, 0, 2, 0, 0, 2]
     assert given(inputs.Pulses(period=4, width=2, onset=1)(7)) == [0, 1, 1, 0, 0, 1, 1]
-    assert given(inputs.Pulses(period=2.5)(8)) == [1, 0, 0, 1, 0, 1, 0, 0], "at 0, 2.5, 5 and 7.5, each on the next step"
+    assert given(inputs.Pulses(period=2.5)(8)) == [1, 0, 0, 1, 0, 1, 0, 0], (
+        "at 0, 2.5, 5 and 7.5, each on the next step"
+    )
     with pytest.raises(ValueError, match="width: expected at most the period"):
         inputs.Pulses(period=2, width=3)
 
 
 def test_ramp_over_time_and_over_neurons() -> None:
     assert given(inputs.Ramp(stop=2)(4)) == [0, 0.5, 1, 1.5]
+    for count in (1, 2, 3, 7, 40, 1000):
+        assert inputs.Ramp(start=-0.1, stop=0.7)(1, 1.0, count).shape == (1, 1, count)
+        assert inputs.Ramp(start=0.7, stop=0.7, over="neurons")(1, 1.0, count).unique().item() == pytest.approx(0.7)
     over = inputs.Ramp(start=1, stop=2)(3, 1.0, 4)
     assert over[:, 0].tolist() == [[1, 1.25, 1.5, 1.75]] * 3
     assert inputs.Ramp(over="time")(2, 1.0, 2)[:, 0].tolist() == [[0, 0], [0.5, 0.5]]
