@@ -40,7 +40,8 @@ class Everything(Neuron):
         return spikes, Filtered(u, spikes, current, state.adaptation + spikes, 1 + state.threshold, state.odd)
 
     def initial_state(self, x: Tensor) -> Any:
-        return Filtered(*(torch.zeros_like(x) for _ in range(5)), torch.zeros(()))
+        zeros = torch.zeros_like(x)
+        return Filtered(zeros, zeros, zeros, zeros, zeros, odd=torch.zeros(()))
 
 
 def made(fired: Any, dt: float = 1.0) -> Traces:
