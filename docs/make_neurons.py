@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from snnrun.build import build
 from snnrun.catalogue import Catalogue, conf_folder
@@ -37,7 +38,7 @@ DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "neurons.md"
 IMAGES = DOCS / "images" / "neurons"
 STEPS = 100
-STYLE = Style(dpi=75, format=("png",))  # small files: there are many
+STYLE = Style(dpi=90, format=("png",))  # small files: there are many
 HEAD = """\
 # Neurons
 
@@ -154,7 +155,11 @@ def figure(name: str, config: dict[str, Any], amplitude: float, folder: Path) ->
     neuron, dt = made(config), dt_of(config)
     traces = record(neuron, Step(amplitude=amplitude)(STEPS, dt), dt)
     (path,) = traces_figure(traces, f"{type(neuron).__name__}, step input", folder, STYLE)
-    path.replace(folder / f"{name}.png")
+    # Few colours are enough for lines and text, and make a third of the file.
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(48)
+    path.unlink()
+    few.save(folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -80,10 +80,10 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
         axes = next(panels) if count > 1 else axes
         if count > 1:
             words.append(marks.raster(axes, traces.time, fired, colours.ink))
-            axes.set_ylabel("neuron")
+            axes.set_ylabel("neuron (index)")
     axes.set_title("; ".join(word for word in words if word), loc="left", color=colours.caption, fontsize=9)
     for axes in figure.axes:
-        if axes.get_ylabel() != "neuron":
+        if axes.get_ylabel() != "neuron (index)":
             axes.yaxis.set_major_locator(MaxNLocator(4, steps=(1, 2, 2.5, 5, 10)))
     marks.time_axis(figure.axes[-1], traces.time, time_label(traces))
     figure.align_ylabels()
@@ -119,11 +119,11 @@ def draw_step(traces: Traces, title: str, colours: Palette) -> Figure:
             what = {"input": "input", "membrane": "membrane before", "spikes": "spike before"}
             label = what.get(name.removesuffix("_gradient"), name.removesuffix("_gradient"))
             axes.plot(x, values[0], ls=dashes, lw=width, color=shade, label=label)
-        axes.set_ylabel("gradient of the\nsum of spikes")
+        axes.set_ylabel(f"gradient of the sum\nof spikes (1/{unit(traces, 'membrane')})")
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.35 * (high - low))
         axes.legend(loc="upper left", ncols=4, title="with respect to", alignment="left", title_fontsize=9)
-    panels[-1].set_xlabel(f"input ({unit(traces, 'input')})" if by_input else "neuron")
+    panels[-1].set_xlabel(f"input ({unit(traces, 'input')})" if by_input else "neuron (index)")
     figure.align_ylabels()
     return figure
 
@@ -186,7 +186,7 @@ def draw_overlay(traces: Mapping[str, Traces], colours: Palette) -> Figure:
         for axes in (top, middle, bottom):
             axes.set_xlim(-1, max(each.input.shape[1] for each in traces.values()))
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        bottom.set_xlabel("neuron")
+        bottom.set_xlabel("neuron (index)")
     else:
         longest = max(traces.values(), key=lambda each: each.time[-1])
         marks.time_axis(bottom, longest.time, time_label(longest))

@@ -40,7 +40,7 @@ def test_the_page_shows_every_neuron_with_its_equation_and_a_small_figure(script
         assert part.count("```") == 2 and "``" not in part.replace("```", ""), name
         image = script.IMAGES / f"{name}.png"
         assert image.read_bytes().startswith(b"\x89PNG")
-        assert image.stat().st_size < 60_000, f"{image} is large"
+        assert image.stat().st_size < 40_000, f"{image} is large"
     assert {path.stem for path in script.IMAGES.glob("*")} == set(NAMES)
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from snnrun import input as inputs
-from snnrun.build import build
+from snnrun.build import build, locate
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.errors import DataError
 
@@ -27,8 +29,6 @@ def given(x: torch.Tensor) -> list[float]:
 
 
 def made(name: str, tmp_path: Path, **options: Any) -> inputs.Input:
-    import yaml
-
     config = {**yaml.safe_load((conf_folder() / "input" / f"{name}.yaml").read_text()), **options}
     if name == "file":
         np.save(tmp_path / "x.npy", np.ones(40))
@@ -70,6 +70,10 @@ def test_every_yaml_names_its_arguments_and_its_line() -> None:
     assert {"step", "pulses", "ramp", "sine", "noise", "spikes", "file"} <= set(NAMES)
     for name in NAMES:
         assert Catalogue().describe("input", name)
+        config = yaml.safe_load((conf_folder() / "input" / f"{name}.yaml").read_text())
+        part = locate(config.pop("_target_"), "input")
+        assert isinstance(part, type) and issubclass(part, inputs.Input)
+        assert config == {field.name: field.default for field in fields(part)}
 
 
 def test_step_in_the_unit_of_dt() -> None:
