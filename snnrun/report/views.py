@@ -79,11 +79,13 @@ def draw_surrogates(curves: Mapping[str, SurrogateCurve], colours: Palette) -> F
         dashes = DASHES[i // 6 % 4]
         shade = colours.cycle[i % 6]
         blue, red = (colours.primitive, colours.gradient) if one else (shade, shade)
-        left.plot(curve.x, curve.primitive, color=blue, ls=dashes, label=f"{name}: primitive" if one else name)
+        # Without a primitive all of it is nan: the line is empty, and the legend of several still names its colour.
+        label = f"{name}: primitive" if np.isfinite(curve.primitive).any() else f"{name}: no primitive"
+        left.plot(curve.x, curve.primitive, color=blue, ls=dashes, label=label if one else name)
         right.plot(
             curve.x, curve.derivative, color=red, ls=dashes, label=f"{name}: derivative (backwards)" if one else ""
         )
-    shown = np.concatenate([curve.primitive for curve in curves.values()])
+    shown = np.concatenate([step, *(curve.primitive for curve in curves.values())])
     low, high = max(-1.25, float(np.nanmin(shown))), min(2.25, float(np.nanmax(shown)))
     left.set_ylim(min(-0.08, low - 0.08), max(1.08, high + 0.08))
     left.set_title("Step and primitive", loc="left")

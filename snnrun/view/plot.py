@@ -91,7 +91,8 @@ def _surrogates(
     curves = {}
     for label, chosen in parts.items():
         surrogate: Surrogate = chosen["surrogate"]
-        values = (x, surrogate(x), surrogate.primitive(x), surrogate.derivative(x))
+        primitive = surrogate.primitive(x) if surrogate.has_primitive else torch.full_like(x, torch.nan)
+        values = (x, surrogate(x), primitive, surrogate.derivative(x))
         name = label or type(surrogate).__name__
         curves[name] = SurrogateCurve(*(each.detach().numpy() for each in values))
     return _arrays(curves), report.surrogate_figure(curves, folder, settings.style)
