@@ -49,7 +49,7 @@ class Detail(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A top-level key of ``config.yaml``, as ``--help`` shows it."""
+    """A top-level key of the primary config, as ``--help`` shows it."""
 
     name: str
     default: str
@@ -58,9 +58,13 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The groups in ``conf/`` and, after it, in the folder that the user names with ``--config-dir``."""
+    """The groups in ``conf/`` and, after it, in the folder that the user names with ``--config-dir``.
+
+    ``primary`` is the config that a command starts from: ``conf/<primary>.yaml``.
+    """
 
     extra: Path | None = None
+    primary: str = "config"
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Path]]:
@@ -78,16 +82,16 @@ class Catalogue:
 
     @cached_property
     def defaults(self) -> dict[str, str | None]:
-        """Group -> the option that ``config.yaml`` chooses, in its order."""
-        entries = _load(conf_folder() / "config.yaml")["defaults"]
+        """Group -> the option that the primary config chooses, in its order."""
+        entries = _load(conf_folder() / f"{self.primary}.yaml")["defaults"]
         pairs = [next(iter(entry.items())) for entry in entries if isinstance(entry, dict)]
         return {group: option for group, option in pairs if not group.startswith(("override ", "optional "))}
 
     @cached_property
     def keys(self) -> list[Key]:
-        """The top-level keys of ``config.yaml`` with default and comment; nested ones by their dotted name."""
+        """The top-level keys of the primary config with default and comment; nested ones by their dotted name."""
         keys, parent = [], ""
-        for line in (conf_folder() / "config.yaml").read_text(encoding="utf-8").splitlines():
+        for line in (conf_folder() / f"{self.primary}.yaml").read_text(encoding="utf-8").splitlines():
             match = re.fullmatch(r"( *)(\w+):(?: ([^#]*?))?(?: *# (.*))?", line)
             if not match or match[1] not in ("", "  "):
                 continue

@@ -18,35 +18,59 @@ from snnrun.sequence import Trace
 from snnrun.trainer import Record
 
 
-class RunRecord:
-    """Writes a run's files. Checkpoints and metrics must succeed; a figure or a summary that fails is a warning.
+class FolderRecord:
+    """Writes what every command leaves: config, manifest, result and log.
 
     Args:
-        folder: exists and is the run's own.
+        folder: exists and belongs to this record alone.
         console: hears of what failed.
-        silence_is_the_target: of the task, so that nobody is warned of it.
 
     Raises (from every method): StorageError, if a file of the record cannot be written.
     """
 
-    def __init__(self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False) -> None:
+    def __init__(self, folder: Path, console: report.Console) -> None:
         self.folder, self._console = folder, console
-        self._silence_is_the_target = silence_is_the_target
-        self._warned: set[tuple[str, str]] = set()
-        self.records: list[Record] = []
         with storing(folder):
-            for name in ("checkpoints", "figures"):
-                (folder / name).mkdir(exist_ok=True)
-            (folder / "metrics.jsonl").touch()
+            (folder / "figures").mkdir(exist_ok=True)
         console.attach(folder / "run.log")
 
-    def config(self, config: Mapping[str, Any]) -> None:
+    def config(self, config: Mapping[str, Any], name: str = "config.yaml") -> None:
         """``config.yaml``: the resolved config."""
-        self._text("config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        self._text(name, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def manifest(self, **facts: Any) -> None:
         """``manifest.json``: see :func:`snnrun.report.manifest`."""
         self._text("manifest.json", _json(report.manifest(**facts), indent=2))
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """``result.json``: how it ended."""
+        self._text("result.json", _json(result, indent=2))
+
+    def log(self, text: str) -> None:
+        """A line for ``run.log`` that is said elsewhere."""
+        self._console.log(text)
+
+    def _text(self, name: str, text: str) -> None:
+        with storing(self.folder / name):
+            files.write_text(self.folder / name, text)
+
+
+class RunRecord(FolderRecord):
+    """Writes a run's files. Checkpoints and metrics must succeed; a figure or a summary that fails is a warning.
+
+    Args:
+        folder, console: of every record.
+        silence_is_the_target: of the task, so that nobody is warned of it.
+    """
+
+    def __init__(self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False) -> None:
+        super().__init__(folder, console)
+        self._silence_is_the_target = silence_is_the_target
+        self._warned: set[tuple[str, str]] = set()
+        self.records: list[Record] = []
+        with storing(folder):
+            (folder / "checkpoints").mkdir(exist_ok=True)
+            (folder / "metrics.jsonl").touch()
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
@@ -94,18 +118,6 @@ class RunRecord:
         }
         for name, draw in drawings.items():
             self._decorate(f"figures/{name}", draw)
-
-    def result(self, result: Mapping[str, Any]) -> None:
-        """``result.json``: how it ended."""
-        self._text("result.json", _json(result, indent=2))
-
-    def log(self, text: str) -> None:
-        """A line for ``run.log`` that is said elsewhere."""
-        self._console.log(text)
-
-    def _text(self, name: str, text: str) -> None:
-        with storing(self.folder / name):
-            files.write_text(self.folder / name, text)
 
     def _decorate(self, name: str, write: Callable[[], object]) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The settings of a run that belong to no part: the top-level keys of ``conf/config.yaml``, checked.
+"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, checked.
 
 Plain Python: neither torch nor Hydra, so that a frozen config can be read by anything.
 """
@@ -15,6 +15,10 @@ from snnrun.errors import ConfigError
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
+FORMATS = ("png", "svg", "pdf")
+
+Check = Callable[[str, Any], Any]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -24,6 +28,15 @@ class Report:
     summary: bool
     progress: bool
     log_every: int  # training steps between two step records
+
+
+@dataclass(frozen=True)
+class Style:
+    """How figures look; one style sheet, in ``snnrun.report.style``, serves all of them."""
+
+    dpi: int = 150
+    format: tuple[str, ...] = ("png", "svg")  # a file of each
+    theme: str = "light"  # light or dark
 
 
 @dataclass(frozen=True)
@@ -60,24 +73,26 @@ class Settings:
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with them, a line for each fault."""
+    values, faults = read_keys(config, _CHECKS, {"report": _REPORT_CHECKS})
+    return (None, faults) if faults else (Settings(**{**values, "report": Report(**values["report"])}), [])
+
+
+def read_keys(
+    config: Mapping[str, Any], checks: Mapping[str, Check], sections: Mapping[str, Mapping[str, Check]]
+) -> tuple[dict[str, Any], list[str]]:
+    """The checked values of the keys in ``checks`` and, as mappings, of the ``sections``; and a line for each fault."""
     faults: list[str] = []
-    values = _checked(config, _CHECKS, "", faults)
-    report = config.get("report")
-    if isinstance(report, Mapping):
-        values["report"] = _checked(report, _REPORT_CHECKS, "report.", faults)
+    values = _checked(config, checks, "", faults)
+    for name, section in sections.items():
+        given = config.get(name)
+        if not isinstance(given, Mapping):
+            faults.append(f"{name}: expected the keys {', '.join(section)}, got {given!r}")
+            continue
+        values[name] = _checked(given, section, f"{name}.", faults)
         faults += [
-            f"report.{key}: there is no such key; there are {', '.join(_REPORT_CHECKS)}"
-            for key in report
-            if key not in _REPORT_CHECKS
+            f"{name}.{key}: there is no such key; there are {', '.join(section)}" for key in given if key not in section
         ]
-    else:
-        faults.append(f"report: expected the keys {', '.join(_REPORT_CHECKS)}, got {report!r}")
-    if faults:
-        return None, faults
-    return Settings(**{**values, "report": Report(**values["report"])}), []
-
-
-Check = Callable[[str, Any], Any]
+    return values, faults
 
 
 def _checked(config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str, faults: list[str]) -> dict[str, Any]:
@@ -93,16 +108,36 @@ def _checked(config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str
     return values
 
 
-def _whole(low: int, high: int | None = None) -> Check:
+def whole(low: int, high: int | None = None) -> Check:
+    """A check for a whole number."""
     return lambda name, value: check.integer(name, value, low=low, high=high)
 
 
-def _one_of(*options: str) -> Check:
+def one_of(*options: str) -> Check:
+    """A check for one of a few words."""
     return lambda name, value: check.choice(name, value, options)
 
 
-def _optional(checked: Check) -> Check:
+def optional(checked: Check) -> Check:
+    """The same check, which lets null pass."""
     return lambda name, value: None if value is None else checked(name, value)
+
+
+def formats(name: str, value: Any) -> tuple[str, ...]:
+    """One kind of picture, or a list of several."""
+    given = value if isinstance(value, list) else [value]
+    if not given or any(each not in FORMATS for each in given) or len(set(given)) < len(given):
+        raise ValueError(
+            f"{name}: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or a list of them, got {value!r}"
+        )
+    return tuple(given)
+
+
+def folder(name: str, value: Any) -> str:
+    """The path of a folder, which need not exist."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ValueError(f"{name}: expected the path of a folder, got {value!r}")
+    return value
 
 
 def _device(name: str, value: Any) -> str:
@@ -111,32 +146,33 @@ def _device(name: str, value: Any) -> str:
     return value
 
 
-def _path(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError(f"{name}: expected the path of a folder, got {value!r}")
-    return value
-
+SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
 
 _CHECKS: Mapping[str, Check] = {
-    "seed": _whole(0, 2**63 - 1),  # what torch.Generator.manual_seed takes
+    "seed": SEED,
     "device": _device,
-    "precision": _one_of("fp32", "bf16"),
+    "precision": one_of("fp32", "bf16"),
     "deterministic": check.flag,
-    "backend": _one_of("auto", "reference", "fused"),
-    "num_steps": _whole(1),
-    "epochs": _whole(1),
-    "batch_size": _whole(1),
-    "data_dir": _path,
-    "output_dir": _path,
-    "on_nonfinite": _one_of("stop", "warn"),
-    "clip_grad_norm": _optional(lambda name, value: check.number(name, value, above=0)),
-    "early_stopping": _optional(_whole(1)),
+    "backend": one_of("auto", "reference", "fused"),
+    "num_steps": whole(1),
+    "epochs": whole(1),
+    "batch_size": whole(1),
+    "data_dir": folder,
+    "output_dir": folder,
+    "on_nonfinite": one_of("stop", "warn"),
+    "clip_grad_norm": optional(lambda name, value: check.number(name, value, above=0)),
+    "early_stopping": optional(whole(1)),
 }
 _REPORT_CHECKS: Mapping[str, Check] = {
     "figures": check.flag,
     "summary": check.flag,
     "progress": check.flag,
-    "log_every": _whole(1),
+    "log_every": whole(1),
+}
+STYLE_CHECKS: Mapping[str, Check] = {
+    "dpi": whole(30, 1200),
+    "format": formats,
+    "theme": one_of("light", "dark"),
 }
 
 KEYS = tuple(field.name for field in fields(Settings))

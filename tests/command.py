@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -14,6 +15,7 @@ class Outcome(NamedTuple):
 
 
 Command = Callable[..., Outcome]
+Folder = Callable[[], Path]
 
 
 @dataclass(frozen=True)

@@ -443,12 +443,13 @@ def test_what_every_loss_promises(loss: Loss, dtype: torch.dtype, activity: str)
 def test_bad_arguments_are_refused_by_name() -> None:
     bad: Any = "spikes"
     with pytest.raises(
-        ValueError, match="accuracy: expected 'count' or 'membrane' or 'max_membrane' or 'last_membrane' or 'first_spike', got 'spikes'"
+        ValueError,
+        match="accuracy: expected 'count' or 'membrane' or 'max_membrane' or 'last_membrane' or 'first_spike'",
     ):
         CERate(accuracy=bad)
     with pytest.raises(ValueError, match="correct_rate: expected a number at least 0 and at most 1, got 2"):
         MSECount(correct_rate=2)
-    with pytest.raises(ValueError, match="over_time: expected .sum. or .mean. or .last. or .every_step., got .spikes."):
+    with pytest.raises(ValueError, match="over_time: expected 'sum' or 'mean' or 'last' or 'every_step', got 'spikes'"):
         CEMembrane(over_time=bad)
     for make, message in (
         (lambda: CECount(population=0), "population: expected a whole number of at least 1, got 0"),

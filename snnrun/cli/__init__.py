@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from snnrun import __version__
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
-from snnrun.cli.arguments import Arguments, parse
+from snnrun.cli.arguments import PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -54,9 +54,9 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.config_dir is not None:
         # Parts of the user's own may be defined beside their YAML; last, so that they hide no installed module.
         sys.path.append(str(arguments.config_dir))
-    catalogue = Catalogue(arguments.config_dir)
+    catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
-        print(text.help_text(catalogue))
+        print(text.help_text(catalogue, arguments.command))
         return 0
     if arguments.list_words is not None:
         if arguments.faults:

@@ -15,12 +15,18 @@ HYDRA_FUNCTIONS = (
     *("str", "int", "float", "bool", "json_str"),
 )
 CFG = ("job", "hydra", "all")
+# What the first word may be, and the config in conf/ that each command starts from.
+PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
+# What `snnrun plot` draws, by the group that is named; the first counts.
+SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
+COMMANDS = ("list", "simulate", "plot")  # the words themselves; training needs none
 
 
 @dataclass
 class Arguments:
-    """A command line: ``snnrun [flags] [overrides]`` or ``snnrun list [group]``."""
+    """A command line: ``snnrun [simulate|plot] [flags] [overrides]`` or ``snnrun list [group]``."""
 
+    command: str = "train"
     help: bool = False
     version: bool = False
     debug: bool = False
@@ -31,6 +37,11 @@ class Arguments:
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    @property
+    def overlay(self) -> bool:
+        """Whether several values make several curves of one figure, and no sweep."""
+        return self.command == "plot" and not self.multirun
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -60,11 +71,23 @@ def parse(argv: Sequence[str]) -> Arguments:
             setattr(found, flag.lstrip("-"), True)
     if found.overrides and found.overrides[0] == "list":
         found.list_words, found.overrides = found.overrides[1:], []
+    elif found.overrides and found.overrides[0] in COMMANDS:
+        found.command = found.overrides.pop(0)
+        if found.command == "plot":
+            _name_subject(found)
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     if found.resolve and not found.cfg:
         found.faults.append("--resolve: only goes with --cfg, as in `snnrun --cfg job --resolve`")
     return found
+
+
+def _name_subject(found: Arguments) -> None:
+    """What is plotted is what is named: ``snnrun plot neuron=lif`` means ``subject=neuron``, and the record says so."""
+    keys = [re.split(r"[=.]", word.lstrip("+~"))[0] for word in found.overrides]
+    named = [subject for subject, key in SUBJECTS if key in keys]
+    if named and "subject" not in keys:
+        found.overrides.append(f"subject={named[0]}")
 
 
 def quote_calls(override: str) -> str:

@@ -26,9 +26,10 @@ class ComposeError(ValueError):
 
 
 class Composer:
-    """Composes ``config.yaml`` with overrides; made by ``composer``."""
+    """Composes a primary config with overrides; made by ``composer``."""
 
-    def __init__(self, extra: Path | None) -> None:
+    def __init__(self, extra: Path | None, primary: str = "config") -> None:
+        self._primary = primary
         quoted = str(extra).replace("\\", "\\\\").replace('"', '\\"')
         self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if extra else []
         # Composing takes 0.1 s, and the jobs of a sweep have much in common.
@@ -44,7 +45,7 @@ class Composer:
         known = tuple(overrides)
         try:
             if known not in self._composed:
-                self._composed[known] = compose("config", [*self._search_path, *overrides])
+                self._composed[known] = compose(self._primary, [*self._search_path, *overrides])
             return self._composed[known]
         except yaml.YAMLError as error:
             raise ComposeError(yaml_fault(error)) from error
@@ -58,11 +59,19 @@ def composer(catalogue: Catalogue) -> Iterator[Composer]:
     """Hydra, set up for composing only, and put back afterwards, so that ``hydra.main`` starts afresh."""
     register_resolvers()
     with initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
-        yield Composer(catalogue.extra)
+        yield Composer(catalogue.extra, catalogue.primary)
+
+
+def with_value(config: DictConfig, key: str, value: object) -> DictConfig:
+    """A copy of ``config`` with another value at a top-level key, which references to it see."""
+    changed = config.copy()
+    OmegaConf.set_readonly(changed, False)
+    OmegaConf.update(changed, key, value)
+    return changed
 
 
 def register_resolvers() -> None:
-    """What ``config.yaml`` names run folders with.
+    """What the primary configs name run folders with.
 
     ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
     ``${snnrun.home:PATH}``: the path with ``~`` filled in.

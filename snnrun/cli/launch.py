@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import hydra
@@ -17,14 +18,28 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from snnrun.catalogue import conf_folder
+from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import text
-from snnrun.cli.arguments import Arguments
-from snnrun.cli.compose import VERSION_BASE, register_resolvers
-from snnrun.cli.validate import Plan
+from snnrun.cli.arguments import PRIMARY, Arguments
+from snnrun.cli.compose import VERSION_BASE, composer, register_resolvers
+from snnrun.cli.validate import Plan, command_module
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 
 SWEEP_FAILED = 7
+
+
+class Curve(NamedTuple):
+    """One of several configs that are drawn in one figure."""
+
+    label: str  # what sets it apart from the others
+    config: dict[str, Any]  # resolved
+
+
+class Finished(NamedTuple):
+    """A job of a sweep that ended well."""
+
+    label: str
+    result: Any
 
 
 class Failure(NamedTuple):
@@ -45,6 +60,10 @@ def show_config(arguments: Arguments) -> int:
 def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
     """Run the job, or every job of a sweep whatever becomes of the others; returns the exit code."""
     failures: list[Failure] = []
+    finished: list[tuple[tuple[str, ...], Any]] = []
+    sweeps: set[Path] = set()
+    part = command_module(arguments.command)
+    curves = _curves(arguments, plan)
 
     def job(config: DictConfig) -> Any:
         sweep = HydraConfig.get().mode is RunMode.MULTIRUN
@@ -52,7 +71,12 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         if sweep:
             print(f"snnrun: {name}", flush=True)
         try:
-            return _run(config, command)
+            folder = Path(HydraConfig.get().runtime.output_dir)
+            result = _run(part, config, folder, command, curves)
+            if sweep:
+                finished.append((tuple(HydraConfig.get().overrides.task), result))
+                sweeps.add(folder.parent)
+            return result
         except Exception as error:
             # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
             if debug:
@@ -63,7 +87,10 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
             print(message, file=sys.stderr, flush=True)
             return None
 
-    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], job)
+    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], job, first=plan.words[:1])
+    for folder in sweeps:
+        names = labels([words for words, _ in finished])
+        part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
     if not failures:
         return 0
     if not arguments.multirun:
@@ -74,22 +101,40 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
     return SWEEP_FAILED
 
 
-def _run(config: DictConfig, command: list[str]) -> Any:
-    from snnrun import experiment
+def _run(part: ModuleType, config: DictConfig, folder: Path, command: list[str], curves: list[Curve]) -> Any:
     from snnrun.build import PartError
-    from snnrun.cli.parts import parts_of
-    from snnrun.settings import Settings
 
-    resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)  # the primary config is a mapping
-    plain = {str(key): value for key, value in resolved.items()}
-    settings = Settings.from_config(plain)
     try:
-        parts = parts_of(plain)
+        return part.run(plain(part.prepare(config)), folder, command, curves)
     except PartError as error:  # a combination of a large sweep that was not tried beforehand
         raise ConfigError(f"{error.path}: {error}") from error
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    return experiment.run(settings=settings, parts=parts, config=plain, folder=folder, command=command)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)  # the primary config is a mapping
+    return {str(key): value for key, value in resolved.items()}
+
+
+def _curves(arguments: Arguments, plan: Plan) -> list[Curve]:
+    """The configs of an overlay; none where there is one config only."""
+    if len(plan.words) < 2:
+        return []
+    names = labels(plan.words)
+    with composer(Catalogue(arguments.config_dir, PRIMARY[arguments.command])) as hydra:
+        prepare = command_module(arguments.command).prepare
+        return [
+            Curve(name, plain(prepare(hydra.compose(words)))) for name, words in zip(names, plan.words, strict=True)
+        ]
+
+
+def labels(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """What sets each job apart: its overrides that not all jobs have; just the value where one key differs."""
+    common = set(jobs[0]).intersection(*jobs[1:]) if jobs else set()
+    own = [[word for word in job if word not in common] for job in jobs]
+    if all(len(words) == 1 for words in own):
+        return [words[0].partition("=")[2] if "." not in words[0].partition("=")[0] else words[0] for words in own]
+    return [" ".join(words) for words in own]
 
 
 def _job_name(plan: Plan) -> str:
@@ -98,11 +143,19 @@ def _job_name(plan: Plan) -> str:
     return f"job {job.job.num + 1}{total}: {' '.join(job.overrides.task)}"
 
 
-def _hydra_main(arguments: Arguments, flags: list[str], job: Callable[[DictConfig], Any]) -> None:
+def _hydra_main(
+    arguments: Arguments,
+    flags: list[str],
+    job: Callable[[DictConfig], Any],
+    first: Sequence[Sequence[str]] = (),
+) -> None:
+    """``first`` holds the overrides of an overlay's first curve: one job stands for all, and its folder is theirs."""
     register_resolvers()
     extra = ["--config-dir", str(arguments.config_dir)] if arguments.config_dir else []
-    decorate = hydra.main(config_path=str(conf_folder()), config_name="config", version_base=VERSION_BASE)
-    with _for_hydra(["snnrun", *flags, *extra, *arguments.overrides]):
+    decorate = hydra.main(
+        config_path=str(conf_folder()), config_name=PRIMARY[arguments.command], version_base=VERSION_BASE
+    )
+    with _for_hydra(["snnrun", *flags, *extra, *(first[0] if first else arguments.overrides)]):
         try:
             decorate(job)()
         except OSError as error:

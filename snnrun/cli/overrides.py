@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 
 from snnrun.catalogue import Catalogue
-from snnrun.cli.arguments import Arguments, nearest
+from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
@@ -91,8 +91,10 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     if "=" not in word and not word.startswith("~"):
         if word in catalogue.groups:
             raise ValueError(f"{word}: expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
-        if nearest(word, ["list"]):
-            raise ValueError(f"{word}: expected key=value, or first of all the word list, as in `snnrun list`")
+        if near := [name for name in COMMANDS if name == word or nearest(word, [name])]:
+            raise ValueError(
+                f"{word}: expected key=value, or first of all the word {near[0]}, as in `snnrun {near[0]}`"
+            )
         keys = [f"{key.name}=..." for key in catalogue.keys]
         raise ValueError(f"{word}: expected key=value{nearest(f'{word}=...', keys)}")
     if word.startswith("="):
@@ -115,7 +117,7 @@ def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
     if override.is_interval_sweep() and not any(w.startswith("hydra/sweeper=") for w in arguments.overrides):
         key = override.key_or_group
         raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
-    if override.is_sweep_override() and not arguments.multirun:
+    if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
         a_list = f"{override.key_or_group}=[...]"
         raise ValueError(f"{word}: several values make a sweep, which needs -m; for one value that is a list: {a_list}")
 
@@ -138,6 +140,8 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
     options = catalogue.groups.get(group, {})
     there_are = f"there are {', '.join(options)}" if options else "and there is none so far"
     optional = catalogue.defaults.get(group) is None
+    if group not in catalogue.defaults and (ours := _commands_with(group)):
+        raise ValueError(f"{word}: {group} is no part of this command; it goes with {' and '.join(ours)}")
     if group not in catalogue.defaults and override.type is OverrideType.CHANGE:
         raise ValueError(f"{word}: {group} is a group of your own; write +{word} to add it")
     if group in catalogue.defaults and override.type is OverrideType.ADD:
@@ -158,6 +162,15 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
             hint = nearest(name, options, f"{group}=")
             raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
         _check_file(each, options[name])
+
+
+def _commands_with(group: str) -> list[str]:
+    """The commands, as typed, that choose from this group of ours."""
+    return [
+        "snnrun" if name == "train" else f"snnrun {name}"
+        for name, primary in PRIMARY.items()
+        if group in Catalogue(primary=primary).defaults
+    ]
 
 
 def _check_file(word: str, path: Path) -> None:

@@ -13,7 +13,6 @@ from snnrun import check
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.overrides import REFERENCE
-from snnrun.settings import Settings
 
 if TYPE_CHECKING:
     from snnrun.experiment import Parts
@@ -55,7 +54,7 @@ class Trial:
         config: the resolved config.
         raw: the same with its references (``${convention.reset}``), so that a fault names what the user set.
         base: the resolved config of the same parts without the user's values: the defaults.
-        settings: of the config, or of the base where they have faults.
+        settings: the command's, of the config, or of the base where they have faults.
         debug: let an error that is no ValueError or TypeError through, for its traceback.
     """
 
@@ -64,7 +63,7 @@ class Trial:
         config: Mapping[str, Any],
         raw: Mapping[str, Any],
         base: Mapping[str, Any],
-        settings: Settings,
+        settings: Any,
         *,
         debug: bool = False,
     ) -> None:
@@ -97,7 +96,7 @@ class Trial:
             if optimizer:
                 self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
         if task and encoder:
-            self.faults += _input_faults(task, encoder, self.config, catalogue)
+            self.faults += input_faults(task, encoder, self.config, catalogue)
         if task and loss and loss.needs_labels and not task.has_accuracy:
             self.faults.append(
                 Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")
@@ -251,7 +250,7 @@ def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
         made.step()
 
 
-def _input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
     attribute = "takes_sequence" if task.has_time else "takes_still"
     if getattr(encoder, attribute):
         return []

@@ -12,11 +12,13 @@ from snnrun.errors import ConfigError
 
 WIDTH = 100
 
-USAGE = """\
+TRAIN = """\
 snnrun trains a spiking neural network from a composed config and keeps a record of the run.
 
 usage: snnrun [key=value ...]            train
        snnrun -m [key=a,b,c ...]         train once for each combination (a sweep)
+       snnrun simulate [key=value ...]   drive a neuron with a current and look at its traces
+       snnrun plot GROUP=NAME            look at a surrogate, an encoder, or a neuron's firing rate
        snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
 
@@ -27,6 +29,39 @@ examples:
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
   snnrun --config-dir my_parts neuron=mine            parts of your own: my_parts/neuron/mine.yaml
 """
+
+SIMULATE = """\
+snnrun simulate drives a neuron with a chosen current, without training, and keeps traces and figures.
+
+usage: snnrun simulate [key=value ...]      one figure: input, currents, membrane, threshold and spikes over time
+       snnrun simulate -m [key=a,b,c ...]   one for each combination, and an overlay of all
+
+examples:
+  snnrun simulate neuron=lapicque input=step input.amplitude=0.3 num_steps=200
+  snnrun simulate input=noise num_neurons=100 style.theme=dark
+  snnrun simulate -m neuron=lif neuron.reset=subtract,zero,none
+  snnrun simulate neuron=if input=ramp input.stop=2 num_neurons=40     a single step: who fires, and the gradient
+  snnrun simulate input=file input.path=current.csv
+
+Times of an input are in the unit of the neuron's dt.
+"""
+
+PLOT = """\
+snnrun plot draws a part; values separated by commas are drawn over each other.
+
+usage: snnrun plot surrogate=NAME[,NAME...]       step, primitive and derivative
+       snnrun plot encoder=NAME [task=NAME]       a sample beside its spikes; format=gif for an animation as well
+       snnrun plot neuron=NAME[,NAME...]          firing rate against current
+
+examples:
+  snnrun plot surrogate=atan,sigmoid,heaviside
+  snnrun plot surrogate=atan surrogate.alpha=1,2,4
+  snnrun plot encoder=latency task=digits sample=3 num_steps=50
+  snnrun plot neuron=lif neuron.beta=0.8,0.9,0.95
+"""
+
+OTHERS = ("config", "simulate")
+USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
 
 FLAGS = """\
 flags:
@@ -43,17 +78,19 @@ exit codes:
   5 out of memory   6 the record could not be written   7 a job of a sweep failed   130 interrupted"""
 
 
-def help_text(catalogue: Catalogue) -> str:
-    """The answer to ``--help``."""
+def help_text(catalogue: Catalogue, command: str = "train") -> str:
+    """The answer to ``--help``; ``catalogue`` is that of the command."""
     width = max(len(f"{key.name}={key.default}") for key in catalogue.keys)
     keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.comment}".rstrip() for key in catalogue.keys]
     groups = []
     for group, options in catalogue.groups.items():
         chosen = catalogue.defaults.get(group)
+        if command != "train" and chosen is None and any(group in Catalogue(primary=p).defaults for p in OTHERS):
+            continue  # a part that only other commands use
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
         groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<12}", subsequent_indent=" " * 14))
     title = "parts (* = default; `snnrun list` says what each is):"
-    return "\n".join([USAGE, FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES])
+    return "\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES])
 
 
 def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
@@ -73,8 +110,9 @@ def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
             raise ConfigError(f"list: there is no {group} {name!r}{hint} there are {', '.join(options)}")
         return _details(catalogue, group, name)
     lines: list[str] = []
+    defaults = {**Catalogue(primary="simulate").defaults, **catalogue.defaults}
     for group in words or catalogue.groups:
-        chosen, options = catalogue.defaults.get(group), catalogue.groups[group]
+        chosen, options = defaults.get(group), catalogue.groups[group]
         width = max(len(name) for name in options) + 1
         lines += ["", group] if lines else [group]
         for name in options:

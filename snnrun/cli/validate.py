@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from snnrun import settings
 from snnrun.catalogue import Catalogue
 from snnrun.cli import overrides, text
 from snnrun.cli.arguments import Arguments, nearest
@@ -22,6 +24,7 @@ from snnrun.errors import ConfigError
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
 MOST_JOBS_CHECKED = 16
+MOST_CURVES = 12  # more than that no reader tells apart
 
 
 class Plan(NamedTuple):
@@ -29,6 +32,7 @@ class Plan(NamedTuple):
 
     jobs: int
     search: bool  # a sweeper decides while running how many jobs there are
+    words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
 
 
 def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
@@ -37,6 +41,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     Raises:
         ConfigError: with all faults there are.
     """
+    command = command_module(arguments.command)
     faults = list(arguments.faults)
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
@@ -46,13 +51,25 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         sweep = [each for each in given if each.words]
         for job in _sample([each.words for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
-            faults += _job_faults(chosen, catalogue, hydra, names_only=arguments.cfg is not None, debug=debug)
+            faults += _job_faults(chosen, command, catalogue, hydra, names_only=bool(arguments.cfg), debug=debug)
+    jobs = math.prod(len(each.words) for each in sweep)
+    if arguments.overlay and jobs > MOST_CURVES:
+        faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
         raise ConfigError(text.faults(faults))
-    jobs = 1
-    for each in sweep:
-        jobs *= len(each.words)
-    return Plan(jobs, search=any(word.startswith("hydra/sweeper=") for word in arguments.overrides))
+    search = any(word.startswith("hydra/sweeper=") for word in arguments.overrides)
+    words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
+    return Plan(jobs, search, words)
+
+
+def command_module(name: str) -> ModuleType:
+    """What belongs to one command alone, from ``snnrun.cli``.
+
+    It has ``prepare(config) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``STRICT`` (whether
+    a key that it does not know is a fault even if a part set it), ``try_parts(trial, catalogue) -> faults``,
+    ``run(config, folder, command, curves) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
+    """
+    return importlib.import_module(f"snnrun.cli.{name}")
 
 
 def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
@@ -66,7 +83,13 @@ def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
 
 
 def _job_faults(
-    chosen: list[tuple[Given, str]], catalogue: Catalogue, hydra: Composer, *, names_only: bool, debug: bool
+    chosen: list[tuple[Given, str]],
+    command: ModuleType,
+    catalogue: Catalogue,
+    hydra: Composer,
+    *,
+    names_only: bool,
+    debug: bool,
 ) -> list[str]:
     groups = [word for given, word in chosen if given.group]
     values = [(given, word) for given, word in chosen if not given.group]
@@ -74,7 +97,7 @@ def _job_faults(
         base = hydra.compose(groups)
         tree = _plain(base, resolve=False)
     except ComposeError as error:
-        return [f"{' '.join(groups) or 'config.yaml'}: {error}"]
+        return [f"{' '.join(groups) or f'{catalogue.primary}.yaml'}: {error}"]
     wrong = {given.key: overrides.key_fault(given, tree) for given, _ in values}
     swept = {given.key: word for given, word in chosen if given.group and len(given.words) > 1}
     faults = []
@@ -86,8 +109,10 @@ def _job_faults(
         return faults
     try:
         composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
-        config, defaults = _plain(composed, resolve=True), _plain(base, resolve=True)
-        return faults + _value_faults(config, _plain(composed, resolve=False), defaults, catalogue, debug=debug)
+        config = _plain(command.prepare(composed), resolve=True)
+        defaults = _plain(command.prepare(base), resolve=True)
+        raw = _plain(composed, resolve=False)
+        return faults + _value_faults(config, raw, defaults, command, catalogue, debug=debug)
     except ComposeError as error:
         return [*faults, str(error)]
 
@@ -104,35 +129,44 @@ def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
 
 
 def _value_faults(
-    config: dict[str, Any], raw: Mapping[str, Any], base: dict[str, Any], catalogue: Catalogue, *, debug: bool
+    config: dict[str, Any],
+    raw: Mapping[str, Any],
+    base: dict[str, Any],
+    command: ModuleType,
+    catalogue: Catalogue,
+    *,
+    debug: bool,
 ) -> list[str]:
     from snnrun.cli import parts
 
     found = list(parts.not_finite(config))
-    known = [*settings.KEYS, *{**catalogue.defaults, **catalogue.groups}]
+    known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
     for key in config:
-        if key not in known:
+        # What a part sets for training (epochs, ...) is no fault of those who only look at it.
+        if key not in known and (command.STRICT or key not in base):
             hint = nearest(key, known)
-            message = f"there is no such key{hint or ';'} there are {', '.join(settings.KEYS)}"
+            message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"
             found.append(parts.Fault(key, message))
-    checked, lines = settings.read(config)
+    checked, lines = command.read(config)
     found += [parts.Fault(*line.split(": ", 1)) for line in lines]
     if checked is None:
-        checked, _ = settings.read(base)
+        wrong = {line.partition(":")[0].partition(".")[0] for line in lines}
+        checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
     else:
         found += [parts.Fault(*fault) for fault in _machine_faults(checked)]
     if checked is not None:
-        found += parts.Trial(config, raw, base, checked, debug=debug).run(catalogue)
+        trial = parts.Trial(config, raw, base, checked, debug=debug)
+        found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:
         unique.setdefault(path, f"{path}: {_yaml_words(message)}{_default(path, message, base)}")
     return list(unique.values())
 
 
-def _machine_faults(checked: settings.Settings) -> list[tuple[str, str]]:
+def _machine_faults(checked: Any) -> list[tuple[str, str]]:
     """What this machine cannot do."""
     faults = []
-    if checked.device.startswith("cuda"):
+    if getattr(checked, "device", "").startswith("cuda"):
         from snnrun.runtime import resolve_device
 
         try:

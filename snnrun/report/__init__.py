@@ -5,6 +5,7 @@ matplotlib (figures), torchinfo (summary) and rich (console on a terminal) are l
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING
 
 from snnrun.report.activity import activity_warnings
@@ -21,29 +22,39 @@ if TYPE_CHECKING:
         raster_figure,
     )
     from snnrun.report.raster import save_raster
+    from snnrun.report.traces import overlay_figure, traces_figure
+    from snnrun.report.views import encoder_animation, encoder_figure, rate_figure, surrogate_figure
 
 __all__ = [
     "Console",
     "accuracy_figure",
     "activity_warnings",
+    "encoder_animation",
+    "encoder_figure",
     "firing_rate_figure",
     "loss_figure",
     "manifest",
     "membrane_figure",
+    "overlay_figure",
     "raster_figure",
+    "rate_figure",
     "save_raster",
     "summary",
+    "surrogate_figure",
+    "traces_figure",
 ]
+
+_HEAVY = {
+    "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
+    "raster": ("save_raster",),
+    "traces": ("overlay_figure", "traces_figure"),
+    "views": ("encoder_animation", "encoder_figure", "rate_figure", "surrogate_figure"),
+}
 
 
 def __getattr__(name: str) -> object:
     # PEP 562: only the names above whose modules are heavy come this way.
-    if name == "save_raster":
-        from snnrun.report import raster
-
-        return raster.save_raster
-    if name in __all__ and name.endswith("_figure"):
-        from snnrun.report import figures
-
-        return getattr(figures, name)
+    for module, names in _HEAVY.items():
+        if name in names:
+            return getattr(importlib.import_module(f"snnrun.report.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

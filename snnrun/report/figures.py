@@ -6,52 +6,23 @@ same name writes it and says whether it did. No pyplot, no display, no global se
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
-from snnrun.files import write_bytes
 from snnrun.report import series
 from snnrun.report.raster import Floats, Row, is_spike_train, rows, thin, to_array
 from snnrun.report.series import Record
+from snnrun.report.style import DASHES, DOWN, HEIGHT, INPUT, LAYERS, STYLE, TRAINING, VALIDATION, WIDTH, picture, save
+from snnrun.settings import Style
 
-DPI = 150
-WIDTH = 8.0  # inches
-HEIGHT = 5.0
-
-# The palette of Okabe and Ito (2008), safe for the colour-blind. One quantity has one colour in every figure.
-TRAINING, VALIDATION, INPUT, DOWN = "#0072B2", "#D55E00", "#4D4D4D", "#D55E00"
-LAYERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("-", "--", ":", "-.")  # tells layer 5 from layer 1, whose colour it has
-
-STYLE = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.6,
-    "lines.markersize": 4,
-    "agg.path.chunksize": 10_000,
-}
-
+RUN = Style(format=("png",))  # of the figures of a run
 FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
 
 
@@ -86,18 +57,8 @@ def membrane_figure(
 
 
 def _save(draw: Callable[[], Figure | None], path: Path) -> bool:
-    with matplotlib.style.context(STYLE, after_reset=True):  # undone on leaving; a user's matplotlibrc does not count
-        figure = draw()
-        if figure is None:
-            return False
-        buffer = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(buffer)
-    write_bytes(path, buffer.getvalue())
-    return True
-
-
-def _figure(height: float = HEIGHT) -> Figure:
-    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    path = Path(path)
+    return bool(save(draw, path.parent, path.stem, RUN))
 
 
 def draw_loss(records: Sequence[Record]) -> Figure | None:
@@ -120,7 +81,7 @@ def _draw_curves(records: Sequence[Record], key: str, title: str, label: str, sc
     if not np.isfinite(everything).any():
         return None
 
-    figure = _figure()
+    figure = picture()
     axes = figure.add_subplot(xlabel=time.label, ylabel=label)
     axes.set_title(title, loc="left")
     if np.isfinite(per_step).any():
@@ -148,7 +109,7 @@ def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
     names = series.layer_names(epochs)
     if not names:
         return None
-    figure = _figure(6.0)
+    figure = picture(6.0)
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
     colours = _colours(names)
     x = series.column(epochs, "epoch")
@@ -185,7 +146,7 @@ def draw_raster(traces: Mapping[str, Any], sample: int = 0) -> Figure | None:
     limit = max(30, 300 // max(3, len(layers)))  # so many neurons of a layer are shown: each has 3 pixels or more
     shown = [thin(row.spikes.shape[1], limit) for row in layers]
     heights = [max(0.45, 0.02 * len(indices)) for indices in shown]
-    figure = _figure(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
+    figure = picture(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
     panels = figure.subplots(len(layers), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
     colours = _colours([row.name for row in layers])
     steps = len(layers[0].spikes)
@@ -248,7 +209,7 @@ def draw_membrane(
         layers = layers[:3] + layers[-3:]
     each = max(1, min(neurons, 6 // len(layers)))
     chosen = [(row, neuron) for row in layers for neuron in _most_active(row, each)]
-    figure = _figure(max(2.6, 0.9 + 0.95 * len(chosen)))
+    figure = picture(max(2.6, 0.9 + 0.95 * len(chosen)))
     panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
     units = set()
     for axes, (row, neuron) in zip(panels, chosen, strict=True):

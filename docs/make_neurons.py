@@ -1,0 +1,166 @@
+"""Writes ``docs/neurons.md``: every neuron's equation, from its docstring, and its figure, from a simulation.
+
+    python docs/make_neurons.py           # the page and its figures
+    python docs/make_neurons.py --check   # nothing is written; ends with 1 where the page is stale
+
+The neurons are found in ``conf/neuron``, so that a new one is on the page as soon as this has been run. Each is driven
+by a step of current that makes it fire, found by trial; the command below a figure makes the same one.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+from snnrun.build import build
+from snnrun.catalogue import Catalogue, conf_folder
+from snnrun.cli.compose import composer
+from snnrun.cli.launch import plain
+from snnrun.input import Step
+from snnrun.neuron import Neuron
+from snnrun.report import traces_figure
+from snnrun.settings import Style
+from snnrun.streams import Streams
+from snnrun.traces import drive, record
+from snnrun.view.plot import rates, rheobase
+from snnrun.view.simulate import dt_of
+
+DOCS = Path(__file__).resolve().parent
+PAGE = DOCS / "neurons.md"
+IMAGES = DOCS / "images" / "neurons"
+STEPS = 100
+STYLE = Style(dpi=90, format=("png",))  # small files: there are many
+HEAD = """\
+# Neurons
+
+Made by `python docs/make_neurons.py` from the docstrings in `snnrun/neuron`; edit those. Each figure shows one neuron
+with its default values, driven by a step of current: the input, what else its state holds, the membrane that is
+compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
+`snnrun plot neuron=NAME` its firing rate against current.
+"""
+
+
+def main() -> int:
+    check = "--check" in sys.argv[1:]
+    names = [path.stem for path in sorted((conf_folder() / "neuron").glob("*.yaml"))]
+    configs = {name: composed(name) for name in names}
+    amplitudes = {name: amplitude(config) for name, config in configs.items()}
+    text = page(configs, amplitudes)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if check else IMAGES
+        folder.mkdir(parents=True, exist_ok=True)
+        if not check:
+            for old in folder.glob("*.png"):
+                old.unlink()
+        for name, config in configs.items():
+            figure(name, config, amplitudes[name], folder)
+            print(f"{name}: input.amplitude={amplitudes[name]:g}")
+    if not check:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        print("docs/neurons.md is stale: run python docs/make_neurons.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+def composed(name: str) -> dict[str, Any]:
+    """The resolved config of a simulation with this neuron."""
+    with composer(Catalogue(primary="simulate")) as hydra:
+        return plain(hydra.compose([f"neuron={name}", f"num_steps={STEPS}"]))
+
+
+def page(configs: dict[str, dict[str, Any]], amplitudes: dict[str, float]) -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(section(name, config, amplitudes[name]) for name, config in configs.items())])
+
+
+def section(name: str, config: dict[str, Any], amplitude: float) -> str:
+    """A neuron's docstring up to its arguments, its source, and its figure."""
+    maker = build(config["neuron"], "neuron")
+    doc = inspect.getdoc(maker.func if isinstance(maker, functools.partial) else maker) or ""
+    body, _, _ = doc.partition("\nArgs:")
+    source = re.search(r"^Source: .*?(?=\n\n|\Z)", doc, re.M | re.S)
+    parts = [f"## {name}", markdown(body.partition("\nSource:")[0])]
+    if source:
+        parts.append(markdown(source[0]))
+    command = f"snnrun simulate neuron={name} input.amplitude={amplitude:g}"
+    parts += [f"![{name}: input, state, membrane and spikes over time](images/neurons/{name}.png)", f"`{command}`"]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def markdown(text: str) -> str:
+    """Docstring markup as Markdown: literal blocks fenced, names in code quotes."""
+    lines: list[str] = []
+    literal = False
+    for line in text.splitlines():
+        if literal and line and not line.startswith(" "):
+            while not lines[-1]:
+                lines.pop()
+            lines += ["```", ""]
+            literal = False
+        if line.rstrip().endswith("::"):
+            lead = line.rstrip()[:-2].rstrip()
+            lines += [f"{lead}:", "", "```text"] if lead else ["```text"]
+            literal = True
+        elif not (literal and lines[-1] == "```text" and not line):
+            lines.append(line[4:] if literal else line)
+    if literal:
+        while lines and not lines[-1].strip():
+            lines.pop()
+        lines.append("```")
+    plain = re.sub(r":(?:class|func|mod|meth):`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", "\n".join(lines))
+    return _single(plain)
+
+
+def _single(text: str) -> str:
+    """Double code quotes made single, fences left alone."""
+    return re.sub(r"(?<!`)``(?!`)", "`", text)
+
+
+def amplitude(config: dict[str, Any]) -> float:
+    """A current at which the neuron fires every ten steps or so; 0.25 where it fires at none."""
+    neuron = made(config)
+    least = rheobase(neuron, STEPS)
+    if least is None:
+        return 0.25
+    currents = [float(f"{1.1 * least * 2 ** (k / 2):.2g}") for k in range(16)]
+    with torch.no_grad():
+        outputs = drive(neuron, torch.tensor(currents)[None, :, None].expand(STEPS, -1, -1)).spikes
+    if not bool(torch.isin(outputs, torch.tensor([0.0, 1.0])).all()):
+        return 0.25  # a graded output, which needs no threshold to be passed
+    found = rates(neuron, torch.tensor(currents), STEPS)
+    enough = [current for current, rate in zip(currents, found.tolist(), strict=True) if rate >= 0.08]
+    return enough[0] if enough else currents[int(found.argmax())]
+
+
+def made(config: dict[str, Any]) -> Neuron:
+    """One neuron, with the initial values of seed 0."""
+    maker: Callable[..., Neuron] = build(config["neuron"], "neuron")
+    with Streams(0, torch.device("cpu")).initialisation():
+        return maker(shape=(1,))
+
+
+def figure(name: str, config: dict[str, Any], amplitude: float, folder: Path) -> None:
+    """Draw one neuron, as ``snnrun simulate`` does."""
+    neuron, dt = made(config), dt_of(config)
+    traces = record(neuron, Step(amplitude=amplitude)(STEPS, dt), dt)
+    (path,) = traces_figure(traces, f"{type(neuron).__name__}, step input", folder, STYLE)
+    # Few colours are enough for lines and text, and make a third of the file.
+    with Image.open(path) as picture:
+        few = picture.convert("RGB").quantize(48)
+    path.unlink()
+    few.save(folder / f"{name}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""``snnrun plot``: surrogates, encoders or neurons, several in one figure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from snnrun.build import build
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import with_value
+from snnrun.cli.launch import Curve, Finished
+from snnrun.cli.parts import Fault, Trial, input_faults
+from snnrun.errors import ConfigError
+from snnrun.view.settings import PLOT_KEYS as KEYS
+from snnrun.view.settings import read_plot as read
+
+__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+
+STRICT = False  # a task sets epochs and the like, which a plot has no use for
+
+
+def prepare(config: DictConfig) -> DictConfig:
+    """The config as it is drawn: with the number of steps, which some neurons need to know, where it is null."""
+    if config.get("num_steps") is not None:
+        return config
+    return with_value(config, "num_steps", 25 if config.get("subject") == "encoder" else 1000)
+
+
+def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
+    """All faults of what is drawn; the other parts do not matter."""
+    import torch
+
+    subject = trial.settings.subject
+    with torch.random.fork_rng(devices=[]):
+        if subject == "surrogate":
+            trial.attempt("surrogate", lambda surrogate: surrogate.derivative(torch.zeros(1)))
+        elif subject == "neuron":
+            trial.attempt("neuron", lambda neuron: neuron(shape=(1,)))
+        else:
+            task = trial.attempt("task", lambda task: (task.input_shape, task.has_time))
+            encoder = trial.attempt("encoder", lambda encoder: (encoder.takes_still, encoder.takes_sequence))
+            if task and encoder:
+                trial.faults += input_faults(task, encoder, trial.config, catalogue)
+    return trial.faults
+
+
+def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+    """Draw, and leave the record in ``folder``."""
+    from snnrun.view import plot
+
+    settings, faults = read(config)
+    if settings is None:
+        raise ConfigError("\n".join(faults))
+    configs = {curve.label: curve.config for curve in curves} or {"": dict(config)}
+    groups = ("task", "encoder") if settings.subject == "encoder" else (settings.subject,)
+    return plot.run(
+        settings=settings,
+        parts={label: {group: build(each[group], group) for group in groups} for label, each in configs.items()},
+        configs=configs,
+        folder=folder,
+        command=command,
+    )
+
+
+def finish(jobs: Sequence[Finished], folder: Path) -> None:
+    """Each job has its figure; values separated by commas, without -m, make one of them all."""

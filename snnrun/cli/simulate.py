@@ -1,0 +1,75 @@
+"""``snnrun simulate``: one neuron, one input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from snnrun.build import build
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import with_value
+from snnrun.cli.launch import Curve, Finished
+from snnrun.cli.parts import Fault, Trial
+from snnrun.errors import ConfigError
+from snnrun.view.settings import SIMULATE_KEYS as KEYS
+from snnrun.view.settings import read_simulate as read
+
+__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+
+STRICT = True
+
+
+def prepare(config: DictConfig) -> DictConfig:
+    """The config as it is run: with the number of steps, which some neurons need to know, where it is null.
+
+    Raises:
+        DataError: for an input's file that cannot be read.
+    """
+    if config.get("num_steps") is not None:
+        return config
+    try:
+        given = build(OmegaConf.to_container(config["input"], resolve=True), "input")
+        steps = given.steps(config["num_neurons"])
+    except (ValueError, TypeError, AttributeError, LookupError, OmegaConfBaseException):
+        steps = 100  # the checks will say what is wrong
+    return with_value(config, "num_steps", steps)
+
+
+def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
+    """All faults of the neuron and the input."""
+    import torch
+
+    # The layer is as wide as asked for, so that a list of values per neuron is checked too.
+    shape = (trial.settings.num_neurons,)
+    with torch.random.fork_rng(devices=[]):
+        trial.attempt("neuron", lambda neuron: neuron(shape=shape))
+    trial.attempt("input", lambda given: given.steps)
+    return trial.faults
+
+
+def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+    """Simulate, and leave the record in ``folder``."""
+    from snnrun.view import simulate
+
+    settings, faults = read(config)
+    if settings is None:
+        raise ConfigError("\n".join(faults))
+    return simulate.run(
+        settings=settings,
+        neuron=build(config["neuron"], "neuron"),
+        given=build(config["input"], "input"),
+        config=config,
+        folder=folder,
+        command=command,
+    )
+
+
+def finish(jobs: Sequence[Finished], folder: Path) -> None:
+    """The traces of all jobs of a sweep in one figure."""
+    from snnrun.view import simulate
+
+    simulate.overlay({job.label: job.result for job in jobs}, folder)

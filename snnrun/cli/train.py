@@ -1,0 +1,40 @@
+"""``snnrun``: a training run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from snnrun.catalogue import Catalogue
+from snnrun.cli.launch import Curve, Finished
+from snnrun.cli.parts import Fault, Trial, parts_of
+from snnrun.settings import KEYS, Settings, read
+
+__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+
+STRICT = True
+
+
+def prepare(config: DictConfig) -> DictConfig:
+    """The config as it is run: as composed."""
+    return config
+
+
+def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
+    """All faults of the parts, and of how they go together."""
+    return trial.run(catalogue)
+
+
+def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+    """Train, and leave the record in ``folder``."""
+    from snnrun import experiment
+
+    settings = Settings.from_config(config)
+    return experiment.run(settings=settings, parts=parts_of(config), config=config, folder=folder, command=command)
+
+
+def finish(jobs: Sequence[Finished], folder: Path) -> None:
+    """Nothing is left to do at the end of a sweep."""

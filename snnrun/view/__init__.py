@@ -1,0 +1,1 @@
+"""Looking before training: a neuron that is driven (``simulate``), and parts that are drawn (``plot``)."""

@@ -1,0 +1,36 @@
+"""The command run in this process, from an empty folder."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from command import Command, Folder, Outcome
+from snnrun.cli import main
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Call as ``command("simulate", "neuron=if")``; the current folder is empty at first."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def run(*argv: str) -> Outcome:
+        code = main(argv)
+        return Outcome(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """The folder of the only simulation or plot there is."""
+
+    def find() -> Path:
+        (found,) = (path.parent for path in tmp_path.glob("outputs/*/*/manifest.json"))
+        return found
+
+    return find
