@@ -46,6 +46,7 @@ class Detail(NamedTuple):
     parameters: list[Parameter]
     source: str
     also: dict[str, str]  # what else a file for the package _global_ sets: dotted key, or group, -> value
+    place: str = ""  # where its keys stand in the config, if not at its group
 
 
 class Key(NamedTuple):
@@ -145,9 +146,16 @@ class Catalogue:
                 else (found.signature[name], "")
             )
             about = found.arguments.get(name) or comments.get(name, "")
+            inner = keys.get(name)
+            if isinstance(inner, dict) and "_target_" in inner:  # a part in a part: its class, then its own keys
+                value = inner["_target_"].rpartition(".")[2]
             parameters.append(Parameter(name, value, origin, about))
+            if isinstance(inner, dict) and "_target_" in inner:
+                own_keys = [key for key in inner if not key.startswith("_")]
+                parameters += [Parameter(f"{name}.{key}", _yaml_text(inner[key]), "", "") for key in own_keys]
         also = (_also(config, group) if own is not config else {}) | _pieces(path)
-        return Detail(target, found.text or _comment(path), parameters, found.source, also)
+        place = re.match(r"# @package (\w+(?:\.\w+)+)\n", path.read_text(encoding="utf-8"))
+        return Detail(target, found.text or _comment(path), parameters, found.source, also, place[1] if place else "")
 
     def _roots(self, target: str) -> list[Path]:
         """Where the source of a callable may lie: ours, or the user's."""

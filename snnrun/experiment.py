@@ -109,7 +109,10 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
             record.result(result)
             score = f"loss {test.loss:.4g}" if test.accuracy is None else f"accuracy {100 * test.accuracy:.2f} %"
             score += "" if test.r2 is None else f"  R² {test.r2:.4f}"
-            console.line(f"test {score}  best epoch {result['best_epoch']}  {result['seconds']:.1f} s  {folder}")
+            best = (
+                f"of epoch {result['best_epoch']}, the lowest validation loss" if best_epochs else "of the last epoch"
+            )
+            console.line(f"test {score} ({best})  {result['seconds']:.1f} s  {folder}")
     return result
 
 

@@ -12,7 +12,7 @@ import yaml
 from torch import Tensor, nn
 
 from snnrun import checkpoint, files, report
-from snnrun.errors import StorageError
+from snnrun.errors import ConfigError, StorageError
 from snnrun.model import neurons
 from snnrun.sequence import Trace
 from snnrun.trainer import Record
@@ -25,17 +25,25 @@ class FolderRecord:
         folder: exists and belongs to this record alone.
         console: hears of what failed.
 
-    Raises (from every method): StorageError, if a file of the record cannot be written.
+    Raises: ConfigError, for a folder that holds a record already; StorageError, from every method, if a file of the
+        record cannot be written.
     """
 
     def __init__(self, folder: Path, console: report.Console) -> None:
         self.folder, self._console = folder, console
+        self._config: Mapping[str, Any] = {}
+        if any((folder / name).exists() for name in ("manifest.json", "result.json")):
+            raise ConfigError(
+                f"{folder}: expected a folder of this run's own, but it holds the record of another; "
+                "remove it, or leave hydra.run.dir as it is"
+            )
         with storing(folder):
             (folder / "figures").mkdir(exist_ok=True)
         console.attach(folder / "run.log")
 
     def config(self, config: Mapping[str, Any], name: str = "config.yaml") -> None:
         """``config.yaml``: the resolved config."""
+        self._config = config
         self._text(name, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def manifest(self, **facts: Any) -> None:
@@ -94,7 +102,7 @@ class RunRecord(FolderRecord):
         self._console.record(record)
         if record["kind"] == "epoch":
             for warning in report.activity_warnings(
-                record, self._warned, silence_is_the_target=self._silence_is_the_target
+                record, self._warned, self._config, silence_is_the_target=self._silence_is_the_target
             ):
                 self._console.warning(warning)
 

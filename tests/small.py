@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import gzip
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Generator, Tensor, nn
 
 from snnrun.catalogue import Catalogue
@@ -28,14 +29,19 @@ CPU = torch.device("cpu")
 
 
 @functools.cache
-def _composed(overrides: tuple[str, ...], resolve: bool) -> Any:
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     with composer(Catalogue()) as hydra:
-        return OmegaConf.to_container(hydra.compose(overrides), resolve=resolve)
+        return hydra.compose(overrides)
+
+
+@functools.cache
+def _plain(overrides: tuple[str, ...], resolve: bool) -> Any:
+    return OmegaConf.to_container(_composed(overrides), resolve=resolve)
 
 
 def composed(*overrides: str, resolve: bool = True) -> dict[str, Any]:
-    """The composed config as plain data."""
-    return OmegaConf.to_container(OmegaConf.create(_composed(overrides, resolve)))  # type: ignore[return-value]
+    """The composed config as plain data, to be changed at will."""
+    return copy.deepcopy(_plain(overrides, resolve))
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,11 @@ class Training:
 
 def training(*overrides: str, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:
     """A training of ``batches`` batches an epoch."""
-    config = composed(*overrides)
+    return training_of(composed(*overrides), batches=batches, data_dir=data_dir)
+
+
+def training_of(config: Mapping[str, Any], *, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:
+    """The same from a resolved config."""
     settings, parts = Settings.from_config(config), parts_of(config)
     streams = Streams(settings.seed, CPU)
     data = few(parts.task.load(data_dir, settings.num_steps, CPU, streams.data), batches)

@@ -55,7 +55,9 @@ def test_traces_and_gradients_of_a_layer(dtype: torch.dtype, backend: str) -> No
     loss = (tensor(entry["w"], dtype) * trace.spikes[:, 0]).sum()
     loss = loss + 0.1 * (tensor(entry["u"], dtype) * trace.membrane[:, 0]).sum()
     assert trace.spikes[:, 0].tolist() == entry["spikes"]
-    tolerance = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    tolerance: dict[str, Any] = (
+        {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 1e-12, "atol": 1e-12}
+    )
     torch.testing.assert_close(trace.membrane[:, 0], tensor(entry["membrane"], dtype), **tolerance)
     torch.testing.assert_close(loss.item(), entry["loss"], **tolerance)
     (grad,) = torch.autograd.grad(loss, x)
@@ -116,7 +118,7 @@ class Training:
         generator = torch.Generator().manual_seed(params["seed"])
         neuron = functools.partial(IF, threshold=params["threshold"], detach_reset=params["detach_reset"], **BLOG)
         mlp = MLP((params["size_input"],), params["size_hidden"], neuron, backend, hidden=[])
-        synapse = mlp.layers["output"].synapse
+        synapse: Any = mlp.get_submodule("layers.output.synapse")
         weight = (torch.rand(synapse.weight.shape, generator=generator) * 2 - 1) / math.sqrt(params["size_input"])
         synapse.load_state_dict({"weight": weight, "bias": torch.rand(synapse.bias.shape, generator=generator)})
         self.synapse, self.model = synapse, Observed(mlp.to(dtype))

@@ -14,13 +14,6 @@ def test_every_default_exists() -> None:
     assert conf_folder().is_absolute()
 
 
-def test_every_part_has_a_line() -> None:
-    catalogue = Catalogue()
-    for group, options in catalogue.groups.items():
-        for option in options:
-            assert catalogue.describe(group, option), f"{group}={option}"
-
-
 def test_the_line_is_that_of_the_docstring_wherever_it_is_defined(tmp_path: Path) -> None:
     files = {
         "mypackage/__init__.py": "from .inner import Renamed as Part\nraise RuntimeError('never imported')\n",

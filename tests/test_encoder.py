@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import pickle
 from typing import Any
 
 import pytest
@@ -392,40 +390,6 @@ def test_input_that_does_not_fit_is_refused() -> None:
 
 WRONG: Any = "yes"
 NOTHING: Any = None
-ALL: list[Encoder] = [
-    Burst(), Delta(), DeterministicPopulation(), Direct(), FirstSpike(), Identity(), IntegrateFire(), Latency(),
-    LatencyPopulation(), LIFCurrent(), LIFLatency(), Periodic(), Poisson(), Population(), RankOrder(), Rate(),
-    TimeToFirstSpike(), WeightedPhase(),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("encoder", ALL, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_what_every_encoder_promises(encoder: Encoder, dtype: torch.dtype) -> None:
-    num_steps = 12
-    for taken, steps in ((encoder.takes_still, 1), (encoder.takes_sequence, num_steps)):
-        if not taken:
-            continue
-        x = torch.rand(steps, 5, 3, 2, generator=torch.Generator().manual_seed(0)).to(dtype)
-        if not encoder.takes_still:
-            x = (x > 0.6).to(dtype)
-        before = x.clone()
-        y = encoder(x, num_steps, torch.Generator().manual_seed(1))
-        assert y.dtype == dtype
-        assert y.shape == (num_steps, 5, *encoder.output_shape((3, 2)))
-        if not isinstance(encoder, Direct):
-            assert set(y.unique().tolist()) == {0.0, 1.0}
-        # Nothing is kept: another batch, of another size, makes no difference; nor does a copy.
-        encoder(x[:, :2], num_steps, torch.Generator().manual_seed(2))
-        twin = pickle.loads(pickle.dumps(copy.deepcopy(encoder)))
-        assert twin == encoder
-        for again in (encoder, twin):
-            assert torch.equal(again(x, num_steps, torch.Generator().manual_seed(1)), y)
-        assert torch.equal(x, before)
-        if not isinstance(encoder, (Rate, Poisson, Population)) or isinstance(
-            encoder, (DeterministicPopulation, LatencyPopulation)
-        ):
-            assert torch.equal(encoder(x[:, 3:4], num_steps), y[:, 3:4])  # a sample's code is its own
 
 
 @pytest.mark.parametrize(

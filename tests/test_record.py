@@ -18,7 +18,7 @@ from torch import nn
 
 from small import same, training, weights
 from snnrun import checkpoint, report
-from snnrun.errors import StorageError
+from snnrun.errors import ConfigError, StorageError
 from snnrun.record import RunRecord, storing
 from snnrun.trainer import forward
 
@@ -160,3 +160,10 @@ def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
     (tmp_path / "figures").write_text("in the way")
     with report.Console(stream=io.StringIO()) as console, pytest.raises(StorageError, match="File exists"):
         RunRecord(tmp_path, console)
+
+
+def test_a_folder_that_holds_a_record_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text("{}")
+    with report.Console(progress=False) as console, pytest.raises(ConfigError, match="holds the record of another"):
+        RunRecord(tmp_path, console)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -13,6 +13,7 @@ from snnrun import check
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.overrides import REFERENCE
+from snnrun.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from snnrun.experiment import Parts
@@ -30,6 +31,9 @@ LOWEST: Mapping[str, int | float] = {
     "eta_min": 0.0,
     "factor": 0.0,
 }
+
+
+LARGEST = 3.4e38  # about the largest float32
 
 
 class Fault(NamedTuple):
@@ -95,6 +99,12 @@ class Trial:
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
                 self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+        steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
+        if steps != self.settings.num_steps:
+            message = (
+                f"expected the num_steps of the run, {self.settings.num_steps}, got {steps}; set num_steps instead"
+            )
+            self.faults.append(Fault("neuron.num_steps", message))
         if task and encoder:
             self.faults += input_faults(task, encoder, self.config, catalogue)
         if task and loss and loss.needs_labels and not task.has_accuracy:
@@ -125,6 +135,8 @@ class Trial:
                 use(part)
                 return part
             except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError) as error:
+                if "can't allocate memory" in str(error):
+                    raise OutOfMemoryError(f"out of memory: this {group} does not fit; make it smaller") from error
                 if self.debug and not isinstance(error, (ValueError, TypeError)):
                     raise
                 if not self._note(group, error):
@@ -227,14 +239,15 @@ def origin(path: str, raw: Mapping[str, Any]) -> str:
 
 
 def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
-    """A fault for every infinity and NaN in a config: no part has a use for one."""
+    """A fault for every infinity, NaN and number beyond float32 in a config: no part has a use for one."""
     items: list[tuple[str, Any]] = []
     if isinstance(tree, Mapping):
         items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
     elif isinstance(tree, list):
         items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
-    elif isinstance(tree, float) and not math.isfinite(tree):
-        yield Fault(path, f"expected a finite number, got {tree}")
+    elif isinstance(tree, float) and not abs(tree) <= LARGEST:
+        wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
+        yield Fault(path, f"expected {wanted}, got {tree}")
     for name, value in items:
         yield from not_finite(value, name)
 

@@ -135,7 +135,7 @@ def _details(catalogue: Catalogue, group: str, name: str) -> str:
             following = detail.parameters[i + 1 :]
             shared = bool(parameter.about and following and following[0].about == parameter.about)
             origin = f"  (that of {parameter.origin})" if parameter.origin else ""
-            lines.append(f"  {group}.{parameter.name}={parameter.default}{origin}")
+            lines.append(f"  {detail.place or group}.{parameter.name}={parameter.default}{origin}")
             if parameter.about and not shared:
                 lines.append(_wrapped(plain(parameter.about), "      "))
     if detail.also:

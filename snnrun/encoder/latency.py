@@ -25,7 +25,9 @@ class Latency(Encoder):
 
     rounded to the nearest step (halves to even). ``normalize`` chooses the scale instead of τ: with ``rc``, such
     that a value at or below θ, the slowest possible, fires at the last step; with ``linear``, that a value of 0 would.
-    A sample's code depends on that sample alone.
+    A sample's code depends on that sample alone. With ``rc`` and a small θ nearly all values fire at the first step and
+    only those near θ late: the default is close to a binary image, as it is in snnTorch. ``curve=linear`` spreads the
+    values evenly over the steps.
 
     Args:
         curve: ``rc`` (default), ``linear`` or ``log``.

@@ -19,12 +19,12 @@ from snnrun.encoder.rate import Rate
 class Population(Encoder):
     """Population coding: neurons with Gaussian receptive fields, each firing at the rate of its response.
 
-    The m neurons of a value x respond with ``a_i = exp(-(x - μ_i)² / 2σ²)``, in (0, 1]; ``code`` turns the responses
+    The m neurons of a value x respond with ``a_i = exp(-(x - μ_i)² / (2σ²))``, in (0, 1]; ``code`` turns the responses
     into a train. Input ``[*, N_1, N_2 …]`` becomes ``[*, N_1 m, N_2 …]``, with neuron i of feature (or image channel)
     n at ``n m + i``; the model is told so by ``output_shape``. Centres and widths, for values from a to b::
 
         span:   μ_i = a + i (b - a) / (m - 1)               σ = (b - a) / (m - 1)
-        inset:  μ_i = a + (i - 1/2) (b - a) / (m - 2)       σ = (b - a) / 1.5 (m - 2)        i = 0 … m - 1
+        inset:  μ_i = a + (i - 1/2) (b - a) / (m - 2)       σ = (b - a) / (1.5 (m - 2))        i = 0 … m - 1
 
     ``span`` has the first and last centre at the ends of the range, ``inset`` half a distance outside.
 

@@ -113,6 +113,8 @@ class SampleLoss(LabelLoss):
                 raise ValueError(f"class_weights: expected a list of numbers or null, got {self.class_weights!r}")
             for i, weight in enumerate(self.class_weights):
                 check.number(f"class_weights[{i}]", weight, low=0)
+            if not sum(self.class_weights) > 0:
+                raise ValueError(f"class_weights: expected at least one above 0, got {list(self.class_weights)!r}")
         check.flag("normalize_weights", self.normalize_weights)
         check.choice("reduction", self.reduction, ("mean", "sum"))
 

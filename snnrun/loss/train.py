@@ -18,7 +18,7 @@ def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:
     """Squared van Rossum distance of spike trains ``[T, *N]``, neuron by neuron: ``[*N]``.
 
     ``D² = 1/τ Σ_t (f[t] - g[t])²``, where f and g are the trains after a filter: ``f[t] = e^(-1/τ) f[t-1] + s[t]``.
-    τ is in steps. A lone spike, long before the end, is at ``1 / τ (1 - e^(-2/τ))`` from silence: 1/2 for a large τ.
+    τ is in steps. A lone spike, long before the end, is at ``1 / (τ (1 - e^(-2/τ)))`` from silence: 1/2 for a large τ.
     """
     steps = len(train)
     t = torch.arange(steps, device=train.device, dtype=torch.float64)
@@ -71,7 +71,7 @@ class SpikeSimilarity(LabelLoss):
         linear:      p = x·y / (max(|x|, 1) max(|y|, 1)), the cosine, and 0 for a silent sample
         polynomial:  p = (x·y)^degree
         sigmoid:     p = sigmoid(alpha x·y)
-        gaussian:    p = exp(-|x - y|² / 2 sigma²)
+        gaussian:    p = exp(-|x - y|² / (2 sigma²))
 
     Args:
         kernel: ``linear`` (default), ``polynomial``, ``sigmoid`` or ``gaussian``.

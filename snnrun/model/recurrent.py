@@ -26,9 +26,17 @@ class RecurrentLayer(Layer):
         recurrence: V, a linear layer from the n neurons to themselves; its bias, if any, is not used.
         neuron: any neuron, for ``*N_out``.
         dropout: of the inputs ``x``; what comes back from the layer itself is not dropped.
+
+    Raises:
+        ValueError: for a neuron that needs all steps of its input at once, as a PSN does.
     """
 
     def __init__(self, synapse: nn.Module, recurrence: nn.Linear, neuron: Neuron, *, dropout: float = 0.0) -> None:
+        if neuron.needs_all_steps:
+            raise ValueError(
+                f"neuron: a recurrent layer runs step by step, and {type(neuron).__name__} needs all steps at once; "
+                "use another neuron, or model=mlp"
+            )
         super().__init__(synapse, neuron, backend="reference", dropout=dropout)
         self.recurrence = recurrence
 
@@ -67,7 +75,7 @@ class Recurrent(nn.Module):
         dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
 
     Raises:
-        ValueError: for an argument out of range, or ``backend=fused``.
+        ValueError: for an argument out of range, ``backend=fused``, or neurons that need all steps at once.
 
     Source: Elman 1990, "Finding structure in time"; for spiking neurons Bellec et al. 2018 (LSNN).
     """

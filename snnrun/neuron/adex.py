@@ -53,6 +53,8 @@ class AdEx(CurrentLIF):
     Raises:
         ValueError: for an argument out of range, or a ``v_T`` so far below the threshold that the upstroke overflows.
 
+    As published the reset is to a value: ``reset=zero`` with ``v_reset``.
+
     Source: Brette & Gerstner 2005, "Adaptive exponential integrate-and-fire model"; Norse's ``LIFAdExCell`` and
     ``LIFAdExRecurrentCell`` (``convention=norse``, and ``recurrence=all_to_all autapses=false``).
     """

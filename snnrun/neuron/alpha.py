@@ -103,10 +103,11 @@ class Alpha(Neuron):
 
     def cleared(self, e: Tensor, i: Tensor, s: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
         """What the spikes ``s`` leave of excitation and inhibition, ``[B, *N]``."""
+        once = self.at_most_one(s)
         if self.reset == "zero":
-            return (1 - s) * e + s * (self.v_reset / gain), (1 - s) * i
+            return (1 - once) * e + once * (self.v_reset / gain), (1 - once) * i
         if self.reset == "subtract" and self.published_reset:
-            return e - s * self.threshold(), (1 - s) * i
+            return e - s * self.threshold(), (1 - once) * i
         if self.reset == "subtract":
             return e - s * (self.threshold() / gain), i
         return e, i

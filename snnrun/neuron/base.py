@@ -51,7 +51,12 @@ class Neuron(nn.Module):
     Args:
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
         surrogate: gradient of the step function. Default ``ATan()``.
-        fires_at, reset, reset_timing, detach_reset: see the module. Default ``>``, subtract, same, detached.
+        fires_at: ``>`` (default) or ``>=``: whether a membrane exactly at the threshold fires.
+        reset: a spike takes the threshold off the membrane (``subtract``, default), sets it to ``v_reset`` (``zero``),
+            or leaves it as it is (``none``).
+        reset_timing: the reset comes right after its spike (``same``, default), or after the next step's leak
+            (``delayed``).
+        detach_reset: whether the gradient ignores the path through the reset. Default true.
         v_reset: membrane after a ``zero`` reset. Default 0.
         learn_threshold: make the threshold a parameter; it stays positive.
         per_neuron: give each neuron of the layer its own copy of every scalar parameter.
@@ -63,6 +68,8 @@ class Neuron(nn.Module):
 
     #: False for a read-out that never fires: its record is its membrane.
     spiking = True
+    #: True for a neuron that takes whole sequences only, so that no ``step`` can be asked of it.
+    needs_all_steps = False
 
     def __init__(
         self,
@@ -136,14 +143,19 @@ class Neuron(nn.Module):
     def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
         """``v``: what a spike leaves of the membrane ``u``.
 
-        ``subtract``: ``u - θ s``; ``zero``: ``(1 - s) u + v_reset s``; ``none``: ``u``.
+        ``subtract``: ``u - θ s``; ``zero``: ``(1 - s) u + v_reset s``, several spikes counting as one; ``none``: ``u``.
         """
         s = spikes.detach() if self.detach_reset else spikes
         if self.reset == "subtract":
             return membrane - s * self.threshold()
         if self.reset == "zero":
+            s = self.at_most_one(s)
             return (1 - s) * membrane + s * self.v_reset
         return membrane
+
+    def at_most_one(self, spikes: Tensor) -> Tensor:
+        """1 where there is a spike, for what happens once however many spikes a graded surrogate makes of it."""
+        return spikes if self.surrogate.is_step else torch.clamp(spikes, max=1)
 
     def _value(self, name: str, value: float | Sequence[float], interval: str, *, learn: bool = False) -> Value:
         spread = self._shape if self._per_neuron or isinstance(value, Sequence) else None

@@ -37,6 +37,8 @@ class EIF(Neuron):
     Raises:
         ValueError: for an argument out of range.
 
+    As published the reset is to a value: ``reset=zero`` with ``v_reset``.
+
     Source: Fourcaud-Trocmé et al. 2003; Gerstner et al., Neuronal Dynamics, section 5.2; SpikingJelly's ``EIFNode``
     (``v_T`` is its ``theta_rh``), which starts at ``v_reset`` (-0.1 by default) and has no ``v_peak``.
     """

@@ -116,7 +116,7 @@ class GLIF(Neuron):
         return spikes, GatedState(u, spikes, state.time + 1)
 
     def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
-        s = spikes.detach() if self.detach_reset else spikes
+        s = self.at_most_one(spikes.detach() if self.detach_reset else spikes)
         gamma = self.gamma()
         return membrane - s * (gamma * membrane + (1 - gamma) * self.v_subreset())
 

@@ -50,6 +50,9 @@ class Izhikevich(QuadraticNeuron):
     Raises:
         ValueError: for an argument out of range.
 
+    As published the reset is to a value, ``reset=zero`` with ``v_reset`` (there c), and the letters differ: there a is
+    the rate of w (here ``dt/tau_w``), b the coupling (here a) and d the jump (here b).
+
     Source: Izhikevich 2003, "Simple model of spiking neurons"; SpikingJelly's ``IzhikevichNode``, which starts at
     ``v_reset`` and ``w_rest``, and by default does not adapt (a = b = 0).
     """

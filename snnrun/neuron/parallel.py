@@ -91,6 +91,8 @@ class PSN(SequenceNeuron):
     dependencies"; SpikingJelly's ``PSN``, whose bias is ``b - θ``.
     """
 
+    needs_all_steps = True
+
     def __init__(self, num_steps: int, **options: Any) -> None:
         super().__init__(**options)
         self.num_steps = check.integer("num_steps", num_steps, low=1)
@@ -145,11 +147,15 @@ class MaskedPSN(SequenceNeuron):
         self.weight = nn.Parameter(torch.empty(num_steps, num_steps).uniform_(-1, 1) / math.sqrt(num_steps))
         self.bias = nn.Parameter(torch.zeros(num_steps))
 
+    @property
+    def needs_all_steps(self) -> bool:  # type: ignore[override]
+        return self.masking < 1
+
     def sequence(self, x: Tensor, state: WindowState) -> tuple[Tensor, Tensor, WindowState]:
         start, end = int(state.time), int(state.time) + x.shape[0]
         if end > self.num_steps:
             raise ValueError(f"x: expected at most num_steps={self.num_steps} steps, got {end}")
-        if self.masking < 1 and x.shape[0] != self.num_steps:
+        if self.needs_all_steps and x.shape[0] != self.num_steps:
             raise ValueError(
                 f"x: expected the whole sequence of num_steps={self.num_steps} steps, got {x.shape[0]}; "
                 "with masking=1 it can be run in parts"

@@ -65,6 +65,8 @@ class QIF(QuadraticNeuron):
     Raises:
         ValueError: for an argument out of range.
 
+    As published the reset is to a value: ``reset=zero`` with ``v_reset``.
+
     Source: Latham et al. 2000; Gerstner et al., Neuronal Dynamics, section 5.3; SpikingJelly's ``QIFNode``, which
     starts at ``v_reset`` (-0.1 by default) and has no ``v_peak``.
     """

@@ -72,10 +72,13 @@ class Refractory(Neuron):
             moved, rest = u, self.after_reset(state.held, state.spikes)
         else:
             moved, rest = self.after_reset(u, fired), state.held
-        m = self.surrogate(state.refractory)
+        # The gate is open or shut, also where the surrogate's own spikes are drawn or counted.
+        r = state.refractory
+        m = self.surrogate(r) if self.surrogate.is_step else (r > 0).to(r.dtype)
         spikes = (1 - m) * fired
         held = (1 - m) * moved + m * rest
-        left = (1 - spikes) * torch.relu(state.refractory - m) + spikes * self.refractory
+        fresh = self.at_most_one(spikes)
+        left = (1 - fresh) * torch.relu(r - m) + fresh * self.refractory
         return spikes, self.state_type(u, spikes, *after[2:], held, left)
 
     def initial_state(self, x: Tensor) -> Any:

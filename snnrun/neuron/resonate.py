@@ -46,6 +46,9 @@ class ResonateAndFire(Neuron):
     Raises:
         ValueError: for an argument out of range.
 
+    As published a spike sets the whole state, current and membrane, to a fixed point; here, as in SpikingJelly, it
+    resets the membrane alone.
+
     Source: Izhikevich 2001, "Resonate-and-fire neurons"; SpikingJelly's ``RAFNode`` (its ``b`` is ``-decay``).
     """
 

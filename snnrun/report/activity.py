@@ -7,27 +7,47 @@ from typing import Any
 
 LIMIT = 0.9  # share of a layer's neurons above which it is worth a warning
 
-_KINDS = {
+# What helps, most helpful first, and the key of the config that it needs, if any.
+_KINDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "silent": (
         "never fired",
-        "lower neuron.threshold or raise the input (encoder.gain); leak more slowly (a larger neuron.beta or "
-        "neuron.tau); start from model.bias_init=uniform(0,1), or take a wider surrogate (surrogate=atan with a "
-        "smaller alpha)",
+        (
+            ("neuron.threshold", "a lower neuron.threshold, such as 0.3"),
+            ("neuron.decay_input", "neuron.decay_input=false, where the input is scaled down by the leak"),
+            ("neuron.beta", "a slower leak (a larger neuron.beta)"),
+            ("encoder.gain", "a stronger input (encoder.gain)"),
+            ("model.norm", "model.norm=batch"),
+            ("model.bias_init", "model.bias_init=uniform(0,1)"),
+            ("optimizer.lr", "more epochs, or a larger optimizer.lr"),
+            ("surrogate.alpha", "a wider surrogate (surrogate=atan with a smaller alpha)"),
+        ),
     ),
     "saturated": (
         "fired at every step",
-        "raise neuron.threshold; leak faster (a smaller neuron.beta or neuron.tau); "
-        "weaken the input (encoder.gain) or lower the learning rate (optimizer.lr)",
+        (
+            ("neuron.threshold", "a higher neuron.threshold"),
+            ("neuron.beta", "a faster leak (a smaller neuron.beta)"),
+            ("encoder.gain", "a weaker input (encoder.gain)"),
+            ("model.norm", "model.norm=batch"),
+            ("optimizer.lr", "a smaller optimizer.lr"),
+            ("", "regulariser=rate_bounds"),
+        ),
     ),
 }
+MOST_REMEDIES = 4
 
 
 def activity_warnings(
-    epoch_record: Mapping[str, Any], seen: set[tuple[str, str]], *, silence_is_the_target: bool = False
+    epoch_record: Mapping[str, Any],
+    seen: set[tuple[str, str]],
+    config: Mapping[str, Any],
+    *,
+    silence_is_the_target: bool = False,
 ) -> list[str]:
     """The warnings that an epoch record calls for, each naming the layer and the remedies.
 
     ``seen`` holds the pairs (layer, kind) that were warned of already and is added to: each is told once per run.
+    ``config``: of the run; only what it holds is advised to be changed.
     ``silence_is_the_target``: silent layers are what the task asks for, and no reason to warn.
     """
     found = []
@@ -40,6 +60,14 @@ def activity_warnings(
                 seen.add((layer, kind))
                 # One decimal: 90.2 % must not read "90 %", nor 99.9 % "100 %".
                 neurons = "all" if share == 1 else f"{100 * share:.1f} %"
+                helps = "; ".join([words for key, words in remedies if _has(config, key)][:MOST_REMEDIES])
                 epoch = epoch_record["epoch"]
-                found.append(f"layer {layer!r}: {neurons} of its neurons {what} in epoch {epoch}. Try: {remedies}.")
+                found.append(f"layer {layer!r}: {neurons} of its neurons {what} in epoch {epoch}. Try: {helps}.")
     return found
+
+
+def _has(config: Mapping[str, Any], key: str) -> bool:
+    group, _, name = key.partition(".")
+    part = config.get(group)
+    # A switch that is off already is no remedy.
+    return not key or (isinstance(part, Mapping) and name in part and part[name] is not False)

@@ -218,7 +218,7 @@ def draw_membrane(
     unit = " (threshold units)" if units == {True} else "" if units == {False} else " (threshold units where dashed)"
     _whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
-    figure.supylabel(f"membrane{unit}", fontsize=STYLE["axes.labelsize"])
+    figure.supylabel(f"membrane before the reset{unit}", fontsize=STYLE["axes.labelsize"])
     return figure
 
 

@@ -11,12 +11,21 @@ import pytest
 import torch
 
 from command import Command, Training
+from snnrun.catalogue import Catalogue
+
+NEURONS = ", ".join(Catalogue().groups["neuron"])
 
 # What is typed, and words that the message must have: the fault and its fix.
 CASES: dict[str, tuple[str, list[str]]] = {
+    "steps of a neuron": (
+        "neuron=psn neuron.num_steps=10",
+        ["neuron.num_steps: expected the num_steps of the run, 25, got 10; set num_steps instead"],
+    ),
+    "beyond float32": ("neuron.threshold=1e39", ["neuron.threshold: expected a number of at most 3.4e+38"]),
+    "weights of nothing": ("loss.class_weights=[0,0,0,0,0,0,0,0,0,0]", ["expected at least one above 0"]),
     "unknown option": (
         "neuron=lff",
-        ["neuron=lff: there is no neuron of that name", "neuron=lif?", "if, lapicque, lif"],
+        ["neuron=lff: there is no neuron of that name", "neuron=lif?", NEURONS],
     ),
     "unknown key": ("epoch=3", ["no key epoch", "did you mean epochs?", "batch_size"]),
     "unknown group": ("nueron=lif", ["no key nueron", "did you mean neuron?"]),
@@ -82,8 +91,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ["encoder.code.gain: expected a number, got 'much'"],
     ),
     "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and Zeros has none"]),
-    "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are if, lapicque, lif"]),
-    "deleted group": ("~neuron", ["a run needs a neuron; there are if"]),
+    "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are " + NEURONS]),
+    "deleted group": ("~neuron", ["a run needs a neuron; there are " + NEURONS]),
     "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),
     "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: expected one name"]),
     "no experiment yet": ("experiment=foo", ["there is no experiment of that name", "none so far"]),
@@ -94,7 +103,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "text in brackets": ("model.bias_init=uniform{0,1}", ["two pairs of quotes: 'model.bias_init=\"uniform{0,1}\"'"]),
     "not ASCII": ("neuron=löwe", ["neuron=löwe: cannot be read"]),
     "no equals sign": ("epoch", ["epoch: expected key=value", "did you mean epochs=...?"]),
-    "no option": ("neuron", ["neuron: expected neuron=NAME; there are if"]),
+    "no option": ("neuron", ["neuron: expected neuron=NAME; there are " + NEURONS]),
     "nearly list": ("lst", ["lst: expected key=value", "`snnrun list`"]),
     "no key": ("=3", ["=3: expected key=value, and there is no key"]),
     "given twice": ("seed=1 seed=2", ["seed is already set by seed=1"]),
@@ -140,7 +149,7 @@ OWN_CASES = {
     "list": ["list.yaml, got a list"],
     "typo": ["neuron._target_: snnrun.neuron has no LIFF"],
     "lost": ["neuron.beta", "no.such.key"],
-    "mien": ["did you mean neuron=mine?", "lif, list, lost, mine"],
+    "mien": ["did you mean neuron=mine?", "lif_refractory, list, lost, lsnn"],
 }
 
 

@@ -221,3 +221,9 @@ def test_a_readout_that_never_fires_asks_for_a_loss_on_its_membrane(command: Com
     assert "loss: CECount reads spikes, and LI never fires" in outcome.err
     assert command("readout=li", "loss=ce_membrane").code == 0
     assert command("readout=li", "loss=ce_max_membrane", "model=recurrent").code == 0
+
+
+def test_a_model_that_does_not_fit_into_memory(command: Command, training: Training) -> None:
+    outcome = command("model.hidden=[10000000,10000000]")
+    assert outcome.code == 5
+    assert "out of memory: this model does not fit" in outcome.err

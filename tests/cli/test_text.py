@@ -100,7 +100,8 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert max(len(line) for line in text.splitlines()) <= 120
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                assert key.startswith("_") or key == "defaults" or f"  {group}.{key}=" in text, (group, name, key)
+                place = "loss.regularisers." + name if group == "regulariser" else group
+                assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 
 def test_what_a_task_sets_beside_itself(command: Command) -> None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 
 from snnrun.encoder import Encoder
-from snnrun.loss import Loss
+from snnrun.loss import LabelLoss
 from snnrun.neuron import Neuron
 from snnrun.surrogate import Surrogate
 from snnrun.task import Batch, Data, Task
@@ -56,7 +56,7 @@ class Ramp(Encoder):
 
 
 @dataclass(frozen=True)
-class Hinge(Loss):
+class Hinge(LabelLoss):
     """The right membrane above all others by a margin."""
 
     margin: float = 1.0

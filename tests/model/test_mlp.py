@@ -80,9 +80,13 @@ def test_sizes_bias_and_names() -> None:
     assert [tuple(p.shape) for p in model.parameters()] == [(3, 16)]
     assert list(model.layers) == ["output"]
     model = mlp(bias_init="uniform(0.25, 0.5)")
-    for layer in model.layers.values():
-        assert ((layer.synapse.bias >= 0.25) & (layer.synapse.bias <= 0.5)).all()
-    assert mlp().layers["output"].synapse.bias.min() < 0
+    for bias in biases(model):
+        assert ((bias >= 0.25) & (bias <= 0.5)).all()
+    assert biases(mlp())[-1].min() < 0
+
+
+def biases(model: nn.Module) -> list[Tensor]:
+    return [value for name, value in model.named_parameters() if name.endswith("synapse.bias")]
 
 
 def test_dropout_holds_for_the_whole_sequence_and_draws_from_its_generator() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
-import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -458,29 +456,6 @@ def test_a_sequence_of_the_wrong_length_is_refused() -> None:
 # All of them
 
 
-@pytest.mark.parametrize("kind", EVERY)
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
-def test_work_follows_dtype_with_finite_gradients(kind: Any, dtype: torch.dtype) -> None:
-    neuron = make(kind, per_neuron=True, shape=(3,)).to(dtype)
-    x = noise(scale=3.0).to(dtype).requires_grad_()
-    trace, state = run(neuron, x)
-    assert {trace.spikes.dtype, trace.membrane.dtype, state.membrane.dtype, state.spikes.dtype} == {dtype}
-    if kind is not LIAF:
-        allowed = range(5) if kind is ILIF else range(2)
-        assert set(trace.spikes.unique().tolist()) <= set(allowed)
-        assert trace.spikes.any()
-    parameters = list(neuron.parameters())
-    for gradient in torch.autograd.grad(trace.spikes.sum(), [x, *parameters]):
-        assert gradient.isfinite().all()
-        assert gradient.any()
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_silent_input_stays_silent(kind: Any) -> None:
-    trace, _ = run(make(kind), torch.zeros(STEPS, 2, 3))
-    assert not trace.spikes.any()
-
-
 @pytest.mark.parametrize("kind", RESETTING)
 def test_each_convention_changes_what_it_should(kind: Any) -> None:
     x = noise(30, scale=3.0).requires_grad_()
@@ -498,18 +473,6 @@ def test_each_convention_changes_what_it_should(kind: Any) -> None:
         members = [found[reset, "same", detach][0] for reset in ("subtract", "zero", "none")]
         assert not any(torch.equal(a, b) for a, b in itertools.combinations(members, 2))
         assert not torch.equal(found["subtract", "same", detach][0], found["subtract", "delayed", detach][0])
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_a_neuron_is_a_value_without_hidden_state(kind: Any) -> None:
-    neuron = make(kind, per_neuron=True, shape=(3,))
-    x = noise(scale=3.0).float()
-    expected, _ = run(neuron, x)
-    run(neuron, torch.rand(STEPS, 7, 3))  # another batch size in between needs no reset
-    fresh = make(kind, per_neuron=True, shape=(3,))
-    fresh.load_state_dict(neuron.state_dict())
-    for other in (neuron, fresh, copy.deepcopy(neuron), pickle.loads(pickle.dumps(neuron))):
-        assert torch.equal(run(other, x)[0].membrane, expected.membrane)
 
 
 @pytest.mark.parametrize("kind", EVERY)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
 import math
-import pickle
 from typing import Any
 
 import pytest
@@ -14,8 +11,6 @@ from torch import Tensor
 
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
 from snnrun.sequence import run
-
-EVERY: list[Any] = [IF, LIF, Lapicque]
 
 
 def drive(neuron: Neuron, values: list[float]) -> tuple[list[float], list[float]]:
@@ -60,14 +55,6 @@ def test_detaching_the_reset_changes_gradients_and_nothing_else(reset: str) -> N
     assert torch.equal(spikes, same_spikes)
     assert spikes.sum() > 3
     assert not torch.allclose(grad, other_grad)
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_silent_input_stays_silent(kind: Any) -> None:
-    for reset, timing in itertools.product(("subtract", "zero", "none"), ("same", "delayed")):
-        trace, _ = run(kind(reset=reset, reset_timing=timing), torch.zeros(20, 2, 3))
-        assert not trace.spikes.any()
-        assert not trace.membrane.any()
 
 
 @pytest.mark.parametrize("backend", ["reference", "fused"])
@@ -157,32 +144,6 @@ def test_parameters_per_neuron() -> None:
     assert sum(p.numel() for p in neuron.parameters()) == 0
     with pytest.raises(ValueError, match="beta: expected one number, or one for each of the 4 neurons of the layer"):
         LIF([0.1, 0.5, 0.9], shape=(4,))
-
-
-@pytest.mark.parametrize("kind", EVERY)
-def test_a_neuron_is_a_value_without_hidden_state(kind: Any) -> None:
-    neuron = kind(threshold=0.3, learn_threshold=True)
-    x = torch.rand(8, 2, 3, generator=torch.Generator().manual_seed(0)) * 3
-    expected, _ = run(neuron, x)
-    run(neuron, torch.rand(4, 7, 3))  # another batch size in between needs no reset
-    for other in (copy.deepcopy(neuron), pickle.loads(pickle.dumps(neuron))):
-        assert torch.equal(run(other, x)[0].spikes, expected.spikes)
-    fresh = kind(threshold=0.9, learn_threshold=True)
-    fresh.load_state_dict(neuron.state_dict())
-    assert torch.equal(run(fresh, x)[0].spikes, expected.spikes)
-    again, _ = run(neuron, x)
-    torch.testing.assert_close(
-        torch.autograd.grad(expected.spikes.sum() + again.spikes.sum(), neuron.threshold.raw)[0] / 2,
-        torch.autograd.grad(run(neuron, x)[0].spikes.sum(), neuron.threshold.raw)[0],
-    )
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-def test_work_follows_dtype(dtype: torch.dtype) -> None:
-    neuron = LIF(0.9, learn_beta=True, per_neuron=True, shape=(3,)).to(dtype)
-    for backend in ("reference", "fused"):
-        trace, state = run(neuron, torch.rand(4, 2, 3, dtype=dtype), backend=backend)
-        assert {trace.spikes.dtype, trace.membrane.dtype, state.membrane.dtype} == {dtype}
 
 
 BAD: list[tuple[Any, dict[str, Any], str]] = [

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-import inspect
-import itertools
-import pickle
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from torch import Tensor
 
-import snnrun.neuron
 from snnrun.neuron import (
     ALIF,
     LI,
@@ -27,7 +19,6 @@ from snnrun.neuron import (
     Alpha,
     CurrentLI,
     CurrentLIF,
-    Neuron,
     RefractoryAdEx,
     RefractoryLIF,
     RSynaptic,
@@ -51,10 +42,6 @@ FIRING: dict[str, Any] = {
     "sconv2dlstm": SConv2dLSTM,
 }
 EVERY = {**FIRING, "li": LI, "li_current": CurrentLI}
-CONVENTIONS = [
-    {"reset": reset, "reset_timing": timing, "detach_reset": detach, "fires_at": ">" if detach else ">="}
-    for reset, timing, detach in itertools.product(("subtract", "zero", "none"), ("same", "delayed"), (True, False))
-]
 
 
 @pytest.fixture(autouse=True)
@@ -67,95 +54,6 @@ def same_weights() -> Iterator[None]:
 
 def values(*shape: int, scale: float = 3.0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0)) * scale
-
-
-def defaults(kind: type) -> dict[str, Any]:
-    """Keyword -> default, of the class and of those behind its ``**options``; the nearest counts."""
-    found: dict[str, Any] = {}
-    for base in kind.__mro__:
-        if base is torch.nn.Module:
-            break
-        if "__init__" not in vars(base):
-            continue
-        parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
-        for p in parameters:
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name != "self":
-                found.setdefault(p.name, p.default)
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return found
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_the_yaml_lists_every_option_with_its_default(name: str) -> None:
-    path = Path(__file__).parents[2] / "conf" / "neuron" / f"{name}.yaml"
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert config.pop("_target_") == f"snnrun.neuron.{EVERY[name].__name__}"
-    assert config.pop("_partial_") is True
-    wired = {key for key, value in config.items() if isinstance(value, str) and value.startswith("${")}
-    if name in FIRING:
-        assert wired == {"surrogate", "fires_at", "reset", "reset_timing", "detach_reset"}
-    expected = defaults(EVERY[name])
-    given_in_time = {"alpha", "beta"} if issubclass(EVERY[name], CurrentLIF) else set()
-    unused = {"decay_input"} if issubclass(EVERY[name], AdEx) else set()
-    assert set(config) == set(expected) - {"shape"} - given_in_time - unused
-    assert {k: v for k, v in config.items() if k not in wired} == {k: expected[k] for k in config if k not in wired}
-
-
-@pytest.mark.parametrize("name", FIRING)
-def test_every_convention_runs_and_its_gradients_are_finite(name: str) -> None:
-    """Also for inputs far beyond the threshold, where an upstroke or an unreset membrane could overflow."""
-    for convention in CONVENTIONS:
-        for scale in (3.0, 300.0):
-            threshold = 0.02 if "lstm" in name else 1.0
-            neuron = FIRING[name](shape=(3,), threshold=threshold, learn_threshold=True, **convention)
-            x = values(10, 2, 3, scale=scale)
-            x = (x - scale / 2 if "lstm" in name else x).requires_grad_()
-            trace, _ = run(neuron, x)
-            assert ((trace.spikes == 0) | (trace.spikes == 1)).all()
-            (trace.spikes.sum() + 0.1 * trace.membrane.tanh().sum()).backward()
-            for tensor in (x, *neuron.parameters()):
-                assert tensor.grad is not None
-                assert tensor.grad.isfinite().all()
-            if scale < 100 or "lstm" not in name:  # whose gates such an input saturates
-                assert trace.spikes.any()
-                assert x.grad is not None
-                assert x.grad.any()
-
-
-@pytest.mark.parametrize("name", FIRING)
-def test_silent_input_stays_silent(name: str) -> None:
-    for convention in CONVENTIONS:
-        trace, _ = run(FIRING[name](shape=(3,), **convention), torch.zeros(15, 2, 3))
-        assert not trace.spikes.any()
-        if "adex" not in name:  # whose upstroke is at work at rest already
-            assert not trace.membrane.any()
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("name", EVERY)
-def test_work_follows_dtype_and_shape(name: str, dtype: torch.dtype) -> None:
-    neuron = EVERY[name](shape=(2, 3, 3)).to(dtype)
-    trace, state = run(neuron, values(6, 4, 2, 3, 3).to(dtype))
-    assert trace.spikes.shape == trace.membrane.shape == (6, 4, 2, 3, 3)
-    assert {t.dtype for t in (*trace, *state)} == {dtype}
-    assert {t.shape for t in state} == {(4, 2, 3, 3)}
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_neuron_is_a_value_without_hidden_state(name: str) -> None:
-    make = functools.partial(EVERY[name], shape=(3,), per_neuron=True)
-    neuron, x = make(), values(8, 2, 3)
-    expected, _ = run(neuron, x)
-    run(neuron, values(4, 7, 3))  # another batch size in between needs no reset
-    fresh = make()
-    fresh.load_state_dict(neuron.state_dict())
-    for other in (neuron, copy.deepcopy(neuron), pickle.loads(pickle.dumps(neuron)), fresh):
-        assert torch.equal(run(other, x)[0].membrane, expected.membrane)
-    # stopped in the middle and gone on from the state
-    first, state = run(neuron, x[:5])
-    second, _ = run(neuron, x[5:], state)
-    assert torch.equal(torch.cat([first.membrane, second.membrane]), expected.membrane)
 
 
 # Not the refractory AdEx: through its refractoriness a surrogate's gradient flows even where nothing fires.
@@ -226,9 +124,3 @@ def test_learnable_decays_are_parameters_per_neuron() -> None:
     assert {name: tuple(p.shape) for name, p in v.named_parameters()} == {"feedback.raw": (3,)}
     listed = ALIF(tau_adapt=[10.0, 20.0, 40.0], jump=[0.1, 0.2, 0.3], shape=(3,))
     torch.testing.assert_close(listed.rho(), torch.tensor([0.9, 0.95, 0.975]))
-
-
-def test_every_neuron_of_these_is_exported() -> None:
-    assert all(kind.__name__ in snnrun.neuron.__all__ for kind in EVERY.values())
-    assert all(issubclass(kind, Neuron) for kind in EVERY.values())
-    assert {name for name, kind in EVERY.items() if not kind.spiking} == {"li", "li_current"}

@@ -29,7 +29,7 @@ SURROGATES: dict[str, Any] = {
 
 def spike_function(entry: dict[str, Any]) -> Surrogate:
     surrogate = entry["surrogate"]
-    return SURROGATES[surrogate["name"]](**surrogate["params"])  # type: ignore[no-any-return]
+    return SURROGATES[surrogate["name"]](**surrogate["params"])
 
 
 def convention(entry: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def norse_box(entry: dict[str, Any]) -> LIF:
 
 MAKERS = {"snntorch.leaky": leaky, "snntorch.lapicque": lapicque, "spikingjelly.if": spikingjelly}
 MAKERS |= {"spikingjelly.lif": spikingjelly, "norse.lif_box": norse_box}
-ENTRIES = {
+ENTRIES: dict[str, tuple[Any, dict[str, Any]]] = {
     e["id"]: (make, e)
     for e in references.entries("neurons")
     for prefix, make in MAKERS.items()

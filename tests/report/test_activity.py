@@ -8,6 +8,13 @@ import pytest
 
 from snnrun.report import activity_warnings
 
+CONFIG = {
+    "neuron": {"threshold": 1.0, "beta": None, "decay_input": False},
+    "encoder": {"gain": 1.0},
+    "optimizer": {"lr": 1e-3},
+    "surrogate": {"alpha": 2.0},
+}
+
 
 def record(epoch: int = 1, **layers: tuple[float, float]) -> dict[str, Any]:
     shares = {name: {"firing_rate": 0.1, "silent": a, "saturated": b} for name, (a, b) in layers.items()}
@@ -17,31 +24,48 @@ def record(epoch: int = 1, **layers: tuple[float, float]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("shares", "what", "remedies"),
     [
-        ((0.95, 0.0), "95.0 % of its neurons never fired", ("neuron.threshold", "encoder.gain", "neuron.beta")),
-        ((0.0, 1.0), "all of its neurons fired at every step", ("neuron.threshold", "neuron.tau", "optimizer.lr")),
+        (
+            (0.95, 0.0),
+            "95.0 % of its neurons never fired",
+            ("neuron.threshold", "neuron.beta", "encoder.gain", "optimizer.lr"),
+        ),
+        (
+            (0.0, 1.0),
+            "all of its neurons fired at every step",
+            ("neuron.threshold", "neuron.beta", "encoder.gain", "optimizer.lr"),
+        ),
     ],
 )
 def test_names_the_layer_and_three_remedies(shares: tuple[float, float], what: str, remedies: tuple[str, ...]) -> None:
-    (text,) = activity_warnings(record(3, hidden1=shares, output=(0.0, 0.0)), set())
+    (text,) = activity_warnings(record(3, hidden1=shares, output=(0.0, 0.0)), set(), CONFIG)
     assert text.startswith("layer 'hidden1'") and what in text and "epoch 3" in text
     assert all(remedy in text for remedy in remedies)
 
 
 def test_the_limit_itself_is_no_warning() -> None:
-    assert activity_warnings(record(hidden1=(0.9, 0.9), output=(float("nan"), 0.0)), set()) == []
-    assert activity_warnings({"kind": "epoch", "epoch": 1}, set()) == []
+    assert activity_warnings(record(hidden1=(0.9, 0.9), output=(float("nan"), 0.0)), set(), CONFIG) == []
+    assert activity_warnings({"kind": "epoch", "epoch": 1}, set(), CONFIG) == []
 
 
 def test_each_layer_and_kind_once() -> None:
     seen: set[tuple[str, str]] = set()
-    assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), seen)) == 1
-    assert activity_warnings(record(2, hidden1=(1.0, 0.0)), seen) == []
-    assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), seen)) == 2
+    assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), seen, CONFIG)) == 1
+    assert activity_warnings(record(2, hidden1=(1.0, 0.0)), seen, CONFIG) == []
+    assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), seen, CONFIG)) == 2
 
 
 def test_a_task_that_asks_for_silence_is_not_warned_of_it() -> None:
     layers = {"output": {"silent": 0.99, "saturated": 0.0}, "hidden1": {"silent": 0.0, "saturated": 1.0}}
     record = {"kind": "epoch", "epoch": 2, "layers": layers}
-    assert len(activity_warnings(record, set())) == 2
-    (warning,) = activity_warnings(record, set(), silence_is_the_target=True)
+    assert len(activity_warnings(record, set(), CONFIG)) == 2
+    (warning,) = activity_warnings(record, set(), CONFIG, silence_is_the_target=True)
     assert "'hidden1'" in warning
+
+
+def test_only_what_the_config_holds_is_advised() -> None:
+    config = {"neuron": {"threshold": 1.0, "decay_input": True}, "model": {"norm": "none"}}
+    (text,) = activity_warnings(record(1, hidden1=(1.0, 0.0)), set(), config)
+    assert "neuron.decay_input=false" in text
+    assert "model.norm=batch" in text
+    for absent in ("beta", "gain", "bias_init", "surrogate"):
+        assert absent not in text

@@ -201,7 +201,7 @@ def test_membrane_is_in_units_of_its_threshold_most_active_neuron_first() -> Non
     assert set(level.get_ydata()) == {1.0} and level.get_linestyle() == "--"
     np.testing.assert_allclose(trace.get_ydata(), [0.25, 0.75])
     assert [x for x, _ in sorted(ticks(figure.axes[1]))] == [1.0]
-    assert figure.get_supylabel() == "membrane (threshold units)"
+    assert figure.get_supylabel() == "membrane before the reset (threshold units)"
     assert figure.axes[-1].get_xlabel() == "time step"
 
 
@@ -212,7 +212,7 @@ def test_membrane_without_a_threshold_is_drawn_as_it_is() -> None:
         assert figure is not None
         (trace,) = list_of_lines(figure.axes[0])
         assert set(trace.get_ydata()) == {7.0}
-        assert figure.get_supylabel() == "membrane"
+        assert figure.get_supylabel() == "membrane before the reset"
 
 
 @pytest.mark.parametrize("steps", [1, 5])

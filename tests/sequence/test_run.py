@@ -57,9 +57,7 @@ def compare(make: Any, form: dict[str, Any], steps: int, dtype: torch.dtype, tol
     assert torch.equal(actual["trace.membrane"], expected["trace.membrane"])
     for name, value in expected.items():
         scale = value.detach().abs().max().item() + 1e-9
-        torch.testing.assert_close(
-            actual[name], value, rtol=0, atol=tolerance * scale, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        torch.testing.assert_close(actual[name], value, rtol=0, atol=tolerance * scale, msg=name)
 
 
 @pytest.mark.parametrize("name", NEURONS)

@@ -83,17 +83,6 @@ def test_every_surrogate_has_a_file() -> None:
     assert len({repr(spike) for spike in EVERY.values()}) == len(EVERY) - len(ALIASES)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_a_file_lists_every_parameter_with_its_default(name: str) -> None:
-    kind = type(EVERY[name])
-    assert list(CONFIGS[name]) == ["_target_", *(field.name for field in fields(kind))]
-    if kind is not surrogate.Custom:  # its function has no default
-        assert kind() == EVERY[name]
-    line = (conf_folder() / "surrogate" / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
-    assert line.startswith("# ")
-    assert "Source: " in (kind.__doc__ or "")
-
-
 # mathematics
 
 
@@ -420,20 +409,6 @@ def test_which_surrogates_a_fused_execution_can_know() -> None:
             return super().__call__(x - 1, **options)
 
     assert not Own().is_step
-
-
-@pytest.mark.parametrize("name", EVERY)
-def test_a_neuron_steps_with_every_surrogate(name: str) -> None:
-    neuron = LIF(0.9, surrogate=EVERY[name])
-    x = (3 * torch.rand(6, 2, 5, generator=seeded())).requires_grad_()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        trace, _ = run(neuron, x, backend="reference")
-    (grad,) = torch.autograd.grad(trace.spikes.sum() + trace.membrane.sum(), x)
-    assert trace.spikes.any() and grad.isfinite().all() and grad.any()
-    silent, _ = run(neuron, torch.zeros(6, 2, 5), backend="reference")
-    if name not in ("logistic", "circ_dist"):  # whose probability is never 0
-        assert not silent.spikes.any()
 
 
 def test_a_neuron_resets_by_its_number_of_spikes() -> None:

@@ -1,0 +1,102 @@
+"""The catalogue for the tests: every option of ``conf/`` with its config and its part, found and not listed."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import re
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from small import composed
+from snnrun.build import build
+from snnrun.catalogue import Catalogue
+from snnrun.neuron import Neuron
+
+CATALOGUE = Catalogue()
+#: Groups that hold values for other parts, and no part of their own.
+NO_PARTS = ("convention", "experiment")
+#: Options of a neuron that make something a parameter.
+LEARNT = re.compile("learn|per_neuron")
+EVERY = [(group, option) for group, options in CATALOGUE.groups.items() for option in options]
+
+
+def options(group: str) -> list[str]:
+    return list(CATALOGUE.groups[group])
+
+
+def named(*groups: str) -> list[Any]:
+    """Every ``(group, option)`` of these groups, as parameters of a test; of all groups that hold parts if none is."""
+    chosen = groups or tuple(group for group in CATALOGUE.groups if group not in NO_PARTS)
+    return [pytest.param(group, option, id=f"{group}={option}") for group, option in EVERY if group in chosen]
+
+
+@functools.cache
+def text(group: str, option: str) -> str:
+    return CATALOGUE.groups[group][option].read_text(encoding="utf-8")
+
+
+def package(group: str, option: str) -> str:
+    """The dotted key at which the option's own part stands in a composed config."""
+    header = re.match(r"# @package (\S+)", text(group, option))
+    return header[1] if header and header[1] != "_global_" else group
+
+
+@functools.cache
+def _loaded(group: str, option: str) -> Any:
+    config: Any = OmegaConf.to_container(OmegaConf.load(CATALOGUE.groups[group][option]))
+    return config if "_target_" in config or group not in config else config[group]
+
+
+def raw(group: str, option: str) -> dict[str, Any]:
+    """The option's own part as its file says it, references and all."""
+    return copy.deepcopy(_loaded(group, option))
+
+
+def resolved(value: Any, config: dict[str, Any]) -> Any:
+    """The same with its references followed in ``config``."""
+    if isinstance(value, dict):
+        return {key: resolved(inner, config) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [resolved(inner, config) for inner in value]
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
+    return copy.deepcopy(at(config, reference[1])) if reference else value
+
+
+def at(config: Any, path: str) -> Any:
+    """What stands at a dotted key."""
+    return functools.reduce(lambda node, key: node[key], path.split("."), config)
+
+
+def config_of(group: str, option: str, base: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    """The config of one part, with references into ``base`` (the default config), and those changes it has keys for."""
+    config = resolved(raw(group, option), composed() if base is None else base)
+    return config | {key: value for key, value in changes.items() if key in config}
+
+
+def part(group: str, option: str, **changes: Any) -> Any:
+    """The part itself."""
+    return build(config_of(group, option, **changes), group)
+
+
+def neurons(group: str, option: str, shape: tuple[int, ...] = (3,), *, learn: bool = True, **changes: Any) -> Neuron:
+    """The neurons of one layer, for 8 steps; with everything learnt, and per neuron, that can be."""
+    base = composed() | {"num_steps": 8, "convention": raw("convention", changes.pop("convention", "default"))}
+    base["surrogate"] = raw("surrogate", changes.pop("surrogate", "atan"))
+    flags = [key for key, value in raw(group, option).items() if isinstance(value, bool) and LEARNT.match(key)]
+    changes = dict.fromkeys(flags, learn) | changes
+    made: Neuron = build(config_of(group, option, base, **changes), group)(shape=shape)
+    return made
+
+
+def assembled(**chosen: str) -> dict[str, Any]:
+    """A task's config with other options put in by hand, which takes less time than composing it."""
+    config = composed(f"task={chosen.pop('task', 'digits')}")
+    chosen = {"neuron": CATALOGUE.defaults["neuron"] or "", **chosen}
+    # A neuron refers to its surrogate and convention, so these come first; a regulariser stands in the loss.
+    for group in sorted(chosen, key=["surrogate", "convention", *CATALOGUE.groups].index):
+        parent, _, key = package(group, chosen[group]).rpartition(".")
+        (at(config, parent) if parent else config)[key] = config_of(group, chosen[group], config)
+    return config

@@ -1,0 +1,271 @@
+"""Every file in ``conf/``: it composes, and is its callable with all options and their defaults.
+
+The files are found, not listed: a new part is tested as soon as its YAML is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from catalogued import (
+    CATALOGUE,
+    EVERY,
+    NO_PARTS,
+    assembled,
+    at,
+    config_of,
+    named,
+    options,
+    package,
+    part,
+    raw,
+    resolved,
+    text,
+)
+from small import composed
+from snnrun.build import build, locate
+from snnrun.catalogue import HANDED, conf_folder
+from snnrun.cli.parts import Trial
+from snnrun.encoder import Encoder
+from snnrun.loss import Loss, Regulariser
+from snnrun.neuron import IF, Neuron
+from snnrun.settings import Settings
+from snnrun.surrogate import Surrogate
+from snnrun.task import Task
+
+#: Where the callables of a group are, if not in the package of its name.
+HOMES = {
+    "optimizer": "torch.optim",
+    "scheduler": "torch.optim.lr_scheduler",
+    "readout": "snnrun.neuron",
+    "regulariser": "snnrun.loss",
+}
+POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
+#: What a training composes; other groups are for other commands.
+COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups]
+#: Compositions in which every option of every group has its turn: option i of each group in row i.
+ROWS = [
+    tuple(f"{group}={options(group)[row % len(options(group))]}" for group in COMPOSED)
+    for row in range(max(len(options(group)) for group in COMPOSED))
+]
+#: What a run hands to a part, or a file refers to, for a trial call.
+GIVEN: dict[str, Any] = {"shape": (4,), "num_steps": 5, "function": torch.ones_like}
+
+
+def target_of(group: str, option: str) -> Callable[..., Any]:
+    return locate(raw(group, option)["_target_"], group)
+
+
+def arguments(group: str, option: str) -> dict[str, Any]:
+    return {key: value for key, value in raw(group, option).items() if not key.startswith("_")}
+
+
+def signature(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """All options of a callable, with those that it takes as ``**options`` and hands to its base classes."""
+    found: dict[str, inspect.Parameter] = {}
+    own = set(inspect.signature(target).parameters)
+    for each in target.__mro__ if isinstance(target, type) else (target,):
+        parameters = inspect.signature(each).parameters.values()
+        for p in parameters:
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                found.setdefault(p.name, p)
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return {name: p for name, p in found.items() if name in own or takes(target, found, name)}
+
+
+def takes(target: Callable[..., Any], known: dict[str, inspect.Parameter], name: str) -> bool:
+    """Whether an option of a base class is left open: not if the class sets it, or what excludes it, itself."""
+    if name in GIVEN or name == "surrogate":
+        return True
+    default = known[name].default
+    try:
+        target(**needs(known) | {name: 0.5 if default is None else default})
+    except TypeError as error:
+        assert f"multiple values for keyword argument '{name}'" in str(error)
+        return False
+    except ValueError as error:
+        assert f"{name}, " in str(error) and "expected one of them" in str(error)
+        return False
+    return True
+
+
+def needs(known: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    return {key: GIVEN[key] for key in known if key in GIVEN}
+
+
+def test_the_files_are_found() -> None:
+    assert set(CATALOGUE.groups) >= set(CATALOGUE.defaults) - {"experiment"}
+    assert len(EVERY) > 100
+    assert not CATALOGUE.shadowed()
+
+
+def test_every_file_is_plain_yaml_and_an_option_or_a_piece_of_one() -> None:
+    files = {path for names in CATALOGUE.groups.values() for path in names.values()}
+    for path in conf_folder().glob("*/**/*.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict), path
+        if path not in files:
+            group, option, piece = path.relative_to(conf_folder()).with_suffix("").parts
+            assert option in options(group)
+            assert group == "task", "config.yaml looks for pieces of tasks only"
+            assert piece in options("model")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
+def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> None:
+    config = composed(*row)
+    for word in row:
+        group, _, option = word.partition("=")
+        expected = resolved(raw(group, option), config)
+        found = at(config, package(group, option))
+        if group == "model":  # for which the task may set what suits it
+            task = next(word.partition("=")[2] for word in row if word.startswith("task="))
+            pieces = conf_folder() / "task" / task / f"{option}.yaml"
+            expected |= yaml.safe_load(pieces.read_text(encoding="utf-8"))[group] if pieces.is_file() else {}
+        if group == "loss":
+            found = {key: value for key, value in found.items() if key != "regularisers"}
+            expected = {key: value for key, value in expected.items() if key != "regularisers"}
+        assert found == expected, word
+
+
+@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
+def test_a_file_says_what_it_is_for(group: str, option: str) -> None:
+    lines = [line for line in text(group, option).splitlines() if not line.startswith("# @package")]
+    assert lines[0].startswith("# "), "the first line is a comment for those who read the file"
+    assert lines[0].endswith((".", ":")) or lines[1].startswith("#")
+    assert CATALOGUE.describe(group, option)
+
+
+@pytest.mark.parametrize(("group", "option"), named())
+def test_a_file_mirrors_one_callable_of_its_group(group: str, option: str) -> None:
+    config = raw(group, option)
+    module, _, name = config["_target_"].rpartition(".")
+    assert module == HOMES.get(group, f"snnrun.{group}")
+    found = target_of(group, option)
+    assert found.__name__ == name
+    assert f"{found.__module__}.".startswith(("torch.optim.", f"{module}."))
+    same = [other for other in options(group) if raw(group, other)["_target_"] == config["_target_"]]
+    # One file, one callable; a second name says whose it is.
+    assert len([other for other in same if not re.match("# The same as", text(group, other))]) == 1
+
+
+@pytest.mark.parametrize(("group", "option"), named())
+def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, option: str) -> None:
+    target, config = target_of(group, option), arguments(group, option)
+    known = signature(target)
+    assert set(config) <= set(known)
+    if target.__module__.startswith("torch."):
+        return  # torch's classes have arguments for special cases, and defaults that need not suit spikes
+    assert set(known) - set(HANDED.get(group, ())) == set(config)
+    assert isinstance(target, type)
+    described = " ".join(parent.__doc__ or "" for parent in target.__mro__ if parent.__module__.startswith("snnrun."))
+    for key, value in config.items():
+        assert re.search(rf"\b{key}\b", described), f"{key} is in no docstring"
+        default = known[key].default
+        if default is inspect.Parameter.empty or value == f"${{{key}}}" != "${surrogate}":
+            continue  # it must be given, or is what the whole run has
+        if isinstance(value, dict):  # a part, or several, in this one
+            assert build(config_of(group, option), group) == target(**needs(known))
+        elif value == "${surrogate}":
+            assert default is None
+            assert build(composed()[key], key) == target(**needs(known)).surrogate
+        else:
+            value = resolved(value, composed())
+            assert (tuple(value) if isinstance(value, list) else value) == default, key
+            assert isinstance(value, bool) == isinstance(default, bool), key
+    for inner in config.values():
+        if isinstance(inner, dict) and "_target_" in inner:
+            assert set(inner) - {"_target_"} == set(signature(locate(inner["_target_"], option)))
+
+
+@pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
+def test_a_neuron_follows_the_convention_and_the_surrogate(group: str, option: str) -> None:
+    config, known = raw(group, option), signature(target_of(group, option))
+    points = [point for point in POINTS if point in known]
+    assert {key: config[key] for key in points} == {key: f"${{convention.{key}}}" for key in points}
+    assert config.get("surrogate", "") == ("${surrogate}" if "surrogate" in known else "")
+    made = part(group, option)(shape=(4,))
+    # What fires has the first, and what can reset the others, but for a choice that is part of its equation.
+    assert ("fires_at" in points) == made.spiking
+    assert ("reset_timing" in points) == ("detach_reset" in points) == (made.spiking and made.reset != "none")
+
+
+@pytest.mark.parametrize(("_", "convention"), named("convention"))
+def test_a_convention_says_all_four_points(_: str, convention: str) -> None:
+    config = raw("convention", convention)
+    assert set(config) == set(POINTS)
+    IF(**config)
+
+
+def test_the_default_convention_is_that_of_the_callables() -> None:
+    known = signature(Neuron)
+    assert composed()["convention"] == {key: known[key].default for key in POINTS}
+
+
+@pytest.mark.parametrize(("group", "option"), named(*(group for group in COMPOSED if group not in NO_PARTS)))
+def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -> None:
+    made: Any = part(group, option)
+    tasks = {name: part("task", name) for name in ("digits", "zeros")}
+    task, others, expected = "digits", {}, []
+    if group == "encoder" and not made.takes_still:
+        task = "zeros"
+    if group == "readout":
+        others["loss"] = "ce_membrane"  # CECount reads spikes, and there are none
+    if group == "task" and made.has_time:
+        others |= {"encoder": "none"}
+    if group == "task" and not made.has_accuracy:
+        others |= {"loss": "mean_square"}
+    if group == "loss" and made.needs_values and not any(known.has_values for known in tasks.values()):
+        expected = ["loss"]  # no task so far has numbers as targets
+    config = assembled(**({"task": task} | others | {group: option}))
+    trial = Trial(config, config, config, Settings.from_config(config))
+    assert [fault.path for fault in trial.run(CATALOGUE)] == expected
+
+
+def bases() -> list[Any]:
+    kinds = {"surrogate": Surrogate, "encoder": Encoder, "loss": Loss, "task": Task, "neuron": Neuron}
+    return [pytest.param(f"snnrun.{name}", kind, id=name) for name, kind in kinds.items()] + [
+        pytest.param("snnrun.loss", Regulariser, id="regulariser")
+    ]
+
+
+@pytest.mark.parametrize(("module", "base"), bases())
+def test_every_class_of_a_part_has_a_file(module: str, base: type) -> None:
+    targets = {raw(group, option)["_target_"] for group, option in EVERY if group not in NO_PARTS}
+    package = importlib.import_module(module)
+    classes = [value for value in vars(package).values() if inspect.isclass(value) and issubclass(value, base)]
+    usable = {f"{module}.{value.__name__}" for value in classes if not is_base(value)}
+    assert usable
+    assert usable <= targets
+    assert {name.rpartition(".")[2] for name in usable} <= set(package.__all__)
+
+
+def is_base(kind: type) -> bool:
+    """Whether something is left for a subclass to define."""
+    if inspect.isabstract(kind) or any(getattr(value, "__isabstractmethod__", False) for value in vars(kind).values()):
+        return True
+    if not issubclass(kind, Neuron):
+        return bool(set(getattr(kind, "__annotations__", {})) - set(dir(kind)) - set(signature(kind)))
+    neuron = kind(**needs(signature(kind)))
+    x = torch.zeros(1, *GIVEN["shape"])
+    try:
+        neuron.step(x, neuron.initial_state(x))
+    except (NotImplementedError, AttributeError):
+        return True
+    except ValueError as error:  # a PSN takes whole sequences only
+        assert "num_steps" in str(error)
+    return False
+
+
+def test_a_neuron_that_never_fires_is_a_readout() -> None:
+    spiking = {option: target_of("neuron", option).spiking for option in options("neuron")}  # type: ignore[attr-defined]
+    assert all(spiking.values())
+    assert not any(target_of("readout", option).spiking for option in options("readout"))  # type: ignore[attr-defined]
