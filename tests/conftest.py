@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
+
+# Before torch is imported: the tests run in two processes, which would fight for the cores with two threads each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # importlib mode puts no folder on the path; the reader of the reference numbers is a plain module beside this file.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -224,6 +224,6 @@ def test_a_readout_that_never_fires_asks_for_a_loss_on_its_membrane(command: Com
 
 
 def test_a_model_that_does_not_fit_into_memory(command: Command, training: Training) -> None:
-    outcome = command("model.hidden=[10000000,10000000]")
+    outcome = command("model.hidden=[100000,10000000]")
     assert outcome.code == 5
     assert "out of memory: this model does not fit" in outcome.err
