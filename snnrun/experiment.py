@@ -6,7 +6,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
-from snnrun.errors import SnnrunError
 from snnrun.loss import Loss
 from snnrun.model import Layer
 from snnrun.neuron import Neuron
@@ -149,17 +148,11 @@ def _verdict(record: RunRecord, begin: float) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
-        failed: Result = {
-            "status": "interrupted" if interrupted else "failed",
-            "error": None if interrupted else message,
-            "test_accuracy": None,
-            "test_loss": None,
-            "epochs": sum(entry["kind"] == "epoch" for entry in record.records),
-            "seconds": time.perf_counter() - begin,
-        }
-        with suppress(SnnrunError):  # the first error is the one to tell
-            record.result(failed)
-            record.log("interrupted" if interrupted else f"error: {message}")
+        record.ended_early(
+            error,
+            test_accuracy=None,
+            test_loss=None,
+            epochs=sum(entry["kind"] == "epoch" for entry in record.records),
+            seconds=time.perf_counter() - begin,
+        )
         raise

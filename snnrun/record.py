@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from torch import Tensor, nn
 
 from snnrun import checkpoint, files, report
-from snnrun.errors import ConfigError, StorageError
+from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.model import neurons
 from snnrun.sequence import Trace
 from snnrun.trainer import Record
@@ -48,15 +49,28 @@ class FolderRecord:
 
     def manifest(self, **facts: Any) -> None:
         """``manifest.json``: see :func:`snnrun.report.manifest`."""
-        self._text("manifest.json", _json(report.manifest(**facts), indent=2))
+        self._values("manifest.json", report.manifest(**facts))
 
     def result(self, result: Mapping[str, Any]) -> None:
         """``result.json``: how it ended."""
-        self._text("result.json", _json(result, indent=2))
+        self._values("result.json", result)
+
+    def ended_early(self, error: BaseException, **values: Any) -> None:
+        """``result.json`` and the log of what did not finish; never raises: the first error is the one to tell."""
+        interrupted = isinstance(error, KeyboardInterrupt)
+        message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
+        status = "interrupted" if interrupted else "failed"
+        with suppress(SnnrunError):
+            self.result({"status": status, "error": None if interrupted else message, **values})
+            self.log(status if interrupted else f"error: {message}")
 
     def log(self, text: str) -> None:
         """A line for ``run.log`` that is said elsewhere."""
         self._console.log(text)
+
+    def _values(self, name: str, values: Any) -> None:
+        with storing(self.folder / name):
+            files.write_json(self.folder / name, _finite(values))
 
     def _text(self, name: str, text: str) -> None:
         with storing(self.folder / name):
@@ -95,7 +109,7 @@ class RunRecord(FolderRecord):
         self.records.append(record)
         path = self.folder / "metrics.jsonl"
         with storing(path), path.open("a", encoding="utf-8") as file:
-            file.write(_json(record))
+            file.write(json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n")
         if record["kind"] == "warning":
             self._console.warning(record["message"])
             return
@@ -149,10 +163,6 @@ class storing:
                 f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
-
-
-def _json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(_finite(value), indent=indent, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

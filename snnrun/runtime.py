@@ -40,15 +40,23 @@ def runtime(settings: Settings) -> Iterator[torch.device]:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic)
     try:
-        yield device
-    except (MemoryError, RuntimeError) as error:
-        # On the CPU torch raises a plain RuntimeError, known by its words alone.
-        memory = isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
-        if not memory:
-            raise
-        raise OutOfMemoryError(
+        with memory(
             f"out of memory on {device}: a smaller batch_size, num_steps or model.hidden needs less, and so does "
-            f"precision=bf16 ({str(error).splitlines()[0] if str(error) else 'no more to allocate'})"
-        ) from error
+            "precision=bf16"
+        ):
+            yield device
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextmanager
+def memory(advice: str) -> Iterator[None]:
+    """Within this context running out of memory is an OutOfMemoryError with ``advice``."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # On the CPU torch raises a plain RuntimeError, known by its words alone.
+        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)):
+            raise
+        first = str(error).splitlines()[0] if str(error) else "no more to allocate"
+        raise OutOfMemoryError(f"{advice} ({first})") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from snnrun import report
-from snnrun.errors import OutOfMemoryError, SnnrunError
 from snnrun.files import write_bytes
 from snnrun.input import Input
 from snnrun.neuron import Neuron
 from snnrun.record import FolderRecord, storing
 from snnrun.report.raster import thin
+from snnrun.runtime import memory
 from snnrun.streams import Streams
 from snnrun.traces import Traces, record, statistics
 from snnrun.view.settings import SimulateSettings
@@ -106,17 +106,10 @@ def dt_of(config: Mapping[str, Any]) -> float:
 def verdict(files: FolderRecord, begin: float) -> Iterator[None]:
     """What ends early says so in ``result.json`` and in its log; running out of memory becomes an error with advice."""
     try:
-        try:
+        with memory("out of memory: fewer num_steps or num_neurons need less"):
             yield
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise OutOfMemoryError("out of memory: fewer num_steps or num_neurons need less") from error
     except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
-        status = "interrupted" if interrupted else "failed"
-        with suppress(SnnrunError):  # the first error is the one to tell
-            files.result({"status": status, "error": message, "seconds": time.perf_counter() - begin})
-            files.log(status if interrupted else f"error: {message}")
+        files.ended_early(error, seconds=time.perf_counter() - begin)
         raise
 
 
