@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
 from snnrun.loss import Loss
-from snnrun.model import Layer
+from snnrun.model import Layer, keep
 from snnrun.neuron import Neuron
 from snnrun.record import RunRecord
 from snnrun.runtime import runtime
@@ -122,13 +122,15 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
         ValueError: if its arguments do not fit together.
     """
     with streams.initialisation():
-        return parts.model(
+        model = parts.model(
             input_shape=parts.encoder.output_shape(parts.task.input_shape),
             num_outputs=parts.loss.num_outputs(parts.task.num_outputs),
             neuron=parts.neuron,
             readout=parts.readout,
             backend=settings.backend,
         )
+    keep(model, settings.memory)
+    return model
 
 
 def backends(model: nn.Module) -> str:

@@ -48,6 +48,7 @@ class Settings:
     precision: str  # fp32 or bf16
     deterministic: bool
     backend: str  # auto, reference or fused
+    memory: str  # full or low
     num_steps: int
     epochs: int
     batch_size: int
@@ -154,6 +155,7 @@ _CHECKS: Mapping[str, Check] = {
     "precision": one_of("fp32", "bf16"),
     "deterministic": check.flag,
     "backend": one_of("auto", "reference", "fused"),
+    "memory": one_of("full", "low"),
     "num_steps": whole(1),
     "epochs": whole(1),
     "batch_size": whole(1),

@@ -26,6 +26,7 @@ SETTINGS = Settings(
     precision="fp32",
     deterministic=True,
     backend="auto",
+    memory="full",
     num_steps=8,
     epochs=12,
     batch_size=16,

@@ -42,7 +42,7 @@ class RecurrentLayer(Layer):
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        current = self.current(x, generator)
+        current = self.current(self.dropped(x, generator))
         state, s = self.neuron.initial_state(current[0]), torch.zeros_like(current[0])
         spikes, membranes = [], []
         for from_below in current:

@@ -41,6 +41,8 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
     looped = {*inside, *carried}
     asked = {j for i in after for j in program.args(i)} | set(wanted)
     kept = {i: like.new_empty((steps, *like.shape)) for i in sorted(asked & looped)}
+    # Straight into the array that takes it, where there is one of its dtype.
+    kept |= {i: tensors[array.name] for i, array in kernel.writes if i in kept and array.kind != "bytes"}
 
     values: dict[int, Any] = {
         leaf: torch.zeros_like(like) if array is None else tensors[array.name].to(like.dtype)
@@ -71,7 +73,8 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
     for i in after:
         whole[i] = _value(program, i, whole, like)
     for node, array in kernel.writes:
-        tensors[array.name].copy_(_all_steps(whole[node], steps, like))
+        if whole[node] is not tensors[array.name]:
+            tensors[array.name].copy_(_all_steps(whole[node], steps, like))
     for node, array in kernel.sums:
         tensors[array.name].copy_(_all_steps(whole[node], steps, like).sum(0))
 

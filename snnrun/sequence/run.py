@@ -9,7 +9,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.neuron import Neuron
 from snnrun.sequence import fused, reference
-from snnrun.sequence.symbol import Unfusable, record
+from snnrun.sequence.symbol import Unfusable, check_repeatable
 
 BACKENDS = ("auto", "reference", "fused")
 
@@ -66,7 +66,7 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
     if backend == "reference":
         return backend
     try:
-        record(neuron)
+        check_repeatable(neuron)
     except Unfusable as reason:
         if backend == "auto":
             return "reference"

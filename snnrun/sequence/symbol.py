@@ -144,9 +144,11 @@ def _unary(op: str) -> Callable[..., Symbol]:
 
 
 def _clamp(recorder: Recorder, a: Any, min: Any = None, max: Any = None) -> Any:
-    if min is not None:
-        a = recorder.operate("clamp_min", a, min)
-    return a if max is None else recorder.operate("clamp_max", a, max)
+    # A bound that is a tensor has a gradient of its own.
+    for bound, number, tensor in ((min, "clamp_min", "maximum"), (max, "clamp_max", "minimum")):
+        if bound is not None:
+            a = recorder.operate(number if isinstance(bound, (int, float)) else tensor, a, bound)
+    return a
 
 
 def _power(recorder: Recorder, a: Any, exponent: Any) -> Symbol:
@@ -257,6 +259,14 @@ def record(neuron: Neuron) -> Step:
     except Exception as error:  # whatever it is: the step loop will say so, if it is a fault
         raise Unfusable(f"{type(error).__name__}: {error}") from error
     return Step(recorder.program, given, new, recorder.captured, recorder.surrogates, kind)
+
+
+def check_repeatable(neuron: Neuron) -> None:
+    """Raise Unfusable where the step of ``neuron`` cannot be recorded, or is another one each time, as with noise."""
+    one, other = record(neuron), record(neuron)
+    same = one.program.nodes == other.program.nodes and one.program.numbers == other.program.numbers
+    if not (same and all(map(torch.equal, one.captured, other.captured))):
+        raise Unfusable("a number that is another one each time")
 
 
 def derivative(surrogate: Surrogate, program: Program, x: int) -> int | None:
