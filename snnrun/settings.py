@@ -48,6 +48,8 @@ class Settings:
     precision: str  # fp32 or bf16
     deterministic: bool
     backend: str  # auto, reference or fused
+    matmul: str  # auto, default or onednn
+    events_below: str | float  # auto, or a share of spikes
     num_steps: int
     epochs: int
     batch_size: int
@@ -146,6 +148,12 @@ def _device(name: str, value: Any) -> str:
     return value
 
 
+def _share(name: str, value: Any) -> str | float:
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"{name}: expected auto, or a number from 0 to 1, got {value!r}")
+    return "auto" if value == "auto" else check.number(name, value, low=0, high=1)
+
+
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
 
 _CHECKS: Mapping[str, Check] = {
@@ -154,6 +162,8 @@ _CHECKS: Mapping[str, Check] = {
     "precision": one_of("fp32", "bf16"),
     "deterministic": check.flag,
     "backend": one_of("auto", "reference", "fused"),
+    "matmul": one_of("auto", "default", "onednn"),
+    "events_below": _share,
     "num_steps": whole(1),
     "epochs": whole(1),
     "batch_size": whole(1),

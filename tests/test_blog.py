@@ -131,6 +131,8 @@ class Training:
             precision="fp32",
             deterministic=True,
             backend=backend,
+            matmul="auto",
+            events_below="auto",
             num_steps=params["n_time"],
             epochs=1,
             batch_size=1,

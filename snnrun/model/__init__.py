@@ -4,7 +4,8 @@ from snnrun.model.convnet import ConvNet
 from snnrun.model.layer import Layer, neurons
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
+from snnrun.model.product import Linear, Product
 from snnrun.model.recurrent import Recurrent, RecurrentLayer
 from snnrun.model.residual import Residual
 
-__all__ = ["MLP", "ConvNet", "Layer", "Norm", "Recurrent", "RecurrentLayer", "Residual", "neurons"]
+__all__ = ["MLP", "ConvNet", "Layer", "Linear", "Norm", "Product", "Recurrent", "RecurrentLayer", "Residual", "neurons"]
