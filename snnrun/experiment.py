@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
 from snnrun.loss import Loss
-from snnrun.model import Layer, keep
+from snnrun.model import Layer, keep, product
 from snnrun.neuron import Neuron
 from snnrun.record import RunRecord
 from snnrun.runtime import runtime
@@ -66,6 +66,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 command=command,
                 device=device,
                 backend=backends(model),
+                product=asdict(product_of(settings)) if device.type == "cpu" else None,
                 data_hashes=data.hashes,
             )
             console.line(
@@ -120,6 +121,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
 
     Raises:
         ValueError: if its arguments do not fit together.
+        ConfigError: for a matrix product that this machine lacks.
     """
     with streams.initialisation():
         model = parts.model(
@@ -130,6 +132,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             backend=settings.backend,
         )
     keep(model, settings.memory)
+    product.use(model, product_of(settings))
     return model
 
 
@@ -137,6 +140,13 @@ def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
+
+
+def product_of(settings: Settings) -> product.Product:
+    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
+    if settings.backend == "reference":
+        return product.Product()
+    return product.choose(settings.matmul, settings.events_below)
 
 
 def count_parameters(model: nn.Module) -> int:

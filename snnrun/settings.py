@@ -49,6 +49,8 @@ class Settings:
     deterministic: bool
     backend: str  # auto, reference or fused
     memory: str  # full or low
+    matmul: str  # auto, default or onednn
+    events_below: str | float  # auto, or a share of spikes
     num_steps: int
     epochs: int
     batch_size: int
@@ -147,6 +149,12 @@ def _device(name: str, value: Any) -> str:
     return value
 
 
+def _share(name: str, value: Any) -> str | float:
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"{name}: expected auto, or a number from 0 to 1, got {value!r}")
+    return "auto" if value == "auto" else check.number(name, value, low=0, high=1)
+
+
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
 
 _CHECKS: Mapping[str, Check] = {
@@ -156,6 +164,8 @@ _CHECKS: Mapping[str, Check] = {
     "deterministic": check.flag,
     "backend": one_of("auto", "reference", "fused"),
     "memory": one_of("full", "low"),
+    "matmul": one_of("auto", "default", "onednn"),
+    "events_below": _share,
     "num_steps": whole(1),
     "epochs": whole(1),
     "batch_size": whole(1),

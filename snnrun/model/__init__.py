@@ -4,7 +4,20 @@ from snnrun.model.convnet import ConvNet
 from snnrun.model.layer import Layer, keep, neurons
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
+from snnrun.model.product import Linear, Product
 from snnrun.model.recurrent import Recurrent, RecurrentLayer
 from snnrun.model.residual import Residual
 
-__all__ = ["MLP", "ConvNet", "Layer", "Norm", "Recurrent", "RecurrentLayer", "Residual", "keep", "neurons"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "Layer",
+    "Linear",
+    "Norm",
+    "Product",
+    "Recurrent",
+    "RecurrentLayer",
+    "Residual",
+    "keep",
+    "neurons",
+]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from snnrun.sequence.expression import Writer, write
 from snnrun.sequence.kernel import Array, Kernel
-from snnrun.sequence.pool import spread
+from snnrun.pool import spread
 from snnrun.sequence.program import Program
 
 #: Bytes of a block of one quantity.

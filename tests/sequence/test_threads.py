@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import LIF
-from snnrun.sequence import pool, run
+from snnrun import pool
+from snnrun.sequence import run
 
 
 def gradients(seed: int) -> list[Tensor]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import torch
 
@@ -13,7 +13,7 @@ import torch
 WORTH = 1 << 15
 
 
-def spread(work: Callable[[int, int], None], lanes: int, elements: int, unit: int) -> None:
+def spread(work: Callable[[int, int], None], lanes: int, elements: int, unit: int = 1) -> None:
     """Call ``work(low, high)`` for ranges that make up ``[0, lanes)``, on ``torch.get_num_threads()`` threads.
 
     ``work`` must let go of Python's lock to run beside itself. Ranges begin at multiples of ``unit``. The threads are
@@ -23,10 +23,14 @@ def spread(work: Callable[[int, int], None], lanes: int, elements: int, unit: in
     if threads < 2:
         work(0, lanes)
         return
-    size = -(-(-(-lanes // threads)) // unit) * unit
+    each = -(-lanes // threads)
+    size = -(-each // unit) * unit
     ranges = [(low, min(low + size, lanes)) for low in range(0, lanes, size)]
     others = [_pool(os.getpid(), threads).submit(work, *part) for part in ranges[1:]]
-    work(*ranges[0])
+    try:
+        work(*ranges[0])
+    finally:
+        wait(others)  # nobody may still be writing when the caller goes on
     for other in others:
         other.result()
 
