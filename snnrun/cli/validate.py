@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from snnrun.catalogue import Catalogue
-from snnrun.cli import overrides, text
+from snnrun.cli import imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import Given
@@ -49,6 +49,8 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     with composer(catalogue) as hydra:
         given = overrides.read(arguments, catalogue, hydra, faults)
         sweep = [each for each in given if each.words]
+        if not arguments.cfg:
+            imports.load(arguments.command)
         for job in _sample([each.words for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
             faults += _job_faults(chosen, command, catalogue, hydra, names_only=bool(arguments.cfg), debug=debug)
