@@ -176,7 +176,9 @@ def _exp(w: Writer, a: str) -> str:
     whole = w.let(f"fptosi {w.vector} {n} to {w.integers}")
     half = w.let(f"ashr {w.integers} {whole}, splat ({w.bits} 1)")
     for part in (half, w.let(f"sub {w.integers} {whole}, {half}")):
-        shifted = w.let(f"shl {w.integers} {w.let(f'add {w.integers} {part}, splat ({w.bits} 127)')}, splat ({w.bits} 23)")
+        shifted = w.let(
+            f"shl {w.integers} {w.let(f'add {w.integers} {part}, splat ({w.bits} 127)')}, splat ({w.bits} 23)"
+        )
         y = w.arithmetic("fmul", y, w.let(f"bitcast {w.integers} {shifted} to {w.vector}"))
     return w.select(w.compare("uno", a, a), a, y)
 

@@ -108,7 +108,7 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
     return _Forward(
         Kernel(
             nodes=recipe.nodes,
-            count=len(recipe.numbers),
+            numbers=len(recipe.numbers),
             reads=_reads(nodes, {}),
             before=(),
             carries=tuple((nodes.index(("old", k)), recipe.new[k], Array(f"first{k}", "lane")) for k in parts),
@@ -164,7 +164,7 @@ def _backward(
     x = [] if made.x is None else [(made.x, Array("grad_x", "lane" if constant else "time"))]
     kernel = Kernel(
         nodes=tuple(nodes),
-        count=len(made.program.numbers),
+        numbers=len(made.program.numbers),
         reads=_reads(nodes, {k: recipe.array(k) for k in range(len(recipe.new))}, reached),
         before=tuple(before),
         carries=tuple(carries),

@@ -25,7 +25,7 @@ class Kernel(NamedTuple):
     """What is compiled.
 
     Attributes:
-        nodes, count: the program, and how many numbers it has.
+        nodes, numbers: the program, and how many numbers it has.
         reads: the array that a leaf is read from, by the leaf's index.
         before: the same for leaves that are read one step earlier: the array, and the one that stands before the first.
         carries: leaf -> (node that is its value at the next step, array of its first value or None for 0).
@@ -36,7 +36,7 @@ class Kernel(NamedTuple):
     """
 
     nodes: tuple[Node, ...]
-    count: int
+    numbers: int
     reads: tuple[tuple[int, Array], ...]
     before: tuple[tuple[int, Array, Array], ...]
     carries: tuple[tuple[int, int | None, Array | None], ...]

@@ -19,9 +19,9 @@ import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
+from snnrun.pool import spread
 from snnrun.sequence.expression import Writer, write
 from snnrun.sequence.kernel import Array, Kernel
-from snnrun.pool import spread
 from snnrun.sequence.program import Program
 
 #: Bytes of a block of one quantity.
@@ -66,9 +66,9 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
 @functools.lru_cache(maxsize=1024)
 def _compiled(kernel: Kernel, double: bool, width: int) -> Callable[..., None]:
     engine = _engine(_source(kernel, double, width))
-    function: Any = ctypes.CFUNCTYPE(
-        None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4
-    )(engine.get_function_address("kernel"))
+    function: Any = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, *[ctypes.c_int64] * 4)(
+        engine.get_function_address("kernel")
+    )
     function.engine = engine  # the code lives as long as its engine
     return function
 
@@ -109,7 +109,7 @@ def _source(kernel: Kernel, double: bool, width: int) -> str:
     names: dict[int, str] = {}
     for i, (op, *args) in enumerate(program.nodes):
         if op in ("number", "scalar"):
-            j = args[0] if op == "number" else kernel.count + args[0]
+            j = args[0] if op == "number" else kernel.numbers + args[0]
             names[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
     buffers = {leaf: w.let(f"alloca {w.scalar}, i64 {size}, align 64") for leaf, _, _ in kernel.carries}
     totals = {node: w.let(f"alloca {w.scalar}, i64 {size}, align 64") for node, _ in kernel.sums}

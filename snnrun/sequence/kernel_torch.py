@@ -88,7 +88,7 @@ def _given(
         if op == "literal":
             found[i] = args[0]
         elif op in ("number", "scalar"):
-            found[i] = numbers[args[0] if op == "number" else kernel.count + args[0]]
+            found[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
     for leaf, array in kernel.reads:
         found[leaf] = _read(tensors[array.name], array, like)
     for leaf, array, initial in kernel.before:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -91,9 +91,7 @@ OPERATIONS: dict[str, Operation] = {
     "expm1": Operation(torch.expm1, lambda p, g, y, a: (p.add("mul", g, p.add("add", y, p.number(1.0))),)),
     "log": Operation(torch.log, lambda p, g, y, a: (p.add("div", g, a),)),
     "log1p": Operation(torch.log1p, lambda p, g, y, a: (p.add("div", g, p.add("add", a, p.number(1.0))),)),
-    "sigmoid": Operation(
-        torch.sigmoid, lambda p, g, y, a: (_product(p, g, p.add("sub", p.number(1.0), y), y),)
-    ),
+    "sigmoid": Operation(torch.sigmoid, lambda p, g, y, a: (_product(p, g, p.add("sub", p.number(1.0), y), y),)),
     "tanh": Operation(
         torch.tanh, lambda p, g, y, a: (p.add("mul", g, p.add("sub", p.number(1.0), p.add("mul", y, y))),)
     ),

@@ -73,12 +73,10 @@ class Recorder:
 
     def _capture(self, tensor: Tensor) -> int:
         # By identity: a parameter that is used twice is one leaf.
-        for j, known in enumerate(self.captured):
-            if known is tensor:
-                break
-        else:
-            j = len(self.captured)
+        known = [j for j, other in enumerate(self.captured) if other is tensor]
+        if not known:
             self.captured.append(tensor)
+        j = known[0] if known else len(self.captured) - 1
         return self.program.add("scalar" if tensor.numel() == 1 else "row", j)
 
 
@@ -112,7 +110,7 @@ class Symbol:
     def __iter__(self) -> Any:
         raise Unfusable("an iteration over a tensor")
 
-    __float__ = __int__ = __len__ = __index__ = __bool__  # type: ignore[assignment]
+    __float__ = __int__ = __len__ = __index__ = __bool__
 
     def __getitem__(self, item: Any) -> Any:
         raise Unfusable("a part of a tensor")
@@ -174,6 +172,10 @@ def _to(recorder: Recorder, a: Any, *_: Any, **__: Any) -> Symbol:
     return Symbol(recorder, recorder.program.as_number(recorder.index(a)))
 
 
+_UNARY = (
+    *("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "sqrt", "relu"),
+    *("atan", "erf", "erfc", "sin", "cos", "detach"),
+)
 _CALLS: dict[str, Callable[..., Any]] = {
     **{name: _binary(name) for name in ("add", "sub", "mul", "div", "minimum", "maximum", "hypot")},
     **{name: _binary(name) for name in ("gt", "ge", "lt", "le", "eq", "ne")},
@@ -183,10 +185,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "subtract": _binary("sub"),
     "multiply": _binary("mul"),
     "divide": _binary("div"),
-    **{
-        name: _unary(name)
-        for name in "neg abs sign exp expm1 log log1p sigmoid tanh sqrt relu atan erf erfc sin cos detach".split()
-    },
+    **{name: _unary(name) for name in _UNARY},
     "arctan": _unary("atan"),
     "special_erf": _unary("erf"),
     "special_erfc": _unary("erfc"),
@@ -219,7 +218,11 @@ def _operator(name: str) -> Callable[..., Any]:
 
 
 # Python looks operators up in the class, not by __getattr__.
-for _name in "add radd sub rsub mul rmul truediv rtruediv neg abs pow gt ge lt le eq ne and or invert".split():
+_OPERATORS = (
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "abs", "pow"),
+    *("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "invert"),
+)
+for _name in _OPERATORS:
     setattr(Symbol, f"__{_name}__", _operator(_name))
 
 
@@ -279,5 +282,3 @@ def derivative(surrogate: Surrogate, program: Program, x: int) -> int | None:
         return None
     assert len(program.nodes) >= before
     return None if recorder.captured else program.as_number(made)
-
-

@@ -80,8 +80,10 @@ class Surrogate(ABC):
             ValueError: for ``spiking=False`` where there is no primitive.
         """
         if has_torch_function_unary(x):  # torch's protocol for what stands in for a tensor, as in snnrun.sequence
-            options = {"inclusive": inclusive, "spiking": spiking, "generator": generator}
-            return handle_torch_function(Surrogate.__call__, (x,), self, x, **options)
+            spikes: Tensor = handle_torch_function(
+                Surrogate.__call__, (x,), self, x, inclusive=inclusive, spiking=spiking, generator=generator
+            )
+            return spikes
         if not spiking:
             return self.smooth(x)
         return _Spike.apply(x, self.noise(x, generator), self, inclusive)

@@ -122,7 +122,7 @@ class Other(Neuron):
 def test_the_layer_says_how_it_runs() -> None:
     assert [layer.backend for layer in mlp().layers.values()] == ["fused"] * 3
     assert Layer(nn.Identity(), Other()).backend == "reference"
-    with pytest.raises(ValueError, match="backend: fused .* of Other has the attribute 'flip'"):
+    with pytest.raises(ValueError, match=r"backend: fused .* of Other has the attribute 'flip'"):
         MLP((2,), 2, Other, "fused")
     assert run(Other(), torch.zeros(2, 1, 1))[0].spikes.shape == (2, 1, 1)
 

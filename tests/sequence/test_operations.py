@@ -15,7 +15,23 @@ from snnrun.sequence.kernel import Array, Kernel
 from snnrun.sequence.operation import OPERATIONS
 from snnrun.sequence.program import BOOLEAN, Program
 
-SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 88.5, 89.5, -87.5, -103.5, -105.0, 1e-30, float("inf"), float("-inf"), float("nan")]
+SPECIAL = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    2.0,
+    88.5,
+    89.5,
+    -87.5,
+    -103.5,
+    -105.0,
+    1e-30,
+    float("inf"),
+    float("-inf"),
+    float("nan"),
+]
 BINARY = {"add", "sub", "mul", "div", "minimum", "maximum", "hypot", "pow", "clamp_min", "clamp_max"}
 COMPARISONS = {"gt", "ge", "lt", "le", "eq", "ne"}
 UNARY = set(OPERATIONS) - BINARY - set(BOOLEAN) - {"where", "number_of", "detach"}
@@ -28,7 +44,7 @@ def evaluate(program: Program, wanted: list[int], inputs: dict[int, Tensor]) -> 
     writes = {f"out{i}": i for i in wanted}
     kernel = Kernel(
         nodes=tuple(program.nodes),
-        count=len(program.numbers),
+        numbers=len(program.numbers),
         reads=tuple(arrays.items()),
         before=(),
         carries=(),

@@ -27,6 +27,8 @@ FORMS = [
         ("subtract", "zero", "none"), ("same", "delayed"), (True, False), (">", ">="), (0.0, -0.3)
     )
 ]
+
+
 def everything(neuron: Neuron, x: Tensor, state: State, weights: list[Tensor], backend: str) -> dict[str, Tensor]:
     leaves = [value.clone().requires_grad_() for value in (x, *state)]
     trace, last = run(neuron, leaves[0], State(leaves[1], leaves[2]), backend=backend)

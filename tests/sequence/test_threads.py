@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from snnrun.neuron import LIF
 from snnrun import pool
+from snnrun.neuron import LIF
 from snnrun.sequence import run
 
 
@@ -24,7 +26,7 @@ def gradients(seed: int) -> list[Tensor]:
 
 
 @pytest.fixture
-def two_threads() -> object:
+def two_threads() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
@@ -40,6 +42,10 @@ def test_several_callers_at_once() -> None:
         assert all(map(torch.equal, one, other))
 
 
+def note(seen: list[tuple[int, int]], low: int, high: int) -> None:
+    seen.append((low, high))
+
+
 def test_the_ranges_make_up_the_whole() -> None:
     before = torch.get_num_threads()
     try:
@@ -47,7 +53,7 @@ def test_the_ranges_make_up_the_whole() -> None:
             torch.set_num_threads(threads)
             for lanes in (1, 15, 16, 17, 1000):
                 seen: list[tuple[int, int]] = []
-                pool.spread(lambda low, high, seen=seen: seen.append((low, high)), lanes, 1 << 20, 16)
+                pool.spread(partial(note, seen), lanes, 1 << 20, 16)
                 assert sorted(i for low, high in seen for i in range(low, high)) == list(range(lanes))
                 assert all(low % 16 == 0 for low, _ in seen)
                 assert len(seen) <= threads
