@@ -1,0 +1,146 @@
+"""snnrun's side: the job as the command runs it, its parts composed from ``conf/`` and trained by ``fit``.
+
+Nothing of a run is left out: the record in a folder, a line of metrics for every step, a progress bar on a terminal.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.account import Account
+from benchmarks.setting import Job, Weights
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import composer
+from snnrun.cli.launch import plain
+from snnrun.cli.parts import parts_of
+from snnrun.experiment import build_model
+from snnrun.record import RunRecord
+from snnrun.report import Console
+from snnrun.runtime import runtime
+from snnrun.settings import Settings
+from snnrun.streams import Streams
+from snnrun.task import Batch, Data
+from snnrun.task.images import ImagePart
+from snnrun.trainer import evaluate, fit
+
+ENCODERS = {"constant": "direct", "rate": "rate"}
+
+
+def overrides(job: Job, seed: int, precision: str) -> list[str]:
+    """The words after ``snnrun`` for the job."""
+    return [
+        "task=mnist5k",
+        # All but a few of the 5,000 images for training and test.
+        "task.validation=0.002",
+        "task.test=0.1788",
+        f"model.hidden=[{job.hidden}]",
+        "convention=snntorch",
+        f"neuron.beta={job.beta}",
+        f"encoder={ENCODERS[job.input]}",
+        "loss=ce_membrane",
+        "loss.over_time=every_step",
+        "optimizer=adam",
+        f"optimizer.lr={job.lr}",
+        f"num_steps={job.steps}",
+        f"batch_size={job.batch}",
+        f"epochs={job.epochs}",
+        f"precision={precision}",
+        f"seed={seed}",
+    ]
+
+
+class Screen(io.StringIO):
+    """A terminal that nobody looks at, so that there is a progress bar."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Ours:
+    """The job, trained epoch by epoch.
+
+    Args:
+        folder: for the run's record; empty.
+        account: split the time of each step into its parts.
+    """
+
+    def __init__(self, job: Job, seed: int, precision: str, folder: Path, *, account: bool = False) -> None:
+        with composer(Catalogue()) as hydra:
+            config = plain(hydra.compose(overrides(job, seed, precision)))
+        self.job, self.parts, self.settings = job, parts_of(config), Settings.from_config(config)
+        device = torch.device("cpu")
+        self.streams = Streams(seed, device)
+        self.data = data(self.parts.task, job)
+        self.model = build_model(self.parts, self.settings, self.streams)
+        optimizer = self.parts.optimizer(self.model.parameters())
+        scheduler = self.parts.scheduler(optimizer)
+        self._account = Account(self.model, optimizer) if account else None
+        train = self._account.watch(self.data) if self._account else self.data
+        self._folder, self._config = folder, config
+        parts, settings = self.parts, self.settings
+        self._records = fit(
+            self.model, train, parts.encoder, parts.loss, optimizer, scheduler, self.streams, settings
+        )
+        self.losses: list[float] = []
+
+    def weights(self) -> Weights:
+        """A copy of the weights, for the peers; the initial ones before the first epoch."""
+        linear = [module for module in self.model.modules() if isinstance(module, nn.Linear)]
+        return [(each.weight.detach().clone(), each.bias.detach().clone()) for each in linear]
+
+    def epoch(self) -> float:
+        """Train for an epoch; seconds, those for the record included, those for validation and checkpoints not."""
+        seconds = 0.0
+        # A console for each epoch: its progress bar must not run on while it is the peers' turn.
+        with runtime(self.settings), Console(stream=Screen()) as console:
+            record = RunRecord(self._folder, console)
+            record.config(self._config)
+            console.start(self.job.epochs, -(-len(self.data.train) // self.job.batch), len(self.losses))
+            while True:
+                begin = time.perf_counter()
+                if self._account:
+                    self._account.start()
+                entry = next(self._records)
+                record.add(entry, self.model)
+                if entry["kind"] == "epoch":
+                    return seconds
+                if self._account:
+                    self._account.mark("records")
+                seconds += time.perf_counter() - begin
+                self.losses.append(entry["loss"])
+
+    def accuracy(self) -> float | None:
+        """On the test part."""
+        with runtime(self.settings):
+            scores = evaluate(
+                self.model, self.data.test, self.parts.encoder, self.parts.loss, self.streams, self.settings
+            )
+        return scores.accuracy
+
+    def account(self) -> dict[str, float]:
+        """Share of each part in the time of the steps so far."""
+        assert self._account is not None
+        return self._account.shares()
+
+
+def data(task: Any, job: Job) -> Data:
+    """The task's data with exactly ``job.images`` images to train on."""
+    loaded: Data = task.load(Path("data"), job.steps, torch.device("cpu"), torch.Generator())
+    train = loaded.train
+    assert isinstance(train, ImagePart)
+    # Parts are in the order of the set, which goes class by class; a seeded choice keeps all classes.
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: job.images]
+    return loaded._replace(train=ImagePart(train.images, train.labels, train.indices[chosen], train.white))
+
+
+def batches(part: Any, job: Job, order: torch.Generator | None = None) -> Iterator[Batch]:
+    """Batches for a peer, ``x [B, 784]``: in the order that snnrun's trainer has with this generator."""
+    for x, target in part.batches(job.batch, order):
+        yield Batch(x.squeeze(0).flatten(1), target)
