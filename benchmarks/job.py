@@ -1,6 +1,6 @@
 """The whole job: training a network, snnrun and its peers epoch by epoch in turn, and whether all learn equally well.
 
-    python -m benchmarks.job [--quick] [--epochs N] [--seeds N] [--output FILE]
+``python -m benchmarks.job [--quick] [--epochs N] [--seeds N] [--output FILE]``
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks import command, peers
-from benchmarks.ours import Ours, batches
+from benchmarks.ours import Ours, batches, configs, load
 from benchmarks.peers.network import Network
 from benchmarks.products import Products
 from benchmarks.setting import Job
@@ -26,7 +26,9 @@ from snnrun.task import Data
 OURS, OURS_BF16 = "snnrun", "snnrun, bf16"
 FLOOR, FLOOR_BF16 = "matrix products", "matrix products, bf16"
 INPUTS = ("constant", "rate")
-QUICK = {"hidden": 32, "images": 256, "epochs": 2, "seeds": (0,), "steps": 5}
+QUICK = {"hidden": 16, "images": 64, "batch": 32, "epochs": 1, "seeds": (0,), "steps": 4}
+
+Configs = dict[str, dict[str, Any]]  # by precision
 
 
 class Contender(Protocol):
@@ -58,19 +60,19 @@ class Trained:
     def accuracy(self) -> float:
         """Share of the test part that is right."""
         part = self.data.test
-        right = sum(int((self.network.predict(x) == y).sum()) for x, y in batches(part, self.network.job))
+        right = sum(int(torch.eq(self.network.predict(x), y).sum()) for x, y in batches(part, self.network.job))
         return right / len(part)
 
 
-def measure(job: Job, folder: Path) -> dict[str, Any]:
+def measure(job: Job, data: Data, folder: Path) -> dict[str, Any]:
     """Seconds of every epoch, test accuracy of every seed, and the first loss, of every contender."""
-    found: dict[str, dict[str, Any]] = {}
+    composed, found = configs(job), dict[str, dict[str, Any]]()
     for number, seed in enumerate(job.seeds):
-        contenders = assemble(job, seed, folder)
+        contenders = assemble(job, composed, seed, data, folder)
         if number == 0:
             for contender in contenders.values():  # compiles, and warms up
                 contender.epoch()
-            contenders = assemble(job, seed, folder)
+            contenders = assemble(job, composed, seed, data, folder)
         seconds: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(job.epochs):
             for name, contender in contenders.items():
@@ -81,30 +83,31 @@ def measure(job: Job, folder: Path) -> dict[str, Any]:
             if isinstance(contender, (Ours, Trained)):
                 entry["accuracy"].append(contender.accuracy())
                 entry["first_loss"], entry["last_loss"] = contender.losses[0], contender.losses[-1]
-        command.say(f"job, {job.input} input, seed {seed}: " + ", ".join(
-            f"{name} {job.images / min(times):,.0f}/s" for name, times in seconds.items()
-        ))
-    return {"job": asdict(job), "contenders": found, "account": account(job, folder)}
+        command.say(
+            f"job, {job.input} input, seed {seed}: "
+            + ", ".join(f"{name} {job.images / min(times):,.0f}/s" for name, times in seconds.items())
+        )
+    return {"job": asdict(job), "contenders": found, "account": account(job, composed, data, folder)}
 
 
-def assemble(job: Job, seed: int, folder: Path) -> dict[str, Contender]:
+def assemble(job: Job, composed: Configs, seed: int, data: Data, folder: Path) -> dict[str, Contender]:
     """Everyone at the start, with the same weights and data."""
-    ours = Ours(job, seed, "fp32", _new(folder))
-    contenders: dict[str, Contender] = {OURS: ours, OURS_BF16: Ours(job, seed, "bf16", _new(folder))}
+    ours = Ours(job, composed["fp32"], seed, data, _new(folder))
+    contenders: dict[str, Contender] = {OURS: ours, OURS_BF16: Ours(job, composed["bf16"], seed, data, _new(folder))}
     for name, peer, tuned in peers.named(peers.installed()[0]):
         torch.manual_seed(seed)
         network = peer.network(job, ours.weights(), tuned)
         if network is not None:
-            contenders[name] = Trained(network, ours.data, seed)
+            contenders[name] = Trained(network, data, seed)
     return {**contenders, FLOOR: Products(job, torch.float32), FLOOR_BF16: Products(job, torch.bfloat16)}
 
 
-def account(job: Job, folder: Path) -> dict[str, dict[str, float]]:
+def account(job: Job, composed: Configs, data: Data, folder: Path) -> dict[str, dict[str, float]]:
     """The share of each part in the time of snnrun's step."""
     shares = {}
     for name, precision in ((OURS, "fp32"), (OURS_BF16, "bf16")):
         for _ in range(2):  # the first time warms up
-            ours = Ours(replace(job, epochs=1), 0, precision, _new(folder), account=True)
+            ours = Ours(replace(job, epochs=1), composed[precision], 0, data, _new(folder), account=True)
             ours.epoch()
         shares[name] = ours.account()
     return shares
@@ -118,7 +121,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.seeds is not None:
         jobs = [replace(job, seeds=tuple(range(arguments.seeds))) for job in jobs]
     with tempfile.TemporaryDirectory() as folder:
-        return {"job": [measure(job, Path(folder)) for job in jobs]}
+        data = load(jobs[0].images)
+        return {"job": [measure(job, data, Path(folder)) for job in jobs]}
 
 
 def _new(folder: Path) -> Path:

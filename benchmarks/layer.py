@@ -1,6 +1,6 @@
 """One linear layer and its LIF neurons, forwards and backwards: time, memory, and how both grow.
 
-    python -m benchmarks.layer [--quick] [--rounds N] [--output FILE]
+``python -m benchmarks.layer [--quick] [--rounds N] [--output FILE]``
 
 The comparison is Open Neuromorphic's (https://open-neuromorphic.org/blog/spiking-neural-network-framework-benchmarking/):
 batch 16, 500 steps, n inputs and n neurons. Every measurement has a process of its own, the contenders taking turns.
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks import command
-from benchmarks.measure import BETA, OURS, contenders
+from benchmarks.measure import BETA, contenders
 from snnrun.neuron import LIF
 from snnrun.sequence import run as run_neuron
 
@@ -44,7 +44,10 @@ def layers(rounds: int, cases: tuple[Case, ...]) -> list[dict[str, Any]]:
     """Of every case and contender the seconds (the median of a process, for every round) and bytes (the largest)."""
     names, found = contenders(), []
     for case in cases:
-        entry: dict[str, Any] = {**case._asdict(), "contenders": {name: {"seconds": [], "bytes": None} for name in names}}
+        entry: dict[str, Any] = {
+            **case._asdict(),
+            "contenders": {name: {"seconds": [], "bytes": None} for name in names},
+        }
         for _ in range(rounds):
             for name in names:
                 seconds, added = _measured(name, case)
@@ -53,27 +56,36 @@ def layers(rounds: int, cases: tuple[Case, ...]) -> list[dict[str, Any]]:
                 if added is not None:
                     numbers["bytes"] = max(added, numbers["bytes"] or 0)
         found.append(entry)
-        command.say(f"layer, {case}: " + ", ".join(
-            f"{name} {1000 * min(numbers['seconds']):.1f} ms" for name, numbers in entry["contenders"].items()
-        ))
+        command.say(
+            f"layer, {case}: "
+            + ", ".join(
+                f"{name} {1000 * min(numbers['seconds']):.1f} ms" for name, numbers in entry["contenders"].items()
+            )
+        )
     return found
 
 
 def sweep() -> Iterator[Case]:
     """The base case with one of its sizes changed, each once."""
-    cases = dict.fromkeys(BASE._replace(**{size: value}) for size, values in SWEEPS.items() for value in values)
+    cases = dict.fromkeys(_changed(size, value) for size, values in SWEEPS.items() for value in values)
     yield from cases
+
+
+def _changed(size: str, value: int) -> Case:
+    changes: dict[str, Any] = {size: value}
+    return BASE._replace(**changes)
 
 
 def alone(rounds: int, shapes: tuple[tuple[int, ...], ...]) -> list[dict[str, Any]]:
     """Seconds of LIF neurons without synapses, by the reference and the fused execution in turn."""
-    found = []
+    found: list[dict[str, Any]] = []
     for shape in shapes:
         passes = {backend: _neuron_pass(shape, backend) for backend in ("fused", "reference")}
         found.append({"shape": list(shape), "seconds": _in_turn(passes, rounds)})
-        command.say(f"LIF alone, {shape}: " + ", ".join(
-            f"{name} {1000 * min(seconds):.2f} ms" for name, seconds in found[-1]["seconds"].items()
-        ))
+        command.say(
+            f"LIF alone, {shape}: "
+            + ", ".join(f"{name} {1000 * min(seconds):.2f} ms" for name, seconds in found[-1]["seconds"].items())
+        )
     return found
 
 
@@ -105,7 +117,10 @@ def _measured(who: str, case: Case) -> tuple[float, int | None]:
     """Median of the seconds, and bytes, in a fresh process."""
     request = {"who": who, "repeats": 7, **case._asdict()}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.measure", json.dumps(request)], stdout=subprocess.PIPE, check=True, text=True
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.measure", json.dumps(request)],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
     )
     answer = json.loads(done.stdout.splitlines()[-1])
     return sorted(answer["seconds"])[len(answer["seconds"]) // 2], answer["bytes"]

@@ -1,9 +1,8 @@
 """One measurement in a process of its own: time and added peak memory of a layer, forwards and backwards.
 
-    python -m benchmarks.measure '{"who": "snnrun", "steps": 500, "batch": 16, "width": 512, "input": "spikes", "repeats": 5}'
-
-prints JSON: ``seconds`` of each repetition, and ``bytes``: the peak of the resident memory in one forward and backward
-pass less what was resident just before it, the input included; null where the system does not tell (it takes Linux).
+``python -m benchmarks.measure REQUEST``, the arguments of :func:`measure` as JSON, prints JSON: ``seconds`` of each
+repetition, and ``bytes``: the peak of the resident memory in one forward and backward pass less what was resident just
+before it, the input included; null where the system does not tell (it takes Linux).
 """
 
 from __future__ import annotations

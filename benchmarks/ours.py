@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.account import Account
 from benchmarks.setting import Job, Weights
@@ -26,20 +26,27 @@ from snnrun.report import Console
 from snnrun.runtime import runtime
 from snnrun.settings import Settings
 from snnrun.streams import Streams
-from snnrun.task import Batch, Data
+from snnrun.task import Data, MNIST5k, Part
 from snnrun.task.images import ImagePart
 from snnrun.trainer import evaluate, fit
 
+# Nearly all of the 5,000 images are for training and test.
+VALIDATION, TEST = 0.002, 0.1788
 ENCODERS = {"constant": "direct", "rate": "rate"}
 
 
-def overrides(job: Job, seed: int, precision: str) -> list[str]:
-    """The words after ``snnrun`` for the job."""
+def configs(job: Job) -> dict[str, dict[str, Any]]:
+    """The job's config as the command composes it, for each precision."""
+    with composer(Catalogue()) as hydra:
+        return {precision: plain(hydra.compose(overrides(job, precision))) for precision in ("fp32", "bf16")}
+
+
+def overrides(job: Job, precision: str) -> list[str]:
+    """The words after ``snnrun`` for the job, but for the seed."""
     return [
         "task=mnist5k",
-        # All but a few of the 5,000 images for training and test.
-        "task.validation=0.002",
-        "task.test=0.1788",
+        f"task.validation={VALIDATION}",
+        f"task.test={TEST}",
         f"model.hidden=[{job.hidden}]",
         "convention=snntorch",
         f"neuron.beta={job.beta}",
@@ -52,7 +59,6 @@ def overrides(job: Job, seed: int, precision: str) -> list[str]:
         f"batch_size={job.batch}",
         f"epochs={job.epochs}",
         f"precision={precision}",
-        f"seed={seed}",
     ]
 
 
@@ -67,17 +73,18 @@ class Ours:
     """The job, trained epoch by epoch.
 
     Args:
+        config: one of :func:`configs`.
+        data: from :func:`load`; everyone may share it.
         folder: for the run's record; empty.
         account: split the time of each step into its parts.
     """
 
-    def __init__(self, job: Job, seed: int, precision: str, folder: Path, *, account: bool = False) -> None:
-        with composer(Catalogue()) as hydra:
-            config = plain(hydra.compose(overrides(job, seed, precision)))
+    def __init__(
+        self, job: Job, config: dict[str, Any], seed: int, data: Data, folder: Path, *, account: bool = False
+    ) -> None:
+        config = {**config, "seed": seed}
         self.job, self.parts, self.settings = job, parts_of(config), Settings.from_config(config)
-        device = torch.device("cpu")
-        self.streams = Streams(seed, device)
-        self.data = data(self.parts.task, job)
+        self.streams, self.data = Streams(seed, torch.device("cpu")), data
         self.model = build_model(self.parts, self.settings, self.streams)
         optimizer = self.parts.optimizer(self.model.parameters())
         scheduler = self.parts.scheduler(optimizer)
@@ -85,9 +92,7 @@ class Ours:
         train = self._account.watch(self.data) if self._account else self.data
         self._folder, self._config = folder, config
         parts, settings = self.parts, self.settings
-        self._records = fit(
-            self.model, train, parts.encoder, parts.loss, optimizer, scheduler, self.streams, settings
-        )
+        self._records = fit(self.model, train, parts.encoder, parts.loss, optimizer, scheduler, self.streams, settings)
         self.losses: list[float] = []
 
     def weights(self) -> Weights:
@@ -130,17 +135,19 @@ class Ours:
         return self._account.shares()
 
 
-def data(task: Any, job: Job) -> Data:
-    """The task's data with exactly ``job.images`` images to train on."""
-    loaded: Data = task.load(Path("data"), job.steps, torch.device("cpu"), torch.Generator())
-    train = loaded.train
+def load(images: int) -> Data:
+    """The digits, with exactly ``images`` of them to train on."""
+    task = MNIST5k(validation=VALIDATION, test=TEST)
+    data = task.load(Path("data"), 1, torch.device("cpu"), torch.Generator())
+    train = data.train
     assert isinstance(train, ImagePart)
     # Parts are in the order of the set, which goes class by class; a seeded choice keeps all classes.
-    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[: job.images]
-    return loaded._replace(train=ImagePart(train.images, train.labels, train.indices[chosen], train.white))
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:images]
+    return data._replace(train=ImagePart(train.images, train.labels, train.indices[chosen], train.white))
 
 
-def batches(part: Any, job: Job, order: torch.Generator | None = None) -> Iterator[Batch]:
-    """Batches for a peer, ``x [B, 784]``: in the order that snnrun's trainer has with this generator."""
+def batches(part: Part, job: Job, order: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches for a peer, ``x [B, 784]`` and ``target [B]``, in the order that snnrun's trainer has with ``order``."""
     for x, target in part.batches(job.batch, order):
-        yield Batch(x.squeeze(0).flatten(1), target)
+        assert target is not None
+        yield x.squeeze(0).flatten(1), target

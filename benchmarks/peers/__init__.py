@@ -43,7 +43,7 @@ def installed() -> tuple[list[Peer], list[str]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of their imports, which are theirs to mend
-                found.append(importlib.import_module(f"{__name__}.{name}"))  # type: ignore[arg-type]
+                found.append(importlib.import_module(f"{__name__}.{name}"))
         except ImportError as error:
             missing.append(f"{name}: left out, cannot be imported ({error})")
     return found, missing

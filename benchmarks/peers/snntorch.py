@@ -9,6 +9,8 @@ is one call.
 
 from __future__ import annotations
 
+from typing import Any
+
 import snntorch
 import torch
 import torch.nn.functional as F
@@ -34,13 +36,18 @@ def _leaky(beta: float) -> nn.Module:
     return snntorch.Leaky(beta=beta, spike_grad=surrogate.atan(alpha=2.0))
 
 
+def _rest(leaky: Any) -> Tensor:
+    membrane: Tensor = leaky.reset_mem()
+    return membrane
+
+
 class _Tutorial(Network):
     def __init__(self, job: Job, weights: Weights) -> None:
         super().__init__(job, weights)
         self.leaky1, self.leaky2 = _leaky(job.beta), _leaky(job.beta)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        membrane1, membrane2 = self.leaky1.reset_mem(), self.leaky2.reset_mem()
+        membrane1, membrane2 = _rest(self.leaky1), _rest(self.leaky2)
         spikes = spikegen.rate(x, num_steps=self.job.steps) if self.job.input == "rate" else None
         membranes = []
         for step in range(self.job.steps):
@@ -59,7 +66,7 @@ class _Tutorial(Network):
 
 class _Tuned(_Tutorial):
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        membrane1, membrane2 = self.leaky1.reset_mem(), self.leaky2.reset_mem()
+        membrane1, membrane2 = _rest(self.leaky1), _rest(self.leaky2)
         if self.job.input == "rate":
             currents = self.linear1(spikegen.rate(x, num_steps=self.job.steps)).unbind()
         else:
@@ -83,7 +90,7 @@ class _Layer(nn.Module):
         self.linear, self.leaky = linear, _leaky(beta)
 
     def forward(self, x: Tensor) -> Tensor:
-        membrane, spikes = self.leaky.reset_mem(), []
+        membrane, spikes = _rest(self.leaky), []
         for step in x:
             spike, membrane = self.leaky(self.linear(step), membrane)
             spikes.append(spike)
@@ -92,7 +99,7 @@ class _Layer(nn.Module):
 
 class _TunedLayer(_Layer):
     def forward(self, x: Tensor) -> Tensor:
-        membrane, spikes = self.leaky.reset_mem(), []
+        membrane, spikes = _rest(self.leaky), []
         for current in self.linear(x).unbind():
             spike, membrane = self.leaky(current, membrane)
             spikes.append(spike)

@@ -69,5 +69,3 @@ class _Layer(nn.Module):
         functional.reset_net(self)
         spikes: Tensor = self.layers(x)
         return spikes
-
-
