@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 
 from benchmarks import peers
 from benchmarks.machine import machine
+from benchmarks.report import tables
+from snnrun.files import write_json
 
 Benchmark = Callable[[argparse.Namespace], dict[str, Any]]
 
@@ -30,11 +31,9 @@ def main(about: str | None, *benchmarks: Benchmark, words: Sequence[str] | None 
     for benchmark in benchmarks:
         result |= benchmark(arguments)
 
-    from benchmarks.report import tables
-
     print("\n".join(tables(result)))
     if arguments.output:
-        arguments.output.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        write_json(arguments.output, result)
     return 0
 
 

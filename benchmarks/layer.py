@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -123,7 +124,7 @@ def _measured(who: str, case: Case) -> tuple[float, int | None]:
         text=True,
     )
     answer = json.loads(done.stdout.splitlines()[-1])
-    return sorted(answer["seconds"])[len(answer["seconds"]) // 2], answer["bytes"]
+    return statistics.median(answer["seconds"]), answer["bytes"]
 
 
 def _neuron_pass(shape: tuple[int, ...], backend: str) -> Callable[[], None]:
