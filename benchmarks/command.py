@@ -25,6 +25,8 @@ def main(about: str | None, *benchmarks: Benchmark, words: Sequence[str] | None 
     parser.add_argument("--seeds", type=_positive, metavar="N", help="seeds of the job (default 3)")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each layer (default 5)")
     arguments = parser.parse_args(words)
+    if arguments.output and not arguments.output.parent.is_dir():
+        parser.error(f"--output: expected a file in a folder that exists, got {arguments.output}")
     for line in peers.installed()[1]:
         say(line)
     result: dict[str, Any] = {"machine": machine(), "quick": arguments.quick}

@@ -7,6 +7,7 @@ ends with 1 where the page is stale.
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -87,10 +88,16 @@ def job(entry: dict[str, Any]) -> list[str]:
                     _spread(ratio(contenders[ours]["seconds"], numbers["seconds"]), "{:.2f}")
                     for ours in (OURS, OURS_BF16)
                 ),
-                f"{100 * sum(accuracy) / len(accuracy):.1f} % ({_range(accuracy)})" if accuracy else "",
+                f"{100 * statistics.fmean(accuracy):.1f} % ({_range(accuracy)})" if accuracy else "",
             ]
         )
-    return table(["", "images per second", "snnrun is faster by", "snnrun with bf16, by", "test accuracy"], rows)
+    head = ["", "images per second", "snnrun is faster by", "snnrun with bf16, by", "test accuracy"]
+    means = [statistics.fmean(numbers["accuracy"]) for numbers in contenders.values() if numbers["accuracy"]]
+    seeds = len(entry["job"]["seeds"])
+    apart = (
+        f"After {entry['job']['epochs']} epochs the mean accuracies (of {seeds} seed{'s' if seeds > 1 else ''}) lie "
+    )
+    return [*table(head, rows), "", f"{apart}within {100 * (max(means) - min(means)):.1f} points of each other."]
 
 
 def accounts(entries: list[dict[str, Any]]) -> list[str]:
