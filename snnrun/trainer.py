@@ -62,7 +62,8 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-            loss_value, norm_value = loss.item(), norm.item()
+            # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+            loss_value, norm_value = torch.stack((loss.detach().reshape(()), norm)).tolist()
 
             # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
             broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
@@ -138,7 +139,7 @@ def evaluate(
     with streams.ambient("evaluation"):
         for batch in part.batches(settings.batch_size):
             loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-            totals.add(loss.item(), result, batch.x.shape[1])
+            totals.add(loss, result, batch.x.shape[1])
     return totals.scores()
 
 
