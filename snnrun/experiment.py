@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import statistics
 import time
@@ -59,7 +61,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
             streams = Streams(settings.seed, device)
             data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
             model = build_model(parts, settings, streams).to(device)
-            optimizer = parts.optimizer(model.parameters())
+            optimizer = build_optimizer(parts, model)
             scheduler = parts.scheduler(optimizer)
             record.manifest(
                 settings=asdict(settings),
@@ -141,6 +143,26 @@ def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
+
+
+def build_optimizer(parts: Parts, model: nn.Module) -> Optimizer:
+    """The optimizer; where torch has a fused step for it and the config says nothing else, with that.
+
+    The fused step is the same update, in one pass over a parameter instead of one for each of the update's operations.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    parameters, make = list(model.parameters()), parts.optimizer
+    if not isinstance(make, functools.partial) or not make.func.__module__.startswith("torch.optim."):
+        return make(parameters)
+    decided = any(make.keywords.get(name) is not None for name in ("fused", "foreach"))
+    decided |= make.keywords.get("differentiable", False)
+    # Without these, torch's fused steps are an error.
+    able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    if able and not decided and "fused" in inspect.signature(make.func).parameters:
+        return make(parameters, fused=True)
+    return make(parameters)
 
 
 def product_of(settings: Settings) -> product.Product:

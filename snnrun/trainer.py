@@ -62,7 +62,10 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-            loss_value, norm_value = loss.item(), norm.item()
+            due = step == 1 or step % settings.report.log_every == 0
+            correct = [result] if due and result is not None and not result.dim() else []
+            # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+            loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *correct)).tolist()
 
             # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
             broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
@@ -80,16 +83,14 @@ def fit(
 
             totals.add(loss_value, result, batch.x.shape[1])
             activity.add(traces)
-            if step == 1 or step % settings.report.log_every == 0:
+            if due:
                 now = time.perf_counter()
                 yield {
                     "kind": "step",
                     "epoch": epoch,
                     "step": step,
                     "loss": loss_value,
-                    **_optional(
-                        "accuracy", None if result is None or result.dim() else result.item() / batch.x.shape[1]
-                    ),
+                    **_optional("accuracy", correct[0] / batch.x.shape[1] if correct else None),
                     "learning_rate": optimizer.param_groups[0]["lr"],
                     "samples_per_second": (totals.samples - last_samples) / (now - last_time),
                     "gradient_norm": norm_value,
@@ -138,7 +139,7 @@ def evaluate(
     with streams.ambient("evaluation"):
         for batch in part.batches(settings.batch_size):
             loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-            totals.add(loss.item(), result, batch.x.shape[1])
+            totals.add(loss, result, batch.x.shape[1])
     return totals.scores()
 
 
