@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
+from snnrun.lock import RunLock
 from snnrun.loss import Loss
 from snnrun.model import Layer, keep, product
 from snnrun.neuron import Neuron
@@ -54,7 +55,7 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
     """
     begin = time.perf_counter()
-    with report.Console(progress=settings.report.progress) as console:
+    with report.Console(progress=settings.report.progress) as console, RunLock(folder):
         record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy)
         with _verdict(record, begin), runtime(settings) as device:
             record.config(config)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from snnrun import __version__
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
-from snnrun.cli.arguments import PRIMARY, Arguments, parse
+from snnrun.cli.arguments import LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -51,6 +51,10 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.version:
         print(f"snnrun {__version__}")
         return 0
+    if arguments.command in LOOKING:
+        from snnrun.cli import look
+
+        return look.main(arguments)
     if arguments.config_dir is not None:
         # Parts of the user's own may be defined beside their YAML; last, so that they hide no installed module.
         sys.path.append(str(arguments.config_dir))

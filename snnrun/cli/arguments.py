@@ -19,12 +19,14 @@ CFG = ("job", "hydra", "all")
 PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 # What `snnrun plot` draws, by the group that is named; the first counts.
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
-COMMANDS = ("list", "simulate", "plot")  # the words themselves; training needs none
+# Commands that look at runs: they compose nothing, and their words are folders and names.
+LOOKING = ("runs", "show", "diff")
+COMMANDS = ("list", "simulate", "plot", *LOOKING)  # the words themselves; training needs none
 
 
 @dataclass
 class Arguments:
-    """A command line: ``snnrun [simulate|plot] [flags] [overrides]`` or ``snnrun list [group]``."""
+    """A command line: ``snnrun [simulate|plot] [flags] [overrides]``, ``snnrun list [group]``, ``snnrun show RUN``."""
 
     command: str = "train"
     help: bool = False
@@ -35,6 +37,7 @@ class Arguments:
     cfg: str | None = None
     config_dir: Path | None = None
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
+    words: list[str] = field(default_factory=list)  # what follows the name of a command that looks at runs
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -50,7 +53,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     while words:
         word = words.pop(0)
         if not word.startswith("-"):
-            found.overrides.append(quote_calls(word))
+            found.overrides.append(word)
             continue
         flag, equals, value = word.partition("=")
         flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
@@ -71,10 +74,16 @@ def parse(argv: Sequence[str]) -> Arguments:
             setattr(found, flag.lstrip("-"), True)
     if found.overrides and found.overrides[0] == "list":
         found.list_words, found.overrides = found.overrides[1:], []
+    elif found.overrides and found.overrides[0] in LOOKING:
+        found.command, *found.words = found.overrides
+        found.overrides = []
+        if found.multirun or found.cfg or found.config_dir:
+            found.faults.append(f"{found.command}: goes with no flags but --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
         if found.command == "plot":
             _name_subject(found)
+    found.overrides = [quote_calls(word) for word in found.overrides]
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     if found.resolve and not found.cfg:

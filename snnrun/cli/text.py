@@ -20,6 +20,8 @@ usage: snnrun [key=value ...]            train
        snnrun simulate [key=value ...]   drive a neuron with a current and look at its traces
        snnrun plot GROUP=NAME            look at a surrogate, an encoder, or a neuron's firing rate
        snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
+       snnrun runs [FOLDER]              what has been run: status, parts, accuracy, age
+       snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
 
 examples:
@@ -60,7 +62,34 @@ examples:
   snnrun plot neuron=lif neuron.beta=0.8,0.9,0.95
 """
 
+RUNS = """\
+snnrun runs lists the runs in a folder, newest first, however deep they lie.
+
+usage: snnrun runs [FOLDER]      default: outputs
+
+The status is finished, failed, interrupted, running, stalled or dead. A dead run has no result, and no process
+writes it any more; a stalled one has a process that has not moved for a minute. + can go on from a checkpoint.
+"""
+
+SHOW = """\
+snnrun show tells all about one run: parts, settings that are not the default, result, curves, warnings,
+environment, files. It reads the folder and runs nothing in it.
+
+usage: snnrun show RUN
+
+RUN is a folder, or any part of a run's name in outputs that no other run has: its token is enough.
+"""
+
+DIFF = """\
+snnrun diff shows in what two runs differ: config, environment (versions, processor, threads, git), result.
+
+usage: snnrun diff RUN RUN
+
+RUN is a folder, or any part of a run's name in outputs that no other run has. Differences are no error.
+"""
+
 OTHERS = ("config", "simulate")
+LOOKING = {"runs": RUNS, "show": SHOW, "diff": DIFF}
 USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
 
 FLAGS = """\

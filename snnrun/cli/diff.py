@@ -1,0 +1,65 @@
+"""``snnrun diff RUN RUN``: in what two runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from snnrun import untrusted
+from snnrun.cli.show import config_of
+from snnrun.cli.words import table
+from snnrun.untrusted import Unreadable, dotted, number, printable, shown
+
+MOST = 200
+ABSENT = "-"
+#: Differs between any two runs.
+NOT_ENVIRONMENT = ("command", "started", "seed")
+
+
+def diff(first: Path, second: Path) -> str:
+    """The page: what is different, or that nothing is."""
+    title = f"A  {printable(first)}\nB  {printable(second)}"
+    sections = {
+        "config": _section(lambda folder: config_of(folder), first, second),
+        "environment": _section(_environment, first, second),
+        "result": _section(lambda folder: dotted(untrusted.json_object(folder, "result.json")), first, second),
+    }
+    return "\n\n".join([title, *(f"{name}{body}" for name, body in sections.items())])
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    manifest = untrusted.json_object(folder, "manifest.json")
+    return dotted({key: value for key, value in manifest.items() if key not in NOT_ENVIRONMENT})
+
+
+def _section(read: Any, first: Path, second: Path) -> str:
+    values: list[Mapping[str, Any]] = []
+    faults = []
+    for letter, folder in (("A", first), ("B", second)):
+        try:
+            values.append(read(folder))
+        except Unreadable as error:
+            faults.append(f"\n  {letter} cannot be read: {error}")
+    if faults:
+        return "".join(faults)
+    a, b = values
+    keys = [key for key in {**a, **b} if key not in a or key not in b or not _equal(a[key], b[key])]
+    if not keys:
+        return ": no difference"
+    rows = [(printable(key, 80), *(_value(side, key) for side in (a, b)), _change(a, b, key)) for key in keys[:MOST]]
+    more = [f"  ... and {len(keys) - MOST:,} more"] if len(keys) > MOST else []
+    return "\n" + "\n".join([table(("", "A", "B", ""), rows, indent="  "), *more])
+
+
+def _value(side: Mapping[str, Any], key: str) -> str:
+    return shown(side[key], 60) if key in side else ABSENT
+
+
+def _change(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> str:
+    one, other = number(a.get(key)), number(b.get(key))
+    return "" if one is None or other is None else f"{other - one:+.4g}"
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)

@@ -1,0 +1,232 @@
+"""``snnrun show RUN``: one run on one page."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from snnrun import defaults, runs, untrusted
+from snnrun.cli.words import PARTS, age, duration, figure, size, table
+from snnrun.runs import Run
+from snnrun.untrusted import Unreadable, dotted, number, printable, shown
+
+MOST_ROWS = 12  # epochs in the table of curves
+MOST_WARNINGS = 10
+MOST_FILES = 40
+MOST_SETTINGS = 60
+LOG = 1 << 24  # bytes of run.log that are read
+NAMED = ("snnrun", "torch", "numpy", "numba", "hydra-core", "omegaconf", "safetensors")  # packages; all are in the file
+
+
+def show(folder: Path) -> str:
+    """The page."""
+    run = runs.read(folder)
+    sections = {
+        "": head(run),
+        "parts": _columns(
+            {key: run.choices[key] for key in [*PARTS, *run.choices] if key in run.choices and "@" not in key}
+        ),
+        "settings that are not the default": settings(run),
+        "result": result(run),
+        "curves": curves(folder),
+        "warnings": warnings(folder),
+        "environment": environment(folder),
+        "files": files(folder),
+    }
+    return "\n\n".join(f"{title}\n{body}" if title else body for title, body in sections.items() if body)
+
+
+def head(run: Run) -> str:
+    """Where it is and how it stands."""
+    words = [run.status]
+    if run.epochs is not None:
+        words.append(f"{run.epochs} of {run.epochs_asked} epochs" if run.epochs_asked else f"{run.epochs} epochs")
+    words += [f"took {duration(run.seconds)}"] if run.seconds is not None else []
+    words.append(f"started {age(run.started)} ago")
+    lines = [printable(run.folder), ", ".join(words)]
+    if run.holder is not None:
+        lines.append(f"written by {run.holder}, last beat {age_of(run.holder.silent)} ago")
+    if run.resumable:
+        lines.append("can go on from a checkpoint: `snnrun resume RUN`")
+    return "\n".join(lines)
+
+
+def age_of(seconds: float) -> str:
+    """A time that clocks which disagree cannot make negative."""
+    return duration(max(0.0, seconds))
+
+
+def settings(run: Run) -> str:
+    """Keys whose value is not that of the parts' own files; of parts that are not ours, what the command line set."""
+    try:
+        config = config_of(run.folder)
+    except Unreadable as error:
+        return f"  (config.yaml: {error})"
+    primary = "config" if run.command == "train" else run.command
+    known = defaults.defaults(run.choices, primary)
+    asked = _asked(run.folder)
+    rows = []
+    for key, value in config.items():
+        group = key.partition(".")[0]
+        if key.rpartition(".")[2].startswith("_"):
+            continue
+        if key in known.values:
+            default = known.values[key]
+            # Where only the resolved config is left, a reference cannot be compared with what it stood for.
+            reference = isinstance(default, str) and "${" in default and not (isinstance(value, str) and "${" in value)
+            if not defaults.same(value, default) and (not reference or key in asked):
+                rows.append((f"{printable(key, 80)}={shown(value)}", f"default {shown(default)}"))
+        elif key in asked or not (group in known.unknown or group in run.choices or not run.choices):
+            rows.append((f"{printable(key, 80)}={shown(value)}", ""))
+    return _rows(rows, MOST_SETTINGS) if rows else "  (none)"
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config by dotted keys, its references not filled in where that is left, so that each value comes once.
+
+    Raises:
+        Unreadable: if neither form of it can be read.
+    """
+    try:
+        return dotted(untrusted.yaml_object(folder, ".hydra/config.yaml"))
+    except Unreadable:
+        return dotted(untrusted.yaml_object(folder, "config.yaml"))
+
+
+def result(run: Run) -> str:
+    """``result.json``."""
+    if not run.result:
+        try:
+            untrusted.json_object(run.folder, "result.json")
+        except Unreadable as error:
+            return f"  ({error})"
+    return _columns({key: value for key, value in run.result.items() if key != "status"})
+
+
+def curves(folder: Path) -> str:
+    """Epochs, evenly spread, with the first, the best and the last."""
+    try:
+        found = list(runs.epochs(folder))
+    except Unreadable as error:
+        return "" if str(error) == "missing" else f"  (metrics.jsonl: {error})"
+    if not found:
+        return ""
+    best = max((i for i, record in enumerate(found) if record.get("best") is True), default=None)
+    last = len(found) - 1
+    chosen = {round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS)} | ({best} if best is not None else set())
+    rows = [(_whole(found[i].get("epoch")) + "*" * (i == best), *_curve(found[i])) for i in sorted(chosen)]
+    names = ("epoch", "train loss", "validation loss", "accuracy", "learning rate", "samples/s")
+    return table(names, rows, right=range(6), indent="  ") + ("\n  * the best" if best is not None else "")
+
+
+def _curve(record: Mapping[str, Any]) -> tuple[str, ...]:
+    accuracy = number(record.get("validation_accuracy", record.get("train_accuracy")))
+    speed = number(record.get("samples_per_second"))
+    return (
+        figure(number(record.get("train_loss"))),
+        figure(number(record.get("validation_loss"))),
+        "" if accuracy is None else f"{100 * accuracy:.2f} %",
+        figure(number(record.get("learning_rate"))),
+        "" if speed is None else f"{speed:,.0f}",
+    )
+
+
+def warnings(folder: Path) -> str:
+    """What the log warns of, and errors."""
+    found: dict[str, int] = {}
+    try:
+        for line in untrusted.lines(folder, "run.log", LOG):
+            if line.startswith((b"warning: ", b"error: ")):
+                said = printable(line.decode("utf-8", errors="replace"))
+                if said in found or len(found) < 1000:
+                    found[said] = found.get(said, 0) + 1
+    except Unreadable as error:
+        return "" if str(error) == "missing" else f"  (run.log: {error})"
+    shown_ones = [f"  {said}" + (f" ({count} times)" if count > 1 else "") for said, count in found.items()]
+    more = len(shown_ones) - MOST_WARNINGS
+    return "\n".join(shown_ones[:MOST_WARNINGS] + ([f"  ... and {more} more in run.log"] if more > 0 else []))
+
+
+def environment(folder: Path) -> str:
+    """What ``manifest.json`` says of software and machine."""
+    try:
+        manifest = untrusted.json_object(folder, "manifest.json")
+    except Unreadable as error:
+        return f"  (manifest.json: {error})"
+    flat = dotted(manifest)
+    versions = [f"{name} {shown(flat[f'packages.{name}'])}" for name in NAMED if f"packages.{name}" in flat]
+    commit = shown(flat.get("git.commit"), 40)
+    command = manifest.get("command")
+    rows = {
+        "command": " ".join(shown(word) for word in command[:40]) if isinstance(command, list) else command,
+        "started": manifest.get("started"),
+        "software": ", ".join([f"Python {shown(flat['python.version'])}"] * ("python.version" in flat) + versions),
+        "execution": ", ".join(
+            f"{key} {shown(manifest[key])}"
+            for key in ("device", "backend", "precision", "threads", "deterministic")
+            if key in manifest
+        ),
+        "machine": ", ".join(
+            shown(flat[key]) for key in ("cpu.model", "gpu.name", "platform") if flat.get(key) is not None
+        ),
+        "git": commit + " and changes" * (flat.get("git.dirty") is True) if "git.commit" in flat else None,
+        **{f"data {key[5:]}": value for key, value in flat.items() if key.startswith("data.")},
+    }
+    return _columns({key: value for key, value in rows.items() if value not in (None, "")}, limit=300)
+
+
+def files(folder: Path) -> str:
+    """What lies in the folder, with sizes."""
+    rows, total, count = [], 0, 0
+    for name, bytes_ in walk(folder):
+        total, count = total + bytes_, count + 1
+        if count <= MOST_FILES:
+            rows.append((printable(name, 80), size(bytes_)))
+    if not rows:
+        return ""
+    more = f" ({count - MOST_FILES:,} more not shown)" if count > MOST_FILES else ""
+    return table((), [*sorted(rows), ("all", size(total) + more)], right=(), indent="  ")
+
+
+def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
+    """Every file below ``folder`` with its size, of links their own; at most so many."""
+    waiting, seen = [""], 0
+    while waiting and seen < most:
+        inside = waiting.pop()
+        try:
+            with os.scandir(folder / inside) as entries:
+                for entry in entries:
+                    seen += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{inside}{entry.name}/")
+                    else:
+                        yield f"{inside}{entry.name}", entry.stat(follow_symlinks=False).st_size
+                    if seen >= most:
+                        return
+        except OSError:
+            continue
+
+
+def _asked(folder: Path) -> set[str]:
+    """The keys that the command line set."""
+    try:
+        text = untrusted.head(folder, ".hydra/overrides.yaml")
+    except Unreadable:
+        return set()
+    words = [line[2:].strip("'\"") for line in text.splitlines() if line.startswith("- ")]
+    return {word.partition("=")[0].lstrip("+~") for word in words}
+
+
+def _columns(values: Mapping[str, Any], limit: int = 100) -> str:
+    return _rows([(printable(key, 40), shown(value, limit)) for key, value in values.items()], 200)
+
+
+def _rows(rows: list[tuple[str, str]], most: int) -> str:
+    more = [f"  ... and {len(rows) - most:,} more"] if len(rows) > most else []
+    return "\n".join([table((), rows[:most], indent="  ")] * bool(rows) + more)
+
+
+def _whole(value: Any) -> str:
+    return shown(value, 20)

@@ -1,0 +1,60 @@
+"""How what is read from runs looks as text: tables, ages, sizes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+
+from snnrun.runs import Run
+
+#: The parts that matter most, in the order in which they are named.
+PARTS = ("neuron", "surrogate", "encoder", "model", "loss", "task")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
+    """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up."""
+    lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        indent
+        + "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def age(started: float) -> str:
+    """How long ago: ``5 s``, ``3 min``, ``2 h``, ``4 d``."""
+    return duration(max(0.0, time.time() - started))
+
+
+def duration(seconds: float) -> str:
+    """A time in the largest unit of which it has two or more; below that, tenths of a second."""
+    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def size(count: int) -> str:
+    """A number of bytes: ``12 B``, ``3.4 kB``, ``1.2 GB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:,.1f} TB"
+
+
+def end(run: Run) -> str:
+    """What the test part said: an accuracy, or where there is none the loss."""
+    if run.accuracy is not None:
+        return f"{100 * run.accuracy:.2f} %"
+    return "" if run.loss is None else f"loss {figure(run.loss)}"
+
+
+def figure(value: float | None) -> str:
+    """A loss or a rate, to four figures."""
+    return "" if value is None else f"{value:.4g}"

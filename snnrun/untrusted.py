@@ -1,0 +1,216 @@
+"""Reads files of which nothing is known: a run's folder may come from a stranger, or from a disk that was full.
+
+No file is read whole unless it is small, no link inside the folder is followed, nothing waits for a pipe, and what
+comes back is plain data. Text from such a file is printed only as ``printable`` or ``shown`` make it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import yaml
+
+LARGEST = 1 << 20  # bytes of a JSON file; ours have some ten thousand
+LARGEST_YAML = 1 << 18  # the same of YAML, which is slower to read
+LONGEST_LINE = 1 << 20
+DEEPEST = 50  # levels of nesting
+
+_FLAGS = (
+    getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What steers a terminal: ESC [ … letter, ESC ] … BEL, and the like, also with the one-byte forms of ESC [ and ESC ].
+_SEQUENCES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+
+
+class Unreadable(Exception):
+    """A file is missing, or is not what it should be; the message says which, in a few words."""
+
+
+@contextmanager
+def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
+    """The regular file ``name`` (parts separated by ``/``) in ``folder``, for reading.
+
+    Raises:
+        Unreadable: if there is none.
+    """
+    parts, path = name.split("/"), folder
+    try:
+        for part in parts:
+            path = path / part
+            if path.is_symlink():
+                raise Unreadable("a link" if part is parts[-1] else f"{part} is a link")
+        descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    except FileNotFoundError:
+        raise Unreadable("missing") from None
+    except (OSError, ValueError) as error:
+        raise Unreadable(printable(getattr(error, "strerror", None) or error)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unreadable("no file")
+    with os.fdopen(descriptor, "rb") as file:
+        try:
+            yield file
+        except OSError as error:
+            raise Unreadable(printable(error.strerror or error)) from None
+
+
+def head(folder: Path, name: str, limit: int = LARGEST_YAML) -> str:
+    """The first ``limit`` bytes, as text."""
+    with opened(folder, name) as file:
+        return file.read(limit).decode("utf-8", errors="replace")
+
+
+def json_object(folder: Path, name: str) -> dict[str, Any]:
+    """The content of a JSON file that holds an object; NaN and infinity become None."""
+    with opened(folder, name) as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise Unreadable(f"more than {LARGEST >> 20} MiB")
+    return parsed(data)
+
+
+def parsed(data: bytes) -> dict[str, Any]:
+    """The JSON object in ``data``."""
+    try:
+        value = json.loads(
+            data.decode("utf-8-sig", errors="replace"),
+            parse_int=_whole,
+            parse_float=_float,
+            parse_constant=lambda _: None,
+        )
+    except RecursionError:
+        raise Unreadable("nested too deeply") from None
+    except ValueError as error:
+        where = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise Unreadable(f"no JSON{where}") from None
+    if not isinstance(value, dict):
+        raise Unreadable("no JSON object")
+    return value
+
+
+def yaml_object(folder: Path, name: str) -> dict[str, Any]:
+    """The content of a YAML file that holds a mapping, with text for keys.
+
+    Aliases are refused: ours have none, and a few lines of them can stand for billions of values.
+    """
+    with opened(folder, name) as file:
+        data = file.read(LARGEST_YAML + 1)
+    if len(data) > LARGEST_YAML:
+        raise Unreadable(f"more than {LARGEST_YAML >> 10} KiB")
+    text = data.decode("utf-8-sig", errors="replace")
+    try:
+        depth = 0
+        for event in yaml.parse(text, Loader=_LOADER):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise Unreadable("nested too deeply")
+            if isinstance(event, yaml.AliasEvent):
+                raise Unreadable("YAML with aliases")
+        value = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise Unreadable(f"no plain YAML{f', line {mark.line + 1}' if mark else ''}") from None
+    # A tag may promise what its text does not keep: a date in month 13, a number of a million digits.
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
+        raise Unreadable("no plain YAML") from None
+    if not isinstance(value, dict):
+        raise Unreadable("no mapping")
+    return {_key(key): item for key, item in value.items()}
+
+
+def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
+    """The lines of a file of at most ``most`` bytes; of a larger one, whole lines from its last ``most`` bytes."""
+    with opened(folder, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            file.seek(size - most)
+            file.readline(LONGEST_LINE)  # the rest of a line
+        while line := file.readline(LONGEST_LINE):
+            yield line
+
+
+def dotted(tree: dict[str, Any], prefix: str = "", depth: int = DEEPEST) -> dict[str, Any]:
+    """The leaves of a tree by their dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists are leaves."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value and depth:
+            found |= dotted(value, f"{prefix}{_key(key)}.", depth - 1)
+        else:
+            found[f"{prefix}{_key(key)}"] = value
+    return found
+
+
+def number(value: Any) -> float | None:
+    """A finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, int) and _huge(value)):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
+    """A value on one line, as YAML would have it, cut where it gets long."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and _huge(value):
+        return "(a huge number)"
+    if isinstance(value, (list, dict)):
+        if not depth:
+            return "..."
+        words = value[:20] if isinstance(value, list) else list(value.items())[:20]
+        texts = [
+            f"{printable(word[0], limit)}: {shown(word[1], limit, depth - 1)}"
+            if isinstance(value, dict)
+            else shown(word, limit, depth - 1)
+            for word in words
+        ]
+        texts += ["..."] if len(value) > len(words) else []
+        inside = ", ".join(texts)
+        return cut(f"{{{inside}}}" if isinstance(value, dict) else f"[{inside}]", limit)
+    return printable(value, limit)
+
+
+def printable(value: Any, limit: int = 300) -> str:
+    """Text on one line that does nothing to a terminal: without control characters, escapes, marks of direction."""
+    try:
+        text = _SEQUENCES.sub("", str(value)[: 20 * limit])
+    except ValueError:  # a number of too many digits, in a set or a tuple
+        return "(a huge number)"
+    return cut("".join(letter for letter in " ".join(text.split()) if letter.isprintable()), limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its beginning with dots."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def _whole(text: str) -> int | float:
+    return int(text) if len(text) < 40 else _float(text)  # int() takes time that grows with the square of the digits
+
+
+def _float(text: str) -> Any:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else shown(key)
+
+
+def _huge(value: int) -> bool:
+    return value.bit_length() > 128

@@ -1,0 +1,182 @@
+"""Files from strangers: read in part, never followed, never waited for; text that does nothing to a terminal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snnrun import untrusted
+from snnrun.untrusted import Unreadable, dotted, printable, shown
+
+
+def numbered(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
+    """``parametrize``, whose names would be the values: millions of characters."""
+    return pytest.mark.parametrize(names, cases, ids=[str(i) for i in range(len(cases))])
+
+
+def write(folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@numbered(
+    ("text", "printed"),
+    [
+        ("plain text, β and 学", "plain text, β and 学"),
+        ("two\nlines\tand\r more", "two lines and more"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x1b[2J\x1b[H\x1b[?1049hgone", "gone"),
+        ("\x1b]0;title\x07after", "after"),
+        ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1bP1;2|device\x1b\\after", "after"),
+        ("\x9b31mred\x9d0;t\x9cx", "redx"),
+        ("\x1b", ""),
+        ("a\x00b\x7fc\x08d", "abcd"),
+        ("\u202egnp.exe\u2066\u200b\ufeff", "gnp.exe"),
+        ("\ud800half", "half"),
+        ("a\u2028b\u2029c\x85d", "a b c d"),
+    ],
+)
+def test_text_for_a_terminal(text: str, printed: str) -> None:
+    assert printable(text) == printed
+
+
+def test_every_character_alone_and_after_an_escape() -> None:
+    for code in range(0x3000):
+        for text in (chr(code), f"\x1b{chr(code)}", f"\x1b[{chr(code)}"):
+            result = printable(text)
+            assert not result or result.isprintable(), hex(code)
+
+
+def test_long_text_is_cut() -> None:
+    assert printable("x" * 10_000_000, 20) == "x" * 17 + "..."
+    assert printable("\x1b[31m" * 1_000_000) == ""
+
+
+@numbered(
+    ("value", "text"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (0.001, "0.001"),
+        ([1, "a", None], "[1, a, null]"),
+        ({"a": {"b": [1]}}, "{a: {b: [1]}}"),
+        ([[[[1]]]], "[[[...]]]"),
+        (list(range(30)), "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, ...]"),
+        (1 << 200_000, "(a huge number)"),
+        ({1 << 200_000}, "(a huge number)"),
+        ("\x1b[31mred", "red"),
+        ({"\x1b[31mred": "\x07"}, "{red: }"),
+    ],
+)
+def test_values_on_one_line(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_leaves_by_dotted_keys() -> None:
+    assert dotted({"a": {"b": {"c": 1}, "d": [1]}, "e": {}}) == {"a.b.c": 1, "a.d": [1], "e": {}}
+    assert dotted({"a": {(1 << 200_000): 2}}) == {"a.(a huge number)": 2}
+    deep: dict[str, object] = {}
+    for _ in range(100_000):
+        deep = {"a": deep}
+    assert len(dotted(deep)) == 1
+
+
+def test_json(tmp_path: Path) -> None:
+    write(tmp_path, "a", '\ufeff{"a": [1, 2.5, NaN, 1e999], "b": "\\u0007", "c": ' + "9" * 5000 + "}")
+    assert untrusted.json_object(tmp_path, "a") == {"a": [1, 2.5, None, None], "b": "\x07", "c": None}
+
+
+@numbered(
+    ("content", "reason"),
+    [
+        ("", "no JSON, line 1"),
+        ('{"a": 1,\n', "no JSON, line 2"),
+        ("[1]", "no JSON object"),
+        ("\0" * 100, "no JSON, line 1"),
+        (b"\xff\xfe\x80", "no JSON, line 1"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a":' * 100_000, "nested too deeply"),
+        ('{"a": "' + "x" * untrusted.LARGEST + '"}', "more than 1 MiB"),
+    ],
+)
+def test_what_is_no_json(tmp_path: Path, content: str | bytes, reason: str) -> None:
+    write(tmp_path, "a", content)
+    with pytest.raises(Unreadable, match=f"^{reason}$"):
+        untrusted.json_object(tmp_path, "a")
+
+
+def test_yaml(tmp_path: Path) -> None:
+    write(tmp_path, "a", "a: {b: [1, 2.5, null, yes]}\n1: x\n")
+    assert untrusted.yaml_object(tmp_path, "a") == {"a": {"b": [1, 2.5, None, True]}, "1": "x"}
+
+
+LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
+
+
+@numbered(
+    ("content", "reason"),
+    [
+        ("", "no mapping"),
+        ("- 1\n", "no mapping"),
+        ("a: [1,\nb: 2\n", "no plain YAML, line 3"),
+        ("a: !!python/object/apply:os.system ['touch pwned']\n", "no plain YAML, line 1"),
+        ("a: !!python/name:os.system\n", "no plain YAML, line 1"),
+        ("a: !mine 3\n", "no plain YAML, line 1"),
+        (LAUGHS, "YAML with aliases"),
+        ("a: &a [*a]\n", "YAML with aliases"),
+        ("a: " + "[" * 100_000, "nested too deeply"),
+        ("".join(" " * i + "a:\n" for i in range(200)), "nested too deeply"),
+        ("a: 2026-13-45\n", "no plain YAML"),
+        ("a: " + "9" * 100_000, "no plain YAML"),
+        ("? [a]\n: b\n", "no plain YAML, line 1"),
+        ("a: \0\n", "no plain YAML"),
+        ("# " + "x" * untrusted.LARGEST_YAML, "more than 256 KiB"),
+    ],
+)
+def test_what_is_no_yaml(tmp_path: Path, content: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "a", content)
+    with pytest.raises(Unreadable, match=f"^{reason}"):
+        untrusted.yaml_object(tmp_path, "a")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
+    write(tmp_path, "a", f"0x{'f' * 1000}: 0x{'f' * 50_000}\n")
+    (pair,) = untrusted.yaml_object(tmp_path, "a").items()
+    assert (pair[0], shown(pair[1])) == ("(a huge number)", "(a huge number)")
+
+
+def test_lines_of_a_large_file(tmp_path: Path) -> None:
+    write(tmp_path, "a", "".join(f"{i}\n" for i in range(1000)))
+    assert list(untrusted.lines(tmp_path, "a", 10_000)) == [f"{i}\n".encode() for i in range(1000)]
+    assert list(untrusted.lines(tmp_path, "a", 10)) == [b"998\n", b"999\n"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes")
+def test_what_is_no_file(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    write(outside, "secret", "secret")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "link").symlink_to(outside / "secret")
+    (folder / "loop").symlink_to("loop")
+    (folder / "linked").symlink_to(outside)
+    (folder / "folder").mkdir()
+    os.mkfifo(folder / "pipe")
+    for name, reason in {
+        "link": "a link",
+        "loop": "a link",
+        "linked/secret": "linked is a link",
+        "folder": "no file",
+        "pipe": "no file",
+        "nothing": "missing",
+        "a" * 300: "File name too long",
+        "a\0b": "embedded null byte",
+    }.items():
+        with pytest.raises(Unreadable, match=f"^{reason}$"):
+            untrusted.head(folder, name)
