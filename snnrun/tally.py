@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +39,17 @@ class Totals:
         if outcome is not None:
             self._outcome = outcome if self._outcome is None else self._outcome + outcome
 
+    def state(self) -> dict[str, Any]:
+        """The sums, to be saved."""
+        return {"samples": self.samples, "loss": float(self._loss), "outcome": self._outcome}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Totals:
+        """Sums that were saved."""
+        made = cls()
+        made.samples, made._loss, made._outcome = state["samples"], state["loss"], state["outcome"]
+        return made
+
     def scores(self) -> Scores:
         """The means over all batches so far."""
         loss = float(self._loss) / self.samples
@@ -57,7 +68,7 @@ class Activity:
     """
 
     def __init__(self, skip: Collection[str] = ()) -> None:
-        self._skip = skip
+        self.skip = skip
         self._counts: dict[str, Tensor] = {}
         self._chances = 0  # steps times samples: how often each neuron could have fired
 
@@ -65,10 +76,21 @@ class Activity:
     def add(self, traces: Mapping[str, Trace]) -> None:
         """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
         for name, trace in traces.items():
-            if name not in self._skip:
+            if name not in self.skip:
                 count = times_fired(trace.spikes)
                 self._counts[name] = self._counts[name] + count if name in self._counts else count
         self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
+
+    def state(self) -> dict[str, Any]:
+        """The counts, to be saved."""
+        return {"skip": sorted(self.skip), "counts": dict(self._counts), "chances": self._chances}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Activity:
+        """Counts that were saved."""
+        made = cls(set(state["skip"]))
+        made._counts, made._chances = dict(state["counts"]), state["chances"]
+        return made
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Per layer: number of neurons, spikes per neuron and step, share that never fired, share that always did."""

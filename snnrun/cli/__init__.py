@@ -29,9 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments, words, debug=debug)
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(interrupt, "exit_code", INTERRUPTED)
     except BrokenPipeError:  # `snnrun list | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
