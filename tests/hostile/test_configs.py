@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from command import Command, Stranger
+from shell import snnrun
 from snnrun.build import PartError, build
 
 LIF = yaml.safe_dump({"_target_": "snnrun.neuron.LIF", "_partial_": True, "surrogate": "${surrogate}"})
@@ -401,6 +402,20 @@ def test_trust_in_one_module_of_a_folder_is_none_in_the_others(command: Command,
     outcome = command("--config-dir", str(stranger(files)), "neuron=mine", "trust=[honest_of_tests]")
     assert outcome.code == 2
     assert "importing honest_of_tests failed: No module named 'payload_of_tests'" in outcome.err
+
+
+def test_a_plug_in_of_the_folder_is_not_looked_for(tmp_path: Path, stranger: Stranger) -> None:
+    """In a process of its own, since Hydra looks for plug-ins once."""
+    files = {
+        "honest_of_tests.py": HONEST,
+        "hydra_plugins/evil_of_tests.py": "open('canary', 'w')\n",
+        "neuron/mine.yaml": neuron("honest_of_tests.Mine", _partial_=True),
+    }
+    words = ("--config-dir", str(stranger(files)), "neuron=mine", "trust=[honest_of_tests]", "epochs=0")
+    ended = snnrun(*words, cwd=tmp_path / "elsewhere")
+    assert ended.code == 2
+    assert "1 fault in" in ended.err, "only that of the epochs"
+    assert list(ended.cwd.iterdir()) == []
 
 
 def test_trust_by_the_environment(command: Command, stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
