@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint, report
 from snnrun.encoder import Encoder
+from snnrun.errors import DataError
 from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
 from snnrun.loss import Loss
@@ -192,6 +193,24 @@ def _train(
         if not stop.twice:
             keeper.save()
         raise
+
+
+def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
+    """What the test part says of the best weights in ``folder``, as ``result.json`` has it; writes nothing.
+
+    Raises:
+        DataError: if the weights are missing or damaged, or those of another model.
+    """
+    with runtime(settings) as device:
+        streams = Streams(settings.seed, device)
+        data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+        model = build_model(parts, settings, streams).to(device)
+        path = folder / "checkpoints" / "best.safetensors"
+        try:
+            model.load_state_dict(checkpoint.load(path))
+        except RuntimeError as error:
+            raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
+        return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
 
 
 def figures_of(test: Scores) -> Result:

@@ -56,5 +56,3 @@ def join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "mapping":
         return {key: join(item, tensors) for key, item in content}
     raise ValueError(f"a {kind}")
-
-

@@ -48,7 +48,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within this context signals come here. Python hears them in its main thread only; elsewhere nothing is done."""
+        """Within this context signals come here; only in the main thread, since Python hears them nowhere else."""
         before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             before = {number: signal.signal(number, self._hear) for number in SIGNALS}

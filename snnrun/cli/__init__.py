@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from snnrun import __version__, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
-from snnrun.cli.arguments import LOOKING, PRIMARY, Arguments, parse
+from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -59,6 +59,11 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import look
 
         return look.main(arguments)
+    if arguments.command in AGAIN:
+        from snnrun.cli import again
+
+        with trust.importable(arguments.config_dir, arguments.trusted):
+            return again.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
         print(text.help_text(catalogue, arguments.command))
