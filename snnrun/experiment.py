@@ -64,7 +64,8 @@ def run(
 ) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
-    With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state.
+    With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
+    the beginning where it was killed before it saved one.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
@@ -89,7 +90,7 @@ def run(
                 "product": asdict(product_of(settings)) if device.type == "cpu" else None,
                 "data_hashes": data.hashes,
             }
-            if state is None:
+            if not resume:
                 record.config(config)
                 record.manifest(**facts)
             console.line(
@@ -114,6 +115,9 @@ def run(
             with streams.ambient("training"):
                 if state is not None:
                     keeper.restore(state)
+                elif resume:  # it was killed before it could save anything
+                    record.rewind(0)
+                if resume:
                     record.resumed(**facts, step=progress.step)
                 console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
                 _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop)

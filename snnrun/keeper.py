@@ -102,11 +102,11 @@ class Keeper:
         self._saved_step = self.progress.step
 
 
-def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State:
-    """The last state in ``folder`` that is whole; of one that is damaged, ``warn`` is told.
+def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State | None:
+    """The last state in ``folder`` that is whole, or None; of one that is damaged, ``warn`` is told.
 
     Raises:
-        ConfigError: if there is none, or it is that of another config.
+        ConfigError: if it is that of another config.
     """
     for path in checkpoint.states(folder):
         try:
@@ -120,10 +120,7 @@ def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None])
                 "put it back, or start a new run"
             )
         return state
-    raise ConfigError(
-        f"{folder}: expected a checkpoint to go on from, and there is no whole one; start a new run (the config is in "
-        "config.yaml)"
-    )
+    return None
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
