@@ -74,6 +74,10 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         print(text.listing(catalogue, arguments.list_words))
         return 0
 
+    # Read by torch at its first tensor. A training step makes and frees tensors of megabytes; to get them from the
+    # system in pages of 4 KB costs more than much of what is computed on them.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
     from snnrun.cli import launch, validate
 
     with trust.importable(arguments.config_dir, arguments.trusted):
