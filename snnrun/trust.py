@@ -9,7 +9,6 @@ holds more than its own (``torch.nn.modules.module.warnings.sys``). A config tru
 
 from __future__ import annotations
 
-import importlib.metadata
 import inspect
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -116,7 +115,9 @@ class _Finder(MetaPathFinder):
 
 
 def _plugins() -> list[str]:
-    return [entry.module for entry in importlib.metadata.entry_points(group=GROUP)]
+    from importlib.metadata import entry_points  # here, since help and lists need none of it
+
+    return [entry.module for entry in entry_points(group=GROUP)]
 
 
 def _within(name: str, packages: Collection[str]) -> bool:
