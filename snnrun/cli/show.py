@@ -225,7 +225,7 @@ def _columns(values: Mapping[str, Any], limit: int = 100) -> str:
 
 def _rows(rows: list[tuple[str, str]], most: int) -> str:
     more = [f"  ... and {len(rows) - most:,} more"] if len(rows) > most else []
-    return "\n".join([table((), rows[:most], indent="  ")] * bool(rows) + more)
+    return "\n".join([table((), rows[:most], indent="  "), *more])
 
 
 def _whole(value: Any) -> str:
