@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 
 import snnrun
+from made_up import make_run
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import main, text
+from snnrun.cli.arguments import LOOKING
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -52,7 +54,7 @@ def commands() -> list[tuple[str, ...]]:
 
 
 def trains(words: tuple[str, ...]) -> bool:
-    return not {"list", "--help", "--version", "--cfg"} & set(words) and not looks(words)
+    return not {"list", "--help", "--version", "--cfg", *LOOKING} & set(words) and not looks(words)
 
 
 def looks(words: tuple[str, ...]) -> bool:
@@ -69,12 +71,16 @@ RUNNING = [words for words in COMMANDS if trains(words) or looks(words)]
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``my_parts/`` as CONTRIBUTING has it: the class and the config of its first two such blocks."""
+    """A folder with ``my_parts/`` as CONTRIBUTING has it, the class and the config of its first two such blocks, and
+    the runs that README looks at."""
     folder = tmp_path_factory.mktemp("clone")
     code, config = (next(b.text for b in blocks(CONTRIBUTING) if b.language == name) for name in ("python", "yaml"))
     (folder / "my_parts" / "neuron").mkdir(parents=True)
     (folder / "my_parts" / "constant_leak.py").write_text(code, encoding="utf-8")
     (folder / "my_parts" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
+    for name in ("12-00-00-lif-atan-digits-5d3a9e01", "13-00-00-if-atan-digits-c07b44f2"):
+        make_run(folder / "outputs" / "2026-03-01" / name)
+    make_run(folder / "outputs" / "multirun" / "2026-03-01" / "14-00-00-0e9b2c55" / "0-lif-atan-s0")
     return folder
 
 

@@ -156,13 +156,13 @@ def environment(folder: Path) -> str:
     except Unreadable as error:
         return f"  (manifest.json: {error})"
     flat = dotted(manifest)
-    versions = [f"{name} {shown(flat[f'packages.{name}'])}" for name in NAMED if f"packages.{name}" in flat]
+    versions = {"Python": "python.version", **{name: f"packages.{name}" for name in NAMED}}
     commit = shown(flat.get("git.commit"), 40)
     command = manifest.get("command")
     rows = {
         "command": " ".join(shown(word) for word in command[:40]) if isinstance(command, list) else command,
         "started": manifest.get("started"),
-        "software": ", ".join([f"Python {shown(flat['python.version'])}"] * ("python.version" in flat) + versions),
+        "software": ", ".join(f"{name} {shown(flat[key])}" for name, key in versions.items() if key in flat),
         "execution": ", ".join(
             f"{key} {shown(manifest[key])}"
             for key in ("device", "backend", "precision", "threads", "deterministic")
@@ -225,7 +225,7 @@ def _columns(values: Mapping[str, Any], limit: int = 100) -> str:
 
 def _rows(rows: list[tuple[str, str]], most: int) -> str:
     more = [f"  ... and {len(rows) - most:,} more"] if len(rows) > most else []
-    return "\n".join([table((), rows[:most], indent="  ")] * bool(rows) + more)
+    return "\n".join([table((), rows[:most], indent="  "), *more])
 
 
 def _whole(value: Any) -> str:

@@ -14,6 +14,8 @@ PARTS = ("neuron", "surrogate", "encoder", "model", "loss", "task")
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
     """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up."""
     lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    if not lines:
+        return ""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         indent
@@ -34,7 +36,7 @@ def duration(seconds: float) -> str:
     """A time in the largest unit of which it has two or more; below that, tenths of a second."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
-            return f"{seconds / size:,.0f} {unit}"
+            return f"{int(seconds / size):,} {unit}"
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 

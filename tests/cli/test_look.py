@@ -1,0 +1,274 @@
+"""``snnrun runs``, ``show`` and ``diff``: what they say of run folders, and that they read and never run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from command import Command
+from made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
+from snnrun.cli import words
+from snnrun.lock import RunLock
+
+
+def ago(seconds: float) -> dict[str, str]:
+    return {"started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(time.time() - seconds))}
+
+
+def test_a_table_newest_first(command: Command) -> None:
+    outputs = Path("outputs")
+    early = {"epochs": 2, "test_accuracy": None, "test_loss": None}
+    make_run(outputs / "d" / "old", manifest=ago(3 * 86_400 + 60))
+    make_run(outputs / "d" / "loss", manifest=ago(5 * 3600 + 60), result={**RESULT, "test_accuracy": None})
+    make_run(outputs / "d" / "dead", manifest=ago(20 * 60 + 5), result=None, metrics=(epoch(1), step(2, 4)))
+    stopped = make_run(outputs / "d" / "stopped", manifest=ago(150), result={**early, "status": "interrupted"})
+    (stopped / "checkpoints" / "step-10.ckpt").touch()
+    live = make_run(outputs / "d" / "live", manifest=ago(130), result=None, choices={"neuron": "if"})
+    with RunLock(live):
+        code, out, err = command("runs")
+    assert (code, err) == (0, "")
+    assert out == (
+        "status              test  seed  epochs     age  parts                              folder\n"
+        "running                      3       3   2 min  if atan rate mlp ce_count digits   d/live\n"
+        "interrupted+                 3     2/3   2 min  lif atan rate mlp ce_count digits  d/stopped\n"
+        "dead                         3     1/3  20 min  lif atan rate mlp ce_count digits  d/dead\n"
+        "finished      loss 0.125     3       3     5 h  lif atan rate mlp ce_count digits  d/loss\n"
+        "finished         97.50 %     3       3     3 d  lif atan rate mlp ce_count digits  d/old\n"
+        "\n"
+        "5 runs: 2 finished, 1 running, 1 interrupted, 1 dead\n"
+        "+ can go on: `snnrun resume RUN`\n"
+    )
+
+
+def test_where_there_are_no_runs(command: Command) -> None:
+    assert command("runs") == (
+        0,
+        "no runs: there is no folder outputs here; `snnrun` makes one, `snnrun runs FOLDER` looks elsewhere\n",
+        "",
+    )
+    Path("outputs").mkdir()
+    assert command("runs") == (0, "no runs in outputs\n", "")
+    outcome = command("runs", "nowhere")
+    assert (outcome.code, outcome.err) == (2, "snnrun: runs: expected a folder that exists, got 'nowhere'\n")
+
+
+def test_another_folder(command: Command) -> None:
+    make_run(Path("other") / "run=f(x)")
+    assert "run=f(x)\n\n1 run: 1 finished\n" in command("runs", "other").out
+    assert command("show", "other/run=f(x)").code == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        (("runs", "a", "b"), "runs: expected at most one folder, got a b; see `snnrun runs --help`"),
+        (("show",), "show: expected one run, got nothing"),
+        (("show", "a", "b"), "show: expected one run, got a b"),
+        (("diff", "a"), "diff: expected two runs, got a"),
+        (("show", "a", "-m"), "show: goes with no flags but --help and --debug"),
+        (("runs", "--cfg", "job"), "runs: goes with no flags"),
+        (("runs", "--json"), "--json: there is no such flag"),
+        (("show", "nothing"), "nothing: expected a run, but there is no such folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_words_that_do_not_go(command: Command, line: tuple[str, ...], fault: str) -> None:
+    code, out, err = command(*line)
+    assert (code, out) == (2, "")
+    assert fault in err
+
+
+@pytest.mark.parametrize("name", ["runs", "show", "diff"])
+def test_help(command: Command, name: str) -> None:
+    code, out, err = command(name, "--help")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"snnrun {name} ")
+    assert f"usage: snnrun {name} " in out
+    assert f"snnrun {name} " in command("--help").out
+
+
+def test_a_page(command: Command) -> None:
+    folder = make_run(
+        Path("outputs/run"),
+        changes={"epochs": 3, "seed": 3, "neuron.beta": 0.9, "model.hidden": [200, 100], "optimizer.lr": 0.001},
+        log="epoch 1/3\nwarning: layer 'hidden1' is silent\nwarning: layer 'hidden1' is silent\nerror: none\n",
+    )
+    code, out, err = command("show", "run")
+    assert (code, err) == (0, "")
+    sections = {block.split("\n")[0]: block.split("\n")[1:] for block in out.rstrip("\n").split("\n\n")}
+    assert list(sections) == [
+        "outputs/run",
+        "parts",
+        "settings that are not the default",
+        "result",
+        "curves",
+        "warnings",
+        "environment",
+        "files",
+    ]
+    assert sections["outputs/run"][0].startswith("finished, 3 of 3 epochs, took 12 s, started ")
+    assert dict(line.split() for line in sections["parts"]) == CHOICES
+    assert [line.split() for line in sections["settings that are not the default"]] == [
+        ["seed=3", "default", "0"],
+        ["epochs=3", "default", "20"],
+        ["model.hidden=[200,", "100]", "default", "[100]"],
+        ["neuron.beta=0.9", "default", "null"],
+    ], "optimizer.lr is 1e-3 in its file"
+    assert "  test_accuracy       0.975" in sections["result"]
+    assert sections["curves"] == [
+        "  epoch  train loss  validation loss  accuracy  learning rate  samples/s",
+        "      1           1              1.5   50.00 %          0.001      1,000",
+        "     2*         0.5             0.75   75.00 %          0.001      1,000",
+        "      3      0.3333              0.5   83.33 %          0.001      1,000",
+        "  * the best",
+    ]
+    assert sections["warnings"] == ["  warning: layer 'hidden1' is silent (2 times)", "  error: none"]
+    assert "  command      snnrun neuron.beta=0.9" in sections["environment"]
+    assert "  software     Python 3.11.7, snnrun 0.1.0, torch 2.10.0, numpy 2.0.0" in sections["environment"]
+    assert "  git          0123abcd and changes" in sections["environment"]
+    names = {line.split()[0] for line in sections["files"]}
+    assert names == {"all", *(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())}
+
+
+def test_long_curves_are_thinned_and_keep_the_best(command: Command) -> None:
+    make_run(Path("outputs/run"), metrics=tuple(epoch(n, best=n == 100) for n in range(1, 1001)))
+    out = command("show", "run").out
+    curve = out.partition("curves\n")[2].partition("\n  * the best")[0].splitlines()[1:]
+    assert [line.split()[0] for line in curve][:3] == ["1", "92", "100*"]
+    assert curve[-1].split()[0] == "1000"
+    assert len(curve) == 13
+
+
+def test_a_part_of_ones_own_and_what_the_command_line_set_of_it(command: Command) -> None:
+    changes = {"neuron.a": 5}
+    make_run(Path("outputs/run"), choices={"neuron": "mine"}, changes=changes, overrides=("neuron.a=5", "seed=3"))
+    settings = command("show", "run").out.partition("default\n")[2].partition("\n\n")[0]
+    assert "  neuron.a=5" in settings
+
+
+def test_settings_from_the_resolved_config_alone(command: Command) -> None:
+    folder = make_run(Path("outputs/run"), changes={"neuron.beta": 0.9, "neuron.reset": "subtract"})
+    (folder / ".hydra" / "config.yaml").unlink()
+    out = command("show", "run").out
+    assert "neuron.beta=0.9" in out
+    assert "neuron.reset" not in out, "a reference that stood for the default"
+
+
+def test_a_run_that_has_barely_begun(command: Command) -> None:
+    Path("outputs/run/.hydra").mkdir(parents=True)
+    code, out, err = command("show", "run")
+    assert (code, err) == (0, "")
+    assert out == (
+        "outputs/run\ndead, started 0.0 s ago\n\n"
+        "settings that are not the default\n  (config.yaml: missing)\n\n"
+        "result\n  (missing)\n\n"
+        "environment\n  (manifest.json: missing)\n"
+    )
+    assert command("runs").out.splitlines()[1].split() == ["dead", "0.0", "s", "run"]
+
+
+def test_who_writes_a_run(command: Command) -> None:
+    folder = make_run(Path("outputs/run"), result=None)
+    with RunLock(folder):
+        out = command("show", "run").out
+    assert "\nrunning, 3 of 3 epochs, started " in out
+    assert "\nwritten by process " in out
+
+
+def test_a_diff(command: Command) -> None:
+    make_run(Path("outputs/one"), overrides=("a",))
+    make_run(
+        Path("outputs/two"),
+        changes={"neuron.beta": 0.9, "seed": 4},
+        choices={"surrogate": "sigmoid"},
+        manifest={"packages": {**MANIFEST["packages"], "torch": "2.11.0", "new": "1"}, "threads": 4, "git": None},  # type: ignore[dict-item]
+        result={**RESULT, "test_accuracy": 0.985},
+    )
+    code, out, err = command("diff", "one", "two")
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines() if line]
+    assert lines[:2] == [["A", "outputs/one"], ["B", "outputs/two"]]
+    for line in (
+        ["seed", "3", "4", "+1"],
+        ["surrogate._target_", "snnrun.surrogate.ATan", "snnrun.surrogate.Sigmoid"],
+        ["neuron.beta", "null", "0.9"],
+        ["packages.torch", "2.10.0", "2.11.0"],
+        ["packages.new", "-", "1"],
+        ["threads", "2", "4", "+2"],
+        ["git.commit", "0123abcd", "-"],
+        ["test_accuracy", "0.975", "0.985", "+0.01"],
+    ):
+        assert line in lines
+    assert not [line for line in lines if line[0] in ("epochs", "packages.numpy", "test_loss")]
+
+
+def test_no_difference(command: Command) -> None:
+    make_run(Path("outputs/one"))
+    make_run(Path("outputs/two"), manifest={"started": "2026-03-02T12:00:00+00:00", "command": ["other"]})
+    out = command("diff", "one", "two").out
+    assert out.endswith("config: no difference\n\nenvironment: no difference\n\nresult: no difference\n")
+
+
+def test_a_diff_with_a_run_that_has_not_ended(command: Command) -> None:
+    make_run(Path("outputs/one"))
+    make_run(Path("outputs/two"), result=None)
+    out = command("diff", "one", "two").out
+    assert out.endswith("result\n  B cannot be read: missing\n")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
+def test_any_character_set(tmp_path: Path, encoding: str) -> None:
+    make_run(tmp_path / "outputs" / "µ→学", manifest={"platform": "β"})
+    script = "import sys; from snnrun.cli import main; sys.exit(main(sys.argv[1:]))"
+    for line in (["runs"], ["show", "outputs/µ→学"], ["diff", "outputs/µ→学", "outputs/µ→学"]):
+        ended = subprocess.run(
+            [sys.executable, "-X", "utf8=0", "-c", script, *line],
+            cwd=tmp_path,
+            env={"PYTHONIOENCODING": encoding, "PYTHONPATH": ":".join(sys.path), "LC_ALL": "C.UTF-8"},
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        ended.stdout.decode(encoding)
+
+
+def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
+    make_run(tmp_path / "outputs" / "run")
+    script = (
+        "import sys; from snnrun.cli import main\n"
+        "for words in (['runs'], ['show', 'run'], ['diff', 'run', 'run'], ['show', '--help']): main(words)\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'omegaconf', 'numpy'}))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (86_400 * 3, "3 d")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456, "123 kB"), (2 * 10**15, "2,000.0 TB")]
+)
+def test_sizes(count: int, text: str) -> None:
+    assert words.size(count) == text
+
+
+def test_thousands_of_runs(command: Command) -> None:
+    first = make_run(Path("outputs/d/0"))
+    for number in range(1, 300):
+        folder = first.with_name(str(number))
+        (folder / ".hydra").mkdir(parents=True)
+        for name in (".hydra/hydra.yaml", "config.yaml", "manifest.json", "result.json"):
+            (folder / name).hardlink_to(first / name)
+    assert command("runs").out.endswith("\n300 runs: 300 finished\n")
+    assert json.loads((first / "result.json").read_text()) == RESULT
