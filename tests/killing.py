@@ -25,9 +25,12 @@ def start(words: list[str]) -> int:
 
     code = 1
     try:
-        with Path("terminal.txt").open("a") as terminal, contextlib.redirect_stdout(terminal):
-            with contextlib.redirect_stderr(terminal):
-                code = main(words)
+        with (
+            Path("terminal.txt").open("a") as terminal,
+            contextlib.redirect_stdout(terminal),
+            contextlib.redirect_stderr(terminal),
+        ):
+            code = main(words)
     finally:
         os._exit(code)
 
