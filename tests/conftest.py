@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +13,9 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What the tests find out about the machine is not for the user's own cache.
-os.environ.setdefault("SNNRUN_CACHE_DIR", tempfile.mkdtemp(prefix="snnrun-cache-"))
+if "SNNRUN_CACHE_DIR" not in os.environ:
+    os.environ["SNNRUN_CACHE_DIR"] = tempfile.mkdtemp(prefix="snnrun-cache-")
+    atexit.register(shutil.rmtree, os.environ["SNNRUN_CACHE_DIR"], ignore_errors=True)
 
 # importlib mode puts no folder on the path; the reader of the reference numbers is a plain module beside this file.
 sys.path.insert(0, str(Path(__file__).parent))

@@ -146,10 +146,10 @@ DENSE: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
 def choose(matmul: str, events_below: str | float) -> Product:
     """The product that the settings ``matmul`` and ``events_below`` mean on this machine.
 
-    ``matmul=auto`` is ``default``, unless a measurement, taken once per processor, torch version and number of
-    threads and then kept in the user's cache, found ``onednn`` clearly faster. So runs on one machine choose alike.
-    Where nothing can be kept nothing is measured. ``events_below=auto`` is 0.3 on x86-64, where events then cost less
-    than any dense product, and 0 elsewhere: there are processors with units for dense products alone.
+    ``matmul=auto`` is ``default``, unless a measurement, taken once per processor and version of torch and then kept
+    in the user's cache, found ``onednn`` clearly faster. So runs on one machine choose alike. Where nothing can be
+    kept nothing is measured. ``events_below=auto`` is 0.3 on x86-64, where events then cost less than
+    a dense product in float32, and 0 elsewhere: there are processors with units for dense products alone.
 
     Raises:
         ConfigError: for ``onednn`` where torch comes without.
@@ -171,13 +171,13 @@ def _measured() -> str:
     folder = cache_dir() if _has_onednn() else None
     if folder is None:
         return "default"
-    facts = {"processor": machine.processor(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+    facts = {"processor": machine.processor(), "torch": torch.__version__}
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     path = folder / f"matmul-{name}.json"
     found = _read(path)
     if found is None:
         seconds = measure()
-        # Clearly: so that noise never decides.
+        # Clearly, so that noise does not decide.
         found = "onednn" if seconds["onednn"] < 0.8 * seconds["default"] else "default"
         try:
             files.write_json(path, {"choice": found, "seconds": seconds, **facts})
@@ -195,14 +195,22 @@ def _read(path: Path) -> str | None:
 
 
 def measure() -> dict[str, float]:
-    """Seconds of each dense product ``[1024, 784] x [784, 1000]``: the least of several, taken in turn."""
+    """Seconds of each dense product ``[1024, 784] x [784, 1000]``: the least of several, taken in turn.
+
+    They are those that one thread computes, and not those that pass: so other work on the machine does not count.
+    """
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.rand(1024, 784, generator=generator), torch.rand(1000, 784, generator=generator)
     best = dict.fromkeys(DENSE, float("inf"))
-    with torch.no_grad():
-        for _ in range(6):
-            for name, product in DENSE.items():
-                begin = time.perf_counter()
-                product(x, weight, None)
-                best[name] = min(best[name], time.perf_counter() - begin)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            for _ in range(6):
+                for name, product in DENSE.items():
+                    begin = time.thread_time()
+                    product(x, weight, None)
+                    best[name] = min(best[name], time.thread_time() - begin)
+    finally:
+        torch.set_num_threads(threads)
     return best

@@ -199,10 +199,13 @@ def test_a_damaged_cache_is_measured_anew(content: str, tmp_path: Path, monkeypa
     assert json.loads(kept.read_text())["choice"] == "onednn"
 
 
-def test_another_number_of_threads_is_measured_for_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("changed", ["snnrun.machine.processor", "torch.__version__"])
+def test_another_processor_or_torch_is_measured_for_itself(
+    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SNNRUN_CACHE_DIR", str(tmp_path))
-    for threads in (1, 2, 2):
-        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+    for name in ("first", "second", "second"):
+        monkeypatch.setattr(changed, (lambda name=name: name) if "processor" in changed else name)
         product.choose("auto", 0)
     assert len(list(tmp_path.iterdir())) == 2
 
@@ -221,8 +224,9 @@ def test_the_measurement_measures_every_product() -> None:
 
 
 def measured() -> dict[str, float]:
-    state = torch.get_rng_state()
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
     found = product.measure()
+    assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state), "a measurement draws from no stream of the run"
     return found
 
