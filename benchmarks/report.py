@@ -19,6 +19,7 @@ from benchmarks.statistic import Summary, ratio, summary
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NUMBERS, PAGE, FIGURE = DOCS / "performance.json", DOCS / "performance.md", DOCS / "images" / "performance.png"
 BEGIN, END = "<!-- begin: made by python -m benchmarks.report -->", "<!-- end -->"
+BUSY = 0.5  # load before the start from which the numbers are in doubt
 OURS, OURS_BF16, SNNTORCH = "snnrun", "snnrun, bf16", "snnTorch"
 
 
@@ -71,7 +72,13 @@ def machine(facts: dict[str, Any]) -> list[str]:
     text += f"{facts['system']}; Python {facts['python']}, {versions}"
     text += f"; commit {facts['commit'][:10]}" if facts["commit"] else ""
     text += f"; load in the minute before: {facts['load_before']:.1f}" if facts["load_before"] is not None else ""
-    return [text + "."]
+    if facts["load_before"] is not None and facts["load_before"] > BUSY:
+        return [
+            f"{text}.",
+            "",
+            "**The machine was busy with other things meanwhile: take these numbers as provisional.**",
+        ]
+    return [f"{text}."]
 
 
 def job(entry: dict[str, Any]) -> list[str]:
