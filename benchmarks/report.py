@@ -100,11 +100,9 @@ def job(entry: dict[str, Any]) -> list[str]:
         )
     head = ["", "images per second", "snnrun is faster by", "snnrun with bf16, by", "test accuracy"]
     means = [statistics.fmean(numbers["accuracy"]) for numbers in contenders.values() if numbers["accuracy"]]
-    seeds = len(entry["job"]["seeds"])
-    apart = (
-        f"After {entry['job']['epochs']} epochs the mean accuracies (of {seeds} seed{'s' if seeds > 1 else ''}) lie "
-    )
-    return [*table(head, rows), "", f"{apart}within {100 * (max(means) - min(means)):.1f} points of each other."]
+    trained = f"{_count(entry['job']['epochs'], 'epoch')} and {_count(len(entry['job']['seeds']), 'seed')}"
+    apart = f"{100 * (max(means) - min(means)):.1f} points"
+    return [*table(head, rows), "", f"Over {trained} the mean accuracies lie within {apart} of each other."]
 
 
 def accounts(entries: list[dict[str, Any]]) -> list[str]:
@@ -191,6 +189,10 @@ def _spread(values: Summary, form: str) -> str:
 
 def _range(shares: Sequence[float]) -> str:
     return f"{100 * min(shares):.1f} to {100 * max(shares):.1f}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _title(facts: dict[str, Any]) -> str:
