@@ -19,6 +19,7 @@ from benchmarks.statistic import Summary, ratio, summary
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 NUMBERS, PAGE, FIGURE = DOCS / "performance.json", DOCS / "performance.md", DOCS / "images" / "performance.png"
 BEGIN, END = "<!-- begin: made by python -m benchmarks.report -->", "<!-- end -->"
+BUSY = 0.5  # load before the start from which the numbers are in doubt
 OURS, OURS_BF16, SNNTORCH = "snnrun", "snnrun, bf16", "snnTorch"
 
 
@@ -71,7 +72,13 @@ def machine(facts: dict[str, Any]) -> list[str]:
     text += f"{facts['system']}; Python {facts['python']}, {versions}"
     text += f"; commit {facts['commit'][:10]}" if facts["commit"] else ""
     text += f"; load in the minute before: {facts['load_before']:.1f}" if facts["load_before"] is not None else ""
-    return [text + "."]
+    if facts["load_before"] is not None and facts["load_before"] > BUSY:
+        return [
+            f"{text}.",
+            "",
+            "**The machine was busy with other things meanwhile: take these numbers as provisional.**",
+        ]
+    return [f"{text}."]
 
 
 def job(entry: dict[str, Any]) -> list[str]:
@@ -93,11 +100,9 @@ def job(entry: dict[str, Any]) -> list[str]:
         )
     head = ["", "images per second", "snnrun is faster by", "snnrun with bf16, by", "test accuracy"]
     means = [statistics.fmean(numbers["accuracy"]) for numbers in contenders.values() if numbers["accuracy"]]
-    seeds = len(entry["job"]["seeds"])
-    apart = (
-        f"After {entry['job']['epochs']} epochs the mean accuracies (of {seeds} seed{'s' if seeds > 1 else ''}) lie "
-    )
-    return [*table(head, rows), "", f"{apart}within {100 * (max(means) - min(means)):.1f} points of each other."]
+    trained = f"{_count(entry['job']['epochs'], 'epoch')} and {_count(len(entry['job']['seeds']), 'seed')}"
+    apart = f"{100 * (max(means) - min(means)):.1f} points"
+    return [*table(head, rows), "", f"Over {trained} the mean accuracies lie within {apart} of each other."]
 
 
 def accounts(entries: list[dict[str, Any]]) -> list[str]:
@@ -184,6 +189,10 @@ def _spread(values: Summary, form: str) -> str:
 
 def _range(shares: Sequence[float]) -> str:
     return f"{100 * min(shares):.1f} to {100 * max(shares):.1f}"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _title(facts: dict[str, Any]) -> str:
