@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint, report
+from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError
 from snnrun.keeper import Keeper, latest
@@ -76,6 +77,8 @@ def run(
         state = latest(folder / "checkpoints", config, console.warning) if resume else None
         record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
         with _verdict(record, begin), runtime(settings) as device:
+            if not resume:
+                record.config(config)
             streams = Streams(settings.seed, device)
             data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
             model = build_model(parts, settings, streams).to(device)
@@ -91,7 +94,6 @@ def run(
                 "data_hashes": data.hashes,
             }
             if not resume:
-                record.config(config)
                 record.manifest(**facts)
             console.line(
                 f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}; "
@@ -119,6 +121,8 @@ def run(
                     record.rewind(0)
                 if resume:
                     record.resumed(**facts, step=progress.step)
+                if device.type == "cpu" and nothing_kept():
+                    console.line("the first step compiles some kernels, which takes a few seconds, once")
                 console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
                 _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop)
             weights = checkpoint.weights_sha256(model.state_dict())

@@ -59,6 +59,9 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import look
 
         return look.main(arguments)
+    # Read by torch at its first tensor. A training step makes and frees tensors of megabytes; to get them from the
+    # system in pages of 4 KB costs more than much of what is computed on them.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if arguments.command in AGAIN:
         from snnrun.cli import again
 
@@ -73,10 +76,6 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
             raise ConfigError(text.faults(arguments.faults))
         print(text.listing(catalogue, arguments.list_words))
         return 0
-
-    # Read by torch at its first tensor. A training step makes and frees tensors of megabytes; to get them from the
-    # system in pages of 4 KB costs more than much of what is computed on them.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
     from snnrun.cli import launch, validate
 
