@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from benchmarks.account import Account
 from benchmarks.setting import Job, Weights
+from snnrun.allocator import keep_freed_memory
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
 from snnrun.cli.parts import parts_of
-from snnrun.experiment import build_model
+from snnrun.experiment import build_model, build_optimizer
 from snnrun.record import RunRecord
 from snnrun.report import Console
 from snnrun.runtime import runtime
@@ -82,11 +83,12 @@ class Ours:
     def __init__(
         self, job: Job, config: dict[str, Any], seed: int, data: Data, folder: Path, *, account: bool = False
     ) -> None:
+        keep_freed_memory()  # as the command does; the peers, in this process, have it as well
         config = {**config, "seed": seed}
         self.job, self.parts, self.settings = job, parts_of(config), Settings.from_config(config)
         self.streams, self.data = Streams(seed, torch.device("cpu")), data
         self.model = build_model(self.parts, self.settings, self.streams)
-        optimizer = self.parts.optimizer(self.model.parameters())
+        optimizer = build_optimizer(self.parts, self.model)
         scheduler = self.parts.scheduler(optimizer)
         self._account = Account(self.model, optimizer) if account else None
         train = self._account.watch(self.data) if self._account else self.data

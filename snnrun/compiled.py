@@ -19,11 +19,12 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     folder = _folder()
     if folder is None:
         return numba.njit(function, nogil=True, error_model="numpy")
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, str(folder)
     try:  # numba reads the setting here, once for each function
         return numba.njit(function, nogil=True, error_model="numpy", cache=True)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
 
 
 def nothing_kept() -> bool:

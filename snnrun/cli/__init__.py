@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from snnrun import __version__, trust
+from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
@@ -59,9 +59,7 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import look
 
         return look.main(arguments)
-    # Read by torch at its first tensor. A training step makes and frees tensors of megabytes; to get them from the
-    # system in pages of 4 KB costs more than much of what is computed on them.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    allocator.keep_freed_memory()
     if arguments.command in AGAIN:
         from snnrun.cli import again
 
