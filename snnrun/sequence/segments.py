@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from snnrun.allocator import give_back_freed_memory
 from snnrun.neuron import Neuron
 from snnrun.sequence.run import run
 
@@ -56,6 +57,8 @@ class _Segments(torch.autograd.Function):
             if output is None:
                 output = given.new_empty((steps, *given.shape[1:]))
             output[begin : begin + length] = trace.spikes
+            del given, trace
+            _tidy(x.device)
         assert output is not None and state is not None
         ctx.save_for_backward(x, *states)
         ctx.run, ctx.parameters, ctx.begins, ctx.length = (neuron, current, backend), parameters, begins, length
@@ -96,7 +99,15 @@ class _Segments(torch.autograd.Function):
                     grads[j] = more if held is None else held.add_(more)
             if grad_x is not None and rest[-1] is not None:
                 grad_x[begin:end] = rest[-1]
+            del trace, last, pairs, outputs, given, leaves, found, rest
+            _tidy(x.device)
         return (None, None, None, grad_x, *grads)
+
+
+def _tidy(device: torch.device) -> None:
+    # glibc keeps the aligned memory of one segment without fitting the next one's into it.
+    if device.type == "cpu":
+        give_back_freed_memory()
 
 
 def _leaf(state: Tensor) -> Tensor:
