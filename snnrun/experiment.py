@@ -76,6 +76,8 @@ def run(
         state = latest(folder / "checkpoints", config, console.warning) if resume else None
         record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
         with _verdict(record, begin), runtime(settings) as device:
+            if not resume:  # first, so that whatever ends the run, it can be resumed
+                record.config(config)
             streams = Streams(settings.seed, device)
             data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
             model = build_model(parts, settings, streams).to(device)
@@ -91,7 +93,6 @@ def run(
                 "data_hashes": data.hashes,
             }
             if not resume:
-                record.config(config)
                 record.manifest(**facts)
             console.line(
                 f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}; "
@@ -126,7 +127,7 @@ def run(
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
             best_epochs = [epoch["epoch"] for epoch in epochs if epoch["best"]]
             if best_epochs:
-                model.load_state_dict(checkpoint.load(record.best))
+                _load(model, record.best)
             test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
             if settings.report.figures:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
@@ -209,12 +210,15 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         streams = Streams(settings.seed, device)
         data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
         model = build_model(parts, settings, streams).to(device)
-        path = folder / "checkpoints" / "best.safetensors"
-        try:
-            model.load_state_dict(checkpoint.load(path))
-        except RuntimeError as error:
-            raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
+        _load(model, folder / "checkpoints" / "best.safetensors")
         return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    try:
+        model.load_state_dict(checkpoint.load(path))
+    except RuntimeError as error:
+        raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 
 
 def figures_of(test: Scores) -> Result:

@@ -66,9 +66,30 @@ class Progress:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Progress:
-        """The progress of which ``state`` was taken."""
+        """The progress of which ``state`` was taken.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it was taken of none.
+        """
         plain = {name: state[name] for name in _PLAIN}
+        for name, kinds in _PLAIN.items():
+            value = plain[name]
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"progress: {name} is a {type(value).__name__}")
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"progress: {name} is {value}")
         return cls(**plain, totals=Totals.of(state["totals"]), activity=Activity.of(state["activity"]))
 
 
-_PLAIN = ("epoch", "batch", "step", "best_loss", "best_epoch", "seconds", "lost", "order", "data")
+_NONE = type(None)
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "batch": (int,),
+    "step": (int,),
+    "best_loss": (float, int),
+    "best_epoch": (int,),
+    "seconds": (float, int),
+    "lost": (dict, _NONE),
+    "order": (Tensor, _NONE),
+    "data": (Tensor, _NONE),
+}
