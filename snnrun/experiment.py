@@ -73,9 +73,11 @@ def run(
     """
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
     with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder):
-        state = latest(folder / "checkpoints", config, console.warning) if resume else None
-        record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
+        with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
+            state = latest(folder / "checkpoints", config, console.warning) if resume else None
+            record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
         with _verdict(record, begin), runtime(settings) as device:
+            stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.config(config)
             streams = Streams(settings.seed, device)

@@ -45,7 +45,7 @@ class Progress:
     def begin_epoch(self, streams: Streams, part: Part) -> None:
         """Note where the streams stand, or put them back to where they stood as the epoch under way began."""
         own: Generator | None = getattr(part, "stream", None)
-        if self.batch == 0 or self.order is None:
+        if self.order is None:
             self.order = streams.order.get_state()
             self.data = None if own is None else own.get_state()
             return
@@ -57,6 +57,7 @@ class Progress:
         """The epoch under way is done."""
         self.epoch, self.batch = self.epoch + 1, 0
         self.totals, self.activity = Totals(), Activity(self.activity.skip)
+        self.order = self.data = None
         self.begin_epoch(streams, part)
 
     def state(self) -> dict[str, Any]:
