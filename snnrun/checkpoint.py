@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from torch import Tensor, nn
 from snnrun import files
 from snnrun.errors import DataError
 from snnrun.saved import join, split
+from snnrun.untrusted import printable
 
 _CHECKSUM, _STATE = "weights_sha256", "state"
 _STEPS = "step-*.safetensors"
+#: What a file that is none of ours may make safetensors and torch raise: unknown types, absurd sizes.
+_UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, MemoryError)
 KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
 
 
@@ -32,7 +36,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -63,7 +67,7 @@ def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     tensors.setdefault("none", torch.zeros(0))
     path = folder / f"step-{step:010d}.safetensors"
     files.write_bytes(path, to_bytes(tensors, metadata={_CHECKSUM: _checksum(tensors, text), _STATE: text}))
-    for old in sorted(folder.glob(_STEPS))[:-KEPT]:
+    for old in states(folder)[KEPT:]:
         if old != path:
             old.unlink(missing_ok=True)
     return path
@@ -83,8 +87,10 @@ def load_state(path: Path) -> dict[str, Any]:
     tensors, text = _read(path)
     try:
         state = join(json.loads(text), tensors)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: expected the state of a run, but it holds something else ({error})") from error
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise DataError(
+            f"{path}: expected the state of a run, but it holds something else ({printable(error, 80)})"
+        ) from error
     if not isinstance(state, dict):
         raise DataError(f"{path}: expected the state of a run, got {type(state).__name__}")
     return state
@@ -92,15 +98,19 @@ def load_state(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
+            raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: expected weights in safetensors format, but reading them failed: {error}") from error
+        checksum = _checksum(tensors, metadata.get(_STATE, ""))
+    except _UNREADABLE as error:
+        reason = printable(error) or type(error).__name__
+        raise DataError(f"{path}: expected weights in safetensors format, but reading them failed: {reason}") from error
     expected, text = metadata.get(_CHECKSUM), metadata.get(_STATE, "")
     if expected is None:
         raise DataError(f"{path}: expected a checksum beside the weights; this file was not written by snnrun")
-    if _checksum(tensors, text) != expected:
+    if checksum != expected:
         raise DataError(f"{path}: the weights do not match their checksum; the file is damaged, use another checkpoint")
     return tensors, text
 

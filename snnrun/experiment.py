@@ -74,10 +74,12 @@ def run(
     """
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
     with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder):
-        state = latest(folder / "checkpoints", config, console.warning) if resume else None
-        record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
+        with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
+            state = latest(folder / "checkpoints", config, console.warning) if resume else None
+            record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
         with _verdict(record, begin), runtime(settings) as device:
-            if not resume:
+            stop.heed()
+            if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.config(config)
             streams = Streams(settings.seed, device)
             data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
@@ -130,7 +132,7 @@ def run(
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
             best_epochs = [epoch["epoch"] for epoch in epochs if epoch["best"]]
             if best_epochs:
-                model.load_state_dict(checkpoint.load(record.best))
+                _load(model, record.best)
             test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
             if settings.report.figures:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
@@ -213,12 +215,15 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         streams = Streams(settings.seed, device)
         data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
         model = build_model(parts, settings, streams).to(device)
-        path = folder / "checkpoints" / "best.safetensors"
-        try:
-            model.load_state_dict(checkpoint.load(path))
-        except RuntimeError as error:
-            raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
+        _load(model, folder / "checkpoints" / "best.safetensors")
         return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    try:
+        model.load_state_dict(checkpoint.load(path))
+    except RuntimeError as error:
+        raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 
 
 def figures_of(test: Scores) -> Result:

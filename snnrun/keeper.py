@@ -93,6 +93,8 @@ class Keeper:
         try:
             for name, part in self._parts.items():
                 part.load_state_dict(state[name])
+            # Else torch's scheduler warns, where an epoch's steps were made by the process before.
+            self._parts["optimizer"]._opt_called = True
             self._streams.restore(state["streams"])
             self.progress.__dict__.update(Progress.of(state["progress"]).__dict__)
             self._record.rewind(state["metrics"])

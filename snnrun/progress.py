@@ -45,7 +45,7 @@ class Progress:
     def begin_epoch(self, streams: Streams, part: Part) -> None:
         """Note where the streams stand, or put them back to where they stood as the epoch under way began."""
         own: Generator | None = getattr(part, "stream", None)
-        if self.batch == 0 or self.order is None:
+        if self.order is None:
             self.order = streams.order.get_state()
             self.data = None if own is None else own.get_state()
             return
@@ -57,6 +57,7 @@ class Progress:
         """The epoch under way is done."""
         self.epoch, self.batch = self.epoch + 1, 0
         self.totals, self.activity = Totals(), Activity(self.activity.skip)
+        self.order = self.data = None
         self.begin_epoch(streams, part)
 
     def state(self) -> dict[str, Any]:
@@ -66,9 +67,30 @@ class Progress:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Progress:
-        """The progress of which ``state`` was taken."""
+        """The progress of which ``state`` was taken.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it was taken of none.
+        """
         plain = {name: state[name] for name in _PLAIN}
+        for name, kinds in _PLAIN.items():
+            value = plain[name]
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise TypeError(f"progress: {name} is a {type(value).__name__}")
+            if isinstance(value, int) and value < 0:
+                raise ValueError(f"progress: {name} is {value}")
         return cls(**plain, totals=Totals.of(state["totals"]), activity=Activity.of(state["activity"]))
 
 
-_PLAIN = ("epoch", "batch", "step", "best_loss", "best_epoch", "seconds", "lost", "order", "data")
+_NONE = type(None)
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "epoch": (int,),
+    "batch": (int,),
+    "step": (int,),
+    "best_loss": (float, int),
+    "best_epoch": (int,),
+    "seconds": (float, int),
+    "lost": (dict, _NONE),
+    "order": (Tensor, _NONE),
+    "data": (Tensor, _NONE),
+}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -28,11 +30,10 @@ class FolderRecord:
     Args:
         folder: exists and belongs to this record alone.
         console: hears of what failed.
-
         again: the folder holds this run's own record, which goes on.
 
-    Raises: ConfigError, for a folder that holds a record already; StorageError, from every method, if a file of the
-        record cannot be written.
+    Raises: ConfigError, for a folder that holds a record already, or with ``again`` a link or a pipe;
+        StorageError, from every method, if a file of the record cannot be written.
     """
 
     def __init__(self, folder: Path, console: report.Console, *, again: bool = False) -> None:
@@ -44,6 +45,8 @@ class FolderRecord:
                 "remove it, or leave hydra.run.dir as it is"
             )
         with storing(folder):
+            if again:
+                _check_own(folder)
             (folder / "figures").mkdir(exist_ok=True)
         console.attach(folder / "run.log")
 
@@ -64,6 +67,7 @@ class FolderRecord:
         except (OSError, ValueError):
             before = {}
         now = report.manifest(**facts)
+        before = before or now  # the run was stopped before it could write one
         changed = differences(before, now)
         for name, (old, new) in changed.items():
             self._console.warning(f"{name} was {old} and is now {new}; the results may differ from an unbroken run's")
@@ -130,8 +134,9 @@ class RunRecord(FolderRecord):
                 if record["best"]:
                     checkpoint.save(self.best, model)
         self.records.append(record)
-        with storing(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n")
+        line = json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n"
+        with storing(self._metrics):
+            _append(self._metrics, line.encode())
         if record["kind"] == "warning":
             self._console.warning(record["message"])
             return
@@ -154,11 +159,13 @@ class RunRecord(FolderRecord):
         Raises:
             ValueError: if they are not there.
         """
-        with storing(self._metrics):
-            metrics = self._metrics.read_bytes()[:size]
-            if len(metrics) < size:
+        with storing(self._metrics), self._metrics.open("rb") as file:
+            metrics = file.read(max(size, 0))
+            if len(metrics) != size:
                 raise ValueError(f"metrics.jsonl has {len(metrics)} bytes, and had {size}")
             self.records = [_numbers(json.loads(line)) for line in metrics.splitlines()]
+            if any("kind" not in record for record in self.records):
+                raise ValueError("metrics.jsonl is not as it was written")
             files.write_bytes(self._metrics, metrics)
         with storing(self.folder / "result.json"):
             (self.folder / "result.json").unlink(missing_ok=True)
@@ -215,6 +222,31 @@ class storing:
                 f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line, or nothing of it."""
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(line) != len(line):  # the disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _check_own(folder: Path) -> None:
+    """A record that goes on may be a stranger's: no link in it may lead what is written elsewhere, no pipe wait.
+
+    What a killed process left half written goes.
+    """
+    for path in [*folder.iterdir(), *(folder / "figures").glob("*"), *(folder / "checkpoints").glob("*")]:
+        status = path.lstat()
+        if not (stat.S_ISREG(status.st_mode) and status.st_nlink == 1) and not stat.S_ISDIR(status.st_mode):
+            raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
+        if path.name.startswith(".") and path.name.endswith(".tmp") and not path.is_dir():
+            path.unlink()
 
 
 def _numbers(record: Record) -> Record:

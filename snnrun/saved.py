@@ -25,8 +25,11 @@ def split(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, Tensor):
         # A copy of its own: safetensors refuses two tensors that share memory.
-        tensors[path] = value.detach().cpu().clone().contiguous()
-        return {"tensor": path}
+        name = path
+        while name in tensors:  # keys may have dots, or be 1 and "1"
+            name += "'"
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
     if isinstance(value, (list, tuple)):
         items = [split(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
         return items if isinstance(value, list) else {"tuple": items}
@@ -40,7 +43,7 @@ def join(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     """What ``split`` was given.
 
     Raises:
-        KeyError, TypeError, ValueError: for what ``split`` did not make.
+        KeyError, TypeError, ValueError, OverflowError, RecursionError: for what ``split`` did not make.
     """
     if isinstance(value, list):
         return [join(item, tensors) for item in value]

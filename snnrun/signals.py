@@ -69,10 +69,14 @@ class Stop:
 
     def check(self) -> None:
         """Raise Interrupted or TimeUp, if somebody wants the run to stop."""
-        if self._number is not None:
-            raise Interrupted(self._number)
+        self.heed()
         if self._seconds is not None and time.monotonic() - self._begin >= self._seconds:
             raise TimeUp(f"max_seconds={self._seconds:g} are over; `snnrun resume` goes on where it stopped")
+
+    def heed(self) -> None:
+        """Raise Interrupted, if a signal came; the clock is not looked at."""
+        if self._number is not None:
+            raise Interrupted(self._number)
 
     @property
     def twice(self) -> bool:

@@ -133,7 +133,7 @@ def test_all_of_them_train_together(ended: Ended) -> None:
     result = ended.run.result
     assert result["status"] == "finished"
     assert result["test_accuracy"] >= 0.9
-    assert ended.run.manifest["backend"] == "reference", "there is no fused execution of a quadratic neuron"
+    assert ended.run.manifest["backend"] == "fused", "also that of a neuron of one's own"
     assert ended.run.manifest["data"] == {}
     assert "Quadratic" in ended.run.text("summary.txt")
     pictures = {path.name for path in (ended.run.folder / "figures").iterdir()}
