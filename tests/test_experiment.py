@@ -112,9 +112,6 @@ def test_the_result(experiment: Experiment, folder: Path) -> None:
 def test_the_record(experiment: Experiment, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment()
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    steps = [
-        r["step"] for r in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()) if r["kind"] == "epoch"
-    ]
     figures = {f"figures/{name}.png" for name in ("loss", "accuracy", "raster", "membrane", "firing_rate")}
     texts = {"config.yaml", "manifest.json", "summary.txt", "metrics.jsonl", "result.json", "run.log"}
     assert names == figures | texts | {
