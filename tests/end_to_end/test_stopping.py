@@ -393,7 +393,7 @@ def test_at_any_moment_of_the_start(tmp_path: Path) -> None:
     said = set()
     for i in range(10):
         folder = tmp_path / str(i)
-        started = Started(folder, *WORDS, "epochs=2", "hydra.run.dir=run")
+        started = Started(folder, *WORDS, "hydra.run.dir=run")
         started.until((folder / "run").exists)
         time.sleep(0.03 * i)
         code, _, err = started.send(signal.SIGTERM).ended()
