@@ -194,6 +194,12 @@ def printable(value: Any, limit: int = 300) -> str:
     return cut("".join(letter for letter in " ".join(text.split()) if letter.isprintable()), limit)
 
 
+def printable_lines(text: str) -> str:
+    """Text of several lines, each of which does nothing to a terminal; spaces at their beginning stay."""
+    lines = (_SEQUENCES.sub("", line.replace("\t", " ")) for line in text.split("\n"))
+    return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in lines)
+
+
 def cut(text: str, limit: int) -> str:
     """The text, or its beginning with dots."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

@@ -38,12 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SnnrunError as error:
         if debug:
             traceback.print_exc()
-        print(f"snnrun: {error}", file=sys.stderr)
+        text.say(f"snnrun: {error}", error=True)
         return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(text.bug(error), file=sys.stderr)
+        text.say(text.bug(error), error=True)
         return 1
 
 
@@ -60,12 +60,12 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         sys.path.append(str(arguments.config_dir))
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
-        print(text.help_text(catalogue, arguments.command))
+        text.say(text.help_text(catalogue, arguments.command))
         return 0
     if arguments.list_words is not None:
         if arguments.faults:
             raise ConfigError(text.faults(arguments.faults))
-        print(text.listing(catalogue, arguments.list_words))
+        text.say(text.listing(catalogue, arguments.list_words))
         return 0
 
     from snnrun.cli import launch, validate

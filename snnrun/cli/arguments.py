@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -113,7 +114,7 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
-    elif value and Path(value).is_dir():
+    elif value and os.path.isdir(value):  # not Path.is_dir, which raises where a name is too long
         found.config_dir = Path(value).resolve()
     else:
         found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import nearest
 from snnrun.errors import ConfigError
+from snnrun.untrusted import printable_lines
 
 WIDTH = 100
 
@@ -105,6 +107,17 @@ EXIT_CODES = """\
 exit codes:
   0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
   5 out of memory   6 the record could not be written   7 a job of a sweep failed   130 interrupted"""
+
+
+def say(answer: str, *, error: bool = False) -> None:
+    """Print, on any terminal: characters that it has not are spelt out, and what would steer it is left out.
+
+    Messages quote words of the command line, and of files that may be a stranger's.
+    """
+    stream = sys.stderr if error else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
+    print(printed, file=stream, flush=True)
 
 
 def help_text(catalogue: Catalogue, command: str = "train") -> str:

@@ -175,7 +175,7 @@ def _machine_faults(checked: Any) -> list[tuple[str, str]]:
             path, _, message = str(error).partition(": ")
             faults.append((path, message))
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
