@@ -1,7 +1,8 @@
 """From a part's resolved config to the part: calls the ``_target_`` with the other keys as arguments.
 
 Same keys as Hydra's ``instantiate`` (``_target_``, ``_partial_``), yet without Hydra: a frozen config can be built
-again from its file alone, a partial is a plain ``functools.partial``, and a fault names the key it is about.
+again from its file alone, a partial is a plain ``functools.partial``, and a fault names the key it is about. What a
+config may name is decided in ``snnrun.trust``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
 from typing import Any
+
+from snnrun import trust
 
 
 class PartError(ValueError):
@@ -21,18 +25,24 @@ class PartError(ValueError):
         self.path = path
 
 
-def build(config: Any, path: str) -> Any:
+def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
     """Build the part whose config, plain and resolved, stands at the dotted key ``path``; parts in it first.
 
+    Args:
+        trusted: packages outside snnrun and torch that the config may name.
+
     Raises:
-        PartError: where ``_target_`` is missing or is no callable, or refuses the arguments given (a ValueError or
-            TypeError of its own). Whatever else the callable raises is passed on.
+        PartError: where ``_target_`` is missing, not trusted or no callable, or refuses the arguments given (a
+            ValueError or TypeError of its own). Whatever else the callable raises is passed on.
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("_target_"), str):
         got = "null" if config is None else repr(config)
         raise PartError(path, f"expected a part, that is a mapping with _target_, got {got}")
-    target = locate(config["_target_"], path)
-    arguments = {str(key): _value(value, f"{path}.{key}") for key, value in config.items() if key not in _OWN}
+    target = locate(config["_target_"], f"{path}._target_", trusted)
+    arguments = {str(key): _value(value, f"{path}.{key}", trusted) for key, value in config.items() if key not in _OWN}
+    for key in getattr(target, "by_name", ()):
+        if isinstance(arguments.get(key), str):
+            arguments[key] = locate(arguments[key], f"{path}.{key}", trusted, function=True)
     partial = config.get("_partial_", False)
     if not isinstance(partial, bool):
         raise PartError(f"{path}._partial_", f"expected true or false, got {partial!r}")
@@ -45,11 +55,19 @@ def build(config: Any, path: str) -> Any:
         raise PartError(path, str(error)) from error
 
 
-def locate(name: str, path: str) -> Callable[..., Any]:
-    """The callable with the dotted name ``name``."""
+def locate(name: str, path: str, trusted: Collection[str] = (), *, function: bool = False) -> Callable[..., Any]:
+    """The callable with the dotted name ``name``, which stands at the dotted key ``path``.
+
+    ``function``: whether it may be a function of snnrun or torch, where parts are classes.
+
+    Raises:
+        PartError: before anything is imported where the name is not trusted; or if there is no such callable.
+    """
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise PartError(f"{path}._target_", f"expected a dotted name such as package.module.Class, got {name!r}")
+        raise PartError(path, f"expected a dotted name such as package.module.Class, got {name!r}")
+    if refusal := trust.refusal(name, trusted):
+        raise PartError(path, refusal)
     # The longest prefix that is a module, then attributes.
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
@@ -58,18 +76,18 @@ def locate(name: str, path: str) -> Callable[..., Any]:
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(f"{error.name}.")):
                 continue
-            raise PartError(f"{path}._target_", f"importing {module} failed: {error}") from error
+            raise PartError(path, f"importing {module} failed: {error}") from error
         except Exception as error:
-            message = f"importing {module} failed: {type(error).__name__}: {error}"
-            raise PartError(f"{path}._target_", message) from error
-        try:
-            found = functools.reduce(getattr, parts[end:], found)
-        except AttributeError:
-            raise PartError(f"{path}._target_", f"{module} has no {'.'.join(parts[end:])}") from None
-        if not callable(found):
-            raise PartError(f"{path}._target_", f"expected a class or function, got {name}, a {type(found).__name__}")
+            raise PartError(path, f"importing {module} failed: {type(error).__name__}: {error}") from error
+        for attribute in parts[end:]:
+            # What a module imported is not its own, and what begins with _ leads out of it: function.__globals__.
+            found = None if attribute.startswith("_") else getattr(found, attribute, None)
+            if found is None or isinstance(found, ModuleType):
+                raise PartError(path, f"{module} has no {'.'.join(parts[end:])}")
+        if refusal := trust.stranger(found, name, trusted, function=function):
+            raise PartError(path, refusal)
         return found
-    raise PartError(f"{path}._target_", f"there is no module {parts[0]!r} for {name}; is it installed?")
+    raise PartError(path, f"there is no module {parts[0]!r} for {name}; is it installed?")
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], path: str, *, partial: bool) -> None:
@@ -96,11 +114,11 @@ def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], pa
 _OWN = ("_target_", "_partial_")
 
 
-def _value(value: Any, path: str) -> Any:
+def _value(value: Any, path: str, trusted: Collection[str]) -> Any:
     if isinstance(value, Mapping):
         if "_target_" in value:
-            return build(value, path)
-        return {key: _value(item, f"{path}.{key}") for key, item in value.items()}
+            return build(value, path, trusted)
+        return {key: _value(item, f"{path}.{key}", trusted) for key, item in value.items()}
     if isinstance(value, list):
-        return [_value(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [_value(item, f"{path}[{i}]", trusted) for i, item in enumerate(value)]
     return value

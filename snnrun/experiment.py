@@ -27,7 +27,7 @@ from snnrun.runtime import runtime
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.task import Task
-from snnrun.trainer import evaluate, fit, forward
+from snnrun.trainer import evaluate, fit
 
 Result = dict[str, Any]
 
@@ -89,9 +89,10 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 model.load_state_dict(checkpoint.load(record.best))
             test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
             if settings.report.figures:
-                with torch.no_grad(), streams.ambient("evaluation"):
+                bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+                with torch.no_grad(), streams.ambient("evaluation"), bf16:
                     encoded = parts.encoder(example, settings.num_steps, streams.evaluation())
-                    traces = forward(model.eval(), parts.encoder, example, settings, streams.evaluation())
+                    traces = model.eval()(encoded)
                 record.figures(model, encoded, traces)
             result: Result = {
                 "status": "finished",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ class Outcome(NamedTuple):
 
 Command = Callable[..., Outcome]
 Folder = Callable[[], Path]
+Stranger = Callable[[Mapping[str, str]], Path]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from snnrun.build import PartError, build
+from snnrun.build import PartError
+from snnrun.build import build as build_part
+
+OURS = ("fractions", "math", "nowhere", "os", "textwrap", "types")  # no parts, but what everyone has at hand
+
+
+def build(config: Any, path: str) -> Any:
+    return build_part(config, path, trusted=OURS)
 
 
 def test_a_part_with_a_part_inside_it() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 from small import CPU, composed
 from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
+from snnrun.encoder import Encoder
 from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
 from snnrun.experiment import Parts, Result, build_model, count_parameters, run
 from snnrun.loss import CECount
@@ -216,6 +218,25 @@ def test_deterministic_is_put_back(experiment: Experiment, asked: str, before: b
     finally:
         torch.use_deterministic_algorithms(False)
     assert set(seen) == {asked == "true"}
+
+
+class Restless(Encoder):
+    """Draws anew at each call, without the generator."""
+
+    def encode(self, x: Tensor, num_steps: int, generator: torch.Generator | None) -> Tensor:
+        return (torch.rand(num_steps, *x.shape[1:]) < x).to(x.dtype)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_raster_shows_the_input_that_the_network_saw(precision: str, experiment: Experiment, folder: Path) -> None:
+    experiment("epochs=1", f"precision={precision}", "report.summary=false", encoder=Restless())
+    raster = np.load(folder / "figures/raster.npz")
+    weights = checkpoint.load(folder / "checkpoints/best.safetensors")
+    weight, bias = (next(value for key, value in weights.items() if key.endswith(end)) for end in ("weight", "bias"))
+    current = torch.from_numpy(raster["input"]).float() @ weight.T + bias
+    assert current.any() and weight.shape == (20, 64)
+    tolerance = 1e-5 if precision == "fp32" else 0.05
+    torch.testing.assert_close(torch.from_numpy(raster["hidden1.membrane"][0]), current[0], atol=tolerance, rtol=0)
 
 
 # --- what may fail without ending the run --------------------------------------------------------------------------

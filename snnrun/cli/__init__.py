@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from snnrun import __version__
+from snnrun import __version__, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
 from snnrun.cli.arguments import LOOKING, PRIMARY, Arguments, parse
@@ -24,6 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the arguments ``argv`` (default: those of the process); returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     arguments = parse(words)
+    try:
+        arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
+    except ValueError as error:
+        arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
     try:
         code = _dispatch(arguments, words, debug=debug)
@@ -55,9 +59,6 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import look
 
         return look.main(arguments)
-    if arguments.config_dir is not None:
-        # Parts of the user's own may be defined beside their YAML; last, so that they hide no installed module.
-        sys.path.append(str(arguments.config_dir))
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
         text.say(text.help_text(catalogue, arguments.command))
@@ -70,7 +71,8 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
 
     from snnrun.cli import launch, validate
 
-    plan = validate.validate(arguments, catalogue, debug=debug)
-    if arguments.cfg:
-        return launch.show_config(arguments)
-    return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)
+    with trust.importable(arguments.config_dir, arguments.trusted):
+        plan = validate.validate(arguments, catalogue, debug=debug)
+        if arguments.cfg:
+            return launch.show_config(arguments)
+        return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from snnrun import trust
+
 FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir")
 # The functions of Hydra's override grammar.
 HYDRA_FUNCTIONS = (
@@ -37,6 +39,7 @@ class Arguments:
     resolve: bool = False
     cfg: str | None = None
     config_dir: Path | None = None
+    trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
     words: list[str] = field(default_factory=list)  # what follows the name of a command that looks at runs
     overrides: list[str] = field(default_factory=list)
@@ -53,6 +56,12 @@ def parse(argv: Sequence[str]) -> Arguments:
     found, words, seen = Arguments(), list(argv), set[str]()
     while words:
         word = words.pop(0)
+        if word.startswith("trust="):
+            try:
+                found.trusted += trust.names(word.partition("=")[2], "trust")
+            except ValueError as error:
+                found.faults.append(str(error))
+            continue
         if not word.startswith("-"):
             found.overrides.append(word)
             continue

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -75,9 +76,16 @@ def register_resolvers() -> None:
 
     ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
     ``${snnrun.home:PATH}``: the path with ``~`` filled in.
+    ``${oc.env:NAME}`` of OmegaConf is refused.
     """
     OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("snnrun.home", lambda path: os.path.expanduser(str(path)), replace=True)
+    OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
+
+
+def _no_environment(*arguments: object) -> NoReturn:
+    # A record is shown to others, and a stranger's config could write passwords and keys into it.
+    raise ValueError("a config may not read the environment: write the value, or let the shell fill it in")
 
 
 def yaml_fault(error: yaml.YAMLError, path: Path | None = None) -> str:

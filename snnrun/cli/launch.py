@@ -72,7 +72,7 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
             text.say(f"snnrun: {name}")
         try:
             folder = Path(HydraConfig.get().runtime.output_dir)
-            result = _run(part, config, folder, command, curves)
+            result = _run(part, config, folder, command, curves, arguments.trusted)
             if sweep:
                 finished.append((tuple(HydraConfig.get().overrides.task), result))
                 sweeps.add(folder.parent)
@@ -101,11 +101,18 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
     return SWEEP_FAILED
 
 
-def _run(part: ModuleType, config: DictConfig, folder: Path, command: list[str], curves: list[Curve]) -> Any:
+def _run(
+    part: ModuleType,
+    config: DictConfig,
+    folder: Path,
+    command: list[str],
+    curves: list[Curve],
+    trusted: tuple[str, ...],
+) -> Any:
     from snnrun.build import PartError
 
     try:
-        return part.run(plain(part.prepare(config)), folder, command, curves)
+        return part.run(plain(part.prepare(config, trusted)), folder, command, curves, trusted)
     except PartError as error:  # a combination of a large sweep that was not tried beforehand
         raise ConfigError(f"{error.path}: {error}") from error
 
@@ -124,7 +131,8 @@ def _curves(arguments: Arguments, plan: Plan) -> list[Curve]:
     with composer(Catalogue(arguments.config_dir, PRIMARY[arguments.command])) as hydra:
         prepare = command_module(arguments.command).prepare
         return [
-            Curve(name, plain(prepare(hydra.compose(words)))) for name, words in zip(names, plan.words, strict=True)
+            Curve(name, plain(prepare(hydra.compose(words), arguments.trusted)))
+            for name, words in zip(names, plan.words, strict=True)
         ]
 
 

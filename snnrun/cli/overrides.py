@@ -16,6 +16,12 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
 
+# What may be set of Hydra itself, by the beginning of its key.
+HYDRA = (
+    *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.verbose"),
+    *("hydra/launcher", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper."),
+)
+
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -40,6 +46,7 @@ def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults:
             earlier = words.setdefault(override.key_or_group, word)
             if earlier is not word:
                 raise ValueError(f"{word}: {override.key_or_group} is already set by {earlier}; keep one of them")
+            _check_hydra(word, override)
             if override.is_hydra_override() or override.package is not None:
                 given.append(Given(override.key_or_group, True, override.type, (word,)))
                 continue
@@ -111,6 +118,16 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
         f"{word}: cannot be read ({reason}); check brackets, commas and quotes; "
         f"a text with special characters needs two pairs of quotes: '{key}=\"{as_text}\"'"
     )
+
+
+def _check_hydra(word: str, override: Override) -> None:
+    """Of Hydra's own settings those that start no program and import no package but an installed plug-in."""
+    key, package = override.key_or_group, override.package or ""
+    ours = key.partition(".")[0].partition("/")[0] != "hydra" and package.partition(".")[0] != "hydra"
+    if ours:
+        return
+    if package or not key.startswith(HYDRA) or "_target_" in word:
+        raise ValueError(f"{word}: this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:

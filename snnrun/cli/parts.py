@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,12 +43,12 @@ class Fault(NamedTuple):
     message: str
 
 
-def parts_of(config: Mapping[str, Any]) -> Parts:
+def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
     """The parts that a resolved config names."""
     from snnrun.experiment import Parts
 
     optional = [group for group in OPTIONAL if config.get(group) is not None]
-    return Parts(**{group: build(config[group], group) for group in (*WHOLE, *FACTORIES, *optional)})
+    return Parts(**{group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)})
 
 
 class Trial:
@@ -59,6 +59,7 @@ class Trial:
         raw: the same with its references (``${convention.reset}``), so that a fault names what the user set.
         base: the resolved config of the same parts without the user's values: the defaults.
         settings: the command's, of the config, or of the base where they have faults.
+        trusted: packages that the config may name.
         debug: let an error that is no ValueError or TypeError through, for its traceback.
     """
 
@@ -69,10 +70,11 @@ class Trial:
         base: Mapping[str, Any],
         settings: Any,
         *,
+        trusted: Collection[str] = (),
         debug: bool = False,
     ) -> None:
         self.config, self.raw, self.base = copy.deepcopy(dict(config)), raw, base
-        self.settings, self.debug = settings, debug
+        self.settings, self.trusted, self.debug = settings, trusted, debug
         self.faults: list[Fault] = []
 
     def run(self, catalogue: Catalogue) -> list[Fault]:
@@ -129,7 +131,7 @@ class Trial:
         self._check_torch(group)
         for _ in range(12):
             try:
-                part = build(self.config[group], group)
+                part = build(self.config[group], group, self.trusted)
                 if group in (*FACTORIES, *OPTIONAL) and not isinstance(part, partial):
                     raise PartError(f"{group}._partial_", "expected true in its YAML file: the run calls this part")
                 use(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ __all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 STRICT = False  # a task sets epochs and the like, which a plot has no use for
 
 
-def prepare(config: DictConfig) -> DictConfig:
+def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
     """The config as it is drawn: with the number of steps, which some neurons need to know, where it is null."""
     if config.get("num_steps") is not None:
         return config
@@ -47,7 +47,13 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
     return trial.faults
 
 
-def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+def run(
+    config: Mapping[str, Any],
+    folder: Path,
+    command: Sequence[str],
+    curves: Sequence[Curve],
+    trusted: Collection[str],
+) -> Any:
     """Draw, and leave the record in ``folder``."""
     from snnrun.view import plot
 
@@ -58,7 +64,9 @@ def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves:
     groups = ("task", "encoder") if settings.subject == "encoder" else (settings.subject,)
     return plot.run(
         settings=settings,
-        parts={label: {group: build(each[group], group) for group in groups} for label, each in configs.items()},
+        parts={
+            label: {group: build(each[group], group, trusted) for group in groups} for label, each in configs.items()
+        },
         configs=configs,
         folder=folder,
         command=command,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ __all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 STRICT = True
 
 
-def prepare(config: DictConfig) -> DictConfig:
+def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
     """The config as it is run: with the number of steps, which some neurons need to know, where it is null.
 
     Raises:
@@ -32,7 +32,7 @@ def prepare(config: DictConfig) -> DictConfig:
     if config.get("num_steps") is not None:
         return config
     try:
-        given = build(OmegaConf.to_container(config["input"], resolve=True), "input")
+        given = build(OmegaConf.to_container(config["input"], resolve=True), "input", trusted)
         steps = given.steps(config["num_neurons"])
     except (ValueError, TypeError, AttributeError, LookupError, OmegaConfBaseException):
         steps = 100  # the checks will say what is wrong
@@ -51,7 +51,13 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
     return trial.faults
 
 
-def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+def run(
+    config: Mapping[str, Any],
+    folder: Path,
+    command: Sequence[str],
+    curves: Sequence[Curve],
+    trusted: Collection[str],
+) -> Any:
     """Simulate, and leave the record in ``folder``."""
     from snnrun.view import simulate
 
@@ -60,8 +66,8 @@ def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves:
         raise ConfigError("\n".join(faults))
     return simulate.run(
         settings=settings,
-        neuron=build(config["neuron"], "neuron"),
-        given=build(config["input"], "input"),
+        neuron=build(config["neuron"], "neuron", trusted),
+        given=build(config["input"], "input", trusted),
         config=config,
         folder=folder,
         command=command,

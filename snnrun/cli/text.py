@@ -31,7 +31,7 @@ examples:
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
-  snnrun --config-dir my_parts neuron=mine            parts of your own: my_parts/neuron/mine.yaml
+  snnrun --config-dir my_parts neuron=mine trust=mine parts of your own: my_parts/neuron/mine.yaml and my_parts/mine.py
 """
 
 SIMULATE = """\
@@ -98,7 +98,8 @@ FLAGS = """\
 flags:
   -m, --multirun      run every combination of values separated by commas
   --cfg WHAT          show the config: job, hydra or all; with --resolve, references are filled in
-  --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml; Python modules in it can be named too
+  --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
+  trust=[A,B]         packages whose code a config may name, modules in DIR included (or set SNNRUN_TRUST=A,B)
   --debug             show the full traceback of an error (or set SNNRUN_DEBUG=1)
   --version, -h, --help
 """

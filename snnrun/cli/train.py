@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ __all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 STRICT = True
 
 
-def prepare(config: DictConfig) -> DictConfig:
+def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
     """The config as it is run: as composed."""
     return config
 
@@ -28,12 +28,20 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
     return trial.run(catalogue)
 
 
-def run(config: Mapping[str, Any], folder: Path, command: Sequence[str], curves: Sequence[Curve]) -> Any:
+def run(
+    config: Mapping[str, Any],
+    folder: Path,
+    command: Sequence[str],
+    curves: Sequence[Curve],
+    trusted: Collection[str],
+) -> Any:
     """Train, and leave the record in ``folder``."""
     from snnrun import experiment
 
     settings = Settings.from_config(config)
-    return experiment.run(settings=settings, parts=parts_of(config), config=config, folder=folder, command=command)
+    return experiment.run(
+        settings=settings, parts=parts_of(config, trusted), config=config, folder=folder, command=command
+    )
 
 
 def finish(jobs: Sequence[Finished], folder: Path) -> None:

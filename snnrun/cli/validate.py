@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from snnrun import trust
 from snnrun.catalogue import Catalogue
-from snnrun.cli import overrides, text
+from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import Given
@@ -46,12 +47,16 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
+    if catalogue.extra:
+        faults += folder.faults(catalogue.extra)
     with composer(catalogue) as hydra:
         given = overrides.read(arguments, catalogue, hydra, faults)
         sweep = [each for each in given if each.words]
+        if not arguments.cfg:
+            imports.load(arguments.command)
         for job in _sample([each.words for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
-            faults += _job_faults(chosen, command, catalogue, hydra, names_only=bool(arguments.cfg), debug=debug)
+            faults += _job_faults(chosen, command, catalogue, hydra, arguments, debug=debug)
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
@@ -65,9 +70,9 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
 def command_module(name: str) -> ModuleType:
     """What belongs to one command alone, from ``snnrun.cli``.
 
-    It has ``prepare(config) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``STRICT`` (whether
-    a key that it does not know is a fault even if a part set it), ``try_parts(trial, catalogue) -> faults``,
-    ``run(config, folder, command, curves) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
+    It has ``prepare(config, trusted) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``STRICT``
+    (whether a key that it does not know is a fault even if a part set it), ``try_parts(trial, catalogue) -> faults``,
+    ``run(config, folder, command, curves, trusted) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
     """
     return importlib.import_module(f"snnrun.cli.{name}")
 
@@ -87,8 +92,8 @@ def _job_faults(
     command: ModuleType,
     catalogue: Catalogue,
     hydra: Composer,
+    arguments: Arguments,
     *,
-    names_only: bool,
     debug: bool,
 ) -> list[str]:
     groups = [word for given, word in chosen if given.group]
@@ -105,14 +110,14 @@ def _job_faults(
         beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
         if fault:
             faults.append(f"{fault} (with {beside})" if beside else fault)
-    if names_only:
+    if arguments.cfg:
         return faults
     try:
         composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
-        config = _plain(command.prepare(composed), resolve=True)
-        defaults = _plain(command.prepare(base), resolve=True)
+        config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
+        defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
         raw = _plain(composed, resolve=False)
-        return faults + _value_faults(config, raw, defaults, command, catalogue, debug=debug)
+        return faults + _value_faults(config, raw, defaults, command, catalogue, arguments.trusted, debug=debug)
     except ComposeError as error:
         return [*faults, str(error)]
 
@@ -134,16 +139,22 @@ def _value_faults(
     base: dict[str, Any],
     command: ModuleType,
     catalogue: Catalogue,
+    trusted: Collection[str],
     *,
     debug: bool,
 ) -> list[str]:
     from snnrun.cli import parts
 
     found = list(parts.not_finite(config))
+    for path, target in trust.targets(config):
+        if refusal := trust.refusal(target, trusted):
+            found.append(parts.Fault(parts.origin(f"{path}._target_", raw), refusal))
     known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
     for key in config:
         # What a part sets for training (epochs, ...) is no fault of those who only look at it.
-        if key not in known and (command.STRICT or key not in base):
+        if key == "trust":
+            found.append(parts.Fault(key, "a config cannot trust itself; write trust=[...] on the command line"))
+        elif key not in known and (command.STRICT or key not in base):
             hint = nearest(key, known)
             message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"
             found.append(parts.Fault(key, message))
@@ -155,7 +166,7 @@ def _value_faults(
     else:
         found += [parts.Fault(*fault) for fault in _machine_faults(checked)]
     if checked is not None:
-        trial = parts.Trial(config, raw, base, checked, debug=debug)
+        trial = parts.Trial(config, raw, base, checked, trusted=trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -59,17 +60,25 @@ def manifest(
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit, whether tracked files differ from it, whether there are untracked files; None where there is no commit.
 
-    Untracked files are told apart, for a run's own output may lie among them.
+    Untracked files are told apart, for a run's own output may lie among them. The repository may be a stranger's, whose
+    config names programs for git to run: none is run, and where only they could tell what differs, that is None.
     """
-    commit = _output(["git", "rev-parse", "--verify", "HEAD"], folder)
+    commit = _output([*_GIT, "rev-parse", "--verify", "HEAD"], folder)
     if commit is None:
         return None
-    status = _output(["git", "status", "--porcelain"], folder)
+    scopes = _output([*_GIT, "config", "--list", "--name-only", "--show-scope"], folder)
+    # Other scopes are the user's own, where Git LFS has its filter.
+    own = scopes is not None and not re.search(r"^(local|worktree)\s+filter\.", scopes, re.MULTILINE)
+    status = _output([*_GIT, "status", "--porcelain", "--ignore-submodules=dirty"], folder) if own else None
     if status is None:
         return {"commit": commit, "dirty": None, "untracked": None}
     changes = status.splitlines()
     untracked = [line for line in changes if line.startswith("??")]
     return {"commit": commit, "dirty": len(changes) > len(untracked), "untracked": bool(untracked)}
+
+
+# No program that watches files, no hook.
+_GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 
 
 def _output(command: list[str], folder: Path | None = None) -> str | None:
@@ -78,7 +87,13 @@ def _output(command: list[str], folder: Path | None = None) -> str | None:
         done = subprocess.run(
             command,
             cwd=folder,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"},
+            env={
+                **os.environ,
+                "GIT_OPTIONAL_LOCKS": "0",
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_ALLOW_PROTOCOL": "none",
+                "LC_ALL": "C",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=10,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from snnrun.build import PartError, locate
 from snnrun.surrogate.base import Surrogate
 
 
@@ -25,23 +25,27 @@ class Custom(Surrogate):
     are ``x > 0``. A surrogate with parameters is better written as a class.
 
     Args:
-        function: from a tensor ``x = u - θ`` of any shape to one of the same shape; or its dotted name,
-            ``"my_module.my_function"``. For pickling it must be defined in a module, so no lambda.
-        integral: a function, or its dotted name, whose derivative is ``function``. Default None.
+        function: from a tensor ``x = u - θ`` of any shape to one of the same shape; in a config its dotted name,
+            ``my_module.my_function``. For pickling it must be defined in a module, so no lambda.
+        integral: a function whose derivative is ``function``. Default None.
 
     Raises:
-        ValueError: if there is no such function, or a result has another shape than ``x``.
+        ValueError: if it is no function, or a result has another shape than ``x``.
 
     Source: snnTorch's ``custom_surrogate``.
     """
 
-    function: Callable[[Tensor], Tensor] | str
-    integral: Callable[[Tensor], Tensor] | str | None = None
+    #: Arguments that a config gives as the dotted name of a function; ``snnrun.build`` looks them up.
+    by_name: ClassVar[tuple[str, ...]] = ("function", "integral")
+
+    function: Callable[[Tensor], Tensor]
+    integral: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "function", _callable("function", self.function))
-        if self.integral is not None:
-            object.__setattr__(self, "integral", _callable("integral", self.integral))
+        for name in self.by_name:
+            value = getattr(self, name)
+            if not callable(value) and not (name == "integral" and value is None):
+                raise ValueError(f"{name}: expected a function, in a config its dotted name, got {value!r}")
 
     def derivative(self, x: Tensor) -> Tensor:
         return _applied("function", self.function, x)
@@ -59,19 +63,7 @@ def example(x: Tensor) -> Tensor:
     return 1 / (1 + 25 * x.abs()) ** 2
 
 
-def _callable(name: str, value: object) -> Callable[[Tensor], Tensor]:
-    if isinstance(value, str):
-        try:
-            return locate(value, name)
-        except PartError as error:
-            raise ValueError(f"{name}: {error}") from error
-    if not callable(value):
-        raise ValueError(f"{name}: expected a function or its dotted name, got {value!r}")
-    return value
-
-
-def _applied(name: str, function: Callable[[Tensor], Tensor] | str, x: Tensor) -> Tensor:
-    assert callable(function)
+def _applied(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     result = function(x)
     if not isinstance(result, torch.Tensor) or result.shape != x.shape:
         got = list(result.shape) if isinstance(result, torch.Tensor) else repr(result)

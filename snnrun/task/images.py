@@ -99,8 +99,8 @@ class ImageTask(Task):
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
         """Read the set, hash it, put it on the device, and split it."""
         images, labels, num_test = self.read(data_dir)
-        digest = hashlib.sha256(images.numpy().tobytes())
-        digest.update(labels.to(torch.uint8).numpy().tobytes())
+        digest = hashlib.sha256(images.contiguous().numpy().data)
+        digest.update(labels.to(torch.uint8).contiguous().numpy().data)
 
         train, validation, test = self._split(labels, num_test)
         images, labels = images.to(device), labels.to(device, torch.int64)

@@ -20,7 +20,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     folder.mkdir()
     monkeypatch.chdir(folder)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    monkeypatch.setattr(sys, "path", [*sys.path])  # --config-dir adds to it
+    monkeypatch.delenv("SNNRUN_TRUST", raising=False)
 
     def run(*argv: str) -> Outcome:
         code = main(argv)

@@ -96,7 +96,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),
     "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: expected one name"]),
     "no experiment yet": ("experiment=foo", ["there is no experiment of that name", "none so far"]),
-    "no module": ("neuron._target_=nowhere.LIF", ["neuron._target_: there is no module 'nowhere'"]),
+    "no module": ("trust=[nowhere] neuron._target_=nowhere.LIF", ["neuron._target_: there is no module 'nowhere'"]),
     "no class": ("loss._target_=snnrun.loss.Nope", ["loss._target_: snnrun.loss has no Nope"]),
     "no partial": ("neuron._partial_=false", ["neuron._partial_: expected true"]),
     "brackets": ("model.hidden=[1,2", ["model.hidden=[1,2: cannot be read", "brackets, commas and quotes"]),
@@ -174,7 +174,9 @@ def test_all_faults_come_in_one_message(command: Command, own: Path) -> None:
 
 
 def test_a_part_of_ones_own_is_checked_like_ours(command: Command, own: Path) -> None:
-    outcome = command("--config-dir", str(own), "neuron=mine", "neuron.gain=-1", "neuron.gian=3")
+    outcome = command(
+        "--config-dir", str(own), "neuron=mine", "neuron.gain=-1", "neuron.gian=3", "trust=my_neuron_of_tests"
+    )
     assert "neuron.gain: expected a number above 0, got -1; the default is 2.0" in outcome.err
     assert "did you mean neuron.gain?" in outcome.err
     assert outcome.code == 2

@@ -117,7 +117,7 @@ def test_a_named_set_up_replaces_anything_and_the_command_line_wins(
 
 
 def test_a_part_of_ones_own(command: Command, training: Training, own: Path) -> None:
-    assert command("--config-dir", str(own), "neuron=mine", "neuron.gain=3").code == 0
+    assert command("--config-dir", str(own), "neuron=mine", "neuron.gain=3", "trust=[my_neuron_of_tests]").code == 0
     neuron = training.calls[0]["parts"].neuron(shape=(2,))
     assert (type(neuron).__name__, neuron.gain) == ("Mine", 3.0)
     assert "-mine-atan-digits-" in training.calls[0]["folder"].name

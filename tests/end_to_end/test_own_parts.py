@@ -109,7 +109,7 @@ FILES = {
     "loss/mine.yaml": "# Mine.\n_target_: my_parts_of_the_test.Hinge\naccuracy: membrane\nmargin: 0.5\n",
     "task/mine.yaml": "# Mine.\n_target_: my_parts_of_the_test.Halves\nsamples: 160\n",
 }
-CHOICE = ("task=mine", "encoder=mine", "neuron=mine", "surrogate=mine", "loss=mine")
+CHOICE = ("trust=my_parts_of_the_test", "task=mine", "encoder=mine", "neuron=mine", "surrogate=mine", "loss=mine")
 
 
 @pytest.fixture(scope="module")

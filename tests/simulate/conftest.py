@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Call as ``command("simulate", "neuron=if")``; the current folder is empty at first."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delenv("SNNRUN_TRUST", raising=False)
 
     def run(*argv: str) -> Outcome:
         code = main(argv)

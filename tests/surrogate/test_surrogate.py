@@ -9,6 +9,7 @@ import math
 import pickle
 import pkgutil
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -285,7 +286,7 @@ def test_a_surrogate_is_a_value(name: str) -> None:
 )
 @pytest.mark.parametrize("value", [math.nan, "1", True], ids=repr)
 def test_what_is_no_number_is_refused(name: str, parameter: str, value: Any) -> None:
-    arguments = {key: value for key, value in CONFIGS[name].items() if key != "_target_"}
+    arguments = {field.name: getattr(EVERY[name], field.name) for field in fields(EVERY[name])}
     with pytest.raises(ValueError, match=rf"{parameter}.*: expected"):
         type(EVERY[name])(**arguments | {parameter: value})
 
@@ -307,8 +308,8 @@ def test_what_is_no_number_is_refused(name: str, parameter: str, value: Any) -> 
         ),
         (surrogate.MultiLevelSpikeCount, {"grad_window": [1]}, r"grad_window: expected two numbers .* got \[1\]"),
         (surrogate.MultiLevelSpikeCount, {"grad_window": [2, 1]}, r"grad_window\[1\]: expected a number at least 2"),
-        (surrogate.Custom, {"function": "torch.nothing"}, "function: torch has no nothing"),
-        (surrogate.Custom, {"function": torch.cos, "integral": 3}, "integral: expected a function or its dotted name"),
+        (surrogate.Custom, {"function": 3}, "function: expected a function, in a config its dotted name, got 3"),
+        (surrogate.Custom, {"function": torch.cos, "integral": 3}, "integral: expected a function, in a config"),
     ],
 )
 def test_refusals(kind: Any, arguments: dict[str, Any], message: str) -> None:
@@ -325,11 +326,15 @@ def test_a_mean_may_be_negative_and_a_window_a_list() -> None:
     assert surrogate.MultiLevelSpikeCount(4, [0, 3]) == surrogate.MultiLevelSpikeCount(4, (0.0, 3.0))  # type: ignore[arg-type]
 
 
-def test_the_function_of_a_custom_surrogate() -> None:
-    spike = build(
-        {"_target_": "snnrun.surrogate.Custom", "function": "torch.cos", "integral": "torch.sin"}, "surrogate"
-    )
-    assert spike == surrogate.Custom(torch.cos, torch.sin)
+def test_the_function_of_a_custom_surrogate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "waves_of_tests.py").write_text("def cos(x):\n    return x.cos()\n\ndef sin(x):\n    return x.sin()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    names = {"function": "waves_of_tests.cos", "integral": "waves_of_tests.sin"}
+    config = {"_target_": "snnrun.surrogate.Custom", **names}
+    with pytest.raises(PartError, match=r"waves_of_tests\.cos is code outside snnrun") as caught:
+        build(config, "surrogate")
+    assert caught.value.path == "surrogate.function"
+    spike = build(config, "surrogate", trusted=["waves_of_tests"])
     x = torch.linspace(-1, 1, 9)
     torch.testing.assert_close(gradient(EVERY["custom"], x)[1], surrogate.FastSigmoid(25.0).derivative(x))
     torch.testing.assert_close(spike(x, spiking=False), x.sin())

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from snnrun.task import Data, Digits, ImagePart
@@ -32,3 +36,27 @@ def test_the_parts_are_the_same_everywhere() -> None:
     assert isinstance(test, ImagePart)
     assert test.indices[:10].tolist() == [1, 2, 6, 10, 13, 16, 22, 25, 29, 31]
     assert load().hashes == {"digits": "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"}
+
+
+def test_the_file_holds_what_scikit_learn_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = Digits().read(Path("unused"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # no folder to look into: the long way round
+    slow = Digits().read(Path("unused"))
+    assert torch.equal(quick.images, slow.images)
+    assert torch.equal(quick.labels, slow.labels)
+    assert quick.images.dtype == slow.images.dtype == torch.uint8
+
+
+def test_no_import_of_scikit_learn() -> None:
+    script = """
+import sys
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from snnrun.task import Digits
+Digits().read(Path("unused"))
+print("sklearn" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False", "it takes a second"
