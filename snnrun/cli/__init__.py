@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SnnrunError as error:
         if debug:
             traceback.print_exc()
-        text.say(f"snnrun: {error}", error=True)
+        text.say("\n".join(text.shorten(line, 1500) for line in f"snnrun: {error}".split("\n")), error=True)
         return error.exit_code
     except Exception as error:
         if debug:

@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> Arguments:
                 value = words.pop(0)
             _with_value(found, flag, value)
         elif equals:
-            found.faults.append(f"{word}: {flag} takes no value")
+            found.faults.append(f"{word}: {flag} takes no value; write it alone")
         else:
             setattr(found, flag.lstrip("-"), True)
     if found.overrides and found.overrides[0] == "list":

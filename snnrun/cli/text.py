@@ -13,6 +13,7 @@ from snnrun.errors import ConfigError
 from snnrun.untrusted import printable_lines
 
 WIDTH = 100
+MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
 snnrun trains a spiking neural network from a composed config and keeps a record of the run.
@@ -224,8 +225,10 @@ def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
 
 def faults(messages: Iterable[str]) -> str:
     """All faults of a command as one message."""
-    unique = [shorten(message) for message in dict.fromkeys(messages)]
+    unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(messages)]
     count = "1 fault" if len(unique) == 1 else f"{len(unique)} faults"
+    if len(unique) > MOST_FAULTS:
+        unique[MOST_FAULTS:] = [f"... and {len(unique) - MOST_FAULTS} more"]
     title = f"{count} in the command; nothing was started"
     ending = "`snnrun --help` shows the keys, `snnrun list` the parts"
     return "\n".join([title, *(f"  {message}" for message in unique), ending])
@@ -241,5 +244,6 @@ def bug(error: Exception) -> str:
 
 
 def shorten(message: str, limit: int = 600) -> str:
-    """Cut the middle out of a message that would fill the screen."""
+    """Cut the middle out of a message that would fill the screen, and of each long word in it."""
+    message = re.sub(r"\S{250,}", lambda word: f"{word[0][:100]}...{word[0][-20:]}", message)
     return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from snnrun import trust
 from snnrun.catalogue import Catalogue
@@ -128,7 +128,8 @@ def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = str(error).strip().partition("\n")[0]
-        raise ComposeError(f"{key}: {reason}" if key else reason) from error
+        advice = "; check what ${...} names" if isinstance(error, InterpolationResolutionError) else ""
+        raise ComposeError(f"{key}: {reason}{advice}" if key else f"{reason}{advice}") from error
     assert isinstance(plain, dict)  # the primary config is a mapping
     return {str(key): value for key, value in plain.items()}
 
