@@ -76,14 +76,14 @@ def locate(name: str, path: str, trusted: Collection[str] = (), *, function: boo
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(f"{error.name}.")):
                 continue
-            raise PartError(path, f"importing {module} failed: {error}") from error
+            raise PartError(path, f"importing {module} failed: {error}; mend or install it") from error
         except Exception as error:
-            raise PartError(path, f"importing {module} failed: {type(error).__name__}: {error}") from error
+            raise PartError(path, f"importing {module} failed: {type(error).__name__}: {error}; mend it") from error
         for attribute in parts[end:]:
             # What a module imported is not its own, and what begins with _ leads out of it: function.__globals__.
             found = None if attribute.startswith("_") else getattr(found, attribute, None)
             if found is None or isinstance(found, ModuleType):
-                raise PartError(path, f"{module} has no {'.'.join(parts[end:])}")
+                raise PartError(path, f"{module} has no {'.'.join(parts[end:])}; check the name")
         if refusal := trust.stranger(found, name, trusted, function=function):
             raise PartError(path, refusal)
         return found

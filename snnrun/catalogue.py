@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from snnrun import docstrings
+from snnrun.untrusted import weigh
 
 PACKAGE = Path(__file__).resolve().parent
 
@@ -197,7 +198,9 @@ def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
 
 
 def _load(path: Path) -> Any:
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    text = path.read_text(encoding="utf-8")
+    weigh(text)
+    return yaml.load(text, Loader=_LOADER)
 
 
 def _where(error: Exception, path: Path) -> str:

@@ -38,6 +38,10 @@ _SEQUENCES = re.compile(
 )
 
 
+class Heavy(yaml.MarkedYAMLError):
+    """YAML that is short, and yet too much."""
+
+
 class Unreadable(Exception):
     """A file is missing, or is not what it should be; the message says which, in a few words."""
 
@@ -115,14 +119,10 @@ def yaml_object(folder: Path, name: str) -> dict[str, Any]:
         raise Unreadable(f"more than {LARGEST_YAML >> 10} KiB")
     text = data.decode("utf-8-sig", errors="replace")
     try:
-        depth = 0
-        for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > DEEPEST:
-                raise Unreadable("nested too deeply")
-            if isinstance(event, yaml.AliasEvent):
-                raise Unreadable("YAML with aliases")
+        weigh(text, most=0)
         value = yaml.load(text, Loader=_LOADER)
+    except Heavy as error:
+        raise Unreadable(str(error.problem)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise Unreadable(f"no plain YAML{f', line {mark.line + 1}' if mark else ''}") from None
@@ -132,6 +132,41 @@ def yaml_object(folder: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable("no mapping")
     return {_key(key): item for key, item in value.items()}
+
+
+def weigh(text: str, most: int = 100_000) -> None:
+    """Look at YAML before it is loaded: what is too heavy for a loader, or for whoever walks through what it made.
+
+    The C loader crashes on deep nesting; and a few lines of aliases (``*a``) can stand for billions of values.
+
+    Raises:
+        Heavy: if it is nested too deeply, or its aliases stand for more than ``most`` values, or for themselves.
+        yaml.YAMLError: if it is no YAML.
+    """
+    known: dict[str, int] = {}  # anchor -> how many values it stands for
+    open_: list[tuple[str | None, int]] = [(None, 0)]  # the collections around, and how many values each has so far
+    repeated = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, 0))
+            if len(open_) > DEEPEST:
+                raise Heavy(None, None, "nested too deeply", event.start_mark)
+            continue
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, count = open_.pop()
+        elif isinstance(event, yaml.AliasEvent):
+            anchor, count = None, known.get(event.anchor, most)  # one that is still open is in itself
+            repeated += count + 1
+            if repeated > most:
+                raise Heavy(None, None, "aliases that stand for too much" if most else "aliases", event.start_mark)
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, count = event.anchor, 0
+        else:
+            continue
+        if anchor is not None:
+            known[anchor] = count + 1
+        outer, before = open_[-1]
+        open_[-1] = (outer, before + count + 1)
 
 
 def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
@@ -192,6 +227,12 @@ def printable(value: Any, limit: int = 300) -> str:
     except ValueError:  # a number of too many digits, in a set or a tuple
         return "(a huge number)"
     return cut("".join(letter for letter in " ".join(text.split()) if letter.isprintable()), limit)
+
+
+def printable_lines(text: str) -> str:
+    """Text of several lines, each of which does nothing to a terminal; spaces at their beginning stay."""
+    lines = (_SEQUENCES.sub("", line.replace("\t", " ")) for line in text.split("\n"))
+    return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in lines)
 
 
 def cut(text: str, limit: int) -> str:

@@ -125,8 +125,8 @@ LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 
         ("a: !!python/object/apply:os.system ['touch pwned']\n", "no plain YAML, line 1"),
         ("a: !!python/name:os.system\n", "no plain YAML, line 1"),
         ("a: !mine 3\n", "no plain YAML, line 1"),
-        (LAUGHS, "YAML with aliases"),
-        ("a: &a [*a]\n", "YAML with aliases"),
+        (LAUGHS, "aliases"),
+        ("a: &a [*a]\n", "aliases"),
         ("a: " + "[" * 100_000, "nested too deeply"),
         ("".join(" " * i + "a:\n" for i in range(200)), "nested too deeply"),
         ("a: 2026-13-45\n", "no plain YAML"),
@@ -148,6 +148,31 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     write(tmp_path, "a", f"0x{'f' * 1000}: 0x{'f' * 50_000}\n")
     (pair,) = untrusted.yaml_object(tmp_path, "a").items()
     assert (pair[0], shown(pair[1])) == ("(a huge number)", "(a huge number)")
+
+
+@numbered(
+    ("text", "problem"),
+    [
+        (LAUGHS, "aliases that stand for too much"),
+        ("a: &a [*a]\n", "aliases that stand for too much"),
+        ("a: &a {b: {c: *a}}\n", "aliases that stand for too much"),
+        ("a: " + "[" * 200_000 + "]" * 200_000, "nested too deeply"),
+        ("a: " + "{b: " * 200_000, "nested too deeply"),
+    ],
+)
+def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
+    with pytest.raises(untrusted.Heavy) as caught:
+        untrusted.weigh(text)
+    assert caught.value.problem == problem
+
+
+def test_yaml_that_is_not_too_much() -> None:
+    untrusted.weigh("")
+    untrusted.weigh("a: &a [1, &b {c: 1}]\nb: *a\nc: [*b, *b, *a]\nd: &s text\ne: *s\n")
+    untrusted.weigh("- 1\n" * 200_000)
+    with pytest.raises(untrusted.Heavy):
+        untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=5)
+    untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=6)
 
 
 def test_lines_of_a_large_file(tmp_path: Path) -> None:

@@ -42,12 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SnnrunError as error:
         if debug:
             traceback.print_exc()
-        print(f"snnrun: {error}", file=sys.stderr)
+        text.say("\n".join(text.shorten(line, 1500) for line in f"snnrun: {error}".split("\n")), error=True)
         return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
-        print(text.bug(error), file=sys.stderr)
+        text.say(text.bug(error), error=True)
         return 1
 
 
@@ -67,12 +67,12 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
             return again.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
-        print(text.help_text(catalogue, arguments.command))
+        text.say(text.help_text(catalogue, arguments.command))
         return 0
     if arguments.list_words is not None:
         if arguments.faults:
             raise ConfigError(text.faults(arguments.faults))
-        print(text.listing(catalogue, arguments.list_words))
+        text.say(text.listing(catalogue, arguments.list_words))
         return 0
 
     from snnrun.cli import launch, validate

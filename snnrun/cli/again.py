@@ -27,7 +27,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     """Answer the command; returns the exit code."""
     name, words = arguments.command, arguments.words
     if arguments.help:
-        print(text.AGAIN[name], end="")
+        text.say(text.AGAIN[name])
         return 0
     faults = list(arguments.faults)
     if len(words) != 1:

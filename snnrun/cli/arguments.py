@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def parse(argv: Sequence[str]) -> Arguments:
                 value = words.pop(0)
             _with_value(found, flag, value)
         elif equals:
-            found.faults.append(f"{word}: {flag} takes no value")
+            found.faults.append(f"{word}: {flag} takes no value; write it alone")
         else:
             setattr(found, flag.lstrip("-"), True)
     if found.overrides and found.overrides[0] == "list":
@@ -137,7 +138,7 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
-    elif value and Path(value).is_dir():
+    elif value and os.path.isdir(value):  # not Path.is_dir, which raises where a name is too long
         found.config_dir = Path(value).resolve()
     else:
         found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")

@@ -49,10 +49,13 @@ class Composer:
                 self._composed[known] = compose(self._primary, [*self._search_path, *overrides])
             return self._composed[known]
         except yaml.YAMLError as error:
-            raise ComposeError(yaml_fault(error)) from error
+            raise ComposeError(f"{yaml_fault(error)}; mend the file") from error
         except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-            reason = " ".join(str(error).partition("Config search path")[0].split())
-            raise ComposeError(reason or type(error).__name__) from error
+            # Hydra's own message may be empty, and that of its cause tell all.
+            cause = error.__cause__ or error.__context__
+            texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
+            reason = next(filter(None, texts), type(error).__name__)
+            raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
 
 
 @contextmanager

@@ -10,6 +10,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from snnrun.cli.compose import yaml_fault
+from snnrun.untrusted import Heavy, weigh
+
 ADVICE = "Hydra could run any program; what it shall do differently belongs on the command line"
 # Only files with one of these are parsed: a key can be written with escapes, but not without a backslash.
 SUSPECT = re.compile(r"hydra|defaults|@|\\")
@@ -29,7 +32,11 @@ def faults(folder: Path) -> list[str]:
             continue
         try:
             text = path.read_text(encoding="utf-8")
+            weigh(text)
             content: Any = OmegaConf.to_container(OmegaConf.load(path)) if SUSPECT.search(text) else None
+        except Heavy as error:  # which Hydra would take for ever to compose
+            found.append(f"--config-dir: {yaml_fault(error, Path(name))}; mend the file")
+            continue
         except Exception:  # Hydra cannot read it either, and says so if the file is chosen
             continue
         # Hydra splits a header into lines as this does, at more than line feeds.

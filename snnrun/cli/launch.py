@@ -69,7 +69,7 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         sweep = HydraConfig.get().mode is RunMode.MULTIRUN
         name = _job_name(plan) if sweep else ""
         if sweep:
-            print(f"snnrun: {name}", flush=True)
+            text.say(f"snnrun: {name}")
         try:
             folder = Path(HydraConfig.get().runtime.output_dir)
             result = _run(part, config, folder, command, curves, arguments.trusted)
@@ -84,7 +84,7 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
             code = error.exit_code if isinstance(error, SnnrunError) else 1
             message = f"snnrun: {error}" if isinstance(error, SnnrunError) else text.bug(error)
             failures.append(Failure(name, message, code))
-            print(message, file=sys.stderr, flush=True)
+            text.say(message, error=True)
             return None
 
     _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], job, first=plan.words[:1])
@@ -95,9 +95,9 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         return 0
     if not arguments.multirun:
         return failures[0].exit_code
-    print(f"snnrun: {len(failures)} of {plan.jobs} jobs failed:", file=sys.stderr)
+    text.say(f"snnrun: {len(failures)} of {plan.jobs} jobs failed:", error=True)
     for failure in failures:
-        print(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", file=sys.stderr)
+        text.say(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", error=True)
     return SWEEP_FAILED
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +26,7 @@ def main(arguments: Arguments) -> int:
     """Answer the command; returns the exit code."""
     command, words = arguments.command, arguments.words
     if arguments.help:
-        say(text.LOOKING[command])
+        text.say(text.LOOKING[command])
         return 0
     least, most, what = EXPECTED[command]
     faults = list(arguments.faults)
@@ -36,18 +36,18 @@ def main(arguments: Arguments) -> int:
     if faults:
         raise ConfigError(text.faults(faults))
     if command == "runs":
-        say(listing(words))
+        text.say(listing(words))
     elif command == "show":
-        say(show(runs.named(words[0], OUTPUTS)))
+        text.say(show(runs.named(words[0], OUTPUTS)))
     else:
-        say(diff(*(runs.named(word, OUTPUTS) for word in words)))
+        text.say(diff(*(runs.named(word, OUTPUTS) for word in words)))
     return 0
 
 
 def listing(words: Sequence[str]) -> str:
     """The table of ``snnrun runs``."""
     root = Path(words[0]).expanduser() if words else OUTPUTS
-    if not root.is_dir():
+    if not os.path.isdir(root):  # not Path.is_dir, which raises where a name is too long
         if words:
             raise ConfigError(f"runs: expected a folder that exists, got {printable(words[0])!r}")
         return f"no runs: there is no folder {OUTPUTS} here; `snnrun` makes one, `snnrun runs FOLDER` looks elsewhere"
@@ -83,9 +83,3 @@ def _progress(run: Run) -> str:
     if run.epochs is None:
         return ""
     return str(run.epochs) if run.epochs_asked in (None, run.epochs) else f"{run.epochs}/{run.epochs_asked}"
-
-
-def say(answer: str) -> None:
-    """Print, whatever the terminal's character set."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(answer.rstrip("\n").encode(encoding, "backslashreplace").decode(encoding))

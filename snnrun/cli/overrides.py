@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
+from snnrun.untrusted import weigh
 
 # What may be set of Hydra itself, by the beginning of its key.
 HYDRA = (
@@ -54,6 +55,8 @@ def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults:
             is_group = override.key_or_group in {*catalogue.groups, *catalogue.defaults}
             if is_group:
                 _check_group(word, override, expanded, catalogue)
+            elif override.is_delete() and "=" in word:
+                raise ValueError(f"{word}: expected ~{override.key_or_group} alone, or a value without ~")
             given.append(Given(override.key_or_group, is_group, override.type, expanded))
         except ValueError as error:
             faults.append(str(error))
@@ -192,11 +195,13 @@ def _commands_with(group: str) -> list[str]:
 
 def _check_file(word: str, path: Path) -> None:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        weigh(text)
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{word}: {yaml_fault(error, path)}; mend the file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{word}: {path} cannot be read: {error}") from None
+        raise ValueError(f"{word}: {path} cannot be read: {error}; save it as plain UTF-8 text") from None
     if not isinstance(content, Mapping):
         got = "an empty file" if content is None else f"a {type(content).__name__}"
         raise ValueError(f"{word}: expected keys with values in {path}, got {got}")

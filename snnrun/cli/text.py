@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import nearest
 from snnrun.errors import ConfigError
+from snnrun.untrusted import printable_lines
 
 WIDTH = 100
+MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
 snnrun trains a spiking neural network from a composed config and keeps a record of the run.
@@ -134,6 +137,17 @@ exit codes:
   130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 
+def say(answer: str, *, error: bool = False) -> None:
+    """Print, on any terminal: characters that it has not are spelt out, and what would steer it is left out.
+
+    Messages quote words of the command line, and of files that may be a stranger's.
+    """
+    stream = sys.stderr if error else sys.stdout
+    encoding = stream.encoding or "utf-8"
+    printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
+    print(printed, file=stream, flush=True)
+
+
 def help_text(catalogue: Catalogue, command: str = "train") -> str:
     """The answer to ``--help``; ``catalogue`` is that of the command."""
     width = max(len(f"{key.name}={key.default}") for key in catalogue.keys)
@@ -237,8 +251,10 @@ def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
 
 def faults(messages: Iterable[str]) -> str:
     """All faults of a command as one message."""
-    unique = [shorten(message) for message in dict.fromkeys(messages)]
+    unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(messages)]
     count = "1 fault" if len(unique) == 1 else f"{len(unique)} faults"
+    if len(unique) > MOST_FAULTS:
+        unique[MOST_FAULTS:] = [f"... and {len(unique) - MOST_FAULTS} more"]
     title = f"{count} in the command; nothing was started"
     ending = "`snnrun --help` shows the keys, `snnrun list` the parts"
     return "\n".join([title, *(f"  {message}" for message in unique), ending])
@@ -254,5 +270,6 @@ def bug(error: Exception) -> str:
 
 
 def shorten(message: str, limit: int = 600) -> str:
-    """Cut the middle out of a message that would fill the screen."""
+    """Cut the middle out of a message that would fill the screen, and of each long word in it."""
+    message = re.sub(r"\S{250,}", lambda word: f"{word[0][:100]}...{word[0][-20:]}", message)
     return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"

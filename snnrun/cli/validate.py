@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from snnrun import trust
 from snnrun.catalogue import Catalogue
@@ -128,7 +128,8 @@ def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = str(error).strip().partition("\n")[0]
-        raise ComposeError(f"{key}: {reason}" if key else reason) from error
+        advice = "; check what ${...} names" if isinstance(error, InterpolationResolutionError) else ""
+        raise ComposeError(f"{key}: {reason}{advice}" if key else f"{reason}{advice}") from error
     assert isinstance(plain, dict)  # the primary config is a mapping
     return {str(key): value for key, value in plain.items()}
 
@@ -186,7 +187,7 @@ def _machine_faults(checked: Any) -> list[tuple[str, str]]:
             path, _, message = str(error).partition(": ")
             faults.append((path, message))
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"

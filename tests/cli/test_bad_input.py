@@ -231,3 +231,35 @@ def test_the_command_itself(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
     assert ended.stdout == ""
     assert list(tmp_path.iterdir()) == []
+
+
+HEAVY = {
+    "nested too deeply": "gain: " + "[" * 200_000,
+    "aliases that stand for too much": "a: &a [1]\n"
+    + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join([f'*{chr(97 + i)}'] * 10)}]\n" for i in range(20)),
+}
+
+
+@pytest.mark.parametrize("problem", HEAVY)
+def test_a_file_that_would_crash_its_reader(command: Command, own: Path, problem: str) -> None:
+    (own / "neuron" / "heavy.yaml").write_text(HEAVY[problem])
+    code, _, err = command("--config-dir", str(own), "neuron=heavy")
+    assert code == 2
+    assert f": {problem}; mend the file" in err
+    listed = command("--config-dir", str(own), "list", "neuron")
+    assert listed.code == 0
+    (line,) = [line for line in listed.out.splitlines() if line.startswith("  heavy")]
+    assert "(cannot be read: " in line
+
+
+def test_many_faults_are_cut_short(command: Command) -> None:
+    err = command(*(f"key{number}=1" for number in range(100))).err
+    assert err.startswith("snnrun: 100 faults in the command")
+    assert "\n  ... and 80 more\n" in err
+    assert len(err.splitlines()) == 23
+
+
+def test_words_that_steer_a_terminal_are_told_without_that(command: Command) -> None:
+    err = command("epochs=\x1b[31mred\u202e", "x" * 5000 + "=1").err
+    assert all(line.isprintable() for line in err.split("\n"))
+    assert max(map(len, err.splitlines())) < 1500
