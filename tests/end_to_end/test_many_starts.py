@@ -13,7 +13,14 @@ import pytest
 from shell import Run, environment
 
 COUNT = 50
-WORDS = ["epochs=1", "num_steps=2", "batch_size=512", "model.hidden=[5]", "report.figures=false"]
+WORDS = [
+    "epochs=1",
+    "num_steps=2",
+    "batch_size=512",
+    "model.hidden=[5]",
+    "report.figures=false",
+    "report.summary=false",
+]
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
