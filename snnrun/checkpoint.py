@@ -1,10 +1,17 @@
-"""Weights on disk: safetensors, written whole or not at all, with a checksum that is verified when they are read."""
+"""Checkpoints on disk: safetensors, written whole or not at all, with a checksum that is verified when they are read.
+
+``save`` and ``load`` are for weights alone. ``save_state`` and ``load_state`` are for all that training needs to go on:
+tensors as such, everything else as JSON beside them. Neither reads nor writes a pickle.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +20,14 @@ from torch import Tensor, nn
 
 from snnrun import files
 from snnrun.errors import DataError
+from snnrun.saved import join, split
+from snnrun.untrusted import printable
 
-_CHECKSUM = "weights_sha256"
+_CHECKSUM, _STATE = "weights_sha256", "state"
+_STEPS = "step-*.safetensors"
+#: What a file that is none of ours may make safetensors and torch raise: unknown types, absurd sizes.
+_UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, MemoryError)
+KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
@@ -23,7 +36,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -39,14 +52,70 @@ def load(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: if the file is missing, damaged, or not one of ours.
     """
+    return _read(path)[0]
+
+
+def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write the state of a run after ``step`` steps into ``folder``, atomically, and remove all but the last two.
+
+    Raises:
+        CannotSave: for a value that is no number, text, tensor, list or mapping.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(split(dict(state), _STATE, tensors), allow_nan=False)
+    # An empty tensor, since a file needs one.
+    tensors.setdefault("none", torch.zeros(0))
+    path = folder / f"step-{step:010d}.safetensors"
+    files.write_bytes(path, to_bytes(tensors, metadata={_CHECKSUM: _checksum(tensors, text), _STATE: text}))
+    for old in states(folder)[KEPT:]:
+        if old != path:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def states(folder: Path) -> list[Path]:
+    """The states in ``folder``, the latest first."""
+    return sorted((path for path in folder.glob(_STEPS) if path.is_file()), reverse=True)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What ``save_state`` was given; tensors are on the CPU.
+
+    Raises:
+        DataError: if the file is missing, damaged, or not one of ours.
+    """
+    tensors, text = _read(path)
     try:
+        state = join(json.loads(text), tensors)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise DataError(
+            f"{path}: expected the state of a run, but it holds something else ({printable(error, 80)})"
+        ) from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: expected the state of a run, got {type(state).__name__}")
+    return state
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
+            raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
         with safe_open(path, framework="pt") as file:
-            expected = (file.metadata() or {}).get(_CHECKSUM)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError) as error:
-        raise DataError(f"{path}: expected weights in safetensors format, but reading them failed: {error}") from error
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        checksum = _checksum(tensors, metadata.get(_STATE, ""))
+    except _UNREADABLE as error:
+        reason = printable(error) or type(error).__name__
+        raise DataError(f"{path}: expected weights in safetensors format, but reading them failed: {reason}") from error
+    expected, text = metadata.get(_CHECKSUM), metadata.get(_STATE, "")
     if expected is None:
         raise DataError(f"{path}: expected a checksum beside the weights; this file was not written by snnrun")
-    if weights_sha256(state) != expected:
+    if checksum != expected:
         raise DataError(f"{path}: the weights do not match their checksum; the file is damaged, use another checkpoint")
-    return state
+    return tensors, text
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    """That of the weights alone, or of tensors and text."""
+    weights = weights_sha256(tensors)
+    return hashlib.sha256(f"{weights} {text}".encode()).hexdigest() if text else weights

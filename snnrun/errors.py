@@ -40,3 +40,9 @@ class StorageError(SnnrunError):
     """A file of the record could not be written."""
 
     exit_code = 6
+
+
+class NotReproduced(SnnrunError):
+    """A run came out otherwise when it was run again."""
+
+    exit_code = 8

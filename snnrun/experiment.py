@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import statistics
 import time
@@ -17,16 +19,22 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint, report
+from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
+from snnrun.errors import DataError
+from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
 from snnrun.loss import Loss
-from snnrun.model import Layer
+from snnrun.model import Layer, keep, product
 from snnrun.neuron import Neuron
+from snnrun.progress import Progress
 from snnrun.record import RunRecord
 from snnrun.runtime import runtime
 from snnrun.settings import Settings
+from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
-from snnrun.task import Task
+from snnrun.tally import Scores
+from snnrun.task import Data, Task
 from snnrun.trainer import evaluate, fit
 
 Result = dict[str, Any]
@@ -46,47 +54,85 @@ class Parts:
     readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
 
 
-def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: Path, command: Sequence[str]) -> Result:
+def run(
+    *,
+    settings: Settings,
+    parts: Parts,
+    config: Mapping[str, Any],
+    folder: Path,
+    command: Sequence[str],
+    resume: bool = False,
+) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
+
+    With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
+    the beginning where it was killed before it saved one.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
+        Interrupted: a signal asked it to stop.
     """
-    begin = time.perf_counter()
-    with report.Console(progress=settings.report.progress) as console, RunLock(folder):
-        record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy)
+    begin, stop = time.perf_counter(), Stop(settings.max_seconds)
+    with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder):
+        with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
+            state = latest(folder / "checkpoints", config, console.warning) if resume else None
+            record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
         with _verdict(record, begin), runtime(settings) as device:
-            record.config(config)
+            stop.heed()
+            if not resume:  # first, so that whatever ends the run, it can be resumed
+                record.config(config)
             streams = Streams(settings.seed, device)
             data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
             model = build_model(parts, settings, streams).to(device)
-            optimizer = parts.optimizer(model.parameters())
+            optimizer = build_optimizer(parts, model)
             scheduler = parts.scheduler(optimizer)
-            record.manifest(
-                settings=asdict(settings),
-                command=command,
-                device=device,
-                backend=backends(model),
-                data_hashes=data.hashes,
-            )
+            progress = Progress()
+            facts = {
+                "settings": asdict(settings),
+                "command": command,
+                "device": device,
+                "backend": backends(model),
+                "product": asdict(product_of(settings)) if device.type == "cpu" else None,
+                "data_hashes": data.hashes,
+            }
+            if not resume:
+                record.manifest(**facts)
             console.line(
                 f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
             example = next(data.test.batches(1)).x
-            if settings.report.summary:
+            if settings.report.summary and state is None:
                 record.summary(model, parts.encoder(example, settings.num_steps, streams.evaluation()))
 
-            console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size))
+            keeper = Keeper(
+                record,
+                settings.checkpoint,
+                config,
+                model=model,
+                optimizer=optimizer,
+                scheduler=scheduler,
+                streams=streams,
+                progress=progress,
+                warn=console.warning,
+            )
             with streams.ambient("training"):
-                for entry in fit(model, data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings):
-                    record.add(entry, model)
+                if state is not None:
+                    keeper.restore(state)
+                elif resume:  # it was killed before it could save anything
+                    record.rewind(0)
+                if resume:
+                    record.resumed(**facts, step=progress.step)
+                if device.type == "cpu" and nothing_kept():
+                    console.line("the first step compiles some kernels, which takes a few seconds, once")
+                console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
+                _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop)
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
             best_epochs = [epoch["epoch"] for epoch in epochs if epoch["best"]]
             if best_epochs:
-                model.load_state_dict(checkpoint.load(record.best))
+                _load(model, record.best)
             test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
             if settings.report.figures:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
@@ -96,25 +142,103 @@ def run(*, settings: Settings, parts: Parts, config: Mapping[str, Any], folder: 
                 record.figures(model, encoded, traces)
             result: Result = {
                 "status": "finished",
-                "test_accuracy": test.accuracy,
-                "test_loss": test.loss,
-                **({} if test.r2 is None else {"test_r2": test.r2}),
+                **figures_of(test),
                 "best_epoch": best_epochs[-1] if best_epochs else None,
                 "epochs": len(epochs),
-                # The first epoch compiles and warms up.
-                "samples_per_second": statistics.median(e["samples_per_second"] for e in epochs[1:] or epochs),
+                # The first epoch compiles and warms up; one resumed at its end has trained nothing.
+                "samples_per_second": statistics.median(
+                    [e["samples_per_second"] for e in epochs[1:] if e["samples_per_second"]]
+                    or [e["samples_per_second"] for e in epochs]
+                ),
                 "seconds": time.perf_counter() - begin,
                 "parameters": count_parameters(model),
                 "weights_sha256": weights,
             }
             record.result(result)
-            score = f"loss {test.loss:.4g}" if test.accuracy is None else f"accuracy {100 * test.accuracy:.2f} %"
-            score += "" if test.r2 is None else f"  R² {test.r2:.4f}"
             best = (
                 f"of epoch {result['best_epoch']}, the lowest validation loss" if best_epochs else "of the last epoch"
             )
-            console.line(f"test {score} ({best})  {result['seconds']:.1f} s  {folder}")
+            console.line(f"test {words_of(test)} ({best})  {result['seconds']:.1f} s  {folder}")
     return result
+
+
+def _train(
+    model: nn.Module,
+    data: Data,
+    parts: Parts,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    streams: Streams,
+    settings: Settings,
+    record: RunRecord,
+    keeper: Keeper,
+    stop: Stop,
+) -> None:
+    """All that is left of the training; whatever wants it to stop finds its state saved."""
+
+    def boundary() -> None:
+        keeper.between_steps()
+        stop.check()
+
+    try:
+        with stop.patiently():
+            for entry in fit(
+                model,
+                data,
+                parts.encoder,
+                parts.loss,
+                optimizer,
+                scheduler,
+                streams,
+                settings,
+                progress=keeper.progress,
+                boundary=boundary,
+                watch=stop.check,
+            ):
+                record.add(entry, model)
+                if entry["kind"] == "epoch":
+                    keeper.save()
+            stop.check()
+    except (Interrupted, TimeUp):
+        if not stop.twice:
+            keeper.save()
+        raise
+
+
+def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
+    """What the test part says of the best weights in ``folder``, as ``result.json`` has it; writes nothing.
+
+    Raises:
+        DataError: if the weights are missing or damaged, or those of another model.
+    """
+    with runtime(settings) as device:
+        streams = Streams(settings.seed, device)
+        data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+        model = build_model(parts, settings, streams).to(device)
+        _load(model, folder / "checkpoints" / "best.safetensors")
+        return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
+
+
+def _load(model: nn.Module, path: Path) -> None:
+    try:
+        model.load_state_dict(checkpoint.load(path))
+    except RuntimeError as error:
+        raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
+
+
+def figures_of(test: Scores) -> Result:
+    """What ``result.json`` says of the test part."""
+    return {
+        "test_accuracy": test.accuracy,
+        "test_loss": test.loss,
+        **({} if test.r2 is None else {"test_r2": test.r2}),
+    }
+
+
+def words_of(test: Scores) -> str:
+    """The same, for people."""
+    words = f"loss {test.loss:.4g}" if test.accuracy is None else f"accuracy {100 * test.accuracy:.2f} %"
+    return words + ("" if test.r2 is None else f"  R² {test.r2:.4f}")
 
 
 def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module:
@@ -122,21 +246,52 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
 
     Raises:
         ValueError: if its arguments do not fit together.
+        ConfigError: for a matrix product that this machine lacks.
     """
     with streams.initialisation():
-        return parts.model(
+        model = parts.model(
             input_shape=parts.encoder.output_shape(parts.task.input_shape),
             num_outputs=parts.loss.num_outputs(parts.task.num_outputs),
             neuron=parts.neuron,
             readout=parts.readout,
             backend=settings.backend,
         )
+    keep(model, settings.memory)
+    product.use(model, product_of(settings))
+    return model
 
 
 def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
+
+
+def build_optimizer(parts: Parts, model: nn.Module) -> Optimizer:
+    """The optimizer; where torch has a fused step for it and the config says nothing else, with that.
+
+    The fused step is the same update, in one pass over a parameter instead of one for each of the update's operations.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    parameters, make = list(model.parameters()), parts.optimizer
+    if not isinstance(make, functools.partial) or not make.func.__module__.startswith("torch.optim."):
+        return make(parameters)
+    decided = any(make.keywords.get(name) is not None for name in ("fused", "foreach"))
+    decided |= make.keywords.get("differentiable", False)
+    # Without these, torch's fused steps are an error.
+    able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    if able and not decided and "fused" in inspect.signature(make.func).parameters:
+        return make(parameters, fused=True)
+    return make(parameters)
+
+
+def product_of(settings: Settings) -> product.Product:
+    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
+    if settings.backend == "reference":
+        return product.Product()
+    return product.choose(settings.matmul, settings.events_below)
 
 
 def count_parameters(model: nn.Module) -> int:

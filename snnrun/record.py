@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +16,11 @@ import yaml
 from torch import Tensor, nn
 
 from snnrun import checkpoint, files, report
+from snnrun.environment import differences
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.model import neurons
 from snnrun.sequence import Trace
+from snnrun.signals import TimeUp
 from snnrun.trainer import Record
 
 
@@ -25,20 +30,23 @@ class FolderRecord:
     Args:
         folder: exists and belongs to this record alone.
         console: hears of what failed.
+        again: the folder holds this run's own record, which goes on.
 
-    Raises: ConfigError, for a folder that holds a record already; StorageError, from every method, if a file of the
-        record cannot be written.
+    Raises: ConfigError, for a folder that holds a record already, or with ``again`` a link or a pipe;
+        StorageError, from every method, if a file of the record cannot be written.
     """
 
-    def __init__(self, folder: Path, console: report.Console) -> None:
+    def __init__(self, folder: Path, console: report.Console, *, again: bool = False) -> None:
         self.folder, self._console = folder, console
         self._config: Mapping[str, Any] = {}
-        if any((folder / name).exists() for name in ("manifest.json", "result.json")):
+        if not again and any((folder / name).exists() for name in ("manifest.json", "result.json")):
             raise ConfigError(
                 f"{folder}: expected a folder of this run's own, but it holds the record of another; "
                 "remove it, or leave hydra.run.dir as it is"
             )
         with storing(folder):
+            if again:
+                _check_own(folder)
             (folder / "figures").mkdir(exist_ok=True)
         console.attach(folder / "run.log")
 
@@ -51,13 +59,29 @@ class FolderRecord:
         """``manifest.json``: see :func:`snnrun.report.manifest`."""
         self._values("manifest.json", report.manifest(**facts))
 
+    def resumed(self, *, step: int, **facts: Any) -> None:
+        """Note in ``manifest.json`` that the run went on after ``step`` steps, and what is not as it was."""
+        path = self.folder / "manifest.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}
+        now = report.manifest(**facts)
+        before = before or now  # the run was stopped before it could write one
+        changed = differences(before, now)
+        for name, (old, new) in changed.items():
+            self._console.warning(f"{name} was {old} and is now {new}; the results may differ from an unbroken run's")
+        entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
+        self._values("manifest.json", {**before, "resumed": [*before.get("resumed", []), entry]})
+        self._console.line(f"resumed after {step} steps")
+
     def result(self, result: Mapping[str, Any]) -> None:
         """``result.json``: how it ended."""
         self._values("result.json", result)
 
     def ended_early(self, error: BaseException, **values: Any) -> None:
         """``result.json`` and the log of what did not finish; never raises: the first error is the one to tell."""
-        interrupted = isinstance(error, KeyboardInterrupt)
+        interrupted = isinstance(error, (KeyboardInterrupt, TimeUp))
         message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
         status = "interrupted" if interrupted else "failed"
         with suppress(SnnrunError):
@@ -83,16 +107,19 @@ class RunRecord(FolderRecord):
     Args:
         folder, console: of every record.
         silence_is_the_target: of the task, so that nobody is warned of it.
+        again: of every record.
     """
 
-    def __init__(self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False) -> None:
-        super().__init__(folder, console)
+    def __init__(
+        self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False, again: bool = False
+    ) -> None:
+        super().__init__(folder, console, again=again)
         self._silence_is_the_target = silence_is_the_target
         self._warned: set[tuple[str, str]] = set()
         self.records: list[Record] = []
         with storing(folder):
-            (folder / "checkpoints").mkdir(exist_ok=True)
-            (folder / "metrics.jsonl").touch()
+            self.checkpoints.mkdir(exist_ok=True)
+            self._metrics.touch()
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
@@ -102,14 +129,14 @@ class RunRecord(FolderRecord):
         """One record of ``fit``: a line of ``metrics.jsonl``, the console, and after an epoch the checkpoints."""
         if record["kind"] == "epoch":
             # First, so that an epoch that is told of has its weights on disk, wherever the run is killed.
-            with storing(self.folder / "checkpoints"):
-                checkpoint.save(self.folder / "checkpoints" / "last.safetensors", model)
+            with storing(self.checkpoints):
+                checkpoint.save(self.checkpoints / "last.safetensors", model)
                 if record["best"]:
                     checkpoint.save(self.best, model)
         self.records.append(record)
-        path = self.folder / "metrics.jsonl"
-        with storing(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n")
+        line = json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n"
+        with storing(self._metrics):
+            _append(self._metrics, line.encode())
         if record["kind"] == "warning":
             self._console.warning(record["message"])
             return
@@ -120,10 +147,42 @@ class RunRecord(FolderRecord):
             ):
                 self._console.warning(warning)
 
+    def durable(self) -> int:
+        """See to it that all metrics are on disk; returns how many bytes they are."""
+        with storing(self._metrics), self._metrics.open("rb+") as file:
+            os.fsync(file.fileno())
+            return file.seek(0, os.SEEK_END)
+
+    def rewind(self, size: int) -> None:
+        """Go back to the first ``size`` bytes of the metrics, and to no result.
+
+        Raises:
+            ValueError: if they are not there.
+        """
+        with storing(self._metrics), self._metrics.open("rb") as file:
+            metrics = file.read(max(size, 0))
+            if len(metrics) != size:
+                raise ValueError(f"metrics.jsonl has {len(metrics)} bytes, and had {size}")
+            self.records = [_numbers(json.loads(line)) for line in metrics.splitlines()]
+            if any("kind" not in record for record in self.records):
+                raise ValueError("metrics.jsonl is not as it was written")
+            files.write_bytes(self._metrics, metrics)
+        with storing(self.folder / "result.json"):
+            (self.folder / "result.json").unlink(missing_ok=True)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of weights and states."""
+        return self.folder / "checkpoints"
+
     @property
     def best(self) -> Path:
         """The weights of the epoch with the lowest validation loss."""
-        return self.folder / "checkpoints" / "best.safetensors"
+        return self.checkpoints / "best.safetensors"
+
+    @property
+    def _metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
 
     def figures(self, model: nn.Module, encoded: Tensor, traces: Mapping[str, Trace]) -> None:
         """``figures/`` and the numbers behind the raster, for one encoded sample and the trained model's traces."""
@@ -163,6 +222,36 @@ class storing:
                 f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
+
+
+def _append(path: Path, line: bytes) -> None:
+    """Add a line, or nothing of it."""
+    with path.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(line) != len(line):  # the disk is full
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(size)
+            raise
+
+
+def _check_own(folder: Path) -> None:
+    """A record that goes on may be a stranger's: no link in it may lead what is written elsewhere, no pipe wait.
+
+    What a killed process left half written goes.
+    """
+    for path in [*folder.iterdir(), *(folder / "figures").glob("*"), *(folder / "checkpoints").glob("*")]:
+        status = path.lstat()
+        if not (stat.S_ISREG(status.st_mode) and status.st_nlink == 1) and not stat.S_ISDIR(status.st_mode):
+            raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
+        if path.name.startswith(".") and path.name.endswith(".tmp") and not path.is_dir():
+            path.unlink()
+
+
+def _numbers(record: Record) -> Record:
+    """A record as it was before ``_finite``."""
+    return {key: math.nan if value is None else value for key, value in record.items()}
 
 
 def _finite(value: Any) -> Any:

@@ -39,6 +39,10 @@ def runtime(settings: Settings) -> Iterator[torch.device]:
         # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(settings.deterministic)
+    # In this mode torch fills new memory with NaN, lest it be read unwritten, which takes a tenth of a step; what is
+    # allocated here is written before it is read.
+    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         with memory(
             f"out of memory on {device}: a smaller batch_size, num_steps or model.hidden needs less, and so does "
@@ -46,6 +50,7 @@ def runtime(settings: Settings) -> Iterator[torch.device]:
         ):
             yield device
     finally:
+        torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 

@@ -31,6 +31,14 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """When the state of training is saved, besides the end of every epoch; null: not by this measure."""
+
+    every_steps: int | None
+    every_minutes: float | None
+
+
+@dataclass(frozen=True)
 class Style:
     """How figures look; one style sheet, in ``snnrun.report.style``, serves all of them."""
 
@@ -48,6 +56,9 @@ class Settings:
     precision: str  # fp32 or bf16
     deterministic: bool
     backend: str  # auto, reference or fused
+    memory: str  # full or low
+    matmul: str  # auto, default or onednn
+    events_below: str | float  # auto, or a share of spikes
     num_steps: int
     epochs: int
     batch_size: int
@@ -56,6 +67,8 @@ class Settings:
     on_nonfinite: str  # stop or warn
     clip_grad_norm: float | None
     early_stopping: int | None  # epochs without improvement of the validation loss
+    max_seconds: float | None  # of this process, after which the run is saved and left
+    checkpoint: Checkpoint
     report: Report
 
     @classmethod
@@ -73,8 +86,11 @@ class Settings:
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with them, a line for each fault."""
-    values, faults = read_keys(config, _CHECKS, {"report": _REPORT_CHECKS})
-    return (None, faults) if faults else (Settings(**{**values, "report": Report(**values["report"])}), [])
+    values, faults = read_keys(config, _CHECKS, {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS})
+    if faults:
+        return None, faults
+    sections = {"checkpoint": Checkpoint(**values["checkpoint"]), "report": Report(**values["report"])}
+    return Settings(**{**values, **sections}), []
 
 
 def read_keys(
@@ -146,6 +162,12 @@ def _device(name: str, value: Any) -> str:
     return value
 
 
+def _share(name: str, value: Any) -> str | float:
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"{name}: expected auto, or a number from 0 to 1, got {value!r}")
+    return "auto" if value == "auto" else check.number(name, value, low=0, high=1)
+
+
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
 
 _CHECKS: Mapping[str, Check] = {
@@ -154,6 +176,9 @@ _CHECKS: Mapping[str, Check] = {
     "precision": one_of("fp32", "bf16"),
     "deterministic": check.flag,
     "backend": one_of("auto", "reference", "fused"),
+    "memory": one_of("full", "low"),
+    "matmul": one_of("auto", "default", "onednn"),
+    "events_below": _share,
     "num_steps": whole(1),
     "epochs": whole(1),
     "batch_size": whole(1),
@@ -162,6 +187,11 @@ _CHECKS: Mapping[str, Check] = {
     "on_nonfinite": one_of("stop", "warn"),
     "clip_grad_norm": optional(lambda name, value: check.number(name, value, above=0)),
     "early_stopping": optional(whole(1)),
+    "max_seconds": optional(lambda name, value: check.number(name, value, above=0)),
+}
+_CHECKPOINT_CHECKS: Mapping[str, Check] = {
+    "every_steps": optional(whole(1)),
+    "every_minutes": optional(lambda name, value: check.number(name, value, above=0)),
 }
 _REPORT_CHECKS: Mapping[str, Check] = {
     "figures": check.flag,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 
 class Streams:
@@ -34,6 +34,26 @@ class Streams:
     def evaluation(self) -> Generator:
         """A stream for encoding validation and test data: the same spikes each time, untouched by training."""
         return self._generator("evaluation", self._device)
+
+    def state(self) -> dict[str, Tensor]:
+        """Where the streams of training stand, those of torch's global generators included; the order's, and that of
+        the data, belong to the epoch (see ``Progress``)."""
+        found = {
+            "encoding": self.encoding.get_state(),
+            "dropout": self.dropout.get_state(),
+            "ambient": torch.get_rng_state(),
+        }
+        if self._device.type == "cuda":
+            found["ambient cuda"] = torch.cuda.get_rng_state(self._device)
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Put the streams back to ``state``."""
+        self.encoding.set_state(state["encoding"])
+        self.dropout.set_state(state["dropout"])
+        torch.set_rng_state(state["ambient"])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(state["ambient cuda"], self._device)
 
     @contextmanager
     def initialisation(self) -> Iterator[None]:

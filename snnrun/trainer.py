@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -17,10 +18,11 @@ from snnrun.encoder import Encoder
 from snnrun.errors import NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
+from snnrun.progress import Progress
 from snnrun.sequence import Trace
 from snnrun.settings import Settings
 from snnrun.streams import Streams
-from snnrun.tally import Activity, Scores, Totals
+from snnrun.tally import Scores, Totals
 from snnrun.task import Batch, Data, Part
 
 Record = dict[str, Any]
@@ -35,34 +37,49 @@ def fit(
     scheduler: LRScheduler,
     streams: Streams,
     settings: Settings,
+    *,
+    progress: Progress | None = None,
+    boundary: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
 ) -> Iterator[Record]:
     """Train ``model`` and yield a record for every logged step, every warning and every epoch.
 
     While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
     record says that its validation loss is the lowest so far.
 
+    Args:
+        progress: where to go on; it is kept up to date, so that between two steps it says all there is to say.
+        boundary: called between two steps, where nothing is half done. What it raises ends the training.
+        watch: called between two batches of an evaluation; likewise.
+
     Raises:
         NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
             the weights.
     """
+    progress = Progress() if progress is None else progress
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    begin, step = time.perf_counter(), 0
-    best_loss, best_epoch = math.inf, 0
-    silent = {name for name, neuron in neurons(model).items() if not neuron.spiking}
-    lost: dict[str, int] | None = None  # parameters with neurons that training has already broken
-    for epoch in range(1, settings.epochs + 1):
+    begin = time.perf_counter() - progress.seconds
+    progress.activity.skip = {name for name, neuron in neurons(model).items() if not neuron.spiking}
+    while progress.epoch <= settings.epochs and not _stopped_early(progress, settings):
         model.train()
-        totals, activity = Totals(), Activity(silent)
+        epoch, totals, activity = progress.epoch, progress.totals, progress.activity
         epoch_begin = last_time = time.perf_counter()
-        last_samples, away = 0, 0.0  # away: seconds that the caller spent on records
-        for batch in data.train.batches(settings.batch_size, streams.order):
-            step += 1
+        first_samples = last_samples = totals.samples
+        away = 0.0  # seconds that the caller spent on records and boundaries
+        progress.begin_epoch(streams, data.train)
+        batches = data.train.batches(settings.batch_size, streams.order)
+        for batch in itertools.islice(batches, progress.batch, None):
+            progress.step += 1
+            step = progress.step
             traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout)
             loss, result = score(traces, batch, loss_function)
             optimizer.zero_grad()
             loss.backward()
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-            loss_value, norm_value = loss.item(), norm.item()
+            due = step == 1 or step % settings.report.log_every == 0
+            correct = [result] if due and result is not None and not result.dim() else []
+            # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+            loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *correct)).tolist()
 
             # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
             broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
@@ -73,40 +90,43 @@ def fit(
                 bound = nonfinite.finite_norm(parameters) if broken else norm
                 torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, bound)
             optimizer.step()
-            if broken and (now_lost := nonfinite.lost_neurons(model)) != lost:
-                lost = now_lost
-                message = nonfinite.describe(model, step, loss_value)
-                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
-
             totals.add(loss_value, result, batch.x.shape[1])
             activity.add(traces)
-            if step == 1 or step % settings.report.log_every == 0:
-                now = time.perf_counter()
+            progress.batch += 1
+            if broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
+                progress.lost = now_lost
+                message = nonfinite.describe(model, step, loss_value)
+                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
+            now = time.perf_counter()
+            if due:
                 yield {
                     "kind": "step",
                     "epoch": epoch,
                     "step": step,
                     "loss": loss_value,
-                    **_optional(
-                        "accuracy", None if result is None or result.dim() else result.item() / batch.x.shape[1]
-                    ),
+                    **_optional("accuracy", correct[0] / batch.x.shape[1] if correct else None),
                     "learning_rate": optimizer.param_groups[0]["lr"],
                     "samples_per_second": (totals.samples - last_samples) / (now - last_time),
                     "gradient_norm": norm_value,
                     "time": now - begin,
                 }
+            progress.seconds = now - begin
+            boundary()
+            if due:
                 last_time, last_samples = time.perf_counter(), totals.samples
-                away += last_time - now
+            away += time.perf_counter() - now
 
         seconds = time.perf_counter() - epoch_begin - away
-        train, validation = totals.scores(), evaluate(model, data.validation, encoder, loss_function, streams, settings)
-        best = validation.loss < best_loss
+        samples = totals.samples - first_samples  # those of this process
+        train = totals.scores()
+        validation = evaluate(model, data.validation, encoder, loss_function, streams, settings, watch=watch)
+        best = validation.loss < progress.best_loss
         if best:
-            best_loss, best_epoch = validation.loss, epoch
-        yield {
+            progress.best_loss, progress.best_epoch = validation.loss, epoch
+        record = {
             "kind": "epoch",
             "epoch": epoch,
-            "step": step,
+            "step": progress.step,
             "train_loss": train.loss,
             **_optional("train_accuracy", train.accuracy),
             **_optional("train_r2", train.r2),
@@ -114,31 +134,48 @@ def fit(
             **_optional("validation_accuracy", validation.accuracy),
             **_optional("validation_r2", validation.r2),
             "learning_rate": optimizer.param_groups[0]["lr"],
-            "samples_per_second": totals.samples / seconds,
+            "samples_per_second": samples / seconds,
             "seconds": seconds,
             "best": best,
             "time": time.perf_counter() - begin,
             "layers": activity.summary(),
         }
-        if settings.early_stopping is not None and epoch - best_epoch >= settings.early_stopping:
-            return
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(validation.loss)
         else:
             scheduler.step()
+        progress.end_epoch(streams, data.train)
+        progress.seconds = time.perf_counter() - begin
+        yield record
+
+
+def _stopped_early(progress: Progress, settings: Settings) -> bool:
+    patience = settings.early_stopping
+    return patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, part: Part, encoder: Encoder, loss_function: Loss, streams: Streams, settings: Settings
+    model: nn.Module,
+    part: Part,
+    encoder: Encoder,
+    loss_function: Loss,
+    streams: Streams,
+    settings: Settings,
+    *,
+    watch: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not."""
+    """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
+
+    ``watch`` is called between two batches; what it raises ends the evaluation.
+    """
     model.eval()
     generator, totals = streams.evaluation(), Totals()
     with streams.ambient("evaluation"):
         for batch in part.batches(settings.batch_size):
             loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-            totals.add(loss.item(), result, batch.x.shape[1])
+            totals.add(loss, result, batch.x.shape[1])
+            watch()
     return totals.scores()
 
 

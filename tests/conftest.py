@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 # Before torch is imported: the tests run in two processes, which would fight for the cores with two threads each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What the tests find out about the machine is not for the user's own cache.
+if "SNNRUN_CACHE_DIR" not in os.environ:
+    os.environ["SNNRUN_CACHE_DIR"] = tempfile.mkdtemp(prefix="snnrun-cache-")
+    atexit.register(shutil.rmtree, os.environ["SNNRUN_CACHE_DIR"], ignore_errors=True)
 
 # importlib mode puts no folder on the path; the reader of the reference numbers is a plain module beside this file.
 sys.path.insert(0, str(Path(__file__).parent))

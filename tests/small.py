@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import composer
 from snnrun.cli.parts import parts_of
-from snnrun.experiment import Parts, build_model
+from snnrun.experiment import Parts, build_model, build_optimizer
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Part
@@ -76,7 +76,7 @@ class Training:
 
     def fit(self) -> list[Record]:
         parts = self.parts
-        optimizer = parts.optimizer(self.model.parameters())
+        optimizer = build_optimizer(parts, self.model)
         scheduler = parts.scheduler(optimizer)
         streams, settings = self.streams, self.settings
         return list(fit(self.model, self.data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings))

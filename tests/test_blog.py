@@ -24,7 +24,7 @@ from snnrun.model import MLP
 from snnrun.neuron import IF, State
 from snnrun.report import summary
 from snnrun.sequence import run
-from snnrun.settings import Report, Settings
+from snnrun.settings import Checkpoint, Report, Settings
 from snnrun.streams import Streams
 from snnrun.surrogate import Heaviside
 from snnrun.task import Batch, Data
@@ -131,6 +131,9 @@ class Training:
             precision="fp32",
             deterministic=True,
             backend=backend,
+            memory="full",
+            matmul="auto",
+            events_below="auto",
             num_steps=params["n_time"],
             epochs=1,
             batch_size=1,
@@ -139,6 +142,8 @@ class Training:
             on_nonfinite=on_nonfinite,
             clip_grad_norm=None,
             early_stopping=None,
+            max_seconds=None,
+            checkpoint=Checkpoint(None, None),
             report=Report(figures=False, summary=False, progress=False, log_every=1),
         )
         self.records = fit(

@@ -17,7 +17,7 @@ import snnrun
 from made_up import make_run
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import main, text
-from snnrun.cli.arguments import LOOKING
+from snnrun.cli.arguments import AGAIN, LOOKING
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -54,7 +54,7 @@ def commands() -> list[tuple[str, ...]]:
 
 
 def trains(words: tuple[str, ...]) -> bool:
-    return not {"list", "--help", "--version", "--cfg", *LOOKING} & set(words) and not looks(words)
+    return not {"list", "--help", "--version", "--cfg", *LOOKING, *AGAIN} & set(words) and not looks(words)
 
 
 def looks(words: tuple[str, ...]) -> bool:
@@ -121,6 +121,8 @@ def test_a_command_is_valid(
     """All of the command but the training itself; it checks names, types, ranges and combinations."""
     calls: list[dict[str, Any]] = []
     monkeypatch.setattr("snnrun.experiment.run", lambda **call: calls.append(call))
+    for name in AGAIN:  # of the made-up runs, which hold no weights
+        monkeypatch.setattr(f"snnrun.cli.again._{name}", lambda *_: None)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     monkeypatch.chdir(clone)
     code = main(words)
@@ -186,7 +188,9 @@ def test_the_record_is_as_described(run: Path) -> None:
     described = {name.rstrip("/") for name in names(table(README, "file"))}
     assert described == {path.name for path in run.iterdir()}
     inside = set(re.findall(r"`(\w+\.(?:png|npz|safetensors))`", section(README, "The record")))
-    assert inside == {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
+    found = {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
+    assert inside == {name for name in found if not name.startswith("step-")}
+    assert inside != found, "the states, whose names have a number"
 
 
 def test_the_fields_are_as_described(run: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import functools
 import io
 import json
 import math
@@ -24,7 +25,7 @@ from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
-from snnrun.experiment import Parts, Result, build_model, count_parameters, run
+from snnrun.experiment import Parts, Result, build_model, build_optimizer, count_parameters, run
 from snnrun.loss import CECount
 from snnrun.settings import Settings
 from snnrun.streams import Streams
@@ -117,6 +118,8 @@ def test_the_record(experiment: Experiment, folder: Path, capsys: pytest.Capture
         "figures/raster.npz",
         "checkpoints/last.safetensors",
         "checkpoints/best.safetensors",
+        "checkpoints/step-0000000010.safetensors",
+        "checkpoints/step-0000000020.safetensors",
     }
     assert yaml.safe_load((folder / "config.yaml").read_text()) == composed(*SMALL)
     out, err = capsys.readouterr()
@@ -454,3 +457,47 @@ def test_parameters_that_do_not_learn_are_not_counted() -> None:
     model = nn.Linear(3, 2)
     model.bias.requires_grad_(False)
     assert count_parameters(model) == 6
+
+
+@pytest.mark.parametrize(
+    ("words", "fused"),
+    [
+        (("optimizer=adam",), True),
+        (("optimizer=adamw",), True),
+        (("optimizer=sgd",), True),
+        (("optimizer=rmsprop",), None),  # torch has no fused one
+        (("optimizer=adam", "+optimizer.fused=false"), False),
+        (("optimizer=adam", "+optimizer.foreach=true"), None),
+    ],
+)
+def test_the_fused_step_is_taken_where_there_is_one(words: tuple[str, ...], fused: bool | None) -> None:
+    parts = parts_of(composed(*words))
+    optimizer = build_optimizer(parts, nn.Linear(3, 2))
+    assert optimizer.defaults.get("fused") is fused
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_the_fused_step_is_the_same_update(optimizer: str) -> None:
+    changed = ("+optimizer.amsgrad=true",) if optimizer != "sgd" else ("optimizer.nesterov=true",)
+    words = (f"optimizer={optimizer}", "optimizer.weight_decay=0.1", *changed)
+    models = [nn.Linear(3, 2).double() for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    fused, plain = (
+        build_optimizer(parts_of(composed(*words, *extra)), model)
+        for model, extra in zip(models, [(), ("+optimizer.fused=false",)], strict=True)
+    )
+    for step in range(4):
+        for model, each in zip(models, (fused, plain), strict=True):
+            each.zero_grad()
+            (model(torch.full((1, 3), 1.0 + step, dtype=torch.float64)) ** 2).sum().backward()
+            each.step()
+    for ours, theirs in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_an_optimizer_of_the_users_own_is_left_alone() -> None:
+    class Own(torch.optim.Adam):
+        pass
+
+    parts = dataclasses.replace(parts_of(composed()), optimizer=functools.partial(Own, lr=0.1))
+    assert build_optimizer(parts, nn.Linear(3, 2)).defaults["fused"] is None

@@ -15,7 +15,7 @@ from snnrun.experiment import Parts, build_model
 from snnrun.loss import MSE, CECount, RateBounds, r2_score
 from snnrun.model import MLP
 from snnrun.neuron import LIF
-from snnrun.settings import Report, Settings
+from snnrun.settings import Checkpoint, Report, Settings
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Task
 from snnrun.trainer import evaluate, fit, forward
@@ -26,6 +26,9 @@ SETTINGS = Settings(
     precision="fp32",
     deterministic=True,
     backend="auto",
+    memory="full",
+    matmul="auto",
+    events_below="auto",
     num_steps=8,
     epochs=12,
     batch_size=16,
@@ -34,6 +37,8 @@ SETTINGS = Settings(
     on_nonfinite="stop",
     clip_grad_norm=None,
     early_stopping=None,
+    max_seconds=None,
+    checkpoint=Checkpoint(None, None),
     report=Report(figures=False, summary=False, progress=False, log_every=1),
 )
 

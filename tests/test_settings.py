@@ -16,6 +16,9 @@ GOOD: dict[str, Any] = {
     "precision": "bf16",
     "deterministic": True,
     "backend": "reference",
+    "memory": "low",
+    "matmul": "onednn",
+    "events_below": 0.2,
     "num_steps": 25,
     "epochs": 1,
     "batch_size": 128,
@@ -24,6 +27,8 @@ GOOD: dict[str, Any] = {
     "on_nonfinite": "warn",
     "clip_grad_norm": 2,
     "early_stopping": None,
+    "max_seconds": 3600,
+    "checkpoint": {"every_steps": 100, "every_minutes": None},
     "report": {"figures": True, "summary": False, "progress": True, "log_every": 10},
 }
 
@@ -47,6 +52,9 @@ def test_all_faults_are_told() -> None:
         "precision": "fp16",
         "deterministic": "yes",
         "backend": "fast",
+        "memory": "little",
+        "matmul": "quick",
+        "events_below": "few",
         "num_steps": 0,
         "epochs": 1.5,
         "batch_size": True,
@@ -55,13 +63,16 @@ def test_all_faults_are_told() -> None:
         "on_nonfinite": "ignore",
         "clip_grad_norm": 0,
         "early_stopping": 0,
+        "max_seconds": 0,
+        "checkpoint": {"every_steps": 0, "every_minutes": -1, "every_epochs": 1},
         "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "colour": True},
     }
     with pytest.raises(ConfigError) as caught:
         Settings.from_config(bad)
     named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    checkpoint = ["checkpoint.every_steps", "checkpoint.every_minutes", "checkpoint.every_epochs"]
     report = ["report.figures", "report.summary", "report.progress", "report.log_every", "report.colour"]
-    assert named == [*list(bad)[:-1], *report]
+    assert named == [*list(bad)[:-2], *checkpoint, *report]
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -11,10 +11,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from snnrun import __version__, trust
+from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
-from snnrun.cli.arguments import LOOKING, PRIMARY, Arguments, parse
+from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -33,9 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _dispatch(arguments, words, debug=debug)
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return getattr(interrupt, "exit_code", INTERRUPTED)
     except BrokenPipeError:  # `snnrun list | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -59,6 +59,12 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import look
 
         return look.main(arguments)
+    allocator.keep_freed_memory()
+    if arguments.command in AGAIN:
+        from snnrun.cli import again
+
+        with trust.importable(arguments.config_dir, arguments.trusted):
+            return again.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help:
         text.say(text.help_text(catalogue, arguments.command))

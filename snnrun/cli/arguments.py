@@ -11,7 +11,7 @@ from pathlib import Path
 
 from snnrun import trust
 
-FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir")
+FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir", "--seed")
 # The functions of Hydra's override grammar.
 HYDRA_FUNCTIONS = (
     *("choice", "range", "interval", "glob", "sort", "shuffle", "tag", "extend_list"),
@@ -24,7 +24,9 @@ PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
 # Commands that look at runs: they compose nothing, and their words are folders and names.
 LOOKING = ("runs", "show", "diff")
-COMMANDS = ("list", "simulate", "plot", *LOOKING)  # the words themselves; training needs none
+# Commands that run a run again, from its folder.
+AGAIN = ("resume", "evaluate", "reproduce")
+COMMANDS = ("list", "simulate", "plot", *LOOKING, *AGAIN)  # the words themselves; training needs none
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Arguments:
     words: list[str] = field(default_factory=list)  # what follows the name of a command that looks at runs
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    seed: int | None = None  # of `snnrun reproduce`
 
     @property
     def overlay(self) -> bool:
@@ -74,7 +77,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
-        if flag in ("--cfg", "--config-dir"):
+        if flag in ("--cfg", "--config-dir", "--seed"):
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
@@ -89,11 +92,18 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.overrides = []
         if found.multirun or found.cfg or found.config_dir:
             found.faults.append(f"{found.command}: goes with no flags but --help and --debug")
+    elif found.overrides and found.overrides[0] in AGAIN:
+        found.command, *found.words = found.overrides
+        found.overrides = []
+        if found.multirun or found.cfg:
+            found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
         if found.command == "plot":
             _name_subject(found)
     found.overrides = [quote_calls(word) for word in found.overrides]
+    if found.seed is not None and found.command != "reproduce":
+        found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     if found.resolve and not found.cfg:
@@ -119,7 +129,12 @@ def quote_calls(override: str) -> str:
 
 
 def _with_value(found: Arguments, flag: str, value: str) -> None:
-    if flag == "--cfg":
+    if flag == "--seed":
+        if not value.isascii() or not value.isdigit() or int(value) >= 2**63:
+            found.faults.append(f"--seed: expected a whole number of at least 0, got {value!r}")
+        else:
+            found.seed = int(value)
+    elif flag == "--cfg":
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")

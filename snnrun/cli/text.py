@@ -91,6 +91,31 @@ usage: snnrun diff RUN RUN
 RUN is a folder, or any part of a run's name in outputs that no other run has. Differences are no error.
 """
 
+RESUME = """\
+snnrun resume goes on with a run that was interrupted, killed, or stopped by an error, from its last checkpoint. On the
+same machine and versions the result is that of a run that was never interrupted, bit for bit.
+
+usage: snnrun resume RUN [--config-dir DIR] [trust=[PACKAGE]]
+
+RUN is a folder, or any part of a run's name in outputs that no other run has.
+"""
+
+EVALUATE = """\
+snnrun evaluate tests the best weights of a run once more, and says whether the figures are those recorded.
+
+usage: snnrun evaluate RUN [--config-dir DIR] [trust=[PACKAGE]]
+"""
+
+REPRODUCE = """\
+snnrun reproduce runs the config of a run again, in a folder of its own, and compares: match, or the first step that
+differs and all that differs between the two environments. With another seed the results stand side by side.
+
+usage: snnrun reproduce RUN [--seed K] [--config-dir DIR] [trust=[PACKAGE]]
+
+Exit code 8 if it came out otherwise than it must.
+"""
+
+AGAIN = {"resume": RESUME, "evaluate": EVALUATE, "reproduce": REPRODUCE}
 OTHERS = ("config", "simulate")
 LOOKING = {"runs": RUNS, "show": SHOW, "diff": DIFF}
 USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
@@ -108,7 +133,8 @@ flags:
 EXIT_CODES = """\
 exit codes:
   0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
-  5 out of memory   6 the record could not be written   7 a job of a sweep failed   130 interrupted"""
+  5 out of memory   6 the record could not be written   7 a job of a sweep failed   8 not reproduced
+  130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 
 def say(answer: str, *, error: bool = False) -> None:

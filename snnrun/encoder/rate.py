@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.encoder.base import Encoder, affine, check_range
+from snnrun.encoder.draw import bernoulli
 from snnrun.encoder.train import delayed
 
 
@@ -82,12 +82,3 @@ class Poisson(Encoder):
         check_range(x, -1.0 if self.signed else 0.0, 1.0)
         spikes = bernoulli(self.probability(x), num_steps, generator)
         return spikes * x.sign() if self.signed else spikes
-
-
-def bernoulli(probability: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
-    """Independent spikes ``[T, B, *N]`` with ``probability`` ``[1 or T, B, *N]``."""
-    # Half-precision draws would be too coarse: there are 256 of them in bfloat16.
-    dtype = torch.promote_types(probability.dtype, torch.float32)
-    shape = (num_steps, *probability.shape[1:])
-    draws = torch.rand(shape, generator=generator, dtype=dtype, device=probability.device)
-    return (draws < probability).to(probability.dtype)

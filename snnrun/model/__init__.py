@@ -1,10 +1,23 @@
 """Models: layers of synapses and neurons, applied layer by layer to the whole sequence."""
 
 from snnrun.model.convnet import ConvNet
-from snnrun.model.layer import Layer, neurons
+from snnrun.model.layer import Layer, keep, neurons
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
+from snnrun.model.product import Linear, Product
 from snnrun.model.recurrent import Recurrent, RecurrentLayer
 from snnrun.model.residual import Residual
 
-__all__ = ["MLP", "ConvNet", "Layer", "Norm", "Recurrent", "RecurrentLayer", "Residual", "neurons"]
+__all__ = [
+    "MLP",
+    "ConvNet",
+    "Layer",
+    "Linear",
+    "Norm",
+    "Product",
+    "Recurrent",
+    "RecurrentLayer",
+    "Residual",
+    "keep",
+    "neurons",
+]

@@ -12,6 +12,7 @@ from snnrun.model import language
 from snnrun.model.language import Word
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
+from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -119,7 +120,7 @@ class ConvNet(nn.Module):
 def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module, tuple[int, ...]]:
     """The synapses that a word asks for, and the shape of what they give."""
     if word.kind == "fc":
-        return nn.Linear(math.prod(shape), word.size, bias=bias), (word.size,)
+        return Linear(math.prod(shape), word.size, bias=bias), (word.size,)
     channels, height, width = shape
     made = nn.Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
     return made, (word.size, *word.image(height, width))

@@ -7,7 +7,9 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.neuron import Neuron
-from snnrun.sequence import Trace, resolve_backend, run
+from snnrun.sequence import Trace, resolve_backend, run, spikes_of
+
+MEMORIES = ("full", "low")
 
 
 class Layer(nn.Module):
@@ -25,6 +27,11 @@ class Layer(nn.Module):
         pool_input: a module that is applied to the input, as ``synapse`` is.
         norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
         pool: a module that is applied to what is then there, as ``synapse`` is.
+        memory: ``low`` keeps little of what a training step passes through, and computes it again on the way back (see
+            :mod:`snnrun.sequence.segments`). The trace then holds no membrane: it has no steps, ``[0, B, *N_out]``.
+
+    Raises:
+        ValueError: for ``memory=low`` with neurons that need all steps at once.
     """
 
     def __init__(
@@ -37,21 +44,51 @@ class Layer(nn.Module):
         pool_input: nn.Module | None = None,
         norm: nn.Module | None = None,
         pool: nn.Module | None = None,
+        memory: str = "full",
     ) -> None:
         super().__init__()
+        self.memory = "full"
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
         self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
+        self.keep(memory)
+
+    def keep(self, memory: str) -> None:
+        """Set ``memory``."""
+        check.choice("memory", memory, MEMORIES)
+        if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
+            what = type(self.neuron if self.neuron.needs_all_steps else self).__name__
+            raise ValueError(f"memory: a {what} cannot be computed again piece by piece; use memory=full")
+        self.memory = memory
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        trace, _ = run(self.neuron, self.current(x, generator), backend=self.backend)
+        x = self.dropped(x, generator)
+        if self.memory == "low" and self.training and torch.is_grad_enabled():
+            return self._low(x)
+        # A constant input stays one step up to the neurons; a norm must know how many there are.
+        current = self.current(x[:1] if is_constant(x) and self.norm is None else x)
+        trace, _ = run(self.neuron, current, steps=x.shape[0], backend=self.backend)
         return trace
 
-    def current(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """What reaches the neurons at each step, ``[T, B, *N_out]``."""
-        if self.training and self.dropout:
-            keep = torch.rand(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device) >= self.dropout
-            x = x * (keep / (1 - self.dropout))
+    def _low(self, x: Tensor) -> Trace:
+        # A norm over all steps, and an input that costs one step only, come before the segments.
+        whole = self.norm is not None or is_constant(x)
+        if whole:
+            x = self.current(x)
+        parameters = [p for p in (self.neuron if whole else self).parameters() if p.requires_grad]
+        current = (lambda piece: piece) if whole else self.current
+        spikes = spikes_of(self.neuron, x, current, parameters, backend=self.backend)
+        return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
+
+    def dropped(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """``x`` without the inputs that dropout takes away, drawn from ``generator``."""
+        if not (self.training and self.dropout):
+            return x
+        keep = torch.rand(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device) >= self.dropout
+        return x * (keep / (1 - self.dropout))
+
+    def current(self, x: Tensor) -> Tensor:
+        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` after dropout."""
         if self.pool_input is not None:
             x = every_step(self.pool_input, x)
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
@@ -63,6 +100,17 @@ class Layer(nn.Module):
 
     def extra_repr(self) -> str:
         return f"backend={self.backend}, dropout={self.dropout:g}"
+
+
+def keep(model: nn.Module, memory: str) -> None:
+    """Set ``memory`` of all layers but the read-out, whose membrane the loss may want.
+
+    Raises:
+        ValueError: for ``memory=low``, if there is a layer that cannot.
+    """
+    layers = [module for module in model.modules() if isinstance(module, Layer)]
+    for layer in layers[:-1]:
+        layer.keep(memory)
 
 
 def is_constant(x: Tensor) -> bool:

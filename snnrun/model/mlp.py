@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.model.layer import Layer
+from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -50,7 +51,7 @@ class MLP(nn.Module):
         names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
         self.layers = nn.ModuleDict()
         for i, name in enumerate(names):
-            synapse = nn.Linear(sizes[i], sizes[i + 1], bias=bias)
+            synapse = Linear(sizes[i], sizes[i + 1], bias=bias)
             if bounds and bias:
                 nn.init.uniform_(synapse.bias, *bounds)
             make = readout if readout and name == names[-1] else neuron

@@ -11,6 +11,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.model.layer import Layer
+from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -42,7 +43,7 @@ class RecurrentLayer(Layer):
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        current = self.current(x, generator)
+        current = self.current(self.dropped(x, generator))
         state, s = self.neuron.initial_state(current[0]), torch.zeros_like(current[0])
         spikes, membranes = [], []
         for from_below in current:
@@ -105,11 +106,11 @@ class Recurrent(nn.Module):
             )
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
-            synapse, recurrence = nn.Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
+            synapse, recurrence = Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
             self.layers[f"hidden{i + 1}"] = RecurrentLayer(
                 synapse, recurrence, neuron(shape=(size,)), dropout=dropout if i else 0.0
             )
-        synapse = nn.Linear(sizes[-1], num_outputs, bias=bias)
+        synapse = Linear(sizes[-1], num_outputs, bias=bias)
         self.layers["output"] = Layer(
             synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend, dropout=dropout
         )

@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
+from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -101,7 +102,7 @@ class Residual(nn.Module):
             self.layers[f"{block}_2"], shape = convolution(shape, out, 3)
             if shape != before:
                 self.layers[f"{block}_shortcut"], _ = convolution(before, out, 1, stride)
-        synapse = nn.Linear(shape[0], num_outputs, bias=bias)
+        synapse = Linear(shape[0], num_outputs, bias=bias)
         self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:

@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snnrun import machine
+
 if TYPE_CHECKING:
     import torch
 
@@ -22,6 +24,7 @@ def manifest(
     *,
     device: torch.device | str,
     backend: str,
+    product: Mapping[str, Any] | None = None,
     data_hashes: Mapping[str, str],
     threads: int | None = None,
     started: datetime | None = None,
@@ -30,8 +33,9 @@ def manifest(
     """The content of ``manifest.json``; strict JSON, and what cannot be found out is null, never an error.
 
     ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are taken). ``command``: the command
-    line. ``device``, ``backend``: those that run, not "auto". ``data_hashes``: name to sha256. ``threads``: of torch,
-    by default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
+    line. ``device``, ``backend``: those that run, not "auto". ``product``: how large matrix products are taken
+    (:class:`snnrun.model.Product`), if they are a choice. ``data_hashes``: name to sha256. ``threads``: of torch, by
+    default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
     default the working directory. The host name is left out on purpose.
     """
     import torch
@@ -45,6 +49,7 @@ def manifest(
         "deterministic": settings.get("deterministic"),
         "device": str(device),
         "backend": backend,
+        "product": None if product is None else dict(product),
         "threads": torch.get_num_threads() if threads is None else threads,
         "data": dict(data_hashes),
         "git": git_state(folder or Path.cwd()),
@@ -118,16 +123,9 @@ def _packages() -> dict[str, str]:
 
 
 def _cpu_model() -> str | None:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    except OSError:  # not Linux
-        pass
     if platform.system() == "Darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"])
-    return platform.processor() or platform.machine() or None
+    return machine.processor()
 
 
 def _cpu_count() -> int | None:

@@ -1,119 +1,305 @@
-"""The fused execution: one ``autograd.Function`` over the whole sequence of a linear neuron.
+"""The fused execution: one ``autograd.Function`` over the whole sequence, made from the neuron's own ``step``.
 
-Forwards, one pass over time fills spikes and membranes. Backwards, the surrogate's derivative h is taken for the whole
-sequence at once, and one pass back in time carries the adjoint ``λ[t] = dL/du[t]``::
+The step is recorded as a program of elementwise operations (``symbol``), the chain rule turns that into the program of
+its adjoint (``adjoint``), and a kernel runs either of them over all time steps in one pass (``kernel_llvm`` on the CPU,
+``kernel_torch`` elsewhere). There is no second definition of any neuron, and none to keep in step with the first.
 
-    λ[t] = ∂L/∂u[t] + (∂L/∂s[t] + λ[t+1] σ[t]) h[t] + λ[t+1] κ[t]
-
-with κ[t] = ∂u[t+1]/∂u[t] at a fixed spike, and σ[t] = ∂u[t+1]/∂s[t] (0 if the reset is detached). For
-``u = a v + g x + c``:
-
-============================ =================== ===================================
-reset                        κ                   σ
-============================ =================== ===================================
-none                         a                   0
-subtract, same               a                   -a θ
-subtract, delayed            a                   -θ
-zero, same                   a (1 - s)           a (v_reset - u)
-zero, delayed                a (1 - s)           v_reset - a u
-zero, delayed, drops input   a (1 - s)           v_reset - a u - g x[t+1] - c
-============================ =================== ===================================
-
-Saved for backward: the membrane, and the input only where a gradient needs it. Spikes are the sign of the membrane.
+Saved for backward: the membrane, which the trace holds anyway; spikes as bytes, other parts of the state and the input
+only where the adjoint asks for them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from snnrun.neuron import LinearNeuron, State
-from snnrun.sequence import kernel_numba, kernel_torch
-from snnrun.sequence.form import Coefficients, Form, fired, kappa, sigma
+from snnrun.neuron import Neuron
+from snnrun.sequence import kernel_llvm, kernel_torch
+from snnrun.sequence.adjoint import Adjoint, adjoint
+from snnrun.sequence.kernel import Array, Kernel
+from snnrun.sequence.program import Node, Program
+from snnrun.sequence.symbol import Step, record
+from snnrun.surrogate import Surrogate
 
 
-def run(neuron: LinearNeuron, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-    """Spikes ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]``."""
-    drops_input = neuron.reset_drops_input and neuron.delayed and neuron.reset == "zero"
-    form = Form(neuron.reset, neuron.delayed, drops_input, neuron.detach_reset, neuron.inclusive)
-    values = (*neuron.linear(), neuron.threshold(), neuron.v_reset)
-    coefficients = (_tensor(value, x) for value in values)
-    spikes, membrane = _Fused.apply(x, *state, *coefficients, form, neuron.surrogate)
-    return spikes, membrane, State(membrane[-1], spikes[-1])
+def run(neuron: Neuron, x: Tensor, state: Any, steps: int) -> tuple[Tensor, Tensor, Any]:
+    """Output (spikes) ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for T = ``steps``.
+
+    ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for an input that stays the same.
+
+    Raises:
+        Unfusable: if the neuron's step is not elementwise.
+        ValueError: for a state that does not fit the input.
+    """
+    step = record(neuron)
+    first = [_like(value, x, name) for name, value in zip(state._fields, state, strict=True)]
+    recipe = _Recipe.of(step)
+    output, membrane, *last = _Fused.apply(recipe, steps, x, *first, *step.captured)
+    return output, membrane, type(state)(*last)
 
 
-def _tensor(value: Tensor | float, like: Tensor) -> Tensor:
-    return value.to(like) if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
+def _like(value: Tensor, x: Tensor, name: str) -> Tensor:
+    if value.shape != x.shape[1:]:
+        raise ValueError(f"state.{name}: expected the shape of a step, {list(x.shape[1:])}, got {list(value.shape)}")
+    return value.to(x.dtype)
+
+
+class _Recipe(NamedTuple):
+    """A recorded step without its tensors: what kernels are made from, and by which they are found again."""
+
+    nodes: tuple[Node, ...]
+    numbers: tuple[float, ...]
+    output: int
+    new: tuple[int, ...]
+    surrogates: tuple[Surrogate, ...]
+
+    @classmethod
+    def of(cls, step: Step) -> _Recipe:
+        program = step.program
+        return cls(tuple(program.nodes), tuple(program.numbers), step.output, step.new, tuple(step.surrogates))
+
+    def program(self) -> Program:
+        program = Program()
+        program.nodes, program.numbers = list(self.nodes), list(self.numbers)
+        return program
+
+    def step(self) -> Step:
+        return Step(self.program(), self.output, self.new, [], list(self.surrogates), tuple)
+
+    def kind(self, k: int) -> str:
+        """How the k-th part of the state is recorded: spikes of 0 and 1 as bytes."""
+        return "bytes" if self.nodes[self.new[k]][0] == "spike" else "time"
+
+    def array(self, k: int) -> Array:
+        """The record of the k-th part of the state. The membrane is part of the trace; so may be others."""
+        if k == 0:
+            return Array("membrane", "time")
+        if self.new[k] == self.output and self.kind(k) == "time":
+            return Array("output", "time")
+        return Array(f"new{k}", self.kind(k))
+
+
+class _Forward(NamedTuple):
+    kernel: Kernel
+    records: tuple[int, ...]  # parts of the state with a record of their own
+    excess: tuple[int, ...]  # spikes whose argument is recorded
+    saves: tuple[str, ...]  # of the arrays below, those that backward reads
+
+
+@functools.lru_cache(maxsize=256)
+def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool) -> _Forward:
+    program = recipe.program()
+    parts = range(len(recipe.new))
+    reads: set[Node] = set()
+    handed: tuple[int, ...] = ()
+    if differentiable:
+        back = _adjoint(recipe, needs_x, needs, frozenset(("output", "membrane")), frozenset(parts))
+        reads = {node for node in back.reads() if node[0] in ("new", "old", "x")}
+        handed = back.handed
+    recorded = sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
+    own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
+    nodes = list(recipe.nodes)
+    return _Forward(
+        Kernel(
+            nodes=recipe.nodes,
+            numbers=len(recipe.numbers),
+            reads=_reads(nodes, {}),
+            before=(),
+            carries=tuple((nodes.index(("old", k)), recipe.new[k], Array(f"first{k}", "lane")) for k in parts),
+            sums=(),
+            writes=(
+                (recipe.output, Array("output", "time")),
+                (recipe.new[0], Array("membrane", "time")),
+                *((recipe.new[k], recipe.array(k)) for k in own),
+                *((program.args(i)[0], Array(f"excess{i}", "time")) for i in handed),
+            ),
+            last=tuple((nodes.index(("old", k)), Array(f"last{k}", "lane")) for k in parts),
+            backwards=False,
+        ),
+        own,
+        handed,
+        (
+            *(["x"] if ("x",) in reads else []),
+            *(recipe.array(k).name for k in recorded),
+            *(f"excess{i}" for i in handed),
+        ),
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _adjoint(
+    recipe: _Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
+) -> Adjoint:
+    return adjoint(recipe.step(), needs_x=needs_x, needs=needs, gradients=gradients, last=last)
+
+
+@functools.lru_cache(maxsize=256)
+def _backward(
+    recipe: _Recipe,
+    needs_x: bool,
+    needs: frozenset[int],
+    gradients: frozenset[str],
+    last: frozenset[int],
+    first: frozenset[int],
+    constant: bool,
+) -> tuple[Kernel, Adjoint]:
+    """The kernel of the adjoint; with a ``constant`` input its gradient is summed over time."""
+    made = _adjoint(recipe, needs_x, needs, gradients, last)
+    nodes = made.program.nodes
+    reached = made.reads()
+    before, carries = [], []
+    for i, (op, *args) in enumerate(nodes):
+        if op == "old" and nodes[i] in reached:
+            (k,) = args
+            before.append((i, recipe.array(k), Array(f"first{k}", "lane")))
+        elif op == "carry":
+            (k,) = args
+            carries.append((i, made.carry.get(k), Array(f"grad_last{k}", "lane") if k in last else None))
+    x = [] if made.x is None else [(made.x, Array("grad_x", "lane" if constant else "time"))]
+    kernel = Kernel(
+        nodes=tuple(nodes),
+        numbers=len(made.program.numbers),
+        reads=_reads(nodes, {k: recipe.array(k) for k in range(len(recipe.new))}, reached),
+        before=tuple(before),
+        carries=tuple(carries),
+        sums=(*((node, Array(f"grad{j}", "lane")) for j, node in made.captured.items()), *(x if constant else [])),
+        writes=() if constant else tuple(x),
+        last=tuple((i, Array(f"grad_first{nodes[i][1]}", "lane")) for i, *_ in carries if nodes[i][1] in first),
+        backwards=True,
+    )
+    return kernel, made
+
+
+def _reads(
+    nodes: Sequence[Node], records: dict[int, Array], reached: set[Node] | None = None
+) -> tuple[tuple[int, Array], ...]:
+    found = []
+    for i, node in enumerate(nodes):
+        if reached is not None and node not in reached:
+            continue
+        op, *args = node
+        if op == "x":
+            found.append((i, Array("x", "strided")))
+        elif op == "row":
+            found.append((i, Array(f"row{args[0]}", "lane")))
+        elif op == "new":
+            found.append((i, records[args[0]]))
+        elif op == "grad":
+            found.append((i, Array(f"grad_{args[0]}", "strided")))
+        elif op == "handed":
+            found.append((i, Array(f"handed{args[0]}", "time")))
+    return tuple(found)
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        u0: Tensor,
-        s0: Tensor,
-        decay: Tensor,
-        gain: Tensor,
-        offset: Tensor,
-        threshold: Tensor,
-        v_reset: Tensor,
-        form: Form,
-        surrogate: Any,
-    ) -> tuple[Tensor, Tensor]:
-        coefficients = Coefficients(decay, gain, offset, threshold, v_reset)
-        kernel = kernel_numba if kernel_numba.supports(x) else kernel_torch
-        spikes, membrane = kernel.forward(x, u0, s0, coefficients, form)
-        needs_x = ctx.needs_input_grad[4] or (form.drops_input and not form.detached)
-        ctx.save_for_backward(x if needs_x else None, u0, s0, membrane, *coefficients)
-        ctx.kernel, ctx.form, ctx.surrogate = kernel, form, surrogate
+    def forward(ctx: Any, recipe: _Recipe, steps: int, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+        size = len(recipe.new)
+        first, captured = others[:size], others[size:]
+        needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[3 + size + j])
+        plan = _forward(recipe, ctx.needs_input_grad[2], needs, any(ctx.needs_input_grad))
+        like = x[0]
+        shape = (steps, *like.shape)
+
+        tensors = {"x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
+        tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
+        tensors |= {f"last{k}": torch.empty_like(tensors[f"first{k}"]) for k in range(size)}
+        tensors |= {name: x.new_empty(shape) for name in ("output", "membrane")}
+        for k in plan.records:
+            array = recipe.array(k)
+            tensors[array.name] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
+        tensors |= {f"excess{i}": x.new_empty(shape) for i in plan.excess}
+        _call(plan.kernel, recipe.numbers, captured, tensors, steps, like)
+
+        ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
+        ctx.steps, ctx.constant = steps, x.shape[0] < steps
+        ctx.save_for_backward(*first, *captured, *(tensors[name] for name in plan.saves))
         ctx.set_materialize_grads(False)
-        return spikes, membrane
+        return tensors["output"], tensors["membrane"], *(tensors[f"last{k}"] for k in range(size))
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_spikes: Tensor | None, grad_membrane: Tensor | None) -> tuple[Tensor | None, ...]:
-        x, u0, s0, u, *values = ctx.saved_tensors
-        coefficients, form, needs = Coefficients(*values), ctx.form, ctx.needs_input_grad
-        if grad_spikes is None and grad_membrane is None:
-            return (None,) * 10
-        h = ctx.surrogate.derivative(u - coefficients.threshold)
-        adjoint = ctx.kernel.adjoint(grad_spikes, grad_membrane, h, x, u, coefficients, form)
-        grads: list[Tensor | None] = [None] * 10
-        if needs[1]:
-            grads[1] = adjoint[0] * kappa(s0, coefficients, form)
-        if needs[2] and not form.detached:
-            grads[2] = adjoint[0] * sigma(u0, x[0] if x is not None else None, coefficients, form)
-        if not (form.drops_input or any(needs[3:7])):
-            grads[0] = adjoint * coefficients.gain if needs[0] else None
-            return tuple(grads)
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        recipe, size, steps, needs_x = ctx.recipe, ctx.size, ctx.steps, ctx.needs_input_grad[2]
+        count = len(ctx.saved_tensors) - size - len(ctx.saves)
+        nothing = (None,) * (3 + size + count)
+        if all(grad is None for grad in grads):
+            return nothing
+        first, captured = ctx.saved_tensors[:size], ctx.saved_tensors[size : size + count]
+        tensors = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
+        given = {name: grad for name, grad in zip(("output", "membrane"), grads[:2], strict=True) if grad is not None}
+        last = {k: grad for k, grad in enumerate(grads[2:]) if grad is not None}
+        wants_first = frozenset(k for k in range(size) if ctx.needs_input_grad[3 + k])
+        kernel, made = _backward(
+            recipe, needs_x, ctx.needs, frozenset(given), frozenset(last), wants_first, ctx.constant
+        )
 
-        # Everything below is elementwise in what came before each step.
-        before_u = torch.cat([u0[None], u[:-1]])
-        before_s = torch.cat([s0[None], fired(u[:-1], coefficients, form)])
-        kept = 1 - before_s if form.drops_input else 1  # share of the drive that reaches the membrane
-        if needs[0]:
-            grads[0] = adjoint * coefficients.gain * kept
-        if needs[3]:
-            v = before_u
-            if form.reset == "zero":
-                v = (1 - before_s) * before_u + (0 if form.delayed else before_s * coefficients.v_reset)
-            elif form.reset == "subtract" and not form.delayed:
-                v = before_u - before_s * coefficients.threshold
-            grads[3] = (adjoint * v).sum_to_size(coefficients.decay.shape)
-        if needs[4]:
-            grads[4] = (adjoint * x * kept).sum_to_size(coefficients.gain.shape)
-        if needs[5]:
-            grads[5] = (adjoint * kept).sum_to_size(coefficients.offset.shape)
-        if needs[6]:
-            grad = -(torch.zeros_like(u) if grad_spikes is None else grad_spikes)
-            if not form.detached:
-                grad[:-1] -= adjoint[1:] * sigma(u[:-1], x[1:] if x is not None else None, coefficients, form)
-            grad = grad * h
-            if form.reset == "subtract":
-                grad = grad - adjoint * before_s * (1 if form.delayed else coefficients.decay)
-            grads[6] = grad.sum_to_size(coefficients.threshold.shape)
-        return tuple(grads)
+        like = first[0]
+        tensors |= _rows(kernel.nodes, captured, like)
+        if "x" in tensors:
+            tensors["x"] = _steps(tensors["x"], steps)
+        tensors |= {f"grad_{name}": _steps(grad, steps) for name, grad in given.items()}
+        tensors |= {f"grad_last{k}": grad.contiguous() for k, grad in last.items()}
+        for k, value in enumerate(first):
+            tensors[f"first{k}"] = value.to(torch.uint8) if recipe.kind(k) == "bytes" else value.contiguous()
+        for i in made.handed:
+            surrogate = recipe.surrogates[recipe.nodes[i][3]]
+            tensors[f"handed{i}"] = surrogate.derivative(tensors[f"excess{i}"]).contiguous()
+        if made.x is not None:
+            tensors["grad_x"] = like.new_empty((1 if ctx.constant else steps, *like.shape))
+        tensors |= {f"grad{j}": like.new_empty(like.shape) for j in made.captured}
+        tensors |= {array.name: like.new_empty(like.shape) for _, array in kernel.last}
+        _call(kernel, made.program.numbers, captured, tensors, steps, like)
+
+        result: list[Tensor | None] = list(nothing)
+        if made.x is not None:
+            result[2] = tensors["grad_x"]
+        for _, array in kernel.last:
+            result[3 + int(array.name.removeprefix("grad_first"))] = tensors[array.name]
+        for j in made.captured:
+            result[3 + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
+        return tuple(result)
+
+
+def _call(
+    kernel: Kernel,
+    numbers: Sequence[float],
+    captured: Sequence[Tensor],
+    tensors: dict[str, Tensor],
+    steps: int,
+    like: Tensor,
+) -> None:
+    if not like.numel():
+        for _, array in (*kernel.sums, *kernel.last, *kernel.writes):
+            tensors[array.name].zero_()
+        return
+    values = [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
+    execution = kernel_llvm if kernel_llvm.supports(like) else kernel_torch
+    execution.call(kernel, values, tensors, steps, like)
+
+
+def _rows(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> dict[str, Tensor]:
+    """One value per neuron of the batch, for each captured tensor that is no single number."""
+    used = {node[1] for node in nodes if node[0] == "row"}
+    return {f"row{j}": captured[j].to(like).expand(like.shape).contiguous() for j in used}
+
+
+def _steps(x: Tensor, steps: int) -> Tensor:
+    """``[T, B, *N]`` with contiguous steps; one that stands in memory once stays so."""
+    if x.shape[0] < steps or x.stride(0) == 0:
+        return x[:1].contiguous().expand(steps, *x.shape[1:])
+    return x.contiguous()
+
+
+def _sum_to(gradient: Tensor, like: Tensor) -> Tensor:
+    """The sum over neurons and samples that share one number, in an order that no thread has a part in."""
+    values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
+    values = values.sum(tuple(range(values.ndim - like.dim())))
+    shared = tuple(i for i, n in enumerate(like.shape) if n == 1)
+    return torch.as_tensor(values.sum(shared, keepdims=True)).reshape(like.shape).to(like)

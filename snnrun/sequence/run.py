@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron import LinearNeuron, Neuron
+from snnrun.neuron import Neuron
 from snnrun.sequence import fused, reference
+from snnrun.sequence.symbol import Unfusable, check_repeatable
 
 BACKENDS = ("auto", "reference", "fused")
 
@@ -20,28 +21,38 @@ class Trace(NamedTuple):
     membrane: Tensor  # [T, B, *N]
 
 
-def run(neuron: Neuron, x: Tensor, state: Any = None, *, backend: str = "auto") -> tuple[Trace, Any]:
+def run(
+    neuron: Neuron, x: Tensor, state: Any = None, *, steps: int | None = None, backend: str = "auto"
+) -> tuple[Trace, Any]:
     """Run ``neuron`` over ``x``, from ``state`` or its initial state.
 
     Args:
         neuron: any neuron.
         x: input of every step, ``[T, B, *N]``, T >= 1.
         state: of the neuron, or None.
+        steps: hold an input of one step, ``[1, B, *N]``, for so many; None: as many as ``x`` has.
         backend: ``reference``, the loop of ``step`` under autograd, for every neuron, differentiable twice;
-            ``fused``, one pass over time with the adjoint written out, for linear neurons, differentiable once;
-            ``auto``, fused where there is one.
+            ``fused``, one pass over time with an adjoint derived from ``step``, for neurons whose step is elementwise,
+            differentiable once; ``auto``, fused where there is one.
 
     Returns:
         The trace, and the state after the last step.
 
     Raises:
-        ValueError: for an unknown backend, ``fused`` where there is none, or an input without steps.
+        ValueError: for an unknown backend, ``fused`` where there is none, an input without steps, or of a number of
+            steps that is neither ``steps`` nor 1.
     """
-    execution = fused if resolve_backend(neuron, backend) == "fused" else reference
+    used = resolve_backend(neuron, backend)
     if x.dim() < 2 or x.shape[0] < 1:
         raise ValueError(f"x: expected a sequence [T, B, *N] of at least one step, got shape {list(x.shape)}")
+    count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
+    if x.shape[0] not in (1, count):
+        raise ValueError(f"x: expected 1 or steps={count} steps, got {x.shape[0]}")
     state = neuron.initial_state(x[0]) if state is None else state
-    spikes, membrane, state = execution.run(neuron, x, state)
+    if used == "fused":
+        spikes, membrane, state = fused.run(neuron, x, state, count)
+    else:
+        spikes, membrane, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state)
     return Trace(spikes, membrane), state
 
 
@@ -52,24 +63,15 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
         ValueError: for an unknown backend, or ``fused`` where there is none. Models ask before there is any input.
     """
     check.choice("backend", backend, BACKENDS)
-    if backend == "fused" and _is_linear(neuron) and not neuron.surrogate.is_step:
-        name = type(neuron.surrogate).__name__
+    if backend == "reference":
+        return backend
+    try:
+        check_repeatable(neuron)
+    except Unfusable as reason:
+        if backend == "auto":
+            return "reference"
         raise ValueError(
-            f"backend: fused execution knows spikes of 0 or 1 that are not drawn at random, and {name} makes others; "
-            "use backend=auto or backend=reference"
-        )
-    if backend == "fused" and not _is_linear(neuron):
-        raise ValueError(
-            f"backend: fused execution is for linear neurons, on any device, and {type(neuron).__name__} is not one; "
-            "use backend=auto or backend=reference"
-        )
-    fusible = _is_linear(neuron) and neuron.surrogate.is_step
-    return "fused" if fusible and backend != "reference" else "reference"
-
-
-def _is_linear(neuron: Neuron) -> bool:
-    # A subclass that changes the step itself is no longer what `linear()` says.
-    steps = ("step", "integrate", "advance", "start", "land", "fire", "after_reset")
-    return isinstance(neuron, LinearNeuron) and all(
-        getattr(type(neuron), name) is getattr(LinearNeuron, name) for name in steps
-    )
+            f"backend: fused execution is for neurons whose step is elementwise, and that of {type(neuron).__name__} "
+            f"has {reason}; use backend=auto or backend=reference"
+        ) from None
+    return "fused"

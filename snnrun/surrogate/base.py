@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from snnrun import check
 
@@ -78,6 +79,11 @@ class Surrogate(ABC):
         Raises:
             ValueError: for ``spiking=False`` where there is no primitive.
         """
+        if has_torch_function_unary(x):  # torch's protocol for what stands in for a tensor, as in snnrun.sequence
+            spikes: Tensor = handle_torch_function(
+                Surrogate.__call__, (x,), self, x, inclusive=inclusive, spiking=spiking, generator=generator
+            )
+            return spikes
         if not spiking:
             return self.smooth(x)
         return _Spike.apply(x, self.noise(x, generator), self, inclusive)

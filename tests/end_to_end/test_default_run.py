@@ -31,6 +31,7 @@ def test_every_file_is_there(default: Ended) -> None:
     folder = default.run.folder
     assert re.fullmatch(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-.+", folder.relative_to(default.cwd).as_posix())
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    steps = [record["step"] for record in default.run.metrics("epoch")][-2:]
     figures = {f"figures/{name}.png" for name in ("loss", "accuracy", "raster", "membrane", "firing_rate")}
     assert names == {
         *figures,
@@ -42,6 +43,7 @@ def test_every_file_is_there(default: Ended) -> None:
         "metrics.jsonl",
         "checkpoints/last.safetensors",
         "checkpoints/best.safetensors",
+        *(f"checkpoints/step-{step:010d}.safetensors" for step in steps),
         "result.json",
         "run.log",
     }

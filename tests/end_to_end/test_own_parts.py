@@ -133,7 +133,7 @@ def test_all_of_them_train_together(ended: Ended) -> None:
     result = ended.run.result
     assert result["status"] == "finished"
     assert result["test_accuracy"] >= 0.9
-    assert ended.run.manifest["backend"] == "reference", "there is no fused execution of a quadratic neuron"
+    assert ended.run.manifest["backend"] == "fused", "also that of a neuron of one's own"
     assert ended.run.manifest["data"] == {}
     assert "Quadratic" in ended.run.text("summary.txt")
     pictures = {path.name for path in (ended.run.folder / "figures").iterdir()}
@@ -149,9 +149,9 @@ def test_they_are_in_the_frozen_config(ended: Ended) -> None:
 
 @pytest.mark.slow
 def test_they_are_checked_like_ours(folder: Path) -> None:
-    words = ("--config-dir", "my parts", *CHOICE, "backend=fused", "surrogate.width=-1", "loss.accuracy=guess")
+    words = ("--config-dir", "my parts", *CHOICE, "epochs=0", "surrogate.width=-1", "loss.accuracy=guess")
     ended = snnrun(*words, cwd=folder / "checked" / "..")
     assert ended.code == 2
     assert "Traceback" not in ended.err
-    for words_told in ("surrogate.width: expected a number above 0, got -1", "loss.accuracy", "backend: fused"):
+    for words_told in ("surrogate.width: expected a number above 0, got -1", "loss.accuracy", "epochs: expected"):
         assert words_told in ended.err

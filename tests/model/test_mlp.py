@@ -113,16 +113,16 @@ def test_under_autocast_the_membrane_stays_in_float32() -> None:
 
 
 class Other(Neuron):
-    """Not linear."""
+    """Its neurons hear each other."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
-        return x.exp()
+        return x.flip(1)
 
 
 def test_the_layer_says_how_it_runs() -> None:
     assert [layer.backend for layer in mlp().layers.values()] == ["fused"] * 3
     assert Layer(nn.Identity(), Other()).backend == "reference"
-    with pytest.raises(ValueError, match="Other is not one"):
+    with pytest.raises(ValueError, match=r"backend: fused .* of Other has the attribute 'flip'"):
         MLP((2,), 2, Other, "fused")
     assert run(Other(), torch.zeros(2, 1, 1))[0].spikes.shape == (2, 1, 1)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
-from snnrun.sequence import fused, kernel_numba, resolve_backend, run
+from snnrun.sequence import fused, kernel_llvm, resolve_backend, run
 from snnrun.surrogate import ATan
 
 NEURONS: dict[str, Any] = {
@@ -27,12 +27,6 @@ FORMS = [
         ("subtract", "zero", "none"), ("same", "delayed"), (True, False), (">", ">="), (0.0, -0.3)
     )
 ]
-# Each compiled kernel costs a second: every branch of them once, in either dtype, with either comparison.
-COMPILED = [
-    form
-    for i, form in enumerate(FORMS)
-    if (form["fires_at"] == ">=") == (i % 8 >= 6) and form["v_reset"] == (-0.3 if form["reset"] == "zero" else 0.0)
-] + [{**FORMS[0], "reset": "zero", "reset_timing": timing, "detach_reset": False} for timing in ("same", "delayed")]
 
 
 def everything(neuron: Neuron, x: Tensor, state: State, weights: list[Tensor], backend: str) -> dict[str, Tensor]:
@@ -60,28 +54,17 @@ def compare(make: Any, form: dict[str, Any], steps: int, dtype: torch.dtype, tol
         torch.testing.assert_close(actual[name], value, rtol=0, atol=tolerance * scale, msg=name)
 
 
+@pytest.mark.parametrize("kernel", ["llvm", "torch"])
 @pytest.mark.parametrize("name", NEURONS)
-def test_torch_kernel_for_every_form(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel_numba, "supports", lambda x: False)
+def test_every_form(name: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernel == "torch":
+        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
     for form, steps in itertools.product(FORMS, (1, 6)):
         compare(NEURONS[name], form, steps, torch.float64, 1e-10)
+    compare(NEURONS[name], FORMS[0], 40, torch.float32, 1e-5)
 
 
-@pytest.mark.parametrize("name", NEURONS)
-def test_compiled_kernel(name: str) -> None:
-    for form in COMPILED:
-        compare(NEURONS[name], form, 6, torch.float64, 1e-10)
-    compare(NEURONS[name], COMPILED[0], 1, torch.float64, 1e-10)
-    compare(NEURONS[name], COMPILED[0], 40, torch.float32, 1e-5)
-
-
-def test_the_compiled_forms_cover_every_branch() -> None:
-    branches = {(f["reset"], f["reset_timing"], f["detach_reset"]) for f in COMPILED}
-    assert len(branches) == 12
-    assert {f["fires_at"] for f in COMPILED} == {">", ">="}
-
-
-def test_blocks_and_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_shapes() -> None:
     """More neurons than a block holds, strange shapes, strides and dtypes: the same as the loop."""
     neuron = LIF(0.8)
     for shape in [(5, 3, 511), (3, 2, 4, 9, 11), (4, 1, 513), (2, 6)]:
@@ -137,27 +120,39 @@ def test_only_the_reference_can_be_differentiated_twice() -> None:
         grad.sum().backward()
 
 
-class Square(Neuron):
-    """A neuron whose membrane is the square of its input: not linear."""
+class Noisy(LIF):
+    """A LIF with noise, drawn anew at every step."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
-        return x**2
+        return super().integrate(v, x + torch.rand(()))
+
+
+class Mixed(LIF):
+    """A LIF whose neurons hear each other."""
+
+    def integrate(self, v: Tensor, x: Tensor) -> Tensor:
+        return super().integrate(v, x - x.mean(1, keepdim=True))
 
 
 class Doubled(LIF):
-    """A LIF whose step is not the one of the linear family any more."""
+    """A LIF that takes its input twice."""
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
         return super().integrate(v, 2 * x)
 
 
-def test_a_changed_step_is_not_run_fused() -> None:
+def test_a_changed_step_is_the_one_that_runs() -> None:
     x = torch.full((4, 1, 1), 0.3)
-    assert resolve_backend(LIF(), "auto") == "fused"
-    assert resolve_backend(Doubled(), "auto") == "reference"
-    assert torch.equal(run(Doubled(), x)[0].membrane, run(LIF(), 2 * x)[0].membrane)
-    with pytest.raises(ValueError, match="Doubled is not one"):
-        run(Doubled(), x, backend="fused")
+    assert resolve_backend(Doubled(), "auto") == "fused"
+    assert torch.equal(run(Doubled(), x, backend="fused")[0].membrane, run(LIF(), 2 * x)[0].membrane)
+
+
+@pytest.mark.parametrize(("kind", "reason"), [(Noisy, "another one each time"), (Mixed, "the attribute 'mean'")])
+def test_what_cannot_be_fused_is_run_step_by_step(kind: Any, reason: str) -> None:
+    assert resolve_backend(kind(), "auto") == "reference"
+    assert run(kind(), torch.ones(3, 1, 2))[0].spikes.shape == (3, 1, 2)
+    with pytest.raises(ValueError, match=f"backend: fused .* of {kind.__name__} has .*{reason}.*use backend=auto"):
+        run(kind(), torch.ones(3, 1, 2), backend="fused")
 
 
 def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,22 +160,39 @@ def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPa
         raise AssertionError("the fused execution was called")
 
     x = torch.ones(3, 1, 2)
-    trace, _ = run(Square(), x)
-    assert trace.spikes.shape == x.shape
-    with pytest.raises(ValueError, match="fused execution is for linear neurons, on any device, and Square is not one"):
-        run(Square(), x, backend="fused")
     with pytest.raises(ValueError, match="backend: expected 'auto' or 'reference' or 'fused', got 'fast'"):
-        run(Square(), x, backend="fast")
+        run(IF(), x, backend="fast")
     with pytest.raises(ValueError, match=r"x: expected a sequence \[T, B, \*N\] of at least one step"):
         run(IF(), x[:0])
+    with pytest.raises(ValueError, match=r"x: expected 1 or steps=5 steps, got 3"):
+        run(IF(), x, steps=5)
+    with pytest.raises(ValueError, match=r"state.membrane: expected the shape of a step, \[1, 2\], got \[1, 3\]"):
+        run(IF(), x, State(torch.zeros(1, 3), torch.zeros(1, 3)), backend="fused")
     monkeypatch.setattr(fused, "run", refuse)
     run(IF(), x, backend="reference")
     with pytest.raises(AssertionError, match="the fused execution was called"):
         run(IF(), x, backend="auto")
 
 
+@pytest.mark.parametrize("kernel", ["llvm", "torch"])
+def test_an_input_of_one_step_may_be_held(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernel == "torch":
+        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
+    neuron = LIF(0.9, learn_beta=True, reset="zero", reset_timing="delayed", detach_reset=False)
+    x = torch.rand(1, 3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    grads = []
+    for given, steps, backend in ((x.expand(9, 3, 5), None, "reference"), (x, 9, "reference"), (x, 9, "fused")):
+        trace, _ = run(neuron, given, steps=steps, backend=backend)
+        assert trace.spikes.shape == (9, 3, 5)
+        loss = (trace.spikes * torch.arange(5)).sum() + trace.membrane.square().sum()
+        grads.append(torch.autograd.grad(loss, [x, *neuron.parameters()]))
+    for one, *others in zip(*grads, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
 def test_kernels_are_chosen_by_device_and_dtype() -> None:
-    assert kernel_numba.supports(torch.zeros(1))
-    assert kernel_numba.supports(torch.zeros(1, dtype=torch.float64))
-    assert not kernel_numba.supports(torch.zeros(1, dtype=torch.bfloat16))
-    assert not kernel_numba.supports(torch.zeros(1, device="meta"))
+    assert kernel_llvm.supports(torch.zeros(1))
+    assert kernel_llvm.supports(torch.zeros(1, dtype=torch.float64))
+    assert not kernel_llvm.supports(torch.zeros(1, dtype=torch.bfloat16))
+    assert not kernel_llvm.supports(torch.zeros(1, device="meta"))

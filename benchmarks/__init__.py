@@ -1,0 +1,14 @@
+"""What the project says about its speed, measured: snnrun and its peers in turn, on the same task, in one run.
+
+In a clone, with the peers (those that are not installed are named and left out)::
+
+    pip install -e ".[mlxtend,benchmark]"
+    python -m benchmarks --output docs/performance.json     # both benchmarks, about half an hour on two cores
+    python -m benchmarks.report                             # docs/performance.md and its figure, from that file
+
+    python -m benchmarks.job --output job.json              # training a network, whole
+    python -m benchmarks.layer --output layer.json          # one layer; LIF alone; growth with time, batch and width
+    python -m benchmarks --quick                            # both in seconds, for a look; its numbers mean nothing
+
+Nothing else should run meanwhile.
+"""

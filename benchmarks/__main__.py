@@ -1,0 +1,8 @@
+"""Both benchmarks: ``python -m benchmarks --output docs/performance.json``."""
+
+import sys
+
+import benchmarks
+from benchmarks import command, job, layer
+
+sys.exit(command.main(benchmarks.__doc__, job.run, layer.run))

@@ -1,0 +1,56 @@
+"""The other libraries, each in a file: the job's network and a single layer, as that library's users write them.
+
+A file defines ``NAME``, ``PACKAGE`` and two functions, both with ``tuned``: false for the form of the library's own
+tutorials, true for the fastest form that the library allows without being changed; ``None`` where that is the same::
+
+    network(job, weights, tuned) -> Network | None
+    layer(linear, beta, tuned) -> nn.Module | None       # x [T, B, n] -> spikes [T, B, n]
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterator
+from typing import Protocol
+
+from torch import nn
+
+from benchmarks.peers.network import Network
+from benchmarks.setting import Job, Weights
+
+FILES = ("snntorch", "spikingjelly", "norse")
+
+
+class Peer(Protocol):
+    """A file of this folder."""
+
+    NAME: str
+    PACKAGE: str
+
+    def network(self, job: Job, weights: Weights, tuned: bool) -> Network | None:
+        """The job's network, with these initial weights."""
+
+    def layer(self, linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
+        """One layer of LIF neurons behind ``linear``."""
+
+
+def installed() -> tuple[list[Peer], list[str]]:
+    """The peers that can be imported, and what is to be said of the others."""
+    found: list[Peer] = []
+    missing: list[str] = []
+    for name in FILES:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of their imports, which are theirs to mend
+                found.append(importlib.import_module(f"{__name__}.{name}"))
+        except ImportError as error:
+            missing.append(f"{name}: left out, cannot be imported ({error})")
+    return found, missing
+
+
+def named(peers: list[Peer]) -> Iterator[tuple[str, Peer, bool]]:
+    """Every peer as it is and tuned."""
+    for peer in peers:
+        for tuned in (False, True):
+            yield f"{peer.NAME}, tuned" if tuned else peer.NAME, peer, tuned

@@ -1,0 +1,71 @@
+"""SpikingJelly in its multi-step mode: a layer sees the whole sequence, its neurons loop inside.
+
+``LIFNode`` with soft reset and no gradient through it, and ``tau`` so that 1 - 1/τ = β. It differs from the job's
+neuron in that it fires at the threshold and subtracts it in the same step. Its voltages are those after the reset; the
+threshold is added where it fired, for the loss takes the membrane before.
+
+Tuned: the first layer's product is computed once for a constant input.
+"""
+
+from __future__ import annotations
+
+from spikingjelly.activation_based import encoding, functional, neuron, surrogate
+from spikingjelly.activation_based import layer as layers
+from torch import Tensor, nn
+
+from benchmarks.peers.network import Network
+from benchmarks.setting import Job, Weights
+
+NAME = "SpikingJelly"
+PACKAGE = "spikingjelly"
+
+
+def network(job: Job, weights: Weights, tuned: bool) -> Network | None:
+    return None if tuned and job.input == "rate" else _Network(job, weights, tuned)
+
+
+def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
+    return None if tuned else _Layer(linear, beta)
+
+
+def _lif(beta: float, store_v_seq: bool = False) -> nn.Module:
+    return neuron.LIFNode(
+        tau=1 / (1 - beta),
+        decay_input=False,
+        v_reset=None,
+        surrogate_function=surrogate.ATan(alpha=2.0),
+        detach_reset=True,
+        step_mode="m",
+        store_v_seq=store_v_seq,
+    )
+
+
+class _Network(Network):
+    def __init__(self, job: Job, weights: Weights, tuned: bool) -> None:
+        super().__init__(job, weights)
+        self.tuned = tuned
+        self.encoder = encoding.PoissonEncoder() if job.input == "rate" else nn.Identity()
+        self.lif1, self.lif2 = _lif(job.beta), _lif(job.beta, store_v_seq=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        steps = self.job.steps
+        if self.tuned:
+            current = self.linear1(x).expand(steps, -1, -1)
+        else:
+            current = self.linear1(self.encoder(x.repeat(steps, 1, 1)))
+        spikes = self.lif2(self.linear2(self.lif1(current)))
+        return self.lif2.v_seq + spikes.detach()
+
+
+class _Layer(nn.Module):
+    def __init__(self, linear: nn.Linear, beta: float) -> None:
+        super().__init__()
+        own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
+        own.load_state_dict(linear.state_dict())
+        self.layers = nn.Sequential(own, _lif(beta))
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        spikes: Tensor = self.layers(x)
+        return spikes

@@ -1,0 +1,32 @@
+"""What the C library does with memory that is freed."""
+
+from __future__ import annotations
+
+import ctypes
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep what is freed for what is allocated next; False where there is no glibc.
+
+    A training step makes and frees tensors of megabytes. By default most of them go back to the system and come again
+    as pages that it must first find and clear, which takes longer than much of what is computed on them.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    return bool(mallopt(_TRIM_THRESHOLD, _LARGEST)) and bool(mallopt(_MMAP_THRESHOLD, _LARGEST))
+
+
+def give_back_freed_memory() -> None:
+    """Have glibc give back to the system what is freed; of no effect elsewhere."""
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return
+    trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
+    trim(0)

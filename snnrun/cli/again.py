@@ -1,0 +1,136 @@
+"""``snnrun resume``, ``evaluate`` and ``reproduce``: a run again, from the config that its folder holds.
+
+The folder may be a stranger's: its config is read as text and judged as any other config is (``snnrun.trust``), and
+checkpoints are no pickles.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snnrun import runs, untrusted
+from snnrun.catalogue import Catalogue
+from snnrun.cli import imports, text
+from snnrun.cli.arguments import Arguments
+from snnrun.errors import ConfigError, NotReproduced
+from snnrun.settings import Settings, read
+from snnrun.untrusted import Unreadable, printable
+
+OUTPUTS = Path("outputs")
+
+
+def main(arguments: Arguments, command: Sequence[str]) -> int:
+    """Answer the command; returns the exit code."""
+    name, words = arguments.command, arguments.words
+    if arguments.help:
+        text.say(text.AGAIN[name])
+        return 0
+    faults = list(arguments.faults)
+    if len(words) != 1:
+        got = " ".join(printable(word) for word in words) or "nothing"
+        faults.append(f"{name}: expected one run, got {got}; see `snnrun {name} --help`")
+    if faults:
+        raise ConfigError(text.faults(faults))
+    run = runs.read(runs.named(words[0], OUTPUTS))
+    if run.command != "train":
+        raise ConfigError(f"{name}: expected a training run, got one of `snnrun {run.command}`")
+    if name == "resume":
+        _resume(run.folder, run.status, arguments, command)
+    elif name == "evaluate":
+        _evaluate(run.folder, arguments)
+    else:
+        _reproduce(run.folder, arguments, command)
+    return 0
+
+
+class Frozen(NamedTuple):
+    """The config that a run was started with."""
+
+    config: dict[str, Any]
+    settings: Settings
+    parts: Any
+
+
+def frozen(folder: Path, arguments: Arguments, changes: Mapping[str, Any] | None = None) -> Frozen:
+    """What ``config.yaml`` in ``folder`` says, checked as the command's own config is, with some keys changed.
+
+    Raises:
+        ConfigError: with all its faults.
+    """
+    imports.load("train")
+    from snnrun.cli.parts import Trial, parts_of
+
+    try:
+        config = {**untrusted.yaml_object(folder, "config.yaml"), **(changes or {})}
+    except Unreadable as error:
+        raise ConfigError(
+            f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
+        ) from error
+    settings, faults = read(config)
+    if settings is not None:
+        try:
+            trial = Trial(config, config, config, settings, trusted=arguments.trusted, debug=arguments.debug)
+            faults = [f"{fault.path}: {fault.message}" for fault in trial.run(Catalogue(arguments.config_dir))]
+        except (KeyError, TypeError, AttributeError) as error:
+            faults = [f"config.yaml: expected the config of a run ({type(error).__name__}: {error})"]
+    if faults or settings is None:
+        raise ConfigError(text.faults(faults))
+    return Frozen(config, settings, parts_of(config, arguments.trusted))
+
+
+def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[str]) -> None:
+    if status == "finished":
+        raise ConfigError(
+            f"{folder}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again"
+        )
+    run = frozen(folder, arguments)
+    from snnrun import experiment
+
+    experiment.run(
+        settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True
+    )
+
+
+def _evaluate(folder: Path, arguments: Arguments) -> None:
+    run = frozen(folder, arguments)
+    from snnrun import experiment
+
+    figures = experiment.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
+    before = _result(folder)
+    for key, value in figures.items():
+        if value is not None:
+            recorded = before.get(key)
+            same = "the same as recorded" if value == recorded else f"recorded: {recorded}"
+            print(f"{key}: {value:.6g} ({same})")
+
+
+def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
+    changes: dict[str, Any] = {"max_seconds": None}
+    if arguments.seed is not None:
+        changes["seed"] = arguments.seed
+    run = frozen(folder, arguments, changes)
+    from snnrun import experiment, reproduction
+    from snnrun.record import storing
+
+    now = datetime.now()
+    name = f"{now:%H-%M-%S}-reproduced-{secrets.token_hex(4)}"
+    copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
+    with storing(copy):
+        copy.mkdir(parents=True)
+    experiment.run(settings=run.settings, parts=run.parts, config=run.config, folder=copy, command=command)
+    verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
+    verdict.save(copy)
+    print(verdict.words())
+    if not verdict.reproduced:
+        raise NotReproduced(f"{folder} was not reproduced; {copy} holds the other run")
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        return untrusted.json_object(folder, "result.json")
+    except Unreadable:
+        return {}

@@ -1,0 +1,53 @@
+"""What a kernel is asked to do: a program over all time steps, with arrays to read from and to write to.
+
+The same description is carried out by LLVM code (``kernel_llvm``) or by torch operations (``kernel_torch``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from snnrun.sequence.program import Node
+
+
+class Array(NamedTuple):
+    """An array that a kernel reads or writes.
+
+    Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
+    ``strided``, as time, but with a distance between steps that may be 0 (given beside the array).
+    """
+
+    name: str
+    kind: str
+
+
+class Kernel(NamedTuple):
+    """What is compiled.
+
+    Attributes:
+        nodes, numbers: the program, and how many numbers it has.
+        reads: the array that a leaf is read from, by the leaf's index.
+        before: the same for leaves that are read one step earlier: the array, and the one that stands before the first.
+        carries: leaf -> (node that is its value at the next step, array of its first value or None for 0).
+        sums: node -> array that takes its sum over time.
+        writes: node -> array, at every step.
+        last: leaf in ``carries`` -> array that takes the value after the last step.
+        backwards: from the last step to the first.
+    """
+
+    nodes: tuple[Node, ...]
+    numbers: int
+    reads: tuple[tuple[int, Array], ...]
+    before: tuple[tuple[int, Array, Array], ...]
+    carries: tuple[tuple[int, int | None, Array | None], ...]
+    sums: tuple[tuple[int, Array], ...]
+    writes: tuple[tuple[int, Array], ...]
+    last: tuple[tuple[int, Array], ...]
+    backwards: bool
+
+    def arrays(self) -> list[Array]:
+        """The arrays, in the order in which they are handed over."""
+        found = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
+        found += [array for _, *pair in self.before for array in pair]
+        found += [array for *_, array in self.carries if array is not None]
+        return sorted(set(found))

@@ -1,0 +1,139 @@
+"""A layer over time in segments, of which only the state at the begin of each is kept: less memory for more time.
+
+Backwards, each segment is run once more, from its first state, and differentiated by itself. With segments of about √T
+steps, what is kept grows as √T instead of T; the time is that of a second forward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from snnrun.allocator import give_back_freed_memory
+from snnrun.neuron import Neuron
+from snnrun.sequence.run import run
+
+
+def spikes_of(
+    neuron: Neuron,
+    x: Tensor,
+    current: Callable[[Tensor], Tensor],
+    parameters: Sequence[nn.Parameter],
+    *,
+    backend: str = "auto",
+) -> Tensor:
+    """The output ``[T, B, *N]`` of ``neuron`` for ``current(x)``; neither that nor the membranes are kept.
+
+    Args:
+        neuron: one that can be run in pieces, so no ``needs_all_steps``.
+        x: ``[T, B, *M]``.
+        current: maps some steps of ``x`` to the neuron's input, each step by itself.
+        parameters: those of ``current`` and ``neuron`` that are learnt.
+        backend: see :func:`snnrun.sequence.run`.
+    """
+    result: Tensor = _Segments.apply(neuron, current, backend, x, *parameters)
+    return result
+
+
+class _Segments(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, neuron: Neuron, current: Any, backend: str, x: Tensor, *parameters: nn.Parameter) -> Tensor:
+        steps = x.shape[0]
+        length = max(1, math.isqrt(steps - 1) + 1)
+        begins = range(0, steps, length)
+        states: list[Tensor] = []
+        random, output, state = [], None, None
+        for begin in begins:
+            random.append(_random_state(x.device))
+            given = current(x[begin : begin + length])
+            state = neuron.initial_state(given[0]) if state is None else state
+            states.extend(state)
+            trace, state = run(neuron, given, state, backend=backend)
+            if output is None:
+                output = given.new_empty((steps, *given.shape[1:]))
+            output[begin : begin + length] = trace.spikes
+            del given, trace
+            _tidy(x.device)
+        assert output is not None and state is not None
+        ctx.save_for_backward(x, *states)
+        ctx.run, ctx.parameters, ctx.begins, ctx.length = (neuron, current, backend), parameters, begins, length
+        ctx.kind, ctx.random = type(state), random
+        device = x.device.type
+        ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, *states = ctx.saved_tensors
+        neuron, current, backend = ctx.run
+        size = len(states) // len(ctx.begins)
+        grad_x = torch.zeros_like(x) if ctx.needs_input_grad[3] else None
+        grads: list[Tensor | None] = [None] * len(ctx.parameters)
+        grad_state: tuple[Tensor | None, ...] = (None,) * size
+        for i in reversed(range(len(ctx.begins))):
+            begin, end = ctx.begins[i], ctx.begins[i] + ctx.length
+            first = [_leaf(state) for state in states[i * size : (i + 1) * size]]
+            piece = x[begin:end].detach().requires_grad_(grad_x is not None)
+            with torch.enable_grad(), _as_before(x.device, ctx.random[i], ctx.autocast):
+                trace, last = run(neuron, current(piece), ctx.kind(*first), backend=backend)
+            pairs = [(trace.spikes, grad[begin:end])]
+            pairs += [(value, g) for value, g in zip(last, grad_state, strict=True) if g is not None]
+            pairs = [(value, g) for value, g in pairs if value.requires_grad]
+            if not pairs:  # nothing in this segment depends on anything
+                grad_state = (None,) * size
+                continue
+            outputs, given = zip(*pairs, strict=True)
+            leaves = [*(s for s in first if s.requires_grad), *ctx.parameters, *([piece] if grad_x is not None else [])]
+            found = iter(torch.autograd.grad(outputs, leaves, given, allow_unused=True))
+            grad_state = tuple(next(found) if state.requires_grad else None for state in first)
+            rest = list(found)
+            for j, more in enumerate(rest[: len(grads)]):
+                if more is not None:
+                    held = grads[j]
+                    grads[j] = more if held is None else held.add_(more)
+            if grad_x is not None and rest[-1] is not None:
+                grad_x[begin:end] = rest[-1]
+            del trace, last, pairs, outputs, given, leaves, found, rest
+            _tidy(x.device)
+        return (None, None, None, grad_x, *grads)
+
+
+def _tidy(device: torch.device) -> None:
+    # glibc keeps the aligned memory of one segment without fitting the next one's into it.
+    if device.type == "cpu":
+        give_back_freed_memory()
+
+
+def _leaf(state: Tensor) -> Tensor:
+    return state.detach().requires_grad_(state.is_floating_point())  # and not a counter of steps
+
+
+def _random_state(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state(device)] if device.type == "cuda" else [])]
+
+
+class _as_before:
+    """Context in which torch draws and casts as it did when the segment was run first; afterwards as it would have."""
+
+    def __init__(self, device: torch.device, random: list[Tensor], autocast: tuple[str, torch.dtype, bool]) -> None:
+        kind, dtype, enabled = autocast
+        self._device, self._random = device, random
+        self._fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+        self._cast = torch.autocast(kind, dtype, enabled=enabled)
+
+    def __enter__(self) -> None:
+        self._fork.__enter__()
+        torch.set_rng_state(self._random[0])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(self._random[1], self._device)
+        self._cast.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._cast.__exit__(*error)
+        self._fork.__exit__(*error)

@@ -1,0 +1,89 @@
+"""Requests to stop: Ctrl-C, a signal of the system or of a queue, and the clock."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from snnrun.errors import SnnrunError
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run was asked to stop by a signal. A KeyboardInterrupt, since it ends a sweep as well."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        # As shells have it for a process that the signal ended; SIGUSR1 is a queue's polite SIGTERM.
+        self.exit_code = 128 + (number if number == signal.SIGINT else signal.SIGTERM)
+
+
+class TimeUp(SnnrunError):
+    """``max_seconds`` are over."""
+
+    exit_code = 128 + int(signal.SIGTERM)
+
+
+class Stop:
+    """Whether somebody wants the run to stop.
+
+    Outside of ``patiently`` a signal raises ``Interrupted`` at once. Inside it is noted, and ``check`` raises it at the
+    next place where nothing is half done; a second signal does not wait.
+
+    Args:
+        max_seconds: after so many, from now on, the clock wants it too; None: never.
+    """
+
+    def __init__(self, max_seconds: float | None = None) -> None:
+        self._seconds = max_seconds
+        self._begin = time.monotonic()
+        self._number: int | None = None
+        self._patient = self._twice = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within this context signals come here; only in the main thread, since Python hears them nowhere else."""
+        before: dict[int, Any] = {}
+        if threading.current_thread() is threading.main_thread():
+            before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def patiently(self) -> Iterator[None]:
+        """Within this context a signal waits for ``check``."""
+        self._patient = True
+        try:
+            yield
+        finally:
+            self._patient = False
+
+    def check(self) -> None:
+        """Raise Interrupted or TimeUp, if somebody wants the run to stop."""
+        self.heed()
+        if self._seconds is not None and time.monotonic() - self._begin >= self._seconds:
+            raise TimeUp(f"max_seconds={self._seconds:g} are over; `snnrun resume` goes on where it stopped")
+
+    def heed(self) -> None:
+        """Raise Interrupted, if a signal came; the clock is not looked at."""
+        if self._number is not None:
+            raise Interrupted(self._number)
+
+    @property
+    def twice(self) -> bool:
+        """Whether somebody did not wait."""
+        return self._twice
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._twice, self._number = self._number is not None, number
+        if self._twice or not self._patient:
+            raise Interrupted(number)

@@ -1,0 +1,224 @@
+"""A full disk: exit code 6, nothing half written under a final name, and the run goes on once there is space."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from shell import snnrun, strict
+from snnrun import checkpoint
+from snnrun.cli import main
+from snnrun.reproduction import compare
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="how a write fails is the system's own")
+
+WORDS = ["report.summary=false", "report.progress=false", "epochs=2", "batch_size=128", "num_steps=5"]
+PLAIN = [*WORDS, "report.figures=false", "checkpoint.every_steps=6", "report.log_every=5"]
+
+
+def whole(run: Path) -> None:
+    """All that stands under a final name is whole."""
+    assert not list(run.rglob("*.tmp"))
+    for path in run.rglob("*.json"):
+        strict(path.read_text())
+    for path in run.glob("config.yaml"):
+        assert isinstance(yaml.safe_load(path.read_text()), dict)
+    for path in run.rglob("*.safetensors"):
+        (checkpoint.load_state if path.name.startswith("step-") else checkpoint.load)(path)
+    metrics = run / "metrics.jsonl"
+    content = metrics.read_bytes() if metrics.exists() else b""
+    assert content.endswith(b"\n") or not content
+    for line in content.splitlines():
+        strict(line.decode())
+
+
+class Disk:
+    """Files below ``folder`` meet a full disk from the k-th write on; a write is whatever needs space."""
+
+    def __init__(self, folder: Path, full_at: int) -> None:
+        self.folder, self.full_at, self.count = str(folder), full_at, 0
+
+    def write(self, path: object) -> None:
+        if str(path).startswith(self.folder):
+            self.count += 1
+            if self.count >= self.full_at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+
+class File:
+    """An open file whose writes may fail, half done."""
+
+    def __init__(self, file: Any, path: Path, disk: Disk) -> None:
+        self._file, self._path, self._disk = file, path, disk
+
+    def write(self, data: Any) -> int:
+        try:
+            self._disk.write(self._path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.write(data[: len(data) // 2])
+                self._file.flush()
+            raise
+        written: int = self._file.write(data)
+        return written
+
+    def __enter__(self) -> File:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """That of ``tmp_path/run``, with space enough until ``full_at`` is set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
+    found = Disk(tmp_path / "run", 10**9)
+    real_open, real_sync = io.open, os.fsync
+
+    def opened(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if mode in ("r", "rb") or not str(self.absolute()).startswith(found.folder):
+            return real_open(self, mode, *arguments, **options)
+        if mode != "rb+" and not self.exists():
+            found.write(self.absolute())
+        return File(real_open(self, mode, *arguments, **options), self.absolute(), found)
+
+    def synced(descriptor: int) -> None:
+        found.write(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real_sync(descriptor)
+
+    monkeypatch.setattr(Path, "open", opened)
+    if Path("/proc/self/fd").exists():
+        monkeypatch.setattr(os, "fsync", synced)
+    yield found
+
+
+def unbroken(disk: Disk) -> tuple[Path, int]:
+    """A run that had space, and how often it wrote."""
+    assert main([*PLAIN, "hydra.run.dir=run"]) == 0
+    count, disk.count = disk.count, 0
+    shutil.move("run", "unbroken")
+    return Path("unbroken"), count
+
+
+def full_at(disk: Disk, k: int, reference: Path, capsys: pytest.CaptureFixture[str]) -> bool:
+    """One run with a disk that is full from the k-th write on; returns whether it could be resumed."""
+    shutil.rmtree("run", ignore_errors=True)
+    disk.count, disk.full_at = 0, k
+    code = main([*PLAIN, "hydra.run.dir=run"])
+    err = capsys.readouterr().err
+    disk.full_at = 10**9
+    assert code == 6, (k, err)
+    assert "No space left on device" in err and str(Path("run")) in err, (k, err)
+    assert len(err.splitlines()) == 1, (k, err)
+    run = Path("run").absolute()
+    whole(run)
+    if not (run / "config.yaml").exists():
+        return False
+    if (run / "result.json").exists():
+        status = json.loads((run / "result.json").read_text())["status"]
+        if status == "finished":  # all that failed came after: the folder's entry, or the last line of the log
+            assert compare(reference, run, same_seed=True).exact
+            return True
+        assert status == "failed"
+    states = len(checkpoint.states(run / "checkpoints"))
+    code = main(["resume", "run"])
+    out, err = capsys.readouterr()
+    assert (code, err) == (0, ""), (k, err)
+    assert ("resumed after 0 steps" in out) == (states == 0), (k, out)
+    verdict = compare(reference, run, same_seed=True)
+    assert verdict.exact, (k, verdict.words())
+    whole(run)
+    return True
+
+
+def test_some_writes_meet_a_full_disk(disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+    reference, count = unbroken(disk)
+    assert count > 30
+    capsys.readouterr()
+    resumed = [full_at(disk, k, reference, capsys) for k in (1, 4, count // 2, count - 3)]
+    assert resumed == [False, *resumed[1:2], True, True]
+
+
+@pytest.mark.long
+def test_every_write_meets_a_full_disk(disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+    reference, count = unbroken(disk)
+    capsys.readouterr()
+    resumed = [full_at(disk, k, reference, capsys) for k in range(1, count + 1)]
+    assert resumed == sorted(resumed), "once there is a config, the run can always be resumed"
+    assert sum(resumed) > count - 12
+
+
+# --- a file system of its own --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"no mount: {error}")
+    if done.returncode:
+        pytest.skip(f"a file system of its own needs rights: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [16, 24, 40, 100, 200, 350, 420])
+def test_a_small_disk(kilobytes: int, tmp_path: Path) -> None:
+    """From nothing but Hydra's files to all but the figures; states are 115 kB, weights 30 kB."""
+    words = [*WORDS, "report.figures=false", "checkpoint.every_steps=6"]
+    with small_disk(tmp_path / "disk", kilobytes) as folder:
+        run = folder / "run"
+        ended = snnrun(*words, f"hydra.run.dir={run}", cwd=tmp_path)
+        assert ended.code == 6, (ended.out, ended.err)
+        assert "No space left on device" in ended.err and len(ended.err.splitlines()) == 1
+        whole(run)
+        if not (run / "config.yaml").exists():
+            return
+        done = subprocess.run(["mount", "-o", "remount,size=4M", str(folder)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        ended = snnrun("resume", str(run), cwd=tmp_path)
+        assert (ended.code, ended.err) == (0, "")
+        whole(run)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_of_figures(tmp_path: Path) -> None:
+    """A figure is not worth a run: a warning."""
+    with small_disk(tmp_path / "disk", 420) as folder:
+        ended = snnrun(*WORDS, f"hydra.run.dir={folder / 'run'}", cwd=tmp_path)
+        whole(folder / "run")
+        assert ended.code in (0, 6), ended.err
+        assert "could not be made" in ended.err
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1000) as folder:
+        done = subprocess.run(["mount", "-o", "remount,ro", str(folder)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        ended = snnrun(*WORDS, f"output_dir={folder}", cwd=tmp_path)
+        assert ended.code == 2, ended.err
+        assert str(folder) in ended.err and len(ended.err.splitlines()) < 5
+        assert not ended.out

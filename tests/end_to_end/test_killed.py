@@ -1,0 +1,76 @@
+"""A run that is killed, at any moment, and resumed equals one that never was: records, weights, figures of the test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snnrun.reproduction import TIMES, compare
+
+QUIET = ["report.figures=false", "report.summary=false", "report.progress=false", "epochs=3", "batch_size=64"]
+OFTEN = "checkpoint.every_steps=4"
+#: Words of the command, and how often it is killed: every way in which something is drawn, on either backend.
+SHORT = [([*QUIET, OFTEN, "num_steps=12", "model.dropout=0.3", "seed=3"], 3)]
+LONG = [
+    *SHORT,
+    ([*QUIET, OFTEN, "backend=reference", "surrogate=logistic", "num_steps=6"], 4),
+    ([*QUIET, OFTEN, "encoder=direct", "neuron=alif", "scheduler=plateau", "optimizer=sgd", "early_stopping=2"], 3),
+    ([*QUIET, OFTEN, "encoder=poisson", "model=recurrent", "optimizer=rmsprop", "num_steps=6", "scheduler=cosine"], 3),
+    ([*QUIET, "checkpoint.every_steps=1", "task=zeros", "task.steps_per_epoch=30"], 4),
+    ([*QUIET, OFTEN, "model=convnet", "encoder=latency", "num_steps=5", "model.norm=batch"], 3),
+    ([*QUIET, "num_steps=20", "model.dropout=0.1"], 4),  # states at the ends of epochs alone
+    ([*QUIET, "neuron=plif", "memory=low", "optimizer=adamw", "checkpoint.every_steps=7"], 4),
+]
+
+
+def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
+    program = Path(__file__).parents[1] / "killing.py"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # whose threads a fork would leave behind
+    done = subprocess.run(
+        [sys.executable, str(program)],
+        input=json.dumps(jobs),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stderr
+    results: list[dict[str, Any]] = json.loads(done.stdout)
+    total = 0
+    for i, (result, (words, _)) in enumerate(zip(results, jobs, strict=True)):
+        *kills, last = result["codes"]
+        assert last == 0, (words, result["terminal"])
+        assert set(kills) <= {-9}, (words, result["terminal"])
+        total += len(kills)
+        verdict = compare(folder / str(i) / "unbroken", folder / str(i) / "broken", same_seed=True)
+        assert verdict.exact, (words, verdict.words())
+        assert verdict.records > 10
+        unbroken, broken = (folder / str(i) / name for name in ("unbroken", "broken"))
+        for name in ("best", "last"):
+            weights = [(run / "checkpoints" / f"{name}.safetensors").read_bytes() for run in (unbroken, broken)]
+            assert weights[0] == weights[1], (words, name)
+        assert not (broken / "run.lock").exists()
+        assert len(list((broken / "checkpoints").glob("step-*"))) <= 2
+        assert not list(broken.rglob("*.tmp")) or kills, "what a kill leaves half written has another name"
+        result_keys = json.loads((broken / "result.json").read_text())
+        assert {key for key in result_keys if key in TIMES}
+    assert total >= sum(kills for _, kills in jobs) // 2, "most of the kills came before the end"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_few_kills(tmp_path: Path) -> None:
+    killed(tmp_path, SHORT)
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_many_kills(tmp_path: Path) -> None:
+    assert sum(kills for _, kills in LONG) >= 20
+    killed(tmp_path, LONG)

@@ -1,0 +1,146 @@
+"""Products with spikes by their events: against double precision, for every shape of list, block and stripe."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+from torch import Tensor
+
+from snnrun.model import events
+from snnrun.model.events import BLOCK, TILE, WIDTH
+
+# M, K, N: around the sizes of blocks, tiles and stripes.
+SHAPES = [
+    (1, 1, 1),
+    (3, BLOCK - 1, 5),
+    (2, BLOCK, WIDTH),
+    (5, BLOCK + 1, WIDTH + 1),
+    (TILE + 3, 2 * BLOCK + 7, 2 * WIDTH - 1),
+    (3 * TILE, 40, 3 * WIDTH + 16),
+    (BLOCK * 2 + 1, 300, 64),
+]
+
+
+def spikes(rows: int, columns: int, share: float) -> Tensor:
+    return (torch.rand(rows, columns, generator=torch.Generator().manual_seed(rows)) < share).float()
+
+
+def normal(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def error(found: Tensor, exact: Tensor) -> float:
+    """The largest error, of the largest value."""
+    return ((found.double() - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item()
+
+
+def found(x: Tensor, most: float = 1.0) -> events.Events:
+    made = events.find(x, most)
+    assert made is not None
+    return made
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_product_and_gradients(shape: tuple[int, int, int], share: float) -> None:
+    rows, inputs, outputs = shape
+    x, weight, bias, grad = spikes(rows, inputs, share), normal(outputs, inputs), normal(outputs), normal(rows, outputs)
+    made = found(x)
+    assert error(events.product(made, weight, bias), x.double() @ weight.double().t() + bias.double()) < 1e-6
+    assert error(events.product(made, weight, None), x.double() @ weight.double().t()) < 1e-6
+    by_weight, by_bias = events.weight_gradient(made, grad, True)
+    assert by_bias is not None
+    assert error(by_weight, grad.double().t() @ x.double()) < 1e-6
+    assert error(by_bias, grad.double().sum(0)) < 1e-6
+    assert events.weight_gradient(made, grad, False)[1] is None
+
+
+def test_it_rounds_no_worse_than_the_dense_product() -> None:
+    x, weight, grad = spikes(1500, 784, 0.13), normal(200, 784), normal(1500, 200)
+    made = found(x)
+    for ours, dense, exact in (
+        (events.product(made, weight, None), x @ weight.t(), x.double() @ weight.double().t()),
+        (events.weight_gradient(made, grad, False)[0], grad.t() @ x, grad.double().t() @ x.double()),
+    ):
+        assert ((ours - exact) ** 2).mean() < 2 * ((dense - exact) ** 2).mean()
+
+
+def test_no_rows() -> None:
+    made = found(torch.zeros(0, 5))
+    assert events.product(made, normal(3, 5), None).shape == (0, 3)
+    by_weight, by_bias = events.weight_gradient(made, torch.zeros(0, 3), True)
+    assert torch.equal(by_weight, torch.zeros(3, 5))
+    assert by_bias is not None and torch.equal(by_bias, torch.zeros(3))
+
+
+@pytest.mark.parametrize("value", [0.5, 2.0, -1.0, 1 + 2**-23, 2.0**-149, float("nan"), float("inf"), -(2.0**-149)])
+@pytest.mark.parametrize("place", [(0, 0), (6, 299), (3, 127), (3, 128)])
+def test_a_value_that_is_no_spike_is_seen(value: float, place: tuple[int, int]) -> None:
+    x = spikes(7, 300, 0.1)
+    assert events.find(x, 1.0) is not None
+    x[place] = value
+    assert events.find(x, 1.0) is None
+
+
+def test_a_negative_zero_is_no_spike_and_no_hindrance() -> None:
+    x = spikes(4, 9, 0.5)
+    assert torch.equal(events.product(found(x * 1.0 - 0.0), torch.eye(9), None), x)
+    assert torch.equal(events.product(found(torch.where(x == 0, -0.0, x)), torch.eye(9), None), x)
+
+
+def test_more_spikes_than_asked_for_are_none() -> None:
+    x = torch.zeros(10, 10)
+    x.view(-1)[:30] = 1
+    assert events.find(x, 0.3) is not None
+    assert events.find(x, 0.29) is None
+
+
+def test_strides_do_not_matter() -> None:
+    x, weight, grad = spikes(300, 70, 0.2), normal(90, 70), normal(300, 90)
+    made, turned = found(x), found(x.t().contiguous().t())
+    assert torch.equal(events.product(made, weight, None), events.product(turned, weight.t().contiguous().t(), None))
+    ours, theirs = (events.weight_gradient(made, g, True) for g in (grad, grad.t().contiguous().t()))
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None)
+    constant = torch.ones(1, 1).expand(300, 90)  # what the sum over all outputs sends back
+    assert torch.equal(
+        events.weight_gradient(made, constant, False)[0], events.weight_gradient(made, constant.contiguous(), False)[0]
+    )
+
+
+def everything(seed: int = 0) -> list[Tensor]:
+    x, weight, grad = spikes(1200, 500, 0.1), normal(300, 500, seed=seed), normal(1200, 300)
+    made = found(x)
+    by_weight, by_bias = events.weight_gradient(made, grad, True)
+    assert by_bias is not None
+    return [events.product(made, weight, None), by_weight, by_bias]
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_threads_change_no_bit(threads: int) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = everything()
+        torch.set_num_threads(threads)
+        assert all(torch.equal(a, b) for a, b in zip(alone, everything(), strict=True))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_several_callers_at_once() -> None:
+    before = torch.get_num_threads()
+    expected = [everything(seed) for seed in range(3)]
+    results: dict[int, list[Tensor]] = {}
+    try:
+        torch.set_num_threads(2)
+        callers = [threading.Thread(target=lambda i=i: results.update({i: everything(i)})) for i in range(3)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    finally:
+        torch.set_num_threads(before)
+    for i, one in enumerate(expected):
+        assert all(torch.equal(a, b) for a, b in zip(one, results[i], strict=True))

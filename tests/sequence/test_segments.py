@@ -1,0 +1,113 @@
+"""``memory=low``: the same spikes and gradients, from less that is kept."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from catalogued import neurons
+from snnrun.model import Layer, Norm
+from snnrun.neuron import LI, PSN
+
+NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
+
+
+def outcome(layer: Layer, x: Tensor, memory: str) -> list[Tensor]:
+    layer.keep(memory)
+    leaf = x.clone().requires_grad_() if x.stride(0) else x
+    generator = torch.Generator().manual_seed(3)
+    torch.manual_seed(1)
+    trace = layer(leaf, generator)
+    weights = torch.randn(trace.spikes.shape, generator=generator, dtype=x.dtype)
+    leaves = [leaf, *layer.parameters()] if leaf.requires_grad else list(layer.parameters())
+    grads = torch.autograd.grad((weights * trace.spikes).sum(), leaves, allow_unused=True, materialize_grads=True)
+    return [trace.spikes, *grads]
+
+
+def agree(layer: Layer, x: Tensor) -> None:
+    full, low = (outcome(layer.train().to(x.dtype), x, memory) for memory in ("full", "low"))
+    assert full[0].any()
+    for one, other in zip(full, low, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
+
+
+def sequence(steps: int, n: int = 6) -> Tensor:
+    return 2 * torch.rand(steps, 3, n, generator=torch.Generator().manual_seed(steps), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("neuron", NEURONS)
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_same_results(neuron: str, backend: str) -> None:
+    for steps in (1, 2, 8):
+        made = neurons("neuron", neuron, shape=(5,), convention="spikingjelly", threshold=0.1)
+        layer = Layer(nn.Linear(6, 5), made, backend=backend)
+        nn.init.uniform_(layer.synapse.weight, 0, 1)  # type: ignore[arg-type]
+        agree(layer, sequence(steps))
+
+
+def test_with_norm_dropout_and_a_constant_input() -> None:
+    lif = neurons("neuron", "lif", shape=(5,), threshold=0.3)
+    agree(Layer(nn.Linear(6, 5), lif, norm=Norm(5)), sequence(7))
+    agree(Layer(nn.Linear(6, 5), lif, dropout=0.4), sequence(7))
+    agree(Layer(nn.Linear(6, 5), lif), sequence(1).expand(7, 3, 6))
+
+
+def test_what_is_drawn_at_random_is_drawn_again() -> None:
+    noisy = neurons("neuron", "lif", shape=(5,), surrogate="logistic", threshold=0.3)
+    layer = Layer(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.3)), noisy, memory="low").train()
+    seen: list[Tensor] = []
+    layer.synapse.register_forward_hook(lambda *args: seen.append(args[-1].detach()))
+    before = torch.get_rng_state()
+    trace = layer(sequence(9).float())
+    after, forwards = torch.get_rng_state(), len(seen)
+    trace.spikes.sum().backward()
+    assert forwards == 3
+    assert all(map(torch.equal, seen[:forwards], reversed(seen[forwards:])))
+    assert any(bool((one == 0).any()) for one in seen)
+    assert torch.equal(torch.get_rng_state(), after)
+    assert not torch.equal(before, after)
+
+
+def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside its input and its spikes, a layer keeps the states of a few steps."""
+    steps, batch, n = 100, 4, 50
+    x = torch.rand(steps, batch, n)
+    layer = Layer(nn.Linear(n, n), neurons("neuron", "lif", shape=(n,)))
+    kept: dict[str, int] = {}
+
+    def note(tensor: Any) -> Any:
+        if tensor.data_ptr() != x.data_ptr() and tensor.dim() > 1 and tensor.shape[-1] == n:
+            kept[memory] += tensor.numel()
+        return tensor
+
+    for memory in ("full", "low"):
+        layer.keep(memory)
+        kept[memory] = 0
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            layer(x)
+    assert kept["full"] >= steps * batch * n
+    assert kept["low"] <= 2 * 11 * batch * n  # membrane and spike at the begin of each of ten segments, and weights
+
+
+def test_the_membrane_is_not_kept_in_training_only() -> None:
+    layer = Layer(nn.Linear(6, 5), neurons("neuron", "lif", shape=(5,)), memory="low")
+    assert layer.train()(sequence(8).float()).membrane.shape == (0, 3, 5)
+    assert layer.eval()(sequence(8).float()).membrane.shape == (8, 3, 5)
+    with torch.no_grad():
+        assert layer.train()(sequence(8).float()).membrane.shape == (8, 3, 5)
+
+
+def test_no_spikes_no_gradient() -> None:
+    layer = Layer(nn.Linear(6, 5), LI(), memory="low").train()
+    layer(sequence(8).float()).spikes.sum().backward()
+    assert all(parameter.grad is None or not parameter.grad.any() for parameter in layer.parameters())
+
+
+def test_neurons_that_need_all_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match="memory: a PSN cannot be computed again piece by piece; use memory=full"):
+        Layer(nn.Linear(6, 5), PSN(8), memory="low")
+    with pytest.raises(ValueError, match="memory: expected 'full' or 'low', got 'some'"):
+        Layer(nn.Linear(6, 5), LI(), memory="some")

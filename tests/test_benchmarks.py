@@ -1,0 +1,112 @@
+"""The benchmarks run and write what they say; what they measure is no matter of a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import report, statistic
+from benchmarks.account import PARTS
+from benchmarks.job import FLOOR, INPUTS, OURS, OURS_BF16
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What ``python -m benchmarks --quick`` writes, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--output", "numbers.json"],
+        cwd=folder,
+        # One thread: the products are tiny, and the suite's other process has the second core.
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in folder.iterdir()] == ["numbers.json"]
+    numbers: dict[str, Any] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
+    return numbers
+
+
+@pytest.mark.slow
+def test_the_job_is_done_with_both_kinds_of_input(result: dict[str, Any]) -> None:
+    assert [entry["job"]["input"] for entry in result["job"]] == list(INPUTS)
+    for entry in result["job"]:
+        assert {OURS, OURS_BF16, FLOOR} <= set(entry["contenders"])
+        for numbers in entry["contenders"].values():
+            assert len(numbers["seconds"]) == entry["job"]["epochs"] * len(entry["job"]["seeds"])
+            assert all(seconds > 0 for seconds in numbers["seconds"])
+        assert len(entry["contenders"][OURS]["accuracy"]) == len(entry["job"]["seeds"])
+
+
+@pytest.mark.slow
+def test_the_account_of_a_step_is_complete(result: dict[str, Any]) -> None:
+    for entry in result["job"]:
+        for shares in entry["account"].values():
+            assert list(shares) == list(PARTS)
+            assert sum(shares.values()) == pytest.approx(1)
+            assert all(share > 0 for share in shares.values())
+
+
+@pytest.mark.slow
+def test_peers_start_from_the_same_weights_and_data(result: dict[str, Any]) -> None:
+    """With a constant input snnTorch computes what snnrun computes; the others' neurons differ a little."""
+    contenders = result["job"][0]["contenders"]
+    for name, numbers in contenders.items():
+        if numbers["first_loss"] is not None:
+            tolerance = 1e-5 if name.startswith(("snnTorch", OURS)) and name != OURS_BF16 else 0.05
+            assert numbers["first_loss"] == pytest.approx(contenders[OURS]["first_loss"], rel=tolerance), name
+
+
+@pytest.mark.slow
+def test_layers_are_measured_in_time_and_where_possible_in_memory(result: dict[str, Any]) -> None:
+    for entry in result["layer"]:
+        for numbers in entry["contenders"].values():
+            assert len(numbers["seconds"]) == 1
+            assert numbers["bytes"] is None or numbers["bytes"] >= 0
+    assert set(result["alone"][0]["seconds"]) == {"fused", "reference"}
+    assert set(result["growth"]["seconds"]) == {"5", "10"}
+
+
+@pytest.mark.slow
+def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> None:
+    assert result["machine"]["threads"] == 1
+    assert {"torch", "numba", "snnrun"} <= set(result["machine"]["packages"])
+    text = json.dumps(result)
+    assert str(ROOT) not in text and str(Path.home()) not in text
+    node = os.uname().nodename if hasattr(os, "uname") else ""
+    assert not node or f'"{node}"' not in text
+
+
+@pytest.mark.slow
+def test_every_number_finds_its_table(result: dict[str, Any]) -> None:
+    lines = report.tables(result)
+    for entry in result["job"]:
+        assert sum(line.startswith(f"| {OURS} |") for line in lines) == len(result["job"])
+        assert f"| {entry['job']['input']}, bf16 |" in "\n".join(lines)
+    page = report.filled(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", lines)
+    assert page.startswith("before\n") and page.endswith("\nafter\n") and "old" not in page
+    assert report.filled(page, lines) == page
+
+
+def test_the_page_shows_the_numbers_of_its_file() -> None:
+    assert report.main(["--check"]) == 0
+
+
+def test_a_ratio_is_of_pairs() -> None:
+    """Both become slower together: the ratio stays."""
+    assert statistic.ratio([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]) == (3.0, 3.0, 3.0)
+
+
+def test_half_of_the_values_lie_in_the_spread() -> None:
+    assert statistic.summary([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
+    assert statistic.summary([7.0]) == (7.0, 7.0, 7.0)
