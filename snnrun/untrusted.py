@@ -143,30 +143,27 @@ def weigh(text: str, most: int = 100_000) -> None:
         Heavy: if it is nested too deeply, or its aliases stand for more than ``most`` values, or for themselves.
         yaml.YAMLError: if it is no YAML.
     """
-    known: dict[str, int] = {}  # anchor -> how many values it stands for
-    open_: list[tuple[str | None, int]] = [(None, 0)]  # the collections around, and how many values each has so far
+    known: dict[str, int] = {}  # anchor -> how many values it stands for, itself included
+    around: list[tuple[str | None, int]] = [(None, 0)]  # the collections that are open: anchor, values so far
     repeated = 0
     for event in yaml.parse(text, Loader=_LOADER):
+        anchor, size = None, 0
         if isinstance(event, yaml.CollectionStartEvent):
-            open_.append((event.anchor, 0))
-            if len(open_) > DEEPEST:
+            around.append((event.anchor, 1))
+            if len(around) > DEEPEST:
                 raise Heavy(None, None, "nested too deeply", event.start_mark)
-            continue
-        if isinstance(event, yaml.CollectionEndEvent):
-            anchor, count = open_.pop()
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = around.pop()
+        elif isinstance(event, yaml.ScalarEvent):
+            anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            anchor, count = None, known.get(event.anchor, most)  # one that is still open is in itself
-            repeated += count + 1
+            size = known.get(event.anchor, most + 1)  # one that is still open stands for itself
+            repeated += size
             if repeated > most:
                 raise Heavy(None, None, "aliases that stand for too much" if most else "aliases", event.start_mark)
-        elif isinstance(event, yaml.ScalarEvent):
-            anchor, count = event.anchor, 0
-        else:
-            continue
         if anchor is not None:
-            known[anchor] = count + 1
-        outer, before = open_[-1]
-        open_[-1] = (outer, before + count + 1)
+            known[anchor] = size
+        around[-1] = (around[-1][0], around[-1][1] + size)
 
 
 def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:

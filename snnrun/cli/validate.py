@@ -166,13 +166,27 @@ def _value_faults(
         checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
     else:
         found += [parts.Fault(*fault) for fault in _machine_faults(checked)]
-    if checked is not None:
+    lost = _lost_parts(config, catalogue)
+    found += lost
+    if checked is not None and not lost:
         trial = parts.Trial(config, raw, base, checked, trusted=trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:
         unique.setdefault(path, f"{path}: {_yaml_words(message)}{_default(path, message, base)}")
     return list(unique.values())
+
+
+def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Any]:
+    """Parts that a run needs, and that a file for the package _global_ took away or replaced by something else."""
+    from snnrun.cli.parts import Fault
+
+    lost = []
+    for group, option in catalogue.defaults.items():
+        if option is not None and not isinstance(config.get(group), Mapping):
+            got = repr(config[group]) if config.get(group) is not None else "nothing"
+            lost.append(Fault(group, f"expected a part, got {got}; there are {', '.join(catalogue.groups[group])}"))
+    return lost
 
 
 def _machine_faults(checked: Any) -> list[tuple[str, str]]:

@@ -252,6 +252,22 @@ def test_a_file_that_would_crash_its_reader(command: Command, own: Path, problem
     assert "(cannot be read: " in line
 
 
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("defaults:\n  - override /encoder: null\n", "encoder: expected a part, got nothing; there are burst, "),
+        ("encoder: null\n", "encoder: expected a part, got nothing; there are burst, "),
+        ("neuron: text\n", "neuron: expected a part, got 'text'; there are adex, "),
+    ],
+    ids=["no choice", "null", "text"],
+)
+def test_a_set_up_that_takes_a_part_away(command: Command, own: Path, lines: str, fault: str) -> None:
+    (own / "experiment" / "lost.yaml").write_text(f"# @package _global_\n{lines}")
+    code, _, err = command("--config-dir", str(own), "experiment=lost")
+    assert code == 2
+    assert fault in err
+
+
 def test_many_faults_are_cut_short(command: Command) -> None:
     err = command(*(f"key{number}=1" for number in range(100))).err
     assert err.startswith("snnrun: 100 faults in the command")
