@@ -18,7 +18,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("encoder=latency", "loss=ce_membrane", "readout=li", "optimizer=sgd", "optimizer.lr=0.1", *TINY),
     ("convention=snntorch", "neuron.learn_beta=true", "scheduler=cosine", "clip_grad_norm=1.5", *TINY),
     ("model.dropout=0.25", "optimizer.betas=[0.8,0.99]", "early_stopping=2", "loss.population=1", *TINY),
-    ("task=digits", "task.test=0.3", "task.split_seed=1", "regulariser=rate_bounds", "precision=bf16", *TINY),
+    ("task=digits", "task.test=0.3", "regulariser=rate_bounds", "checkpoint.every_steps=1", "max_seconds=60", *TINY),
     ("task=zeros", "encoder=none", "neuron=if", "epochs=1", "num_steps=3", "task.steps_per_epoch=2", *QUIET),
     ("model=convnet", "model.layers=[2c3p1,mp2]", "epochs=1", "num_steps=1", "batch_size=1200", *QUIET),
     ("-m", "neuron=if,lif", "output_dir=out", "device=cpu", *TINY),
