@@ -105,7 +105,7 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
         if value is not None:
             recorded = before.get(key)
             same = "the same as recorded" if value == recorded else f"recorded: {recorded}"
-            print(f"{key}: {value:.6g} ({same})")
+            text.say(f"{key}: {value:.6g} ({same})")
 
 
 def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
@@ -124,7 +124,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     experiment.run(settings=run.settings, parts=run.parts, config=run.config, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
-    print(verdict.words())
+    text.say(verdict.words())
     if not verdict.reproduced:
         raise NotReproduced(f"{folder} was not reproduced; {copy} holds the other run")
 
