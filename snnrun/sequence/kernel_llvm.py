@@ -80,11 +80,8 @@ def _engine(source: str) -> Any:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
     )
-    # The code is written in vectors already: what is left to do is to keep what does not change out of the loops.
-    options = llvm.create_pipeline_tuning_options(speed_level=1)
-    options.loop_vectorization = options.slp_vectorization = options.loop_unrolling = False
-    builder = llvm.create_pass_builder(machine, options)
-    builder.getModulePassManager().run(module, builder)
+    # No pass over the code before: it is written in vectors already, and what LLVM's passes found here changed no time
+    # but that of compiling, which they doubled.
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     return engine
