@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from snnrun.untrusted import dotted
+
 #: Keys of a manifest that say when and by what command, and no more.
 _BESIDE = ("command", "started", "git", "memory_bytes", "resumed", "seed")
 Differences = dict[str, tuple[Any, Any]]
@@ -12,14 +14,6 @@ Differences = dict[str, tuple[Any, Any]]
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
     """Everything that differs between two manifests, by its dotted key: the value there, and the value here."""
-    first, second = (_flat({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
+    first, second = (dotted({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        found.update(_flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value})
-    return found
