@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import yaml
 
@@ -40,6 +40,10 @@ _SEQUENCES = re.compile(
 
 class Heavy(yaml.MarkedYAMLError):
     """YAML that is short, and yet too much."""
+
+    def __init__(self, problem: str, event: yaml.Event) -> None:
+        # The C loader's marks have less than a Mark's fields, and all that a message asks for.
+        super().__init__(problem=problem, problem_mark=cast(Any, event.start_mark))
 
 
 class Unreadable(Exception):
@@ -151,16 +155,16 @@ def weigh(text: str, most: int = 100_000) -> None:
         if isinstance(event, yaml.CollectionStartEvent):
             around.append((event.anchor, 1))
             if len(around) > DEEPEST:
-                raise Heavy(None, None, "nested too deeply", event.start_mark)
+                raise Heavy("nested too deeply", event)
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, size = around.pop()
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            size = known.get(event.anchor, most + 1)  # one that is still open stands for itself
+            size = known.get(event.anchor or "", most + 1)  # one that is still open stands for itself
             repeated += size
             if repeated > most:
-                raise Heavy(None, None, "aliases that stand for too much" if most else "aliases", event.start_mark)
+                raise Heavy("aliases that stand for too much" if most else "aliases", event)
         if anchor is not None:
             known[anchor] = size
         around[-1] = (around[-1][0], around[-1][1] + size)
