@@ -1,23 +1,35 @@
-"""Runs one piece of work on several threads, as many as torch uses."""
+"""Runs one piece of work on several threads, as many as torch uses: on torch's own, where they can be had.
+
+Torch's operations run on a team of OpenMP threads that stay awake for a while after each of them, to be there for the
+next. Threads of ours would have to share the processors with those, and took twice as long. So the work is handed to
+the same team. A team does not survive a fork: a forked child, and whoever's torch has another runtime, gets threads of
+Python's own.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any
 
 import torch
 
 #: Below this many elements a second thread costs more than it saves.
 WORTH = 1 << 15
 
+Work = Callable[[int, int], None]
 
-def spread(work: Callable[[int, int], None], lanes: int, elements: int, unit: int = 1) -> None:
+
+def spread(work: Work, lanes: int, elements: int, unit: int = 1) -> None:
     """Call ``work(low, high)`` for ranges that make up ``[0, lanes)``, on ``torch.get_num_threads()`` threads.
 
-    ``work`` must let go of Python's lock to run beside itself. Ranges begin at multiples of ``unit``. The threads are
-    Python's own: unlike an OpenMP pool they survive a fork, and unlike numba's simple pool, several callers at once.
+    ``work`` must let go of Python's lock to run beside itself. Ranges begin at multiples of ``unit``. Several threads
+    may call this at once, and so may a forked child.
     """
     threads = min(torch.get_num_threads(), max(1, elements // WORTH), -(-lanes // unit))
     if threads < 2:
@@ -26,7 +38,57 @@ def spread(work: Callable[[int, int], None], lanes: int, elements: int, unit: in
     each = -(-lanes // threads)
     size = -(-each // unit) * unit
     ranges = [(low, min(low + size, lanes)) for low in range(0, lanes, size)]
-    others = [_pool(os.getpid(), threads).submit(work, *part) for part in ranges[1:]]
+    team = _team()
+    if team is None or team.process != os.getpid():
+        _on_own_threads(work, ranges)
+    else:
+        team.run(work, ranges)
+
+
+class _Team:
+    """The threads of the OpenMP runtime that torch has loaded, by the entry point that compilers call."""
+
+    Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+    def __init__(self, library: ctypes.CDLL) -> None:
+        self.process = os.getpid()
+        self._parallel: Any = library.GOMP_parallel
+        self._parallel.argtypes = (self.Body, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+        self._parallel.restype = None
+
+    def run(self, work: Work, ranges: list[tuple[int, int]]) -> None:
+        left, errors = deque(ranges), list[BaseException]()
+
+        def body(_: int | None) -> None:
+            # The runtime may send fewer threads than asked for, so each of them takes what is left.
+            while left:
+                try:
+                    low, high = left.popleft()
+                except IndexError:  # another was faster
+                    return
+                try:
+                    work(low, high)
+                except BaseException as error:  # which the runtime would swallow
+                    errors.append(error)
+
+        self._parallel(self.Body(body), None, len(ranges), 0)
+        if errors:
+            raise errors[0]
+
+
+@functools.lru_cache(maxsize=1)
+def _team() -> _Team | None:
+    folder = Path(torch.__file__).parent / "lib"
+    for name in (*map(str, sorted(folder.glob("libgomp*.so*"))), "libgomp.so.1"):
+        try:
+            return _Team(ctypes.CDLL(name, mode=os.RTLD_NOLOAD))  # only if it is there already: torch's
+        except (OSError, AttributeError):
+            continue
+    return None
+
+
+def _on_own_threads(work: Work, ranges: list[tuple[int, int]]) -> None:
+    others = [_pool(os.getpid(), len(ranges)).submit(work, *part) for part in ranges[1:]]
     try:
         work(*ranges[0])
     finally:
