@@ -77,7 +77,7 @@ class Activity:
         """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
         for name, trace in traces.items():
             if name not in self.skip:
-                count = times_fired(trace.spikes)
+                count = times_fired(trace)
                 self._counts[name] = self._counts[name] + count if name in self._counts else count
         self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
 
@@ -105,8 +105,11 @@ class Activity:
         }
 
 
-def times_fired(spikes: Tensor) -> Tensor:
-    """How often each neuron fired, ``[*N]`` int64, for spikes ``[T, B, *N]``; a graded spike counts as one."""
+def times_fired(trace: Trace) -> Tensor:
+    """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one."""
+    if trace.fired is not None:
+        return trace.fired.sum(0, dtype=torch.float64).long()  # exact: whole numbers
+    spikes = trace.spikes
     if spikes.device.type != "cpu" or spikes.dtype != torch.float32:
         return (spikes != 0).sum((0, 1))
     # One pass over the spikes, as they are the largest tensor of a step; torch's comparison alone is another.

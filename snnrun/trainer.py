@@ -198,7 +198,7 @@ def forward(
 
 def score(traces: dict[str, Trace], batch: Batch, loss_function: Loss) -> tuple[Tensor, Tensor | None]:
     """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed."""
-    spikes, membrane = list(traces.values())[-1]
+    spikes, membrane, _ = list(traces.values())[-1]
     loss = loss_function(spikes, membrane, batch.target)
     loss = loss + loss_function.penalty({name: trace.spikes for name, trace in traces.items()})
     if batch.target is None:

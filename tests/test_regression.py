@@ -92,7 +92,7 @@ def test_regression_is_scored_by_r2() -> None:
 
     # The score is that of the whole part, whatever the batches; the loss holds the regularisers.
     traces = forward(model, of.encoder, test.x, SETTINGS, streams.evaluation())
-    spikes, membrane = traces["output"]
+    spikes, membrane, _ = traces["output"]
     scores = evaluate(model, test, of.encoder, MSE(), streams, SETTINGS)
     assert scores.accuracy is None
     assert scores.r2 == pytest.approx(r2_score(of.loss.predict(spikes, membrane), test.y).item(), rel=1e-5)

@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.neuron import Neuron
-from snnrun.sequence import Trace, resolve_backend, run, spikes_of
+from snnrun.sequence import Trace, resolve_backend, run_resolved, spikes_of
 
 MEMORIES = ("full", "low")
 
@@ -28,7 +28,9 @@ class Layer(nn.Module):
         norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
         pool: a module that is applied to what is then there, as ``synapse`` is.
         memory: ``low`` keeps little of what a training step passes through, and computes it again on the way back (see
-            :mod:`snnrun.sequence.segments`). The trace then holds no membrane: it has no steps, ``[0, B, *N_out]``.
+            :mod:`snnrun.sequence.segments`). The trace then holds no membrane, as with ``membrane=False``.
+        membrane: whether the trace of a training step holds the membrane; if not, it has no steps, ``[0, B, *N_out]``,
+            and the step is faster. Evaluation always records it.
 
     Raises:
         ValueError: for ``memory=low`` with neurons that need all steps at once.
@@ -45,20 +47,20 @@ class Layer(nn.Module):
         norm: nn.Module | None = None,
         pool: nn.Module | None = None,
         memory: str = "full",
+        membrane: bool = True,
     ) -> None:
         super().__init__()
-        self.memory = "full"
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
         self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
-        self.keep(memory)
+        self.keep(memory, membrane=membrane)
 
-    def keep(self, memory: str) -> None:
-        """Set ``memory``."""
+    def keep(self, memory: str, *, membrane: bool) -> None:
+        """Set ``memory`` and ``membrane``."""
         check.choice("memory", memory, MEMORIES)
         if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
             what = type(self.neuron if self.neuron.needs_all_steps else self).__name__
             raise ValueError(f"memory: a {what} cannot be computed again piece by piece; use memory=full")
-        self.memory = memory
+        self.memory, self.membrane = memory, membrane
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
@@ -67,7 +69,8 @@ class Layer(nn.Module):
             return self._low(x)
         # A constant input stays one step up to the neurons; a norm must know how many there are.
         current = self.current(x[:1] if is_constant(x) and self.norm is None else x)
-        trace, _ = run(self.neuron, current, steps=x.shape[0], backend=self.backend)
+        membrane = self.membrane or not self.training
+        trace, _ = run_resolved(self.backend, self.neuron, current, steps=x.shape[0], membrane=membrane)
         return trace
 
     def _low(self, x: Tensor) -> Trace:
@@ -103,14 +106,14 @@ class Layer(nn.Module):
 
 
 def keep(model: nn.Module, memory: str) -> None:
-    """Set ``memory`` of all layers but the read-out, whose membrane the loss may want.
+    """Have all layers but the read-out, whose membrane the loss may want, train without one, and with this ``memory``.
 
     Raises:
         ValueError: for ``memory=low``, if there is a layer that cannot.
     """
     layers = [module for module in model.modules() if isinstance(module, Layer)]
     for layer in layers[:-1]:
-        layer.keep(memory)
+        layer.keep(memory, membrane=False)
 
 
 def is_constant(x: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """Runs a neuron over time: the reference loop, which is the definition, and the fused execution, which is fast."""
 
-from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run
+from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run, run_resolved
 from snnrun.sequence.segments import spikes_of
 
-__all__ = ["BACKENDS", "Trace", "resolve_backend", "run", "spikes_of"]
+__all__ = ["BACKENDS", "Trace", "resolve_backend", "run", "run_resolved", "spikes_of"]

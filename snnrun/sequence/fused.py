@@ -4,8 +4,9 @@ The step is recorded as a program of elementwise operations (``symbol``), the ch
 its adjoint (``adjoint``), and a kernel runs either of them over all time steps in one pass (``kernel_llvm`` on the CPU,
 ``kernel_torch`` elsewhere). There is no second definition of any neuron, and none to keep in step with the first.
 
-Saved for backward: the membrane, which the trace holds anyway; spikes as bytes, other parts of the state and the input
-only where the adjoint asks for them.
+Saved for backward: the membrane, where the trace holds it anyway; spikes as bytes, other parts of the state and the
+input only where the adjoint asks for them. A trace without membranes is cheaper still: then only the input is saved, and
+the way back runs forwards once more, block by block, so that what it needs never leaves the cache.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from snnrun.sequence.symbol import Step, record
 from snnrun.surrogate import Surrogate
 
 
-def run(neuron: Neuron, x: Tensor, state: Any, steps: int) -> tuple[Tensor, Tensor, Any]:
-    """Output (spikes) ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for T = ``steps``.
+def run(
+    neuron: Neuron, x: Tensor, state: Any, steps: int, *, membrane: bool = True
+) -> tuple[Tensor, Tensor, Tensor | None, Any]:
+    """Output (spikes) ``[T, B, *N]``, membranes, how often each neuron fired, and the last state, for T = ``steps``.
 
-    ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for an input that stays the same.
+    ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for an input that stays the same. Membranes are ``[T, B, *N]``, or
+    ``[0, B, *N]`` if ``membrane`` is false; the counts ``[B, *N]``, or None where the output is no spike of 0 or 1.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
@@ -40,8 +44,8 @@ def run(neuron: Neuron, x: Tensor, state: Any, steps: int) -> tuple[Tensor, Tens
     step = record(neuron)
     first = [_like(value, x, name) for name, value in zip(state._fields, state, strict=True)]
     recipe = _Recipe.of(step)
-    output, membrane, *last = _Fused.apply(recipe, steps, x, *first, *step.captured)
-    return output, membrane, type(state)(*last)
+    output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *step.captured)
+    return output, membranes, fired, type(state)(*last)
 
 
 def _like(value: Tensor, x: Tensor, name: str) -> Tensor:
@@ -72,6 +76,11 @@ class _Recipe(NamedTuple):
     def step(self) -> Step:
         return Step(self.program(), self.output, self.new, [], list(self.surrogates), tuple)
 
+    @property
+    def counts(self) -> bool:
+        """Whether the output is spikes of 0 and 1, whose sum says how often a neuron fired."""
+        return self.nodes[self.output][0] == "spike"
+
     def kind(self, k: int) -> str:
         """How the k-th part of the state is recorded: spikes of 0 and 1 as bytes."""
         return "bytes" if self.nodes[self.new[k]][0] == "spike" else "time"
@@ -90,10 +99,11 @@ class _Forward(NamedTuple):
     records: tuple[int, ...]  # parts of the state with a record of their own
     excess: tuple[int, ...]  # spikes whose argument is recorded
     saves: tuple[str, ...]  # of the arrays below, those that backward reads
+    replays: bool  # whether backward runs forwards once more, instead of reading records of the state
 
 
 @functools.lru_cache(maxsize=256)
-def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool) -> _Forward:
+def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool) -> _Forward:
     program = recipe.program()
     parts = range(len(recipe.new))
     reads: set[Node] = set()
@@ -102,7 +112,9 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
         back = _adjoint(recipe, needs_x, needs, frozenset(("output", "membrane")), frozenset(parts))
         reads = {node for node in back.reads() if node[0] in ("new", "old", "x")}
         handed = back.handed
-    recorded = sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
+    # A surrogate's derivative that is handed in is made from records of what it is taken at.
+    replays = differentiable and not membrane and not handed
+    recorded = [] if replays else sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
     own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
     nodes = list(recipe.nodes)
     return _Forward(
@@ -112,10 +124,10 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
             reads=_reads(nodes, {}),
             before=(),
             carries=tuple((nodes.index(("old", k)), recipe.new[k], Array(f"first{k}", "lane")) for k in parts),
-            sums=(),
+            sums=((recipe.output, Array("fired", "lane")),) if recipe.counts else (),
             writes=(
                 (recipe.output, Array("output", "time")),
-                (recipe.new[0], Array("membrane", "time")),
+                *([(recipe.new[0], Array("membrane", "time"))] if membrane or 0 in recorded else []),
                 *((recipe.new[k], recipe.array(k)) for k in own),
                 *((program.args(i)[0], Array(f"excess{i}", "time")) for i in handed),
             ),
@@ -125,10 +137,11 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
         own,
         handed,
         (
-            *(["x"] if ("x",) in reads else []),
+            *(["x"] if replays or ("x",) in reads else []),
             *(recipe.array(k).name for k in recorded),
             *(f"excess{i}" for i in handed),
         ),
+        replays,
     )
 
 
@@ -148,16 +161,18 @@ def _backward(
     last: frozenset[int],
     first: frozenset[int],
     constant: bool,
+    replays: bool,
 ) -> tuple[Kernel, Adjoint]:
     """The kernel of the adjoint; with a ``constant`` input its gradient is summed over time."""
     made = _adjoint(recipe, needs_x, needs, gradients, last)
     nodes = made.program.nodes
     reached = made.reads()
+    records = {k: Array(f"new{k}", "kept") if replays else recipe.array(k) for k in range(len(recipe.new))}
     before, carries = [], []
     for i, (op, *args) in enumerate(nodes):
         if op == "old" and nodes[i] in reached:
             (k,) = args
-            before.append((i, recipe.array(k), Array(f"first{k}", "lane")))
+            before.append((i, records[k], Array(f"first{k}", "lane")))
         elif op == "carry":
             (k,) = args
             carries.append((i, made.carry.get(k), Array(f"grad_last{k}", "lane") if k in last else None))
@@ -165,15 +180,34 @@ def _backward(
     kernel = Kernel(
         nodes=tuple(nodes),
         numbers=len(made.program.numbers),
-        reads=_reads(nodes, {k: recipe.array(k) for k in range(len(recipe.new))}, reached),
+        reads=_reads(nodes, records, reached),
         before=tuple(before),
         carries=tuple(carries),
         sums=(*((node, Array(f"grad{j}", "lane")) for j, node in made.captured.items()), *(x if constant else [])),
         writes=() if constant else tuple(x),
         last=tuple((i, Array(f"grad_first{nodes[i][1]}", "lane")) for i, *_ in carries if nodes[i][1] in first),
         backwards=True,
+        replay=_replay(recipe, {k for op, *rest in reached if op in ("new", "old") for k in rest}) if replays else None,
     )
     return kernel, made
+
+
+def _replay(recipe: _Recipe, parts: set[Any]) -> Kernel | None:
+    """The way forwards once more, for these parts of the state."""
+    if not parts:
+        return None
+    nodes = list(recipe.nodes)
+    return Kernel(
+        nodes=recipe.nodes,
+        numbers=len(recipe.numbers),
+        reads=_reads(nodes, {}),
+        before=(),
+        carries=tuple((nodes.index(("old", k)), new, Array(f"first{k}", "lane")) for k, new in enumerate(recipe.new)),
+        sums=(),
+        writes=tuple((recipe.new[k], Array(f"new{k}", "kept")) for k in sorted(parts)),
+        last=(),
+        backwards=False,
+    )
 
 
 def _reads(
@@ -197,20 +231,28 @@ def _reads(
     return tuple(found)
 
 
+_X, _BEFORE = 3, 4  # where the input stands among the arguments of _Fused, and where the states begin
+
+
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, recipe: _Recipe, steps: int, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, recipe: _Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
+    ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
-        needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[3 + size + j])
-        plan = _forward(recipe, ctx.needs_input_grad[2], needs, any(ctx.needs_input_grad))
+        needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[_BEFORE + size + j])
+        plan = _forward(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
         like = x[0]
         shape = (steps, *like.shape)
 
         tensors = {"x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
         tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
         tensors |= {f"last{k}": torch.empty_like(tensors[f"first{k}"]) for k in range(size)}
-        tensors |= {name: x.new_empty(shape) for name in ("output", "membrane")}
+        written = {array.name for _, array in (*plan.kernel.writes, *plan.kernel.sums)}
+        tensors |= {name: x.new_empty(shape) for name in ("output", "membrane") if name in written}
+        if "fired" in written:
+            tensors["fired"] = like.new_empty(like.shape)
         for k in plan.records:
             array = recipe.array(k)
             tensors[array.name] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
@@ -218,36 +260,40 @@ class _Fused(torch.autograd.Function):
         _call(plan.kernel, recipe.numbers, captured, tensors, steps, like)
 
         ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
-        ctx.steps, ctx.constant = steps, x.shape[0] < steps
-        ctx.save_for_backward(*first, *captured, *(tensors[name] for name in plan.saves))
+        ctx.steps, ctx.constant, ctx.replays = steps, x.shape[0] < steps, plan.replays
+        ctx.save_for_backward(*first, *captured, *(x if name == "x" else tensors[name] for name in plan.saves))
         ctx.set_materialize_grads(False)
-        return tensors["output"], tensors["membrane"], *(tensors[f"last{k}"] for k in range(size))
+        membranes = tensors["membrane"] if membrane else like.new_empty((0, *like.shape))
+        fired = tensors.get("fired")
+        ctx.mark_non_differentiable(*([] if fired is None else [fired]), *([] if membrane else [membranes]))
+        return tensors["output"], membranes, fired, *(tensors[f"last{k}"] for k in range(size))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        recipe, size, steps, needs_x = ctx.recipe, ctx.size, ctx.steps, ctx.needs_input_grad[2]
+        recipe, size, steps, needs_x = ctx.recipe, ctx.size, ctx.steps, ctx.needs_input_grad[_X]
         count = len(ctx.saved_tensors) - size - len(ctx.saves)
-        nothing = (None,) * (3 + size + count)
+        nothing = (None,) * (_BEFORE + size + count)
         if all(grad is None for grad in grads):
             return nothing
         first, captured = ctx.saved_tensors[:size], ctx.saved_tensors[size : size + count]
         tensors = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
         given = {name: grad for name, grad in zip(("output", "membrane"), grads[:2], strict=True) if grad is not None}
-        last = {k: grad for k, grad in enumerate(grads[2:]) if grad is not None}
-        wants_first = frozenset(k for k in range(size) if ctx.needs_input_grad[3 + k])
+        last = {k: grad for k, grad in enumerate(grads[3:]) if grad is not None}
+        wants_first = frozenset(k for k in range(size) if ctx.needs_input_grad[_BEFORE + k])
         kernel, made = _backward(
-            recipe, needs_x, ctx.needs, frozenset(given), frozenset(last), wants_first, ctx.constant
+            recipe, needs_x, ctx.needs, frozenset(given), frozenset(last), wants_first, ctx.constant, ctx.replays
         )
 
         like = first[0]
-        tensors |= _rows(kernel.nodes, captured, like)
+        tensors |= _rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like)
         if "x" in tensors:
             tensors["x"] = _steps(tensors["x"], steps)
         tensors |= {f"grad_{name}": _steps(grad, steps) for name, grad in given.items()}
         tensors |= {f"grad_last{k}": grad.contiguous() for k, grad in last.items()}
         for k, value in enumerate(first):
-            tensors[f"first{k}"] = value.to(torch.uint8) if recipe.kind(k) == "bytes" else value.contiguous()
+            as_bytes = recipe.kind(k) == "bytes" and not ctx.replays
+            tensors[f"first{k}"] = value.to(torch.uint8) if as_bytes else value.contiguous()
         for i in made.handed:
             surrogate = recipe.surrogates[recipe.nodes[i][3]]
             tensors[f"handed{i}"] = surrogate.derivative(tensors[f"excess{i}"]).contiguous()
@@ -259,11 +305,11 @@ class _Fused(torch.autograd.Function):
 
         result: list[Tensor | None] = list(nothing)
         if made.x is not None:
-            result[2] = tensors["grad_x"]
+            result[_X] = tensors["grad_x"]
         for _, array in kernel.last:
-            result[3 + int(array.name.removeprefix("grad_first"))] = tensors[array.name]
+            result[_BEFORE + int(array.name.removeprefix("grad_first"))] = tensors[array.name]
         for j in made.captured:
-            result[3 + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
+            result[_BEFORE + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
         return tuple(result)
 
 

@@ -14,7 +14,8 @@ class Array(NamedTuple):
     """An array that a kernel reads or writes.
 
     Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
-    ``strided``, as time, but with a distance between steps that may be 0 (given beside the array).
+    ``strided``, as time, but with a distance between steps that may be 0 (given beside the array); ``kept``, as time,
+    but there only while a kernel works on the neuron, between its first run over time and its second.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Kernel(NamedTuple):
         writes: node -> array, at every step.
         last: leaf in ``carries`` -> array that takes the value after the last step.
         backwards: from the last step to the first.
+        replay: what is run over all time first; what it writes is ``kept``, to be read by this kernel. Its numbers are
+            the first of this kernel's.
     """
 
     nodes: tuple[Node, ...]
@@ -44,10 +47,18 @@ class Kernel(NamedTuple):
     writes: tuple[tuple[int, Array], ...]
     last: tuple[tuple[int, Array], ...]
     backwards: bool
+    replay: Kernel | None = None
 
     def arrays(self) -> list[Array]:
-        """The arrays, in the order in which they are handed over."""
+        """The arrays that are handed over, in their order."""
+        return [array for array in self._all() if array.kind != "kept"]
+
+    def kept(self) -> list[Array]:
+        """The arrays that are not."""
+        return [array for array in self._all() if array.kind == "kept"]
+
+    def _all(self) -> list[Array]:
         found = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
         found += [array for _, *pair in self.before for array in pair]
         found += [array for *_, array in self.carries if array is not None]
-        return sorted(set(found))
+        return sorted({*found, *(self.replay._all() if self.replay else [])})

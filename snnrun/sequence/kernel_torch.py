@@ -19,6 +19,11 @@ from snnrun.sequence.program import Program
 
 def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], steps: int, like: Tensor) -> None:
     """Run ``kernel`` on arrays given by name; see :func:`snnrun.sequence.kernel_llvm.call`."""
+    if kernel.replay is not None:
+        tensors = tensors | {array.name: like.new_empty((steps, *like.shape)) for array in kernel.kept()}
+        # Tensors of one number come after all others.
+        first = [*numbers[: kernel.replay.numbers], *numbers[kernel.numbers :]]
+        call(kernel.replay, first, tensors, steps, like)
     program = Program()
     program.nodes = list(kernel.nodes)
     whole = _given(kernel, program, numbers, tensors, like)

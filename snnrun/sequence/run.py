@@ -18,11 +18,18 @@ class Trace(NamedTuple):
     """What a layer did: its spikes and the membranes that were compared with the threshold (before the reset)."""
 
     spikes: Tensor  # [T, B, *N], 0 or 1
-    membrane: Tensor  # [T, B, *N]
+    membrane: Tensor  # [T, B, *N]; [0, B, *N] where it was not asked for
+    fired: Tensor | None = None  # [B, *N], how often each neuron fired, where that was counted on the way
 
 
 def run(
-    neuron: Neuron, x: Tensor, state: Any = None, *, steps: int | None = None, backend: str = "auto"
+    neuron: Neuron,
+    x: Tensor,
+    state: Any = None,
+    *,
+    steps: int | None = None,
+    backend: str = "auto",
+    membrane: bool = True,
 ) -> tuple[Trace, Any]:
     """Run ``neuron`` over ``x``, from ``state`` or its initial state.
 
@@ -34,6 +41,8 @@ def run(
         backend: ``reference``, the loop of ``step`` under autograd, for every neuron, differentiable twice;
             ``fused``, one pass over time with an adjoint derived from ``step``, for neurons whose step is elementwise,
             differentiable once; ``auto``, fused where there is one.
+        membrane: whether the trace is to hold the membranes; without them the fused execution needs less memory, and
+            less time.
 
     Returns:
         The trace, and the state after the last step.
@@ -42,18 +51,24 @@ def run(
         ValueError: for an unknown backend, ``fused`` where there is none, an input without steps, or of a number of
             steps that is neither ``steps`` nor 1.
     """
-    used = resolve_backend(neuron, backend)
+    return run_resolved(resolve_backend(neuron, backend), neuron, x, state, steps=steps, membrane=membrane)
+
+
+def run_resolved(
+    backend: str, neuron: Neuron, x: Tensor, state: Any = None, *, steps: int | None = None, membrane: bool = True
+) -> tuple[Trace, Any]:
+    """:func:`run`, for those who have asked :func:`resolve_backend` once and for all."""
     if x.dim() < 2 or x.shape[0] < 1:
         raise ValueError(f"x: expected a sequence [T, B, *N] of at least one step, got shape {list(x.shape)}")
     count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
     if x.shape[0] not in (1, count):
         raise ValueError(f"x: expected 1 or steps={count} steps, got {x.shape[0]}")
     state = neuron.initial_state(x[0]) if state is None else state
-    if used == "fused":
-        spikes, membrane, state = fused.run(neuron, x, state, count)
-    else:
-        spikes, membrane, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state)
-    return Trace(spikes, membrane), state
+    if backend == "fused":
+        spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane)
+        return Trace(spikes, membranes, fired), state
+    spikes, membranes, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state)
+    return Trace(spikes, membranes if membrane else membranes[:0].detach()), state
 
 
 def resolve_backend(neuron: Neuron, backend: str) -> str:

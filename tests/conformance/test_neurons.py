@@ -68,7 +68,9 @@ def check_spikes(neuron: Neuron, spikes: Tensor, state: Any) -> None:
 
 def scalar(trace: Sequence[Tensor]) -> Tensor:
     """A loss that looks at every spike and every membrane."""
-    return sum((torch.cos(torch.arange(t.numel(), device=t.device).to(t.dtype)).view_as(t) * t).sum() for t in trace)  # type: ignore[return-value]
+    return sum(
+        (torch.cos(torch.arange(t.numel(), device=t.device).to(t.dtype)).view_as(t) * t).sum() for t in trace[:2]
+    )  # type: ignore[return-value]
 
 
 def gradients(neuron: nn.Module, x: Tensor, trace: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -98,7 +100,7 @@ def test_forwards_and_backwards_in_every_dtype(group: str, option: str, dtype: t
         trace, state = run(neuron, x)
         assert trace.spikes.shape == trace.membrane.shape == x.shape
         assert state.membrane.shape == state.spikes.shape == x.shape[1:]
-        assert {t.dtype for t in (*trace, *state) if t.dim()} == {dtype}
+        assert {t.dtype for t in (*trace[:2], *state) if t.dim()} == {dtype}
         check_spikes(neuron, trace.spikes, state)
         active |= bool(trace.spikes.any())
         for name, gradient in gradients(neuron, x, trace).items():

@@ -146,7 +146,7 @@ def test_losses(loss: str, precision: str) -> None:
     settings = {"precision": precision}
     made, records, seen = trains(small(loss=loss, settings=settings))
     assert all("accuracy" in record for record in records if record["kind"] == "step")
-    spikes, membrane = seen[-1]["output"]
+    spikes, membrane, _ = seen[-1]["output"]
     predicted = made.parts.loss.predict(spikes, membrane)
     assert predicted.shape == spikes.shape[1:2]
     assert predicted.dtype is torch.int64

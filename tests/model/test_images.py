@@ -224,7 +224,7 @@ def test_under_autocast_membranes_stay_in_float32_and_gradients_finite(make: Cal
     model = make()
     with torch.autocast("cpu", torch.bfloat16):
         traces = model(images().float())
-        assert {t.dtype for trace in traces.values() for t in trace} == {torch.float32}
+        assert {t.dtype for trace in traces.values() for t in trace[:2]} == {torch.float32}
         assert set(traces["output"].spikes.unique().tolist()) <= {0.0, 1.0}
         loss = traces["output"].membrane.square().mean()
     loss.backward()

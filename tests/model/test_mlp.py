@@ -109,7 +109,7 @@ def test_under_autocast_the_membrane_stays_in_float32() -> None:
     x = torch.rand(5, 2, 16)
     with torch.autocast("cpu", torch.bfloat16):
         traces = model(x)
-    assert {t.dtype for trace in traces.values() for t in trace} == {torch.float32}
+    assert {t.dtype for trace in traces.values() for t in trace[:2]} == {torch.float32}
 
 
 class Other(Neuron):

@@ -93,7 +93,7 @@ def test_dropout_autocast_and_backends() -> None:
     model, x = recurrent(dropout=0.5), inputs().float()
     with torch.autocast("cpu", torch.bfloat16):
         traces = [model(x, torch.Generator().manual_seed(seed)) for seed in (0, 0, 2)]
-    assert {t.dtype for trace in traces[0].values() for t in trace} == {torch.float32}
+    assert {t.dtype for trace in traces[0].values() for t in trace[:2]} == {torch.float32}
     assert torch.equal(traces[0]["output"].membrane, traces[1]["output"].membrane)
     assert not torch.equal(traces[0]["output"].membrane, traces[2]["output"].membrane)
     assert torch.equal(traces[0]["hidden1"].membrane, traces[2]["hidden1"].membrane)

@@ -72,7 +72,7 @@ def test_synaptic_without_a_memory_of_the_current_is_lif(reset: str, timing: str
     results = []
     for neuron in (kind(0.9, **options), Synaptic(0.0, 0.9, **{k: v for k, v in options.items() if k != "recurrence"})):
         trace, _ = run(neuron, x, backend="reference")
-        results.append((*trace, torch.autograd.grad((trace.spikes + trace.membrane).sum(), x)[0]))
+        results.append((*trace[:2], torch.autograd.grad((trace.spikes + trace.membrane).sum(), x)[0]))
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other)
     assert results[0][0].sum() > 3
@@ -242,7 +242,7 @@ def test_a_refractory_neuron_keeps_its_distance(timing: str, reset: str) -> None
         options: dict[str, Any] = {"reset": reset, "reset_timing": timing}
         free, _ = run(plain(**options), x)
         none, _ = run(kind(refractory=0, **options), x)
-        torch.testing.assert_close(none, free)
+        torch.testing.assert_close(none[:2], free[:2])
         trace, _ = run(kind(refractory=3, **options), x)
         gaps = trace.spikes.cumsum(0)
         assert ((gaps[4:] - gaps[:-4]) <= 1).all()  # at most one in four steps

@@ -23,15 +23,18 @@ def make(name: str, **changes: Any) -> Neuron:
     return neurons(group, name, shape=(7,), **changes).double()
 
 
-def results(neuron: Neuron, x: Tensor, backend: str) -> dict[str, Tensor]:
+def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool = True) -> dict[str, Tensor]:
     """Trace, last state, and the gradient of everything by a loss in which everything has a part of its own."""
     generator = torch.Generator().manual_seed(5)
     x = x.clone().requires_grad_()
     first = neuron.initial_state(x[0])
     first = type(first)(*(value.detach().clone().requires_grad_() for value in first))
-    trace, last = run(neuron, x, first, backend=backend)
+    trace, last = run(neuron, x, first, backend=backend, membrane=membrane)
+    if trace.fired is not None:
+        assert torch.equal(trace.fired, (trace.spikes != 0).to(x.dtype).sum(0))
     outcome = {
-        **{f"trace.{name}": value for name, value in trace._asdict().items()},
+        "spikes": trace.spikes,
+        "membrane": trace.membrane,
         **{f"last.{name}": value for name, value in last._asdict().items()},
     }
     loss = sum((torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values())
@@ -40,11 +43,13 @@ def results(neuron: Neuron, x: Tensor, backend: str) -> dict[str, Tensor]:
     return outcome | {f"gradient of {name}": grad for name, grad in zip(leaves, grads, strict=True)}
 
 
-def agree(neuron: Neuron, x: Tensor) -> None:
-    expected, actual = (results(neuron, x, backend) for backend in ("reference", "fused"))
+def agree(neuron: Neuron, x: Tensor, *, membrane: bool = True) -> None:
+    expected, actual = (results(neuron, x, backend, membrane) for backend in ("reference", "fused"))
+    assert len(actual["membrane"]) == (len(x) if membrane else 0)
     for name, value in expected.items():
-        scale = max(value.detach().abs().max().item(), 1e-9)
-        assert (actual[name] - value).abs().max().item() <= 1e-9 * scale, name
+        assert actual[name].shape == value.shape
+        scale = max([1e-9, *value.detach().abs().flatten().tolist()])
+        assert all(each <= 1e-9 * scale for each in (actual[name] - value).abs().flatten().tolist()), name
 
 
 def sequence(steps: int = 7) -> Tensor:
@@ -65,7 +70,9 @@ def test_neurons(name: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> Non
     for convention in options("convention"):
         for learn in (True, False):
             agree(make(name, convention=convention, learn=learn), sequence())
-    agree(make(name, detach_reset=False, reset="zero", reset_timing="delayed"), sequence(1))
+        agree(make(name, convention=convention, learn=True), sequence(), membrane=False)
+    for membrane in (True, False):
+        agree(make(name, detach_reset=False, reset="zero", reset_timing="delayed"), sequence(1), membrane=membrane)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
@@ -85,17 +92,20 @@ def test_surrogates(surrogate: str, kernel: str, monkeypatch: pytest.MonkeyPatch
         return
     if kernel == "torch":
         monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
-    agree(neuron, sequence())
+    for membrane in (True, False):
+        agree(neuron, sequence(), membrane=membrane)
 
 
 def test_a_surrogate_that_is_no_program_is_handed_in() -> None:
     """It is asked for the whole sequence at once, so here it must not depend on the order: every neuron alike."""
     neuron = LIF(0.9, surrogate=part("surrogate", "squarewave_fourier_series"), detach_reset=False).double()
-    agree(neuron, sequence())
+    for membrane in (True, False):
+        agree(neuron, sequence(), membrane=membrane)
     assert resolve_backend(neuron, "auto") == "fused"
 
 
-def test_the_number_of_threads_changes_no_bit() -> None:
+@pytest.mark.parametrize("membrane", [True, False])
+def test_the_number_of_threads_changes_no_bit(membrane: bool) -> None:
     neuron = neurons("neuron", "lif", shape=(700,))
     x = torch.rand(30, 9, 700, generator=torch.Generator().manual_seed(0))
     before, seen = torch.get_num_threads(), []
@@ -103,9 +113,9 @@ def test_the_number_of_threads_changes_no_bit() -> None:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             given = x.clone().requires_grad_()
-            trace, _ = run(neuron, given, backend="fused")
+            trace, _ = run(neuron, given, backend="fused", membrane=membrane)
             loss = (trace.spikes * x).sum() + trace.membrane.sum()
-            seen.append([*trace, *torch.autograd.grad(loss, [given, *neuron.parameters()])])
+            seen.append([*trace[:2], *torch.autograd.grad(loss, [given, *neuron.parameters()])])
     finally:
         torch.set_num_threads(before)
     for others in seen[1:]:
