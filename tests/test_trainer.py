@@ -133,7 +133,7 @@ def test_means_are_over_samples_and_not_over_batches() -> None:
 def test_the_loss_and_the_accuracy_are_those_of_the_batch() -> None:
     made = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
     batch = next(made.data.train.batches(32, made.streams.order))
-    (spikes, membrane) = made.model(made.parts.encoder(batch.x, 6))["output"]
+    spikes, membrane, _ = made.model(made.parts.encoder(batch.x, 6))["output"]
     expected = made.parts.loss(spikes, membrane, batch.target).item()
     accuracy = (spikes.sum(0).argmax(1) == batch.target).float().mean().item()
     again = training(*SMALL, "epochs=1", "encoder=direct", batches=1)

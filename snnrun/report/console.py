@@ -79,6 +79,7 @@ class Console:
             console=self._rich,
             expand=True,
             transient=True,
+            refresh_per_second=4,  # each time costs as much as a short training step
             redirect_stderr=self._errors.isatty(),  # else `2> file` would end on the terminal
         )
         self._task = self._bar.add_task("", total=epochs * steps_per_epoch, completed=done, status="")

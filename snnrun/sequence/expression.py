@@ -90,6 +90,11 @@ class Writer:
         raw = self.let(f"fptoui {self.vector} {value} to {self.bytes}")
         self.line(f"store {self.bytes} {raw}, ptr {self.at(pointer, index, 'i8')}, align 1")
 
+    def prefetch(self, pointer: str, *, write: bool) -> None:
+        """Have what is at an address brought to the cache; any address will do."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.line(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 3, i32 1)")
+
     def intrinsic(self, name: str, *args: str) -> str:
         suffix = f"v{self.width}f{64 if self.double else 32}"
         kinds = ", ".join([self.vector] * len(args))

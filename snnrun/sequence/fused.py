@@ -5,8 +5,8 @@ its adjoint (``adjoint``), and a kernel runs either of them over all time steps 
 ``kernel_torch`` elsewhere). There is no second definition of any neuron, and none to keep in step with the first.
 
 Saved for backward: the membrane, where the trace holds it anyway; spikes as bytes, other parts of the state and the
-input only where the adjoint asks for them. A trace without membranes is cheaper still: then only the input is saved, and
-the way back runs forwards once more, block by block, so that what it needs never leaves the cache.
+input only where the adjoint asks for them. A trace without membranes is cheaper still: then only the input is saved,
+and the way back runs forwards once more, block by block, so that what it needs never leaves the cache.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(
     """
     step = record(neuron)
     first = [_like(value, x, name) for name, value in zip(state._fields, state, strict=True)]
-    recipe = _Recipe.of(step)
+    recipe = Recipe.of(step)
     output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *step.captured)
     return output, membranes, fired, type(state)(*last)
 
@@ -54,7 +54,7 @@ def _like(value: Tensor, x: Tensor, name: str) -> Tensor:
     return value.to(x.dtype)
 
 
-class _Recipe(NamedTuple):
+class Recipe(NamedTuple):
     """A recorded step without its tensors: what kernels are made from, and by which they are found again."""
 
     nodes: tuple[Node, ...]
@@ -64,7 +64,7 @@ class _Recipe(NamedTuple):
     surrogates: tuple[Surrogate, ...]
 
     @classmethod
-    def of(cls, step: Step) -> _Recipe:
+    def of(cls, step: Step) -> Recipe:
         program = step.program
         return cls(tuple(program.nodes), tuple(program.numbers), step.output, step.new, tuple(step.surrogates))
 
@@ -94,16 +94,23 @@ class _Recipe(NamedTuple):
         return Array(f"new{k}", self.kind(k))
 
 
-class _Forward(NamedTuple):
+class Forward(NamedTuple):
+    """The way forwards."""
+
     kernel: Kernel
-    records: tuple[int, ...]  # parts of the state with a record of their own
-    excess: tuple[int, ...]  # spikes whose argument is recorded
     saves: tuple[str, ...]  # of the arrays below, those that backward reads
     replays: bool  # whether backward runs forwards once more, instead of reading records of the state
 
 
+class Backward(NamedTuple):
+    """The way back."""
+
+    kernel: Kernel
+    adjoint: Adjoint
+
+
 @functools.lru_cache(maxsize=256)
-def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool) -> _Forward:
+def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool) -> Forward:
     program = recipe.program()
     parts = range(len(recipe.new))
     reads: set[Node] = set()
@@ -117,7 +124,7 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
     recorded = [] if replays else sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
     own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
     nodes = list(recipe.nodes)
-    return _Forward(
+    return Forward(
         Kernel(
             nodes=recipe.nodes,
             numbers=len(recipe.numbers),
@@ -134,8 +141,6 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
             last=tuple((nodes.index(("old", k)), Array(f"last{k}", "lane")) for k in parts),
             backwards=False,
         ),
-        own,
-        handed,
         (
             *(["x"] if replays or ("x",) in reads else []),
             *(recipe.array(k).name for k in recorded),
@@ -147,23 +152,33 @@ def _forward(recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiab
 
 @functools.lru_cache(maxsize=256)
 def _adjoint(
-    recipe: _Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
+    recipe: Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
 ) -> Adjoint:
     return adjoint(recipe.step(), needs_x=needs_x, needs=needs, gradients=gradients, last=last)
 
 
 @functools.lru_cache(maxsize=256)
-def _backward(
-    recipe: _Recipe,
+def backward_plan(
+    recipe: Recipe,
     needs_x: bool,
     needs: frozenset[int],
-    gradients: frozenset[str],
-    last: frozenset[int],
+    given: frozenset[str],
     first: frozenset[int],
     constant: bool,
     replays: bool,
-) -> tuple[Kernel, Adjoint]:
-    """The kernel of the adjoint; with a ``constant`` input its gradient is summed over time."""
+) -> Backward:
+    """The kernel of the adjoint, for the gradients that are ``given``.
+
+    Args:
+        needs_x: whether the gradient of the input is asked for.
+        needs: the captured tensors whose gradient is.
+        given: as in :func:`backwards`.
+        first: the parts of the first state whose gradient is asked for.
+        constant: the input is one for all steps, and its gradient is summed over time.
+        replays: of the way forwards.
+    """
+    last = frozenset(int(name.removeprefix("grad_last")) for name in given if name.startswith("grad_last"))
+    gradients = frozenset(name.removeprefix("grad_") for name in given if not name.startswith("grad_last"))
     made = _adjoint(recipe, needs_x, needs, gradients, last)
     nodes = made.program.nodes
     reached = made.reads()
@@ -189,10 +204,10 @@ def _backward(
         backwards=True,
         replay=_replay(recipe, {k for op, *rest in reached if op in ("new", "old") for k in rest}) if replays else None,
     )
-    return kernel, made
+    return Backward(kernel, made)
 
 
-def _replay(recipe: _Recipe, parts: set[Any]) -> Kernel | None:
+def _replay(recipe: Recipe, parts: set[Any]) -> Kernel | None:
     """The way forwards once more, for these parts of the state."""
     if not parts:
         return None
@@ -231,39 +246,81 @@ def _reads(
     return tuple(found)
 
 
+def forwards(
+    recipe: Recipe,
+    plan: Forward,
+    steps: int,
+    x: Tensor,
+    first: Sequence[Tensor],
+    captured: Sequence[Tensor],
+) -> dict[str, Tensor]:
+    """All arrays of the way forwards by their names: ``output``, ``fired`` and ``last0``, those that are recorded."""
+    like = x[0]
+    shape = (steps, *like.shape)
+    tensors = {"x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
+    tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
+    tensors |= {array.name: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
+    for _, array in plan.kernel.writes:
+        tensors[array.name] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
+    _call(plan.kernel, recipe.numbers, captured, tensors, steps, like)
+    return tensors
+
+
+def backwards(
+    recipe: Recipe,
+    plan: Backward,
+    steps: int,
+    saved: dict[str, Tensor],
+    first: Sequence[Tensor],
+    captured: Sequence[Tensor],
+    given: dict[str, Tensor],
+) -> dict[str, Tensor]:
+    """All arrays of the way back: ``grad_x``, ``grad_first0``, and ``grad0`` for the first of what is captured.
+
+    Args:
+        saved: what was recorded on the way forwards.
+        given: the gradients that come in: ``grad_output``, ``grad_membrane``, and ``grad_last0``.
+    """
+    kernel, made = plan
+    like = first[0]
+    tensors = {**saved, **_rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like)}
+    if "x" in tensors:
+        tensors["x"] = _steps(tensors["x"], steps)
+    for name, grad in given.items():
+        tensors[name] = grad.contiguous() if name.startswith("grad_last") else _steps(grad, steps)
+    for k, value in enumerate(first):
+        as_bytes = recipe.kind(k) == "bytes" and kernel.replay is None
+        tensors[f"first{k}"] = value.to(torch.uint8) if as_bytes else value.contiguous()
+    for i in made.handed:
+        surrogate = recipe.surrogates[recipe.nodes[i][3]]
+        tensors[f"handed{i}"] = surrogate.derivative(tensors[f"excess{i}"]).contiguous()
+    for _, array in (*kernel.sums, *kernel.last):
+        tensors[array.name] = like.new_empty(like.shape)
+    for _, array in kernel.writes:
+        tensors[array.name] = like.new_empty((steps, *like.shape))
+    _call(kernel, made.program.numbers, captured, tensors, steps, like)
+    return tensors
+
+
 _X, _BEFORE = 3, 4  # where the input stands among the arguments of _Fused, and where the states begin
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, recipe: _Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
+        ctx: Any, recipe: Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
         needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[_BEFORE + size + j])
-        plan = _forward(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
-        like = x[0]
-        shape = (steps, *like.shape)
-
-        tensors = {"x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
-        tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
-        tensors |= {f"last{k}": torch.empty_like(tensors[f"first{k}"]) for k in range(size)}
-        written = {array.name for _, array in (*plan.kernel.writes, *plan.kernel.sums)}
-        tensors |= {name: x.new_empty(shape) for name in ("output", "membrane") if name in written}
-        if "fired" in written:
-            tensors["fired"] = like.new_empty(like.shape)
-        for k in plan.records:
-            array = recipe.array(k)
-            tensors[array.name] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
-        tensors |= {f"excess{i}": x.new_empty(shape) for i in plan.excess}
-        _call(plan.kernel, recipe.numbers, captured, tensors, steps, like)
+        plan = forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
+        tensors = forwards(recipe, plan, steps, x, first, captured)
 
         ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
         ctx.steps, ctx.constant, ctx.replays = steps, x.shape[0] < steps, plan.replays
         ctx.save_for_backward(*first, *captured, *(x if name == "x" else tensors[name] for name in plan.saves))
         ctx.set_materialize_grads(False)
-        membranes = tensors["membrane"] if membrane else like.new_empty((0, *like.shape))
+        membranes = tensors["membrane"] if membrane else x.new_empty((0, *x.shape[1:]))
         fired = tensors.get("fired")
         ctx.mark_non_differentiable(*([] if fired is None else [fired]), *([] if membrane else [membranes]))
         return tensors["output"], membranes, fired, *(tensors[f"last{k}"] for k in range(size))
@@ -271,45 +328,32 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        recipe, size, steps, needs_x = ctx.recipe, ctx.size, ctx.steps, ctx.needs_input_grad[_X]
+        recipe, size = ctx.recipe, ctx.size
         count = len(ctx.saved_tensors) - size - len(ctx.saves)
-        nothing = (None,) * (_BEFORE + size + count)
+        result: list[Tensor | None] = [None] * (_BEFORE + size + count)
         if all(grad is None for grad in grads):
-            return nothing
+            return tuple(result)
         first, captured = ctx.saved_tensors[:size], ctx.saved_tensors[size : size + count]
-        tensors = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
-        given = {name: grad for name, grad in zip(("output", "membrane"), grads[:2], strict=True) if grad is not None}
-        last = {k: grad for k, grad in enumerate(grads[3:]) if grad is not None}
-        wants_first = frozenset(k for k in range(size) if ctx.needs_input_grad[_BEFORE + k])
-        kernel, made = _backward(
-            recipe, needs_x, ctx.needs, frozenset(given), frozenset(last), wants_first, ctx.constant, ctx.replays
+        saved = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
+        names = ("grad_output", "grad_membrane", "", *(f"grad_last{k}" for k in range(size)))
+        given = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
+        plan = backward_plan(
+            recipe,
+            ctx.needs_input_grad[_X],
+            ctx.needs,
+            frozenset(given),
+            frozenset(k for k in range(size) if ctx.needs_input_grad[_BEFORE + k]),
+            ctx.constant,
+            ctx.replays,
         )
+        tensors = backwards(recipe, plan, ctx.steps, saved, first, captured, given)
 
-        like = first[0]
-        tensors |= _rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like)
-        if "x" in tensors:
-            tensors["x"] = _steps(tensors["x"], steps)
-        tensors |= {f"grad_{name}": _steps(grad, steps) for name, grad in given.items()}
-        tensors |= {f"grad_last{k}": grad.contiguous() for k, grad in last.items()}
-        for k, value in enumerate(first):
-            as_bytes = recipe.kind(k) == "bytes" and not ctx.replays
-            tensors[f"first{k}"] = value.to(torch.uint8) if as_bytes else value.contiguous()
-        for i in made.handed:
-            surrogate = recipe.surrogates[recipe.nodes[i][3]]
-            tensors[f"handed{i}"] = surrogate.derivative(tensors[f"excess{i}"]).contiguous()
-        if made.x is not None:
-            tensors["grad_x"] = like.new_empty((1 if ctx.constant else steps, *like.shape))
-        tensors |= {f"grad{j}": like.new_empty(like.shape) for j in made.captured}
-        tensors |= {array.name: like.new_empty(like.shape) for _, array in kernel.last}
-        _call(kernel, made.program.numbers, captured, tensors, steps, like)
-
-        result: list[Tensor | None] = list(nothing)
-        if made.x is not None:
-            result[_X] = tensors["grad_x"]
-        for _, array in kernel.last:
-            result[_BEFORE + int(array.name.removeprefix("grad_first"))] = tensors[array.name]
-        for j in made.captured:
-            result[_BEFORE + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
+        x = tensors.get("grad_x")
+        result[_X] = x[None] if x is not None and ctx.constant else x
+        for k in range(size):
+            result[_BEFORE + k] = tensors.get(f"grad_first{k}")
+        for j in plan.adjoint.captured:
+            result[_BEFORE + size + j] = sum_to(tensors[f"grad{j}"], captured[j])
         return tuple(result)
 
 
@@ -343,7 +387,7 @@ def _steps(x: Tensor, steps: int) -> Tensor:
     return x.contiguous()
 
 
-def _sum_to(gradient: Tensor, like: Tensor) -> Tensor:
+def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order that no thread has a part in."""
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))

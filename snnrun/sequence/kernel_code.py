@@ -23,8 +23,8 @@ _ARGUMENTS = (
 def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     """The function ``void kernel(pointers, strides, numbers, kept, size, steps, lanes, low, high)``.
 
-    It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, at most ``most``; ``kept`` has room
-    for ``steps`` times ``size`` numbers for each array of that kind.
+    It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, at most ``most``; ``kept`` has
+    room for ``steps`` times ``size`` numbers for each array of that kind.
     """
     w = Writer(double=double, width=width)
     passes = [_Pass(w, "replay", kernel.replay)] if kernel.replay else []
@@ -112,6 +112,13 @@ class _Pass:
             rows[array] = base[array]
             if array in step_of:
                 rows[array] = w.at(base[array], w.let(f"mul i64 {t}, {step_of[array]}"), _element(array))
+        # The next step's row is far away, where no processor looks by itself; and a store that must wait for its place
+        # in the cache holds up all that come after it.
+        written = {array for _, array in kernel.writes}
+        ahead = {}
+        for array, pointer in rows.items():
+            if array in step_of:
+                ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
         earlier: dict[int, str] = {}
         if kernel.before:
             before = w.let(f"sub i64 {t}, 1")
@@ -124,6 +131,8 @@ class _Pass:
             return (w.load_bytes if array.kind == "bytes" else w.load)(pointer, lane)
 
         def inner(i: str, lane: str) -> None:
+            for array, pointer in ahead.items():
+                w.prefetch(w.at(pointer, lane, _element(array)), write=array in written)
             leaves = dict(self.constants)
             leaves |= {leaf: load(array, rows[array], lane) for leaf, array in kernel.reads}
             leaves |= {leaf: load(array, earlier[leaf], lane) for leaf, array, _ in kernel.before}

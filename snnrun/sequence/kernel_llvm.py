@@ -1,7 +1,7 @@
 """Kernels for the CPU: a program, run over all time steps, compiled by LLVM in memory.
 
-A kernel goes through blocks of neurons small enough for the nearest cache (see ``kernel_code``). Compiling takes some ten
-milliseconds, so nothing is kept on disk.
+A kernel goes through blocks of neurons small enough for the nearest cache (see ``kernel_code``). Compiling takes some
+ten milliseconds, so nothing is kept on disk.
 
 Neurons are independent of each other here, so any split of them between threads gives the same bits. What must be
 summed over neurons or samples is summed afterwards, in one order.
@@ -51,18 +51,16 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
     )
     kind = ctypes.c_double if double else ctypes.c_float
     values = (kind * (len(numbers) + 1))(*numbers, 0.0)
-    vectors, single = _compiled(kernel, double, width), None
-    if lanes % width:
-        single = _compiled(kernel, double, 1)
-    whole = lanes - lanes % width
+    kernel_of = _compiled(kernel, double, width if lanes >= width else 1)
+    whole = lanes - lanes % width if lanes >= width else lanes
 
     def work(low: int, high: int) -> None:
         own = like.new_empty(steps * kept * size)
         given = pointers, strides, values, own.data_ptr(), size, steps, lanes
         if low < whole:
-            vectors(*given, low, min(high, whole))
-        if high > whole and single is not None:
-            single(*given, max(low, whole), high)
+            kernel_of(*given, low, min(high, whole))
+        if high > whole:  # the last vector overlaps the one before it, whose neurons come to the same once more
+            kernel_of(*given, lanes - width, lanes)
 
     spread(work, lanes, steps * lanes, width)
 
@@ -70,11 +68,11 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
 @functools.lru_cache(maxsize=1024)
 def _compiled(kernel: Kernel, double: bool, width: int) -> Callable[..., None]:
     most = BLOCK // (8 if double else 4)
-    engine = _engine(code(kernel, most, double=double, width=width))
+    made = _engine(code(kernel, most, double=double, width=width))
     function: Any = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 4, *[ctypes.c_int64] * 5)(
-        engine.get_function_address("kernel")
+        made.get_function_address("kernel")
     )
-    function.engine = engine  # the code lives as long as its engine
+    function.engine = made  # the code lives as long as its engine
     return function
 
 
@@ -87,6 +85,6 @@ def _engine(source: str) -> Any:
     )
     # No pass over the code before: it is written in vectors already, and what LLVM's passes found here changed no time
     # but that of compiling, which they doubled.
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
+    made = llvm.create_mcjit_compiler(module, machine)
+    made.finalize_object()
+    return made
