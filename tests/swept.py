@@ -23,6 +23,8 @@ LAYERS = {
     "output": {"neurons": 10, "firing_rate": 0.1, "silent": 0.0, "saturated": 0.1},
 }
 
+EVIL = """<script>window.pwned=1</script>"'><img src=x onerror=window.pwned=1></script><!--"""
+
 
 def epochs(figure: float, measure: str = "accuracy", count: int = 3, layers: Any = None) -> list[dict[str, Any]]:
     """Records of epochs that end at the figure; the last is the best."""
@@ -59,7 +61,7 @@ def make_job(
     done = status == "finished"
     records = [] if figure is None else epochs(figure, measure, 3 if done else 2, layers)
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
-    figures = {"test_accuracy": None, "test_loss": None}
+    figures: dict[str, float | None] = {"test_accuracy": None, "test_loss": None}
     if done:
         figures |= {"test_loss": 0.5, f"test_{measure}": figure}
         result = {"status": status, **RESULT, "parameters": parameters, **figures}
@@ -81,7 +83,7 @@ def make_sweep(
 ) -> Path:
     """Every combination of the keys' values with every seed, finished; each is 0.02 better than the one before."""
     folder.mkdir(parents=True)
-    jobs = []
+    jobs: list[dict[str, Any]] = []
     combinations = list(product(*keys.values()))
     for i, values in enumerate(combinations):
         for seed in range(seeds):
@@ -96,4 +98,23 @@ def make_sweep(
         started, command = "2026-03-01T12:00:00+00:00", ["snnrun", "-m", "seed=0,1"]
         said = {"version": 1, "started": started, "command": command, "search": False, "jobs": jobs}
         (folder / "sweep.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
+
+
+def evil_sweep(folder: Path) -> Path:
+    """Every text of a run that reaches the page is an attack."""
+    layers = {f"{EVIL}{name}": values for name, values in LAYERS.items()}
+    for number, status in enumerate(("finished", "finished", "failed", "dead")):
+        make_job(
+            folder / f"{number}-<img src=x onerror=alert(1)>",
+            [f"neuron={EVIL}{number % 2}", f"{EVIL}.x={number}", f"seed={number}"],
+            0.5 + 0.1 * number,
+            status=status,
+            error=EVIL,
+            log=f"{EVIL}\n\x1b[2J{EVIL}\n",
+            manifest={"cpu": {"model": EVIL + str(number)}, EVIL: EVIL + str(number), "started": EVIL},
+            layers=layers,
+        )
+    said = {"started": EVIL, "command": ["snnrun", EVIL, "trust=[x]"]}
+    (folder / "sweep.json").write_text(json.dumps(said))
     return folder

@@ -65,9 +65,8 @@ def report(folder: Path) -> list[Path]:
         try:
             files.write_text(folder / name, content)
         except OSError as error:
-            raise StorageError(
-                f"{printable(folder / name)}: writing failed: {error.strerror or error}. Free some space or check the rights"
-            ) from error
+            why = f"writing failed: {error.strerror or error}. Free some space or check the rights"
+            raise StorageError(f"{printable(folder / name)}: {why}") from error
     return [folder / name for name in contents]
 
 
@@ -89,10 +88,7 @@ def best(ranking: Ranking) -> str:
         (f"validation {measure.title}", words.spread(validation, measure) + f", {words.seeds(validation.n)}"),
         *([("95 % interval", interval)] if interval else []),
         *([(f"test {measure.title}", words.spread(chosen.test, measure))] if chosen.test else []),
-        *(
-            ("folders" if i == 0 else "", printable(job.folder))
-            for i, job in enumerate(chosen.counted[:MOST_FOLDERS])
-        ),
+        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(chosen.counted[:MOST_FOLDERS])),
         *([("", f"and {len(chosen.counted) - MOST_FOLDERS} more")] if len(chosen.counted) > MOST_FOLDERS else []),
     ]
     count = len(ranking.configurations)

@@ -103,7 +103,9 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 
 def test_figures_that_are_none(tmp_path: Path) -> None:
     folder = make_job(tmp_path / "0-x", ["seed=0"], 0.5)
-    result = '{"status": "finished", "test_accuracy": "0.5", "test_loss": NaN, "weights_sha256": "<b>", "parameters": 1e5}'
+    result = (
+        '{"status": "finished", "test_accuracy": "0.5", "test_loss": NaN, "weights_sha256": "<b>", "parameters": 1e5}'
+    )
     (folder / "result.json").write_text(result)
     found = job(folder)
     assert (found.test, found.weights_sha256, found.parameters) == ({}, "", None)

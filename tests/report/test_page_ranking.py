@@ -36,7 +36,7 @@ def put(folder: Path, figures: dict[str, list[float | None]], test: dict[str, fl
 def test_the_best_by_the_validation_part_alone(tmp_path: Path) -> None:
     found = put(tmp_path / "s", {"if": [0.90, 0.92], "lif": [0.80, 0.82]}, test={"if": 0.1, "lif": 0.99})
     assert found.chosen is not None and found.chosen.values == {"neuron": "if"}
-    assert found.chosen.validation is not None and found.chosen.validation[:2] == (2, pytest.approx(0.91))
+    assert found.chosen.validation is not None and found.chosen.validation[:2] == pytest.approx((2, 0.91))
     assert found.chosen.test is not None and found.chosen.test.mean == 0.1
     assert command(found.chosen) == "snnrun -m neuron=if seed=0,1"
 
@@ -50,7 +50,9 @@ def test_a_lead_that_is_real_and_one_that_is_not(tmp_path: Path) -> None:
     assert verdict.detail.startswith("The next, c, is 1.67 points behind (95 % interval −10.")
     assert verdict.detail.endswith("seed by seed). These seeds cannot tell it from: c.")
     clear = put(tmp_path / "t", {"a": [0.90, 0.91, 0.92], "b": [0.60, 0.61, 0.63]})
-    assert words.verdict(clear).headline == "Better than the other configuration by more than chance over seeds explains."
+    assert (
+        words.verdict(clear).headline == "Better than the other configuration by more than chance over seeds explains."
+    )
 
 
 def test_a_lower_loss_is_better(tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_the_same_seed_twice_is_one_sample(tmp_path: Path) -> None:
     make_job(tmp_path / "3-x", ["neuron=lif", "seed=0"], 0.5)
     found = ranked(tmp_path)
     assert found.chosen is not None and found.chosen.validation is not None
-    assert found.chosen.validation == (1, pytest.approx(0.6), None, None, None)
+    assert found.chosen.validation.n == 1 and found.chosen.validation.mean == pytest.approx(0.6)
 
 
 def test_one_lucky_seed_does_not_win(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_one_lucky_seed_does_not_win(tmp_path: Path) -> None:
     assert found.configurations[0].values == {"neuron": "a"}
     assert found.chosen is not None and found.chosen.values == {"neuron": "b"}
     said = " ".join(found.cautions)
-    assert "passed over" in said and "3 jobs of 1 configuration did not finish" in said
+    assert "passed over" in said and "3 jobs did not finish" in said
 
 
 def test_nothing_has_finished(tmp_path: Path) -> None:
@@ -110,7 +112,11 @@ def made(*words: str) -> Job:
 
 
 def test_keys_and_values() -> None:
-    jobs = [made("neuron=if", "epochs=3", "+extra.a=10"), made("neuron=lif", "epochs=3", "+extra.a=9"), made("neuron=if")]
+    jobs = [
+        made("neuron=if", "epochs=3", "+extra.a=10"),
+        made("neuron=lif", "epochs=3", "+extra.a=9"),
+        made("neuron=if"),
+    ]
     assert swept_keys(jobs) == ("neuron", "epochs", "extra.a")
     assert swept_keys(jobs[:1]) == ()
     assert values_of("neuron", jobs) == ["if", "lif"], "as they come"

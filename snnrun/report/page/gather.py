@@ -1,4 +1,4 @@
-"""Runs and sweeps as plain values, for a report: read from folders that may be a stranger's, half written or damaged."""
+"""Runs and sweeps as plain values, for a report; their folders may be a stranger's, half written or damaged."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ MOST_JOBS = 5000
 LONGEST = 200  # letters of a name or a line
 LONGEST_WORD = 4000  # of a word of the command line, which is of no use when cut
 NOT_STARTED = "not started"
+ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
 FILE = "sweep.json"  # what a sweep says of itself
 
 
@@ -136,7 +137,9 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
         if len(parts) == 1:
             return parts[0]
         if "expected a run, but there is no such" in str(error):
-            message = str(error).replace("expected a run, but", "expected a sweep or a run, but").replace("no run", "none")
+            message = (
+                str(error).replace("expected a run, but", "expected a sweep or a run, but").replace("no run", "none")
+            )
             raise ConfigError(message) from None
         raise
 
@@ -243,7 +246,7 @@ def _value(text: str) -> Any:
 def _chosen(run: Run) -> tuple[str, ...]:
     """Stands in for the words where none are left: the parts, and the seed."""
     words = [f"{group}={run.choices[group]}" for group in PARTS if group in run.choices]
-    return tuple([*words, *([] if run.seed is None else [f"seed={run.seed}"])])
+    return (*words, *(() if run.seed is None else (f"seed={run.seed}",)))
 
 
 def _measures(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
@@ -281,9 +284,7 @@ def _spikes(record: Mapping[str, Any], folder: Path) -> float | None:
         steps = re.search(r"^num_steps: (\d{1,9})$", untrusted.head(folder, "config.yaml"), re.M)
     except Unreadable:
         return None
-    counts = [
-        (number(layer.get("neurons")), number(layer.get("firing_rate"))) for layer in _activity(record).values()
-    ]
+    counts = [(number(layer.get("neurons")), number(layer.get("firing_rate"))) for layer in _activity(record).values()]
     if not steps or not counts or any(n is None or rate is None for n, rate in counts):
         return None
     return int(steps[1]) * sum((n or 0) * (rate or 0) for n, rate in counts)

@@ -46,7 +46,8 @@ def policy(scripts: list[str]) -> str:
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     # Plots set style attributes.
-    return f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    others = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {allowed}; {others}"
 
 
 def harmless_json(value: Any) -> str:
@@ -58,4 +59,4 @@ def harmless_json(value: Any) -> str:
 @cache
 def asset(name: str) -> str:
     """A file of ``assets/``."""
-    return resources.files("snnrun.report.page").joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files("snnrun.report.page").joinpath("assets").joinpath(name).read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from snnrun.report.page.gather import Job, Sweep
+from snnrun.report.page.gather import ENDED_EARLY, Job, Sweep
 from snnrun.report.page.statistics import Difference, Estimate, difference, estimate
 
 SEED = "seed"
@@ -214,15 +214,19 @@ def _cautions(
     if "task" in groups:
         said.append("The task was swept: figures of different tasks cannot be compared.")
     if best is not None and any(c.validation for c in found[:best]):
-        said.append("A configuration with a better mean was passed over: fewer than half as many of its seeds finished.")
-    missing = [c for c in found if len(c.counted) < len(c.jobs)]
-    if missing:
-        gone = sum(len(c.jobs) - len(c.counted) for c in missing)
-        jobs, configurations = "job" if gone == 1 else "jobs", "configuration" if len(missing) == 1 else "configurations"
         said.append(
-            f"{gone} {jobs} of {len(missing)} {configurations} did not finish and count nowhere; if it was "
-            "for a reason of their own, such as diverging, what is left looks better than it is."
+            "A configuration with a better mean was passed over: fewer than half as many of its seeds finished."
         )
+    gone = sum(job.status in ENDED_EARLY for job in sweep.jobs)
+    if gone:
+        jobs = "1 job" if gone == 1 else f"{gone:,} jobs"
+        said.append(
+            f"{jobs} did not finish and count{'s' * (gone == 1)} nowhere; if that had to do with the settings, as when "
+            "training diverges, what is left of a configuration looks better than it is."
+        )
+    waiting = sum(not job.finished for job in sweep.jobs) - gone
+    if waiting:
+        said.append(f"{'1 job is' if waiting == 1 else f'{waiting:,} jobs are'} still to be done.")
     if sweep.unread:
         said.append(f"{sweep.unread:,} more jobs were not read.")
     return said

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from snnrun.report.page.curves import rounded, thin
 from snnrun.report.page.environment import environment
-from snnrun.report.page.gather import CURVES, Job, Layer
+from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.report.page.html import page
 from snnrun.report.page.ranking import command_of, measure_of
 from snnrun.report.page.raster import rasters
@@ -44,7 +42,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "has_raster": bool(drawn),
         "summary": summary,
         "environment": environment([job]),
-        "failed": job.status in ("failed", "interrupted", "dead", "stalled"),
+        "failed": job.status in ENDED_EARLY,
     }
     epochs = thin(max((len(curve) for curve in job.curves.values()), default=0))
     data = {
@@ -52,7 +50,10 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "epochs": [i + 1 for i in epochs],
         "curves": {key: [rounded(job.curves[key][i]) for i in epochs] if key in job.curves else [] for key in CURVES},
         "layers": [
-            {"name": cut(layer.name, 60), **{key: [rounded(v[i]) for i in epochs] for key, v in _activity(layer).items()}}
+            {
+                "name": cut(layer.name, 60),
+                **{key: [rounded(v[i]) for i in epochs] for key, v in _activity(layer).items()},
+            }
             for layer in job.layers
         ],
         "rasters": [raster._asdict() for raster in drawn],

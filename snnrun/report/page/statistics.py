@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Hashable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from scipy.special import stdtrit
 
@@ -59,7 +59,7 @@ def estimate(values: Iterable[float]) -> Estimate | None:
     return Estimate(len(known), mean, sd, mean - reach, mean + reach)
 
 
-def difference(left: Mapping[Hashable, float], right: Mapping[Hashable, float]) -> Difference:
+def difference(left: Mapping[Any, float], right: Mapping[Any, float]) -> Difference:
     """``left`` - ``right``, each a value by seed, neither empty.
 
     Where both have the same two seeds or more, and no others, seed by seed (paired t). Otherwise as two samples with

@@ -7,13 +7,13 @@ from typing import Any
 from snnrun.report.page import words
 from snnrun.report.page.curves import bands, rounded
 from snnrun.report.page.environment import environment
-from snnrun.report.page.gather import Job
+from snnrun.report.page.gather import ENDED_EARLY, Job
 from snnrun.report.page.html import page
 from snnrun.report.page.ranking import Configuration, Ranking, command, label, values_of
 from snnrun.untrusted import cut
 
 SHOWN = 12  # configurations that are not folded away
-BAR = 120  # width of an interval's picture
+BAR = 96  # width of an interval's picture
 COSTS = {
     "parameters": "parameters",
     "spikes": "spikes per inference",
@@ -25,7 +25,7 @@ def sweep_page(ranking: Ranking) -> str:
     """The page."""
     jobs = ranking.sweep.jobs
     measure, best = ranking.measure, ranking.chosen
-    failures = [job for job in jobs if job.status in ("failed", "interrupted", "dead", "stalled")]
+    failures = [job for job in jobs if job.status in ENDED_EARLY]
     context = {
         "title": f"Sweep {ranking.sweep.name}",
         "folder": ranking.sweep.name,
@@ -65,7 +65,9 @@ def started(ranking: Ranking) -> str:
 def rows(ranking: Ranking) -> list[dict[str, Any]]:
     """The table of configurations, with the picture of each interval."""
     measure = ranking.measure
-    ends = [v for c in ranking.configurations if c.validation for v in (c.validation[1], *c.validation[3:]) if v is not None]
+    ends = [
+        v for c in ranking.configurations if c.validation for v in (c.validation[1], *c.validation[3:]) if v is not None
+    ]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     scale = (BAR - 12) / (high - low) if high > low else 0.0
 
@@ -209,5 +211,3 @@ def count(value: float | None) -> str:
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-

@@ -83,7 +83,9 @@ def verdict(ranking: Ranking) -> Verdict:
             f"{lead}. Repeat the sweep with several seeds, as in seed=0,1,2,3,4.",
         )
     if difference.low is not None and difference.high is not None:
-        ends = sorted((-v if measure.higher else v) * (100 if measure.percent else 1) for v in (difference.low, difference.high))
+        ends = sorted(
+            (-v if measure.higher else v) * (100 if measure.percent else 1) for v in (difference.low, difference.high)
+        )
         told = " to ".join((f"{v:.2f}" if measure.percent else f"{v:.3g}").replace("-", "−") for v in ends)
         lead += f" (95 % interval {told}{', seed by seed' if difference.paired else ''})"
     rivals = [i for i in ranking.rivals if i in known]
