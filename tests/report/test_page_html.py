@@ -62,7 +62,7 @@ def check(page: str) -> Elements:
     assert {name for name, _ in seen.found} <= ELEMENTS
     for name, attributes in seen.found:
         assert not any(key.startswith("on") for key in attributes), attributes
-        assert "src" not in attributes and attributes.get("href", "#").startswith("#"), (name, attributes)
+        assert "src" not in attributes and str(attributes.get("href", "#")).startswith("#"), (name, attributes)
     data, *scripts = seen.scripts
     assert scripts == [asset(name) for name in SCRIPTS]
     json.loads(data)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -56,7 +55,6 @@ def harmless_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-@cache
 def asset(name: str) -> str:
     """A file of ``assets/``."""
     return resources.files("snnrun.report.page").joinpath("assets").joinpath(name).read_text(encoding="utf-8")
