@@ -41,7 +41,7 @@ def main(arguments: Arguments) -> int:
     else:
         if not gather.is_sweep(folder):
             raise ConfigError(f"{printable(folder)}: expected a sweep, got a single run; `snnrun show` tells about it")
-        text.say(best(rank(gather.sweep(folder))))
+        text.say(best(ranked(folder)))
     return 0
 
 
@@ -53,7 +53,7 @@ def report(folder: Path) -> list[Path]:
         StorageError: if a file cannot be written.
     """
     if gather.is_sweep(folder):
-        ranking = rank(gather.sweep(folder))
+        ranking = ranked(folder)
         contents = {"report.html": sweep_page(ranking), "results.csv": csv_text(ranking)}
     else:
         run = runs.read(folder)
@@ -68,6 +68,20 @@ def report(folder: Path) -> list[Path]:
             why = f"writing failed: {error.strerror or error}. Free some space or check the rights"
             raise StorageError(f"{printable(folder / name)}: {why}") from error
     return [folder / name for name in contents]
+
+
+def ranked(folder: Path) -> Ranking:
+    """The configurations of the sweep in ``folder``.
+
+    Raises:
+        ConfigError: for a sweep that trains nothing.
+    """
+    sweep = gather.sweep(folder)
+    begun = next((job.folder for job in sweep.jobs if job.status != gather.NOT_STARTED), None)
+    said = runs.read(begun).command if begun is not None else "train"
+    if said != "train":
+        raise ConfigError(f"{printable(folder)}: expected a sweep of training runs, got one of `snnrun {said}`")
+    return rank(sweep)
 
 
 def best(ranking: Ranking) -> str:

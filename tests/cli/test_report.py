@@ -64,14 +64,15 @@ def test_the_best(command: Command) -> None:
         (("report", "nothing"), "nothing: expected a sweep or a run, but there is no such folder"),
         (("best", "run"), "run: expected a sweep, got a single run; `snnrun show` tells about it"),
         (("best", "failed"), "failed: expected a finished job, got 1 failed; `snnrun report` shows the curves so far"),
-        (("report", "plotted"), "plotted: expected a training run, got one of `snnrun plot`"),
+        (("report", "plotted/0-x"), "plotted/0-x: expected a training run, got one of `snnrun plot`"),
+        (("report", "plotted"), "plotted: expected a sweep of training runs, got one of `snnrun plot`"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
 def test_words_that_do_not_go(command: Command, line: tuple[str, ...], fault: str) -> None:
     make_run(Path("run"))
     make_job(Path("failed") / "0-x", ["seed=0"], None, status="failed")
-    plotted = make_run(Path("plotted"))
+    plotted = make_run(Path("plotted/0-x"))
     hydra = plotted / ".hydra" / "hydra.yaml"
     hydra.write_text(hydra.read_text().replace("config_name: config", "config_name: plot"))
     outcome = command(*line)

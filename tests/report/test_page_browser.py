@@ -27,6 +27,7 @@ if "SNNRUN_CI" not in os.environ:
 from playwright.sync_api import expect, sync_playwright
 
 pytestmark = pytest.mark.slow
+PATIENCE = 120_000  # milliseconds, for a machine that is busy
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 Open = Callable[..., Any]
 
@@ -36,6 +37,7 @@ def browser() -> Iterator[Any]:
     found = os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
     if found is None and "SNNRUN_CI" not in os.environ:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path, and CHROMIUM is not set")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
         # No sandbox: root, as in a container, cannot have one.
         chromium = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
@@ -53,7 +55,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         path = tmp_path / "report.html"
         path.write_text(text, encoding="utf-8")
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, offline=True)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: said.append(message.text))

@@ -20,7 +20,7 @@ from snnrun.report.page.html import SCRIPTS, asset, harmless_json, policy
 from snnrun.report.page.ranking import rank
 from snnrun.report.page.raster import rasters
 from snnrun.report.page.run import run_page
-from snnrun.report.page.sweep import sweep_page
+from snnrun.report.page.sweep import names, sweep_page
 from swept import EVIL, evil_sweep, make_job, make_sweep
 
 LARGEST = 2_000_000  # bytes of a page
@@ -121,6 +121,12 @@ def test_a_strangers_run(tmp_path: Path) -> None:
     for folder in sorted(tmp_path.glob("*-*")):
         (folder / "summary.txt").write_text(EVIL)
         check(run_page(job(folder), settings=EVIL, warnings=EVIL))
+
+
+def test_no_two_curves_have_one_name(tmp_path: Path) -> None:
+    ranking = rank(sweep(make_sweep(tmp_path / "s", {"neuron": ["x" * 100 + end for end in "abc"]}, seeds=1)))
+    found = names(ranking)
+    assert len(found) == len(set(found)) == 3 and found[1].endswith(" (2)")
 
 
 def test_data_cannot_end_its_element() -> None:

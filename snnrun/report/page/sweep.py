@@ -158,7 +158,7 @@ def data(ranking: Ranking) -> dict[str, Any]:
         "keys": {key: values_of(key, ranking.sweep.jobs) for key in ranking.keys},
         "configurations": [
             {
-                "label": cut(label(c.values), 80),
+                "label": name,
                 "values": list(c.values.values()),
                 "n": c.validation.n if c.validation else 0,
                 "mean": rounded(c.validation.mean) if c.validation else None,
@@ -171,7 +171,7 @@ def data(ranking: Ranking) -> dict[str, Any]:
                     if (found := bands(c.jobs, f"{part}_{kind}")) is not None
                 },
             }
-            for c in ranking.configurations
+            for name, c in zip(names(ranking), ranking.configurations, strict=True)
         ],
         "jobs": [
             {
@@ -185,6 +185,15 @@ def data(ranking: Ranking) -> dict[str, Any]:
             if job.finished
         ],
     }
+
+
+def names(ranking: Ranking) -> list[str]:
+    """Labels for a legend, of which no two are the same."""
+    found: dict[str, None] = {}
+    for i, configuration in enumerate(ranking.configurations):
+        name = cut(label(configuration.values), 80)
+        found[name if name not in found else f"{name} ({i + 1})"] = None
+    return list(found)
 
 
 def _best(ranking: Ranking, best: Configuration) -> dict[str, Any]:

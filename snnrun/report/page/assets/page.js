@@ -328,12 +328,17 @@
   const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text) || "(default)";
 
   function heat(format) {
-    const keys = Object.keys(data.keys);
-    if (keys.length < 2 || !byId("chart-heat")) return;
+    const every = Object.keys(data.keys);
+    const keys = every.filter((key) => data.keys[key].length <= 30); // a search has nearly as many values as jobs
+    if (!byId("chart-heat")) return;
+    if (keys.length < 2 || !data.jobs.some((j) => j.value !== null)) {
+      byId("heat").hidden = true;
+      return;
+    }
     let [rows, columns] = keys;
     const option = (width) => {
       const [ys, xs] = [data.keys[rows], data.keys[columns]];
-      const [yi, xi] = [keys.indexOf(rows), keys.indexOf(columns)];
+      const [yi, xi] = [every.indexOf(rows), every.indexOf(columns)];
       const sums = new Map();
       for (const j of data.jobs) {
         if (j.value === null) continue;
