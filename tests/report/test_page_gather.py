@@ -50,6 +50,15 @@ def test_without_a_list_the_runs_are_the_jobs(tmp_path: Path) -> None:
     assert found.jobs[10].words == ("neuron=lif", "seed=4", "epochs=3")
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_jobs_may_lie_deeper(tmp_path: Path, listed: bool) -> None:
+    for name in ("if/0", "lif/0"):
+        make_job(tmp_path / name, [f"neuron={name[:-2]}", "seed=0"], 0.5)
+    jobs = [{"number": n, "folder": name, "overrides": []} for n, name in enumerate(("lif/0", "if/0"))]
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs if listed else []}))
+    assert [job.name for job in sweep(tmp_path).jobs] == (["lif/0", "if/0"] if listed else ["if/0", "lif/0"])
+
+
 def test_a_run_that_is_not_in_the_list_counts(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "s", {"neuron": ["if"]}, seeds=2)
     make_job(folder / "7-more", ["neuron=if", "seed=7"], 0.75)
@@ -77,7 +86,9 @@ def test_jobs_that_have_not_finished(tmp_path: Path) -> None:
     assert jobs[5].seed == 9
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc", "..", ".", "a/b", "a\\b", "", 3, None, "\0", 300 * "x"])
+@pytest.mark.parametrize(
+    "name", ["../outside", "/etc", "..", ".", "a//b", "a/../../outside", "a\\b", "", 3, None, "\0", 300 * "x"]
+)
 def test_a_list_leads_nowhere_else(tmp_path: Path, name: object) -> None:
     make_job(tmp_path / "outside", ["seed=0"], 0.5)
     folder = make_sweep(tmp_path / "s", {"neuron": ["if"]}, seeds=1)
@@ -96,9 +107,12 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     outside = make_job(tmp_path / "outside", ["seed=0"], 0.5)
     folder = make_sweep(tmp_path / "s", {"neuron": ["if"]}, seeds=1)
     (folder / "9-link").symlink_to(outside)
-    said = {"jobs": [{"number": 9, "folder": "9-link", "overrides": []}]}
-    (folder / "sweep.json").write_text(json.dumps(said))
-    assert [(job.number, job.status) for job in sweep(folder).jobs] == [(0, "finished"), (9, "not started")]
+    (folder / "inner").symlink_to(tmp_path)
+    jobs: list[dict[str, object]] = [
+        {"number": 9, "folder": name, "overrides": []} for name in ("9-link", "inner/outside")
+    ]
+    (folder / "sweep.json").write_text(json.dumps({"jobs": jobs}))
+    assert [(job.number, job.status) for job in sweep(folder).jobs] == [(0, "finished")]
 
 
 def test_figures_that_are_none(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnrun.report.page.curves import bands, thin
+from snnrun.report.page.curves import bands, points, thin
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import Job, job, sweep
 from snnrun.report.page.html import SCRIPTS, asset, harmless_json, policy
@@ -154,7 +154,7 @@ def made(curve: tuple[float | None, ...], status: str = "finished") -> Job:
 def test_bands() -> None:
     jobs = [made((1.0, 2.0, 3.0)), made((3.0, 4.0)), made((9.0,), "failed")]
     found = bands(jobs, "loss")
-    assert found == {"n": 2, "epoch": [1, 2], "mean": [2.0, 3.0], "sd": [1.41421, 1.41421]}
+    assert found == {"n": 2, "epoch": [1, 2], "mean": [2.0, 3.0], "sd": [1.4142, 1.4142]}
     assert bands(jobs[:1], "loss") == {"n": 1, "epoch": [1, 2, 3], "mean": [1.0, 2.0, 3.0], "sd": None}
     assert bands(jobs[2:], "loss") == {"n": 1, "epoch": [1], "mean": [9.0], "sd": None}, "none has finished"
     assert bands(jobs, "accuracy") is None
@@ -165,6 +165,7 @@ def test_long_curves_are_thinned() -> None:
     found = thin(1000)
     assert len(found) == 200 and found[0] == 0 and found[-1] == 999
     assert thin(3) == [0, 1, 2]
+    assert [points(n) for n in (1, 30, 100, 5000)] == [200, 200, 60, 24]
 
 
 def test_environments_are_compared() -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,11 @@ class Job:
     failure: str = ""  # the error, in a line
     last_lines: tuple[str, ...] = ()  # of the log, if it did not finish
     manifest: Mapping[str, Any] = field(default_factory=dict)  # by dotted keys
+    place: str = ""  # in the folder of its sweep, where that is more than a name
 
     @property
     def name(self) -> str:
-        return printable(self.folder.name, LONGEST)
+        return printable(self.place or self.folder.name, LONGEST)
 
     @property
     def finished(self) -> bool:
@@ -153,17 +154,17 @@ def sweep(folder: Path) -> Sweep:
     listed: dict[str, tuple[int, tuple[str, ...]]] = {}
     entries = said.get("jobs")
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and isinstance(name := entry.get("folder"), str) and _plain(name):
+        if isinstance(entry, dict) and isinstance(name := entry.get("folder"), str) and _inside(folder, name):
             listed[name] = _number(entry.get("number"), name, len(listed)), texts(entry.get("overrides"))
-    with suppress(OSError):
-        for child in _children(folder):
-            if child.name not in listed and runs.is_run(child):
-                listed[child.name] = _number(None, child.name, len(listed)), ()
+    for run in runs.find(folder):
+        name = run.relative_to(folder).as_posix()
+        if name not in listed:
+            listed[name] = _number(None, run.name, len(listed)), ()
     order = sorted(listed, key=lambda name: (listed[name][0], name))
     started = said.get("started")
     return Sweep(
         folder=folder,
-        jobs=tuple(job(folder / name, *listed[name]) for name in order[:MOST_JOBS]),
+        jobs=tuple(replace(job(folder / name, *listed[name]), place=name) for name in order[:MOST_JOBS]),
         started=printable(started, 40) if isinstance(started, str) else "",
         command=texts(said.get("command")),
         search=said.get("search") is True,
@@ -174,7 +175,7 @@ def sweep(folder: Path) -> Sweep:
 def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
     """What the folder of a run says; ``words``: what its sweep says of it."""
     words = words or _overrides(folder)
-    if folder.is_symlink() or not runs.is_run(folder):
+    if not runs.is_run(folder):
         seed = next((word[5:] for word in words if word.startswith("seed=")), "")
         return Job(number_, folder, NOT_STARTED, words, int(seed) if seed.isdigit() and len(seed) < 19 else None)
     run = runs.read(folder)
@@ -296,8 +297,15 @@ def _number(said: Any, name: str, otherwise: int) -> int:
     return whole if whole is not None else int(begins[1]) if begins else otherwise
 
 
-def _plain(name: str) -> bool:
-    return bool(name) and name not in (".", "..") and not {"/", "\\", "\0"} & set(name) and len(name) < 256
+def _inside(folder: Path, name: str) -> bool:
+    """Whether the name means something in the folder itself, without a way out and without a link on the way."""
+    pieces = name.split("/")
+    if len(name) > 1000 or any(piece in ("", ".", "..") or {"\\", "\0"} & set(piece) for piece in pieces):
+        return False
+    try:
+        return not any(folder.joinpath(*pieces[: i + 1]).is_symlink() for i in range(len(pieces)))
+    except OSError:  # a name that is too long
+        return False
 
 
 def _parents(root: Path) -> list[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snnrun.report.page import words
-from snnrun.report.page.curves import bands, rounded
+from snnrun.report.page.curves import bands, points, rounded
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import ENDED_EARLY, Job
 from snnrun.report.page.html import page
@@ -145,6 +145,7 @@ def failure(job: Job) -> dict[str, Any]:
 def data(ranking: Ranking) -> dict[str, Any]:
     """What the plots are drawn from."""
     measure = ranking.measure
+    most = points(len(ranking.configurations))
     indices = {id(job): i for i, c in enumerate(ranking.configurations) for job in c.jobs}
     return {
         "kind": "sweep",
@@ -168,7 +169,7 @@ def data(ranking: Ranking) -> dict[str, Any]:
                     f"{part}_{kind}": found
                     for kind in ("loss", "accuracy", "r2")
                     for part in ("validation", "train")
-                    if (found := bands(c.jobs, f"{part}_{kind}")) is not None
+                    if (found := bands(c.jobs, f"{part}_{kind}", most)) is not None
                 },
             }
             for name, c in zip(names(ranking), ranking.configurations, strict=True)

@@ -266,6 +266,8 @@
       const t = theme();
       const means = all.map((c, i) => ({ c, i })).filter(({ c }) => c.mean !== null && c.costs[key] !== null);
       const log = spans(means.map(({ c }) => c.costs[key]), 20);
+      const figures = data.jobs.map((j) => j.value);
+      const steep = data.measure.name === "loss" && spans(figures, 20);
       const few = means.length <= 12 && width >= 500;
       // A label stands to the right of its dot, or to the left where another dot is in its way.
       const extent = (list) => Math.max(...list) - Math.min(...list) || 1;
@@ -276,7 +278,8 @@
         grid: { left: width < 500 ? 52 : 64, right: few ? 40 : 16, top: 20, bottom: 46 },
         xAxis: axis({ type: log ? "log" : "value", name: title, nameGap: 30, axisLabel: { formatter: plain },
           boundaryGap: log ? undefined : ["6%", "6%"] }),
-        yAxis: axis({ name: width < 500 ? "" : data.measure.title, nameGap: 50, boundaryGap: ["6%", "6%"],
+        yAxis: axis({ type: steep ? "log" : "value", name: width < 500 ? "" : data.measure.title, nameGap: 50,
+          boundaryGap: steep ? undefined : ["6%", "6%"],
           axisLabel: { formatter: format } }),
         series: [
           {
@@ -289,7 +292,8 @@
           {
             type: "custom", name: "deviation", silent: true, z: 2, tooltip: { show: false },
             encode: { x: 0, y: [1, 2] },
-            data: means.filter(({ c }) => c.sd !== null).map(({ c, i }) => [c.costs[key], c.mean - c.sd, c.mean + c.sd, i]),
+            data: means.filter(({ c }) => c.sd !== null).map(({ c, i }) => [
+              c.costs[key], steep ? Math.max(c.mean - c.sd, c.mean / 20) : c.mean - c.sd, c.mean + c.sd, i]),
             renderItem: (params, api) => {
               const [x, y1] = api.coord([api.value(0), api.value(1)]);
               const [, y2] = api.coord([api.value(0), api.value(2)]);
