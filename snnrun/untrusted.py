@@ -121,7 +121,11 @@ def yaml_object(folder: Path, name: str) -> dict[str, Any]:
         data = file.read(LARGEST_YAML + 1)
     if len(data) > LARGEST_YAML:
         raise Unreadable(f"more than {LARGEST_YAML >> 10} KiB")
-    text = data.decode("utf-8-sig", errors="replace")
+    return yaml_text(data.decode("utf-8-sig", errors="replace"))
+
+
+def yaml_text(text: str) -> dict[str, Any]:
+    """The mapping that YAML stands for, as :func:`yaml_object` has it."""
     try:
         weigh(text, most=0)
         value = yaml.load(text, Loader=_LOADER)

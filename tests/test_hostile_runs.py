@@ -19,6 +19,7 @@ import pytest
 from made_up import MANIFEST, RESULT, epoch, make_run
 from snnrun import lock
 from snnrun.cli import main
+from snnrun.report.page.html import SCRIPTS, asset
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and alarms")
 
@@ -194,6 +195,27 @@ def test_a_hostile_run_is_looked_at(case: str, hostile: Path, capsys: pytest.Cap
         assert "SECRET" not in out and "root:" not in out
     assert out.endswith(("\n", "."))
     assert snapshot(hostile) == before
+    assert not (hostile / "pwned").exists() and not Path("pwned").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_a_hostile_run_is_reported(case: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run alone, and as a job of a sweep."""
+    CASES[case](hostile)
+    before = snapshot(hostile)
+    for words in (["report", "outputs/hostile"], ["report", "outputs"], ["best", "outputs"]):
+        code = main(words)
+        out, err = capsys.readouterr()
+        assert code == 0 or (code == 2 and "expected" in err), words
+        assert all(line.isprintable() for line in (out + err).split("\n"))
+    for path in Path("outputs").rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        for name in ("page.css", *SCRIPTS):
+            page = page.replace(asset(name), "")
+        assert "SECRET" not in page and "root:" not in page and len(page) < 2_000_000
+    after = {name: seen for name, seen in snapshot(hostile).items() if not name.endswith("/report.html")}
+    assert after == before
     assert not (hostile / "pwned").exists() and not Path("pwned").exists()
 
 

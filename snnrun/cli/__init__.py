@@ -55,6 +55,10 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.version:
         print(f"snnrun {__version__}")
         return 0
+    if arguments.command in text.REPORTING:
+        from snnrun.cli import report
+
+        return report.main(arguments)
     if arguments.command in LOOKING:
         from snnrun.cli import look
 

@@ -23,7 +23,7 @@ PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 # What `snnrun plot` draws, by the group that is named; the first counts.
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
 # Commands that look at runs: they compose nothing, and their words are folders and names.
-LOOKING = ("runs", "show", "diff")
+LOOKING = ("runs", "show", "diff", "report", "best")
 # Commands that run a run again, from its folder.
 AGAIN = ("resume", "evaluate", "reproduce")
 COMMANDS = ("list", "simulate", "plot", *LOOKING, *AGAIN)  # the words themselves; training needs none

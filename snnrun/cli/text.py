@@ -25,6 +25,8 @@ usage: snnrun [key=value ...]            train
        snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
        snnrun runs [FOLDER]              what has been run: status, parts, accuracy, age
        snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
+       snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
+       snnrun best SWEEP                 the best configuration, and the command that runs it again
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
 
 examples:
@@ -91,6 +93,27 @@ usage: snnrun diff RUN RUN
 RUN is a folder, or any part of a run's name in outputs that no other run has. Differences are no error.
 """
 
+REPORT = """\
+snnrun report writes report.html, one file that opens from disk without a network, and for a sweep results.csv, a row
+for each job. Both go into the folder of the sweep or run, and can be written while it is still running.
+
+usage: snnrun report SWEEP
+       snnrun report RUN
+
+The page of a sweep: the best configuration and whether its lead is more than chance, mean, standard deviation and 95 %
+interval over seeds, curves, accuracy against cost, heat map and parallel coordinates, all jobs, failures, environment.
+That of a run: result, curves, firing rates, rasters, settings, environment. SWEEP and RUN are folders, or any part of a
+name in outputs that no other has: its token is enough.
+"""
+
+BEST = """\
+snnrun best names the best configuration of a sweep, by the mean over seeds of the validation accuracy (or R², or where
+there is neither the loss), with its folders and the command that runs it again. The test part takes no part in the
+choice. Nothing is written.
+
+usage: snnrun best SWEEP
+"""
+
 RESUME = """\
 snnrun resume goes on with a run that was interrupted, killed, or stopped by an error, from its last checkpoint. On the
 same machine and versions the result is that of a run that was never interrupted, bit for bit.
@@ -118,6 +141,7 @@ Exit code 8 if it came out otherwise than it must.
 AGAIN = {"resume": RESUME, "evaluate": EVALUATE, "reproduce": REPRODUCE}
 OTHERS = ("config", "simulate")
 LOOKING = {"runs": RUNS, "show": SHOW, "diff": DIFF}
+REPORTING = {"report": REPORT, "best": BEST}
 USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
 
 FLAGS = """\

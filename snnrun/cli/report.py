@@ -1,0 +1,120 @@
+"""``snnrun report`` and ``snnrun best``: what a sweep came to, as a page, a table and an answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import fill
+
+from snnrun import files, runs
+from snnrun.cli import show, text
+from snnrun.cli.arguments import Arguments
+from snnrun.cli.words import table
+from snnrun.errors import ConfigError, StorageError
+from snnrun.report.page import gather, words
+from snnrun.report.page.ranking import Ranking, command, rank
+from snnrun.report.page.run import run_page
+from snnrun.report.page.sweep import sweep_page
+from snnrun.report.page.table import csv_text
+from snnrun.untrusted import printable
+
+OUTPUTS = Path("outputs")
+EXPECTED = {"report": "one sweep or run", "best": "one sweep"}
+MOST_FOLDERS = 20
+
+
+def main(arguments: Arguments) -> int:
+    """Answer the command; returns the exit code."""
+    name, given = arguments.command, arguments.words
+    if arguments.help:
+        text.say(text.REPORTING[name])
+        return 0
+    faults = list(arguments.faults)
+    if len(given) != 1:
+        got = " ".join(printable(word) for word in given) or "nothing"
+        faults.append(f"{name}: expected {EXPECTED[name]}, got {got}; see `snnrun {name} --help`")
+    if faults:
+        raise ConfigError(text.faults(faults))
+    folder = gather.named(given[0], OUTPUTS)
+    if name == "report":
+        for path in report(folder):
+            text.say(printable(path, 4000))
+    else:
+        if not gather.is_sweep(folder):
+            raise ConfigError(f"{printable(folder)}: expected a sweep, got a single run; `snnrun show` tells about it")
+        text.say(best(ranked(folder)))
+    return 0
+
+
+def report(folder: Path) -> list[Path]:
+    """Write the page, and of a sweep the table; returns the files.
+
+    Raises:
+        ConfigError: for a run that trained nothing.
+        StorageError: if a file cannot be written.
+    """
+    if gather.is_sweep(folder):
+        ranking = ranked(folder)
+        contents = {"report.html": sweep_page(ranking), "results.csv": csv_text(ranking)}
+    else:
+        run = runs.read(folder)
+        if run.command != "train":
+            raise ConfigError(f"{printable(folder)}: expected a training run, got one of `snnrun {run.command}`")
+        page = run_page(gather.job(folder), settings=show.settings(run), warnings=show.warnings(folder))
+        contents = {"report.html": page}
+    for name, content in contents.items():
+        try:
+            files.write_text(folder / name, content)
+        except OSError as error:
+            why = f"writing failed: {error.strerror or error}. Free some space or check the rights"
+            raise StorageError(f"{printable(folder / name)}: {why}") from error
+    return [folder / name for name in contents]
+
+
+def ranked(folder: Path) -> Ranking:
+    """The configurations of the sweep in ``folder``.
+
+    Raises:
+        ConfigError: for a sweep that trains nothing.
+    """
+    sweep = gather.sweep(folder)
+    begun = next((job.folder for job in sweep.jobs if job.status != gather.NOT_STARTED), None)
+    said = runs.read(begun).command if begun is not None else "train"
+    if said != "train":
+        raise ConfigError(f"{printable(folder)}: expected a sweep of training runs, got one of `snnrun {said}`")
+    return rank(sweep)
+
+
+def best(ranking: Ranking) -> str:
+    """The answer of ``snnrun best``.
+
+    Raises:
+        ConfigError: if no job has a figure yet.
+    """
+    chosen, measure, sweep = ranking.chosen, ranking.measure, ranking.sweep
+    if chosen is None or chosen.validation is None:
+        raise ConfigError(
+            f"{printable(sweep.folder)}: expected a finished job, got {words.counts(sweep.jobs) or 'no jobs'}; "
+            "`snnrun report` shows the curves so far"
+        )
+    validation, verdict = chosen.validation, words.verdict(ranking)
+    interval = words.interval(validation.low, validation.high, measure)
+    rows = [
+        (f"validation {measure.title}", words.spread(validation, measure) + f", {words.seeds(validation.n)}"),
+        *([("95 % interval", interval)] if interval else []),
+        *([(f"test {measure.title}", words.spread(chosen.test, measure))] if chosen.test else []),
+        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(chosen.counted[:MOST_FOLDERS])),
+        *([("", f"and {len(chosen.counted) - MOST_FOLDERS} more")] if len(chosen.counted) > MOST_FOLDERS else []),
+    ]
+    count = len(ranking.configurations)
+    of = "the only configuration" if count == 1 else f"best of {count} configurations"
+    lines = [
+        f"{of}, by the {words.CHOICE}",
+        "",
+        f"  {words.assignment(chosen)}",
+        table((), rows, indent="  "),
+        "",
+        *(fill(said, text.WIDTH) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
+        "",
+        f"  {command(chosen)}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,77 @@
+"""What the page of one run shows, as values for its template and its plots."""
+
+from __future__ import annotations
+
+from snnrun.report.page.curves import rounded, thin
+from snnrun.report.page.environment import environment
+from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
+from snnrun.report.page.html import page
+from snnrun.report.page.ranking import command_of, measure_of
+from snnrun.report.page.raster import rasters
+from snnrun.report.page.sweep import count
+from snnrun.untrusted import Unreadable, cut, head, printable_lines
+
+SUMMARY = 1 << 16  # bytes of summary.txt
+
+
+def run_page(job: Job, settings: str, warnings: str) -> str:
+    """The page; ``settings`` and ``warnings`` as ``snnrun show`` has them."""
+    measure = measure_of([job])
+    validation, test = job.validation.get(measure.name), job.test.get(measure.name)
+    try:
+        summary = printable_lines(head(job.folder, "summary.txt", SUMMARY))
+    except Unreadable:
+        summary = ""
+    drawn = rasters(job.folder)
+    context = {
+        "title": f"Run {job.name}",
+        "job": job,
+        "started": str(job.manifest.get("started", ""))[:16].replace("T", " "),
+        "progress": f"{job.epochs} of {job.epochs_asked} epochs" if job.epochs is not None else "",
+        "measure": measure,
+        "validation": measure.figure(validation),
+        "test": measure.figure(test),
+        "test_loss": "" if measure.name == "loss" else _short(job.test.get("loss")),
+        "spikes": count(job.spikes),
+        "parameters": count(job.parameters),
+        "seconds": "" if job.seconds is None else f"{job.seconds:.1f} s",
+        "command": command_of(job.words),
+        "settings": settings,
+        "warnings": warnings,
+        "layers": [_layer(layer, job) for layer in job.layers],
+        "has_raster": bool(drawn),
+        "summary": summary,
+        "environment": environment([job]),
+        "failed": job.status in ENDED_EARLY,
+    }
+    epochs = thin(max((len(curve) for curve in job.curves.values()), default=0))
+    data = {
+        "kind": "run",
+        "epochs": [i + 1 for i in epochs],
+        "curves": {key: [rounded(job.curves[key][i]) for i in epochs] if key in job.curves else [] for key in CURVES},
+        "layers": [
+            {
+                "name": cut(layer.name, 60),
+                **{key: [rounded(v[i]) for i in epochs] for key, v in _activity(layer).items()},
+            }
+            for layer in job.layers
+        ],
+        "rasters": [raster._asdict() for raster in drawn],
+    }
+    return page("run.html", context, data)
+
+
+def _activity(layer: Layer) -> dict[str, tuple[float | None, ...]]:
+    return {"firing_rate": layer.firing_rate, "silent": layer.silent, "saturated": layer.saturated}
+
+
+def _layer(layer: Layer, job: Job) -> dict[str, str]:
+    """A layer in the best epoch; the last where there is none."""
+    at = (job.best_epoch or 0) - 1
+    last = {key: values[at] if values else None for key, values in _activity(layer).items()}
+    share = {key: "" if last[key] is None else f"{100 * (last[key] or 0):.1f} %" for key in ("silent", "saturated")}
+    return {"name": layer.name, "neurons": count(layer.neurons), "rate": _short(last["firing_rate"]), **share}
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
