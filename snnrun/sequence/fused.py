@@ -36,22 +36,28 @@ def run(
 
     ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for an input that stays the same. Membranes are ``[T, B, *N]``, or
     ``[0, B, *N]`` if ``membrane`` is false; the counts ``[B, *N]``, or None where the output is no spike of 0 or 1.
+    Without a state it begins in the neuron's initial one.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
-        ValueError: for a state that does not fit the input.
+        ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
     step = record(neuron)
-    first = [_like(value, x, name) for name, value in zip(state._fields, state, strict=True)]
     recipe = Recipe.of(step)
+    begin = neuron.initial_state(x[0]) if state is None else state
+    if state is not None:
+        for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
+            _check(name, value, x, as_spikes=recipe.kind(k) == "bytes")
+    first = [value.to(x.dtype) for value in begin]
     output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *step.captured)
-    return output, membranes, fired, type(state)(*last)
+    return output, membranes, fired, type(begin)(*last)
 
 
-def _like(value: Tensor, x: Tensor, name: str) -> Tensor:
+def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
     if value.shape != x.shape[1:]:
         raise ValueError(f"state.{name}: expected the shape of a step, {list(x.shape[1:])}, got {list(value.shape)}")
-    return value.to(x.dtype)
+    if as_spikes and not bool(((value == 0) | (value == 1)).all()):
+        raise ValueError(f"state.{name}: expected spikes of 0 and 1, got other values; use backend=reference for those")
 
 
 class Recipe(NamedTuple):

@@ -63,10 +63,10 @@ def run_resolved(
     count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
     if x.shape[0] not in (1, count):
         raise ValueError(f"x: expected 1 or steps={count} steps, got {x.shape[0]}")
-    state = neuron.initial_state(x[0]) if state is None else state
     if backend == "fused":
         spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane)
         return Trace(spikes, membranes, fired), state
+    state = neuron.initial_state(x[0]) if state is None else state
     spikes, membranes, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state)
     return Trace(spikes, membranes if membrane else membranes[:0].detach()), state
 

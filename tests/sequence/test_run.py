@@ -168,6 +168,8 @@ def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPa
         run(IF(), x, steps=5)
     with pytest.raises(ValueError, match=r"state.membrane: expected the shape of a step, \[1, 2\], got \[1, 3\]"):
         run(IF(), x, State(torch.zeros(1, 3), torch.zeros(1, 3)), backend="fused")
+    with pytest.raises(ValueError, match=r"state.spikes: expected spikes of 0 and 1, got other values"):
+        run(IF(), x, State(torch.zeros(1, 2), torch.full((1, 2), 0.5)), backend="fused")
     monkeypatch.setattr(fused, "run", refuse)
     run(IF(), x, backend="reference")
     with pytest.raises(AssertionError, match="the fused execution was called"):
