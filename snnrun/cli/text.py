@@ -134,6 +134,7 @@ EXIT_CODES = """\
 exit codes:
   0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
   5 out of memory   6 the record could not be written   7 a job of a sweep failed   8 not reproduced
+  9 one of several processes was lost
   130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 
