@@ -69,8 +69,8 @@ def run(
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one. Where several processes train together (``team``), this is for
-    rank 0; the others ``follow``.
+    the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
+    for rank 0; the others ``follow``.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
@@ -88,7 +88,7 @@ def run(
             stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.config(config)
-            streams, data, model, optimizer, scheduler = _built(parts, settings, device)
+            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
             progress = Progress()
             facts = {
                 "settings": asdict(settings),
@@ -243,7 +243,7 @@ def follow(*, settings: Settings, parts: Parts, team: Team) -> None:
     """
     stop = Stop(settings.max_seconds)
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
-        streams, data, model, optimizer, scheduler = _built(parts, settings, device)
+        streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
         progress = Progress()
         with streams.ambient("training"):
             share(model, team)
@@ -267,9 +267,14 @@ class Built(NamedTuple):
     scheduler: LRScheduler
 
 
-def _built(parts: Parts, settings: Settings, device: torch.device) -> Built:
+def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -> Built:
     streams = Streams(settings.seed, device)
+    # The first of each machine goes before the others, should there be something to download.
+    if team.ranks.local:
+        team.agree(0)
     data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+    if not team.ranks.local:
+        team.agree(0)
     model = build_model(parts, settings, streams).to(device)
     optimizer = build_optimizer(parts, model)
     return Built(streams, data, model, optimizer, parts.scheduler(optimizer))

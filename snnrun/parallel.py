@@ -22,6 +22,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 
 from snnrun.errors import Elsewhere, ProcessLost, SnnrunError
 from snnrun.ranks import Ranks
@@ -118,7 +119,7 @@ class Processes(Team):
     Every method but ``split`` and ``own`` waits for the others, so all must call the same ones in the same order.
     """
 
-    def __init__(self, ranks: Ranks, board: dist.Store, backend: str) -> None:
+    def __init__(self, ranks: Ranks, board: Store, backend: str) -> None:
         self.ranks, self.backend = ranks, backend
         self._board, self._left = board, False
         self.split(0)
@@ -198,9 +199,7 @@ class Processes(Team):
                 if batch[1] is not None:
                     row[1:] = batch[1].reshape(-1)
         table = self.add(table).to(device)
-        return [
-            (row[0], row[1:].to(_KINDS[dtype]).reshape((4, -1) if dim else ()) if size else None) for row in table
-        ]
+        return [(row[0], row[1:].to(_KINDS[dtype]).reshape((4, -1) if dim else ()) if size else None) for row in table]
 
     def pooled(self, counts: Tensor) -> Tensor:
         (size,) = self.agree(counts.numel())
@@ -304,7 +303,7 @@ class _Total(torch.autograd.Function):
         return ctx.team.add(gradient), None
 
 
-def connect(ranks: Ranks) -> dist.Store:
+def connect(ranks: Ranks) -> Store:
     """The board on which processes leave each other words; rank 0, or its launcher, keeps it.
 
     Raises:
@@ -319,7 +318,7 @@ def connect(ranks: Ranks) -> dist.Store:
             f"rank {ranks.rank} of {ranks.size} cannot reach MASTER_ADDR:MASTER_PORT: {_first(error)}; start all "
             "processes with torchrun"
         ) from error
-    return dist.PrefixStore("snnrun", store)
+    return PrefixStore("snnrun", store)
 
 
 @contextmanager
@@ -338,11 +337,11 @@ def leading(ranks: Ranks, job: Mapping[str, Any], device: str) -> Iterator[Team]
 
 
 @contextmanager
-def joined(ranks: Ranks, board: dist.Store, device: str) -> Iterator[Processes]:
+def joined(ranks: Ranks, board: Store, device: str) -> Iterator[Processes]:
     """Within this context this process is one of the team."""
     backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
     try:
-        group = dist.PrefixStore("group", board)
+        group = PrefixStore("group", board)
         dist.init_process_group(backend, store=group, rank=ranks.rank, world_size=ranks.size, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:
         raise ProcessLost(
@@ -358,7 +357,7 @@ def joined(ranks: Ranks, board: dist.Store, device: str) -> Iterator[Processes]:
     team.leave(None)
 
 
-def take(board: dist.Store) -> Mapping[str, Any] | int:
+def take(board: Store) -> Mapping[str, Any] | int:
     """The job that rank 0 has for the others, or the exit code of a command that has none."""
     while True:
         for key in ("job", "done"):
@@ -367,13 +366,13 @@ def take(board: dist.Store) -> Mapping[str, Any] | int:
         time.sleep(0.1)
 
 
-def done(board: dist.Store, code: int) -> None:
+def done(board: Store, code: int) -> None:
     """Rank 0 has written all it had to."""
     with suppress(RuntimeError):
         board.set("done", json.dumps({"code": code}))
 
 
-def farewell(board: dist.Store) -> None:
+def farewell(board: Store) -> None:
     """Wait for ``done``: a launcher may end all processes as soon as one has failed."""
     until = time.monotonic() + FAREWELL
     with suppress(RuntimeError):
@@ -381,7 +380,7 @@ def farewell(board: dist.Store) -> None:
             time.sleep(0.1)
 
 
-def _read(board: dist.Store, key: str) -> Mapping[str, Any] | None:
+def _read(board: Store, key: str) -> Mapping[str, Any] | None:
     try:
         word: Mapping[str, Any] | None = json.loads(board.get(key)) if board.check([key]) else None
     except RuntimeError:  # whoever kept the board is gone

@@ -21,7 +21,9 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """
     several = ranks is not None and ranks.size > 1
     if several and ":" in name:
-        raise ConfigError(f"device: expected auto, cpu or cuda for several processes, which take a GPU each, got {name!r}")
+        raise ConfigError(
+            f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
@@ -31,8 +33,8 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if several and 0 < count <= (device.index or 0):
             raise ConfigError(
-                f"device: expected a GPU for each process of this machine, and there are only {count}; start fewer with "
-                f"--nproc-per-node {count}, or use device=cpu"
+                f"device: expected a GPU for each process of this machine, and there are only {count}; start fewer "
+                f"with --nproc-per-node {count}, or use device=cpu"
             )
         if (device.index or 0) >= count:
             have = f"there are only {count}" if count else "there is no CUDA device here"

@@ -75,7 +75,7 @@ class Stop:
         self.obey(self.wanted())
 
     def wanted(self) -> int:
-        """What ``obey`` is to be told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock."""
+        """What ``obey`` is told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock."""
         if self._number is not None:
             return self._number
         return _CLOCK if self._seconds is not None and time.monotonic() - self._begin >= self._seconds else 0

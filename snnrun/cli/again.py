@@ -90,9 +90,7 @@ def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[s
     run = frozen(folder, arguments)
     from snnrun.cli.train import train
 
-    train(
-        settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True
-    )
+    train(settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True)
 
 
 def _evaluate(folder: Path, arguments: Arguments) -> None:

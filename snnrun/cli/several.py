@@ -1,7 +1,7 @@
 """The command under torchrun, or any launcher that starts several processes and numbers them.
 
-Rank 0 does all that one process does: it reads the command, makes the folder, writes and prints. The others take from it
-what they are to train, and are silent. What does not train is done by rank 0 alone.
+Rank 0 does all that one process does: it reads the command, makes the folder, writes and prints. The others take from
+it what they are to train, and are silent. What does not train is done by rank 0 alone.
 """
 
 from __future__ import annotations
