@@ -21,9 +21,7 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """
     several = ranks is not None and ranks.size > 1
     if several and ":" in name:
-        raise ConfigError(
-            f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}"
-        )
+        raise ConfigError(f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)

@@ -187,8 +187,8 @@ def test_a_lost_rank_ends_the_run_which_goes_on_with_any_number(tmp_path: Path) 
     losses, expected = ([step["loss"] for step in of.metrics("step")] for of in (run, plain))
     assert len(losses) == len(expected) == 150
     assert losses[:50] == pytest.approx(expected[:50], rel=1e-5)
-    for one, other in zip(run.metrics("epoch")[:5], plain.metrics("epoch"), strict=False):
-        assert one["layers"] == other["layers"]  # counted by 2 processes, and then by 3
+    for epoch, same in zip(run.metrics("epoch")[:5], plain.metrics("epoch"), strict=False):
+        assert epoch["layers"] == same["layers"]  # counted by 2 processes, and then by 3
 
 
 def children(pid: int) -> list[int]:

@@ -26,6 +26,7 @@ usage: snnrun [key=value ...]            train
        snnrun runs [FOLDER]              what has been run: status, parts, accuracy, age
        snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
+       torchrun --nproc-per-node N -m snnrun [key=value ...]   train once, with N processes
 
 examples:
   snnrun                                              handwritten digits, in seconds, offline
