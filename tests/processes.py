@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # where the shared modules of th
 
 import torch
 
-from small import training_of
+from small import Few, Training, training_of
 from snnrun import parallel
 from snnrun.errors import SnnrunError
 from snnrun.experiment import build_optimizer
@@ -28,9 +29,16 @@ from snnrun.ranks import Ranks
 from snnrun.trainer import evaluate, fit
 
 
+def training(job: dict[str, Any]) -> Training:
+    """A training, with three batches, a number that two processes cannot halve, to validate and test."""
+    made = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
+    data = made.data
+    return replace(made, data=data._replace(validation=Few(data.validation, 3), test=Few(data.test, 3)))
+
+
 def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
     """The records of a training; with the scores of its test part in the last."""
-    made = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
+    made = training(job)
     parts, optimizer = made.parts, build_optimizer(made.parts, made.model)
     share(made.model, team)
     common = parts.encoder, parts.loss
@@ -42,7 +50,7 @@ def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
 
 def scores(job: dict[str, Any], team: Team) -> list[Any]:
     """The scores of the weights that a training begins with: they are the same for any number of processes."""
-    made = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
+    made = training(job)
     parts = made.parts
     return list(evaluate(made.model, made.data.test, parts.encoder, parts.loss, made.streams, made.settings, team=team))
 
