@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from snnrun import trust
+from snnrun import allocator, trust
 from snnrun.cli import imports
 from snnrun.cli.arguments import AGAIN, Arguments
 from snnrun.errors import ConfigError, ProcessLost, SnnrunError
@@ -33,6 +33,7 @@ def main(arguments: Arguments, ranks: Ranks, run: Callable[[], int]) -> int:
             "-m: a sweep under torchrun would train every job with all processes; start its jobs one by one with "
             "torchrun, or the sweep without it"
         )
+    allocator.keep_freed_memory()
     imports.load("train")
     return _follow(arguments, ranks) if ranks.rank else _lead(ranks, run)
 
