@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
@@ -94,6 +95,19 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise DataError(f"{path}: expected the state of a run, got {type(state).__name__}")
     return state
+
+
+def pack(state: Mapping[str, Any]) -> bytes:
+    """A state, as ``save_state`` takes it, to be sent to another process."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(split(dict(state), _STATE, tensors)).encode()
+    return len(text).to_bytes(8, "big") + text + to_bytes(tensors)
+
+
+def unpack(message: bytes) -> Any:
+    """What ``pack`` was given; tensors are on the CPU."""
+    end = 8 + int.from_bytes(message[:8], "big")
+    return join(json.loads(message[8:end]), from_bytes(message[end:]))
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], str]:

@@ -46,3 +46,22 @@ class NotReproduced(SnnrunError):
     """A run came out otherwise when it was run again."""
 
     exit_code = 8
+
+
+class ProcessLost(SnnrunError):
+    """One of several processes that train together was killed, or does not answer.
+
+    Attributes:
+        first_left: the lowest rank that is left, which tells of it.
+    """
+
+    exit_code = 9
+    first_left = 0
+
+
+class Elsewhere(SnnrunError):
+    """Another of several processes ended with an error; its words and its exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

@@ -8,17 +8,17 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import checkpoint, report
+from snnrun import checkpoint, keeper, report
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError
@@ -26,14 +26,16 @@ from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
 from snnrun.loss import Loss
 from snnrun.model import Layer, keep, product
+from snnrun.model.together import share
 from snnrun.neuron import Neuron
+from snnrun.parallel import Team
 from snnrun.progress import Progress
 from snnrun.record import RunRecord
 from snnrun.runtime import runtime
 from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
-from snnrun.tally import Scores
+from snnrun.tally import Activity, Scores
 from snnrun.task import Data, Task
 from snnrun.trainer import evaluate, fit
 
@@ -62,30 +64,31 @@ def run(
     folder: Path,
     command: Sequence[str],
     resume: bool = False,
+    team: Team | None = None,
 ) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one.
+    the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
+    for rank 0; the others ``follow``.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
         Interrupted: a signal asked it to stop.
     """
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
-    with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder):
+    team = Team() if team is None else team
+    # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
+    patience = stop.patiently if team.size > 1 else nullcontext
+    with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder), patience():
         with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
             state = latest(folder / "checkpoints", config, console.warning) if resume else None
             record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
-        with _verdict(record, begin), runtime(settings) as device:
+        with _verdict(record, begin), team.diagnosed(), runtime(settings, team.ranks) as device:
             stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.config(config)
-            streams = Streams(settings.seed, device)
-            data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
-            model = build_model(parts, settings, streams).to(device)
-            optimizer = build_optimizer(parts, model)
-            scheduler = parts.scheduler(optimizer)
+            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
             progress = Progress()
             facts = {
                 "settings": asdict(settings),
@@ -94,18 +97,21 @@ def run(
                 "backend": backends(model),
                 "product": asdict(product_of(settings)) if device.type == "cpu" else None,
                 "data_hashes": data.hashes,
+                "world_size": team.size,
+                "world_backend": team.backend,
             }
             if not resume:
                 record.manifest(**facts)
             console.line(
-                f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}; "
+                f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}"
+                f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
             example = next(data.test.batches(1)).x
             if settings.report.summary and state is None:
                 record.summary(model, parts.encoder(example, settings.num_steps, streams.evaluation()))
 
-            keeper = Keeper(
+            kept = Keeper(
                 record,
                 settings.checkpoint,
                 config,
@@ -118,7 +124,7 @@ def run(
             )
             with streams.ambient("training"):
                 if state is not None:
-                    keeper.restore(state)
+                    kept.restore(state)
                 elif resume:  # it was killed before it could save anything
                     record.rewind(0)
                 if resume:
@@ -126,14 +132,18 @@ def run(
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
-                _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop)
+                if team.size > 1:
+                    share(model, team)
+                    team.told(checkpoint.pack(kept.state()) if resume else None)
+                _train(model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team, record, kept)
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
             best_epochs = [epoch["epoch"] for epoch in epochs if epoch["best"]]
             if best_epochs:
                 _load(model, record.best)
-            test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings)
+            team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
+            test = _tested(model, data, parts, streams, settings, stop, team)
             if settings.report.figures:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
                 with torch.no_grad(), streams.ambient("evaluation"), bf16:
@@ -170,18 +180,32 @@ def _train(
     scheduler: LRScheduler,
     streams: Streams,
     settings: Settings,
-    record: RunRecord,
-    keeper: Keeper,
+    progress: Progress,
     stop: Stop,
+    team: Team,
+    record: RunRecord | None = None,
+    kept: Keeper | None = None,
 ) -> None:
-    """All that is left of the training; whatever wants it to stop finds its state saved."""
+    """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record."""
 
     def boundary() -> None:
-        keeper.between_steps()
-        stop.check()
+        save, wanted = team.agree(int(kept is not None and kept.due()), stop.wanted())
+        if save or wanted:
+            progress.activity.pool(team)
+        if save and kept is not None:
+            kept.save()
+        stop.obey(wanted)
+
+    def watch() -> None:
+        (wanted,) = team.agree(stop.wanted())
+        if wanted:
+            progress.activity.pool(team)
+        stop.obey(wanted)
 
     try:
         with stop.patiently():
+            if team.size > 1:
+                team.check_same(checkpoint.weights_sha256(model.state_dict()))
             for entry in fit(
                 model,
                 data,
@@ -191,18 +215,80 @@ def _train(
                 scheduler,
                 streams,
                 settings,
-                progress=keeper.progress,
+                progress=progress,
                 boundary=boundary,
-                watch=stop.check,
+                watch=watch,
+                team=team,
             ):
-                record.add(entry, model)
+                if record is not None:
+                    record.add(entry, model)
                 if entry["kind"] == "epoch":
-                    keeper.save()
-            stop.check()
+                    if team.size > 1:
+                        team.check_same(checkpoint.weights_sha256(model.state_dict()))
+                    if kept is not None:
+                        kept.save()
+            watch()
     except (Interrupted, TimeUp):
-        if not stop.twice:
-            keeper.save()
+        if kept is not None and not stop.twice:
+            kept.save()
         raise
+
+
+def follow(*, settings: Settings, parts: Parts, team: Team) -> None:
+    """What a process that is not rank 0 does of a run: its share of the work. It writes and says nothing.
+
+    Raises:
+        SnnrunError: whatever ends the run early, here or in another process.
+        Interrupted: a signal asked one of the processes to stop.
+    """
+    stop = Stop(settings.max_seconds)
+    with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
+        streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
+        progress = Progress()
+        with streams.ambient("training"):
+            share(model, team)
+            if (message := team.told(None)) is not None:
+                whole = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
+                keeper.restore(checkpoint.unpack(message), whole, streams, progress)
+                progress.activity = Activity(progress.activity.skip)  # what was counted is counted at rank 0
+            _train(model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team)
+        if (message := team.told(None)) is not None:
+            model.load_state_dict(checkpoint.unpack(message))
+        _tested(model, data, parts, streams, settings, stop, team)
+
+
+class Built(NamedTuple):
+    """What a run makes before it trains."""
+
+    streams: Streams
+    data: Data
+    model: nn.Module
+    optimizer: Optimizer
+    scheduler: LRScheduler
+
+
+def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -> Built:
+    streams = Streams(settings.seed, device)
+    # The first of each machine goes before the others, should there be something to download.
+    if team.ranks.local:
+        team.agree(0)
+    data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+    if not team.ranks.local:
+        team.agree(0)
+    model = build_model(parts, settings, streams).to(device)
+    optimizer = build_optimizer(parts, model)
+    return Built(streams, data, model, optimizer, parts.scheduler(optimizer))
+
+
+def _tested(
+    model: nn.Module, data: Data, parts: Parts, streams: Streams, settings: Settings, stop: Stop, team: Team
+) -> Scores:
+    def watch() -> None:
+        if team.size > 1:  # one process does not wait for this to be asked
+            (wanted,) = team.agree(stop.wanted())
+            stop.obey(wanted)
+
+    return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, team=team)
 
 
 def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:

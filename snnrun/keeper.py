@@ -53,12 +53,11 @@ class Keeper:
         self._streams, self.progress, self._warn = streams, progress, warn
         self._saved_at, self._saved_step, self._able = time.monotonic(), progress.step, True
 
-    def between_steps(self) -> None:
-        """Save, if it is time to."""
+    def due(self) -> bool:
+        """Whether it is time to save."""
         steps, minutes = self._every.every_steps, self._every.every_minutes
         due = steps is not None and self.progress.step - self._saved_step >= steps
-        if due or (minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes):
-            self.save()
+        return due or (minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes)
 
     def save(self) -> None:
         """Save the state as it is now, between two steps.
@@ -69,13 +68,7 @@ class Keeper:
         if not self._able:
             return
         folder = self._record.checkpoints
-        state: State = {
-            "config": self._config,
-            "metrics": self._record.durable(),
-            "progress": self.progress.state(),
-            "streams": self._streams.state(),
-            **{name: part.state_dict() for name, part in self._parts.items()},
-        }
+        state = {"config": self._config, "metrics": self._record.durable(), **self.state()}
         try:
             with storing(folder):
                 checkpoint.save_state(folder, self.progress.step, state)
@@ -84,6 +77,14 @@ class Keeper:
             self._warn(f"this run cannot be resumed, since no checkpoint can hold all of its state: {error}")
         self._saved_at, self._saved_step = time.monotonic(), self.progress.step
 
+    def state(self) -> State:
+        """What ``restore`` takes."""
+        return {
+            "progress": self.progress.state(),
+            "streams": self._streams.state(),
+            **{name: part.state_dict() for name, part in self._parts.items()},
+        }
+
     def restore(self, state: State) -> None:
         """Put everything back to ``state``.
 
@@ -91,17 +92,22 @@ class Keeper:
             DataError: if it does not fit.
         """
         try:
-            for name, part in self._parts.items():
-                part.load_state_dict(state[name])
-            # Else torch's scheduler warns, where an epoch's steps were made by the process before.
-            self._parts["optimizer"]._opt_called = True
-            self._streams.restore(state["streams"])
-            self.progress.__dict__.update(Progress.of(state["progress"]).__dict__)
+            restore(state, self._parts, self._streams, self.progress)
             self._record.rewind(state["metrics"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"the checkpoint does not fit this run: {message}") from error
         self._saved_step = self.progress.step
+
+
+def restore(state: State, parts: Mapping[str, Any], streams: Streams, progress: Progress) -> None:
+    """Put model, optimizer and scheduler (``parts``), streams and progress back to ``state``."""
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
+    # Else torch's scheduler warns, where an epoch's steps were made by the process before.
+    parts["optimizer"]._opt_called = True
+    streams.restore(state["streams"])
+    progress.__dict__.update(Progress.of(state["progress"]).__dict__)
 
 
 def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State | None:

@@ -9,20 +9,31 @@ from contextlib import contextmanager
 import torch
 
 from snnrun.errors import ConfigError, OutOfMemoryError
+from snnrun.ranks import Ranks
 from snnrun.settings import Settings
 
 
-def resolve_device(name: str) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; of several processes (``ranks``), each has a GPU.
 
     Raises:
-        ConfigError: for a CUDA device that is not there.
+        ConfigError: for a CUDA device that is not there, or one for several processes.
     """
+    several = ranks is not None and ranks.size > 1
+    if several and ":" in name:
+        raise ConfigError(f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
+    if several and ranks and device.type == "cuda":
+        device = torch.device("cuda", ranks.local)
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if several and 0 < count <= (device.index or 0):
+            raise ConfigError(
+                f"device: expected a GPU for each process of this machine, and there are only {count}; start fewer "
+                f"with --nproc-per-node {count}, or use device=cpu"
+            )
         if (device.index or 0) >= count:
             have = f"there are only {count}" if count else "there is no CUDA device here"
             raise ConfigError(f"device: expected a device of this machine, got {name!r}, but {have}; use device=cpu")
@@ -31,9 +42,11 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def runtime(settings: Settings) -> Iterator[torch.device]:
+def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.device]:
     """Set torch up for a run, and back afterwards; running out of memory becomes an error with advice."""
-    device = resolve_device(settings.device)
+    device = resolve_device(settings.device, ranks)
+    if device.type == "cuda" and ranks and ranks.size > 1:
+        torch.cuda.set_device(device)  # where a collective without a device of its own would go
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     if settings.deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.

@@ -15,6 +15,9 @@ from snnrun.errors import SnnrunError
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
 
 
+_CLOCK = 1 << 10  # above every signal
+
+
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop by a signal. A KeyboardInterrupt, since it ends a sweep as well."""
 
@@ -61,17 +64,28 @@ class Stop:
     @contextmanager
     def patiently(self) -> Iterator[None]:
         """Within this context a signal waits for ``check``."""
-        self._patient = True
+        before, self._patient = self._patient, True
         try:
             yield
         finally:
-            self._patient = False
+            self._patient = before
 
     def check(self) -> None:
         """Raise Interrupted or TimeUp, if somebody wants the run to stop."""
-        self.heed()
-        if self._seconds is not None and time.monotonic() - self._begin >= self._seconds:
+        self.obey(self.wanted())
+
+    def wanted(self) -> int:
+        """What ``obey`` is told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock."""
+        if self._number is not None:
+            return self._number
+        return _CLOCK if self._seconds is not None and time.monotonic() - self._begin >= self._seconds else 0
+
+    def obey(self, wanted: int) -> None:
+        """Raise Interrupted or TimeUp, as ``wanted``, here or in another process, says."""
+        if wanted == _CLOCK:
             raise TimeUp(f"max_seconds={self._seconds:g} are over; `snnrun resume` goes on where it stopped")
+        if wanted:
+            raise Interrupted(wanted)
 
     def heed(self) -> None:
         """Raise Interrupted, if a signal came; the clock is not looked at."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from snnrun.compiled import compiled
 from snnrun.loss import metric
+from snnrun.parallel import Team
 from snnrun.pool import spread
 from snnrun.sequence import Trace
 
@@ -91,6 +92,23 @@ class Activity:
         made = cls(set(state["skip"]))
         made._counts, made._chances = dict(state["counts"]), state["chances"]
         return made
+
+    def pool(self, team: Team) -> None:
+        """Bring all processes' counts together at rank 0, and leave none elsewhere."""
+        if team.size == 1:
+            return
+        counts = [self._chances_as_count(), *(count.reshape(-1) for count in self._counts.values())]
+        flat = team.pooled(torch.cat(counts) if self._counts else counts[0].new_zeros(0))
+        if not team.leads:
+            self._counts, self._chances = {}, 0
+            return
+        for count, part in zip(self._counts.values(), flat[1:].split([len(c) for c in counts[1:]]), strict=True):
+            count.copy_(part.view(count.shape))
+        self._chances = int(flat[0])
+
+    def _chances_as_count(self) -> Tensor:
+        device = next((count.device for count in self._counts.values()), torch.device("cpu"))
+        return torch.tensor([self._chances], device=device)
 
     def summary(self) -> dict[str, dict[str, float]]:
         """Per layer: number of neurons, spikes per neuron and step, share that never fired, share that always did."""

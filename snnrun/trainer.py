@@ -18,6 +18,7 @@ from snnrun.encoder import Encoder
 from snnrun.errors import NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
+from snnrun.parallel import Team
 from snnrun.progress import Progress
 from snnrun.sequence import Trace
 from snnrun.settings import Settings
@@ -41,6 +42,7 @@ def fit(
     progress: Progress | None = None,
     boundary: Callable[[], None] = lambda: None,
     watch: Callable[[], None] = lambda: None,
+    team: Team | None = None,
 ) -> Iterator[Record]:
     """Train ``model`` and yield a record for every logged step, every warning and every epoch.
 
@@ -51,12 +53,15 @@ def fit(
         progress: where to go on; it is kept up to date, so that between two steps it says all there is to say.
         boundary: called between two steps, where nothing is half done. What it raises ends the training.
         watch: called between two batches of an evaluation; likewise.
+        team: the processes that share out each batch. Each yields the same records, but for ``layers``, which rank 0
+            alone has. Default: this one has it all.
 
     Raises:
         NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
             the weights.
     """
     progress = Progress() if progress is None else progress
+    team = Team() if team is None else team
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin = time.perf_counter() - progress.seconds
     progress.activity.skip = {name for name, neuron in neurons(model).items() if not neuron.spiking}
@@ -71,10 +76,11 @@ def fit(
         for batch in itertools.islice(batches, progress.batch, None):
             progress.step += 1
             step = progress.step
-            traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout)
-            loss, result = score(traces, batch, loss_function)
+            traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+            loss, result = score(traces, batch, loss_function, team)
             optimizer.zero_grad()
             loss.backward()
+            team.add_gradients(parameters)
             norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
             due = step == 1 or step % settings.report.log_every == 0
             correct = [result] if due and result is not None and not result.dim() else []
@@ -91,7 +97,7 @@ def fit(
                 torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, bound)
             optimizer.step()
             totals.add(loss_value, result, batch.x.shape[1])
-            activity.add(traces)
+            activity.add(traces if team.counted else _of_nobody(traces))
             progress.batch += 1
             if broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
                 progress.lost = now_lost
@@ -119,7 +125,8 @@ def fit(
         seconds = time.perf_counter() - epoch_begin - away
         samples = totals.samples - first_samples  # those of this process
         train = totals.scores()
-        validation = evaluate(model, data.validation, encoder, loss_function, streams, settings, watch=watch)
+        validation = evaluate(model, data.validation, encoder, loss_function, streams, settings, watch=watch, team=team)
+        activity.pool(team)
         best = validation.loss < progress.best_loss
         if best:
             progress.best_loss, progress.best_epoch = validation.loss, epoch
@@ -138,7 +145,7 @@ def fit(
             "seconds": seconds,
             "best": best,
             "time": time.perf_counter() - begin,
-            "layers": activity.summary(),
+            "layers": activity.summary() if team.leads else {},
         }
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(validation.loss)
@@ -164,18 +171,28 @@ def evaluate(
     settings: Settings,
     *,
     watch: Callable[[], None] = lambda: None,
+    team: Team | None = None,
 ) -> Scores:
     """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
 
-    ``watch`` is called between two batches; what it raises ends the evaluation.
+    ``watch`` is called between two batches; what it raises ends the evaluation. A ``team`` shares out whole batches, so
+    that its scores are, bit for bit, those of one process.
     """
     model.eval()
+    team = Team() if team is None else team
     generator, totals = streams.evaluation(), Totals()
+    scored: list[tuple[Tensor, Tensor | None] | None] = []
+    samples: list[int] = []
     with streams.ambient("evaluation"):
-        for batch in part.batches(settings.batch_size):
-            loss, result = score(forward(model, encoder, batch.x, settings, generator), batch, loss_function)
-            totals.add(loss, result, batch.x.shape[1])
-            watch()
+        for i, batch in enumerate(part.batches(settings.batch_size)):
+            encoded = encode(encoder, batch.x, settings, generator)  # by all, since it draws
+            mine = i % team.size == team.rank
+            scored.append(score(run(model, encoded, settings), batch, loss_function) if mine else None)
+            samples.append(batch.x.shape[1])
+            if (i + 1) % team.size == 0:
+                watch()
+    for (loss, result), size in zip(team.scored(scored), samples, strict=True):
+        totals.add(loss, result, size)
     return totals.scores()
 
 
@@ -186,24 +203,61 @@ def forward(
     settings: Settings,
     encoding: Generator,
     dropout: Generator | None = None,
+    team: Team | None = None,
 ) -> dict[str, Trace]:
     """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
 
-    ``precision=bf16`` takes the matrix products in bfloat16; weights, membranes and the rest stay in float32.
+    ``precision=bf16`` takes the matrix products in bfloat16; weights, membranes and the rest stay in float32. Each
+    process of a ``team`` encodes all samples, whatever the encoder draws and looks at, and runs the model on its own.
     """
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16"):
-        traces: dict[str, Trace] = model(encoder(x, settings.num_steps, encoding), dropout)
+    encoded = encode(encoder, x, settings, encoding)
+    if team is not None:
+        team.split(x.shape[1])
+        encoded = team.own(encoded)
+    return run(model, encoded, settings, dropout)
+
+
+def encode(encoder: Encoder, x: Tensor, settings: Settings, generator: Generator) -> Tensor:
+    """The train ``[T, B, *N]`` of ``x``."""
+    with _precision(x, settings):
+        return encoder(x, settings.num_steps, generator)
+
+
+def run(model: nn.Module, encoded: Tensor, settings: Settings, dropout: Generator | None = None) -> dict[str, Trace]:
+    """Every layer's trace for a train, the read-out last."""
+    with _precision(encoded, settings):
+        traces: dict[str, Trace] = model(encoded, dropout)
     return traces
 
 
-def score(traces: dict[str, Trace], batch: Batch, loss_function: Loss) -> tuple[Tensor, Tensor | None]:
-    """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed."""
+def score(
+    traces: dict[str, Trace], batch: Batch, loss_function: Loss, team: Team | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed.
+
+    ``batch`` is the whole batch; the traces are of this process's own samples, and ``team`` has the others'.
+    """
+    team = Team() if team is None else team
     spikes, membrane, _ = list(traces.values())[-1]
+    if team.size > 1:
+        # In one message: each has its price.
+        spikes, membrane = team.whole(torch.stack((spikes, membrane)), 2)
     loss = loss_function(spikes, membrane, batch.target)
-    loss = loss + loss_function.penalty({name: trace.spikes for name, trace in traces.items()})
+    if loss_function.regularises:  # else the other layers need not be sent
+        name = list(traces)[-1]
+        trains = {key: spikes if key == name else team.whole(trace.spikes) for key, trace in traces.items()}
+        loss = loss + loss_function.penalty(trains)
     if batch.target is None:
         return loss, None
     return loss, outcome(loss_function.predict(spikes.detach(), membrane.detach()), batch.target)
+
+
+def _of_nobody(traces: dict[str, Trace]) -> dict[str, Trace]:
+    return {name: Trace(trace.spikes[:, :0], trace.membrane[:, :0]) for name, trace in traces.items()}
+
+
+def _precision(x: Tensor, settings: Settings) -> torch.autocast:
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
 
 
 def _optional(key: str, value: Any) -> Record:

@@ -16,6 +16,7 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli import text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError
+from snnrun.ranks import Ranks
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
     try:
-        code = _dispatch(arguments, words, debug=debug)
+        code = _placed(arguments, words, debug=debug)
         sys.stdout.flush()  # here, where a closed pipe can still be caught
         return code
     except KeyboardInterrupt as interrupt:
@@ -49,6 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             traceback.print_exc()
         text.say(text.bug(error), error=True)
         return 1
+
+
+def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:
+    ranks = Ranks.of(os.environ)
+    if ranks.size == 1:
+        return _dispatch(arguments, words, debug=debug)
+    from snnrun.cli import several
+
+    return several.main(arguments, ranks, lambda: _dispatch(arguments, words, debug=debug))
 
 
 def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:

@@ -88,11 +88,9 @@ def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[s
             f"{folder}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again"
         )
     run = frozen(folder, arguments)
-    from snnrun import experiment
+    from snnrun.cli.train import train
 
-    experiment.run(
-        settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True
-    )
+    train(settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True)
 
 
 def _evaluate(folder: Path, arguments: Arguments) -> None:
@@ -113,7 +111,8 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     run = frozen(folder, arguments, changes)
-    from snnrun import experiment, reproduction
+    from snnrun import reproduction
+    from snnrun.cli.train import train
     from snnrun.record import storing
 
     now = datetime.now()
@@ -121,7 +120,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
     with storing(copy):
         copy.mkdir(parents=True)
-    experiment.run(settings=run.settings, parts=run.parts, config=run.config, folder=copy, command=command)
+    train(settings=run.settings, parts=run.parts, config=run.config, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
     text.say(verdict.words())

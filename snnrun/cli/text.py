@@ -28,6 +28,7 @@ usage: snnrun [key=value ...]            train
        snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
        snnrun best SWEEP                 the best configuration, and the command that runs it again
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
+       torchrun --nproc-per-node N -m snnrun [key=value ...]   train once, with N processes
 
 examples:
   snnrun                                              handwritten digits, in seconds, offline
@@ -158,6 +159,7 @@ EXIT_CODES = """\
 exit codes:
   0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
   5 out of memory   6 the record could not be written   7 a job of a sweep failed   8 not reproduced
+  9 one of several processes was lost
   130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 

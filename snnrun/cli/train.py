@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 from snnrun.catalogue import Catalogue
 from snnrun.cli.launch import Curve, Finished
 from snnrun.cli.parts import Fault, Trial, parts_of
+from snnrun.ranks import Ranks
 from snnrun.settings import KEYS, Settings, read
 
 __all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
@@ -36,12 +38,23 @@ def run(
     trusted: Collection[str],
 ) -> Any:
     """Train, and leave the record in ``folder``."""
+    settings = Settings.from_config(config)
+    return train(settings=settings, parts=parts_of(config, trusted), config=config, folder=folder, command=command)
+
+
+def train(*, settings: Settings, config: Mapping[str, Any], **rest: Any) -> Any:
+    """``snnrun.experiment.run``, with the other processes of torchrun where there are some."""
     from snnrun import experiment
 
-    settings = Settings.from_config(config)
-    return experiment.run(
-        settings=settings, parts=parts_of(config, trusted), config=config, folder=folder, command=command
-    )
+    ranks = Ranks.of(os.environ)
+    if ranks.size == 1:
+        return experiment.run(settings=settings, config=config, **rest)
+    from snnrun import parallel
+    from snnrun.runtime import resolve_device
+
+    device = resolve_device(settings.device, ranks).type
+    with parallel.leading(ranks, {"config": config}, device) as team:
+        return experiment.run(settings=settings, config=config, team=team, **rest)
 
 
 def finish(jobs: Sequence[Finished], folder: Path) -> None:

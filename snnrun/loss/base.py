@@ -40,6 +40,11 @@ class Loss(ABC):
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         """The loss of the read-out ``[T, B, C]``, a scalar, without the regularisers."""
 
+    @property
+    def regularises(self) -> bool:
+        """Whether there is a penalty."""
+        return bool(self.regularisers) or type(self).penalty is not Loss.penalty
+
     def penalty(self, spikes: Mapping[str, Tensor]) -> Tensor | float:
         """The sum of the regularisers, for the spikes of every layer, the read-out last; 0 without any."""
         return sum((part(spikes) for part in self.regularisers.values()), 0.0)

@@ -7,6 +7,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.neuron import Neuron
+from snnrun.parallel import Team
 from snnrun.sequence import Trace, resolve_backend, run_resolved, spikes_of
 
 MEMORIES = ("full", "low")
@@ -35,6 +36,9 @@ class Layer(nn.Module):
     Raises:
         ValueError: for ``memory=low`` with neurons that need all steps at once.
     """
+
+    #: Those that share out the batch (see :mod:`snnrun.model.together`); None: it is here whole.
+    team: Team | None = None
 
     def __init__(
         self,
@@ -87,7 +91,9 @@ class Layer(nn.Module):
         """``x`` without the inputs that dropout takes away, drawn from ``generator``."""
         if not (self.training and self.dropout):
             return x
-        keep = torch.rand(x.shape[1:], generator=generator, dtype=x.dtype, device=x.device) >= self.dropout
+        samples = self.team.samples if self.team else x.shape[1]
+        draws = torch.rand((samples, *x.shape[2:]), generator=generator, dtype=x.dtype, device=x.device)
+        keep = (self.team.own(draws, 0) if self.team else draws) >= self.dropout
         return x * (keep / (1 - self.dropout))
 
     def current(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snnrun import check
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
+from snnrun.parallel import Team
 
 NORMS = ("none", "batch", "tdbn")
 
@@ -27,6 +28,7 @@ class Norm(nn.Module):
     is threshold-dependent batch normalisation (tdBN), which gives the current at each step the spread of the threshold.
 
     A constant input (stride 0 in time) is normalised once; the result and the running means are those of T copies.
+    Where several processes share out a batch, mean and variance are those of the whole batch.
 
     Args:
         channels: C of the input ``[T, B, C, *N]``.
@@ -41,6 +43,8 @@ class Norm(nn.Module):
 
     momentum = 0.1
     epsilon = 1e-5
+    #: Those that share out the batch (see :mod:`snnrun.model.together`); None: it is here whole.
+    team: Team | None = None
 
     def __init__(self, channels: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -51,8 +55,10 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, *N]``, normalised."""
-        once = is_constant(x) and (not self.training or x[0, :, :1].numel() > 1)  # one value has no variance
-        y = self._normalise(x[:1] if once else x, copies=x.shape[0] if once else 1)
+        samples = self.team.samples if self.team else x.shape[1]
+        once = is_constant(x) and (not self.training or samples * x[0, :1, :1].numel() > 1)  # one has no variance
+        normalise = self._normalise_together if self.team and self.training else self._normalise
+        y = normalise(x[:1] if once else x, copies=x.shape[0] if once else 1)
         return y.expand(x.shape) if once else y
 
     def _normalise(self, x: Tensor, copies: int) -> Tensor:
@@ -80,6 +86,25 @@ class Norm(nn.Module):
             self.running_mean.copy_(mean)
             self.running_var.copy_(var)
         return y.unflatten(0, x.shape[:2])
+
+    def _normalise_together(self, x: Tensor, copies: int) -> Tensor:
+        team, axes = self.team, (0, 1, *range(3, x.dim()))
+        assert team is not None
+        n = team.samples * x[:, :1, :1].numel()
+        if n < 2:
+            raise ValueError(f"norm: expected more than 1 value per channel in training, got shape {list(x.shape)}")
+        per_channel = (-1, *[1] * (x.dim() - 3))
+        own = x[:, : team.counted]
+        # In double precision, as torch adds up on the CPU: the order of the sums then is of no account.
+        mean = team.total(own.sum(axes, dtype=torch.float64)) / n
+        square = (own - mean.to(x.dtype).view(per_channel)) ** 2
+        var = team.total(square.sum(axes, dtype=torch.float64)) / n
+        factor = (self.weight * self.scale * torch.rsqrt(var + self.epsilon)).to(x.dtype)
+        with torch.no_grad():
+            unbiased = var * (n * copies / (n * copies - 1))
+            for running, now in ((self.running_mean, mean), (self.running_var, unbiased)):
+                running.copy_((1 - self.momentum) * running + self.momentum * now)
+        return (x - mean.to(x.dtype).view(per_channel)) * factor.view(per_channel) + self.bias.view(per_channel)
 
     def extra_repr(self) -> str:
         return f"{self.weight.numel()}, scale={self.scale:g}"

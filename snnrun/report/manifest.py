@@ -25,6 +25,8 @@ def manifest(
     device: torch.device | str,
     backend: str,
     product: Mapping[str, Any] | None = None,
+    world_size: int = 1,
+    world_backend: str | None = None,
     data_hashes: Mapping[str, str],
     threads: int | None = None,
     started: datetime | None = None,
@@ -34,7 +36,8 @@ def manifest(
 
     ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are taken). ``command``: the command
     line. ``device``, ``backend``: those that run, not "auto". ``product``: how large matrix products are taken
-    (:class:`snnrun.model.Product`), if they are a choice. ``data_hashes``: name to sha256. ``threads``: of torch, by
+    (:class:`snnrun.model.Product`), if they are a choice. ``world_size``: of how many processes this is one, joined
+    through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by
     default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
     default the working directory. The host name is left out on purpose.
     """
@@ -50,6 +53,7 @@ def manifest(
         "device": str(device),
         "backend": backend,
         "product": None if product is None else dict(product),
+        "parallel": {"world_size": world_size, "backend": world_backend},
         "threads": torch.get_num_threads() if threads is None else threads,
         "data": dict(data_hashes),
         "git": git_state(folder or Path.cwd()),

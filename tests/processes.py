@@ -1,0 +1,114 @@
+"""Trainings by one process and by several, side by side; a program for torchrun, so that many share one start.
+
+Arguments: a file with the jobs, as JSON, and one for what came of them. Rank 0 trains each job alone as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))  # where the shared modules of the tests are
+
+import torch
+
+from small import Few, Training, training_of
+from snnrun import parallel
+from snnrun.errors import SnnrunError
+from snnrun.experiment import build_optimizer
+from snnrun.model import Norm
+from snnrun.model.together import share
+from snnrun.parallel import Processes, Team
+from snnrun.ranks import Ranks
+from snnrun.trainer import evaluate, fit
+
+
+def training(job: dict[str, Any]) -> Training:
+    """A training, with three batches, a number that two processes cannot halve, to validate and test."""
+    made = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
+    data = made.data
+    return replace(made, data=data._replace(validation=Few(data.validation, 3), test=Few(data.test, 3)))
+
+
+def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
+    """The records of a training; with the scores of its test part in the last."""
+    made = training(job)
+    parts, optimizer = made.parts, build_optimizer(made.parts, made.model)
+    share(made.model, team)
+    common = parts.encoder, parts.loss
+    records = fit(
+        made.model, made.data, *common, optimizer, parts.scheduler(optimizer), made.streams, made.settings, team=team
+    )
+    return list(records)
+
+
+def scores(job: dict[str, Any], team: Team) -> list[Any]:
+    """The scores of the weights that a training begins with: they are the same for any number of processes."""
+    made = training(job)
+    parts = made.parts
+    return list(evaluate(made.model, made.data.test, parts.encoder, parts.loss, made.streams, made.settings, team=team))
+
+
+def normalised(samples: int, team: Team) -> list[float]:
+    """What a norm makes of a batch, its gradients and running means, in one list; in double precision."""
+    generator = torch.Generator().manual_seed(samples)
+    whole, pull = (torch.rand((3, samples, 2, 2, 2), generator=generator, dtype=torch.float64) for _ in range(2))
+    norm = Norm(2, scale=0.7).double()
+    norm.team = team if team.size > 1 else None
+    team.split(samples)
+    found: list[float] = []
+    for x in (whole, whole[:1].expand(whole.shape)):
+        own = team.own(x)
+        own = own.detach().requires_grad_()
+        norm.zero_grad()
+        y = team.whole(norm(own), 1)
+        (y * pull).sum().backward()
+        team.add_gradients(norm.parameters())
+        assert own.grad is not None
+        gradients = team.whole(own.grad, 1)
+        made = [y, gradients, norm.running_mean, norm.running_var, *(p.grad for p in norm.parameters())]
+        found += [value for tensor in made if tensor is not None for value in tensor.detach().flatten().tolist()]
+    return found
+
+
+def silent(ranks: Ranks, team: Processes, board: Any) -> str:
+    """What rank 0 says of the last rank, which does not answer."""
+    if ranks.rank == ranks.size - 1:
+        while not board.check(["over"]):
+            time.sleep(0.05)
+        return ""
+    try:
+        with team.diagnosed():
+            team.agree(1)
+    except SnnrunError as error:
+        board.set("over", "yes")
+        return str(error)
+    return ""
+
+
+def main() -> None:
+    jobs, ranks = json.loads(Path(sys.argv[1]).read_text()), Ranks.of(os.environ)
+    torch.set_num_threads(1)
+    parallel.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
+    board = parallel.connect(ranks)
+    found: dict[str, Any] = {"trained": {}, "norm": {}}
+    with parallel.joined(ranks, board, "cpu") as team:
+        for name, job in jobs.get("train", {}).items():
+            alone = (train(job, Team()), scores(job, Team())) if team.leads else None
+            found["trained"][name] = [alone, (train(job, team), scores(job, team))]
+        for samples in jobs.get("norm", []):
+            found["norm"][samples] = [normalised(samples, Team()), normalised(samples, team)]
+        if jobs.get("silent"):
+            found["silent"] = silent(ranks, team, board)
+    if team.leads:
+        Path(sys.argv[2]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

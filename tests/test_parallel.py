@@ -1,0 +1,271 @@
+"""Several processes follow one, sample for sample; and what becomes of a run when one of them is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from catalogued import assembled, options, part
+from shell import Run, environment, snnrun, strict
+from small import composed, write_mnist
+from snnrun.errors import ConfigError
+from snnrun.ranks import Ranks
+
+HERE = Path(__file__).parent
+TIMES = ("time", "seconds", "samples_per_second")
+TINY = ("report.figures=false", "report.summary=false", "model.hidden=[16]", "num_steps=6", "hydra.run.dir=run")
+
+
+def launcher(processes: int) -> list[str]:
+    run = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--no-python", "--nproc-per-node"]
+    return [*run, str(processes), sys.executable]
+
+
+def torchrun(processes: int, *words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """``torchrun -m snnrun WORDS``."""
+    cwd.mkdir(parents=True, exist_ok=True)
+    return subprocess.run(
+        [*launcher(processes), "-m", "snnrun", *words],
+        cwd=cwd,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def said(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    """The command's own errors and warnings, without torchrun's."""
+    return [line for line in ended.stderr.splitlines() if line.startswith(("snnrun:", "warning:"))]
+
+
+def together(jobs: Mapping[str, Any], folder: Path, processes: int = 2) -> Any:
+    """What ``processes.py`` makes of the jobs."""
+    (folder / "jobs.json").write_text(json.dumps(jobs))
+    program = [str(HERE / "processes.py"), str(folder / "jobs.json"), str(folder / "found.json")]
+    subprocess.run([*launcher(processes), *program], env=environment(), check=True, timeout=600)
+    return json.loads((folder / "found.json").read_text())
+
+
+def job(config: dict[str, Any], batches: int = 25, data_dir: Path = Path("nowhere")) -> dict[str, Any]:
+    return {"config": config, "batches": batches, "data_dir": str(data_dir)}
+
+
+def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
+    """Losses to 1e-5, and everything else that is not spared, of 50 steps and more."""
+    (alone, score), (team, team_score) = found
+    steps = [record for record in alone if record["kind"] == "step"]
+    assert len(steps) >= 50, name
+    assert [record["kind"] for record in team] == [record["kind"] for record in alone], name
+    for one, other in zip(alone, team, strict=True):
+        for key in set(one) - set(spare):
+            inexact = isinstance(one[key], float)
+            expected = pytest.approx(one[key], rel=1e-5, abs=1e-12) if inexact else one[key]
+            # A gradient is a sum of parts that nearly cancel.
+            expected = pytest.approx(one[key], rel=1e-3) if key == "gradient_norm" else expected
+            assert other[key] == expected, (name, one["kind"], one["step"], key)
+    assert any(record["gradient_norm"] > 0 for record in steps), name
+    assert team_score == score, name  # to the bit, since whole batches are shared out
+
+
+def shaped(*words: str) -> dict[str, Any]:
+    # 25 batches, of 26 and 25 samples each, the last of 18 and 17; twice.
+    return composed("epochs=2", "num_steps=6", "batch_size=51", *words)
+
+
+SPREAD = {
+    "rate, dropout": shaped("model.hidden=[16,12]", "model.dropout=0.3"),
+    "population": shaped("model.hidden=[12]", "encoder=population"),
+    "weights of classes": shaped("model.hidden=[12]", "loss.class_weights=[1,2,3,1,1,0.5,1,1,1,2]"),
+    "sums": shaped(
+        "model.hidden=[12]", "loss.reduction=sum", "regulariser=sparsity", "loss.regularisers.sparsity.reduction=sum"
+    ),
+    "rates of neurons": shaped("model.hidden=[12]", "regulariser=rate_bounds", "loss=ce_membrane"),
+    "pairs of samples": shaped("model.hidden=[12]", "loss=spike_similarity"),
+    "a batch of one": shaped("model.hidden=[12]", "batch_size=1", "model.dropout=0.2"),
+    "recurrent": shaped("model=recurrent", "model.hidden=[12]"),
+    "convolutions": shaped("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
+    "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
+    "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
+    "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
+}
+
+
+def test_two_processes_follow_one(tmp_path: Path) -> None:
+    jobs = {name: job(SPREAD[name]) for name in ("rate, dropout", "silence")}
+    follow(jobs, tmp_path)
+
+
+@pytest.mark.slow
+def test_whatever_the_loss_and_the_model(tmp_path: Path) -> None:
+    follow({name: job(config) for name, config in SPREAD.items()}, tmp_path)
+
+
+@pytest.mark.slow
+def test_three_processes(tmp_path: Path) -> None:
+    follow({name: job(SPREAD[name]) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
+
+
+def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequence[str] = TIMES) -> None:
+    found = together({"train": jobs, "norm": [1, 2, 5]}, folder, processes)
+    assert set(found["trained"]) == set(jobs)
+    for name, pair in found["trained"].items():
+        assert_follows(name, pair, spare)
+    for alone, team in found["norm"].values():
+        assert team == pytest.approx(alone, rel=1e-11, abs=1e-13)
+
+
+@pytest.mark.slow
+def test_the_command_under_torchrun(tmp_path: Path) -> None:
+    words = (*TINY, "epochs=2", "batch_size=400")
+    ended = torchrun(2, *words, cwd=tmp_path)
+    assert (ended.returncode, said(ended)) == (0, [])
+    assert ended.stdout.count("epoch 1/2") == 1
+    assert "2 processes" in ended.stdout
+    run = Run(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]  # one folder
+    assert run.result["status"] == "finished"
+    assert run.manifest["parallel"] == {"world_size": 2, "backend": "gloo"}
+    assert len(run.metrics("step")) == 8
+
+
+@pytest.mark.slow
+def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: Path) -> None:
+    words = (*TINY, "epochs=5", "model.dropout=0.1")
+    plain = snnrun(*words, cwd=tmp_path / "plain").run
+    assert torchrun(1, *words, cwd=tmp_path / "one").returncode == 0
+    one = Run(tmp_path / "one" / "run")
+    assert one.result["weights_sha256"] == plain.result["weights_sha256"]
+    assert one.manifest["parallel"] == plain.manifest["parallel"] == {"world_size": 1, "backend": None}
+
+    ended = torchrun(2, "reproduce", str(plain.folder), cwd=tmp_path / "two")
+    assert ended.returncode == 0, ended.stderr
+    assert "parallel.world_size: 1 there, 2 here" in ended.stdout
+    (two,) = (Run(path.parent) for path in (tmp_path / "two").rglob("reproduction.json"))
+    losses, expected = ([step["loss"] for step in of.metrics("step")] for of in (two, plain))
+    assert len(expected) == 50
+    assert losses == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds a process by /proc")
+def test_a_lost_rank_ends_the_run_which_goes_on_with_any_number(tmp_path: Path) -> None:
+    words = (*TINY, "epochs=15", "checkpoint.every_steps=3")
+    plain = snnrun(*words, cwd=tmp_path / "plain").run
+    with subprocess.Popen(
+        [*launcher(2), "-m", "snnrun", *words],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        run = Run(tmp_path / "run")
+        metrics, lock = run.folder / "metrics.jsonl", run.folder / "run.lock"
+        while not (metrics.exists() and metrics.read_bytes().count(b"\n") > 25) and process.poll() is None:
+            time.sleep(0.02)
+        (other,) = set(children(process.pid)) - {strict(lock.read_text())["pid"]}
+        os.kill(other, signal.SIGKILL)
+        _, err = process.communicate(timeout=120)
+    assert err.count("snnrun: rank 1 of 2 processes was lost") == 1
+    assert run.result["status"] == "failed"
+    assert "rank 1 of 2 processes was lost" in run.result["error"]
+
+    ended = torchrun(3, "resume", "run", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert run.result["status"] == "finished"
+    assert "parallel.world_size was 2 and is now 3" in ended.stderr
+    losses, expected = ([step["loss"] for step in of.metrics("step")] for of in (run, plain))
+    assert len(losses) == len(expected) == 150
+    assert losses[:50] == pytest.approx(expected[:50], rel=1e-5)
+    for epoch, same in zip(run.metrics("epoch")[:5], plain.metrics("epoch"), strict=False):
+        assert epoch["layers"] == same["layers"]  # counted by 2 processes, and then by 3
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.slow
+def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
+    ended = torchrun(2, *TINY, "epochs=100000", "max_seconds=1", cwd=tmp_path)
+    assert [line.partition(";")[0] for line in said(ended)] == ["snnrun: max_seconds=1 are over"]
+    run = Run(tmp_path / "run")
+    assert run.result["status"] == "interrupted"
+    states = list((run.folder / "checkpoints").glob("step-*.safetensors"))
+    assert states
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("-m", "seed=0,1"), 2, "a sweep under torchrun"),
+        (("surrogate=poisson_pass",), 2, "PoissonPass (hidden1) draws random numbers"),
+        (("loss=ce_membrane", "optimizer=sgd", "optimizer.lr=1e38"), 4, "not finite"),
+    ],
+)
+def test_errors_are_told_once(tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    ended = torchrun(2, *TINY[:-1], "output_dir=made", *words, cwd=tmp_path)
+    assert len(said(ended)) == 1
+    assert message in ended.stderr
+    assert f"exitcode  : {code} " in ended.stderr
+    results = [strict(path.read_text()) for path in tmp_path.rglob("result.json")]
+    assert [result["status"] for result in results] == (["failed"] if words[0] != "-m" else [])
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    found = together({"silent": True, "patience": 5}, tmp_path)
+    assert found["silent"].startswith("rank 1 of 2 processes was lost")
+
+
+def encoders(task: str) -> list[str]:
+    sequences = part("task", task).has_time
+    return [
+        name
+        for name in options("encoder")
+        if (part("encoder", name).takes_sequence if sequences else part("encoder", name).takes_still)
+    ]
+
+
+@pytest.mark.long
+def test_every_task_and_encoder(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "images", train=300, test=30)
+    jobs = {}
+    whole = ("digits", "zeros")
+    others = [task for task in options("task") if task not in whole]
+    for task in options("task"):
+        # Of the other tasks, most of which have images of one shape, each has its share of the encoders.
+        for encoder in encoders(task) if task in whole else encoders(task)[others.index(task) :: len(others)]:
+            config = assembled(task=task, encoder=encoder, optimizer="sgd")
+            config |= {"num_steps": 5, "epochs": 1, "batch_size": 5}
+            # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.
+            config["optimizer"]["lr"] = 0.01
+            config["report"]["log_every"] = 1
+            config["model"]["hidden"] = [10]
+            if "batch_size" in config["task"]:
+                config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
+            jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
+    # A single spike of a hidden neuron may differ, which changes no loss yet.
+    follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "layers"))
+
+
+def test_ranks_are_read_from_the_environment() -> None:
+    known = {"MASTER_ADDR": "here", "MASTER_PORT": "1", "RANK": "3", "WORLD_SIZE": "4"}
+    assert Ranks.of({}) == Ranks.of({"RANK": "1", "WORLD_SIZE": "2"}) == Ranks(0, 1, 0)
+    assert Ranks.of(known) == Ranks(3, 4, 3)
+    assert Ranks.of(known | {"LOCAL_RANK": "1"}) == Ranks(3, 4, 1)
+    for wrong in ({"RANK": "4"}, {"RANK": "-1"}, {"RANK": "x"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "-2"}):
+        with pytest.raises(ConfigError, match="expected the numbers that torchrun sets"):
+            Ranks.of(known | wrong)
