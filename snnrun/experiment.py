@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
 from snnrun.tally import Scores
 from snnrun.task import Data, Task
-from snnrun.trainer import evaluate, fit
+from snnrun.tracker import Tracker, Trackers
+from snnrun.trainer import Record, evaluate, fit
 
 Result = dict[str, Any]
 
@@ -52,6 +53,7 @@ class Parts:
     optimizer: Callable[..., Optimizer]  # parameters -> optimizer
     scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
     readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
+    trackers: Mapping[str, Tracker] = field(default_factory=dict)  # by name
 
 
 def run(
@@ -62,21 +64,26 @@ def run(
     folder: Path,
     command: Sequence[str],
     resume: bool = False,
+    watch: Callable[[Record], None] = lambda record: None,
 ) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one.
+    the beginning where it was killed before it saved one. ``watch`` is called with every record, once it is written and,
+    after an epoch, the state is saved; it may raise Pruned, which ends the run as an interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
         Interrupted: a signal asked it to stop.
+        Pruned: ``watch`` did.
     """
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
     with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder):
         with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
             state = latest(folder / "checkpoints", config, console.warning) if resume else None
-            record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
+            trackers = Trackers(parts.trackers, console.warning)
+            silent = not parts.task.has_accuracy
+            record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
         with _verdict(record, begin), runtime(settings) as device:
             stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
@@ -123,10 +130,11 @@ def run(
                     record.rewind(0)
                 if resume:
                     record.resumed(**facts, step=progress.step)
+                record.track(config)
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
-                _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop)
+                _train(model, data, parts, optimizer, scheduler, streams, settings, record, keeper, stop, watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
@@ -173,6 +181,7 @@ def _train(
     record: RunRecord,
     keeper: Keeper,
     stop: Stop,
+    watch: Callable[[Record], None],
 ) -> None:
     """All that is left of the training; whatever wants it to stop finds its state saved."""
 
@@ -198,6 +207,7 @@ def _train(
                 record.add(entry, model)
                 if entry["kind"] == "epoch":
                     keeper.save()
+                watch(entry)
             stop.check()
     except (Interrupted, TimeUp):
         if not stop.twice:

@@ -176,12 +176,29 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
             continue
         if name == "null":
             raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
-        if name.startswith(("[", "{")):
+        several = _names(name, options)
+        if several is None:
             raise ValueError(f"{word}: expected one name, got {name}; {there_are}")
-        if name not in options:
-            hint = nearest(name, options, f"{group}=")
-            raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
-        _check_file(each, options[name])
+        for one in several:
+            if one not in options:
+                hint = nearest(one, options, f"{group}=")
+                raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
+            _check_file(each, options[one])
+
+
+def _names(name: str, options: Mapping[str, Path]) -> list[str] | None:
+    """The one name, or those of a list in a group whose files each have a place of their own; None if none is right."""
+    if not name.startswith(("[", "{")):
+        return [name]
+    if name.startswith("{") or not all(re.match(r"# @package \w+\.", _head(path)) for path in options.values()):
+        return None
+    found = [one.strip().strip("'\"") for one in name.strip("[]").split(",")]
+    return found if all(found) and len(set(found)) == len(found) else None
+
+
+def _head(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(200)
 
 
 def _commands_with(group: str) -> list[str]:
