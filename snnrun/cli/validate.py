@@ -34,6 +34,7 @@ class Plan(NamedTuple):
     jobs: int
     search: bool  # a sweeper decides while running how many jobs there are
     words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
+    output_dir: str  # of the first job; where a sweep to go on with is looked for
 
 
 def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
@@ -57,14 +58,21 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         for job in _sample([each.words for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
             faults += _job_faults(chosen, command, catalogue, hydra, arguments, debug=debug)
+        output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
         raise ConfigError(text.faults(faults))
     search = any(word.startswith("hydra/sweeper=") for word in arguments.overrides)
+    if search and arguments.dry_run:
+        raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
-    return Plan(jobs, search, words)
+    return Plan(jobs, search, words, output_dir)
+
+
+def _output_dir(hydra: Composer, words: list[str]) -> str:
+    return os.path.expanduser(str(hydra.compose(words)["output_dir"]))
 
 
 def command_module(name: str) -> ModuleType:
