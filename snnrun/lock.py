@@ -135,9 +135,9 @@ class RunLock:
             time.sleep(0.01)
 
 
-def holder(folder: Path) -> Holder | None:
+def holder(folder: Path, name: str = NAME) -> Holder | None:
     """Who writes ``folder`` now; None if nobody does. Reads only, and believes nothing that the file says too much."""
-    path = folder / NAME
+    path = folder / name
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
     except OSError:

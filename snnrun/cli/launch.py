@@ -80,7 +80,7 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         summary.failures(orders.outcomes, len(jobs))
         if orders.stopped:
             text.say("snnrun: stopped by on_error=stop; the same command with --resume runs the rest", error=True)
-        return SWEEP_FAILED if any(not outcome.finished for outcome in orders.outcomes) else 0
+        return SWEEP_FAILED if any(not outcome.well for outcome in orders.outcomes) else 0
     except KeyboardInterrupt:
         if orders.folder is not None:
             done = orders.before + sum(outcome.finished for outcome in orders.outcomes)

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
+from snnrun.cli.search.space import ends
 from snnrun.untrusted import weigh
 
 # What may be set of Hydra itself, by the beginning of its key.
@@ -61,6 +62,11 @@ def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults:
         except ValueError as error:
             faults.append(str(error))
     return given
+
+
+def searches(arguments: Arguments) -> bool:
+    """Whether a sweeper was chosen that decides while running which jobs there are."""
+    return any(w.startswith("hydra/sweeper=") and w != "hydra/sweeper=grid" for w in arguments.overrides)
 
 
 def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
@@ -134,7 +140,7 @@ def _check_hydra(word: str, override: Override) -> None:
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
-    if override.is_interval_sweep() and not any(w.startswith("hydra/sweeper=") for w in arguments.overrides):
+    if override.is_interval_sweep() and not searches(arguments):
         key = override.key_or_group
         raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
@@ -144,7 +150,7 @@ def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
 
 def _expanded(word: str, override: Override) -> list[str]:
     if not override.is_discrete_sweep():
-        return [] if override.is_interval_sweep() else [word]
+        return ends(override) if override.is_interval_sweep() else [word]
     try:
         # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
         values = [value for value, _ in zip(override.sweep_string_iterator(), range(100_001), strict=False)]

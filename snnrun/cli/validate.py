@@ -21,6 +21,7 @@ from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import Given
+from snnrun.cli.search.faults import PREFIX, search_faults
 from snnrun.errors import ConfigError
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
@@ -52,7 +53,10 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults += folder.faults(catalogue.extra)
     with composer(catalogue) as hydra:
         given = overrides.read(arguments, catalogue, hydra, faults)
-        sweep = [each for each in given if each.words]
+        searches = "hydra/sweeper=optuna" in arguments.overrides
+        faults += search_faults(arguments, hydra) if searches else []
+        # Those of a search are checked by itself.
+        sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
         if not arguments.cfg:
             imports.load(arguments.command)
         for job in _sample([each.words for each in sweep]):
@@ -64,7 +68,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
         raise ConfigError(text.faults(faults))
-    search = any(word.startswith("hydra/sweeper=") for word in arguments.overrides)
+    search = overrides.searches(arguments)
     if search and arguments.dry_run:
         raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []

@@ -162,6 +162,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: 
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of MLflow and SQLAlchemy between themselves
 def test_mlflow(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     ended = snnrun(*QUIET, "tracker=mlflow", "hydra.run.dir=run", cwd=tmp_path)

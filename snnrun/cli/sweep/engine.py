@@ -10,6 +10,7 @@ from snnrun.cli import text
 from snnrun.cli.sweep.job import Task, train
 from snnrun.cli.sweep.outcome import Outcome, judged
 from snnrun.errors import SnnrunError
+from snnrun.signals import Pruned
 
 #: Hears of each job that ended; says whether the sweep goes on.
 Heard = Callable[[Outcome], bool]
@@ -46,6 +47,9 @@ class Serial(Engine):
     def _ended(self, task: Task) -> Outcome:
         try:
             result = train(task)
+        except Pruned as word:
+            text.say(f"snnrun: {word}")
+            return judged(task, None)
         except Exception as error:
             # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
             if task.debug:

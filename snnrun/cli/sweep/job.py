@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Task:
     threads: int
     uses_cuda: bool
     hydra: Mapping[str, str]  # the files of .hydra/
+    watch: Callable[[Mapping[str, Any]], None] | None = None  # called with every record; may raise Pruned
 
     @property
     def frozen(self) -> Path:
@@ -76,7 +77,13 @@ def train(task: Task) -> Any:
     from snnrun import experiment
 
     return experiment.run(
-        settings=settings, parts=parts, config=config, folder=task.folder, command=task.command, resume=begun
+        settings=settings,
+        parts=parts,
+        config=config,
+        folder=task.folder,
+        command=task.command,
+        resume=begun,
+        watch=task.watch or (lambda record: None),
     )
 
 

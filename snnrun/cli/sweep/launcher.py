@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class SweepLauncher(Launcher):
         before = orders.open(sweep)
         _freeze(jobs, before, sweep)
         total = None if orders.search else len(jobs)
-        tasks = [_task(each, sweep, orders, total) for each in jobs]
+        watch = getattr(self.task_function, "watch", None)
+        tasks = [replace(_task(each, sweep, orders, total), watch=watch) for each in jobs]
         waiting = [task for task in tasks if _waits(task)]
         orders.before += len(tasks) - len(waiting)
         orders.launched += len(tasks)
@@ -93,8 +94,8 @@ class SweepLauncher(Launcher):
         def heard(outcome: Outcome) -> bool:
             orders.outcomes.append(outcome)
             if engine.alone:
-                text.say(_ended(outcome), error=not outcome.finished)
-            orders.stopped |= not outcome.finished and orders.arguments.on_error == "stop"
+                text.say(_ended(outcome), error=not outcome.well)
+            orders.stopped |= not outcome.well and orders.arguments.on_error == "stop"
             return not orders.stopped
 
         with Stop().listening():

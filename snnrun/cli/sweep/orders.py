@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ class TaskFunction:
 
     def __init__(self, job: Any, orders: Orders | None) -> None:
         self.job, self.orders = job, orders
+        self.watch: Callable[[Mapping[str, Any]], None] | None = None  # looks on while the next jobs run: a search's
 
     def __call__(self, config: Any) -> Any:
         return self.job(config)

@@ -18,7 +18,7 @@ class Outcome(NamedTuple):
     """How a job ended."""
 
     task: Task
-    status: str  # finished, failed, interrupted, or dead: it left no word of its end
+    status: str  # finished, failed, interrupted, pruned (by a search), or dead: it left no word of its end
     message: str  # why it did not finish
     result: Mapping[str, Any]
 
@@ -26,6 +26,11 @@ class Outcome(NamedTuple):
     def finished(self) -> bool:
         """Whether there is a result."""
         return self.status == "finished"
+
+    @property
+    def well(self) -> bool:
+        """Whether all went as it should: a search may end a job early."""
+        return self.status in ("finished", "pruned")
 
 
 def judged(task: Task, code: int | None) -> Outcome:
@@ -35,6 +40,8 @@ def judged(task: Task, code: int | None) -> Outcome:
     status = "dead" if code is not None and code < 0 and run.status != "finished" else run.status
     if status in ("running", "stalled"):  # on another machine, that cannot be reached
         status = "dead"
+    if status == "interrupted" and run.result.get("pruned") is True:
+        return Outcome(task, "pruned", f"pruned after {run.epochs} epochs", {})
     error = run.result.get("error") if status == "failed" else None
     message = f"snnrun: {error}" if isinstance(error, str) else _death(status, code)
     return Outcome(task, status, message, run.result if status == "finished" else {})

@@ -20,7 +20,7 @@ SEED = re.compile(r"\+*seed=")
 
 def failures(outcomes: Sequence[Outcome], total: int) -> None:
     """Every job that did not finish, with its last lines."""
-    failed = [outcome for outcome in outcomes if not outcome.finished]
+    failed = [outcome for outcome in outcomes if not outcome.well]
     if not failed:
         return
     text.say(f"snnrun: {len(failed)} of {total} jobs failed:", error=True)
