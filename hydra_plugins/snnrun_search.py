@@ -1,4 +1,7 @@
-"""snnrun's search, where Hydra looks for plugins; the work is in ``snnrun.cli.search``, imported when it is asked for."""
+"""snnrun's search, where Hydra looks for plugins.
+
+Hydra imports this file at every start; the work is in ``snnrun.cli.search``, imported when it is asked for.
+"""
 
 from __future__ import annotations
 

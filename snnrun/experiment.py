@@ -69,8 +69,8 @@ def run(
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one. ``watch`` is called with every record, once it is written and,
-    after an epoch, the state is saved; it may raise Pruned, which ends the run as an interruption does.
+    the beginning where it was killed before it saved one. ``watch`` is called with every record, once it is written
+    and, after an epoch, the state is saved; it may raise Pruned, which ends the run as an interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.

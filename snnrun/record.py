@@ -265,7 +265,12 @@ def _check_own(folder: Path) -> None:
 
     What a killed process left half written goes.
     """
-    for path in [*folder.iterdir(), *(folder / "figures").glob("*"), *(folder / "checkpoints").glob("*"), *(folder / "csv").glob("*")]:
+    for path in [
+        *folder.iterdir(),
+        *(folder / "figures").glob("*"),
+        *(folder / "checkpoints").glob("*"),
+        *(folder / "csv").glob("*"),
+    ]:
         status = path.lstat()
         if not (stat.S_ISREG(status.st_mode) and status.st_nlink == 1) and not stat.S_ISDIR(status.st_mode):
             raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")

@@ -71,7 +71,7 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
     orders = Orders(arguments, tuple(command), plan.search, debug)
     again = [_override("hydra.sweep.dir", _folder_of(arguments, plan))] if arguments.resume else []
     try:
-        _hydra_main(arguments, ["--multirun"], TaskFunction(_no_launcher_of_ours, orders), again)
+        _hydra_main(arguments, ["--multirun"], TaskFunction(lambda config: None, orders), again)
         if orders.folder is None:  # --dry-run
             return 0
         jobs = book.read(orders.folder).jobs
@@ -92,10 +92,6 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         raise
     finally:
         orders.close()
-
-
-def _no_launcher_of_ours(config: DictConfig) -> None:
-    raise ConfigError("hydra/launcher: expected serial, local_parallel, slurm or ray; others know nothing of --resume")
 
 
 def _folder_of(arguments: Arguments, plan: Plan) -> Path:
@@ -236,7 +232,8 @@ def _hydra_main(
         except OSError as error:
             raise StorageError(f"the run folder cannot be made: {error}") from error
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(str(error)) from error
+            # What a launcher says of its options is wrapped in Hydra's own words.
+            raise ConfigError(str(error.__cause__ if isinstance(error.__cause__, ValueError) else error)) from error
 
 
 @contextmanager

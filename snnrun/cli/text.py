@@ -32,6 +32,7 @@ examples:
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
+  snnrun -m hydra/sweeper=optuna 'optimizer.lr=tag(log,interval(1e-4,1e-1))'     a search: docs/search.md
   snnrun --config-dir my_parts neuron=mine trust=mine parts of your own: my_parts/neuron/mine.yaml and my_parts/mine.py
 """
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from snnrun import trust
-from snnrun.catalogue import Catalogue
+from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
@@ -51,6 +51,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
     if catalogue.extra:
         faults += folder.faults(catalogue.extra)
+    faults += _launcher_faults(arguments)
     with composer(catalogue) as hydra:
         given = overrides.read(arguments, catalogue, hydra, faults)
         searches = "hydra/sweeper=optuna" in arguments.overrides
@@ -77,6 +78,19 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
 
 def _output_dir(hydra: Composer, words: list[str]) -> str:
     return os.path.expanduser(str(hydra.compose(words)["output_dir"]))
+
+
+def _launcher_faults(arguments: Arguments) -> list[str]:
+    """Hydra's other launchers know nothing of --resume, of jobs that fail, and of threads."""
+    if not arguments.multirun or arguments.command != "train":
+        return []
+    ours = sorted(path.stem for path in (conf_folder() / "hydra" / "launcher").glob("*.yaml"))
+    words = [word for word in arguments.overrides if word.startswith("hydra/launcher=")]
+    return [
+        f"{word}: there is no launcher of that name for sweeps; there are {', '.join(ours)}"
+        for word in words
+        if word.partition("=")[2] not in ours
+    ]
 
 
 def command_module(name: str) -> ModuleType:

@@ -29,7 +29,8 @@ def draw_history(histories: Mapping[str, History]) -> Figure | None:
     if not any(points for points, _ in histories.values()):
         return None
     figure = picture(1.5 + 2.8 * len(histories))
-    for axes, (name, (points, lower)) in zip(figure.subplots(len(histories), squeeze=False)[:, 0], histories.items()):
+    panels = figure.subplots(len(histories), squeeze=False)[:, 0]
+    for axes, (name, (points, lower)) in zip(panels, histories.items(), strict=True):
         numbers, values = [number for number, _ in points], [value for _, value in points]
         best = [(min if lower else max)(values[: i + 1]) for i in range(len(values))]
         axes.plot(numbers, values, "o", color=TRAINING, label="trial")
@@ -46,10 +47,11 @@ def draw_importance(importances: Mapping[str, Mapping[str, float]]) -> Figure | 
         return None
     rows = sum(len(values) for values in importances.values())
     figure = picture(1.2 * len(importances) + 0.4 * rows)
-    for axes, (name, values) in zip(figure.subplots(len(importances), squeeze=False)[:, 0], importances.items()):
+    panels = figure.subplots(len(importances), squeeze=False)[:, 0]
+    for axes, (name, values) in zip(panels, importances.items(), strict=True):
         ordered = sorted(values.items(), key=lambda pair: pair[1])
         bars = axes.barh([key for key, _ in ordered], [value for _, value in ordered], color=TRAINING)
         axes.bar_label(bars, fmt="%.2f", padding=3)
-        axes.set(xlabel=f"share of the variance of {name.replace('_', ' ')}", xlim=(0, 1.1))
+        axes.set(xlabel=f"importance for {name.replace('_', ' ')}", xlim=(0, 1.1))
         axes.grid(axis="y", visible=False)
     return figure

@@ -23,8 +23,8 @@ class MLflow(Tracker):
     """A run in a local MLflow store; ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows them.
 
     Parameters are the keys of the config, metrics the curves over training steps (``step/loss``,
-    ``epoch/validation_loss``, ``epoch/layers/hidden1/silent``), and at the end ``result/test_loss`` and so on. The store
-    is written after every epoch. It never forgets a point: after a resumption those that it has already are left out.
+    ``epoch/validation_loss``, ``epoch/layers/hidden1/silent``), and at the end ``result/test_loss`` and so on. The
+    store is written after every epoch. It never forgets a point: after a resumption those that it has are left out.
     MLflow's own reports to its makers are switched off.
 
     Args:

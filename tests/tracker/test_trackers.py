@@ -71,7 +71,11 @@ def table(run: Run, kind: str) -> list[dict[str, str]]:
 def expected(records: Sequence[Record], kind: str) -> list[dict[str, str]]:
     words = {True: "true", False: "false"}
     return [
-        {name: words[value] if isinstance(value, bool) else repr(value) for name, value in flat(record) if name != "kind"}
+        {
+            name: words[value] if isinstance(value, bool) else repr(value)
+            for name, value in flat(record)
+            if name != "kind"
+        }
         for record in records
         if record["kind"] == kind
     ]
@@ -297,5 +301,3 @@ def test_a_strangers_target_is_not_run(
     assert main(["--config-dir", "their", "tracker=evil"]) == 2
     assert "os.system is no part" in capsys.readouterr().err
     assert not (tmp_path / "here").exists()
-
-

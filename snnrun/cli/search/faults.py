@@ -53,7 +53,10 @@ def search_faults(arguments: Arguments, composer: Composer) -> list[str]:
         faults.append(f"{words['seed']}: expected no seed beside hydra.sweeper.seeds; drop one of them")
     if options is None:
         return faults
-    for made in (lambda: checked.sampler_of(options, space), lambda: checked.pruner_of(options.pruner, options.pruner_options)):
+    for made in (
+        lambda: checked.sampler_of(options, space),
+        lambda: checked.pruner_of(options.pruner, options.pruner_options),
+    ):
         try:
             made()
         except ValueError as error:

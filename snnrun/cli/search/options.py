@@ -73,7 +73,9 @@ def read(config: Mapping[str, Any]) -> tuple[Options | None, list[str]]:
         faults.append(f"direction: expected one for each of {len(objectives)} objectives, got {len(directions)}")
     for name in objectives or ():
         if "test" in name:
-            faults.append(f"objective: expected no figure of the test part, got {name}: a search would fit itself to it")
+            faults.append(
+                f"objective: expected no figure of the test part, got {name}: a search would fit itself to it"
+            )
         elif not directions and direction_of(name) is None:
             faults.append(f"direction: expected maximize or minimize for {name}, whose name does not tell")
     if options.pruner != "none" and (objectives is not None and (len(objectives) > 1 or objectives[0] in RESULTS)):
@@ -125,7 +127,9 @@ def _made(home: Any, name: str, given: Mapping[str, Any], key: str) -> Any:
         return getattr(home, name)(**given)
     except (TypeError, ValueError, ImportError) as error:
         wrong = f"expected options that Optuna's {name} takes: {error}"
-        raise ValueError(f"hydra.sweeper.{key}_options: {wrong}" if given else f"hydra.sweeper.{key}: {error}") from None
+        raise ValueError(
+            f"hydra.sweeper.{key}_options: {wrong}" if given else f"hydra.sweeper.{key}: {error}"
+        ) from None
 
 
 def _values(key: str, distribution: BaseDistribution) -> list[Any]:
@@ -135,7 +139,9 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
-    raise ValueError(f"hydra.sweeper.sampler: a grid needs a list of values, and {key} has an interval; list its values")
+    raise ValueError(
+        f"hydra.sweeper.sampler: a grid needs a list of values, and {key} has an interval; list its values"
+    )
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:

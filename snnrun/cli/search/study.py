@@ -151,6 +151,7 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     if options is None:
         raise ConfigError("\n".join(f"hydra.sweeper.{fault}" for fault in faults))
     import optuna
+    from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
@@ -161,7 +162,8 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
         space = space_of(overrides)
         pruner = pruner_of(options.pruner, options.pruner_options)
         objectives = options.objective or (_default(sweeper, fixed, space, orders),)
-        directions = options.direction or tuple(direction_of(name) or "minimize" for name in objectives)
+        ways = options.direction or tuple(direction_of(name) or "minimize" for name in objectives)
+        directions = [StudyDirection[way.upper()] for way in ways]
         known = orders.open(folder)
         known.write(folder)  # the search is known from its begin, and its folder there for the storage
         storage = _url(options.storage, folder)
@@ -169,11 +171,11 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
             study = optuna.create_study(
                 storage=storage,
                 study_name=options.study_name,
-                directions=list(directions),
+                directions=directions,
                 pruner=pruner,
                 load_if_exists=True,
             )
-            _check_same(study, objectives, directions, storage)
+            _check_same(study, objectives, ways, storage)
             _release(study, folder, requeue=options.sampler not in ("grid", "brute_force"))
         past = len(study.trials)
         study.sampler = sampler_of(options, space, past)

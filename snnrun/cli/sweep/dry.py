@@ -38,6 +38,4 @@ def _parameters(config: dict[str, Any], arguments: Arguments) -> int:
 
     settings = Settings.from_config(config)
     streams = Streams(settings.seed, torch.device("cpu"))
-    return experiment.count_parameters(
-        experiment.build_model(parts_of(config, arguments.trusted), settings, streams)
-    )
+    return experiment.count_parameters(experiment.build_model(parts_of(config, arguments.trusted), settings, streams))

@@ -33,8 +33,11 @@ class Outcome(NamedTuple):
         return self.status in ("finished", "pruned")
 
 
-def judged(task: Task, code: int | None) -> Outcome:
-    """The outcome of a job that had a process of its own; ``code``: its exit code, None if nobody knows."""
+def judged(task: Task, code: int | None, why: str = "") -> Outcome:
+    """The outcome of a job that had a process of its own.
+
+    ``code``: its exit code, None if nobody knows; ``why``: what is known of its death beyond that.
+    """
     run = runs.read(task.folder)
     # A folder may still hold the word of an earlier attempt.
     status = "dead" if code is not None and code < 0 and run.status != "finished" else run.status
@@ -43,7 +46,7 @@ def judged(task: Task, code: int | None) -> Outcome:
     if status == "interrupted" and run.result.get("pruned") is True:
         return Outcome(task, "pruned", f"pruned after {run.epochs} epochs", {})
     error = run.result.get("error") if status == "failed" else None
-    message = f"snnrun: {error}" if isinstance(error, str) else _death(status, code)
+    message = f"snnrun: {error}" if isinstance(error, str) else _death(status, code, why)
     return Outcome(task, status, message, run.result if status == "finished" else {})
 
 
@@ -60,7 +63,7 @@ def last_lines(task: Task) -> list[str]:
     return []
 
 
-def _death(status: str, code: int | None) -> str:
+def _death(status: str, code: int | None, why: str) -> str:
     if status == "interrupted":
         return "interrupted"
     if code is not None and code < 0:
@@ -68,6 +71,7 @@ def _death(status: str, code: int | None) -> str:
             name = signal.Signals(-code).name
         except ValueError:
             name = f"signal {-code}"
-        why = ": by somebody, or by the system because memory ran out" if name == "SIGKILL" else ""
-        return f"its process was killed ({name}{why})"
-    return f"its process ended without a result (exit code {'unknown' if code is None else code})"
+        by = ": by somebody, or by the system because memory ran out" if name == "SIGKILL" else ""
+        return f"its process was killed ({name}{by})"
+    known = why or f"exit code {'unknown' if code is None else code}"
+    return f"its process ended without a result ({known})"

@@ -65,10 +65,10 @@ class Processes(Engine):
                     places.append(place)
                     if not heard(judged(task, process.exitcode)) and going:
                         going = False
-                        _signal(running, signal.SIGTERM)
+                        _signal(context.active_children(), signal.SIGTERM)
         except KeyboardInterrupt:
             text.say(f"snnrun: {len(running)} jobs save their state and leave", error=True)
-            _end(running)
+            _end(context.active_children())
             raise
 
     def _places(self, tasks: Sequence[Task]) -> list[str | None]:
@@ -78,7 +78,8 @@ class Processes(Engine):
             return [None] * min(self.n_jobs, max(1, len(tasks)))
         each = int(1 / self.gpus_per_job + 1e-9)
         # Device by device, so that a few jobs do not share one while others have none.
-        return [device for _ in range(each) for device in devices][: self.n_jobs]
+        places: list[str | None] = [device for _ in range(each) for device in devices]
+        return places[: self.n_jobs]
 
 
 def _main(task: Task, device: str | None) -> None:
@@ -108,18 +109,18 @@ def _devices() -> list[str]:
     return [str(i) for i in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
 
 
-def _signal(running: dict[int, tuple[Any, Task, str | None]], number: int) -> None:
-    for process, _, _ in running.values():
+def _signal(processes: Sequence[Any], number: int) -> None:
+    for process in processes:
         with suppress(ProcessLookupError):
             os.kill(process.pid, number)
 
 
-def _end(running: dict[int, tuple[Any, Task, str | None]]) -> None:
+def _end(processes: Sequence[Any]) -> None:
     """Ask the jobs to leave, and wait; whoever asks a second time does not want to."""
-    _signal(running, signal.SIGTERM)
+    _signal(processes, signal.SIGTERM)
     try:
-        for process, _, _ in running.values():
+        for process in processes:
             process.join()
     except Interrupted:
-        _signal(running, signal.SIGKILL)
+        _signal(processes, signal.SIGKILL)
         raise
