@@ -60,7 +60,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
         if not arguments.cfg:
             imports.load(arguments.command)
-        for job in _sample([each.words for each in sweep]):
+        for job in _sample([_telling(each) for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
             faults += _job_faults(chosen, command, catalogue, hydra, arguments, debug=debug)
         output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
@@ -101,6 +101,14 @@ def command_module(name: str) -> ModuleType:
     ``run(config, folder, command, curves, trusted) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
     """
     return importlib.import_module(f"snnrun.cli.{name}")
+
+
+def _telling(given: Given) -> Sequence[str]:
+    """The values to check: of many seeds the first, and those that are no plain number; a run with another is alike."""
+    if given.key != "seed":
+        return given.words
+    plain_numbers = [word for word in given.words if re.fullmatch(r"seed=\d{1,18}", word)]
+    return [word for word in given.words if word not in plain_numbers[1:]]
 
 
 def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

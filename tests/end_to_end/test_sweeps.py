@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -112,7 +113,7 @@ def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
         os.kill(holder(sweep.folder / "0-lif-atan-s0") or 0, signal.SIGKILL)
         until(lambda: holder(sweep.folder / "2-lif-atan-s2") is not None, process)  # the others go on
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        err = process.communicate(timeout=60)[1]
     assert process.returncode == 143, err
     assert "job 1 of 3" in err and "its process was killed (SIGKILL" in err
     assert "the same command with --resume runs the rest" in err
@@ -142,7 +143,7 @@ def test_a_hundred_jobs_of_which_ten_are_killed(tmp_path: Path) -> None:
                         os.kill(pid, signal.SIGKILL)
                         killed.add(number)
             time.sleep(0.002)
-        out, err = process.communicate()
+        err = process.communicate()[1]
     failed = {i for i, job in enumerate(sweep.jobs) if not (job.folder / "result.json").exists()}
     assert process.returncode == 7, err
     assert failed and failed <= killed
@@ -155,3 +156,32 @@ def test_a_hundred_jobs_of_which_ten_are_killed(tmp_path: Path) -> None:
     assert {i for i in range(count) if sweep.attempts(i) > 1} == failed, "none was trained twice"
     assert all(sweep.attempts(i) == 2 for i in failed)
     assert len(set(sweep.weights)) == count
+
+
+CLUSTER = """
+import sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+print(cluster.address, flush=True)
+sys.stdin.read()
+cluster.shutdown()
+"""
+
+
+@pytest.mark.long
+def test_ray_on_two_nodes(serial: Sweep, tmp_path: Path) -> None:
+    """Each node is a process of its own, on the loopback, with one CPU; so the two jobs run on both, or in turn."""
+    if find_spec("ray") is None:
+        pytest.skip("ray is not installed")
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", CLUSTER], env=environment(), cwd=tmp_path, **pipes) as cluster:
+        assert cluster.stdin is not None and cluster.stdout is not None
+        address = cluster.stdout.readline().strip()
+        sweep = Sweep(tmp_path, *AGREE, "hydra/launcher=ray", f'hydra.launcher.address="{address}"')
+        ended = snnrun(*sweep.words, cwd=tmp_path)
+        cluster.stdin.close()
+    assert ended.code == 0, ended.err
+    assert sweep.weights == serial.weights
