@@ -116,7 +116,9 @@ def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_command_goes_on_with_a_storage(tmp_path: Path) -> None:
+def test_the_same_command_goes_on_with_a_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = (*SEARCH, *SMALL, "optimizer.lr=tag(log,interval(1e-4,1e-1))", "hydra.sweeper.storage=s.db")
     first = snnrun(*words, "hydra.sweeper.n_trials=2", cwd=tmp_path)
     before = [trial.params for trial in trials(first, "s.db")]
@@ -126,13 +128,14 @@ def test_the_same_command_goes_on_with_a_storage(tmp_path: Path) -> None:
     assert after[:2] == before and len(after) == 3
     assert len({trial["optimizer.lr"] for trial in after}) == 3
     assert "2 trials already; 1 are left" in second.out
-    other = snnrun(*words, "hydra.sweeper.objective=validation_loss", cwd=tmp_path)
-    assert other.code == 2 and "choose another study_name" in other.err
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "hydra.sweeper.objective=validation_loss"]) == 2
+    assert "choose another study_name" in capsys.readouterr().err
     assert len(trials(second, "s.db")) == 3
 
 
 @pytest.mark.slow
-def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path) -> None:
+def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No accuracy is above 1, so that every trial ends after its first epoch, and its second seed is never run."""
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
     words = ("optimizer.lr=1e-3,1e-2", "hydra.sweeper.n_trials=2", "hydra.sweeper.seeds=[3,4]")
@@ -148,8 +151,8 @@ def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path) -> Non
         assert trial.intermediate_values == {1: epoch["validation_accuracy"]}
     assert "best" not in ended.out and "2 pruned" in ended.out
     assert "pruned after epoch 1" in ended.runs[0].text("run.log")
-    resumed = snnrun("resume", str(ended.runs[0].folder), cwd=tmp_path)
-    assert resumed.code == 0, resumed.err
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", str(ended.runs[0].folder)]) == 0
     assert ended.runs[0].result["status"] == "finished"
 
 
