@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,7 +37,8 @@ from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
 from snnrun.tally import Activity, Scores
 from snnrun.task import Data, Task
-from snnrun.trainer import evaluate, fit
+from snnrun.tracker import Tracker, Trackers
+from snnrun.trainer import Record, evaluate, fit
 
 Result = dict[str, Any]
 
@@ -54,6 +55,7 @@ class Parts:
     optimizer: Callable[..., Optimizer]  # parameters -> optimizer
     scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
     readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
+    trackers: Mapping[str, Tracker] = field(default_factory=dict)  # by name
 
 
 def run(
@@ -65,16 +67,19 @@ def run(
     command: Sequence[str],
     resume: bool = False,
     team: Team | None = None,
+    watch: Callable[[Record], None] = lambda record: None,
 ) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
     the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
-    for rank 0; the others ``follow``.
+    for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch, the
+    state is saved; it may raise Pruned, which ends the run as an interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
         Interrupted: a signal asked it to stop.
+        Pruned: ``watch`` did.
     """
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
     team = Team() if team is None else team
@@ -83,7 +88,9 @@ def run(
     with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder), patience():
         with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
             state = latest(folder / "checkpoints", config, console.warning) if resume else None
-            record = RunRecord(folder, console, silence_is_the_target=not parts.task.has_accuracy, again=resume)
+            trackers = Trackers(parts.trackers, console.warning)
+            silent = not parts.task.has_accuracy
+            record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
         with _verdict(record, begin), team.diagnosed(), runtime(settings, team.ranks) as device:
             stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
@@ -129,13 +136,17 @@ def run(
                     record.rewind(0)
                 if resume:
                     record.resumed(**facts, step=progress.step)
+                record.track(config)
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
                 if team.size > 1:
                     share(model, team)
                     team.told(checkpoint.pack(kept.state()) if resume else None)
-                _train(model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team, record, kept)
+                _train(
+                    model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team,
+                    record, kept, watch,
+                )  # fmt: skip
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
@@ -185,6 +196,7 @@ def _train(
     team: Team,
     record: RunRecord | None = None,
     kept: Keeper | None = None,
+    watch: Callable[[Record], None] = lambda record: None,
 ) -> None:
     """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record."""
 
@@ -196,7 +208,7 @@ def _train(
             kept.save()
         stop.obey(wanted)
 
-    def watch() -> None:
+    def between_batches() -> None:
         (wanted,) = team.agree(stop.wanted())
         if wanted:
             progress.activity.pool(team)
@@ -217,7 +229,7 @@ def _train(
                 settings,
                 progress=progress,
                 boundary=boundary,
-                watch=watch,
+                watch=between_batches,
                 team=team,
             ):
                 if record is not None:
@@ -227,7 +239,8 @@ def _train(
                         team.check_same(checkpoint.weights_sha256(model.state_dict()))
                     if kept is not None:
                         kept.save()
-            watch()
+                watch(entry)
+            between_batches()
     except (Interrupted, TimeUp):
         if kept is not None and not stop.twice:
             kept.save()

@@ -54,19 +54,21 @@ class Holder(NamedTuple):
 
 
 class RunLock:
-    """Context in which this process alone writes ``folder``; the file ``run.lock`` is there meanwhile.
+    """Context in which this process alone writes ``folder``; the file ``name`` is there meanwhile.
 
     Not for two threads. A forked child does not hold it, and neither does a program that is started.
 
     Args:
         folder: exists.
+        name: of the file. By default that of a run.
+        what: the folder holds, for the message.
 
-    Raises, on entering: ConfigError if the folder is in use, with who uses it, or if ``run.lock`` is no file of ours;
+    Raises, on entering: ConfigError if the folder is in use, with who uses it, or if that file is none of ours;
         StorageError if the file cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str = NAME, what: str = "run") -> None:
+        self.path, self._what = folder / name, what
         self._descriptor: int | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -127,15 +129,15 @@ class RunLock:
             os.close(descriptor)
             if holder is not None and time.monotonic() > deadline:
                 raise ConfigError(
-                    f"{self.path.parent}: expected a run that nobody is writing, but {holder} is; "
+                    f"{self.path.parent}: expected a {self._what} that nobody is writing, but {holder} is; "
                     "wait for it, or end it"
                 )
             time.sleep(0.01)
 
 
-def holder(folder: Path) -> Holder | None:
+def holder(folder: Path, name: str = NAME) -> Holder | None:
     """Who writes ``folder`` now; None if nobody does. Reads only, and believes nothing that the file says too much."""
-    path = folder / NAME
+    path = folder / name
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
     except OSError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 
@@ -16,3 +17,10 @@ def processor() -> str | None:
     except OSError:  # not Linux
         pass
     return platform.processor() or platform.machine() or None
+
+
+def cores() -> int:
+    """The processors this process may use, which in a container or a batch job are fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

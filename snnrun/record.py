@@ -20,7 +20,8 @@ from snnrun.environment import differences
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.model import neurons
 from snnrun.sequence import Trace
-from snnrun.signals import TimeUp
+from snnrun.signals import Pruned, TimeUp
+from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 
 
@@ -81,12 +82,13 @@ class FolderRecord:
 
     def ended_early(self, error: BaseException, **values: Any) -> None:
         """``result.json`` and the log of what did not finish; never raises: the first error is the one to tell."""
-        interrupted = isinstance(error, (KeyboardInterrupt, TimeUp))
+        interrupted = isinstance(error, (KeyboardInterrupt, TimeUp, Pruned))
         message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
         status = "interrupted" if interrupted else "failed"
         with suppress(SnnrunError):
-            self.result({"status": status, "error": None if interrupted else message, **values})
-            self.log(status if interrupted else f"error: {message}")
+            pruned = {"pruned": True} if isinstance(error, Pruned) else {}
+            self.result({"status": status, "error": None if interrupted else message, **pruned, **values})
+            self.log(str(error) if pruned else status if interrupted else f"error: {message}")
 
     def log(self, text: str) -> None:
         """A line for ``run.log`` that is said elsewhere."""
@@ -108,12 +110,20 @@ class RunRecord(FolderRecord):
         folder, console: of every record.
         silence_is_the_target: of the task, so that nobody is warned of it.
         again: of every record.
+        trackers: told of all that is written; none by default.
     """
 
     def __init__(
-        self, folder: Path, console: report.Console, *, silence_is_the_target: bool = False, again: bool = False
+        self,
+        folder: Path,
+        console: report.Console,
+        *,
+        silence_is_the_target: bool = False,
+        again: bool = False,
+        trackers: Trackers | None = None,
     ) -> None:
         super().__init__(folder, console, again=again)
+        self._trackers = trackers or Trackers({}, console.warning)
         self._silence_is_the_target = silence_is_the_target
         self._warned: set[tuple[str, str]] = set()
         self.records: list[Record] = []
@@ -134,9 +144,11 @@ class RunRecord(FolderRecord):
                 if record["best"]:
                     checkpoint.save(self.best, model)
         self.records.append(record)
-        line = json.dumps(_finite(record), allow_nan=False, ensure_ascii=False) + "\n"
+        written = _finite(record)
+        line = json.dumps(written, allow_nan=False, ensure_ascii=False) + "\n"
         with storing(self._metrics):
             _append(self._metrics, line.encode())
+        self._trackers.record(written)
         if record["kind"] == "warning":
             self._console.warning(record["message"])
             return
@@ -146,6 +158,18 @@ class RunRecord(FolderRecord):
                 record, self._warned, self._config, silence_is_the_target=self._silence_is_the_target
             ):
                 self._console.warning(warning)
+
+    def track(self, config: Mapping[str, Any]) -> None:
+        """From here on trackers are told; first of what the record has already."""
+        manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        self._trackers.begin(self.folder, config, manifest, [_finite(record) for record in self.records])
+
+    def result(self, result: Mapping[str, Any]) -> None:
+        """``result.json``: how it ended; trackers end with it."""
+        try:
+            super().result(result)
+        finally:
+            self._trackers.end(_finite(result))
 
     def durable(self) -> int:
         """See to it that all metrics are on disk; returns how many bytes they are."""
@@ -241,7 +265,12 @@ def _check_own(folder: Path) -> None:
 
     What a killed process left half written goes.
     """
-    for path in [*folder.iterdir(), *(folder / "figures").glob("*"), *(folder / "checkpoints").glob("*")]:
+    for path in [
+        *folder.iterdir(),
+        *(folder / "figures").glob("*"),
+        *(folder / "checkpoints").glob("*"),
+        *(folder / "csv").glob("*"),
+    ]:
         status = path.lstat()
         if not (stat.S_ISREG(status.st_mode) and status.st_nlink == 1) and not stat.S_ISDIR(status.st_mode):
             raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")

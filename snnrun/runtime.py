@@ -1,4 +1,4 @@
-"""Where and how torch computes during a run: the device, and whether only deterministic algorithms may be used."""
+"""Where and how torch computes during a run: device, threads, and whether only deterministic algorithms may be used."""
 
 from __future__ import annotations
 
@@ -51,6 +51,9 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
     if settings.deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    threads = torch.get_num_threads()
+    if isinstance(settings.threads, int):
+        torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic)
     # In this mode torch fills new memory with NaN, lest it be read unwritten, which takes a tenth of a step; what is
     # allocated here is written before it is read.
@@ -63,6 +66,7 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
         ):
             yield device
     finally:
+        torch.set_num_threads(threads)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 

@@ -53,6 +53,7 @@ class Settings:
 
     seed: int
     device: str  # auto, cpu, cuda or cuda:N
+    threads: str | int  # auto, or how many
     precision: str  # fp32 or bf16
     deterministic: bool
     backend: str  # auto, reference or fused
@@ -168,11 +169,21 @@ def _share(name: str, value: Any) -> str | float:
     return "auto" if value == "auto" else check.number(name, value, low=0, high=1)
 
 
+def _threads(name: str, value: Any) -> str | int:
+    if value == "auto":
+        return "auto"
+    try:
+        return check.integer(name, value, low=1, high=1024)
+    except ValueError:
+        raise ValueError(f"{name}: expected auto, or a whole number from 1 to 1024, got {value!r}") from None
+
+
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
 
 _CHECKS: Mapping[str, Check] = {
     "seed": SEED,
     "device": _device,
+    "threads": _threads,
     "precision": one_of("fp32", "bf16"),
     "deterministic": check.flag,
     "backend": one_of("auto", "reference", "fused"),

@@ -33,6 +33,10 @@ class TimeUp(SnnrunError):
     exit_code = 128 + int(signal.SIGTERM)
 
 
+class Pruned(SnnrunError):
+    """A search has seen enough of this run: it is saved and left."""
+
+
 class Stop:
     """Whether somebody wants the run to stop.
 

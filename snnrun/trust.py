@@ -21,7 +21,8 @@ from typing import Any
 
 #: Where the parts of snnrun live; other modules of it write files and start programs.
 PARTS = tuple(
-    f"snnrun.{name}" for name in ("encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task")
+    f"snnrun.{name}"
+    for name in ("encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
 )
 TORCH = ("torch.nn", "torch.optim")
 #: What a class of torch must descend from.

@@ -98,5 +98,7 @@ def assembled(**chosen: str) -> dict[str, Any]:
     # A neuron refers to its surrogate and convention, so these come first; a regulariser stands in the loss.
     for group in sorted(chosen, key=["surrogate", "convention", *CATALOGUE.groups].index):
         parent, _, key = package(group, chosen[group]).rpartition(".")
+        if group == "tracker":  # there is none by default, and nothing that they stand in
+            config.setdefault(parent, {})
         (at(config, parent) if parent else config)[key] = config_of(group, chosen[group], config)
     return config

@@ -29,6 +29,7 @@ class Parts:
     optimizer: Any
     scheduler: Any
     readout: Any = None
+    trackers: Any = None
 
 
 @dataclass

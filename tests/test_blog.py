@@ -128,6 +128,7 @@ class Training:
         settings = Settings(
             seed=0,
             device="cpu",
+            threads="auto",
             precision="fp32",
             deterministic=True,
             backend=backend,

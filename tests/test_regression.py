@@ -23,6 +23,7 @@ from snnrun.trainer import evaluate, fit, forward
 SETTINGS = Settings(
     seed=0,
     device="cpu",
+    threads="auto",
     precision="fp32",
     deterministic=True,
     backend="auto",

@@ -13,6 +13,7 @@ from snnrun.settings import KEYS, Report, Settings, read
 GOOD: dict[str, Any] = {
     "seed": 0,
     "device": "cuda:1",
+    "threads": 2,
     "precision": "bf16",
     "deterministic": True,
     "backend": "reference",
@@ -49,6 +50,7 @@ def test_all_faults_are_told() -> None:
     bad = {
         "seed": -1,
         "device": "gpu",
+        "threads": 0,
         "precision": "fp16",
         "deterministic": "yes",
         "backend": "fast",

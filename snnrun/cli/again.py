@@ -55,8 +55,12 @@ class Frozen(NamedTuple):
     parts: Any
 
 
-def frozen(folder: Path, arguments: Arguments, changes: Mapping[str, Any] | None = None) -> Frozen:
+def frozen(
+    folder: Path, arguments: Arguments, changes: Mapping[str, Any] | None = None, *, tracked: bool = False
+) -> Frozen:
     """What ``config.yaml`` in ``folder`` says, checked as the command's own config is, with some keys changed.
+
+    ``tracked``: with its trackers.
 
     Raises:
         ConfigError: with all its faults.
@@ -66,6 +70,8 @@ def frozen(folder: Path, arguments: Arguments, changes: Mapping[str, Any] | None
 
     try:
         config = {**untrusted.yaml_object(folder, "config.yaml"), **(changes or {})}
+        if not tracked:  # trackers hear of the run itself; a look at it needs none of their packages
+            config.pop("tracker", None)
     except Unreadable as error:
         raise ConfigError(
             f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
@@ -87,7 +93,7 @@ def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[s
         raise ConfigError(
             f"{folder}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again"
         )
-    run = frozen(folder, arguments)
+    run = frozen(folder, arguments, tracked=True)
     from snnrun.cli.train import train
 
     train(settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True)

@@ -11,7 +11,11 @@ from pathlib import Path
 
 from snnrun import trust
 
-FLAGS = ("--help", "-h", "--version", "--debug", "--multirun", "-m", "--cfg", "--resolve", "--config-dir", "--seed")
+FLAGS = (
+    *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
+    *("--cfg", "--resolve", "--config-dir", "--seed"),
+)
+ON_ERROR = ("continue", "stop")
 # The functions of Hydra's override grammar.
 HYDRA_FUNCTIONS = (
     *("choice", "range", "interval", "glob", "sort", "shuffle", "tag", "extend_list"),
@@ -47,6 +51,10 @@ class Arguments:
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seed: int | None = None  # of `snnrun reproduce`
+    resume: bool = False  # go on with a sweep
+    resumed: Path | None = None  # its folder; None: the newest of the same command
+    dry_run: bool = False
+    on_error: str = "continue"  # or stop: what a failed job means for the sweep, which is no key of a config either
 
     @property
     def overlay(self) -> bool:
@@ -65,6 +73,12 @@ def parse(argv: Sequence[str]) -> Arguments:
             except ValueError as error:
                 found.faults.append(str(error))
             continue
+        if word.startswith("on_error="):
+            found.on_error = word.partition("=")[2]
+            if found.on_error not in ON_ERROR:
+                found.faults.append(f"on_error: expected {' or '.join(ON_ERROR)}, got {found.on_error!r}")
+            seen.add("on_error")
+            continue
         if not word.startswith("-"):
             found.overrides.append(word)
             continue
@@ -81,10 +95,12 @@ def parse(argv: Sequence[str]) -> Arguments:
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
+        elif flag == "--resume" and equals:
+            _with_value(found, flag, value)
         elif equals:
             found.faults.append(f"{word}: {flag} takes no value; write it alone")
         else:
-            setattr(found, flag.lstrip("-"), True)
+            setattr(found, flag.lstrip("-").replace("-", "_"), True)
     if found.overrides and found.overrides[0] == "list":
         found.list_words, found.overrides = found.overrides[1:], []
     elif found.overrides and found.overrides[0] in LOOKING:
@@ -106,6 +122,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
+    of_sweeps = [word for word in ("--resume", "--dry-run", "on_error") if word in seen]
+    if of_sweeps and (found.command != "train" or not found.multirun):
+        found.faults.append(f"{of_sweeps[0]}: goes with a sweep of training runs, `snnrun -m`")
     if found.resolve and not found.cfg:
         found.faults.append("--resolve: only goes with --cfg, as in `snnrun --cfg job --resolve`")
     return found
@@ -134,6 +153,12 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
             found.faults.append(f"--seed: expected a whole number of at least 0, got {value!r}")
         else:
             found.seed = int(value)
+    elif flag == "--resume":
+        found.resume = True
+        if value and os.path.isdir(value):
+            found.resumed = Path(value).resolve()
+        else:
+            found.faults.append(f"--resume: expected the folder of a sweep, or nothing, got {value!r}")
     elif flag == "--cfg":
         found.cfg = value
         if value not in CFG:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,8 @@ from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import text
 from snnrun.cli.arguments import PRIMARY, Arguments
 from snnrun.cli.compose import VERSION_BASE, composer, register_resolvers
+from snnrun.cli.sweep import book, summary
+from snnrun.cli.sweep.orders import Orders, TaskFunction
 from snnrun.cli.validate import Plan, command_module
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 
@@ -53,12 +55,65 @@ class Failure(NamedTuple):
 def show_config(arguments: Arguments) -> int:
     """``snnrun --cfg job``: print the composed config."""
     flags = ["--cfg", str(arguments.cfg), *(["--resolve"] if arguments.resolve else [])]
-    _hydra_main(arguments, flags, lambda config: None)
+    _hydra_main(arguments, flags, TaskFunction(lambda config: None, None))
     return 0
 
 
 def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
     """Run the job, or every job of a sweep whatever becomes of the others; returns the exit code."""
+    if arguments.multirun and arguments.command == "train":
+        return _sweep(arguments, command, plan, debug=debug)
+    return _in_place(arguments, command, plan, debug=debug)
+
+
+def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
+    """A sweep of training runs, by the launcher that was chosen."""
+    orders = Orders(arguments, tuple(command), plan.search, debug)
+    again = [_override("hydra.sweep.dir", _folder_of(arguments, plan))] if arguments.resume else []
+    try:
+        _hydra_main(arguments, ["--multirun"], TaskFunction(lambda config: None, orders), again)
+        if orders.folder is None:  # --dry-run
+            return 0
+        jobs = book.read(orders.folder).jobs
+        if not orders.search:
+            summary.over_seeds(jobs, orders.folder)
+        summary.failures(orders.outcomes, len(jobs))
+        if orders.stopped:
+            text.say("snnrun: stopped by on_error=stop; the same command with --resume runs the rest", error=True)
+        return SWEEP_FAILED if any(not outcome.well for outcome in orders.outcomes) else 0
+    except KeyboardInterrupt:
+        if orders.folder is not None:
+            done = orders.before + sum(outcome.finished for outcome in orders.outcomes)
+            text.say(
+                f"snnrun: {done} jobs of the sweep in {orders.folder} are finished; the same command with --resume "
+                "runs the rest",
+                error=True,
+            )
+        raise
+    finally:
+        orders.close()
+
+
+def _folder_of(arguments: Arguments, plan: Plan) -> Path:
+    """The sweep to go on with."""
+    given = [word.partition("=")[2] for word in arguments.overrides if word.startswith("hydra.sweep.dir=")]
+    here = [Path(os.path.expanduser(path)) for path in given if (Path(os.path.expanduser(path)) / book.NAME).is_file()]
+    found = arguments.resumed or (here[0] if here else book.newest(Path(plan.output_dir), arguments))
+    if found is None:
+        raise ConfigError(
+            f"--resume: expected a sweep of this command in {plan.output_dir}, but there is none; name its folder with "
+            "--resume=FOLDER, or leave --resume out to start one"
+        )
+    return found.absolute()
+
+
+def _override(key: str, path: Path) -> str:
+    quoted = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'{key}="{quoted}"'
+
+
+def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
+    """One job; or a sweep of pictures, whose jobs end with an overlay of all."""
     failures: list[Failure] = []
     finished: list[tuple[tuple[str, ...], Any]] = []
     sweeps: set[Path] = set()
@@ -87,7 +142,8 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
             text.say(message, error=True)
             return None
 
-    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], job, first=plan.words[:1])
+    words = plan.words[0] if plan.words else None
+    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], TaskFunction(job, None), words=words)
     for folder in sweeps:
         names = labels([words for words, _ in finished])
         part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
@@ -154,22 +210,30 @@ def _job_name(plan: Plan) -> str:
 def _hydra_main(
     arguments: Arguments,
     flags: list[str],
-    job: Callable[[DictConfig], Any],
-    first: Sequence[Sequence[str]] = (),
+    job: TaskFunction,
+    more: Sequence[str] = (),
+    words: Sequence[str] | None = None,
 ) -> None:
-    """``first`` holds the overrides of an overlay's first curve: one job stands for all, and its folder is theirs."""
+    """``more``: overrides that win over those of the command.
+
+    ``words``: the overrides of an overlay's first curve instead: one job stands for all, and its folder is theirs.
+    """
     register_resolvers()
     extra = ["--config-dir", str(arguments.config_dir)] if arguments.config_dir else []
     decorate = hydra.main(
         config_path=str(conf_folder()), config_name=PRIMARY[arguments.command], version_base=VERSION_BASE
     )
-    with _for_hydra(["snnrun", *flags, *extra, *(first[0] if first else arguments.overrides)]):
+    own = arguments.overrides if words is None else words
+    keys = {word.partition("=")[0] for word in more}
+    kept = [word for word in own if word.partition("=")[0] not in keys]
+    with _for_hydra(["snnrun", *flags, *extra, *kept, *more]):
         try:
             decorate(job)()
         except OSError as error:
             raise StorageError(f"the run folder cannot be made: {error}") from error
         except (HydraException, OmegaConfBaseException) as error:
-            raise ConfigError(str(error)) from error
+            # What a launcher says of its options is wrapped in Hydra's own words.
+            raise ConfigError(str(error.__cause__ if isinstance(error.__cause__, ValueError) else error)) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
+from snnrun.cli.search.space import ends
 from snnrun.untrusted import weigh
 
 # What may be set of Hydra itself, by the beginning of its key.
@@ -61,6 +62,11 @@ def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults:
         except ValueError as error:
             faults.append(str(error))
     return given
+
+
+def searches(arguments: Arguments) -> bool:
+    """Whether a sweeper was chosen that decides while running which jobs there are."""
+    return any(w.startswith("hydra/sweeper=") and w != "hydra/sweeper=grid" for w in arguments.overrides)
 
 
 def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
@@ -134,7 +140,7 @@ def _check_hydra(word: str, override: Override) -> None:
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
-    if override.is_interval_sweep() and not any(w.startswith("hydra/sweeper=") for w in arguments.overrides):
+    if override.is_interval_sweep() and not searches(arguments):
         key = override.key_or_group
         raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
@@ -144,7 +150,7 @@ def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
 
 def _expanded(word: str, override: Override) -> list[str]:
     if not override.is_discrete_sweep():
-        return [] if override.is_interval_sweep() else [word]
+        return ends(override) if override.is_interval_sweep() else [word]
     try:
         # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
         values = [value for value, _ in zip(override.sweep_string_iterator(), range(100_001), strict=False)]
@@ -176,12 +182,29 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
             continue
         if name == "null":
             raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
-        if name.startswith(("[", "{")):
+        several = _names(name, options)
+        if several is None:
             raise ValueError(f"{word}: expected one name, got {name}; {there_are}")
-        if name not in options:
-            hint = nearest(name, options, f"{group}=")
-            raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
-        _check_file(each, options[name])
+        for one in several:
+            if one not in options:
+                hint = nearest(one, options, f"{group}=")
+                raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
+            _check_file(each, options[one])
+
+
+def _names(name: str, options: Mapping[str, Path]) -> list[str] | None:
+    """The one name, or those of a list in a group whose files each have a place of their own; None if none is right."""
+    if not name.startswith(("[", "{")):
+        return [name]
+    if name.startswith("{") or not all(re.match(r"# @package \w+\.", _head(path)) for path in options.values()):
+        return None
+    found = [one.strip().strip("'\"") for one in name.strip("[]").split(",")]
+    return found if all(found) and len(set(found)) == len(found) else None
+
+
+def _head(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        return file.readline(200)
 
 
 def _commands_with(group: str) -> list[str]:

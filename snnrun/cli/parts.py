@@ -17,6 +17,7 @@ from snnrun.errors import OutOfMemoryError
 
 if TYPE_CHECKING:
     from snnrun.experiment import Parts
+    from snnrun.tracker import Tracker
 
 WHOLE = ("task", "encoder", "loss")  # built once
 FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
@@ -48,7 +49,31 @@ def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
     from snnrun.experiment import Parts
 
     optional = [group for group in OPTIONAL if config.get(group) is not None]
-    return Parts(**{group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)})
+    whole = {group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)}
+    return Parts(**whole, trackers=trackers_of(config, trusted))
+
+
+def trackers_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> dict[str, Tracker]:
+    """The trackers that a resolved config names, by the last piece of their key.
+
+    Raises:
+        PartError: for one that cannot be built, or needs a package that is not installed.
+    """
+    from snnrun.tracker.base import Tracker, missing
+
+    found: dict[str, Tracker] = {}
+    given = config.get("tracker") or {}
+    if not isinstance(given, Mapping) or "_target_" in given:
+        raise PartError("tracker", "expected trackers by name; its file begins with the line # @package tracker.NAME")
+    for name, each in given.items():
+        path = f"tracker.{name}"
+        tracker = build(each, path, trusted)
+        if not isinstance(tracker, Tracker):
+            raise PartError(path, f"expected a snnrun.tracker.Tracker, got a {type(tracker).__name__}")
+        if lack := missing(tracker):
+            raise PartError(path, lack)
+        found[str(name)] = tracker
+    return found
 
 
 class Trial:
@@ -109,6 +134,10 @@ class Trial:
             self.faults.append(Fault("neuron.num_steps", message))
         if task and encoder:
             self.faults += input_faults(task, encoder, self.config, catalogue)
+        try:
+            trackers_of(self.config, self.trusted)
+        except PartError as error:
+            self.faults.append(Fault(origin(error.path, self.raw), str(error)))
         if task and loss and loss.needs_labels and not task.has_accuracy:
             self.faults.append(
                 Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")

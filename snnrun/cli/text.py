@@ -35,6 +35,9 @@ examples:
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
+  snnrun -m neuron=if,lif seed=0,1,2 --resume         those of them that are not finished
+  snnrun -m hydra/launcher=local_parallel seed=0,1    several at a time; others: slurm, ray (docs/sweeps.md)
+  snnrun -m hydra/sweeper=optuna 'optimizer.lr=tag(log,interval(1e-4,1e-1))'     a search: docs/search.md
   snnrun --config-dir my_parts neuron=mine trust=mine parts of your own: my_parts/neuron/mine.yaml and my_parts/mine.py
 """
 
@@ -148,6 +151,9 @@ USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
 FLAGS = """\
 flags:
   -m, --multirun      run every combination of values separated by commas
+  --resume[=FOLDER]   with -m: run what is not finished of the newest sweep of this command, or of that in FOLDER
+  --dry-run           with -m: list the jobs, run and write nothing
+  on_error=stop       with -m: end with the first job that fails; the default is on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve, references are filled in
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR included (or set SNNRUN_TRUST=A,B)
@@ -158,7 +164,7 @@ flags:
 EXIT_CODES = """\
 exit codes:
   0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
-  5 out of memory   6 the record could not be written   7 a job of a sweep failed   8 not reproduced
+  5 out of memory   6 the record could not be written   7 a job of a sweep did not finish   8 not reproduced
   9 one of several processes was lost
   130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
 

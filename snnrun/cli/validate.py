@@ -16,11 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from snnrun import trust
-from snnrun.catalogue import Catalogue
+from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import Given
+from snnrun.cli.search.faults import PREFIX, search_faults
 from snnrun.errors import ConfigError
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
@@ -34,6 +35,7 @@ class Plan(NamedTuple):
     jobs: int
     search: bool  # a sweeper decides while running how many jobs there are
     words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
+    output_dir: str  # of the first job; where a sweep to go on with is looked for
 
 
 def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
@@ -49,22 +51,46 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
     if catalogue.extra:
         faults += folder.faults(catalogue.extra)
+    faults += _launcher_faults(arguments)
     with composer(catalogue) as hydra:
         given = overrides.read(arguments, catalogue, hydra, faults)
-        sweep = [each for each in given if each.words]
+        searches = "hydra/sweeper=optuna" in arguments.overrides
+        faults += search_faults(arguments, hydra) if searches else []
+        # Those of a search are checked by itself.
+        sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
         if not arguments.cfg:
             imports.load(arguments.command)
-        for job in _sample([each.words for each in sweep]):
+        for job in _sample([_telling(each) for each in sweep]):
             chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
             faults += _job_faults(chosen, command, catalogue, hydra, arguments, debug=debug)
+        output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
         raise ConfigError(text.faults(faults))
-    search = any(word.startswith("hydra/sweeper=") for word in arguments.overrides)
+    search = overrides.searches(arguments)
+    if search and arguments.dry_run:
+        raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
-    return Plan(jobs, search, words)
+    return Plan(jobs, search, words, output_dir)
+
+
+def _output_dir(hydra: Composer, words: list[str]) -> str:
+    return os.path.expanduser(str(hydra.compose(words)["output_dir"]))
+
+
+def _launcher_faults(arguments: Arguments) -> list[str]:
+    """Hydra's other launchers know nothing of --resume, of jobs that fail, and of threads."""
+    if not arguments.multirun or arguments.command != "train":
+        return []
+    ours = sorted(path.stem for path in (conf_folder() / "hydra" / "launcher").glob("*.yaml"))
+    words = [word for word in arguments.overrides if word.startswith("hydra/launcher=")]
+    return [
+        f"{word}: there is no launcher of that name for sweeps; there are {', '.join(ours)}"
+        for word in words
+        if word.partition("=")[2] not in ours
+    ]
 
 
 def command_module(name: str) -> ModuleType:
@@ -75,6 +101,14 @@ def command_module(name: str) -> ModuleType:
     ``run(config, folder, command, curves, trusted) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
     """
     return importlib.import_module(f"snnrun.cli.{name}")
+
+
+def _telling(given: Given) -> Sequence[str]:
+    """The values to check: of many seeds the first, and those that are no plain number; a run with another is alike."""
+    if given.key != "seed":
+        return given.words
+    plain_numbers = [word for word in given.words if re.fullmatch(r"seed=\d{1,18}", word)]
+    return [word for word in given.words if word not in plain_numbers[1:]]
 
 
 def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         raster_figure,
     )
     from snnrun.report.raster import save_raster
+    from snnrun.report.search import history_figure, importance_figure
     from snnrun.report.traces import overlay_figure, traces_figure
     from snnrun.report.views import encoder_animation, encoder_figure, rate_figure, surrogate_figure
 
@@ -32,6 +33,8 @@ __all__ = [
     "encoder_animation",
     "encoder_figure",
     "firing_rate_figure",
+    "history_figure",
+    "importance_figure",
     "loss_figure",
     "manifest",
     "membrane_figure",
@@ -47,6 +50,7 @@ __all__ = [
 _HEAVY = {
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "raster": ("save_raster",),
+    "search": ("history_figure", "importance_figure"),
     "traces": ("overlay_figure", "traces_figure"),
     "views": ("encoder_animation", "encoder_figure", "rate_figure", "surrogate_figure"),
 }

@@ -59,7 +59,7 @@ def manifest(
         "git": git_state(folder or Path.cwd()),
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
         "platform": platform.platform(),
-        "cpu": {"model": _cpu_model(), "count": _cpu_count()},
+        "cpu": {"model": _cpu_model(), "count": machine.cores()},
         "memory_bytes": _memory(),
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
@@ -130,13 +130,6 @@ def _cpu_model() -> str | None:
     if platform.system() == "Darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"])
     return machine.processor()
-
-
-def _cpu_count() -> int | None:
-    """The processors this process may use, which in a container or a batch job are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _memory() -> int | None:

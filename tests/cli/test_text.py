@@ -100,7 +100,7 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert max(len(line) for line in text.splitlines()) <= 120
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                place = "loss.regularisers." + name if group == "regulariser" else group
+                place = {"regulariser": f"loss.regularisers.{name}", "tracker": f"tracker.{name}"}.get(group, group)
                 assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 

@@ -1,0 +1,73 @@
+"""What the command wants of a sweep, and what has become of it: handed to the launcher with the task function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snnrun.cli.arguments import Arguments
+from snnrun.cli.sweep import book
+from snnrun.cli.sweep.book import Book
+from snnrun.cli.sweep.outcome import Outcome
+from snnrun.errors import ConfigError
+from snnrun.lock import RunLock
+from snnrun.record import storing
+
+
+@dataclass
+class Orders:
+    """A sweep of training runs."""
+
+    arguments: Arguments
+    command: tuple[str, ...]
+    search: bool
+    debug: bool
+    folder: Path | None = None  # of the sweep, once it was launched
+    before: int = 0  # jobs that were finished already
+    launched: int = 0  # jobs so far, those included
+    stopped: bool = False  # by on_error=stop
+    outcomes: list[Outcome] = field(default_factory=list)
+    _held: ExitStack = field(default_factory=ExitStack)
+
+    def open(self, folder: Path) -> Book:
+        """What is known of the sweep in ``folder``, which is this command's alone from now on.
+
+        Raises:
+            ConfigError: if somebody is running it, or it is another than the command's.
+        """
+        if self.folder is not None:
+            return book.read(folder)
+        with storing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        there = (folder / book.NAME).exists()
+        if there and not self.arguments.resume:
+            raise ConfigError(
+                f"{folder}: expected a folder without a sweep, but there is one; add --resume to go on with it, or "
+                "choose another hydra.sweep.dir"
+            )
+        self._held.enter_context(RunLock(folder, book.LOCK, "sweep"))
+        self.folder = folder
+        if not there:
+            return Book.new(self.command, search=self.search)
+        found = book.read(folder)
+        if not book.same(found, self.arguments):
+            raise ConfigError(f"{folder}: expected a sweep of this command, got that of `{' '.join(found.command)}`")
+        return found
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._held.close()
+
+
+class TaskFunction:
+    """What Hydra calls for a job; our launchers, which need no such call, take the orders from it."""
+
+    def __init__(self, job: Any, orders: Orders | None) -> None:
+        self.job, self.orders = job, orders
+        self.watch: Callable[[Mapping[str, Any]], None] | None = None  # looks on while the next jobs run: a search's
+
+    def __call__(self, config: Any) -> Any:
+        return self.job(config)

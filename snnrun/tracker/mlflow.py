@@ -1,0 +1,129 @@
+"""MLflow, with a store on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from snnrun.tracker.base import Record, Tracker, curves, flat
+
+T = TypeVar("T")
+
+MOST_POINTS, MOST_PARAMETERS, LONGEST = 1000, 100, 6000  # of one call, and of a value: MLflow's own limits
+FOLDER = "snnrun.folder"  # the tag by which a resumed run is found again
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED"}
+
+
+class MLflow(Tracker):
+    """A run in a local MLflow store; ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows them.
+
+    Parameters are the keys of the config, metrics the curves over training steps (``step/loss``,
+    ``epoch/validation_loss``, ``epoch/layers/hidden1/silent``), and at the end ``result/test_loss`` and so on. The
+    store is written after every epoch. It never forgets a point: after a resumption those that it has are left out.
+    MLflow's own reports to its makers are switched off.
+
+    Args:
+        store: SQLite file, made if there is none. None, the default: ``mlflow.db`` in ``output_dir``.
+        experiment: of MLflow, made if there is none. Default snnrun.
+
+    Raises:
+        ValueError: for a store or an experiment without a name.
+    """
+
+    package: ClassVar[str | None] = "mlflow"
+    extra: ClassVar[str] = "mlflow"
+
+    def __init__(self, *, store: str | None = None, experiment: str = "snnrun") -> None:
+        if store is not None and (not isinstance(store, str) or not store.strip() or "://" in store):
+            raise ValueError(f"store: expected the path of a file, or null, got {store!r}")
+        if not isinstance(experiment, str) or not experiment.strip():
+            raise ValueError(f"experiment: expected a name, got {experiment!r}")
+        self.store, self.experiment = store, experiment
+        self._client: Any = None
+        self._run = ""
+        self._waiting: list[Any] = []
+        self._known: set[tuple[str, int]] = set()
+
+    def begin(
+        self, folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any], before: Sequence[Record]
+    ) -> None:
+        """Open the run, or make one; hand on what of ``before`` it lacks."""
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient
+        from mlflow.entities import Param, RunTag
+
+        for name in ("mlflow", "alembic"):  # they tell of every step in making a store
+            logging.getLogger(name).setLevel(logging.ERROR)
+        path = Path(self.store or Path(str(config["output_dir"]), "mlflow.db")).expanduser().absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._client = MlflowClient(tracking_uri=f"sqlite:///{path}")
+        known = self._client.get_experiment_by_name(self.experiment)
+        place = path.with_suffix("") / "artifacts"
+        experiment = known.experiment_id if known else self._client.create_experiment(self.experiment, place.as_uri())
+        home = str(folder.resolve())
+        if not (before and self._found(experiment, home)):
+            tags = {FOLDER: home, "mlflow.runName": folder.name, "mlflow.source.name": "snnrun"}
+            self._run = self._client.create_run(experiment, tags=tags, run_name=folder.name).info.run_id
+            parameters = [Param(name, str(value)[:LONGEST]) for name, value in flat(config)]
+            for some in _pieces(parameters, MOST_PARAMETERS):
+                self._client.log_batch(self._run, params=some)
+            facts = [(key, value) for key, value in flat(manifest) if not key.startswith("packages.")]
+            for chosen in _pieces(facts, MOST_PARAMETERS):
+                self._client.log_batch(self._run, tags=[RunTag(f"snnrun.{k}", str(v)[:LONGEST]) for k, v in chosen])
+        for record in before:
+            self._add(record)
+        self._send()
+
+    def record(self, record: Record) -> None:
+        """Keep the points of a step; with those of the epoch they are stored."""
+        self._add(record)
+        if record["kind"] == "epoch" or len(self._waiting) >= MOST_POINTS:
+            self._send()
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        """Store the rest, the result, and how it ended."""
+        self._send()
+        for name, value in flat(result):
+            if isinstance(value, (int, float)):
+                self._client.log_metric(self._run, f"result/{name}", value)
+            else:
+                self._client.set_tag(self._run, f"snnrun.result.{name}", str(value)[:LONGEST])
+        self._client.set_terminated(self._run, STATUS.get(str(result.get("status")), "FAILED"))
+
+    def _found(self, experiment: str, home: str) -> bool:
+        """Take the newest run of this folder up again, and note which points it has."""
+        quoted = home.replace("'", "''")
+        found = self._client.search_runs([experiment], f"tags.`{FOLDER}` = '{quoted}'", max_results=1)
+        if not found:
+            return False
+        self._run = found[0].info.run_id
+        self._client.update_run(self._run, status="RUNNING")
+        for name in found[0].data.metrics:
+            self._known |= {(name, point.step) for point in self._client.get_metric_history(self._run, name)}
+        return True
+
+    def _add(self, record: Record) -> None:
+        from mlflow.entities import Metric
+
+        if record["kind"] == "warning":
+            self._client.set_tag(self._run, f"snnrun.warning.{record['step']}", record["message"][:LONGEST])
+            return
+        now, step = int(1000 * time.time()), record["step"]
+        points = [(name, value) for name, value in curves(record) if (name, step) not in self._known]
+        self._waiting += [Metric(name, value, now, step) for name, value in points]
+
+    def _send(self) -> None:
+        for some in _pieces(self._waiting, MOST_POINTS):
+            self._client.log_batch(self._run, metrics=some)
+        self._waiting = []
+
+
+def _pieces(values: Sequence[T], size: int) -> Iterator[list[T]]:
+    rest = iter(values)
+    while some := list(islice(rest, size)):
+        yield some

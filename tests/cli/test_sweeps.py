@@ -1,0 +1,274 @@
+"""Sweeps, with a stand-in for the training: what is frozen, what is run again, what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from command import Command, Training
+from snnrun import runs
+from snnrun.cli.sweep.book import LOCK, NAME, read
+from snnrun.cli.sweep.job import Task
+from snnrun.cli.sweep.processes import Processes
+from snnrun.errors import ConfigError, NonFiniteError
+from snnrun.lock import RunLock
+
+WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")
+SWEEP = Path("sweep")
+
+
+def finishes(call: dict[str, Any]) -> None:
+    """The stand-in leaves what a run leaves."""
+    (call["folder"] / "config.yaml").write_text(yaml.safe_dump(dict(call["config"])))
+    accuracy = 0.5 + 0.1 * call["settings"].seed
+    result = {"status": "finished", "test_accuracy": accuracy, "test_loss": 1.0, "seconds": 1.0}
+    (call["folder"] / "result.json").write_text(json.dumps(result))
+
+
+def diverges(*seeds: int) -> Callable[[dict[str, Any]], None]:
+    def behaviour(call: dict[str, Any]) -> None:
+        if call["settings"].seed in seeds:
+            (call["folder"] / "config.yaml").write_text("seed: 0\n")
+            (call["folder"] / "run.log").write_text("epoch 1\nepoch 2\nerror: the loss is NaN\n")
+            raise NonFiniteError("the loss is NaN")
+        finishes(call)
+
+    return behaviour
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_sweep_is_frozen_at_launch(command: Command, training: Training) -> None:
+    training.behaviour = finishes
+    words = ("-m", "seed=0", "neuron=if,lif", "hydra.sweep.dir=sweep", "on_error=stop")
+    assert command(*words).code == 0
+    book = json.loads((SWEEP / NAME).read_text())
+    assert book.keys() == {"version", "started", "command", "search", "jobs"}
+    assert (book["version"], book["search"]) == (1, False)
+    assert book["command"] == ["snnrun", *words]
+    assert book["jobs"][1] == {"number": 1, "folder": "1-lif-atan-s0", "overrides": ["seed=0", "neuron=lif"]}
+    assert len(book["jobs"]) == 2
+    for job, call in zip(book["jobs"], training.calls, strict=True):
+        frozen = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
+        assert frozen == call["config"]
+        assert frozen["threads"] == 1
+        assert call["resume"] is False
+        assert runs.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
+    assert not (SWEEP / LOCK).exists()
+    assert not runs.is_run(SWEEP)
+
+
+def test_resume_runs_what_is_not_finished(command: Command, training: Training) -> None:
+    training.behaviour = diverges(1)
+    outcome = command(*WORDS)
+    assert outcome.code == 7
+    training.calls.clear()
+    training.behaviour = finishes
+    outcome = command(*WORDS, "--resume")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert [(call["folder"].name, call["resume"]) for call in training.calls] == [
+        ("1-lif-atan-s1", True),
+    ]
+    assert "snnrun: 1 of 2 jobs are finished already" in outcome.out
+    before = content(SWEEP)
+    training.calls.clear()
+    assert command(*WORDS, "--resume").code == 0
+    assert not training.calls
+    assert content(SWEEP) == before
+
+
+@pytest.mark.slow
+def test_the_newest_sweep_of_the_same_command_is_found(command: Command, training: Training) -> None:
+    training.behaviour = diverges(0, 1)
+    words = ("-m", "seed=0,1", "output_dir=out")
+    for more in ((), ("epochs=3",)):
+        assert command(*words, *more).code == 7
+    found = {len(read(path.parent).command): path.parent for path in Path("out").glob(f"multirun/*/*/{NAME}")}
+    training.calls.clear()
+    assert command(*words, "--resume", "hydra/launcher=serial").code == 7, "another launcher is the same sweep"
+    assert {call["folder"].parent for call in training.calls} == {found[4].absolute()}
+    assert command(*words, "epochs=3", f"--resume={found[5]}").code == 7
+    other = command(*words, "epochs=4", "--resume")
+    assert other.code == 2
+    assert "--resume: expected a sweep of this command in out, but there is none" in other.err
+    other = command(*words, "epochs=4", f"--resume={found[5]}")
+    assert other.code == 2
+    assert "expected a sweep of this command, got that of `snnrun -m seed=0,1 output_dir=out epochs=3`" in other.err
+
+
+@pytest.mark.slow
+def test_what_is_refused(command: Command, training: Training) -> None:
+    training.behaviour = diverges(1)
+    command(*WORDS)
+    calls = len(training.calls)
+    again = command(*WORDS)
+    assert again.code == 2
+    assert "expected a folder without a sweep, but there is one; add --resume to go on with it" in again.err
+    with RunLock(SWEEP, LOCK):
+        held = command(*WORDS, "--resume")
+    assert held.code == 2
+    assert f"expected a sweep that nobody is writing, but process {os.getpid()}" in held.err
+    with RunLock(SWEEP / "1-lif-atan-s1"):
+        held = command(*WORDS, "--resume")
+    assert held.code == 2
+    assert f"expected a job that nobody runs, but process {os.getpid()}" in held.err
+    frozen = SWEEP / "configs" / "1.yaml"
+    frozen.write_text(frozen.read_text().replace("epochs: 20", "epochs: 30"))
+    differs = command(*WORDS, "--resume")
+    assert differs.code == 2
+    assert "in job 2 epochs was 30 and is now 20; undo the change, or start a new sweep" in differs.err
+    frozen.unlink()
+    assert "1.yaml: expected the config of a job, but it cannot be read: missing" in command(*WORDS, "--resume").err
+    (SWEEP / NAME).write_text("{}")
+    assert "expected the list of a sweep's jobs in version 1" in command(*WORDS, "--resume").err
+    assert len(training.calls) == calls
+
+
+def test_the_failures_at_the_end(command: Command, training: Training) -> None:
+    training.behaviour = diverges(1)
+    err = command(*WORDS).err
+    summary = err[err.index("snnrun: 1 of 2 jobs failed:") :].splitlines()
+    assert summary[1:6] == [
+        "  job 2 of 2: seed=1",
+        "    snnrun: the loss is NaN",
+        "      epoch 1",
+        "      epoch 2",
+        f"    {(SWEEP / '1-lif-atan-s1').absolute()}",
+    ]
+
+
+def test_on_error_stop(command: Command, training: Training) -> None:
+    training.behaviour = diverges(0)
+    outcome = command(*WORDS, "on_error=stop")
+    assert outcome.code == 7
+    assert len(training.calls) == 1
+    assert "snnrun: 1 of 2 jobs failed:" in outcome.err
+    assert "stopped by on_error=stop; the same command with --resume runs the rest" in outcome.err
+    assert command(*WORDS, "--resume").code == 7
+    assert len(training.calls) == 3
+
+
+@pytest.mark.slow
+def test_mean_and_deviation_over_seeds(command: Command, training: Training) -> None:
+    training.behaviour = finishes
+    out = command("-m", "neuron=lif", "seed=0,1,2", "epochs=3,4").out.splitlines()
+    assert out[-3:] == [
+        "configuration  seeds  test accuracy",
+        "epochs=3           3  60.00 ± 10.00 %",
+        "epochs=4           3  60.00 ± 10.00 %",
+    ]
+
+
+def test_a_dry_run_writes_nothing(command: Command) -> None:
+    outcome = command("-m", "seed=0,1", "model.hidden=[100],[50]", "--dry-run")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
+    assert lines[0].split() == ["job", "overrides", "parameters", "folder"]
+    rows = [re.split(r"  +", line.strip()) for line in lines[1:5]]
+    assert rows[0] == ["1", "seed=0 model.hidden=[100]", "7,510", "0-lif-atan-s0"]
+    assert [row[2] for row in rows] == ["7,510", "3,760", "7,510", "3,760"]
+    assert re.fullmatch(r"4 jobs, in outputs/multirun/\d{4}-\d\d-\d\d; nothing was started", lines[5])
+    assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--resume"], "--resume: goes with a sweep of training runs, `snnrun -m`"),
+        (["simulate", "-m", "--dry-run"], "--dry-run: goes with a sweep of training runs"),
+        (["on_error=stop"], "on_error: goes with a sweep of training runs"),
+        (["-m", "on_error=never"], "on_error: expected continue or stop, got 'never'"),
+        (["-m", "--resume=nowhere"], "--resume: expected the folder of a sweep, or nothing, got 'nowhere'"),
+        (["-m", "--resume"], "--resume: expected a sweep of this command in outputs, but there is none"),
+        (["-m", "hydra/launcher=joblib"], "there are local_parallel, ray, serial, slurm"),
+        (["-m", "hydra/launcher=local_parallel", "hydra.launcher.n_jobs=0"],
+         "hydra.launcher.n_jobs: expected a whole number of at least 1, got 0"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=here"], "expected a folder for each job, got 'here' for jobs 1 and 2"),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=../${hydra:job.num}"], "expected a folder in that of the sweep"),
+        (["simulate", "-m", "hydra/launcher=local_parallel"], "this one runs sweeps of training runs only"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sweep(words: list[str], message: str, command: Command, training: Training) -> None:
+    outcome = command(*words)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert not training.calls
+
+
+@pytest.mark.parametrize(("launcher", "package"), [("slurm", "submitit"), ("ray", "ray")])
+def test_an_extra_that_is_missing(
+    launcher: str, package: str, command: Command, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    outcome = command("-m", f"hydra/launcher={launcher}", "seed=0,1")
+    assert outcome.code == 2
+    assert f'is not installed; pip install "snnrun[{launcher}]"' in outcome.err
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_book_from_a_stranger(tmp_path: Path) -> None:
+    for job in ({"number": -1}, {"number": 0, "folder": "../x"}, {"number": 0, "folder": "/x"}, {"number": True}, 3):
+        (tmp_path / NAME).write_text(json.dumps({"version": 1, "jobs": [job]}))
+        with pytest.raises(ConfigError, match=r"sweep\.json: expected"):
+            read(tmp_path)
+
+
+def task(number: int, *, uses_cuda: bool, sweep: Path = Path("nowhere")) -> Task:
+    return Task(number, f"job {number}", (), sweep, sweep / "0", (), (), None, False, sweep, 1, uses_cuda, {})
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "share", "expected"),
+    [
+        (4, 1.0, ["0", "GPU-7"]),
+        (4, 0.5, ["0", "GPU-7", "0", "GPU-7"]),
+        (3, 0.3, ["0", "GPU-7", "0"]),
+        (1, 1.0, ["0"]),
+    ],
+)
+def test_how_gpus_are_shared_out(
+    n_jobs: int, share: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-7")
+    engine = Processes(n_jobs, share, threads=1)
+    assert engine._places([task(i, uses_cuda=True) for i in range(8)]) == expected
+    assert engine._places([task(i, uses_cuda=False) for i in range(8)]) == [None] * n_jobs
+
+
+def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not run on a real Slurm; this is the text of the batch file."""
+    pytest.importorskip("submitit")
+    from snnrun.cli.sweep.slurm import Slurm
+
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    given = {
+        "cpus_per_task": 2,
+        "timeout_min": 90,
+        "gpus_per_node": 1,
+        "mem_gb": 8.0,
+        "slurm_array_parallelism": 5,
+        "slurm_partition": "short",
+        "slurm_setup": ["module load cuda"],
+        "slurm_additional_parameters": {"account": "mine"},
+    }
+    executor = Slurm("slurm", given).executor([task(0, uses_cuda=True, sweep=tmp_path)])
+    text = executor._executor._make_submission_file_text("python -m job", "id")
+    for line in (
+        "--cpus-per-task=2", "--time=90", "--gpus-per-node=1", "--mem=8GB", "--partition=short", "--account=mine"
+    ):  # fmt: skip
+        assert f"#SBATCH {line}\n" in text
+    assert "module load cuda" in text
+    assert re.search(r"--signal=USR[12]@90", text)

@@ -1,0 +1,303 @@
+"""Searches through the real command: what the study holds is compared with what the runs left."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from shell import Ended, Run, snnrun
+from snnrun.catalogue import Catalogue
+from snnrun.cli import main
+from snnrun.cli.compose import composer
+from snnrun.cli.search.space import space_of
+
+QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
+SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")
+SEARCH = ("-m", "hydra/sweeper=optuna")
+
+
+def trials(ended: Ended, storage: str | None = None) -> list[FrozenTrial]:
+    path = ended.cwd / storage if storage else next(ended.cwd.rglob("search.db"))
+    return optuna.load_study(study_name="search", storage=f"sqlite:///{path}").trials
+
+
+def sweep(ended: Ended) -> Path:
+    return next(ended.cwd.rglob("sweep.json")).parent
+
+
+def jobs(folder: Path) -> list[dict[str, Any]]:
+    content = json.loads((folder / "sweep.json").read_text())
+    assert content["search"] is True
+    found: list[dict[str, Any]] = content["jobs"]
+    return found
+
+
+def accuracy(run: Run) -> float:
+    """Of the validation part, in the epoch whose weights were kept."""
+    best = run.result["best_epoch"]
+    (value,) = (record["validation_accuracy"] for record in run.metrics("epoch") if record["epoch"] == best)
+    return float(value)
+
+
+BAD = '''
+"""A loss that is no number."""
+
+from dataclasses import dataclass
+
+from snnrun.loss import LabelLoss
+
+
+@dataclass(frozen=True)
+class Bad(LabelLoss):
+    """Not a number."""
+
+    def __call__(self, spikes, membrane, target):
+        return membrane.mean() * float("nan")
+'''
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    """A grid of four, two of which have a loss that is not finite."""
+    folder = tmp_path_factory.mktemp("failing")
+    parts = folder / "parts"
+    (parts / "loss").mkdir(parents=True)
+    (parts / "bad.py").write_text(BAD)
+    (parts / "loss" / "bad.yaml").write_text("# Bad.\n_target_: bad.Bad\naccuracy: membrane\n")
+    own = ("--config-dir", str(parts), "trust=bad", "loss=ce_count,bad", "neuron=if,lif")
+    grid = ("hydra.sweeper.sampler=grid", "hydra.sweeper.n_trials=9")
+    return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
+
+
+@pytest.mark.slow
+def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
+    assert failing.code == 7, failing.err
+    found = trials(failing)
+    assert len(found) == 4, "the grid is no larger"
+    assert [trial.state for trial in found if trial.params["loss"] == "bad"] == [TrialState.FAIL] * 2
+    assert [trial.state for trial in found if trial.params["loss"] != "bad"] == [TrialState.COMPLETE] * 2
+    assert "2 of 4 jobs failed" in failing.err and "2 finished, 2 failed" in failing.out
+    assert "Traceback" not in failing.err
+
+
+@pytest.mark.slow
+def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
+    folder = sweep(failing)
+    listed = jobs(folder)
+    assert [job["number"] for job in listed] == [0, 1, 2, 3]
+    for job, trial in zip(listed, trials(failing), strict=True):
+        assert job["folder"] == f"{job['number']}-{trial.params['neuron']}-atan-s0"
+        assert {f"{key}={value}" for key, value in trial.params.items()} < set(job["overrides"])
+        run = Run(folder / job["folder"])
+        if trial.state is TrialState.COMPLETE:
+            assert trial.value == accuracy(run)
+        else:
+            assert run.result["status"] == "failed"
+    for name in ("history.png", "importance.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
+    line = next(line for line in failing.out.splitlines() if line.startswith("  snnrun "))
+    words = shlex.split(line)[1:]
+    best = max((t for t in trials(failing) if t.state is TrialState.COMPLETE), key=lambda trial: trial.value or 0)
+    again = snnrun(*words, cwd=tmp_path)
+    first = Run(sweep(failing) / jobs(sweep(failing))[best.number]["folder"])
+    assert again.run.result["weights_sha256"] == first.result["weights_sha256"]
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_with_a_storage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (*SEARCH, *SMALL, "optimizer.lr=tag(log,interval(1e-4,1e-1))", "hydra.sweeper.storage=s.db")
+    first = snnrun(*words, "hydra.sweeper.n_trials=2", cwd=tmp_path)
+    before = [trial.params for trial in trials(first, "s.db")]
+    second = snnrun(*words, "hydra.sweeper.n_trials=3", cwd=tmp_path)
+    assert (first.code, second.code) == (0, 0), second.err
+    after = [trial.params for trial in trials(second, "s.db")]
+    assert after[:2] == before and len(after) == 3
+    assert len({trial["optimizer.lr"] for trial in after}) == 3
+    assert "2 trials already; 1 are left" in second.out
+    monkeypatch.chdir(tmp_path)
+    assert main([*words, "hydra.sweeper.objective=validation_loss"]) == 2
+    assert "choose another study_name" in capsys.readouterr().err
+    assert len(trials(second, "s.db")) == 3
+
+
+@pytest.mark.slow
+def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No accuracy is above 1, so that every trial ends after its first epoch, and its second seed is never run."""
+    pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
+    words = ("optimizer.lr=1e-3,1e-2", "hydra.sweeper.n_trials=2", "hydra.sweeper.seeds=[3,4]")
+    ended = snnrun(*SEARCH, *SMALL, *words, *pruner, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    found = trials(ended)
+    assert [trial.state for trial in found] == [TrialState.PRUNED] * 2
+    assert [job["folder"] for job in jobs(sweep(ended))] == ["0-lif-atan-s3", "1-lif-atan-s3"]
+    for trial, run in zip(found, ended.runs, strict=True):
+        assert run.result["status"] == "interrupted" and run.result["pruned"] is True
+        assert run.result["error"] is None and run.result["epochs"] == 1
+        (epoch,) = run.metrics("epoch")
+        assert trial.intermediate_values == {1: epoch["validation_accuracy"]}
+    assert "best" not in ended.out and "2 pruned" in ended.out
+    assert "pruned after epoch 1" in ended.runs[0].text("run.log")
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", str(ended.runs[0].folder)]) == 0
+    assert ended.runs[0].result["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
+    pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
+    launcher = ("hydra/launcher=local_parallel", "hydra.launcher.n_jobs=1")
+    ended = snnrun(*SEARCH, *SMALL, *pruner, *launcher, "neuron=if,lif", "hydra.sweeper.n_trials=1", cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    assert [trial.state for trial in trials(ended)] == [TrialState.PRUNED]
+    assert ended.run.result["epochs"] == 1
+
+
+@pytest.mark.slow
+def test_the_mean_over_seeds_of_several_objectives(tmp_path: Path) -> None:
+    words = ("model.hidden=[5],[10]", "hydra.sweeper.sampler=grid", "hydra.sweeper.seeds=[0,1]")
+    objective = "hydra.sweeper.objective=[validation_accuracy,parameters]"
+    ended = snnrun(*SEARCH, *QUIET, "task=digits", "num_steps=3", "epochs=1", *words, objective, cwd=tmp_path)
+    assert ended.code == 0, ended.err
+    found, folder = trials(ended), sweep(ended)
+    runs = [Run(folder / job["folder"]) for job in jobs(folder)]
+    assert len(runs) == 2 * len(found) == 4
+    for i, trial in enumerate(found):
+        pair = runs[2 * i : 2 * i + 2]
+        assert [run.json("manifest.json")["seed"] for run in pair] == [0, 1]
+        assert trial.values[0] == pytest.approx(statistics.fmean(map(accuracy, pair)), rel=1e-12)
+        assert trial.values[1] == pair[0].result["parameters"]
+    assert "of which none is better than another" in ended.out
+    assert "seed=0,1" in ended.out and "mean over 2 seeds" in ended.out
+
+
+KILLER = '''
+"""Ends the process in the second job, once."""
+
+import os
+import signal
+from pathlib import Path
+
+from snnrun.tracker import Tracker
+
+
+class Killer(Tracker):
+    def begin(self, folder, config, manifest, before):
+        self.armed = folder.name.startswith("1-") and not Path("killed").exists()
+
+    def record(self, record):
+        if self.armed:
+            Path("killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def end(self, result):
+        pass
+'''
+
+
+@pytest.mark.slow
+def test_a_search_that_was_killed_goes_on(tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    (parts / "tracker").mkdir(parents=True)
+    (parts / "killer.py").write_text(KILLER)
+    (parts / "tracker" / "killer.yaml").write_text("# @package tracker.killer\n# Kills.\n_target_: killer.Killer\n")
+    own = ("--config-dir", str(parts), "trust=killer", "tracker=killer")
+    words = (*SMALL[:-1], "model.hidden=[100]", "optimizer.lr=interval(1e-4,1e-1)", "hydra.sweeper.n_trials=3")
+    first = snnrun(*SEARCH, *own, *words, cwd=tmp_path)
+    assert first.code < 0
+    again = snnrun(*SEARCH, "--resume", *own, *words, cwd=tmp_path)
+    assert again.code == 0, again.err
+    found = trials(again)
+    states = [trial.state for trial in found]
+    assert sorted(states) == sorted([TrialState.COMPLETE] * 3 + [TrialState.FAIL])
+    assert found[1].state is TrialState.FAIL and found[2].params == found[1].params, "drawn once more"
+    assert [job["number"] for job in jobs(sweep(again))] == [0, 1, 2, 3]
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_space_of_every_kind_of_word() -> None:
+    words = {
+        "neuron=if,lif": CategoricalDistribution(["if", "lif"]),
+        "model.hidden=[5],[10,5]": CategoricalDistribution(["[5]", "[10,5]"]),
+        "optimizer.lr=tag(log,interval(1e-4,1e-1))": FloatDistribution(1e-4, 1e-1, log=True),
+        "neuron.beta=interval(0.5,0.9)": FloatDistribution(0.5, 0.9),
+        "batch_size=int(interval(16,64))": IntDistribution(16, 64),
+        "num_steps=tag(log,int(interval(2,50)))": IntDistribution(2, 50, log=True),
+        "epochs=range(1,10,3)": IntDistribution(1, 7, step=3),
+        "model.dropout=choice(0,0.5)": CategoricalDistribution(["0", "0.5"]),
+    }
+    with composer(Catalogue()) as hydra:
+        overrides = [hydra.parser.parse_override(word) for word in [*words, "seed=0"]]
+    assert list(space_of(overrides).values()) == list(words.values())
+
+
+FAULTS = [
+    (("optimizer.lr=tag(log,interval(0,1))",), "expected an interval above 0"),
+    (("optimizer.lr=interval(1,0.1)",), "from a smaller to a larger"),
+    (("optimizer.lr=tag(lin,interval(0.1,1))",), "there is no tag lin"),
+    (("neuron=tag(log,choice(if,lif))",), "a logarithm needs an interval"),
+    (("batch_size=interval(16,32)",), "batch_size: expected a whole number"),
+    (("optimizer.lr=interval(-1,1)",), "optimizer.lr"),
+    (("neuron=if,lfi",), "did you mean neuron=lif"),
+    (("seed=0,1",), "the luckiest seed"),
+    (("neuron=if",), "expected a key with several values"),
+    (("neuron=if,lif", "hydra.sweeper.n_trials=0"), "hydra.sweeper.n_trials: expected a whole number of at least 1"),
+    (("neuron=if,lif", "hydra.sweeper.n_trial=5"), "hydra.sweeper.n_trial: there is no such key"),
+    (("neuron=if,lif", "hydra.sweeper.objective=test_accuracy"), "no figure of the test part"),
+    (("neuron=if,lif", "hydra.sweeper.objective=layers.output.silent"), "direction: expected maximize or minimize"),
+    (("neuron=if,lif", "hydra.sweeper.pruner=median", "hydra.sweeper.objective=parameters"), "pruner: expected none"),
+    (("neuron=if,lif", "hydra.sweeper.sampler_options={no_such: 1}"), "options that Optuna's TPESampler takes"),
+    (("optimizer.lr=interval(0.1,1)", "hydra.sweeper.sampler=grid"), "a grid needs a list of values"),
+    (("neuron=if,lif", "hydra.sweeper.seeds=[0,0]"), "different whole numbers"),
+    (("neuron=if,lif", "seed=1", "hydra.sweeper.seeds=[0]"), "expected no seed beside hydra.sweeper.seeds"),
+]
+
+
+@pytest.mark.slow
+def test_wrong_words_come_in_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ("optimizer.lr=tag(log,interval(0,1))", "batch_size=interval(16,32)", "hydra.sweeper.pruner=medan")
+    assert main([*SEARCH, *words, "seed=0,1"]) == 2
+    err = capsys.readouterr().err
+    assert all(said in err for said in ("above 0", "batch_size", "hydra.sweeper.pruner", "luckiest")), err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "said"), FAULTS, ids=lambda value: " ".join(value) if type(value) is tuple else "")
+def test_a_wrong_word(
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*SEARCH, *words]) == 2
+    err = capsys.readouterr().err
+    assert said in err and "nothing was started" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("snnrun.cli.search.options.installed", lambda: False)
+    monkeypatch.chdir(tmp_path)
+    assert main([*SEARCH, "neuron=if,lif"]) == 2
+    assert "pip install 'snnrun[optuna]'" in capsys.readouterr().err

@@ -1,0 +1,303 @@
+"""Trackers through the real command: what they wrote is read back and compared with ``metrics.jsonl``."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shell import Ended, Run, snnrun, strict
+from snnrun.cli import main
+from snnrun.tracker import Record, Tracker, Trackers
+from snnrun.tracker.base import curves, flat
+
+QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
+
+MINE = '''
+"""Trackers that go wrong, and one that ends the process once."""
+
+import os
+import signal
+from pathlib import Path
+
+from snnrun.tracker import Tracker
+
+
+class Wrong(Tracker):
+    """Fails where it is told to."""
+
+    def __init__(self, where="begin"):
+        self.where = where
+
+    def begin(self, folder, config, manifest, before):
+        self.folder = folder
+        self.fail("begin")
+        if self.where == "import":
+            import there_is_no_such_module
+        if self.where == "leave":
+            raise SystemExit(3)
+
+    def record(self, record):
+        self.fail("record")
+        if self.where == "kill" and record["step"] == 14 and not (self.folder / "killed").exists():
+            (self.folder / "killed").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def end(self, result):
+        self.fail("end")
+
+    def fail(self, where):
+        if self.where == where:
+            raise OSError(28, "No space left on device")
+'''
+PLACES = ("begin", "record", "end", "import", "leave")
+
+
+def written(run: Run) -> list[dict[str, Any]]:
+    return [strict(line) for line in run.text("metrics.jsonl").splitlines()]
+
+
+def table(run: Run, kind: str) -> list[dict[str, str]]:
+    with (run.folder / "csv" / f"{kind}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def expected(records: Sequence[Record], kind: str) -> list[dict[str, str]]:
+    words = {True: "true", False: "false"}
+    return [
+        {
+            name: words[value] if isinstance(value, bool) else repr(value)
+            for name, value in flat(record)
+            if name != "kind"
+        }
+        for record in records
+        if record["kind"] == kind
+    ]
+
+
+def points(records: Sequence[Record]) -> set[tuple[str, int, float]]:
+    return {(name, r["step"], value) for r in records if r["kind"] != "warning" for name, value in curves(r)}
+
+
+def event_points(run: Run) -> list[tuple[str, int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run.folder / "tensorboard"), size_guidance={"scalars": 0})
+    events.Reload()
+    return [
+        (name, event.step, event.value)
+        for name in events.Tags()["scalars"]
+        if not name.startswith("result/")
+        for event in events.Scalars(name)
+    ]
+
+
+def check_events(run: Run) -> None:
+    found, wanted = sorted(event_points(run)), sorted(points(written(run)))
+    assert [point[:2] for point in found] == [point[:2] for point in wanted], "every point, and none twice"
+    # Event files hold float32.
+    assert [point[2] for point in found] == pytest.approx([point[2] for point in wanted], rel=1e-6)
+
+
+def check_tables(run: Run) -> None:
+    for kind in ("step", "epoch"):
+        assert table(run, kind) == expected(written(run), kind)
+    assert not (run.folder / "csv" / "warning.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tracked") / "my_parts"
+    (folder / "tracker").mkdir(parents=True)
+    (folder / "wrong_trackers.py").write_text(MINE)
+    for place in (*PLACES, "kill"):
+        (folder / "tracker" / f"{place}.yaml").write_text(
+            f"# @package tracker.{place}\n# Fails.\n_target_: wrong_trackers.Wrong\nwhere: {place}\n"
+        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracked(parts: Path) -> Ended:
+    """Two that work beside five that do not."""
+    names = f"tracker=[csv,{','.join(PLACES)},tensorboard]"
+    words = ("--config-dir", str(parts), "trust=wrong_trackers", names)
+    return snnrun(*QUIET, *words, cwd=parts.parent / "tracked")
+
+
+@pytest.mark.slow
+def test_tables_and_events_are_the_records(tracked: Ended) -> None:
+    assert tracked.code == 0, tracked.err
+    assert len(written(tracked.run)) == 22
+    check_tables(tracked.run)
+    check_events(tracked.run)
+
+
+@pytest.mark.slow
+def test_a_failure_is_a_warning_and_changes_nothing(tracked: Ended, tmp_path: Path) -> None:
+    warnings = [line for line in tracked.run.text("run.log").splitlines() if line.startswith("warning")]
+    assert sorted(line.split()[2] for line in warnings) == sorted(PLACES)
+    assert all("is left out from here on" in line for line in warnings)
+    assert "No space left on device" in tracked.err and "there_is_no_such_module" in tracked.err
+    assert "Traceback" not in tracked.err
+    plain = snnrun(*QUIET, cwd=tmp_path)
+    assert plain.run.result["weights_sha256"] == tracked.run.result["weights_sha256"]
+    assert tracked.run.result["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: Path) -> None:
+    words = ("--config-dir", str(parts), "trust=wrong_trackers")
+    some = ("tracker=[csv,tensorboard,kill]", "checkpoint.every_steps=4", "epochs=4", "hydra.run.dir=run")
+    killed = snnrun(*QUIET[:-1], *words, *some, cwd=tmp_path)
+    assert killed.code < 0
+    again = snnrun("resume", "run", *words, cwd=tmp_path)
+    assert (again.code, again.err) == (0, "")
+    assert again.run.json("manifest.json")["resumed"][0]["step"] >= 10
+    check_tables(again.run)
+    check_events(again.run)
+    assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of MLflow and SQLAlchemy between themselves
+def test_mlflow(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    ended = snnrun(*QUIET, "tracker=mlflow", "hydra.run.dir=run", cwd=tmp_path)
+    assert ended.code == 0 and "left out" not in ended.err, ended.err
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("snnrun").experiment_id
+
+    def check() -> str:
+        (run,) = client.search_runs([experiment])
+        history = [
+            (name, point.step, point.value)
+            for name in run.data.metrics
+            if not name.startswith("result/")
+            for point in client.get_metric_history(run.info.run_id, name)
+        ]
+        kept = written(ended.run)
+        timed = ("time", "seconds", "samples_per_second")  # a point is never forgotten; those may be older
+        assert sorted(name_step[:2] for name_step in history) == sorted(point[:2] for point in points(kept))
+        stable = {point for point in history if not point[0].endswith(timed)}
+        assert stable == {point for point in points(kept) if not point[0].endswith(timed)}
+        assert run.data.params["optimizer.lr"] == str(1e-3) and run.data.params["seed"] == "0"
+        assert run.data.metrics["result/test_loss"] == ended.run.result["test_loss"]
+        assert run.info.status == "FINISHED"
+        return str(run.info.run_id)
+
+    first = check()
+    # As if it had been killed in its last epoch.
+    (tmp_path / "run" / "result.json").unlink()
+    shutil.rmtree(tmp_path / "run" / "figures")
+    (tmp_path / "run" / "checkpoints" / "step-0000000020.safetensors").unlink()
+    again = snnrun("resume", "run", cwd=tmp_path)
+    assert again.code == 0 and "left out" not in again.err, again.err
+    assert check() == first
+
+
+def test_a_missing_package_is_told_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = importlib.util.find_spec
+    absent = ("tensorboard", "mlflow")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name in absent else real(name, *a))
+    monkeypatch.chdir(tmp_path)
+    assert main(["tracker=[mlflow,tensorboard,csv]", "epochs=0"]) == 2
+    err = capsys.readouterr().err
+    assert "tracker.mlflow: expected the package mlflow" in err and "snnrun[mlflow]" in err
+    assert "epochs: expected a whole number" in err, "with all other faults"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("tracker=csvv", "did you mean tracker=csv?"),
+        ("tracker=[csv,none]", "there is no tracker of that name"),
+        ("tracker=[csv,csv]", "expected one name"),
+        ("neuron=[lif,if]", "expected one name"),
+        ("+tracker.csv.where=x", "tracker"),
+    ],
+)
+def test_wrong_words(
+    word: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([word]) == 2
+    assert said in capsys.readouterr().err
+
+
+class Slow(Tracker):
+    """Hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+
+    def begin(
+        self, folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any], before: Sequence[Record]
+    ) -> None:
+        self.free.wait()
+
+    def record(self, record: Record) -> None:
+        raise AssertionError("begin never returned")
+
+    def end(self, result: Mapping[str, Any]) -> None:
+        raise AssertionError("begin never returned")
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    tracker = Slow()
+    yield tracker
+    tracker.free.set()
+
+
+def test_a_tracker_that_hangs_holds_up_nothing(slow: Slow, tmp_path: Path) -> None:
+    said: list[str] = []
+    trackers = Trackers({"slow": slow}, said.append, patience=0.01)
+    trackers.begin(tmp_path, {}, {}, [])
+    trackers.record({"kind": "step", "step": 1})
+    assert not said
+    trackers.end({"status": "finished"})
+    assert len(said) == 1 and "slow" in said[0] and "0.01 s" in said[0]
+
+
+def test_a_tracker_that_lags_too_far_behind_is_dropped(slow: Slow, tmp_path: Path) -> None:
+    said: list[str] = []
+    trackers = Trackers({"slow": slow}, said.append)
+    trackers.begin(tmp_path, {}, {}, [])
+    for step in range(10_005):
+        trackers.record({"kind": "step", "step": step})
+    assert len(said) == 1 and "10,000 records behind" in said[0]
+    trackers.end({"status": "finished"})
+    assert len(said) == 1
+
+
+def test_a_column_that_comes_late(tmp_path: Path) -> None:
+    from snnrun.tracker import Csv
+
+    tracker = Csv()
+    tracker.begin(tmp_path, {}, {}, [])
+    tracker.record({"kind": "step", "step": 1, "loss": 0.1})
+    tracker.record({"kind": "step", "step": 2, "loss": None, "best": True})
+    tracker.record({"kind": "step", "step": 3, "loss": 1e-30})
+    assert (tmp_path / "csv" / "step.csv").read_text() == "step,loss,best\n1,0.1,\n2,,true\n3,1e-30,\n"
+
+
+def test_a_strangers_target_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "their" / "tracker").mkdir(parents=True)
+    text = "# @package tracker.evil\n# Evil.\n_target_: os.system\ncommand: touch here\n"
+    (tmp_path / "their" / "tracker" / "evil.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--config-dir", "their", "tracker=evil"]) == 2
+    assert "os.system is no part" in capsys.readouterr().err
+    assert not (tmp_path / "here").exists()
