@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from snnrun.cli.sweep.engine import Engine, Heard
 from snnrun.cli.sweep.job import Task, run
 from snnrun.cli.sweep.outcome import judged
 from snnrun.errors import ConfigError
+from snnrun.signals import SIGNALS
 
 
 class Ray(Engine):
@@ -56,6 +58,8 @@ class Ray(Engine):
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if self.address is None:
             options.update(num_cpus=self.n_jobs, include_dashboard=False)
+        # Ray puts handlers of its own in place of those that end a sweep in an orderly way.
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             self._ray.init(address=self.address or "local", **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
@@ -63,6 +67,9 @@ class Ray(Engine):
                 f"hydra.launcher.address: expected a Ray cluster at {self.address!r}: {error}; start one with "
                 "`ray start --head`"
             ) from error
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def _follow(self, references: dict[Any, Task], heard: Heard) -> None:
         ray, left, going = self._ray, list(references), True
