@@ -73,8 +73,8 @@ def run(
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
     the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
-    for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch, the
-    state is saved; it may raise Pruned, which ends the run as an interruption does.
+    for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch,
+    the state is saved; it may raise Pruned, which ends the run as an interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
