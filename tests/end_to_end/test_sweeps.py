@@ -107,7 +107,7 @@ def test_all_launchers_give_the_same_weights(
 
 @pytest.mark.slow
 def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
-    sweep = Sweep(tmp_path, *SMALL, "epochs=400", "seed=0,1,2", *PARALLEL)
+    sweep = Sweep(tmp_path, *SMALL, "epochs=100", "seed=0,1,2", *PARALLEL)
     with sweep.start() as process:
         until(lambda: holder(sweep.folder / "0-lif-atan-s0") is not None, process)
         os.kill(holder(sweep.folder / "0-lif-atan-s0") or 0, signal.SIGKILL)
@@ -122,8 +122,8 @@ def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert [job.result["status"] for job in sweep.jobs] == ["finished"] * 3
     assert len(sweep.jobs[2].manifest["resumed"]) == 1
-    assert [len(job.metrics("epoch")) for job in sweep.jobs] == [400] * 3
-    alone = snnrun(*SMALL, "epochs=400", "seed=2", "threads=1", cwd=tmp_path / "alone")
+    assert [len(job.metrics("epoch")) for job in sweep.jobs] == [100] * 3
+    alone = snnrun(*SMALL, "epochs=100", "seed=2", "threads=1", cwd=tmp_path / "alone")
     assert alone.run.result["weights_sha256"] == sweep.weights[2]
 
 
