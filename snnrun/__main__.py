@@ -2,6 +2,6 @@
 
 import sys
 
-from snnrun.cli import main
+from snnrun.cli import entry
 
-sys.exit(main())
+sys.exit(entry())

@@ -23,6 +23,11 @@ class Ranks(NamedTuple):
     size: int = 1
     local: int = 0
 
+    @staticmethod
+    def named(environment: Mapping[str, str]) -> bool:
+        """Whether a launcher has numbered this process."""
+        return all(environment.get(name) for name in VARIABLES)
+
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Ranks:
         """As the environment says; one process unless all of ``VARIABLES`` are set.
@@ -30,7 +35,7 @@ class Ranks(NamedTuple):
         Raises:
             ConfigError: for what is no number, or a rank that is none of so many.
         """
-        if not all(environment.get(name) for name in VARIABLES):
+        if not cls.named(environment):
             return cls()
         try:
             rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])

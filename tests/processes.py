@@ -112,3 +112,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # as the command does: torch.distributed's threads may abort an interpreter that is taken down

@@ -67,6 +67,13 @@ def elsewhere(words: tuple[str, ...]) -> bool:
     return any(word.startswith(("hydra/launcher=", "--resume")) for word in words)
 
 
+def possible(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The command with a search of two trials; a skip where it needs an extra that the tests do without."""
+    if "tracker=mlflow" in words:
+        pytest.importorskip("mlflow")
+    return tuple(re.sub(r"(n_trials)=\d+$", r"\1=2", word) for word in words)
+
+
 # What the table on quoting says to write: words as the shell takes them.
 ROWS = "".join(re.findall(r"^\|.*$", section(README, "Picking parts"), re.M))
 QUOTED = [tuple(shlex.split(word)) for word in re.findall(r"`([^`]+=[^`]+)`", ROWS)]
@@ -126,6 +133,7 @@ def test_a_command_is_valid(
     words: tuple[str, ...], clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All of the command but the training itself; it checks names, types, ranges and combinations."""
+    words = possible(words)
     if elsewhere(words):
         words = (*(word for word in words if not word.startswith("--resume")), "--dry-run")
     calls: list[dict[str, Any]] = []
@@ -143,7 +151,7 @@ def test_a_command_is_valid(
 @pytest.mark.parametrize("words", [words for words in RUNNING if not DOWNLOADED & set(words)], ids=" ".join)
 def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     before = set(clone.rglob("result.json"))
-    snnrun_in(clone, *words)
+    snnrun_in(clone, *possible(words))
     new = set(clone.rglob("result.json")) - before
     assert new
     assert {json.loads(path.read_text())["status"] for path in new} == {"finished"}

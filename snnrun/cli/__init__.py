@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 
 from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
@@ -19,6 +20,18 @@ from snnrun.errors import ConfigError, SnnrunError
 from snnrun.ranks import Ranks
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def entry() -> int:
+    """The command as a process of its own; returns the exit code, or ends with it."""
+    code = main()
+    if "torch.distributed" in sys.modules and Ranks.named(os.environ):
+        # torch.distributed's threads outlive its groups, and abort an interpreter that is taken down around them.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

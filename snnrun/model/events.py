@@ -58,7 +58,7 @@ def find(x: Tensor, most: float) -> Events | None:
     """
     rows, columns = x.shape
     x = x.detach().contiguous()
-    if not bool(((x[0] == 0) | (x[0] == 1)).all()):  # most of what is no spikes is seen at once
+    if rows and not bool(((x[0] == 0) | (x[0] == 1)).all()):  # most of what is no spikes is seen at once
         return None
     blocks = _pieces(columns, BLOCK)
     places = torch.empty((blocks, rows, BLOCK + _PAIR), dtype=torch.uint8)
