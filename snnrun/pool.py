@@ -22,6 +22,9 @@ import torch
 #: Below this many elements a second thread costs more than it saves.
 WORTH = 1 << 15
 
+#: The process that loaded this: a forked child has its memory, but not its threads.
+LOADED_BY = os.getpid()
+
 Work = Callable[[int, int], None]
 
 
@@ -38,8 +41,8 @@ def spread(work: Work, lanes: int, elements: int, unit: int = 1) -> None:
     each = -(-lanes // threads)
     size = -(-each // unit) * unit
     ranges = [(low, min(low + size, lanes)) for low in range(0, lanes, size)]
-    team = _team()
-    if team is None or team.process != os.getpid():
+    team = _team() if os.getpid() == LOADED_BY else None
+    if team is None:
         _on_own_threads(work, ranges)
     else:
         team.run(work, ranges)
@@ -51,7 +54,6 @@ class _Team:
     Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        self.process = os.getpid()
         self._parallel: Any = library.GOMP_parallel
         self._parallel.argtypes = (self.Body, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
         self._parallel.restype = None

@@ -90,8 +90,7 @@ FORK = """
         (grad,) = torch.autograd.grad(trace.spikes, x, torch.ones(1).expand(trace.spikes.shape))
         return float(grad.numpy().sum())
 
-    if {before}:
-        expected = total()
+    {before}
     child = os.fork()
     if not child:
         found = total()
@@ -103,8 +102,8 @@ FORK = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.parametrize("before", [True, False])
-def test_a_fork_has_threads_of_its_own(before: bool) -> None:
+@pytest.mark.parametrize("before", ["total()", "torch.ones(1 << 22).sum()", ""], ids=["kernels", "torch", "nothing"])
+def test_a_fork_has_threads_of_its_own(before: str) -> None:
     code = textwrap.dedent(FORK).format(before=before)
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
