@@ -101,13 +101,8 @@ SPREAD = {
 }
 
 
-def test_two_processes_follow_one(tmp_path: Path) -> None:
-    jobs = {name: job(SPREAD[name]) for name in ("rate, dropout", "silence")}
-    follow(jobs, tmp_path)
-
-
 @pytest.mark.slow
-def test_whatever_the_loss_and_the_model(tmp_path: Path) -> None:
+def test_two_processes_follow_one(tmp_path: Path) -> None:
     follow({name: job(config) for name, config in SPREAD.items()}, tmp_path)
 
 
