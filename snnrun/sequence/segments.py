@@ -1,7 +1,8 @@
 """A layer over time in segments, of which only the state at the begin of each is kept: less memory for more time.
 
 Backwards, each segment is run once more, from its first state, and differentiated by itself. With segments of about √T
-steps, what is kept grows as √T instead of T; the time is that of a second forward pass.
+steps, what is kept grows as √T instead of T. The time is that of a second forward pass, of products and sums of
+gradients in pieces, and of memory given back after each: docs/performance.md says how long that is.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class _Segments(torch.autograd.Function):
             given = current(x[begin : begin + length])
             state = neuron.initial_state(given[0]) if state is None else state
             states.extend(state)
-            trace, state = run(neuron, given, state, backend=backend)
+            trace, state = run(neuron, given, state, backend=backend, membrane=False)
             if output is None:
                 output = given.new_empty((steps, *given.shape[1:]))
             output[begin : begin + length] = trace.spikes
@@ -81,7 +82,7 @@ class _Segments(torch.autograd.Function):
             first = [_leaf(state) for state in states[i * size : (i + 1) * size]]
             piece = x[begin:end].detach().requires_grad_(grad_x is not None)
             with torch.enable_grad(), _as_before(x.device, ctx.random[i], ctx.autocast):
-                trace, last = run(neuron, current(piece), ctx.kind(*first), backend=backend)
+                trace, last = run(neuron, current(piece), ctx.kind(*first), backend=backend, membrane=False)
             pairs = [(trace.spikes, grad[begin:end])]
             pairs += [(value, g) for value, g in zip(last, grad_state, strict=True) if g is not None]
             pairs = [(value, g) for value, g in pairs if value.requires_grad]
