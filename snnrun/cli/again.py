@@ -18,7 +18,7 @@ from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.settings import Settings, read
-from snnrun.untrusted import Unreadable, printable
+from snnrun.untrusted import Unreadable
 
 OUTPUTS = Path("outputs")
 
@@ -29,12 +29,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     if arguments.help:
         text.say(text.AGAIN[name])
         return 0
-    faults = list(arguments.faults)
-    if len(words) != 1:
-        got = " ".join(printable(word) for word in words) or "nothing"
-        faults.append(f"{name}: expected one run, got {got}; see `snnrun {name} --help`")
-    if faults:
-        raise ConfigError(text.faults(faults))
+    text.check_words(arguments, 1, 1, "one run")
     run = runs.read(runs.named(words[0], OUTPUTS))
     if run.command != "train":
         raise ConfigError(f"{name}: expected a training run, got one of `snnrun {run.command}`")

@@ -28,13 +28,7 @@ def main(arguments: Arguments) -> int:
     if arguments.help:
         text.say(text.LOOKING[command])
         return 0
-    least, most, what = EXPECTED[command]
-    faults = list(arguments.faults)
-    if not least <= len(words) <= most:
-        got = " ".join(printable(word) for word in words) or "nothing"
-        faults.append(f"{command}: expected {what}, got {got}; see `snnrun {command} --help`")
-    if faults:
-        raise ConfigError(text.faults(faults))
+    text.check_words(arguments, *EXPECTED[command])
     if command == "runs":
         text.say(listing(words))
     elif command == "show":

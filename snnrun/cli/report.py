@@ -28,12 +28,7 @@ def main(arguments: Arguments) -> int:
     if arguments.help:
         text.say(text.REPORTING[name])
         return 0
-    faults = list(arguments.faults)
-    if len(given) != 1:
-        got = " ".join(printable(word) for word in given) or "nothing"
-        faults.append(f"{name}: expected {EXPECTED[name]}, got {got}; see `snnrun {name} --help`")
-    if faults:
-        raise ConfigError(text.faults(faults))
+    text.check_words(arguments, 1, 1, EXPECTED[name])
     folder = gather.named(given[0], OUTPUTS)
     if name == "report":
         for path in report(folder):

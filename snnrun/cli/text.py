@@ -8,9 +8,9 @@ import textwrap
 from collections.abc import Iterable, Sequence
 
 from snnrun.catalogue import Catalogue
-from snnrun.cli.arguments import nearest
+from snnrun.cli.arguments import Arguments, nearest
 from snnrun.errors import ConfigError
-from snnrun.untrusted import printable_lines
+from snnrun.untrusted import printable, printable_lines
 
 WIDTH = 100
 MOST_FAULTS = 20  # told at once
@@ -290,6 +290,20 @@ def faults(messages: Iterable[str]) -> str:
     title = f"{count} in the command; nothing was started"
     ending = "`snnrun --help` shows the keys, `snnrun list` the parts"
     return "\n".join([title, *(f"  {message}" for message in unique), ending])
+
+
+def check_words(arguments: Arguments, least: int, most: int, expected: str) -> None:
+    """That a command which takes names and no overrides has ``least`` to ``most`` of them: ``expected``, in words.
+
+    Raises:
+        ConfigError: with all faults of the command.
+    """
+    name, words, found = arguments.command, arguments.words, list(arguments.faults)
+    if not least <= len(words) <= most:
+        got = " ".join(printable(word) for word in words) or "nothing"
+        found.append(f"{name}: expected {expected}, got {got}; see `snnrun {name} --help`")
+    if found:
+        raise ConfigError(faults(found))
 
 
 def bug(error: Exception) -> str:

@@ -43,7 +43,7 @@ def run(
         ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
     step = record(neuron)
-    recipe = Recipe.of(step)
+    recipe = _Recipe.of(step)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
@@ -60,7 +60,7 @@ def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
         raise ValueError(f"state.{name}: expected spikes of 0 and 1, got other values; use backend=reference for those")
 
 
-class Recipe(NamedTuple):
+class _Recipe(NamedTuple):
     """A recorded step without its tensors: what kernels are made from, and by which they are found again."""
 
     nodes: tuple[Node, ...]
@@ -70,7 +70,7 @@ class Recipe(NamedTuple):
     surrogates: tuple[Surrogate, ...]
 
     @classmethod
-    def of(cls, step: Step) -> Recipe:
+    def of(cls, step: Step) -> _Recipe:
         program = step.program
         return cls(tuple(program.nodes), tuple(program.numbers), step.output, step.new, tuple(step.surrogates))
 
@@ -100,7 +100,7 @@ class Recipe(NamedTuple):
         return Array(f"new{k}", self.kind(k))
 
 
-class Forward(NamedTuple):
+class _Forward(NamedTuple):
     """The way forwards."""
 
     kernel: Kernel
@@ -108,7 +108,7 @@ class Forward(NamedTuple):
     replays: bool  # whether backward runs forwards once more, instead of reading records of the state
 
 
-class Backward(NamedTuple):
+class _Backward(NamedTuple):
     """The way back."""
 
     kernel: Kernel
@@ -116,7 +116,9 @@ class Backward(NamedTuple):
 
 
 @functools.lru_cache(maxsize=256)
-def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool) -> Forward:
+def _forward_plan(
+    recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool
+) -> _Forward:
     program = recipe.program()
     parts = range(len(recipe.new))
     reads: set[Node] = set()
@@ -130,13 +132,9 @@ def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], different
     recorded = [] if replays else sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
     own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
     nodes = list(recipe.nodes)
-    return Forward(
-        Kernel(
-            nodes=recipe.nodes,
-            numbers=len(recipe.numbers),
-            reads=_reads(nodes, {}),
-            before=(),
-            carries=tuple((nodes.index(("old", k)), recipe.new[k], Array(f"first{k}", "lane")) for k in parts),
+    return _Forward(
+        _forward_kernel(
+            recipe,
             sums=((recipe.output, Array("fired", "lane")),) if recipe.counts else (),
             writes=(
                 (recipe.output, Array("output", "time")),
@@ -145,7 +143,6 @@ def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], different
                 *((program.args(i)[0], Array(f"excess{i}", "time")) for i in handed),
             ),
             last=tuple((nodes.index(("old", k)), Array(f"last{k}", "lane")) for k in parts),
-            backwards=False,
         ),
         (
             *(["x"] if replays or ("x",) in reads else []),
@@ -158,27 +155,27 @@ def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], different
 
 @functools.lru_cache(maxsize=256)
 def _adjoint(
-    recipe: Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
+    recipe: _Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
 ) -> Adjoint:
     return adjoint(recipe.step(), needs_x=needs_x, needs=needs, gradients=gradients, last=last)
 
 
 @functools.lru_cache(maxsize=256)
-def backward_plan(
-    recipe: Recipe,
+def _backward_plan(
+    recipe: _Recipe,
     needs_x: bool,
     needs: frozenset[int],
     given: frozenset[str],
     first: frozenset[int],
     constant: bool,
     replays: bool,
-) -> Backward:
+) -> _Backward:
     """The kernel of the adjoint, for the gradients that are ``given``.
 
     Args:
         needs_x: whether the gradient of the input is asked for.
         needs: the captured tensors whose gradient is.
-        given: as in :func:`backwards`.
+        given: as in :func:`_backwards`.
         first: the parts of the first state whose gradient is asked for.
         constant: the input is one for all steps, and its gradient is summed over time.
         replays: of the way forwards.
@@ -210,13 +207,22 @@ def backward_plan(
         backwards=True,
         replay=_replay(recipe, {k for op, *rest in reached if op in ("new", "old") for k in rest}) if replays else None,
     )
-    return Backward(kernel, made)
+    return _Backward(kernel, made)
 
 
-def _replay(recipe: Recipe, parts: set[Any]) -> Kernel | None:
+def _replay(recipe: _Recipe, parts: set[Any]) -> Kernel | None:
     """The way forwards once more, for these parts of the state."""
-    if not parts:
-        return None
+    writes = tuple((recipe.new[k], Array(f"new{k}", "kept")) for k in sorted(parts))
+    return _forward_kernel(recipe, writes=writes) if parts else None
+
+
+def _forward_kernel(
+    recipe: _Recipe,
+    *,
+    writes: tuple[tuple[int, Array], ...],
+    sums: tuple[tuple[int, Array], ...] = (),
+    last: tuple[tuple[int, Array], ...] = (),
+) -> Kernel:
     nodes = list(recipe.nodes)
     return Kernel(
         nodes=recipe.nodes,
@@ -224,9 +230,9 @@ def _replay(recipe: Recipe, parts: set[Any]) -> Kernel | None:
         reads=_reads(nodes, {}),
         before=(),
         carries=tuple((nodes.index(("old", k)), new, Array(f"first{k}", "lane")) for k, new in enumerate(recipe.new)),
-        sums=(),
-        writes=tuple((recipe.new[k], Array(f"new{k}", "kept")) for k in sorted(parts)),
-        last=(),
+        sums=sums,
+        writes=writes,
+        last=last,
         backwards=False,
     )
 
@@ -252,9 +258,9 @@ def _reads(
     return tuple(found)
 
 
-def forwards(
-    recipe: Recipe,
-    plan: Forward,
+def _forwards(
+    recipe: _Recipe,
+    plan: _Forward,
     steps: int,
     x: Tensor,
     first: Sequence[Tensor],
@@ -272,9 +278,9 @@ def forwards(
     return tensors
 
 
-def backwards(
-    recipe: Recipe,
-    plan: Backward,
+def _backwards(
+    recipe: _Recipe,
+    plan: _Backward,
     steps: int,
     saved: dict[str, Tensor],
     first: Sequence[Tensor],
@@ -314,13 +320,13 @@ _X, _BEFORE = 3, 4  # where the input stands among the arguments of _Fused, and 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, recipe: Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
+        ctx: Any, recipe: _Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
         needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[_BEFORE + size + j])
-        plan = forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
-        tensors = forwards(recipe, plan, steps, x, first, captured)
+        plan = _forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
+        tensors = _forwards(recipe, plan, steps, x, first, captured)
 
         ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
         ctx.steps, ctx.constant, ctx.replays = steps, x.shape[0] < steps, plan.replays
@@ -343,7 +349,7 @@ class _Fused(torch.autograd.Function):
         saved = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
         names = ("grad_output", "grad_membrane", "", *(f"grad_last{k}" for k in range(size)))
         given = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
-        plan = backward_plan(
+        plan = _backward_plan(
             recipe,
             ctx.needs_input_grad[_X],
             ctx.needs,
@@ -352,14 +358,14 @@ class _Fused(torch.autograd.Function):
             ctx.constant,
             ctx.replays,
         )
-        tensors = backwards(recipe, plan, ctx.steps, saved, first, captured, given)
+        tensors = _backwards(recipe, plan, ctx.steps, saved, first, captured, given)
 
         x = tensors.get("grad_x")
         result[_X] = x[None] if x is not None and ctx.constant else x
         for k in range(size):
             result[_BEFORE + k] = tensors.get(f"grad_first{k}")
         for j in plan.adjoint.captured:
-            result[_BEFORE + size + j] = sum_to(tensors[f"grad{j}"], captured[j])
+            result[_BEFORE + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
         return tuple(result)
 
 
@@ -393,7 +399,7 @@ def _steps(x: Tensor, steps: int) -> Tensor:
     return x.contiguous()
 
 
-def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
+def _sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order that no thread has a part in."""
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))
