@@ -355,7 +355,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             readout=parts.readout,
             backend=settings.backend,
         )
-    keep(model, settings.memory)
+    keep(model, settings.memory, spikes=parts.loss.regularises)
     product.use(model, product_of(settings))
     return model
 

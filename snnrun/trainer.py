@@ -81,7 +81,7 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             team.add_gradients(parameters)
-            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            norm = nonfinite.norm([p.grad for p in parameters if p.grad is not None])
             due = step == 1 or step % settings.report.log_every == 0
             correct = [result] if due and result is not None and not result.dim() else []
             # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.model import language
 from snnrun.model.language import Word
-from snnrun.model.layer import Layer
+from snnrun.model.layer import Layer, through
 from snnrun.model.norm import norm_maker
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
@@ -110,11 +110,7 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""
-        traces: dict[str, Trace] = {}
-        for name, layer in self.layers.items():
-            traces[name] = layer(x, generator)
-            x = traces[name].spikes
-        return traces
+        return through(self.layers, x, generator)
 
 
 def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module, tuple[int, ...]]:

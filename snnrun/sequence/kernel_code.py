@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from snnrun.sequence.expression import Writer, write
 from snnrun.sequence.kernel import Array, Kernel
+from snnrun.sequence.narrow_code import NarrowCode, loop_over_samples
 from snnrun.sequence.program import Node, Program
 
 _ARGUMENTS = (
@@ -23,12 +24,18 @@ _ARGUMENTS = (
 def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     """The function ``void kernel(pointers, strides, numbers, kept, size, steps, lanes, low, high)``.
 
-    It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, at most ``most``; ``kept`` has
-    room for ``steps`` times ``size`` numbers for each array of that kind.
+    It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, a multiple of ``width`` and at
+    most ``most``; ``kept`` has room for ``steps`` times ``size`` numbers for each array of that kind. Where the last
+    vector would go beyond the end it begins as much earlier: some neurons then come to the same once more. So ``high``
+    is at least ``width``.
+
+    With a narrow product there is also ``void samples(…)``, which runs it on one sample after the other; see
+    ``narrow_code``.
     """
     w = Writer(double=double, width=width)
+    narrow = None if kernel.narrow is None else NarrowCode(w, kernel.narrow)
     passes = [_Pass(w, "replay", kernel.replay)] if kernel.replay else []
-    passes.append(_Pass(w, "main", kernel))
+    passes.append(_Pass(w, "main", kernel, narrow))
 
     # Once: addresses, numbers, and the buffers of a block.
     w.label("entry")
@@ -44,8 +51,10 @@ def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     kept = kernel.kept()
     if kept:
         each = w.let("mul i64 %steps, %size")
-        own = {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
+        base |= {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
         step_of |= dict.fromkeys(kept, "%size")
+    if narrow:
+        narrow.prepare(base)
     for each_pass in passes:
         each_pass.prepare(kernel.numbers, most)
     w.line("br label %blocks")
@@ -59,24 +68,29 @@ def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     w.line("%left = sub i64 %high, %begin")
     w.line("%short = icmp slt i64 %left, %size")
     w.line("%n = select i1 %short, i64 %left, i64 %size")
-    if kept:  # found by the neuron, as all arrays are, and not by its place in the block
-        back = w.let("sub i64 0, %begin")
-        base |= {array: w.at(own[array], back) for array in kept}
+    w.line(f"%last_vector = sub i64 %n, {width}")
     for each_pass in passes:
         each_pass.over_time(base, step_of)
-    w.line("br label %block_end")
+    if narrow and kernel.backwards:
+        narrow.add_outer_products(base, "block_end")
+    else:
+        w.line("br label %block_end")
     w.label("block_end")
     w.line("br label %blocks")
     w.label("done")
     w.line("ret void")
-    return "\n".join([*sorted(w.declarations), f"define void @kernel({', '.join(_ARGUMENTS)}) {{", *w.lines, "}"])
+    arguments = (*_ARGUMENTS, *(narrow.arguments if narrow else ()))
+    written = [*sorted(w.declarations), f"define void @kernel({', '.join(arguments)}) {{", *w.lines, "}"]
+    if narrow:
+        written.append(loop_over_samples(_ARGUMENTS, narrow.arguments))
+    return "\n".join(written)
 
 
 class _Pass:
     """One run of a block over time."""
 
-    def __init__(self, w: Writer, name: str, kernel: Kernel) -> None:
-        self.w, self.name, self.kernel = w, name, kernel
+    def __init__(self, w: Writer, name: str, kernel: Kernel, narrow: NarrowCode | None = None) -> None:
+        self.w, self.name, self.kernel, self.narrow = w, name, kernel, narrow
         self.program = Program()
         self.program.nodes = list[Node](kernel.nodes)
 
@@ -88,19 +102,21 @@ class _Pass:
             if op in ("number", "scalar"):
                 j = args[0] if op == "number" else numbers + args[0]
                 self.constants[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
-        buffer = f"alloca {w.scalar}, i64 {most}, align 64"
+        # Half a block apart: a load behind a store to an address that has its last 12 bits would have to wait.
+        buffer = f"alloca {w.scalar}, i64 {most + most // 2}, align 64"
         self.state = {leaf: w.let(buffer) for leaf, _, _ in self.kernel.carries}
         self.totals = {node: w.let(buffer) for node, _ in self.kernel.sums}
 
     def over_time(self, base: dict[Array, str], step_of: dict[Array, str]) -> None:
         """The code for a block, for arrays at ``base``, with ``step_of`` from one step to the next."""
-        w, kernel, name = self.w, self.kernel, self.name
+        w, kernel, name, narrow = self.w, self.kernel, self.name, self.narrow
 
-        def begin(i: str, lane: str) -> None:
+        def begin(i: str, lane: str) -> list[str]:
             for leaf, _, array in kernel.carries:
                 w.store(w.every(0.0) if array is None else w.load(base[array], lane), self.state[leaf], i)
             for node, _ in kernel.sums:
                 w.store(w.every(0.0), self.totals[node], i)
+            return []
 
         self._strips("first", begin, f"{name}_time")
         w.label(f"{name}_time")
@@ -117,7 +133,7 @@ class _Pass:
         written = {array for _, array in kernel.writes}
         ahead = {}
         for array, pointer in rows.items():
-            if array in step_of:
+            if array in step_of and array.kind != "kept":
                 ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
         earlier: dict[int, str] = {}
         if kernel.before:
@@ -126,56 +142,79 @@ class _Pass:
             for leaf, array, initial in kernel.before:
                 at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
                 earlier[leaf] = w.let(f"select i1 {is_first}, ptr {base[initial]}, ptr {at}")
+        given = narrow.row(t) if narrow and kernel.backwards else []
 
-        def load(array: Array, pointer: str, lane: str) -> str:
-            return (w.load_bytes if array.kind == "bytes" else w.load)(pointer, lane)
+        def load(array: Array, pointer: str, place: str) -> str:
+            return (w.load_bytes if array.kind == "bytes" else w.load)(pointer, place)
 
-        def inner(i: str, lane: str) -> None:
+        def inner(i: str, lane: str) -> list[str]:
+            # What is kept is found by its place in the block, all else by the neuron.
+            place = {"kept": i}
+            at_first = w.let(f"select i1 {is_first}, i64 {lane}, i64 {i}") if kernel.before else lane
             for array, pointer in ahead.items():
                 w.prefetch(w.at(pointer, lane, _element(array)), write=array in written)
             leaves = dict(self.constants)
-            leaves |= {leaf: load(array, rows[array], lane) for leaf, array in kernel.reads}
-            leaves |= {leaf: load(array, earlier[leaf], lane) for leaf, array, _ in kernel.before}
+            leaves |= {leaf: load(array, rows[array], place.get(array.kind, lane)) for leaf, array in kernel.reads}
+            for leaf, array, _ in kernel.before:
+                leaves[leaf] = load(array, earlier[leaf], at_first if array.kind == "kept" else lane)
             leaves |= {leaf: w.load(buffer, i) for leaf, buffer in self.state.items()}
+            if narrow and kernel.backwards:
+                leaves[narrow.of.node] = narrow.value(given, i)
             wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
             wanted += [node for _, node, _ in kernel.carries if node is not None]
+            wanted += [narrow.of.node] if narrow else []
             values = write(w, self.program, wanted, leaves)
             for leaf, node, _ in kernel.carries:
                 w.store(w.every(0.0) if node is None else values[node], self.state[leaf], i)
             for node, total in self.totals.items():
                 w.store(w.arithmetic("fadd", w.load(total, i), values[node]), total, i)
             for node, array in kernel.writes:
-                (w.store_bytes if array.kind == "bytes" else w.store)(values[node], rows[array], lane)
+                store = w.store_bytes if array.kind == "bytes" else w.store
+                store(values[node], rows[array], place.get(array.kind, lane))
+            return narrow.added(f"{name}_inner", values[narrow.of.node], i) if narrow and not kernel.backwards else []
 
-        self._strips("inner", inner, f"{name}_time_next")
+        sums = self._strips("inner", inner, f"{name}_time_next")
         w.label(f"{name}_time_next")
+        if narrow and sums:
+            narrow.write_row(sums, t)
         w.line(f"{t}_next = add i64 {t}, {onwards}")
         w.line(f"%{name}_more_t = icmp ne i64 {t}_next, {end}")
         w.line(f"br i1 %{name}_more_t, label %{name}_time, label %{name}_finish")
         w.label(f"{name}_finish")
 
-        def finish(i: str, lane: str) -> None:
+        def finish(i: str, lane: str) -> list[str]:
             for leaf, array in kernel.last:
                 w.store(w.load(self.state[leaf], i), base[array], lane)
             for node, array in kernel.sums:
                 w.store(w.load(self.totals[node], i), base[array], lane)
+            return []
 
         self._strips("close", finish, f"{name}_end")
         w.label(f"{name}_end")
 
-    def _strips(self, part: str, body: Callable[[str, str], None], follows: str) -> None:
-        """A loop over the vectors of the block; ``body`` gets the place in the block and the neuron."""
+    def _strips(self, part: str, body: Callable[[str, str], list[str]], follows: str) -> list[str]:
+        """A loop over the vectors of the block; ``body`` gets the place in the block and the neuron.
+
+        It returns the new values of sums that begin at zero, whose old ones are ``%<pass>_<part>_sum<j>``.
+        """
         w, name = self.w, f"{self.name}_{part}"
         w.line(f"br label %{name}_enter")
         w.label(f"{name}_enter")
         w.line(f"br label %{name}")
         w.label(name)
         w.line(f"%{name}_i = phi i64 [ 0, %{name}_enter ], [ %{name}_next, %{name} ]")
-        lane = w.let(f"add i64 %begin, %{name}_i")
-        body(f"%{name}_i", lane)
+        top = len(w.lines)
+        inside = w.let(f"icmp slt i64 %{name}_i, %last_vector")
+        lane = w.let(f"add i64 %begin, {w.let(f'select i1 {inside}, i64 %{name}_i, i64 %last_vector')}")
+        sums = body(f"%{name}_i", lane)
+        w.lines[top:top] = [
+            f"  %{name}_sum{j} = phi {w.vector} [ {w.every(0.0)}, %{name}_enter ], [ {new}, %{name} ]"
+            for j, new in enumerate(sums)
+        ]
         w.line(f"%{name}_next = add i64 %{name}_i, {w.width}")
         w.line(f"%{name}_more = icmp slt i64 %{name}_next, %n")
         w.line(f"br i1 %{name}_more, label %{name}, label %{follows}")
+        return sums
 
 
 def _element(array: Array) -> str | None:
