@@ -33,33 +33,74 @@ class NarrowCode:
         w, row = self.w, self._row(t)
         return [w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}")) for j in range(self.of.outputs)]
 
-    def value(self, given: Sequence[str], i: str) -> str:
-        """``W^T g`` for the vector of neurons at place ``i`` of the block."""
+    def values(self, given: Sequence[Sequence[str]], i: str) -> list[str]:
+        """``W^T g`` of some steps for the vector of neurons at place ``i`` of the block."""
         w, at = self.w, self._packed(self.weights, i)
-        terms = [(g, w.load(at, str(j * w.width))) for j, g in enumerate(given)]
-        # Two sums, since each addition waits for the one before.
-        halves = [self._sum(terms[k::2]) for k in range(min(2, len(terms)))]
-        return halves[0] if len(halves) == 1 else w.arithmetic("fadd", *halves)
+        # Two sums for each step, since an addition waits for the one before.
+        sums: dict[tuple[int, int], str] = {}
+        for j in range(self.of.outputs):
+            weight = w.load(at, str(j * w.width))
+            for k, row in enumerate(given):
+                before = sums.get((k, j % 2))
+                sums[k, j % 2] = (
+                    w.arithmetic("fmul", row[j], weight)
+                    if before is None
+                    else self._multiply_add(row[j], weight, before)
+                )
+        if self.of.outputs == 1:
+            return [sums[k, 0] for k in range(len(given))]
+        return [w.arithmetic("fadd", sums[k, 0], sums[k, 1]) for k in range(len(given))]
 
-    def added(self, loop: str, value: str, i: str) -> list[str]:
-        """The sums of the loop with ``W`` times the vector of neurons at place ``i`` added to them."""
-        at = self._packed(self.weights, i)
-        return [
-            self._multiply_add(value, self.w.load(at, str(j * self.w.width)), f"%{loop}_sum{j}")
-            for j in range(self.of.outputs)
-        ]
+    def added(self, loop: str, values: Sequence[str], i: str) -> list[str]:
+        """The sums of the loop with ``W`` times the vector at place ``i`` added to them, for some steps."""
+        at, outputs = self._packed(self.weights, i), self.of.outputs
+        sums: dict[int, str] = {}
+        for j in range(outputs):
+            weight = self.w.load(at, str(j * self.w.width))
+            for k, value in enumerate(values):
+                sums[k * outputs + j] = self._multiply_add(value, weight, f"%{loop}_sum{k * outputs + j}")
+        return [sums[each] for each in sorted(sums)]
 
     def write_row(self, sums: Sequence[str], t: str) -> None:
         """Add the sums over neurons to ``y[t]`` of this sample."""
-        w, row = self.w, self._row(t)
-        kind = f"f{64 if w.double else 32}"
-        w.declarations.add(f"declare {w.scalar} @llvm.vector.reduce.fadd.v{w.width}{kind}({w.scalar}, {w.vector})")
-        for j, each in enumerate(sums):
-            at, zero = w.at(row, str(j)), w.constant(-0.0)
-            call = f"@llvm.vector.reduce.fadd.v{w.width}{kind}({w.scalar} {zero}, {w.vector} {each})"
-            total = w.let(f"call reassoc {w.scalar} {call}")
-            before = w.let(f"load {w.scalar}, ptr {at}")
-            w.line(f"store {w.scalar} {w.let(f'fadd {w.scalar} {before}, {total}')}, ptr {at}")
+        row = self._row(t)
+        for first in range(0, len(sums), self.w.width):
+            self._add_to(self.w.at(row, str(first)), sums[first : first + self.w.width])
+
+    def _add_to(self, pointer: str, sums: Sequence[str]) -> None:
+        w, size = self.w, 8 if self.w.double else 4
+        kind = f"v{w.width}f{8 * size}.p0"
+        own = ", ".join(f"i1 {int(j < len(sums))}" for j in range(w.width))
+        w.declarations.add(f"declare {w.vector} @llvm.masked.load.{kind}(ptr, i32, {w.mask}, {w.vector})")
+        w.declarations.add(f"declare void @llvm.masked.store.{kind}({w.vector}, ptr, i32, {w.mask})")
+        before = w.let(
+            f"call {w.vector} @llvm.masked.load.{kind}(ptr {pointer}, i32 {size}, {w.mask} <{own}>, {w.vector} poison)"
+        )
+        after = w.arithmetic("fadd", before, self._totals(sums))
+        w.line(f"call void @llvm.masked.store.{kind}({w.vector} {after}, ptr {pointer}, i32 {size}, {w.mask} <{own}>)")
+
+    def _totals(self, vectors: Sequence[str]) -> str:
+        """The vector whose element j is the sum over ``vectors[j]``.
+
+        Two vectors are folded into one that has half of each, and so on: a third of the work of one sum after another.
+        """
+        w, folded = self.w, [*vectors, *["poison"] * (self.w.width - len(vectors))]
+        length = w.width  # of the piece of a vector that belongs to one j
+        while length > 1:
+            length //= 2
+            pieces = range(0, w.width, 2 * length)
+            # Of each piece, of the first vector and then of the second, the front half, and likewise the back half.
+            front = [side + piece + k for piece in pieces for side in (0, w.width) for k in range(length)]
+            folded = [
+                self._folded(folded[j], folded[j + len(folded) // 2], front, length) for j in range(len(folded) // 2)
+            ]
+        return folded[0]
+
+    def _folded(self, a: str, b: str, front: Sequence[int], length: int) -> str:
+        if a == b == "poison":
+            return a
+        halves = [self.w.shuffled(a, b, [i + offset for i in front]) for offset in (0, length)]
+        return self.w.arithmetic("fadd", *halves)
 
     def add_outer_products(self, base: dict[Array, str], follows: str) -> None:
         """``dW += Σ_t g[t] s[t]^T`` for the block, one vector of neurons after the other."""
@@ -104,13 +145,6 @@ class NarrowCode:
         w = self.w
         place = w.let(f"add i64 {w.let('sub i64 %begin, %low')}, {i}")
         return w.at(pointer, w.let(f"mul i64 {place}, {self.of.outputs}"))
-
-    def _sum(self, terms: Sequence[tuple[str, str]]) -> str:
-        (a, b), *rest = terms
-        total = self.w.arithmetic("fmul", a, b)
-        for a, b in rest:
-            total = self._multiply_add(a, b, total)
-        return total
 
     def _multiply_add(self, a: str, b: str, c: str) -> str:
         # One operation where the processor has it, unlike in neurons: there is no definition to agree with bit by bit.
