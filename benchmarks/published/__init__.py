@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.published.recipe import Recipe
 
-_COMMON = ("__init__", "__main__", "recipe", "training")
+_COMMON = ("__init__", "__main__", "beside", "recipe", "training")
 
 
 def names() -> list[str]:
