@@ -1,6 +1,6 @@
 """Writes ``docs/results.md``: every preset beside what was published, and beside the library that published it.
 
-    python docs/make_results.py FOLDER ...   # gathers runs and the libraries' records into docs/results.json, and writes
+    python docs/make_results.py FOLDER ...   # gathers runs and records into docs/results.json, and writes the page
     python docs/make_results.py              # writes the page from docs/results.json
     python docs/make_results.py --check      # writes nothing; ends with 1 where the page is stale
 
@@ -141,6 +141,7 @@ def ours(folder: Path, now: Mapping[str, Any]) -> dict[str, Any]:
         "accuracy": result["test_accuracy"],
         "loss": result["test_loss"],
         "last_step_loss": [line["loss"] for line in metrics if line["kind"] == "step"][-1],
+        "lost": _lost(metrics),
         "updates": epochs[-1]["step"],
         "seconds_training": sum(line["seconds"] for line in epochs),
         "seconds": result["seconds"],
@@ -194,6 +195,12 @@ def _machine(
         "python": python["version"],
         "packages": {name: packages[name] for name in PACKAGES if packages.get(name)},
     }
+
+
+def _lost(metrics: Sequence[Mapping[str, Any]]) -> int:
+    """Neurons that training has broken, as the last warning counts them."""
+    counts = [line.get("lost") or {} for line in metrics if line["kind"] == "warning"]
+    return max(counts[-1].values(), default=0) if counts else 0
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -290,23 +297,24 @@ def spread(entries: Sequence[Mapping[str, Any]], loss: bool) -> str:
     found = estimate(entry["last_step_loss" if loss else "accuracy"] for entry in entries)
     assert found is not None
     if loss:
-        return f"{found.mean:.2g}" + ("" if found.sd is None else f" ± {found.sd:.1g}") + f" (n = {found.n})"
+        lost = sorted({entry["lost"] for entry in entries})
+        broken = (
+            f"; {' to '.join(str(n) for n in dict.fromkeys((lost[0], lost[-1])))} neurons lost" if any(lost) else ""
+        )
+        return (
+            f"loss {found.mean:.2g}" + ("" if found.sd is None else f" ± {found.sd:.1g}") + f" (n = {found.n}){broken}"
+        )
     return f"{100 * found.mean:.2f}" + ("" if found.sd is None else f" ± {100 * found.sd:.2f}") + f" % (n = {found.n})"
 
 
 def reference(row: Row) -> str:
-    """Zero target has no library; its numbers are those of the blog's own code."""
-    value = blog(row)
-    return "" if value is None else f"{value:.2g} (n = 1)"
-
-
-def blog(row: Row) -> float | None:
-    """The loss of the last iteration in ``tests/reference/blog.json``."""
+    """Zero target has no library: the blog's own code, one seed, as ``tests/reference/blog.json`` has it."""
     names = {"zero_target": "article_detached.float32", "zero_target_article": "article.float32"}
     if row.words or row.preset not in names:
-        return None
-    entries = _json(BLOG)["entries"]
-    return float(next(each for each in entries if each["id"] == f"blog.zero_target/{names[row.preset]}")["loss"][-1])
+        return ""
+    name = f"blog.zero_target/{names[row.preset]}"
+    entry = next(each for each in _json(BLOG)["entries"] if each["id"] == name)
+    return spread([{"last_step_loss": entry["loss"][-1], "lost": entry["neurons_not_finite"][-1]}], loss=True)
 
 
 def apart(row: Row, loss: bool) -> str:
@@ -368,9 +376,7 @@ def not_run(presets: Sequence[str], rows: Sequence[Row], told: Mapping[str, Any]
     for preset in presets:
         if any(row.preset == preset and not row.words and row.ours for row in rows):
             continue
-        why = told["presets"].get(preset, {}).get("not_run")
-        if why is None:
-            raise SystemExit(f"{preset}: there is no run of it; docs/results.yaml is to say why, under not_run")
+        why = told["presets"].get(preset, {}).get("not_run", "no run of it was given to the script.")
         lines.append(f"- **{preset}**: {' '.join(why.split())}{duration(preset, rows)}")
     return lines or ["Everything was run."]
 
