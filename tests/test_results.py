@@ -130,8 +130,8 @@ def test_only_whole_runs_of_the_preset_of_today(script: ModuleType, tmp_path: Pa
         "last_step_loss": 0.5,
         "seconds_training": 2.5,
     }
-    with pytest.raises(script.Refused, match="batch_size="):
-        script.ours(folder, {**now, "batch_size": 999})
+    with pytest.raises(script.Refused, match="num_steps=25"):
+        script.ours(folder, {**now, "num_steps": 26})
     (folder / "result.json").write_text('{"status": "failed"}')
     with pytest.raises(script.Refused, match="failed"):
         script.ours(folder, now)
