@@ -97,7 +97,8 @@ def gather(folders: Sequence[Path]) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         if "theirs" in record:
             key = (record["preset"], tuple(record["overrides"]))
-            rows[key] = row(*key)._replace(beside={name: record[name] for name in ("seed", "ours", "theirs")})
+            names = ("seed", "ours", "theirs", "gradients_apart")
+            rows[key] = row(*key)._replace(beside={name: record[name] for name in names})
         elif "library" in record:
             add(row(record["preset"], record["overrides"]).theirs, theirs(record), path)
     for each in rows.values():
@@ -224,9 +225,10 @@ Each preset in `conf/experiment/` repeats a published experiment. *Published* is
 the preset gives, and *library* what the library of the source gives, with the source's settings, on the same data:
 mean ± standard deviation over n seeds. *Difference* is snnrun less library, with its 95 % interval (Welch's t); it is
 in bold where the interval leaves out zero, that is, where there is more between the two than their seeds explain.
-*Same start* goes further than statistics: both start from the same weights and are given the same batches and the same
-encoded input; it says how far the losses of their updates are apart, at most, in how many updates. Time is that of the
-training alone, in seconds.
+*Same start* goes further than statistics: both are given the same weights, batches and encoded input. It says how far
+their gradients are apart, relative to their length, before the first update and with snnrun's weights after the last,
+whichever is more; then how far their losses are, at most, in so many updates that each makes for itself. Time is that
+of the training alone, in seconds.
 """
 
 
@@ -341,12 +343,13 @@ def times(row: Row) -> str:
 
 
 def agreement(beside: Mapping[str, Any] | None) -> str:
-    """How far the losses are apart, of those that started together."""
+    """How far gradients and losses are apart, at most, of those that started together."""
     if beside is None:
         return ""
     pairs = list(zip(beside["ours"], beside["theirs"], strict=True))
-    largest = max(abs(theirs / ours - 1) for ours, theirs in pairs)
-    return f"{'equal' if not largest else f'{largest:.0e}'} in {len(pairs)}"
+    losses = max(abs(theirs / ours - 1) for ours, theirs in pairs)
+    said = ["equal" if not apart else f"{apart:.0e}" for apart in (max(beside["gradients_apart"]), losses)]
+    return f"{said[0]}; {said[1]} in {len(pairs)}"
 
 
 def machines(rows: Sequence[Row]) -> list[str]:

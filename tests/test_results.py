@@ -24,6 +24,7 @@ from snnrun.task.images import ImagePart
 
 ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
+BESIDE = {"ours": [2.0, 1.0], "theirs": [2.0, 1.001], "gradients_apart": [1e-6, 2e-6]}
 TOLD = {"presets": {"one": {"variants": {"loss.population=1": "without the code"}}}}
 
 
@@ -72,13 +73,13 @@ def test_at_least_three_seeds_of_each(script: ModuleType) -> None:
 def test_mean_deviation_and_difference(script: ModuleType) -> None:
     ours = [entry(seed, accuracy) for seed, accuracy in enumerate((0.90, 0.92, 0.94))]
     theirs = [entry(seed, accuracy, published=0.9) for seed, accuracy in enumerate((0.80, 0.82, 0.84))]
-    row = script.Row("one", (), ours, theirs, {"ours": [2.0, 1.0], "theirs": [2.0, 1.001]})
+    row = script.Row("one", (), ours, theirs, BESIDE)
     assert script.spread(ours, False) == "92.00 ± 2.00 % (n = 3)"
     # Equal variances and sizes: 2 (3 - 1) = 4 degrees of freedom, t = 2.776; standard error 0.02 sqrt(2 / 3).
     reach = 100 * 2.7764 * 0.02 * math.sqrt(2 / 3)
     assert script.apart(row, False) == f"**+10.00 (+{10 - reach:.2f} to +{10 + reach:.2f})**"
     assert script.times(row) == "11, 11"
-    assert script.agreement(row.beside) == "1e-03 in 2"
+    assert script.agreement(row.beside) == "2e-06; 1e-03 in 2"
     near = row._replace(theirs=[entry(seed, accuracy) for seed, accuracy in enumerate((0.89, 0.92, 0.94))])
     assert "**" not in script.apart(near, False), "no verdict within the noise"
     assert script.apart(row._replace(theirs=theirs[:1]), False) == "+12.00", "one seed says nothing of the noise"
