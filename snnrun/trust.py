@@ -22,7 +22,7 @@ from typing import Any
 #: Where the parts of snnrun live; other modules of it write files and start programs.
 PARTS = tuple(
     f"snnrun.{name}"
-    for name in ("encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
+    for name in ("augmentation", "encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
 )
 TORCH = ("torch.nn", "torch.optim")
 #: What a class of torch must descend from.

@@ -96,6 +96,7 @@ SPREAD = {
     "recurrent": shaped("model=recurrent", "model.hidden=[12]"),
     "convolutions": shaped("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
     "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
+    "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
     "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }

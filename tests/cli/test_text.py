@@ -67,7 +67,7 @@ def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path)
 def test_a_list_of_no_group(command: Command) -> None:
     outcome = command("list", "nueron")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no group 'nueron', did you mean neuron? there are convention" in outcome.err
+    assert "there is no group 'nueron', did you mean neuron? there are augmentation" in outcome.err
     assert "`snnrun list neuron lif` shows that neuron" in command("list", "lif").err
     assert command("list", "neuron", "lif", "if").code == 2
     assert command("--config-dir", "nowhere", "list").code == 2
@@ -100,7 +100,8 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert max(len(line) for line in text.splitlines()) <= 120
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                place = {"regulariser": f"loss.regularisers.{name}", "tracker": f"tracker.{name}"}.get(group, group)
+                parents = {"regulariser": "loss.regularisers", "tracker": "tracker", "augmentation": "task.augmentation"}
+                place = f"{parents[group]}.{name}" if group in parents else group
                 assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 
