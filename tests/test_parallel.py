@@ -16,9 +16,10 @@ import pytest
 
 from catalogued import assembled, options, part
 from shell import Run, environment, snnrun, strict
-from small import composed, write_mnist
+from small import composed
 from snnrun.errors import ConfigError
 from snnrun.ranks import Ranks
+from written import write_everything
 
 HERE = Path(__file__).parent
 TIMES = ("time", "seconds", "samples_per_second")
@@ -237,7 +238,7 @@ def encoders(task: str) -> list[str]:
 
 @pytest.mark.long
 def test_every_task_and_encoder(tmp_path: Path) -> None:
-    write_mnist(tmp_path / "images", train=300, test=30)
+    write_everything(tmp_path / "images", scale=4)
     jobs = {}
     whole = ("digits", "zeros")
     others = [task for task in options("task") if task not in whole]
@@ -252,6 +253,8 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
             config["model"]["hidden"] = [10]
             if "batch_size" in config["task"]:
                 config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
+            if "path" in config["task"]:
+                config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "layers"))

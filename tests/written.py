@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy.io import savemat
 from torch import Tensor
 
@@ -72,14 +73,29 @@ def write_svhn(path: Path, images: Tensor, labels: Tensor) -> None:
     savemat(path, {"X": images.permute(2, 3, 1, 0).numpy(), "y": numbers[:, None].numpy()}, do_compression=True)
 
 
-def write_everything(folder: Path) -> None:
+def write_folder(folder: Path, images: Tensor, labels: Tensor, suffix: str = ".png") -> None:
+    """Images ``[N, C, H, W]`` as files, a sub-folder for each label."""
+    for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        path = folder / str(label) / f"{i:04d}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = image.permute(1, 2, 0).numpy()
+        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
+
+
+def write_everything(folder: Path, scale: int = 1) -> None:
     """A small set for every task that reads files from ``data_dir``; ``own`` is one for the tasks of one's own data."""
-    write_mnist(folder)
-    write_emnist(folder / "emnist", "balanced", drawn(235, 28, 28), cyclic(235, 47), 47)
-    write_cifar10(folder / "cifar-10-batches-py", drawn(240, 3, 32, 32), cyclic(240, 10))
-    write_cifar100(folder / "cifar-100-python", drawn(400, 3, 32, 32), cyclic(400, 100), 100)
-    for part in ("train", "test"):
-        write_svhn(folder / f"{part}_32x32.mat", drawn(100, 3, 32, 32), cyclic(100, 10))
+    write_mnist(folder, train=200 * scale)
+    write_emnist(folder / "emnist", "balanced", drawn(235 * scale, 28, 28), cyclic(235 * scale, 47), 47)
+    write_cifar10(folder / "cifar-10-batches-py", drawn(240 * scale, 3, 32, 32), cyclic(240 * scale, 10))
+    write_cifar100(folder / "cifar-100-python", drawn(400 * scale, 3, 32, 32), cyclic(400 * scale, 100), 100)
+    for seed, part in enumerate(("train", "test")):
+        images = drawn(100 * scale, 3, 32, 32, seed=seed + 1)
+        write_svhn(folder / f"{part}_32x32.mat", images, cyclic(100 * scale, 10))
+    write_folder(folder / "own", drawn(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
+    inputs = drawn(100 * scale, 7)
+    inputs[:, 0] = 255
+    np.save(folder / "own" / "inputs.npy", inputs.numpy())
+    np.save(folder / "own" / "targets.npy", cyclic(100 * scale, 4).numpy())
 
 
 def python2(content: dict[str, Any]) -> bytes:

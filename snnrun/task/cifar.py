@@ -20,7 +20,7 @@ from snnrun.task.unpickle import read_pickle
 
 
 class CIFAR(PublishedTask):
-    """A set in CIFAR's files for Python. A set is a subclass with ``name``, ``dataset``, ``folder`` and lists of files."""
+    """A set in CIFAR's files for Python. A set is a subclass with ``name``, ``dataset``, ``folder`` and the files."""
 
     dataset: str
     """torchvision's name of the set."""

@@ -42,8 +42,8 @@ class Source:
 def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
     """The files of the task ``name``, by their names.
 
-    From the first of these folders that has all of them: torchvision's, ``<data_dir>/<name>``, ``<data_dir>``. Else they
-    are downloaded into torchvision's.
+    From the first of these folders that has all of them: torchvision's, ``<data_dir>/<name>``, ``<data_dir>``. Else
+    they are downloaded into torchvision's.
 
     Raises:
         DataError: they are not there, and cannot be downloaded; it says where they were looked for.

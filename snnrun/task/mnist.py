@@ -137,7 +137,5 @@ class EMNIST(IdxTask):
 
 def _emnist(split: str) -> tuple[str, ...]:
     return tuple(
-        f"emnist-{split}-{part}-{kind}-ubyte"
-        for part in ("train", "test")
-        for kind in ("images-idx3", "labels-idx1")
+        f"emnist-{split}-{part}-{kind}-ubyte" for part in ("train", "test") for kind in ("images-idx3", "labels-idx1")
     )

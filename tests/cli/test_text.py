@@ -12,6 +12,9 @@ from command import Command
 from snnrun.catalogue import Catalogue
 from snnrun.cli.text import faults
 
+#: Where parts stand that are parts of others, or several.
+PARENTS = {"augmentation": "task.augmentation", "regulariser": "loss.regularisers", "tracker": "tracker"}
+
 
 def test_help_lists_and_version_import_neither_torch_nor_hydra() -> None:
     script = (
@@ -100,8 +103,7 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert max(len(line) for line in text.splitlines()) <= 120
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                parents = {"regulariser": "loss.regularisers", "tracker": "tracker", "augmentation": "task.augmentation"}
-                place = f"{parents[group]}.{name}" if group in parents else group
+                place = f"{PARENTS[group]}.{name}" if group in PARENTS else group
                 assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 

@@ -93,9 +93,7 @@ def test_a_download_runs_through_torchvision_and_is_kept(tmp_path: Path, monkeyp
         asked.append(url)
         ten(Path(root) / "cifar-10-batches-py")
 
-    monkeypatch.setattr(
-        torchvision.datasets.CIFAR10, "_check_integrity", lambda self: bool(asked), raising=True
-    )
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "_check_integrity", lambda self: bool(asked), raising=True)
     monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", archive)
     first, again = load(CIFAR10(), tmp_path), load(CIFAR10(), tmp_path)
     assert len(asked) == 1

@@ -68,7 +68,9 @@ def test_other_folders_and_gzipped_files(tmp_path: Path, layout: str, suffix: st
 
 def test_one_split_does_not_take_the_files_of_another(tmp_path: Path) -> None:
     made(tmp_path, "digits")
-    with pytest.raises(DataError, match=r"^emnist: the data is missing.*\n(.*\n)*.*emnist-mnist-train-images-idx3-ubyte"):
+    with pytest.raises(
+        DataError, match=r"^emnist: the data is missing.*\n(.*\n)*.*emnist-mnist-train-images-idx3-ubyte"
+    ):
         load(tmp_path, "mnist")
 
 
