@@ -321,7 +321,7 @@ def failed(folder: Path, message: str) -> None:
 
 
 def test_missing_data(experiment: Experiment, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnrun.task.mnist.download", lambda *arguments: "no network")
+    monkeypatch.setattr("snnrun.task.download.download", lambda *arguments: "no network")
     with pytest.raises(DataError) as caught:
         experiment("task=mnist", f"data_dir={tmp_path / 'empty'}")
     for words in (str(tmp_path / "empty"), "t10k-labels-idx1-ubyte", "task=digits", "no network"):

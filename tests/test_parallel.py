@@ -16,9 +16,10 @@ import pytest
 
 from catalogued import assembled, options, part
 from shell import Run, environment, snnrun, strict
-from small import composed, write_mnist
+from small import composed
 from snnrun.errors import ConfigError
 from snnrun.ranks import Ranks
+from written import write_everything
 
 HERE = Path(__file__).parent
 TIMES = ("time", "seconds", "samples_per_second")
@@ -96,6 +97,7 @@ SPREAD = {
     "recurrent": shaped("model=recurrent", "model.hidden=[12]"),
     "convolutions": shaped("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
     "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
+    "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
     "no validation, whole batches, a last step": shaped(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=30"
@@ -239,7 +241,7 @@ def encoders(task: str) -> list[str]:
 
 @pytest.mark.long
 def test_every_task_and_encoder(tmp_path: Path) -> None:
-    write_mnist(tmp_path / "images", train=300, test=30)
+    write_everything(tmp_path / "images", scale=4)
     jobs = {}
     whole = ("digits", "zeros")
     others = [task for task in options("task") if task not in whole]
@@ -254,6 +256,8 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
             config["model"]["hidden"] = [10]
             if "batch_size" in config["task"]:
                 config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
+            if "path" in config["task"]:
+                config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "layers"))

@@ -191,7 +191,7 @@ def help_text(catalogue: Catalogue, command: str = "train") -> str:
         if command != "train" and chosen is None and any(group in Catalogue(primary=p).defaults for p in OTHERS):
             continue  # a part that only other commands use
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
-        groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<12}", subsequent_indent=" " * 14))
+        groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
     title = "parts (* = default; `snnrun list` says what each is):"
     return "\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES])
 

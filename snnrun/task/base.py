@@ -67,8 +67,8 @@ class Task(ABC):
             data_dir: folder in which files are looked for, and downloads kept.
             num_steps: length T of generated input; still input ignores it.
             device: where the batches are wanted.
-            generator: on the CPU; seeds what a *generated* task draws. Image sets ignore it: their split has a
-                seed of its own, so that runs with several seeds share one test part.
+            generator: on the CPU; seeds what a *generated* task draws, and the random changes to training images. The
+                split of a set has a seed of its own, so that runs with several seeds share one test part.
 
         Raises:
             DataError: data is missing or damaged.

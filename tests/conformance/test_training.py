@@ -12,10 +12,12 @@ import pytest
 import torch
 
 from catalogued import assembled, neurons, options, part, raw
-from small import Training, same, training_of, weights, write_mnist
+from small import Training, same, training_of, weights
+from snnrun.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.trainer import Record
+from written import write_everything
 
 #: Small and quick, yet with every layer active; a config has some of these keys.
 SMALL: dict[str, dict[str, Any]] = {
@@ -187,11 +189,15 @@ def test_schedulers(scheduler: str) -> None:
 
 @pytest.mark.parametrize("task", options("task"))
 def test_tasks(task: str, tmp_path: Path) -> None:
-    write_mnist(tmp_path)  # for those that read files
+    write_everything(tmp_path)
     known = part("task", task, **SMALL["task"])
     before = (known.input_shape, known.num_outputs, known.has_time, known.has_accuracy, known.has_values)
     loss, encoder = LOSSES["digits" if known.has_accuracy else "zeros"], "none" if known.has_time else "rate"
     config = small(encoder, task=task, loss=loss)
+    if "path" in config["task"]:  # data of one's own, of which nothing was known so far
+        config["task"] |= {"path": "own", "data_dir": str(tmp_path)}
+        known = build(config["task"], "task")
+        before = (known.input_shape, known.num_outputs, known.has_time, known.has_accuracy, known.has_values)
     made, records, _ = trains(config, data_dir=tmp_path)
     loaded = made.parts.task
     assert before == (
