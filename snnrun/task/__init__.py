@@ -2,8 +2,11 @@
 
 from snnrun.task.arrays import ArrayPart, Arrays
 from snnrun.task.base import Batch, Data, Part, Task
+from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
+from snnrun.task.cochleas import SHD, SSC
 from snnrun.task.digits import Digits
+from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
@@ -15,16 +18,23 @@ from snnrun.task.zeros import RandomBits, Zeros
 __all__ = [
     "CIFAR",
     "CIFAR10",
+    "CIFAR10DVS",
     "CIFAR100",
     "EMNIST",
     "KMNIST",
     "MNIST",
+    "NMNIST",
+    "SHD",
+    "SSC",
     "SVHN",
     "ArrayPart",
     "Arrays",
     "Batch",
+    "DVSGesture",
     "Data",
     "Digits",
+    "EventPart",
+    "EventTask",
     "FashionMNIST",
     "Folder",
     "IdxTask",
