@@ -2,9 +2,12 @@
 
 from snnrun.task.base import Batch, Data, Part, Task
 from snnrun.task.digits import Digits
+from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
+from snnrun.task.moving_bars import MovingBars
+from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
@@ -15,12 +18,15 @@ __all__ = [
     "Digits",
     "FashionMNIST",
     "IdxTask",
+    "GeneratedPart",
     "ImagePart",
     "ImageSet",
     "ImageTask",
     "MNIST5k",
+    "MovingBars",
     "Part",
     "RandomBits",
+    "SpokenTones",
     "Task",
     "Zeros",
 ]
