@@ -63,6 +63,8 @@ class Settings:
     num_steps: int
     epochs: int
     batch_size: int
+    drop_last: bool  # leave out an epoch's last batch if it is smaller
+    max_steps: int | None  # training steps after which training is over, or None
     data_dir: str
     output_dir: str
     on_nonfinite: str  # stop or warn
@@ -193,6 +195,8 @@ _CHECKS: Mapping[str, Check] = {
     "num_steps": whole(1),
     "epochs": whole(1),
     "batch_size": whole(1),
+    "drop_last": check.flag,
+    "max_steps": optional(whole(1)),
     "data_dir": folder,
     "output_dir": folder,
     "on_nonfinite": one_of("stop", "warn"),

@@ -138,6 +138,8 @@ class Training:
             num_steps=params["n_time"],
             epochs=1,
             batch_size=1,
+            drop_last=False,
+            max_steps=None,
             data_dir="",
             output_dir="",
             on_nonfinite=on_nonfinite,

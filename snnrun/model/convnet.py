@@ -45,6 +45,7 @@ class ConvNet(nn.Module):
             as in SpikingJelly's examples), so that they see spikes.
         norm: ``none`` (default), ``batch``, or ``tdbn``, which scales by α times the threshold: between the synapses
             of each layer but the read-out and what follows them. See :class:`snnrun.model.Norm`.
+        norm_fc: whether fully connected layers have the norm too (default), or convolutions only.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
         dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
@@ -67,6 +68,7 @@ class ConvNet(nn.Module):
         layers: Sequence[str] = ("12c5p2", "mp2", "64c5p2", "mp2"),
         neurons: str = "after_pool",
         norm: str = "none",
+        norm_fc: bool = True,
         tdbn_alpha: float = 1.0,
         bias: bool = True,
         dropout: float = 0.0,
@@ -75,6 +77,7 @@ class ConvNet(nn.Module):
         words = language.read(layers)
         pool_first = check.choice("neurons", neurons, ("after_pool", "before_pool")) == "after_pool"
         make_norm = norm_maker(norm, tdbn_alpha)
+        check.flag("norm_fc", norm_fc)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
         if len(input_shape) != 3:
@@ -92,8 +95,8 @@ class ConvNet(nn.Module):
             # Pools that no convolution has taken for its own belong to the input of the next layer.
             before, shape, i = _pools(words, i, shape)
             word, last = words[i], i == len(words) - 1
-            has_bias = bias and (last or norm == "none")
-            synapse, shape = _synapse(word, shape, has_bias)
+            normed = norm != "none" and not last and (norm_fc or word.kind == "c")
+            synapse, shape = _synapse(word, shape, bias and not normed)
             channels, after, i = shape[0], None, i + 1
             if word.kind == "c" and pool_first:
                 after, shape, i = _pools(words, i, shape)
@@ -104,7 +107,7 @@ class ConvNet(nn.Module):
                 backend=backend,
                 dropout=dropout if self.layers else 0.0,
                 pool_input=before,
-                norm=None if last else make_norm(channels, made),
+                norm=make_norm(channels, made) if normed else None,
                 pool=after,
             )
 

@@ -56,6 +56,8 @@ class Task(ABC):
     """True: targets are class labels. False: there is only a loss."""
     has_values: bool = False
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
+    has_validation: bool = True
+    """False: the validation part has no samples. Then no epoch is the best, and the last one's weights are tested."""
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:

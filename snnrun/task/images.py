@@ -62,7 +62,7 @@ class ImageTask(Task):
     ``validation`` is a share of the other images; else ``validation`` and ``test`` are shares of all images.
 
     Args:
-        validation: share of the validation part, in (0, 1). Default 0.1.
+        validation: share of the validation part, in [0, 1); 0 for none, so that all else is trained on. Default 0.1.
         test: share of the test part, in (0, 1); None for a set with an official one. Default 0.2.
         split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
             are compared on the same test images. Default 0.
@@ -80,7 +80,8 @@ class ImageTask(Task):
     has_accuracy = True
 
     def __init__(self, *, validation: float = 0.1, test: float | None = 0.2, split_seed: int = 0) -> None:
-        self.validation = check.number("validation", validation, above=0, below=1)
+        self.validation = check.number("validation", validation, low=0, below=1)
+        self.has_validation = self.validation > 0
         self.test = None if test is None else check.number("test", test, above=0, below=1)
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         if self.test is not None and self.validation + self.test >= 1:

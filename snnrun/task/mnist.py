@@ -24,7 +24,8 @@ class IdxTask(ImageTask):
     four: ``<data_dir>/<source>/raw`` (torchvision's), ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
 
     Args:
-        validation: share of the official training part that is the validation part, in (0, 1). Default 0.1.
+        validation: share of the official training part that is the validation part, in [0, 1); 0 for none.
+            Default 0.1.
         split_seed: seed of that split. Default 0.
     """
 
