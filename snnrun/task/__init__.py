@@ -1,7 +1,10 @@
 """Tasks: where the input comes from, what is asked of the network, and how the data is parted."""
 
 from snnrun.task.base import Batch, Data, Part, Task
+from snnrun.task.cameras import CIFAR10DVS, NMNIST, CameraTask, DVSGesture
+from snnrun.task.cochleas import SHD, SSC, CochleaTask
 from snnrun.task.digits import Digits
+from snnrun.task.events import EventPart, EventTask
 from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import KMNIST, MNIST, FashionMNIST, IdxTask
@@ -11,11 +14,20 @@ from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
+    "CIFAR10DVS",
     "KMNIST",
     "MNIST",
+    "NMNIST",
+    "SHD",
+    "SSC",
     "Batch",
+    "CameraTask",
+    "CochleaTask",
+    "DVSGesture",
     "Data",
     "Digits",
+    "EventPart",
+    "EventTask",
     "FashionMNIST",
     "IdxTask",
     "GeneratedPart",
