@@ -72,8 +72,8 @@ class EventTask(Task):
             out, and a shorter recording ends with empty frames. None: each recording lasts T frames. Default None.
         clip: True: a frame says 0 or 1, whether there was an event. False: how many. Default False, as in the
             published results, whose networks are given numbers of events; nothing is lost then.
-        validation: share of the official training part that is the validation part, in (0, 1); of all recordings where
-            there is no official test part; None where there is an official one. Default 0.1.
+        validation: share of the official training part that is the validation part, in [0, 1); of all recordings where
+            there is no official test part; 0 for none; None where there is an official one. Default 0.1.
         test: share of the test part, in (0, 1); None where there is an official one. Default None.
         split_seed: seed of the split. Default 0.
 
@@ -111,7 +111,8 @@ class EventTask(Task):
         if by == "count" and duration is not None:
             raise ValueError(f"duration: expected null for frames by count, got {duration!r}; choose by=time")
         self.clip = check.flag("clip", clip)
-        self.validation = None if validation is None else check.number("validation", validation, above=0, below=1)
+        self.validation = None if validation is None else check.number("validation", validation, low=0, below=1)
+        self.has_validation = validation is None or self.validation != 0
         self.test = None if test is None else check.number("test", test, above=0, below=1)
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         if (self.validation or 0) + (self.test or 0) >= 1:

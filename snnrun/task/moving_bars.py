@@ -98,12 +98,12 @@ class MovingBars(Task):
         angle = target * (2 * math.pi / self.directions)
         dx, dy = angle.cos(), angle.sin()  # rows go down
         middle = (self.size - 1) / 2
-        x = torch.arange(self.size, device=draws.device) - middle
+        x = torch.arange(self.size, dtype=draws.dtype, device=draws.device) - middle
         x0, y0 = (column - 0.5) * self.size / 2, (row - 0.5) * self.size / 2
         rows, columns = x[:, None] - y0[:, None, None], x[None, :] - x0[:, None, None]
         along = columns * dx[:, None, None] + rows * dy[:, None, None]  # [B, H, W], from the centre at mid-time
         across = rows * dx[:, None, None] - columns * dy[:, None, None]
-        time = torch.arange(num_steps + 1, device=draws.device) / num_steps - 0.5
+        time = torch.arange(num_steps + 1, dtype=draws.dtype, device=draws.device) / num_steps - 0.5
         moved = time[:, None] * self._scaled(travel, _TRAVEL)  # [T + 1, B]
         half = self._scaled(length, _LENGTH)[:, None, None] / 2
         log_contrast = (bright < 0.5).to(draws.dtype) * 2 - 1

@@ -117,7 +117,7 @@ class SpokenTones(Task):
         share = place - knot
 
         def at(table: Tensor) -> Tensor:
-            values = table[target]
+            values = table[target].to(draws.dtype)
             return values.gather(2, knot).lerp(values.gather(2, knot + 1), share)
 
         gain = _LOUDNESS[0] + gain * (_LOUDNESS[1] - _LOUDNESS[0])
@@ -134,7 +134,7 @@ class SpokenTones(Task):
         size = num_steps * samples * _CHANNELS
         # What is not there goes to one more place, which is left out: quicker than to pick what is.
         index = torch.where(there, (step * samples + sample) * _CHANNELS + channel, size)
-        flat = torch.zeros(size + 1, device=draws.device).index_fill_(0, index.flatten(), 1.0)
+        flat = torch.zeros(size + 1, dtype=draws.dtype, device=draws.device).index_fill_(0, index.flatten(), 1.0)
         events = flat[:size].view(num_steps, samples, _CHANNELS)
         add_noise(events, draws[:, last], draws[:, last + 1 :], _CHANNELS * self.noise)
         return Batch(events, target)
