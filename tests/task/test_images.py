@@ -132,9 +132,9 @@ def test_the_work_of_a_pass_grows_with_the_batches_not_with_the_samples() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": -0.1}, "validation: expected a number of at least 0 and below 1, got -0.1"),
-        ({"validation": 1.0}, "validation: expected a number of at least 0 and below 1, got 1.0"),
-        ({"validation": "0.1"}, "validation: expected a number of at least 0 and below 1, got '0.1'"),
+        ({"validation": -0.1}, "validation: expected a number at least 0 and below 1, got -0.1"),
+        ({"validation": 1.0}, "validation: expected a number at least 0 and below 1, got 1.0"),
+        ({"validation": "0.1"}, "validation: expected a number at least 0 and below 1, got '0.1'"),
         ({"test": -0.1}, "test: expected a number above 0 and below 1, got -0.1"),
         ({"split_seed": -1}, "split_seed: expected a whole number of at least 0"),
         ({"split_seed": 0.5}, "split_seed: expected a whole number of at least 0"),
