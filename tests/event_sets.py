@@ -6,7 +6,7 @@ import io
 import struct
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,18 +59,18 @@ def aedat2(events: Events) -> bytes:
     return b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# 8 bytes\r\n" + rows.tobytes()
 
 
-def aedat4(events: Events) -> bytes:
-    """AEDAT 4 without compression: a header and one packet, both FlatBuffers with a size before them."""
+def aedat4(events: Events, compress: Callable[[bytes], bytes] | None = None) -> bytes:
+    """AEDAT 4: a header and one packet, both FlatBuffers with a size before them; the packet may be compressed."""
     info = (
-        '<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/"><node name="0" path="/0/">'
-        '<attr key="compression" type="string">NONE</attr><attr key="typeIdentifier" type="string">EVTS</attr>'
-        '<node name="info" path="/0/info/"><attr key="sizeX" type="int">128</attr>'
-        '<attr key="sizeY" type="int">128</attr></node></node></node></dv>'
-    ).encode()
+        b'<dv version="2.0"><node name="outInfo" path="/mainloop/Recorder/outInfo/"><node name="0" path="/0/">'
+        b'<attr key="compression" type="string">NONE</attr><attr key="typeIdentifier" type="string">EVTS</attr>'
+        b'<node name="info" path="/0/info/"><attr key="sizeX" type="int">128</attr>'
+        b'<attr key="sizeY" type="int">128</attr></node></node></node></dv>'
+    )
     # Offsets are from where they stand. Table of the header: a vtable, then compression, position of a table, text.
     text = struct.pack("<I", len(info)) + info + b"\0"
     header = struct.pack("<I4s", 20, b"IOHE") + struct.pack("<HHHHHH", 10, 20, 16, 8, 4, 0)
-    header += struct.pack("<iIqi", 12, 16, -1, 0) + text
+    header += struct.pack("<iIqi", 12, 16, -1, int(compress is not None)) + text
     content = b"#!AER-DAT4.0\r\n" + struct.pack("<I", len(header)) + header
     rows = np.zeros(len(events.t), [("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "?"), ("_", "V3")])
     for name, column in zip(("t", "x", "y", "p"), events, strict=True):
@@ -78,6 +78,7 @@ def aedat4(events: Events) -> bytes:
     packet = struct.pack("<I4s", 16, b"EVTS") + struct.pack("<HHHH", 6, 8, 4, 0)
     packet += struct.pack("<iI", 8, 8) + struct.pack("<II", 0, len(rows)) + rows.tobytes()
     body = struct.pack("<I", len(packet)) + packet
+    body = compress(body) if compress else body
     return content + struct.pack("<ii", 0, len(body)) + body
 
 
@@ -97,7 +98,7 @@ def zip_of(path: Path, files: Mapping[str, bytes]) -> None:
 def tar_of(path: Path, files: Mapping[str, bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w:gz") as archive:
-        for name, content in reversed(files.items()):  # an archive has any order
+        for name, content in reversed(list(files.items())):  # an archive has any order
             member = tarfile.TarInfo(name)
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))

@@ -38,9 +38,8 @@ class CameraTask(EventTask):
 
     def read(self, part: int, path: Path, num_steps: int) -> Iterator[Chunk]:
         for suffix in self.suffixes():
-            for name, content in members(path, suffix):
-                source = path / name if path.is_dir() else f"{path}: {name}"
-                recording = DECODERS[suffix](content, str(source))
+            for name, source, content in members(path, suffix):
+                recording = DECODERS[suffix](content, source)
                 if not len(recording.t):
                     raise DataError(f"{source}: expected events, got none")
                 counts = self.frames(recording.t, self.cells(recording, source), num_steps, source)

@@ -4,15 +4,18 @@
 ``.bin``     N-MNIST: 5 bytes an event: x, y, 1 bit polarity and 23 bits time in µs, big-endian
 ``.npy``     DVS Gesture as tonic keeps it: an array [n, 4] of x, y, polarity and time in ms
 ``.aedat``   AEDAT 2, of CIFAR10-DVS: text lines with ``#``, then 8 bytes an event: address and time in µs, big-endian
-``.aedat4``  AEDAT 4, of CIFAR10-DVS as tonic keeps it: read by the package aedat
+``.aedat4``  AEDAT 4, of CIFAR10-DVS as tonic keeps it: see ``aedat4``
 ======== ======================================================================================================
 """
 
 from __future__ import annotations
 
 import errno
+import gzip
 import io
 import os
+import shutil
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -28,7 +31,7 @@ from snnrun.errors import DataError, StorageError
 
 Array = NDArray[Any]
 
-MICROSECOND = 1e-6
+_LARGEST = 2**53  # numbers beyond are no whole numbers any more, and no coordinates or times
 
 
 class Recording(NamedTuple):
@@ -38,6 +41,14 @@ class Recording(NamedTuple):
     x: Array
     y: Array
     p: Array  # 0 or 1
+
+
+class Member(NamedTuple):
+    """A file in a folder or an archive."""
+
+    name: str  # with the folder that it is in: 0/00002.bin
+    source: str  # for messages
+    content: bytes
 
 
 Decoder = Callable[[bytes, str], Recording]
@@ -53,11 +64,11 @@ class MissingPackage(DataError):
         )
 
 
-def members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
-    """Every file ``*suffix`` of a folder, a zip file (zip files in it included) or a tar file: its name and content.
+def members(path: Path, suffix: str) -> Iterator[Member]:
+    """Every file ``*suffix`` of a folder, a zip file (zip files in it included) or a tar file.
 
-    The name is the folder that it is in, and its own: ``0/00002.bin``. Hidden files are passed over. The order is that
-    of the names, but for a tar file, which is read once from its beginning to its end.
+    Hidden files are passed over. The order is that of the names, but for a tar file, which is read once from its
+    beginning to its end.
 
     Raises:
         DataError: something cannot be read, or an archive is damaged; it names the file.
@@ -67,10 +78,10 @@ def members(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
             yield from _of_folder(path, suffix)
         elif path.suffix == ".zip":
             with path.open("rb") as file:
-                yield from _of_zip(file, suffix, path)
+                yield from _of_zip(file, suffix, path, path.stem)
         else:
             yield from _of_tar(path, suffix)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(f"{path}: a damaged archive: {' '.join(str(error).split()) or 'it ends too early'}") from None
     except OSError as error:
         raise unreadable(path, error) from None
@@ -103,8 +114,8 @@ def npy(content: bytes, source: str) -> Recording:
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "uif":
         got = f"{list(array.shape)} of {array.dtype}" if isinstance(array, np.ndarray) else "an NPZ file"
         raise DataError(f"{source}: expected an array [n, 4] of x, y, polarity and time in ms, got {got}")
-    if not np.isfinite(array).all():
-        raise DataError(f"{source}: expected finite numbers, got one that is not (event {_row(~np.isfinite(array))})")
+    if (wrong := ~(np.abs(array) < _LARGEST)).any():  # NaN included
+        raise DataError(f"{source}: expected numbers below 2**53, got {array[wrong][0]} (event {_row(wrong)})")
     return Recording(array[:, 3].astype(np.int64) * 1000, array[:, 0], array[:, 1], array[:, 2])
 
 
@@ -125,37 +136,73 @@ def aedat2(content: bytes, source: str) -> Recording:
 
 
 def aedat4(content: bytes, source: str) -> Recording:
-    """The first stream of events in an AEDAT 4 file; needs the package aedat."""
+    """The events of an AEDAT 4 file, in its first stream that has any; needs the package lz4.
+
+    After ``#!AER-DAT4.0`` come the size of a header, the header, and packets up to a table whose position the header
+    tells: stream, size, content, which may be compressed. Header and packets are FlatBuffers: the first word leads to
+    a table, and the first word of that to a list of where its fields are.
+    """
     try:
-        import aedat
+        import lz4.frame
     except ImportError:
-        raise MissingPackage(source, "AEDAT 4", "aedat") from None
-    with tempfile.TemporaryDirectory() as folder:  # it takes names of files only
-        path = Path(folder, "recording.aedat4")
-        path.write_bytes(content)
-        try:
-            decoder = aedat.Decoder(str(path))
-            streams = [number for number, said in decoder.id_to_stream().items() if said["type"] == "events"]
-            if not streams:
-                raise DataError(f"{source}: expected a stream of events, got none")
-            packets = [packet["events"] for packet in decoder if packet["stream_id"] == min(streams)]
-        except DataError:
-            raise
-        except Exception as error:  # what its Rust part raises is documented nowhere
-            raise DataError(f"{source}: not a whole AEDAT 4 file: {' '.join(str(error).split())}") from None
-    t, x, y, p = (
-        np.concatenate([packet[packet.dtype.names[column]].astype(np.int64) for packet in packets] or [np.zeros(0)])
-        for column in range(4)
-    )
+        raise MissingPackage(source, "AEDAT 4", "lz4") from None
+    if not content.startswith(b"#!AER-DAT4"):
+        raise DataError(f"{source}: expected AEDAT 4, beginning with #!AER-DAT4, got {content[:12]!r}")
+    try:
+        place = content.index(b"\n") + 1
+        (size,) = struct.unpack_from("<I", content, place)
+        header, place = content[place + 4 : place + 4 + size], place + 4 + size
+        compression = struct.unpack_from("<i", header, at)[0] if (at := _field(header, 0)) else 0
+        if compression not in (0, 1, 2):
+            raise DataError(f"{source}: expected no compression, or LZ4, got compression {compression} (Zstandard?)")
+        end = struct.unpack_from("<q", header, at)[0] if (at := _field(header, 1)) else -1
+        end = len(content) if end < 0 else end
+        if end > len(content):
+            raise ValueError("it ends before its table")
+        packets: dict[int, list[Array]] = {}
+        while place < end:
+            stream, size = struct.unpack_from("<iI", content, place)
+            body = content[place + 8 : place + 8 + size]
+            place += 8 + size
+            if place > end:
+                raise ValueError("it ends within a packet")
+            body = lz4.frame.decompress(body) if compression else body
+            if body[8:12] == b"EVTS":
+                packets.setdefault(stream, []).append(_vector(body[4:]))
+    except (struct.error, ValueError, IndexError, RuntimeError, EOFError, MemoryError) as error:
+        raise DataError(f"{source}: not a whole AEDAT 4 file: {' '.join(str(error).split())}") from None
+    rows = np.concatenate(packets[min(packets)]) if packets else np.zeros(0, _AEDAT4)
+    t, x, y, p = (rows[name].astype(np.int64) for name in ("t", "x", "y", "p"))
     return Recording(t, x, y, p)
+
+
+_AEDAT4 = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1"), ("_", "V3")])
+
+
+def _field(table: bytes, number: int) -> int:
+    """Where a field of a FlatBuffer's first table is; 0 where it has its default."""
+    (root,) = struct.unpack_from("<I", table, 0)
+    fields = root - struct.unpack_from("<i", table, root)[0]
+    (size,) = struct.unpack_from("<H", table, fields)
+    (offset,) = struct.unpack_from("<H", table, fields + 4 + 2 * number) if 4 + 2 * number < size else (0,)
+    return root + offset if offset else 0
+
+
+def _vector(packet: bytes) -> Array:
+    """The events of a packet, ``[n]`` of four fields."""
+    if not (at := _field(packet, 0)):
+        return np.zeros(0, _AEDAT4)
+    at += struct.unpack_from("<I", packet, at)[0]
+    (count,) = struct.unpack_from("<I", packet, at)
+    return np.frombuffer(packet, _AEDAT4, count, at + 4)
 
 
 DECODERS: dict[str, Decoder] = {".bin": nmnist, ".npy": npy, ".aedat": aedat2, ".aedat4": aedat4}
 
 
-def _of_folder(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
+def _of_folder(path: Path, suffix: str) -> Iterator[Member]:
     for name in _listed(path, suffix):
-        yield _short(name), (path / name).read_bytes()
+        yield Member(_short(path.name, name), str(path / name), (path / name).read_bytes())
 
 
 def files_of(path: Path, suffix: str | tuple[str, ...]) -> list[tuple[str, int, int]]:
@@ -175,35 +222,40 @@ def _listed(path: Path, suffix: str | tuple[str, ...]) -> list[str]:
     return sorted(found)
 
 
-def _of_zip(file: IO[bytes], suffix: str, path: Path) -> Iterator[tuple[str, bytes]]:
+def _of_zip(file: IO[bytes], suffix: str, path: Path, folder: str) -> Iterator[Member]:
     with zipfile.ZipFile(file) as archive:
         for name in sorted(archive.namelist()):
-            if PurePosixPath(name).name.startswith(".") or name.endswith("/"):
+            last = PurePosixPath(name)
+            if last.name.startswith(".") or name.endswith("/"):
                 continue
             if name.endswith(suffix):
-                yield _short(name), archive.read(name)
+                short = _short(folder, name)
+                yield Member(short, f"{path}: {short}", archive.read(name))
             elif name.endswith(".zip"):
                 # Beside the archive: what is unpacked may be larger than the memory or the folder for small files.
                 with tempfile.TemporaryFile(dir=path.parent) as inner:
                     with archive.open(name) as packed:
-                        while block := packed.read(1 << 20):
-                            inner.write(block)
+                        shutil.copyfileobj(packed, inner, 1 << 20)
                     inner.seek(0)
-                    yield from _of_zip(inner, suffix, path)
+                    yield from _of_zip(inner, suffix, path, last.stem)
 
 
-def _of_tar(path: Path, suffix: str) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(path) as archive:
-        for member in archive:
-            name = PurePosixPath(member.name).name
-            if member.isfile() and name.endswith(suffix) and not name.startswith("."):
-                file = archive.extractfile(member)
-                assert file is not None  # it is one
-                yield _short(member.name), file.read()
+def _of_tar(path: Path, suffix: str) -> Iterator[Member]:
+    with gzip.open(path) as file:
+        with tarfile.open(fileobj=file, mode="r|") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name).name
+                if member.isfile() and name.endswith(suffix) and not name.startswith("."):
+                    inside = archive.extractfile(member)
+                    assert inside is not None  # it is one
+                    short = _short("", member.name)
+                    yield Member(short, f"{path}: {short}", inside.read())
+        while file.read(1 << 20):  # to the checksum: tarfile takes a damaged entry for the end
+            pass
 
 
-def _short(name: str) -> str:
-    return "/".join(PurePosixPath(name).parts[-2:])
+def _short(folder: str, name: str) -> str:
+    return "/".join(PurePosixPath(folder, name).parts[-2:])
 
 
 def _row(wrong: Array) -> int:

@@ -189,8 +189,9 @@ def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity
                 about = writer.end()
         with _wording(folder):
             write_json(partial / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)})
-            if folder.exists():  # damaged
+            if folder.is_dir():  # damaged
                 shutil.rmtree(folder)
+            folder.unlink(missing_ok=True)
             partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
