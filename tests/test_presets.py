@@ -22,7 +22,7 @@ from snnrun.streams import Streams
 from snnrun.task import Data
 from snnrun.trainer import Record, fit
 
-ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": "1e-8", "weight_decay": 0.0}
+ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
 SNNTORCH = {"fires_at": ">", "reset": "subtract", "reset_timing": "delayed", "detach_reset": True}
 SPIKINGJELLY = {"fires_at": ">=", "reset": "zero", "reset_timing": "same", "detach_reset": False}
@@ -69,7 +69,7 @@ SOURCES: dict[str, dict[str, Any]] = {
         "surrogate": {"_target_": "snnrun.surrogate.ATan", "alpha": 2.0},
         "convention": SNNTORCH,
         "loss": {"_target_": "snnrun.loss.CEMembrane", "over_time": "every_step", "accuracy": "count"},
-        "optimizer": {**ADAM, "lr": "5e-4"},
+        "optimizer": {**ADAM, "lr": 5e-4},
         "num_steps": 25,
         "epochs": 1,
         "max_steps": None,
@@ -84,7 +84,7 @@ SOURCES: dict[str, dict[str, Any]] = {
         "surrogate": {"_target_": "snnrun.surrogate.FastSigmoid", "slope": 25.0},
         "convention": SNNTORCH,
         "loss": {"_target_": "snnrun.loss.CERate", "accuracy": "count"},
-        "optimizer": {**ADAM, "lr": "1e-2"},
+        "optimizer": {**ADAM, "lr": 1e-2},
         "num_steps": 50,
         "epochs": 1,
         "max_steps": 151,
@@ -105,7 +105,7 @@ SOURCES: dict[str, dict[str, Any]] = {
             "incorrect_rate": 0.0,
             "accuracy": "count",
         },
-        "optimizer": {**ADAM, "lr": "2e-3"},
+        "optimizer": {**ADAM, "lr": 2e-3},
         "num_steps": 1,
         "epochs": 2,
         "max_steps": None,
@@ -128,7 +128,7 @@ SOURCES: dict[str, dict[str, Any]] = {
         "surrogate": {"_target_": "snnrun.surrogate.ATan", "alpha": 2.0},
         "convention": SPIKINGJELLY,
         "loss": {"_target_": "snnrun.loss.MSERate", "correct_rate": 1.0, "incorrect_rate": 0.0, "accuracy": "count"},
-        "optimizer": {**ADAM, "lr": "1e-3"},
+        "optimizer": {**ADAM, "lr": 1e-3},
         "scheduler": {"_target_": "torch.optim.lr_scheduler.ConstantLR", "factor": 1.0},
         "num_steps": 100,
         "epochs": 100,
