@@ -1,6 +1,6 @@
 """Draws the figures of ``docs/synthetic_events.md``: samples of ``moving_bars`` and ``spoken_tones``.
 
-    python docs/make_synthetic_events.py
+``python docs/make_synthetic_events.py``
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ def words() -> Figure:
             of_class = (batch.target == label).nonzero().flatten()
             step, channel = batch.x[:, of_class[0]].nonzero().T
             axis.plot(step.numpy(), channel.numpy(), linestyle="none", marker="s", markersize=1.2, color=colour)
-            axis.set(xlim=(0, 100), ylim=(0, 700), title=f"class {label}" + (f": {word} backwards" if label > 9 else ""))
+            backwards = f": {word} backwards" if label > 9 else ""
+            axis.set(xlim=(0, 100), ylim=(0, 700), title=f"class {label}{backwards}")
             counts = batch.x[:, of_class].sum(0).mean(0).view(70, 10).sum(1)
             row[2].plot(counts.numpy(), range(5, 700, 10), color=colour, linewidth=1.2)
         row[0].set_ylabel("channel")

@@ -32,10 +32,10 @@ class MovingBars(Task):
         q(t) = floor(L(t) + φ),   φ ~ U(0, 1) for each pixel         levels crossed
         ON(t) = [q(t) > q(t-1)]   OFF(t) = [q(t) < q(t-1)]           t = 1 … T
 
-    with ``ramp(x) = clamp(x + 1/2, 0, 1)``, an edge of one pixel. Then the sensor's noise is added, on average ``noise``
-    events for each pixel and polarity in a sample, at random places and times. Events are 0 or 1: at most one for each
-    pixel, polarity and step. In this model the levels are fixed: a film run backwards gives the same events backwards,
-    with the polarities swapped.
+    with ``ramp(x) = clamp(x + 1/2, 0, 1)``, an edge of one pixel. Then noise of the sensor is added: on average ``noise``
+    events for each pixel and polarity in a sample, at random times. Events are 0 or 1: at most one for each pixel,
+    polarity and step. In this model the levels are fixed: a film run backwards gives the same events backwards, with
+    the polarities swapped.
 
     So a sample played backwards is one of a bar that moves the other way and has the opposite contrast, and just as
     likely: no frame by itself, and no sum over time, holds anything on which of two opposite directions it is. What

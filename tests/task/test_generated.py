@@ -25,7 +25,8 @@ def load(task: type[MovingBars | SpokenTones], seed: int = 0, **options: Any) ->
 
 def one_pass(part: Part, batch_size: int = 4) -> tuple[Tensor, Tensor]:
     batches = list(part.batches(batch_size))
-    return torch.cat([batch.x for batch in batches], dim=1), torch.cat([batch.target for batch in batches])
+    targets = [batch.target for batch in batches if batch.target is not None]
+    return torch.cat([batch.x for batch in batches], dim=1), torch.cat(targets)
 
 
 def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:

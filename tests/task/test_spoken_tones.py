@@ -38,7 +38,7 @@ def test_the_words_are_those_of_the_vocabulary_and_half_of_them_are_the_others_b
     assert tracks.shape == loudness.shape == (20, 3, 5)
     for table in (tracks, loudness):
         assert torch.equal(table[10:], table[:10].flip(2))
-    assert 0 < tracks.min() and tracks.max() < 700
+    assert tracks.min() > 0 and tracks.max() < 700
     assert bool((tracks.mean((0, 2)).diff() > 100).all())  # low, middle and high formant
 
 
