@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -137,8 +138,8 @@ def spoken(labels: Any, seed: int, classes: int) -> tuple[list[Any], list[Any]]:
 
 
 def write_hdf5(path: Path, labels: Any, times: list[Any], units: list[Any]) -> None:
-    """A file of the Heidelberg sets; needs h5py."""
-    import h5py
+    """A file of the Heidelberg sets."""
+    h5py = pytest.importorskip("h5py", reason="the extra events is not installed")
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:

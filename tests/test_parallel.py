@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from catalogued import assembled, options, part
+from event_sets import write_event_set
 from shell import Run, environment, snnrun, strict
 from small import composed, write_mnist
 from snnrun.errors import ConfigError
@@ -244,6 +245,7 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
     whole = ("digits", "zeros")
     others = [task for task in options("task") if task not in whole]
     for task in options("task"):
+        write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders.
         for encoder in encoders(task) if task in whole else encoders(task)[others.index(task) :: len(others)]:
             config = assembled(task=task, encoder=encoder, optimizer="sgd")

@@ -89,7 +89,7 @@ class Layer(nn.Module):
         return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
 
     def dropped(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """What the synapses get of ``x``: pooled, and without the inputs that dropout takes, drawn from ``generator``."""
+        """What the synapses get of ``x``: pooled, without what dropout takes away, drawn from ``generator``."""
         if self.pool_input is not None:
             x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):

@@ -1,8 +1,8 @@
 """Tasks: where the input comes from, what is asked of the network, and how the data is parted."""
 
 from snnrun.task.base import Batch, Data, Part, Task
-from snnrun.task.cameras import CIFAR10DVS, NMNIST, CameraTask, DVSGesture
-from snnrun.task.cochleas import SHD, SSC, CochleaTask
+from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
+from snnrun.task.cochleas import SHD, SSC
 from snnrun.task.digits import Digits
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.generated import GeneratedPart
@@ -21,8 +21,6 @@ __all__ = [
     "SHD",
     "SSC",
     "Batch",
-    "CameraTask",
-    "CochleaTask",
     "DVSGesture",
     "Data",
     "Digits",

@@ -14,7 +14,8 @@ from torch import Tensor
 class Batch(NamedTuple):
     """Samples that are run together."""
 
-    x: Tensor  # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1]
+    # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1], or numbers of events
+    x: Tensor
     # [B] int64 class labels, or [B, num_outputs] values to regress; None where the target is silence
     target: Tensor | None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from snnrun import check
 from snnrun.errors import DataError
@@ -24,15 +24,28 @@ class CameraTask(EventTask):
     ``floor(x size / S)``: where S is a multiple of ``size``, squares of pixels are added up.
 
     Args:
+        by: ``count`` or ``time``, see :class:`snnrun.task.EventTask`. Default ``count``.
+        duration: seconds that the frames by time last; None: each recording its own. Default None.
         size: pixels of a frame's side, from 1 to those of the sensor; None: those of the sensor. Default None.
-        **options: of every set of events, see :class:`snnrun.task.events.EventTask`.
+        clip: whether a frame says only if there was an event. Default False.
+        validation: share of the official training part that is the validation part, in [0, 1). Default 0.1.
+        split_seed: seed of that split. Default 0.
     """
 
     sensor: ClassVar[int]
     """Pixels of the sensor's side."""
 
-    def __init__(self, *, size: int | None = None, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        *,
+        by: str = "count",
+        duration: float | None = None,
+        size: int | None = None,
+        clip: bool = False,
+        validation: float = 0.1,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__(by=by, duration=duration, clip=clip, validation=validation, split_seed=split_seed)
         self.size = self.sensor if size is None else check.integer("size", size, low=1, high=self.sensor)
         self.input_shape = (2, self.size, self.size)
 
@@ -111,6 +124,9 @@ class CIFAR10DVS(CameraTask):
 
     Files may be those of tonic (AEDAT 4) or of the authors (AEDAT 2).
 
+    Args:
+        test: share of the test part, in (0, 1). Default 0.1.
+
     Source: H. Li, H. Liu, X. Ji, G. Li and L. Shi, CIFAR10-DVS: an event-stream dataset for object classification,
     Frontiers in Neuroscience 11:309, 2017.
     """
@@ -124,8 +140,23 @@ class CIFAR10DVS(CameraTask):
         "train": Source("", (("CIFAR10DVS.zip",), tuple(f"{name}.zip" for name in _CIFAR10), _CIFAR10))
     }
 
-    def __init__(self, *, validation: float = 0.1, test: float = 0.1, **options: Any) -> None:
-        super().__init__(validation=validation, test=test, **options)
+    def __init__(
+        self,
+        *,
+        by: str = "count",
+        duration: float | None = None,
+        size: int | None = None,
+        clip: bool = False,
+        validation: float = 0.1,
+        test: float = 0.1,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__(by=by, duration=duration, size=size, clip=clip, validation=validation, split_seed=split_seed)
+        self.test = check.number("test", test, above=0, below=1)
+        if validation + test >= 1:
+            raise ValueError(
+                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            )
 
     def class_of(self, name: str, source: object) -> int:
         """The class of ``airplane/cifar10_airplane_0.aedat`` is 0."""

@@ -31,16 +31,23 @@ class CochleaTask(EventTask):
     Frames are ``[ceil(700 / pool)]``: neighbouring units are added up.
 
     Args:
+        by: ``time`` or ``count``, see :class:`snnrun.task.EventTask`. Default ``time``.
+        duration: seconds that the frames by time last, from the beginning of the recording on; None: each recording
+            its own, up to its last spike.
         pool: how many units are one input, from 1 to 700. Default 1.
-        **options: of every set of events, see :class:`snnrun.task.events.EventTask`; ``by`` is ``time`` by default.
+        clip: whether a frame says only if there was a spike. Default False.
+        validation: share of the official training part that is the validation part, in [0, 1).
+        split_seed: seed of that split. Default 0.
     """
 
     unit = 1.0
     start = 0.0
     suffix = ".h5"
 
-    def __init__(self, *, pool: int = 1, by: str = "time", **options: Any) -> None:
-        super().__init__(by=by, **options)
+    def __init__(
+        self, *, by: str, duration: float | None, pool: int, clip: bool, validation: float | None, split_seed: int
+    ) -> None:
+        super().__init__(by=by, duration=duration, clip=clip, validation=validation, split_seed=split_seed)
         self.pool = check.integer("pool", pool, low=1, high=_UNITS)
         self.input_shape = (-(-_UNITS // self.pool),)
 
@@ -103,6 +110,18 @@ class SHD(CochleaTask):
         "test": Source("test", (("shd_test.h5",), ("shd_test.h5.zip",))),
     }
 
+    def __init__(
+        self,
+        *,
+        by: str = "time",
+        duration: float | None = 1.4,
+        pool: int = 1,
+        clip: bool = False,
+        validation: float = 0.1,
+        split_seed: int = 0,
+    ) -> None:
+        super().__init__(by=by, duration=duration, pool=pool, clip=clip, validation=validation, split_seed=split_seed)
+
 
 class SSC(CochleaTask):
     """Spiking Speech Commands: 105,829 recordings of 35 English words, 1 s each, with an official validation part.
@@ -120,8 +139,8 @@ class SSC(CochleaTask):
         "test": Source("test", (("ssc_test.h5",), ("ssc_test.h5.zip",))),
     }
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(validation=None, **options)
+    def __init__(self, *, by: str = "time", duration: float | None = 1.0, pool: int = 1, clip: bool = False) -> None:
+        super().__init__(by=by, duration=duration, pool=pool, clip=clip, validation=None, split_seed=0)
 
 
 @contextmanager

@@ -98,11 +98,12 @@ def nmnist(content: bytes, source: str) -> Recording:
     """A recording of N-MNIST, where an event with y = 240 says that 2¹³ µs went by."""
     if len(content) % 5:
         raise DataError(f"{source}: expected 5 bytes for each event, got {len(content)} bytes: truncated?")
-    rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 5).astype(np.int64)
+    rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 5)
+    times = (rows[:, 2] & 127).astype(np.int64) << 16 | rows[:, 3].astype(np.int64) << 8 | rows[:, 4]
     overflow = rows[:, 1] == 240
-    times = ((rows[:, 2] & 127) << 16 | rows[:, 3] << 8 | rows[:, 4]) + (np.cumsum(overflow) << 13)
-    kept = rows[~overflow]
-    return Recording(times[~overflow], kept[:, 0], kept[:, 1], kept[:, 2] >> 7)
+    if overflow.any():
+        times, rows = (times + (np.cumsum(overflow) << 13))[~overflow], rows[~overflow]
+    return Recording(times, rows[:, 0], rows[:, 1], rows[:, 2] >> 7)
 
 
 def npy(content: bytes, source: str) -> Recording:

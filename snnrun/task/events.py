@@ -63,22 +63,22 @@ class Source:
 
 
 class EventTask(Task):
-    """Name the class of a recording of events.
+    """Name the class of a recording of events. A set is a subclass with ``name``, ``source``, ``sources``, ``suffix``.
 
     Args:
         by: how events become T = ``num_steps`` frames: ``count`` (equal numbers of events) or ``time`` (equal spans of
-            time); see ``snnrun.task.binning.steps``. Default ``count``.
+            time); see ``snnrun.task.binning.steps``.
         duration: only by time: seconds that the T frames last, for every recording alike; what comes later is left
-            out, and a shorter recording ends with empty frames. None: each recording lasts T frames. Default None.
+            out, and a shorter recording ends with empty frames. None: each recording lasts T frames.
         clip: True: a frame says 0 or 1, whether there was an event. False: how many. Default False, as in the
             published results, whose networks are given numbers of events; nothing is lost then.
         validation: share of the official training part that is the validation part, in [0, 1); of all recordings where
-            there is no official test part; 0 for none; None where there is an official one. Default 0.1.
-        test: share of the test part, in (0, 1); None where there is an official one. Default None.
-        split_seed: seed of the split. Default 0.
+            there is no official test part. 0 for none, so that all else is trained on; None where there is an official
+            one.
+        split_seed: seed of the split.
 
     Raises:
-        ValueError: an option out of range.
+        ValueError: an option out of range, or a duration for frames by count.
     """
 
     name: ClassVar[str]
@@ -97,14 +97,7 @@ class EventTask(Task):
     has_accuracy = True
 
     def __init__(
-        self,
-        *,
-        by: str = "count",
-        duration: float | None = None,
-        clip: bool = False,
-        validation: float | None = 0.1,
-        test: float | None = None,
-        split_seed: int = 0,
+        self, *, by: str, duration: float | None, clip: bool, validation: float | None, split_seed: int
     ) -> None:
         self.by = check.choice("by", by, binning.WAYS)
         self.duration = None if duration is None else check.number("duration", duration, above=0)
@@ -112,13 +105,10 @@ class EventTask(Task):
             raise ValueError(f"duration: expected null for frames by count, got {duration!r}; choose by=time")
         self.clip = check.flag("clip", clip)
         self.validation = None if validation is None else check.number("validation", validation, low=0, below=1)
-        self.has_validation = validation is None or self.validation != 0
-        self.test = None if test is None else check.number("test", test, above=0, below=1)
+        self.has_validation = validation != 0
+        self.test: float | None = None
+        """Share of the test part, where there is no official one."""
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
-        if (self.validation or 0) + (self.test or 0) >= 1:
-            raise ValueError(
-                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
-            )
 
     @abstractmethod
     def read(self, part: int, path: Path, num_steps: int) -> Iterator[Chunk]:

@@ -32,7 +32,7 @@ class MovingBars(Task):
         q(t) = floor(L(t) + φ),   φ ~ U(0, 1) for each pixel         levels crossed
         ON(t) = [q(t) > q(t-1)]   OFF(t) = [q(t) < q(t-1)]           t = 1 … T
 
-    with ``ramp(x) = clamp(x + 1/2, 0, 1)``, an edge of one pixel. Then noise of the sensor is added: on average ``noise``
+    with ``ramp(x) = clamp(x + 1/2, 0, 1)``, an edge of one pixel. Noise of the sensor is added: on average ``noise``
     events for each pixel and polarity in a sample, at random times. Events are 0 or 1: at most one for each pixel,
     polarity and step. In this model the levels are fixed: a film run backwards gives the same events backwards, with
     the polarities swapped.
