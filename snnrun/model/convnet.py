@@ -49,6 +49,7 @@ class ConvNet(nn.Module):
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
         dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+        dropout_conv: whether convolutions drop inputs too (default), or fully connected layers only.
 
     Raises:
         ValueError: for a word that cannot be read, an image that gets too small (naming the layer), an input that is
@@ -72,6 +73,7 @@ class ConvNet(nn.Module):
         tdbn_alpha: float = 1.0,
         bias: bool = True,
         dropout: float = 0.0,
+        dropout_conv: bool = True,
     ) -> None:
         super().__init__()
         words = language.read(layers)
@@ -80,6 +82,7 @@ class ConvNet(nn.Module):
         check.flag("norm_fc", norm_fc)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
+        check.flag("dropout_conv", dropout_conv)
         if len(input_shape) != 3:
             raise ValueError(
                 f"layers: expected a task with images [C, H, W] as its input, got an input of shape "
@@ -97,6 +100,7 @@ class ConvNet(nn.Module):
             word, last = words[i], i == len(words) - 1
             normed = norm != "none" and not last and (norm_fc or word.kind == "c")
             synapse, shape = _synapse(word, shape, bias and not normed)
+            drops = bool(self.layers) and (dropout_conv or word.kind == "fc")
             channels, after, i = shape[0], None, i + 1
             if word.kind == "c" and pool_first:
                 after, shape, i = _pools(words, i, shape)
@@ -105,7 +109,7 @@ class ConvNet(nn.Module):
                 synapse,
                 made,
                 backend=backend,
-                dropout=dropout if self.layers else 0.0,
+                dropout=dropout if drops else 0.0,
                 pool_input=before,
                 norm=make_norm(channels, made) if normed else None,
                 pool=after,

@@ -16,7 +16,7 @@ MEMORIES = ("full", "low")
 
 
 class Layer(nn.Module):
-    """Dropout, pooling, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
+    """Pooling, dropout, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
 
     The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and a
     convolution one call, for all T steps, and only one step's worth for a constant input (one with stride 0 in time).
@@ -26,7 +26,8 @@ class Layer(nn.Module):
             linear layer flattened.
         neuron: the neurons, for ``*N_out``.
         backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
-        dropout: share of inputs dropped in training; a dropped input stays dropped for the whole sequence.
+        dropout: share of inputs dropped in training, of those that a pool leaves; a dropped input stays dropped for the
+            whole sequence.
         pool_input: a module that is applied to the input, as ``synapse`` is.
         norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
         pool: a module that is applied to what is then there, as ``synapse`` is.
@@ -126,7 +127,9 @@ class Layer(nn.Module):
         return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
 
     def dropped(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """``x`` without the inputs that dropout takes away, drawn from ``generator``."""
+        """What the synapses get of ``x``: pooled, without what dropout takes away, drawn from ``generator``."""
+        if self.pool_input is not None:
+            x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):
             return x
         samples = self.team.samples if self.team else x.shape[1]
@@ -135,9 +138,7 @@ class Layer(nn.Module):
         return x * (keep / (1 - self.dropout))
 
     def current(self, x: Tensor) -> Tensor:
-        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` after dropout."""
-        if self.pool_input is not None:
-            x = every_step(self.pool_input, x)
+        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` as :meth:`dropped` leaves it."""
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
             x = x.flatten(2)
         x = every_step(self.synapse, x)

@@ -8,10 +8,13 @@ from snnrun.task.cochleas import SHD, SSC
 from snnrun.task.digits import Digits
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
+from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
+from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
 from snnrun.task.zeros import RandomBits, Zeros
 
@@ -37,14 +40,17 @@ __all__ = [
     "EventTask",
     "FashionMNIST",
     "Folder",
+    "GeneratedPart",
     "IdxTask",
     "ImagePart",
     "ImageSet",
     "ImageTask",
     "MNIST5k",
+    "MovingBars",
     "Part",
     "PublishedTask",
     "RandomBits",
+    "SpokenTones",
     "Task",
     "Zeros",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from snnrun.encoder import Direct
 from snnrun.model import ConvNet, Layer, Norm, Residual
-from snnrun.neuron import LIF, Neuron
+from snnrun.neuron import IF, LIF, Neuron
 from snnrun.report import summary
 
 NEURON = functools.partial(LIF, 0.9, threshold=0.25)
@@ -240,6 +240,21 @@ def test_summary(make: Callable[..., Any]) -> None:
     text = summary(model, images(2, 1).float())
     assert f"Total params: {sum(p.numel() for p in model.parameters()):,}" in text
     assert "Conv2d (synapse)" in text
+
+
+def test_dropout_takes_what_a_pool_leaves() -> None:
+    """Dropped before it, a maximum of 2x2 would be 0 in a sixteenth of the places; dropped after it, in half."""
+    layer = Layer(nn.Identity(), IF(reset="none", threshold=1e9), dropout=0.5, pool_input=nn.MaxPool2d(2))
+    membrane = layer(torch.ones(1, 50, 2, 20, 20), torch.Generator().manual_seed(0)).membrane
+    assert membrane.unique().tolist() == [0.0, 2.0]
+    assert (membrane == 0).float().mean().item() == pytest.approx(0.5, abs=0.02)  # 10,000 draws
+
+
+def test_dropout_of_fully_connected_layers_only() -> None:
+    for dropout_conv in (True, False):
+        model = convnet(dropout=0.3, dropout_conv=dropout_conv)
+        drops = {name: layer.dropout for name, layer in model.layers.items()}
+        assert drops == {"hidden1": 0.0, "hidden2": 0.3 * dropout_conv, "hidden3": 0.3, "output": 0.3}
 
 
 def test_dropout_draws_from_its_generator_and_leaves_the_first_layer_alone() -> None:
