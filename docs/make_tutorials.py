@@ -12,7 +12,7 @@ What is run is what is seen on the page, in its order and in one empty folder:
   shares, numbers with a unit, dates and tokens differ from machine to machine: of them the form counts alone;
 - the title of a figure names the file that it is.
 
-`tests/test_tutorials.py` does the same, and holds what is printed against the page.
+``tests/test_tutorials.py`` does the same, and holds what is printed against the page.
 """
 
 from __future__ import annotations
@@ -104,8 +104,8 @@ def run(page: str, folder: Path, environment: dict[str, str] | None = None) -> I
 def _command(line: str, folder: Path, environment: dict[str, str]) -> str | None:
     """What one command printed; None where it was left out, for want of a package that it needs."""
     _, _, remark = line.rpartition("# ")
-    needs = re.fullmatch(r"needs (\w+)", remark)
-    if needs and importlib.util.find_spec(needs[1]) is None:
+    needs = re.fullmatch(r"needs (.+)", remark)
+    if needs and not all(importlib.util.find_spec(name) for name in needs[1].split(", ")):
         return None
     code = re.fullmatch(r"exit code (\d+)", remark)
     ended = subprocess.run(
