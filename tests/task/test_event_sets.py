@@ -363,6 +363,14 @@ def test_a_pass_has_every_recording_once_in_an_order_of_the_generator(gestures: 
     assert torch.equal(drawn, straight[:, order])
 
 
+def test_a_set_may_do_without_a_validation_part(gestures: Path) -> None:
+    task = DVSGesture(size=8, validation=0)
+    data = load(task, gestures)
+    assert not task.has_validation and DVSGesture().has_validation and SSC().has_validation
+    assert [len(part) for part in data[:3]] == [22, 0, 22]
+    assert list(data.validation.batches(5)) == []
+
+
 # --- faults --------------------------------------------------------------------------------------------------------
 
 NPY = event_sets.gesture(event_sets.drawn(0, 128, 0, 11))
