@@ -99,6 +99,19 @@ def test_nmnist_is_read_from_archives_and_folders(
     assert list(data.hashes) == ["nmnist"]
 
 
+def test_the_hash_is_that_of_the_recordings_alone(tmp_path: Path) -> None:
+    files = {**nmnist_files("Train", 2), **nmnist_files("Test", 1, seed=100)}
+    folder_of(tmp_path / "folders/NMNIST", files)
+    for name, part in (("train.zip", "Train"), ("test.zip", "Test")):
+        zip_of(tmp_path / "archives/NMNIST" / name, {k: v for k, v in files.items() if k.startswith(part)})
+    unpacked, packed = load(NMNIST(), tmp_path / "folders"), load(NMNIST(), tmp_path / "archives")
+    same(unpacked, packed)
+    assert load(NMNIST(size=2, by="time", clip=True), tmp_path / "folders", 3).hashes == packed.hashes
+    recording = tmp_path / "folders/NMNIST/Train/3/00003.bin"
+    recording.write_bytes(recording.read_bytes()[5:])
+    assert load(NMNIST(), tmp_path / "folders").hashes != packed.hashes
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_dvs_gesture_is_read_from_archives_and_folders(tmp_path: Path, packed: bool) -> None:
     train, test = gesture_files("ibmGestureTrain", 1), gesture_files("ibmGestureTest", 1, seed=100)
