@@ -102,7 +102,7 @@ def fit(
             if broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
                 progress.lost = now_lost
                 message = nonfinite.describe(model, step, loss_value)
-                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
+                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message, "lost": now_lost}
             now = time.perf_counter()
             if due:
                 yield {

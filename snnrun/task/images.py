@@ -47,6 +47,8 @@ class ImagePart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
         order = self.indices
+        if not len(order):  # torch.split would make one empty batch of it
+            return
         if generator is not None:
             order = order[torch.randperm(len(order), generator=generator)]
         for chosen in torch.split(order.to(self.images.device), batch_size):
