@@ -532,7 +532,7 @@ def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_in_an_hdf5_file_is_named_with_its_recording(tmp_path: Path, fault: str, said: str) -> None:
-    write_event_set(tmp_path, "shd")
+    write_spoken(tmp_path / "SHD", "shd", {"train": 1, "test": 1}, 20)
     labels = np.arange(80) % 20
     times, units = event_sets.spoken(labels, 0, 20)
     if fault == "label":
@@ -555,7 +555,7 @@ def test_a_fault_in_an_hdf5_file_is_named_with_its_recording(tmp_path: Path, fau
 @pytest.mark.parametrize("damage", ["truncated", "not HDF5", "other", "empty"])
 def test_a_damaged_hdf5_file_is_named(tmp_path: Path, damage: str) -> None:
     h5py = pytest.importorskip("h5py", reason="the extra events is not installed")
-    write_event_set(tmp_path, "shd")
+    write_spoken(tmp_path / "SHD", "shd", {"train": 1, "test": 1}, 20)
     path = tmp_path / "SHD/shd_train.h5"
     content = path.read_bytes()
     path.write_bytes({"truncated": content[:-3000], "not HDF5": b"<html>", "empty": b"", "other": content}[damage])
@@ -650,6 +650,7 @@ def test_a_download_brings_the_archives_that_tonic_knows(
     assert len(asked) == len(names)  # what is there is not fetched again
 
 
+@pytest.mark.slow  # imports tonic
 @pytest.mark.parametrize(
     "error",
     [urllib.error.URLError("no route"), TimeoutError("no answer"), RuntimeError("File not found or corrupted.")],
