@@ -49,7 +49,7 @@ class EventPart:
         order = self.indices
         if generator is not None:
             order = order[torch.randperm(len(order), generator=generator)]
-        for chosen in torch.split(order, batch_size):
+        for chosen in torch.split(order, batch_size) if len(order) else ():  # of nothing, `split` makes one of nothing
             x = self.store.dense(chosen, self.labels.device)
             yield Batch(x.view(*x.shape[:2], *self.shape), self.labels[chosen.to(self.labels.device)])
 

@@ -99,6 +99,19 @@ def test_nmnist_is_read_from_archives_and_folders(
     assert list(data.hashes) == ["nmnist"]
 
 
+def test_the_hash_is_that_of_the_recordings_alone(tmp_path: Path) -> None:
+    files = {**nmnist_files("Train", 2), **nmnist_files("Test", 1, seed=100)}
+    folder_of(tmp_path / "folders/NMNIST", files)
+    for name, part in (("train.zip", "Train"), ("test.zip", "Test")):
+        zip_of(tmp_path / "archives/NMNIST" / name, {k: v for k, v in files.items() if k.startswith(part)})
+    unpacked, packed = load(NMNIST(), tmp_path / "folders"), load(NMNIST(), tmp_path / "archives")
+    same(unpacked, packed)
+    assert load(NMNIST(size=2, by="time", clip=True), tmp_path / "folders", 3).hashes == packed.hashes
+    recording = tmp_path / "folders/NMNIST/Train/3/00003.bin"
+    recording.write_bytes(recording.read_bytes()[5:])
+    assert load(NMNIST(), tmp_path / "folders").hashes != packed.hashes
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_dvs_gesture_is_read_from_archives_and_folders(tmp_path: Path, packed: bool) -> None:
     train, test = gesture_files("ibmGestureTrain", 1), gesture_files("ibmGestureTest", 1, seed=100)
@@ -363,6 +376,14 @@ def test_a_pass_has_every_recording_once_in_an_order_of_the_generator(gestures: 
     assert torch.equal(drawn, straight[:, order])
 
 
+def test_a_set_may_do_without_a_validation_part(gestures: Path) -> None:
+    task = DVSGesture(size=8, validation=0)
+    data = load(task, gestures)
+    assert not task.has_validation and DVSGesture().has_validation and SSC().has_validation
+    assert [len(part) for part in data[:3]] == [22, 0, 22]
+    assert list(data.validation.batches(5)) == []
+
+
 # --- faults --------------------------------------------------------------------------------------------------------
 
 NPY = event_sets.gesture(event_sets.drawn(0, 128, 0, 11))
@@ -511,7 +532,7 @@ def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_fault_in_an_hdf5_file_is_named_with_its_recording(tmp_path: Path, fault: str, said: str) -> None:
-    write_event_set(tmp_path, "shd")
+    write_spoken(tmp_path / "SHD", "shd", {"train": 1, "test": 1}, 20)
     labels = np.arange(80) % 20
     times, units = event_sets.spoken(labels, 0, 20)
     if fault == "label":
@@ -534,7 +555,7 @@ def test_a_fault_in_an_hdf5_file_is_named_with_its_recording(tmp_path: Path, fau
 @pytest.mark.parametrize("damage", ["truncated", "not HDF5", "other", "empty"])
 def test_a_damaged_hdf5_file_is_named(tmp_path: Path, damage: str) -> None:
     h5py = pytest.importorskip("h5py", reason="the extra events is not installed")
-    write_event_set(tmp_path, "shd")
+    write_spoken(tmp_path / "SHD", "shd", {"train": 1, "test": 1}, 20)
     path = tmp_path / "SHD/shd_train.h5"
     content = path.read_bytes()
     path.write_bytes({"truncated": content[:-3000], "not HDF5": b"<html>", "empty": b"", "other": content}[damage])
@@ -629,6 +650,7 @@ def test_a_download_brings_the_archives_that_tonic_knows(
     assert len(asked) == len(names)  # what is there is not fetched again
 
 
+@pytest.mark.slow  # imports tonic
 @pytest.mark.parametrize(
     "error",
     [urllib.error.URLError("no route"), TimeoutError("no answer"), RuntimeError("File not found or corrupted.")],
