@@ -60,6 +60,33 @@ def aedat2(events: Events) -> bytes:
     return b"#!AER-DAT2.0\r\n# This is a raw AE data file - do not edit\r\n# 8 bytes\r\n" + rows.tobytes()
 
 
+def aedat3(events: Events, packet: int = 64) -> bytes:
+    """AEDAT 3.1 in packets of 64 events, with one of another kind, and one event that is not valid."""
+    content = b"#!AER-DAT3.1\r\n#Format: RAW\r\n#!END-HEADER\r\n"
+    content += struct.pack("<hhiiiiii", 0, 1, 8, 4, 0, 1, 1, 1) + bytes(8)
+    word = events.x << 17 | events.y << 2 | events.p << 1 | 1
+    for start in range(0, len(word), packet):
+        rows = np.stack([word, events.t & 0x7FFFFFFF], axis=1)[start : start + packet].astype("<u4")
+        rows = np.concatenate([rows, [[0, 0]]]).astype("<u4")
+        overflow = int(events.t[start]) >> 31
+        content += struct.pack("<hhiiiiii", 1, 1, 8, 4, overflow, len(rows), len(rows), len(rows) - 1) + rows.tobytes()
+    return content
+
+
+def original_gestures() -> dict[str, bytes]:
+    """DVS Gesture of two people, one of whom is tested, as the authors give it: gestures of 0.3 s in a row."""
+    files = {}
+    for user, part in ((1, "train"), (2, "test")):
+        name = f"user{user:02}_led"
+        each = [drawn(100 * user + i, 128, i % 11, 11) for i in range(22)]
+        shifted = [one._replace(t=one.t + 10_000 + 300_000 * i) for i, one in enumerate(each)]
+        files[f"{name}.aedat"] = aedat3(Events(*(np.concatenate(columns) for columns in zip(*shifted, strict=True))))
+        lines = [f"{i % 11 + 1},{10_000 + 300_000 * i},{310_000 + 300_000 * i}" for i in range(22)]
+        files[f"{name}_labels.csv"] = "\n".join(["class,startTime_usec,endTime_usec", *lines, ""]).encode()
+        files[f"trials_to_{part}.txt"] = f"{name}.aedat\n".encode()
+    return files
+
+
 def aedat4(events: Events, compress: Callable[[bytes], bytes] | None = None) -> bytes:
     """AEDAT 4: a header and one packet, both FlatBuffers with a size before them; the packet may be compressed."""
     info = (

@@ -22,8 +22,8 @@ from snnrun.cli.arguments import AGAIN, LOOKING
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
-EVENT_SETS = ("nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc")
-DOWNLOADED = {f"task={name}" for name in ("mnist", "fashion_mnist", "kmnist", *EVENT_SETS)}
+DOWNLOADED = {"task=mnist", "task=fashion_mnist", "task=kmnist"}
+DOWNLOADED |= {f"task={name}" for name in ("nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc")}
 
 
 class Block(NamedTuple):

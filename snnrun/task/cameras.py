@@ -10,11 +10,14 @@ from typing import ClassVar
 from snnrun import check
 from snnrun.errors import DataError
 from snnrun.task import binning
-from snnrun.task.event_files import DECODERS, Recording, members
+from snnrun.task.event_files import DECODERS, Recording, files_of, members
 from snnrun.task.events import EventTask, Source
 from snnrun.task.frame_store import Chunk
+from snnrun.task.gestures import gestures
 
 _CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_ORIGINAL = "DvsGesture"  # the folder in its authors' archive
 
 
 class CameraTask(EventTask):
@@ -53,11 +56,21 @@ class CameraTask(EventTask):
         for suffix in self.suffixes():
             for name, source, content in members(path, suffix):
                 recording = DECODERS[suffix](content, source)
-                if not len(recording.t):
-                    raise DataError(f"{source}: expected events, got none")
-                counts = self.frames(recording.t, self.cells(recording, source), num_steps, source)
                 label = self.label(self.class_of(name, source), source)
-                yield Chunk([name], part, [label], [hashlib.sha256(content).digest()], counts[None])
+                yield self.chunk(recording, label, name, part, hashlib.sha256(content).digest(), num_steps, source)
+
+    def chunk(
+        self, recording: Recording, label: int, name: str, part: int, digest: bytes, num_steps: int, source: str
+    ) -> Chunk:
+        """The frames of one recording.
+
+        Raises:
+            DataError: it has no events.
+        """
+        if not len(recording.t):
+            raise DataError(f"{source}: expected events, got none")
+        counts = self.frames(recording.t, self.cells(recording, source), num_steps, source)
+        return Chunk([name], part, [label], [digest], counts[None])
 
     def cells(self, recording: Recording, source: object) -> binning.Integers:
         """The cell of each event: checked on the sensor, then made smaller."""
@@ -99,7 +112,8 @@ class NMNIST(CameraTask):
 class DVSGesture(CameraTask):
     """DVS Gesture: 1,342 recordings of 11 hand and arm gestures by 29 people, 128x128 pixels, about 6 s each.
 
-    Read are tonic's files, in which recordings are cut into gestures and times are rounded to milliseconds.
+    Files may be those of tonic, in which recordings are cut into gestures and times are rounded to milliseconds, or the
+    authors' own, a folder ``DvsGesture`` with AEDAT 3.1, labels and lists of the training and test recordings.
 
     Source: A. Amir et al., A low power, fully event-based gesture recognition system, CVPR 2017.
     """
@@ -110,9 +124,23 @@ class DVSGesture(CameraTask):
     num_outputs = 11
     suffix = ".npy"
     sources: ClassVar[dict[str, Source]] = {
-        "train": Source("train", (("ibmGestureTrain.tar.gz",), ("ibmGestureTrain",))),
-        "test": Source("test", (("ibmGestureTest.tar.gz",), ("ibmGestureTest",))),
+        "train": Source("train", (("ibmGestureTrain.tar.gz",), ("ibmGestureTrain",), (_ORIGINAL,))),
+        "test": Source("test", (("ibmGestureTest.tar.gz",), ("ibmGestureTest",), (_ORIGINAL,))),
     }
+
+    def read(self, part: int, path: Path, num_steps: int) -> Iterator[Chunk]:
+        if path.name != _ORIGINAL:
+            yield from super().read(part, path, num_steps)
+            return
+        for name, begin, end, label, recording, whole in gestures(path, "train" if part == 0 else "test"):
+            source = f"{path / name} ({begin} to {end} µs)"
+            chosen = (recording.t >= begin) & (recording.t < end)
+            cut = Recording(*(column[chosen] for column in recording))
+            digest = hashlib.sha256(whole + f"{begin} {end}".encode()).digest()
+            yield self.chunk(cut, self.label(label - 1, source), f"{name} {begin:012}", part, digest, num_steps, source)
+
+    def known(self, path: Path) -> list[tuple[str, int, int]]:
+        return files_of(path, (".aedat", ".csv", ".txt")) if path.name == _ORIGINAL else super().known(path)
 
     def class_of(self, name: str, source: object) -> int:
         """The class of ``user01_led/7.npy`` is 7."""

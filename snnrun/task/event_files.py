@@ -4,6 +4,7 @@
 ``.bin``     N-MNIST: 5 bytes an event: x, y, 1 bit polarity and 23 bits time in µs, big-endian
 ``.npy``     DVS Gesture as tonic keeps it: an array [n, 4] of x, y, polarity and time in ms
 ``.aedat``   AEDAT 2, of CIFAR10-DVS: text lines with ``#``, then 8 bytes an event: address and time in µs, big-endian
+``.aedat``   AEDAT 3.1, of DVS Gesture as its authors give it: see ``aedat3``
 ``.aedat4``  AEDAT 4, of CIFAR10-DVS as tonic keeps it: see ``aedat4``
 ======== ======================================================================================================
 """
@@ -134,6 +135,33 @@ def aedat2(content: bytes, source: str) -> Recording:
     rows = np.frombuffer(content, dtype=">u4", offset=start).reshape(-1, 2).astype(np.int64)
     address = rows[:, 0]
     return Recording(rows[:, 1], 127 - (address >> 8 & 127), 127 - (address >> 1 & 127), 1 - (address & 1))
+
+
+def aedat3(content: bytes, source: str) -> Recording:
+    """The events of an AEDAT 3.1 file: after the header, packets of 28 bytes and then so many events of one kind."""
+    if not content.startswith(b"#!AER-DAT3"):
+        raise DataError(f"{source}: expected AEDAT 3, beginning with #!AER-DAT3, got {content[:12]!r}")
+    end = b"#!END-HEADER\r\n"
+    place = content.find(end) + len(end)
+    if place < len(end):
+        raise DataError(f"{source}: truncated: it ends in its header")
+    found = [np.zeros((0, 2), np.int64)]
+    while place < len(content):
+        if place + 28 > len(content):
+            raise DataError(f"{source}: truncated: it ends within a packet")
+        kind, _, size, _, overflow, capacity, number, _ = struct.unpack_from("<hhiiiiii", content, place)
+        place += 28
+        if not (0 <= number <= capacity and size > 0 and place + size * capacity <= len(content)):
+            raise DataError(f"{source}: truncated or damaged: it ends within a packet of {capacity} events")
+        if kind == 1:  # of polarity; others are of the camera itself
+            if size != 8:
+                raise DataError(f"{source}: expected 8 bytes for each event, got {size}")
+            rows = np.frombuffer(content, "<u4", 2 * number, place).reshape(-1, 2).astype(np.int64)
+            rows[:, 1] += overflow << 31
+            found.append(rows[(rows[:, 0] & 1) > 0])  # the others are marked as not valid
+        place += size * capacity
+    word, times = np.concatenate(found).T
+    return Recording(times, word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1)
 
 
 def aedat4(content: bytes, source: str) -> Recording:

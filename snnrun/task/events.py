@@ -49,7 +49,7 @@ class EventPart:
         order = self.indices
         if generator is not None:
             order = order[torch.randperm(len(order), generator=generator)]
-        for chosen in torch.split(order, batch_size):
+        for chosen in torch.split(order, batch_size) if len(order) else ():  # of nothing, `split` makes one of nothing
             x = self.store.dense(chosen, self.labels.device)
             yield Batch(x.view(*x.shape[:2], *self.shape), self.labels[chosen.to(self.labels.device)])
 
@@ -123,7 +123,7 @@ class EventTask(Task):
         files = self._find(data_dir)
         identity = {
             "set": self.name,
-            "files": [[part, *known] for part, paths in files.items() for path in paths for known in self._known(path)],
+            "files": [[part, *known] for part, paths in files.items() for path in paths for known in self.known(path)],
             "shape": [num_steps, *self.input_shape],
             "options": self._binning(),
         }
@@ -180,7 +180,8 @@ class EventTask(Task):
     def _binning(self) -> dict[str, object]:
         return {"by": self.by, "duration": self.duration, "clip": self.clip}
 
-    def _known(self, path: Path) -> list[tuple[str, int, int]]:
+    def known(self, path: Path) -> list[tuple[str, int, int]]:
+        """Name, size and time of change of every file that is read of ``path``."""
         return files_of(path, self.suffix)
 
     def _find(self, data_dir: Path) -> dict[str, list[Path]]:

@@ -99,6 +99,19 @@ def test_nmnist_is_read_from_archives_and_folders(
     assert list(data.hashes) == ["nmnist"]
 
 
+def test_the_hash_is_that_of_the_recordings_alone(tmp_path: Path) -> None:
+    files = {**nmnist_files("Train", 2), **nmnist_files("Test", 1, seed=100)}
+    folder_of(tmp_path / "folders/NMNIST", files)
+    for name, part in (("train.zip", "Train"), ("test.zip", "Test")):
+        zip_of(tmp_path / "archives/NMNIST" / name, {k: v for k, v in files.items() if k.startswith(part)})
+    unpacked, packed = load(NMNIST(), tmp_path / "folders"), load(NMNIST(), tmp_path / "archives")
+    same(unpacked, packed)
+    assert load(NMNIST(size=2, by="time", clip=True), tmp_path / "folders", 3).hashes == packed.hashes
+    recording = tmp_path / "folders/NMNIST/Train/3/00003.bin"
+    recording.write_bytes(recording.read_bytes()[5:])
+    assert load(NMNIST(), tmp_path / "folders").hashes != packed.hashes
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_dvs_gesture_is_read_from_archives_and_folders(tmp_path: Path, packed: bool) -> None:
     train, test = gesture_files("ibmGestureTrain", 1), gesture_files("ibmGestureTest", 1, seed=100)
@@ -115,6 +128,47 @@ def test_dvs_gesture_is_read_from_archives_and_folders(tmp_path: Path, packed: b
     events = event_sets.drawn(110, 128, 10, 11)
     expected = frames_of(events._replace(t=events.t // 1000), 128)
     assert torch.equal(found.x[:, 2], expected)
+
+
+def test_dvs_gesture_is_read_as_its_authors_give_it(tmp_path: Path) -> None:
+    folder_of(tmp_path / "DVSGesture/DvsGesture", event_sets.original_gestures())
+    data = load(DVSGesture(validation=0.5), tmp_path)
+    assert [len(part) for part in data[:3]] == [11, 11, 22]
+    found = whole(data.test)
+    assert found.target is not None and found.target.tolist() == [*range(11)] * 2
+    for i in (0, 13, 21):
+        assert torch.equal(found.x[:, i], frames_of(event_sets.drawn(200 + i, 128, i % 11, 11), 128))
+    path = tmp_path / "DVSGesture/DvsGesture/user02_led_labels.csv"
+    path.write_text(path.read_text() + "11,6000000,6000001\n")
+    with pytest.raises(DataError, match=r"user02_led.aedat \(6000000 to 6000001 µs\): expected events, got none"):
+        load(DVSGesture(), tmp_path)  # a table that has changed is another cache
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("user02_led_labels.csv", b"class,from,to\n1,2\n", r"labels.csv: line 2: expected class, begin and end in µs"),
+        ("user02_led_labels.csv", b"class,from,to\n12,0,9000000\n", "expected a label from 0 to 10, got 11"),
+        ("trials_to_test.txt", b"user03_led.aedat\n", "user03_led.aedat: cannot be read: No such file or directory"),
+        ("user02_led.aedat", b"#!AER-DAT2.0\r\n", "expected AEDAT 3, beginning with #!AER-DAT3"),
+        ("user02_led.aedat", b"#!AER-DAT3.1\r\n", "truncated: it ends in its header"),
+        ("user02_led.aedat", event_sets.aedat3(event_sets.drawn(0, 128, 0, 11))[:-1], "truncated or damaged"),
+        ("user02_led.aedat", event_sets.aedat3(event_sets.drawn(0, 128, 0, 11)) + b"?", "ends within a packet"),
+    ],
+)
+def test_a_fault_in_the_authors_gestures_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    files = event_sets.original_gestures()
+    folder_of(tmp_path / "DVSGesture/DvsGesture", {**files, name: content})
+    with pytest.raises(DataError, match=said) as caught:
+        load(DVSGesture(size=8), tmp_path)
+    assert str(caught.value).startswith(f"dvs_gesture: {tmp_path / 'DVSGesture/DvsGesture'}/user0") or "txt" in name
+
+
+def test_times_beyond_31_bits_are_read() -> None:
+    events = event_sets.drawn(0, 128, 0, 11)
+    later = events._replace(t=events.t + (5 << 31))
+    for found, column in zip(event_files.aedat3(event_sets.aedat3(later), "x"), later, strict=True):
+        assert np.array_equal(found, column)
 
 
 @pytest.mark.parametrize(
@@ -320,6 +374,14 @@ def test_a_pass_has_every_recording_once_in_an_order_of_the_generator(gestures: 
     straight = torch.cat([batch.x for batch in fixed], dim=1)
     order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
     assert torch.equal(drawn, straight[:, order])
+
+
+def test_a_set_may_do_without_a_validation_part(gestures: Path) -> None:
+    task = DVSGesture(size=8, validation=0)
+    data = load(task, gestures)
+    assert not task.has_validation and DVSGesture().has_validation and SSC().has_validation
+    assert [len(part) for part in data[:3]] == [22, 0, 22]
+    assert list(data.validation.batches(5)) == []
 
 
 # --- faults --------------------------------------------------------------------------------------------------------
