@@ -27,7 +27,7 @@ SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": Fa
 SNNTORCH = {"fires_at": ">", "reset": "subtract", "reset_timing": "delayed", "detach_reset": True}
 SPIKINGJELLY = {"fires_at": ">=", "reset": "zero", "reset_timing": "same", "detach_reset": False}
 BLOG = {"fires_at": ">", "reset": "zero", "reset_timing": "same"}
-FOR_ALL = {
+FOR_ALL: dict[str, Any] = {
     "clip_grad_norm": None,
     "precision": "fp32",
     "neuron.threshold": 1.0,

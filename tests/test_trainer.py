@@ -373,7 +373,7 @@ def test_warn_goes_on_and_tells_once() -> None:
         ("epoch", 8),
     ]
     (warning,) = of_kind(records, "warning")
-    assert set(warning) == {"kind", "epoch", "step", "message"}
+    assert set(warning) == {"kind", "epoch", "step", "message", "lost"}
     assert "the values of layers.hidden1.synapse.weight in 20 of 20 neurons" in warning["message"]
     assert [record["step"] for record in of_kind(records, "step")] == [1, 2, 3, 4, 5, 6, 7, 8]
 

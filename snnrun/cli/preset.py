@@ -29,7 +29,8 @@ def fitted() -> Iterator[None]:
     def compose(self: ConfigLoaderImpl, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         paths = [default.config_path for default in defaults if default.config_path]
         chosen = {group: option for group, _, option in (path.partition("/") for path in paths)}
-        return original(self, defaults, _Fitted(repo, chosen))
+        fitting: Any = _Fitted(repo, chosen)
+        return original(self, defaults, fitting)
 
     ConfigLoaderImpl._compose_config_from_defaults_list = compose  # type: ignore[method-assign]
     try:

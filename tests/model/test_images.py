@@ -180,6 +180,9 @@ def test_norms_stand_where_they_are_said_to_and_replace_the_bias() -> None:
     assert [layer.synapse.bias is None for layer in model.layers.values()] == [True, True, True, False]
     assert all(layer.synapse.bias is None for layer in convnet(bias=False).layers.values())
     assert all(layer.synapse.bias is not None for layer in convnet().layers.values())
+    model = convnet(norm="batch", norm_fc=False)  # of the convolutions alone
+    assert [layer.norm is None for layer in model.layers.values()] == [False, False, True, True]
+    assert [layer.synapse.bias is None for layer in model.layers.values()] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -284,6 +287,7 @@ def test_the_model_says_how_it_runs() -> None:
         (convnet, {"norm": "layer"}, "norm: expected 'none' or 'batch' or 'tdbn', got 'layer'"),
         (convnet, {"tdbn_alpha": -1}, "tdbn_alpha: expected a number above 0, got -1"),
         (convnet, {"bias": 1}, "bias: expected true or false, got 1"),
+        (convnet, {"norm_fc": None}, "norm_fc: expected true or false, got None"),
         (convnet, {"layers": [], "dropout": 1.0}, "dropout: expected a number at least 0 and below 1, got 1.0"),
         (residual, {"channels": []}, r"channels: expected the channels of at least one stage, got \[\]"),
         (residual, {"channels": [0]}, r"channels\[0\]: expected a whole number of at least 1, got 0"),
