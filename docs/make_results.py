@@ -161,9 +161,9 @@ def theirs(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a library's record says."""
     facts = record["machine"]
     cpu, python = {"model": facts["processor"], "count": facts["cores"]}, {"version": facts["python"]}
-    names = ("seed", "library", "published", "settings", "accuracy", "loss", "updates", "seconds_training", "seconds")
+    names = ("seed", "library", "settings", "accuracy", "loss", "updates", "seconds_training", "seconds", "data")
     return {
-        **{name: record[name] for name in (*names, "data")},
+        **{name: record[name] for name in names},
         "machine": _machine(cpu, facts["threads"], facts["memory_bytes"], python, facts["packages"]),
     }
 
@@ -263,7 +263,7 @@ def cells(row: Row, told: Mapping[str, Any]) -> Iterator[str]:
     loss = is_loss(row.preset)
     name = f"[{row.preset}](experiments/{row.preset}.md)" + "".join(f" `{word}`" for word in row.words)
     yield name
-    yield ", ".join((row.ours or row.theirs)[0]["data"]) if row.ours or row.theirs else ""
+    yield (", ".join((row.ours or row.theirs)[0]["data"]) or "generated") if row.ours or row.theirs else ""
     yield published(row, told)
     yield spread(row.ours, loss) if row.ours else "not run"
     yield spread(row.theirs, loss) if row.theirs else reference(row)
@@ -288,11 +288,11 @@ def header(preset: str) -> tuple[str, str]:
 
 
 def published(row: Row, told: Mapping[str, Any]) -> str:
-    """What the source says: of the preset, its first lines; of a variant, what the library's record knows."""
+    """What the source says: of the preset, its first lines; of less, or of a variant, ``docs/results.yaml``."""
     if not row.words:
         return header(row.preset)[0]
-    known = {entry["published"] for entry in row.theirs}
-    return ", ".join(percent(value) for value in known if value is not None) or "-"
+    figures: Mapping[str, str] = told["presets"].get(row.preset, {}).get("published", {})
+    return figures.get(" ".join(row.words), "-")
 
 
 def spread(entries: Sequence[Mapping[str, Any]], loss: bool) -> str:
@@ -412,10 +412,6 @@ def spoken() -> dict[str, Any]:
     """What was written by hand."""
     found: dict[str, Any] = yaml.safe_load(WORDS.read_text(encoding="utf-8"))
     return found
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
 
 
 if __name__ == "__main__":
