@@ -37,6 +37,7 @@ NUMBERS, WORDS, PAGE = (ROOT / "docs" / name for name in ("results.json", "resul
 # Keys of a run that change none of its results.
 NEUTRAL = re.compile(r"(seed|data_dir|output_dir|device|threads|max_seconds)$|(report|checkpoint|tracker|hydra)\b")
 LENGTH = re.compile(r"(epochs|max_steps)=\w+$")  # a shorter training, in a row of its own
+TRAINING_IMAGES = 60_000  # of MNIST and Fashion-MNIST
 PACKAGES = ("torch", "snntorch", "spikingjelly", "snnrun")
 
 
@@ -97,7 +98,7 @@ def gather(folders: Sequence[Path]) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
         if "theirs" in record:
             key = (record["preset"], tuple(record["overrides"]))
-            names = ("seed", "ours", "theirs", "gradients_apart")
+            names = ("seed", "ours", "theirs", "gradients_apart", "seconds_per_update")
             rows[key] = row(*key)._replace(beside={name: record[name] for name in names})
         elif "library" in record:
             add(row(record["preset"], record["overrides"]).theirs, theirs(record), path)
@@ -160,9 +161,9 @@ def theirs(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a library's record says."""
     facts = record["machine"]
     cpu, python = {"model": facts["processor"], "count": facts["cores"]}, {"version": facts["python"]}
-    names = ("seed", "library", "published", "settings", "accuracy", "loss", "updates", "seconds_training", "seconds")
+    names = ("seed", "library", "settings", "accuracy", "loss", "updates", "seconds_training", "seconds", "data")
     return {
-        **{name: record[name] for name in (*names, "data")},
+        **{name: record[name] for name in names},
         "machine": _machine(cpu, facts["threads"], facts["memory_bytes"], python, facts["packages"]),
     }
 
@@ -262,7 +263,7 @@ def cells(row: Row, told: Mapping[str, Any]) -> Iterator[str]:
     loss = is_loss(row.preset)
     name = f"[{row.preset}](experiments/{row.preset}.md)" + "".join(f" `{word}`" for word in row.words)
     yield name
-    yield ", ".join((row.ours or row.theirs)[0]["data"]) if row.ours or row.theirs else ""
+    yield (", ".join((row.ours or row.theirs)[0]["data"]) or "generated") if row.ours or row.theirs else ""
     yield published(row, told)
     yield spread(row.ours, loss) if row.ours else "not run"
     yield spread(row.theirs, loss) if row.theirs else reference(row)
@@ -287,11 +288,11 @@ def header(preset: str) -> tuple[str, str]:
 
 
 def published(row: Row, told: Mapping[str, Any]) -> str:
-    """What the source says: of the preset, its first lines; of a variant, what the library's record knows."""
+    """What the source says: of the preset, its first lines; of less, or of a variant, ``docs/results.yaml``."""
     if not row.words:
         return header(row.preset)[0]
-    known = {entry["published"] for entry in row.theirs}
-    return ", ".join(percent(value) for value in known if value is not None) or "-"
+    figures: Mapping[str, str] = told["presets"].get(row.preset, {}).get("published", {})
+    return figures.get(" ".join(row.words), "-")
 
 
 def spread(entries: Sequence[Mapping[str, Any]], loss: bool) -> str:
@@ -385,15 +386,16 @@ def not_run(presets: Sequence[str], rows: Sequence[Row], told: Mapping[str, Any]
 
 
 def duration(preset: str, rows: Sequence[Row]) -> str:
-    """How long the preset would take here, from the time of its shorter runs that change nothing but the length."""
+    """How long the preset would take here, from the updates that were run beside the library."""
+    row = next((row for row in rows if row.preset == preset and not row.words and row.beside), None)
+    if row is None or row.beside is None:
+        return ""
     with composer(Catalogue()) as hydra:
         config = plain(hydra.compose([f"experiment={preset}"]))
-    for row in rows:
-        if row.preset == preset and row.ours and all(LENGTH.match(word) for word in row.words):
-            each = statistics.fmean(entry["seconds_training"] / entry["updates"] for entry in row.ours)
-            updates = config["epochs"] * (60_000 // config["batch_size"])
-            return f" At {each:.2g} s an update, its {updates:,} updates would take {each * updates / 3600:.1f} hours."
-    return ""
+    updates = config["epochs"] * (TRAINING_IMAGES // config["batch_size"])
+    sides = zip(("snnrun", "the library"), row.beside["seconds_per_update"], strict=True)
+    said = [f"{each * updates / 3600:.1f} hours with {who} ({each:.2g} s each)" for who, each in sides]
+    return f" Its {updates:,} updates would take {' and '.join(said)}."
 
 
 def notes(preset: str, rows: Sequence[Row], told: Mapping[str, Any]) -> str:
@@ -410,10 +412,6 @@ def spoken() -> dict[str, Any]:
     """What was written by hand."""
     found: dict[str, Any] = yaml.safe_load(WORDS.read_text(encoding="utf-8"))
     return found
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
 
 
 if __name__ == "__main__":

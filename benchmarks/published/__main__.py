@@ -60,7 +60,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "preset": kind.preset,
         "overrides": [*kind.overrides, *words],
-        "published": kind.figures.get(" ".join(words)),
         "library": kind.package,
         "source": kind.source,
         "seed": arguments.seed,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -76,16 +77,18 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         optimizer = build_optimizer(parts, model)
         scheduler = parts.scheduler(optimizer)
         records = fit(model, data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings)
-        ours = [record["loss"] for record in records if record["kind"] == "step"]
+        steps = [record for record in records if record["kind"] == "step"]
+        ours, times = [step["loss"] for step in steps], [step["time"] for step in steps]
         apart.append(gradients_apart(twin, model, data, parts, settings))
 
-        again, theirs = Streams(settings.seed, device), list[float]()
+        again, theirs, ends = Streams(settings.seed, device), list[float](), list[float]()
         for batch in data.train.batches(recipe.batch_size, again.order):
             loss = recipe_loss(recipe, batch, encode(parts.encoder, batch.x, settings, again.encoding))
             recipe.optimizer.zero_grad()
             loss.backward()
             recipe.optimizer.step()
             theirs.append(loss.item())
+            ends.append(time.perf_counter())
             if len(theirs) == len(ours):
                 break
     return {
@@ -95,6 +98,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "ours": ours,
         "theirs": theirs,
         "gradients_apart": apart,
+        # The first update prepares what is prepared once.
+        "seconds_per_update": [(each[-1] - each[0]) / max(1, len(each) - 1) for each in (times, ends)],
     }
 
 

@@ -33,8 +33,6 @@ class Recipe(ABC):
     """Of the published figure."""
     updates: ClassVar[int | None] = None
     """Steps of the optimizer after which the published figure was taken; None: all of the epochs."""
-    figures: ClassVar[Mapping[str, float]]
-    """The published accuracies: of the whole under "", of less under what snnrun is told for that: ``epochs=1``."""
     settings: ClassVar[Mapping[str, Any]]
     """What else the source sets, for the record; among it ``steps``, T."""
 

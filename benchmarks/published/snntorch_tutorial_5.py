@@ -44,7 +44,6 @@ class Published(Recipe):
     source = "https://snntorch.readthedocs.io/en/latest/tutorials/tutorial_5.html"
     task = "mnist"
     batch_size, drop_last, epochs = 128, True, 1
-    figures: ClassVar[Mapping[str, float]] = {"": 0.9387}
     settings: ClassVar[Mapping[str, Any]] = {"hidden": 1000, "beta": 0.95, "steps": 25, "optimizer": "Adam", "lr": 5e-4}
 
     def __init__(self) -> None:

@@ -10,5 +10,4 @@ from benchmarks.published.spikingjelly_csnn import Published as Whole
 
 class Published(Whole):
     overrides = ("model.layers=[16c3p1,mp2,16c3p1,mp2,fc256]",)
-    figures: ClassVar[Mapping[str, float]] = {}
     settings: ClassVar[Mapping[str, Any]] = {**Whole.settings, "channels": 16}
