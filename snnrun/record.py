@@ -58,7 +58,7 @@ class FolderRecord:
 
     def manifest(self, **facts: Any) -> None:
         """``manifest.json``: see :func:`snnrun.report.manifest`."""
-        self._values("manifest.json", report.manifest(**facts))
+        self._values("manifest.json", report.manifest(**facts, record=self.folder))
 
     def resumed(self, *, step: int, **facts: Any) -> None:
         """Note in ``manifest.json`` that the run went on after ``step`` steps, and what is not as it was."""
@@ -67,7 +67,7 @@ class FolderRecord:
             before = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             before = {}
-        now = report.manifest(**facts)
+        now = report.manifest(**facts, record=self.folder)
         before = before or now  # the run was stopped before it could write one
         changed = differences(before, now)
         for name, (old, new) in changed.items():

@@ -20,10 +20,8 @@ from types import ModuleType
 from typing import Any
 
 #: Where the parts of snnrun live; other modules of it write files and start programs.
-PARTS = tuple(
-    f"snnrun.{name}"
-    for name in ("encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
-)
+_PARTS = ("augmentation", "encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
+PARTS = tuple(f"snnrun.{name}" for name in _PARTS)
 TORCH = ("torch.nn", "torch.optim")
 #: What a class of torch must descend from.
 BASES = {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler"}

@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from catalogued import assembled, options, part
+from event_sets import write_event_set
 from shell import Run, environment, snnrun, strict
-from small import composed, write_mnist
+from small import composed
 from snnrun.errors import ConfigError
 from snnrun.ranks import Ranks
+from written import write_everything
 
 HERE = Path(__file__).parent
 TIMES = ("time", "seconds", "samples_per_second")
@@ -96,7 +98,11 @@ SPREAD = {
     "recurrent": shaped("model=recurrent", "model.hidden=[12]"),
     "convolutions": shaped("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
     "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
+    "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
+    "no validation, whole batches, a last step": shaped(
+        "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=30"
+    ),
     "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }
 
@@ -236,11 +242,12 @@ def encoders(task: str) -> list[str]:
 
 @pytest.mark.long
 def test_every_task_and_encoder(tmp_path: Path) -> None:
-    write_mnist(tmp_path / "images", train=300, test=30)
+    write_everything(tmp_path / "images", scale=4)
     jobs = {}
     whole = ("digits", "zeros")
     others = [task for task in options("task") if task not in whole]
     for task in options("task"):
+        write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders.
         for encoder in encoders(task) if task in whole else encoders(task)[others.index(task) :: len(others)]:
             config = assembled(task=task, encoder=encoder, optimizer="sgd")
@@ -251,6 +258,8 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
             config["model"]["hidden"] = [10]
             if "batch_size" in config["task"]:
                 config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
+            if "path" in config["task"]:
+                config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "layers"))

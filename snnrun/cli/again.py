@@ -6,6 +6,7 @@ checkpoints are no pickles.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -43,9 +44,15 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
 
 
 class Frozen(NamedTuple):
-    """The config that a run was started with."""
+    """The config that a run was started with.
+
+    Attributes:
+        config: as it was.
+        seen: the same, with ``data_dir`` as it is seen from the working directory; settings and parts are of this one.
+    """
 
     config: dict[str, Any]
+    seen: dict[str, Any]
     settings: Settings
     parts: Any
 
@@ -71,16 +78,37 @@ def frozen(
         raise ConfigError(
             f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
         ) from error
-    settings, faults = read(config)
+    seen = _seen(config, folder)
+    settings, faults = read(seen)
     if settings is not None:
         try:
-            trial = Trial(config, config, config, settings, trusted=arguments.trusted, debug=arguments.debug)
+            trial = Trial(seen, seen, seen, settings, trusted=arguments.trusted, debug=arguments.debug)
             faults = [f"{fault.path}: {fault.message}" for fault in trial.run(Catalogue(arguments.config_dir))]
         except (KeyError, TypeError, AttributeError) as error:
             faults = [f"config.yaml: expected the config of a run ({type(error).__name__}: {error})"]
     if faults or settings is None:
         raise ConfigError(text.faults(faults))
-    return Frozen(config, settings, parts_of(config, arguments.trusted))
+    return Frozen(config, seen, settings, parts_of(seen, arguments.trusted))
+
+
+def _seen(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The config with a relative ``data_dir`` led to where the run was started, if that was elsewhere."""
+    data_dir, task = config.get("data_dir"), config.get("task")
+    try:
+        way = untrusted.json_object(folder, "manifest.json").get("directory")
+    except Unreadable:
+        return config
+    known = isinstance(way, str) and set(way.split("/")) <= {"..", "."}
+    if not known or not isinstance(data_dir, str) or data_dir.startswith("~") or Path(data_dir).is_absolute():
+        return config
+    start = Path(os.path.abspath(folder.resolve() / str(way)))
+    if start == Path.cwd():
+        return config
+    moved = os.path.relpath(start / data_dir)
+    seen = {**config, "data_dir": moved}
+    if isinstance(task, Mapping) and task.get("data_dir") == data_dir:
+        seen["task"] = {**task, "data_dir": moved}
+    return seen
 
 
 def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[str]) -> None:
@@ -91,7 +119,15 @@ def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[s
     run = frozen(folder, arguments, tracked=True)
     from snnrun.cli.train import train
 
-    train(settings=run.settings, parts=run.parts, config=run.config, folder=folder, command=command, resume=True)
+    train(
+        settings=run.settings,
+        parts=run.parts,
+        config=run.config,
+        seen=run.seen,
+        folder=folder,
+        command=command,
+        resume=True,
+    )
 
 
 def _evaluate(folder: Path, arguments: Arguments) -> None:
@@ -121,7 +157,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
     with storing(copy):
         copy.mkdir(parents=True)
-    train(settings=run.settings, parts=run.parts, config=run.config, folder=copy, command=command)
+    train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
     text.say(verdict.words())

@@ -34,6 +34,7 @@ examples:
   snnrun                                              handwritten digits, in seconds, offline
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
+  snnrun experiment=snntorch_tutorial_5               a published experiment, by name (`snnrun list experiment`)
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
   snnrun -m neuron=if,lif seed=0,1,2 --resume         those of them that are not finished
   snnrun -m hydra/launcher=local_parallel seed=0,1    several at a time; others: slurm, ray (docs/sweeps.md)
@@ -190,7 +191,7 @@ def help_text(catalogue: Catalogue, command: str = "train") -> str:
         if command != "train" and chosen is None and any(group in Catalogue(primary=p).defaults for p in OTHERS):
             continue  # a part that only other commands use
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
-        groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<12}", subsequent_indent=" " * 14))
+        groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
     title = "parts (* = default; `snnrun list` says what each is):"
     return "\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES])
 

@@ -42,8 +42,11 @@ def run(
     return train(settings=settings, parts=parts_of(config, trusted), config=config, folder=folder, command=command)
 
 
-def train(*, settings: Settings, config: Mapping[str, Any], **rest: Any) -> Any:
-    """``snnrun.experiment.run``, with the other processes of torchrun where there are some."""
+def train(*, settings: Settings, config: Mapping[str, Any], seen: Mapping[str, Any] | None = None, **rest: Any) -> Any:
+    """``snnrun.experiment.run``, with the other processes of torchrun where there are some.
+
+    ``seen``: what these make their parts of, where it is not the config that is recorded.
+    """
     from snnrun import experiment
 
     ranks = Ranks.of(os.environ)
@@ -53,7 +56,7 @@ def train(*, settings: Settings, config: Mapping[str, Any], **rest: Any) -> Any:
     from snnrun.runtime import resolve_device
 
     device = resolve_device(settings.device, ranks).type
-    with parallel.leading(ranks, {"config": config}, device) as team:
+    with parallel.leading(ranks, {"config": config if seen is None else seen}, device) as team:
         return experiment.run(settings=settings, config=config, team=team, **rest)
 
 

@@ -31,6 +31,7 @@ def manifest(
     threads: int | None = None,
     started: datetime | None = None,
     folder: Path | None = None,
+    record: Path | None = None,
 ) -> dict[str, Any]:
     """The content of ``manifest.json``; strict JSON, and what cannot be found out is null, never an error.
 
@@ -39,7 +40,8 @@ def manifest(
     (:class:`snnrun.model.Product`), if they are a choice. ``world_size``: of how many processes this is one, joined
     through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by
     default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
-    default the working directory. The host name is left out on purpose.
+    default the working directory. ``record``: the run's folder; the working directory is noted as seen from there, if
+    it lies above. Host name and whole paths are left out on purpose.
     """
     import torch
 
@@ -47,6 +49,7 @@ def manifest(
     return {
         "command": [str(word) for word in command],
         "started": (started or datetime.now(timezone.utc)).astimezone(timezone.utc).isoformat(timespec="seconds"),
+        "directory": _above(Path.cwd(), record),
         "seed": settings.get("seed"),
         "precision": settings.get("precision"),
         "deterministic": settings.get("deterministic"),
@@ -64,6 +67,16 @@ def manifest(
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
     }
+
+
+def _above(folder: Path, record: Path | None) -> str | None:
+    """The way from a record up to a folder, such as ``../../..``; None where it does not lie above."""
+    try:
+        way = os.path.relpath(folder.resolve(), record.resolve()) if record else ""
+    except (OSError, ValueError):  # on another drive
+        return None
+    way = way.replace(os.sep, "/")
+    return way if way and set(way.split("/")) <= {"..", "."} else None
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

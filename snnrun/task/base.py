@@ -14,7 +14,8 @@ from torch import Tensor
 class Batch(NamedTuple):
     """Samples that are run together."""
 
-    x: Tensor  # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1]
+    # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1], or numbers of events
+    x: Tensor
     # [B] int64 class labels, or [B, num_outputs] values to regress; None where the target is silence
     target: Tensor | None
 
@@ -56,6 +57,8 @@ class Task(ABC):
     """True: targets are class labels. False: there is only a loss."""
     has_values: bool = False
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
+    has_validation: bool = True
+    """False: the validation part has no samples. Then no epoch is the best, and the last one's weights are tested."""
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
@@ -65,8 +68,8 @@ class Task(ABC):
             data_dir: folder in which files are looked for, and downloads kept.
             num_steps: length T of generated input; still input ignores it.
             device: where the batches are wanted.
-            generator: on the CPU; seeds what a *generated* task draws. Image sets ignore it: their split has a
-                seed of its own, so that runs with several seeds share one test part.
+            generator: on the CPU; seeds what a *generated* task draws, and the random changes to training images. The
+                split of a set has a seed of its own, so that runs with several seeds share one test part.
 
         Raises:
             DataError: data is missing or damaged.

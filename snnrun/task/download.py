@@ -1,4 +1,4 @@
-"""Fetch a set through torchvision, which knows where it lies and checks what comes (MD5)."""
+"""Find the files of a published set, or fetch them through torchvision, which knows where they are and checks them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,73 @@ import os
 import socket
 import tempfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
+
+from snnrun.errors import DataError
 
 # Seconds without an answer after which a download has failed, rather than hang for ever behind a silent firewall.
 _PATIENCE = 30.0
 
 
-def download(source: str, data_dir: Path, names: Sequence[str]) -> str | None:
-    """Bring the files ``names`` of a set into ``<data_dir>/<source>/raw``, all of them or none.
+@dataclass(frozen=True)
+class Source:
+    """A set as torchvision knows it.
+
+    Attributes:
+        dataset: its class in ``torchvision.datasets``.
+        folder: where below its root that class keeps the files.
+        names: the files that are needed.
+        packed: whether a file may be gzipped instead, with ``.gz`` behind its name.
+        calls: further arguments of the class, one mapping for each time that it is asked to download.
+        others: files that come with a download and are kept too, so that another choice, or torchvision, finds them.
+    """
+
+    dataset: str
+    folder: str
+    names: tuple[str, ...]
+    packed: bool = False
+    calls: Sequence[Mapping[str, Any]] = ({},)
+    others: tuple[str, ...] = ()
+
+
+def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
+    """The files of the task ``name``, by their names.
+
+    From the first of these folders that has all of them: torchvision's, ``<data_dir>/<name>``, ``<data_dir>``. Else
+    they are downloaded into torchvision's.
+
+    Raises:
+        DataError: they are not there, and cannot be downloaded; it says where they were looked for.
+    """
+    kept = data_dir / source.folder
+    folders = list(dict.fromkeys([kept, data_dir / name, data_dir]))
+    for folder in folders:
+        if found := _files(folder, source):
+            return found
+
+    # Looked for again rather than trusted: only what is there, whole, counts as data.
+    fault = download(source, data_dir)
+    if fault is None and (found := _files(kept, source)):
+        return found
+    count = {1: "this file", 2: "these two files", 4: "these four files"}.get(len(source.names), "these files")
+    raise DataError(
+        f"{name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
+        f"Looked in: {', '.join(map(str, folders))}\n"
+        f"Put {count}{', as they are or gzipped (.gz),' if source.packed else ''} into one of those folders: "
+        f"{', '.join(source.names)}\n"
+        "Or choose a task that works offline: task=digits"
+    )
+
+
+def download(source: Source, data_dir: Path) -> str | None:
+    """Bring the files of a set into ``<data_dir>/<source.folder>``, all of them or none.
 
     torchvision works in a temporary folder, from which whole, checked files are moved: what a broken download leaves
     is never where data is looked for.
-
-    Args:
-        source: name of the class in ``torchvision.datasets``.
 
     Returns:
         None, or in one line what went wrong.
@@ -33,13 +84,30 @@ def download(source: str, data_dir: Path, names: Sequence[str]) -> str | None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
-            getattr(datasets, source)(temporary, download=True)
-            target = data_dir / source / "raw"
+            for arguments in source.calls:
+                getattr(datasets, source.dataset)(temporary, download=True, **arguments)
+            came, target = Path(temporary, source.folder), data_dir / source.folder
             target.mkdir(parents=True, exist_ok=True)
-            for name in names:
-                os.replace(Path(temporary, source, "raw", name), target / name)
+            for name in source.others:
+                if (came / name).is_file():
+                    os.replace(came / name, target / name)
+            for name in source.names:
+                os.replace(came / name, target / name)
     except (OSError, RuntimeError, EOFError, HTTPException, zlib.error) as error:
         return " ".join(str(error).split()) or type(error).__name__
     finally:
         socket.setdefaulttimeout(patience)
     return None
+
+
+def _files(folder: Path, source: Source) -> dict[str, Path]:
+    """The files in a folder, each raw or else gzipped; empty unless all are there."""
+    found = {}
+    for name in source.names:
+        for path in (folder / name, *([folder / f"{name}.gz"] if source.packed else [])):
+            if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
+                found[name] = path
+                break
+        else:
+            return {}
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.augmentation import NONE, Augmentation, augment
 from snnrun.errors import DataError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.split import stratified
@@ -33,13 +34,25 @@ class ImagePart:
         labels: ``[N]`` int64, on the same device.
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
         white: the value of ``images`` that becomes 1.0.
+        augmentation: random changes to the images of a shuffled pass; images are then ``[C, H, W]``.
+        stream: on the CPU; what they draw from, batch by batch. A resumed epoch is drawn again from its begin.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, indices: Tensor, white: int) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: Tensor,
+        white: int,
+        augmentation: Collection[Augmentation] = (),
+        stream: torch.Generator | None = None,
+    ) -> None:
         self.images = images
         self.labels = labels
         self.indices = indices
         self.white = white
+        self.augmentation = augmentation
+        self.stream = stream
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -47,12 +60,16 @@ class ImagePart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
         order = self.indices
+        if not len(order):  # torch.split would make one empty batch of it
+            return
         if generator is not None:
             order = order[torch.randperm(len(order), generator=generator)]
         for chosen in torch.split(order.to(self.images.device), batch_size):
             # Divided, not multiplied by the inverse: correctly rounded, so the same bits as torchvision's ToTensor.
-            x = self.images[chosen].float().div_(self.white)
-            yield Batch(x.unsqueeze(0), self.labels[chosen])
+            x = self.images.index_select(0, chosen).float().div_(self.white)
+            if generator is not None and self.stream is not None:
+                x = augment(x, self.augmentation, self.stream)
+            yield Batch(x.unsqueeze(0), self.labels.index_select(0, chosen))
 
 
 class ImageTask(Task):
@@ -62,13 +79,15 @@ class ImageTask(Task):
     ``validation`` is a share of the other images; else ``validation`` and ``test`` are shares of all images.
 
     Args:
-        validation: share of the validation part, in (0, 1). Default 0.1.
+        validation: share of the validation part, in [0, 1); 0 for none, so that all else is trained on. Default 0.1.
         test: share of the test part, in (0, 1); None for a set with an official one. Default 0.2.
         split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
             are compared on the same test images. Default 0.
+        augmentation: random changes to training images, by name and in that order; see the group ``augmentation``.
+            Default none.
 
     Raises:
-        ValueError: a share out of range, or shares that leave nothing to train on.
+        ValueError: a share out of range, or shares that leave nothing to train on; an augmentation that is none.
     """
 
     name: str
@@ -79,14 +98,25 @@ class ImageTask(Task):
     has_time = False
     has_accuracy = True
 
-    def __init__(self, *, validation: float = 0.1, test: float | None = 0.2, split_seed: int = 0) -> None:
-        self.validation = check.number("validation", validation, above=0, below=1)
+    def __init__(
+        self,
+        *,
+        validation: float = 0.1,
+        test: float | None = 0.2,
+        split_seed: int = 0,
+        augmentation: Mapping[str, Augmentation] = NONE,
+    ) -> None:
+        self.validation = check.number("validation", validation, low=0, below=1)
+        self.has_validation = self.validation > 0
         self.test = None if test is None else check.number("test", test, above=0, below=1)
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         if self.test is not None and self.validation + self.test >= 1:
             raise ValueError(
                 f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
             )
+        if not isinstance(augmentation, Mapping) or not all(isinstance(a, Augmentation) for a in augmentation.values()):
+            raise ValueError(f"augmentation: expected augmentations by name, got {augmentation!r}")
+        self.augmentation = dict(augmentation)
 
     @abstractmethod
     def read(self, data_dir: Path) -> ImageSet:
@@ -100,12 +130,17 @@ class ImageTask(Task):
         """Read the set, hash it, put it on the device, and split it."""
         images, labels, num_test = self.read(data_dir)
         digest = hashlib.sha256(images.contiguous().numpy().data)
-        digest.update(labels.to(torch.uint8).contiguous().numpy().data)
+        digest.update(labels.to(torch.uint8 if self.num_outputs <= 256 else torch.int64).contiguous().numpy().data)
 
         train, validation, test = self._split(labels, num_test)
         images, labels = images.to(device), labels.to(device, torch.int64)
+        # A stream of its own, so that the order of the images and the spikes are those of a run without.
+        stream = None
+        if self.augmentation:
+            seed = int(torch.randint(0, 2**63 - 1, (), generator=generator))
+            stream = torch.Generator().manual_seed(seed)
         return Data(
-            train=ImagePart(images, labels, train, self.white),
+            train=ImagePart(images, labels, train, self.white, self.augmentation.values(), stream),
             validation=ImagePart(images, labels, validation, self.white),
             test=ImagePart(images, labels, test, self.white),
             hashes={self.name: digest.hexdigest()},

@@ -1,71 +1,51 @@
-"""MNIST and the sets made in its image: 28x28 pixels, 10 classes, four IDX files, an official test part."""
+"""MNIST and the sets made in its image: 28x28 pixels in IDX files, two for each part, an official test part."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from snnrun import check
+from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import DataError
-from snnrun.task.download import download
+from snnrun.task.download import Source
 from snnrun.task.idx import read_idx
-from snnrun.task.images import ImageSet, ImageTask
+from snnrun.task.images import ImageSet
+from snnrun.task.published import PublishedTask
 
-_TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-_TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_MNIST = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+#: EMNIST's splits, and how many classes each has.
+_SPLITS = {"balanced": 47, "letters": 26, "digits": 10, "byclass": 62, "bymerge": 47, "mnist": 10}
 
 
-class IdxTask(ImageTask):
-    """A set in MNIST's four files. A set is a subclass with ``name`` and ``source``.
+class IdxTask(PublishedTask):
+    """A set in four IDX files, raw or gzipped. A set is a subclass with ``name`` and ``dataset``."""
 
-    Files that are there already, raw or gzipped, are used as they are, from the first of these folders that has all
-    four: ``<data_dir>/<source>/raw`` (torchvision's), ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
-
-    Args:
-        validation: share of the official training part that is the validation part, in (0, 1). Default 0.1.
-        split_seed: seed of that split. Default 0.
-    """
-
-    source: str
+    dataset: str
     """torchvision's name of the set: a class in ``torchvision.datasets``, and the folder it keeps files in."""
     input_shape = (1, 28, 28)
+    first_label = 0
+    """The label of the first class in the files."""
+    transposed = False
+    """Whether the files hold images column by column."""
 
-    def __init__(self, *, validation: float = 0.1, split_seed: int = 0) -> None:
-        super().__init__(validation=validation, test=None, split_seed=split_seed)
+    def source(self) -> Source:
+        return Source(self.dataset, f"{self.dataset}/raw", _MNIST, packed=True)
 
-    def read(self, data_dir: Path) -> ImageSet:
-        """The official training part, then the official test part."""
-        files = self._find(data_dir)
-        try:
-            train_images, train_labels = self._pair(*(files[name] for name in _TRAIN))
-            test_images, test_labels = self._pair(*(files[name] for name in _TEST))
-        except DataError as error:
-            raise DataError(
-                f"{self.name}: {error}\nReplace that file, or remove it to have the set downloaded again."
-            ) from None
+    def parse(self, files: Mapping[str, Path]) -> ImageSet:
+        train_images_file, train_labels_file, test_images_file, test_labels_file = files.values()
+        train_images, train_labels = self._pair(train_images_file, train_labels_file)
+        test_images, test_labels = self._pair(test_images_file, test_labels_file)
         return ImageSet(
             torch.cat([train_images, test_images]), torch.cat([train_labels, test_labels]), num_test=len(test_labels)
-        )
-
-    def _find(self, data_dir: Path) -> dict[str, Path]:
-        downloaded = data_dir / self.source / "raw"
-        folders = [downloaded, data_dir / self.name, data_dir]
-        for folder in folders:
-            if found := _files(folder):
-                return found
-
-        # Looked for again rather than trusted: only what is there, whole, counts as data.
-        fault = download(self.source, data_dir, [*_TRAIN, *_TEST])
-        if fault is None and (found := _files(downloaded)):
-            return found
-        raise DataError(
-            f"{self.name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
-            f"Looked in: {', '.join(map(str, folders))}\n"
-            f"Put these four files, as they are or gzipped (.gz), into one of those folders: "
-            f"{', '.join([*_TRAIN, *_TEST])}\n"
-            "Or choose a task that works offline: task=digits"
         )
 
     def _pair(self, images_file: Path, labels_file: Path) -> tuple[Tensor, Tensor]:
@@ -73,14 +53,8 @@ class IdxTask(ImageTask):
         if tuple(images.shape[1:]) != self.input_shape:
             expected, got = (" x ".join(map(str, shape[-2:])) for shape in (self.input_shape, images.shape))
             raise DataError(f"{images_file}: expected images of {expected} pixels, got {got}")
-        if len(images) != len(labels):
-            raise DataError(f"{labels_file}: expected {len(images)} labels, one for each image, got {len(labels)}")
-        if labels.max() >= self.num_outputs:
-            where = int(labels.argmax())
-            raise DataError(
-                f"{labels_file}: expected labels of at most {self.num_outputs - 1}, got {labels[where]} (label {where})"
-            )
-        return images, labels
+        self.check_labels(labels_file, labels, len(images), self.first_label)
+        return images.transpose(2, 3) if self.transposed else images, labels - self.first_label
 
 
 class MNIST(IdxTask):
@@ -91,7 +65,7 @@ class MNIST(IdxTask):
     """
 
     name = "mnist"
-    source = "MNIST"
+    dataset = "MNIST"
 
 
 class FashionMNIST(IdxTask):
@@ -102,7 +76,7 @@ class FashionMNIST(IdxTask):
     """
 
     name = "fashion_mnist"
-    source = "FashionMNIST"
+    dataset = "FashionMNIST"
 
 
 class KMNIST(IdxTask):
@@ -112,17 +86,56 @@ class KMNIST(IdxTask):
     """
 
     name = "kmnist"
-    source = "KMNIST"
+    dataset = "KMNIST"
 
 
-def _files(folder: Path) -> dict[str, Path]:
-    """The four files of a folder, each raw or else gzipped; empty unless all are there."""
-    found = {}
-    for name in [*_TRAIN, *_TEST]:
-        for path in (folder / name, folder / f"{name}.gz"):
-            if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
-                found[name] = path
-                break
-        else:
-            return {}
-    return found
+class EMNIST(IdxTask):
+    """Handwritten letters and digits in six splits, of up to 62 classes and 814,255 images.
+
+    The files hold every image transposed; here they stand upright (in torchvision they lie on their side). The labels
+    of ``letters`` begin with 1 in the files, with 0 here. One download of 560 MB brings all six splits.
+
+    Args:
+        split: balanced (47 classes), letters (26), digits (10), byclass (62), bymerge (47) or mnist (10). Default
+            balanced.
+        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
+        split_seed: seed of that share. Default 0.
+        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+
+    Source: G. Cohen, S. Afshar, J. Tapson and A. van Schaik, EMNIST: an extension of MNIST to handwritten letters,
+    arXiv:1702.05373, 2017.
+    """
+
+    name = "emnist"
+    dataset = "EMNIST"
+    transposed = True
+
+    def __init__(
+        self,
+        *,
+        split: str = "balanced",
+        validation: float = 0.1,
+        split_seed: int = 0,
+        augmentation: Mapping[str, Augmentation] = NONE,
+    ) -> None:
+        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
+        self.split = check.choice("split", split, tuple(_SPLITS))
+        self.num_outputs = _SPLITS[split]
+        self.first_label = int(split == "letters")
+
+    def source(self) -> Source:
+        others = tuple(name for split in _SPLITS for name in _emnist(split))
+        return Source(
+            self.dataset,
+            f"{self.dataset}/raw",
+            _emnist(self.split),
+            packed=True,
+            calls=({"split": self.split},),
+            others=tuple(name for name in others if name not in _emnist(self.split)),
+        )
+
+
+def _emnist(split: str) -> tuple[str, ...]:
+    return tuple(
+        f"emnist-{split}-{part}-{kind}-ubyte" for part in ("train", "test") for kind in ("images-idx3", "labels-idx1")
+    )

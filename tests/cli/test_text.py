@@ -11,6 +11,10 @@ import yaml
 from command import Command
 from snnrun.catalogue import Catalogue
 from snnrun.cli.text import faults
+from snnrun.untrusted import dotted
+
+#: Where parts stand that are parts of others, or several.
+PARENTS = {"augmentation": "task.augmentation", "regulariser": "loss.regularisers", "tracker": "tracker"}
 
 
 def test_help_lists_and_version_import_neither_torch_nor_hydra() -> None:
@@ -67,7 +71,7 @@ def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path)
 def test_a_list_of_no_group(command: Command) -> None:
     outcome = command("list", "nueron")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no group 'nueron', did you mean neuron? there are convention" in outcome.err
+    assert "there is no group 'nueron', did you mean neuron? there are augmentation" in outcome.err
     assert "`snnrun list neuron lif` shows that neuron" in command("list", "lif").err
     assert command("list", "neuron", "lif", "if").code == 2
     assert command("--config-dir", "nowhere", "list").code == 2
@@ -99,8 +103,11 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert not [mark for mark in ("``", ":class:", "::") if mark in text], text
             assert max(len(line) for line in text.splitlines()) <= 120
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            if group == "experiment":  # no part: it sets those of others
+                assert all(f"  {key}=" in text for key in dotted(config) if key.partition(".")[0] != "defaults"), text
+                continue
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                place = {"regulariser": f"loss.regularisers.{name}", "tracker": f"tracker.{name}"}.get(group, group)
+                place = f"{PARENTS[group]}.{name}" if group in PARENTS else group
                 assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 

@@ -120,9 +120,9 @@ CASES: dict[str, tuple[dict[str, str], str, str]] = {
         "torch.nn.modules.module has no warnings.sys.exit",
     ),
     "through a module of ours": (
-        {"neuron/evil.yaml": neuron("snnrun.task.mnist.os.system", **TOUCH)},
+        {"neuron/evil.yaml": neuron("snnrun.task.download.os.system", **TOUCH)},
         "neuron=evil",
-        "snnrun.task.mnist has no os.system",
+        "snnrun.task.download has no os.system",
     ),
     "through a function's globals": (
         {"neuron/evil.yaml": neuron("snnrun.task.idx.read_idx.__globals__.get")},

@@ -61,6 +61,22 @@ def test_it_is_strict_json_and_holds_what_a_repetition_needs(tmp_path: Path) -> 
     assert found["gpu"] is None
 
 
+def test_the_way_to_the_working_directory_is_noted_if_it_lies_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "home" / "outputs" / "run"
+    record.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "home")
+    assert make(record=record)["directory"] == "../.."
+    assert make(record=Path("outputs"))["directory"] == ".."
+    assert make(record=Path("."))["directory"] == "."
+    # Elsewhere it would say where on the machine things are.
+    (tmp_path / "linked").symlink_to(record)
+    assert make(record=tmp_path / "linked")["directory"] == "../.."
+    assert make(record=tmp_path)["directory"] is None
+    assert make()["directory"] is None
+
+
 def test_defaults_are_now_and_as_set() -> None:
     before = datetime.now(timezone.utc).replace(microsecond=0)
     found = make()

@@ -40,7 +40,7 @@ def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_files_that_are_there_are_used_offline(
     tmp_path: Path, write_set: Any, downloads: list[str], task: type[IdxTask], layout: str, suffix: str
 ) -> None:
-    images, labels = write_set(tmp_path / layout.format(source=task.source, name=task.name), suffix)
+    images, labels = write_set(tmp_path / layout.format(source=task.dataset, name=task.name), suffix)
     data = load(task(), tmp_path)
     assert downloads == []
     (test,) = data.test.batches(100)
@@ -124,7 +124,7 @@ def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, task: 
     with pytest.raises(DataError) as caught:
         load(task(), tmp_path)
     message = str(caught.value)
-    for folder in (tmp_path / task.source / "raw", tmp_path / task.name, tmp_path):
+    for folder in (tmp_path / task.dataset / "raw", tmp_path / task.name, tmp_path):
         assert str(folder) in message
     assert all(name in message for name in NAMES)
     assert "task=digits" in message
@@ -190,11 +190,11 @@ def test_a_download_is_kept_for_the_next_time(
     data_dir = tmp_path / "not" / "there" / "yet"
     first = load(task(), data_dir)
     again = load(task(), data_dir)
-    assert asked == [task.source]
+    assert asked == [task.dataset]
     assert first.hashes == again.hashes
     assert sorted(path.name for path in data_dir.rglob("*") if path.is_file()) == sorted(NAMES)
     # torchvision itself finds the files, too.
-    assert len(getattr(torchvision.datasets, task.source)(data_dir, train=False)) == 20
+    assert len(getattr(torchvision.datasets, task.dataset)(data_dir, train=False)) == 20
 
 
 def test_a_download_replaces_an_incomplete_folder(

@@ -1,0 +1,47 @@
+"""A random piece of the image, of the image's own size, after black has been put around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from snnrun import check
+from snnrun.augmentation.base import Augmentation, whole
+
+
+@dataclass(frozen=True)
+class Crop(Augmentation):
+    """Shifts an image by some pixels, up or down and sideways; what comes in is black.
+
+    ::
+
+        y[i, j] = x[i + a - p, j + b - p], or 0 outside the image        a, b uniform in 0 … 2 p
+
+    Args:
+        padding: p >= 1, in pixels. Default 4.
+
+    Raises:
+        ValueError: for a padding below 1.
+
+    Source: C.-Y. Lee et al., Deeply-supervised nets, AISTATS 2015; ``torchvision.transforms.RandomCrop``.
+    """
+
+    padding: int = 4
+    num_draws: ClassVar[int] = 2
+
+    def __post_init__(self) -> None:
+        check.integer("padding", self.padding, low=1)
+
+    def apply(self, images: Tensor, draws: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        top, left = whole(draws, 2 * self.padding + 1).to(images.device).unbind(1)
+        rows = top[:, None] + torch.arange(height, device=images.device)  # [B, H]
+        columns = left[:, None] + torch.arange(width, device=images.device)  # [B, W]
+        sample = torch.arange(len(images), device=images.device)[:, None, None]
+        padded = pad(images, [self.padding] * 4)
+        # Indices with a slice between them put the slice last: [B, H, W, C].
+        return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()

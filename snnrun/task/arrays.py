@@ -1,0 +1,287 @@
+"""Arrays of one's own: inputs, still or with a time axis, and classes or values as targets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnrun import check
+from snnrun.errors import DataError
+from snnrun.task.base import Batch, Data, Task
+from snnrun.task.npy import Store, Stored
+from snnrun.task.own import STAND_IN, check_path, located, unnamed
+from snnrun.task.split import stratified
+
+_CHUNK = 1 << 25  # bytes of an array that are looked at together
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+class ArrayPart:
+    """The samples ``indices`` of an array, which may be a map of a file.
+
+    Args:
+        inputs: ``[N, *shape]``, or ``[N, T, *shape]`` with ``time``.
+        targets: ``[N]`` int64 or ``[N, K]`` float32, on the device of the batches.
+        indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
+        divide: what inputs are divided by.
+        time: whether the second axis is time.
+    """
+
+    def __init__(self, inputs: np.ndarray, targets: Tensor, indices: Tensor, divide: float, time: bool) -> None:
+        self.inputs = inputs
+        self.targets = targets
+        self.indices = indices
+        self.divide = divide
+        self.time = time
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+        """One pass; ``x [1 or T, B, *shape]``."""
+        order = self.indices
+        if generator is not None:
+            order = order[torch.randperm(len(order), generator=generator)]
+        for chosen in torch.split(order, batch_size):
+            # A copy of these samples alone, in the machine's own order of bytes.
+            x = torch.from_numpy(np.ascontiguousarray(self.inputs[chosen.numpy()], dtype=np.float32))
+            x = x.to(self.targets.device).div_(self.divide)
+            x = x.transpose(0, 1).contiguous() if self.time else x.unsqueeze(0)
+            yield Batch(x, self.targets[chosen.to(self.targets.device)])
+
+
+class Arrays(Task):
+    """Arrays of one's own, ``inputs`` ``[N, ...]`` or ``[N, T, ...]`` and ``targets``, in an NPZ file or a folder.
+
+    ``path`` is an NPZ file with arrays of these names, or a folder with a file ``NAME.npy`` for each. An NPZ file is
+    read into memory; of an NPY file only the samples of a batch are, so that it may be larger than memory. If there are
+    ``test_inputs`` and ``test_targets``, they are the test part; else it is a share of the samples. A split of classes
+    is stratified.
+
+    Args:
+        path: the file or folder; a relative one starts in ``data_dir``. Default null, which must be set.
+        inputs: name of the inputs, of integers, floats or booleans. Default inputs.
+        targets: name of the targets: ``[N]`` integers, the classes 0, 1, …; with ``regress`` ``[N]`` or ``[N, K]``.
+            Default targets.
+        test_inputs: name of the test part's inputs, of the same shape but for N. Default test_inputs.
+        test_targets: name of its targets. Default test_targets.
+        time: whether the second axis is time; its length must be ``num_steps``. Default false.
+        regress: whether targets are values, for losses such as ``mse``, rather than classes. Default false.
+        num_classes: how many classes there are. Default null: as the targets say, which then may leave none out.
+        divide: what inputs are divided by. Default null: 255 for still inputs of uint8, else 1.
+        limits: least and largest input after that, or null for any number; what an encoder takes is in its own
+            description. Default [0, 1].
+        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
+        test: share of the test part, in (0, 1); unused where there are test arrays. Default 0.2.
+        split_seed: seed of the split. Default 0.
+        num_steps: the run's own ``num_steps``. Default 25.
+        data_dir: the run's own ``data_dir``. Default data.
+
+    Raises:
+        ValueError: an argument out of range.
+        DataError: an array is missing or has a wrong shape, type or label. Values are looked at when it is loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str | None = None,
+        inputs: str = "inputs",
+        targets: str = "targets",
+        test_inputs: str = "test_inputs",
+        test_targets: str = "test_targets",
+        time: bool = False,
+        regress: bool = False,
+        num_classes: int | None = None,
+        divide: float | None = None,
+        limits: Sequence[float] | None = (0.0, 1.0),
+        validation: float = 0.1,
+        test: float = 0.2,
+        split_seed: int = 0,
+        num_steps: int = 25,
+        data_dir: str = "data",
+    ) -> None:
+        self.path, self.data_dir = check_path(path), data_dir
+        given = {"inputs": inputs, "targets": targets, "test_inputs": test_inputs, "test_targets": test_targets}
+        for key, value in given.items():
+            if not isinstance(value, str) or not value or set(value) & set("/\\\0"):
+                raise ValueError(f"{key}: expected the name of an array, got {value!r}")
+        self.names = given
+        self.has_time = check.flag("time", time)
+        self.has_values = check.flag("regress", regress)
+        self.has_accuracy = not regress
+        self.num_classes = None if num_classes is None else check.integer("num_classes", num_classes, low=2)
+        self.divide = None if divide is None else check.number("divide", divide, above=0)
+        self.limits = None if limits is None else _limits(limits)
+        self.validation = check.number("validation", validation, low=0, below=1)
+        self.has_validation = self.validation > 0
+        self.test = check.number("test", test, above=0, below=1)
+        if self.validation + self.test >= 1:
+            raise ValueError(
+                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            )
+        self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
+        self.num_steps = check.integer("num_steps", num_steps, low=1)
+        self.input_shape, self.num_outputs = STAND_IN
+        if self.path is not None:
+            self._look()
+
+    def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
+        """Read the arrays, or map them, look at every value, and split."""
+        digest, parts = hashlib.sha256(), []
+        for stored_inputs, stored_targets in self._pairs():
+            inputs = stored_inputs.read()
+            divide = self.divide or (255.0 if inputs.dtype == np.uint8 and not self.has_time else 1.0)
+            self._check_values(stored_inputs, inputs, divide, digest)
+            targets = torch.from_numpy(self._targets(stored_targets)).to(device)
+            digest.update(targets.cpu().numpy().data)
+            parts.append((inputs, targets, divide))
+
+        def part(number: int, indices: Tensor) -> ArrayPart:
+            inputs, targets, divide = parts[number]
+            return ArrayPart(inputs, targets, indices, divide, self.has_time)
+
+        labels = torch.zeros(len(parts[0][1])) if self.has_values else parts[0][1].cpu()
+        own_test = len(parts) == 2
+        try:
+            shares = [self.validation] if own_test else [self.test, self.validation]
+            *held_out, train = stratified(labels, shares, self.split_seed)
+        except ValueError as error:
+            raise DataError(f"arrays: {error}; choose other shares, or add samples") from None
+        test = part(1, torch.arange(len(parts[1][1]))) if own_test else part(0, held_out[0])
+        return Data(part(0, train), part(0, held_out[-1]), test, hashes={"arrays": digest.hexdigest()})
+
+    def _pairs(self) -> list[tuple[Stored, Stored]]:
+        """Inputs and targets, then those of the test part if there are any."""
+        if self.path is None:
+            raise unnamed("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
+        try:
+            store = Store(located("arrays", self.path, self.data_dir))
+            wanted = [self.names["inputs"], self.names["targets"]]
+            test = [self.names["test_inputs"], self.names["test_targets"]]
+            named = any(self.names[key] != key for key in ("test_inputs", "test_targets"))
+            if named or any(name in store.names for name in test):
+                wanted += test  # both, or it is an error
+            found = [store.array(name) for name in wanted]
+        except DataError as error:
+            message = str(error)
+            raise DataError(message if message.startswith("arrays: ") else f"arrays: {message}") from None
+        return list(zip(found[::2], found[1::2], strict=True))
+
+    def _look(self) -> None:
+        """The facts, from the headers of the files and the class labels."""
+        pairs = self._pairs()
+        form = "[N, T, ...]" if self.has_time else "[N, ...]"
+        axes = 1 + self.has_time
+        for inputs, targets in pairs:
+            if len(inputs.shape) <= axes or 0 in inputs.shape:
+                remedy = "; give each sample an axis of values, if only of 1" if len(inputs.shape) <= axes else ""
+                raise DataError(f"arrays: {inputs.place}: expected {form}, got {list(inputs.shape)}{remedy}")
+            if inputs.shape[1:] != pairs[0][0].shape[1:]:
+                raise DataError(
+                    f"arrays: {inputs.place}: expected samples {list(pairs[0][0].shape[1:])}, as in "
+                    f"{pairs[0][0].place}, got {list(inputs.shape[1:])}"
+                )
+            self._check_targets(inputs, targets)
+        inputs, targets = pairs[0]
+        if self.has_time and inputs.shape[1] != self.num_steps:
+            raise ValueError(
+                f"num_steps: expected {inputs.shape[1]}, the steps of {inputs.place} {list(inputs.shape)}, "
+                f"got {self.num_steps}"
+            )
+        self.input_shape = inputs.shape[axes:]
+        if self.has_values:
+            self.num_outputs = 1 if len(targets.shape) == 1 else targets.shape[1]
+            return
+        self.num_outputs = self.num_classes or self._count(targets)
+        for _, each in pairs:
+            self._check_labels(each, self._targets(each))
+
+    def _check_targets(self, inputs: Stored, targets: Stored) -> None:
+        """Shape and type, by the header."""
+        place, shape, kind = targets.place, list(targets.shape), targets.dtype.kind
+        if self.has_values:
+            if len(shape) not in (1, 2) or 0 in shape[1:]:
+                raise DataError(f"arrays: {place}: expected values [N] or [N, K], got {shape}")
+        elif len(shape) != 1:
+            remedy = "a single column needs reshape(-1)" if shape[-1:] == [1] else "of one-hot rows take argmax(axis=1)"
+            raise DataError(f"arrays: {place}: expected class labels [N], got {shape}; {remedy}")
+        elif kind not in "iub":
+            raise DataError(
+                f"arrays: {place}: expected class labels, which are integers, got {targets.dtype}; "
+                "use astype(int), or set task.regress=true if these are values"
+            )
+        if shape[0] != inputs.shape[0]:
+            raise DataError(
+                f"arrays: {place}: expected {inputs.shape[0]} targets, one for each sample of {inputs.place}, "
+                f"got {shape[0]}"
+            )
+
+    def _targets(self, stored: Stored) -> np.ndarray:
+        """``[N]`` int64 or ``[N, K]`` float32."""
+        found = stored.read()
+        if not self.has_values:
+            return found.astype(np.int64)
+        wide = found.astype(np.float64)
+        if len(wrong := np.argwhere(~(np.abs(wide) <= _LARGEST))):
+            raise DataError(f"arrays: {_at(stored, wrong[0])}: expected a finite number, got {wide[tuple(wrong[0])]}")
+        return wide.astype(np.float32).reshape(len(wide), -1)
+
+    def _count(self, stored: Stored) -> int:
+        """How many classes there are, where none is left out."""
+        labels = np.unique(self._targets(stored))
+        if labels[0] >= 0 and len(missing := np.flatnonzero(labels != np.arange(len(labels)))):
+            gap, last = int(missing[0]), int(labels[-1])
+            begin = "; labels begin with 0, so subtract 1" if gap == 0 and labels[0] == 1 else ""
+            raise DataError(
+                f"arrays: {stored.place}: expected every label from 0 to the largest, {last}, but none is {gap}{begin}"
+                f"; set task.num_classes={last + 1} if that is meant"
+            )
+        if len(labels) < 2 and labels[0] >= 0:
+            raise DataError(f"arrays: {stored.place}: expected labels of at least 2 classes, got {labels[0]} alone")
+        return len(labels)
+
+    def _check_labels(self, stored: Stored, labels: np.ndarray) -> None:
+        if len(wrong := np.flatnonzero((labels < 0) | (labels >= self.num_outputs))):
+            raise DataError(
+                f"arrays: {_at(stored, wrong[:1])}: expected a label of 0 to {self.num_outputs - 1}, "
+                f"got {labels[wrong[0]]}"
+            )
+
+    def _check_values(self, stored: Stored, inputs: np.ndarray, divide: float, digest: Any) -> None:
+        """Look at every value, a piece at a time, and hash it."""
+        digest.update(f"{inputs.dtype} {list(inputs.shape)}\n".encode())
+        low, high = self.limits or (-_LARGEST, _LARGEST)
+        step = max(1, _CHUNK // max(1, inputs[0].nbytes))
+        for start in range(0, len(inputs), step):
+            piece = np.ascontiguousarray(inputs[start : start + step])
+            digest.update(piece.data)
+            least, most = float(piece.min()) / divide, float(piece.max()) / divide
+            if low <= least and most <= high:  # false for NaN as well
+                continue
+            scaled = piece.astype(np.float64) / divide
+            wrong = np.argwhere(~((low <= scaled) & (scaled <= high)))[0]
+            value, where = scaled[tuple(wrong)], _at(stored, wrong + np.array([start, *[0] * (piece.ndim - 1)]))
+            if not abs(value) <= _LARGEST:
+                raise DataError(f"arrays: {where}: expected a finite number, got {value}")
+            raise DataError(
+                f"arrays: {where}: expected a value of {low:g} to {high:g} (task.limits), got {value:g}; scale it with "
+                "task.divide, or set task.limits=null where the encoder takes any number, as encoder=direct does"
+            )
+
+
+def _at(stored: Stored, index: np.ndarray) -> str:
+    return f"{stored.place}[{', '.join(str(int(i)) for i in index)}]"
+
+
+def _limits(limits: Any) -> tuple[float, float]:
+    if not isinstance(limits, (list, tuple)) or len(limits) != 2:
+        raise ValueError(f"limits: expected two numbers such as [0, 1], or null, got {limits!r}")
+    low = check.number("limits[0]", limits[0])
+    return low, check.number("limits[1]", limits[1], above=low)

@@ -1,0 +1,219 @@
+"""A folder of images of one's own: a sub-folder for each class."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from snnrun import check
+from snnrun.augmentation import NONE, Augmentation
+from snnrun.errors import DataError
+from snnrun.task.images import ImageSet, ImageTask
+from snnrun.task.own import STAND_IN, check_path, located, unnamed
+
+#: File names that are read, and the decoders that may try; others of Pillow's start programs (EPS) or are rarely used.
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
+_GREY = ("1", "L", "LA", "La")
+_COLOUR = ("RGB", "RGBA", "RGBa", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")
+_WORDS = {1: "grey", 3: "colour"}
+
+
+class Layout(NamedTuple):
+    """Folders of classes, in the order of their labels."""
+
+    train: list[Path]
+    test: list[Path]  # empty where there is no test part
+
+
+class Folder(ImageTask):
+    """Images of one's own in a folder: each sub-folder is a class, or those of ``train`` and ``test`` are.
+
+    ::
+
+        my_images/cat/1.png  my_images/dog/2.jpg             split into training, validation and test part
+        my_images/train/cat/1.png  my_images/test/cat/3.png  with a test part of its own
+
+    Classes are in alphabetical order; names that are all numbers are in the order of these. Files are PNG, JPEG, BMP,
+    GIF (the first picture), PGM, PPM, TIFF or WebP with 8 bits; other files and hidden ones are passed over. Size and
+    channels are those of the first image, and must be those of all, unless they are given. All are kept in memory.
+
+    Args:
+        path: the folder; a relative one starts in ``data_dir``. Default null, which must be set.
+        size: to which images are resized, whatever their proportions: [height, width], or one number for both. Default
+            null: none is.
+        channels: 1 to turn all images to grey, 3 to colour; transparency is dropped. Default null: none is.
+        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
+        test: share of the test part, in (0, 1); unused where there is a folder ``test``. Default 0.2.
+        split_seed: seed of the split. Default 0.
+        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+        data_dir: the run's own ``data_dir``. Default data.
+
+    Raises:
+        ValueError: an argument out of range.
+        DataError: there is no such folder, or no classes or images in it. Damaged images are found when it is loaded.
+    """
+
+    name = "folder"
+
+    def __init__(
+        self,
+        *,
+        path: str | None = None,
+        size: int | Sequence[int] | None = None,
+        channels: int | None = None,
+        validation: float = 0.1,
+        test: float = 0.2,
+        split_seed: int = 0,
+        augmentation: Mapping[str, Augmentation] = NONE,
+        data_dir: str = "data",
+    ) -> None:
+        super().__init__(validation=validation, test=test, split_seed=split_seed, augmentation=augmentation)
+        self.path, self.data_dir = check_path(path), data_dir
+        self.size = None if size is None else _size(size)
+        if channels is not None and (check.integer("channels", channels) not in _WORDS):
+            raise ValueError(f"channels: expected 1 (grey) or 3 (colour), got {channels!r}")
+        self.channels = channels
+        shape, self.num_outputs = STAND_IN
+        self.classes: tuple[str, ...] = ()
+        if self.path is not None:  # a look, no more: the first image, and what folders there are
+            layout = self._layout()
+            self.classes = tuple(folder.name for folder in layout.train)
+            self.num_outputs = len(self.classes)
+            self.test = None if layout.test else self.test
+            shape = self._image(_images(layout.train[0])[0], None).shape
+        self.input_shape = (self.channels or shape[0], *(self.size or shape[1:]))
+
+    def read(self, data_dir: Path) -> ImageSet:
+        """All images, those of ``test`` last."""
+        layout = self._layout()
+        files = [[_images(folder) for folder in folders] for folders in layout]
+        least = 2 if layout.test else 3
+        for folder, found in zip(layout.train, files[0], strict=True):
+            if len(found) < least:
+                parts = "training and validation part" if layout.test else "training, validation and test part"
+                raise DataError(
+                    f"{self.name}: {folder}: expected at least {least} images, to part them into {parts}, "
+                    f"got {len(found)}"
+                )
+        every = [(file, label) for part in files for label, found in enumerate(part) for file in found]
+        images = np.empty((len(every), *self.input_shape), dtype=np.uint8)
+        for i, (file, _) in enumerate(every):
+            images[i] = self._image(file, every[0][0])
+        labels = torch.tensor([label for _, label in every])
+        return ImageSet(torch.from_numpy(images), labels, num_test=sum(map(len, files[1])))
+
+    def _layout(self) -> Layout:
+        if self.path is None:
+            raise unnamed(self.name, "task.path=my_images, with a sub-folder for each class")
+        root = located(self.name, self.path, self.data_dir)
+        folders = {folder.name: folder for folder in _folders(root)}
+        if not {"train", "test"} <= set(folders):
+            return Layout(self._classes(root), [])
+        if others := sorted(set(folders) - {"train", "test"}):
+            raise DataError(
+                f"{self.name}: {root}: expected train and test alone, or a sub-folder for each class, got {others[0]} "
+                "beside train and test; the validation part is taken from train (task.validation)"
+            )
+        train, test = (self._classes(folders[name]) for name in ("train", "test"))
+        names = [[folder.name for folder in part] for part in (train, test)]
+        if names[0] != names[1]:
+            odd = sorted(set(names[0]) ^ set(names[1]))[0]
+            where = "train" if odd in names[0] else "test"
+            raise DataError(
+                f"{self.name}: {root}: expected the same classes in train and test, but {odd} is in {where}"
+            )
+        return Layout(train, test)
+
+    def _classes(self, root: Path) -> list[Path]:
+        folders = _folders(root)
+        if len(folders) < 2:
+            got = f"got only {folders[0].name}" if folders else "got none"
+            if not folders and _images(root, refuse=False):
+                got += ", but images that belong to no class"
+            raise DataError(
+                f"{self.name}: {root}: expected a sub-folder of images for each of at least 2 classes, {got}"
+            )
+        numbers = all(folder.name.isdecimal() for folder in folders)
+        folders.sort(key=lambda folder: (int(folder.name) if numbers else 0, folder.name))
+        for folder in folders:
+            _images(folder)
+        return folders
+
+    def _image(self, path: Path, first: Path | None) -> np.ndarray:
+        """``[C, H, W]`` uint8; of the task's shape, where there is a ``first`` image that decided on it."""
+        from PIL import Image, ImageOps  # here, since listing tasks needs no images
+
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(path, formats=_FORMATS) as file:
+                    image: Any = ImageOps.exif_transpose(file)  # upright, as every viewer shows it
+                    mode = image.mode
+                    if mode not in (*_GREY, *_COLOUR):
+                        raise DataError(
+                            f"{self.name}: {path}: expected an image of 8 bits, got Pillow's mode {mode}; convert it"
+                        )
+                    channels = self.channels or (1 if mode in _GREY else 3)
+                    image = image.convert("L" if channels == 1 else "RGB")
+        except DataError:
+            raise
+        except Exception as error:  # a decoder's ways to fail have no end
+            message = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
+            raise DataError(f"{self.name}: {path}: not an image that can be read: {message}") from None
+        if first is not None and channels != self.input_shape[0]:
+            expected, got = _WORDS[self.input_shape[0]], _WORDS[channels]
+            raise DataError(
+                f"{self.name}: {path}: expected {expected}, as {first} is, got {got}; "
+                "task.channels=1 makes all grey, 3 colour"
+            )
+        if self.size is not None:
+            image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
+        elif first is not None and image.size[::-1] != self.input_shape[1:]:
+            expected, got = (f"{height} x {width}" for height, width in (self.input_shape[1:], image.size[::-1]))
+            raise DataError(
+                f"{self.name}: {path}: expected {expected} pixels (height x width), as {first} has, got {got}; "
+                f"task.size=[{self.input_shape[1]},{self.input_shape[2]}] resizes all"
+            )
+        pixels = np.asarray(image)
+        return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def _folders(root: Path) -> list[Path]:
+    """The sub-folders that are not hidden."""
+    try:
+        with os.scandir(root) as entries:
+            return [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(
+            f"folder: {root}: expected a folder, but it cannot be read: {error.strerror or error}"
+        ) from None
+
+
+def _images(folder: Path, *, refuse: bool = True) -> list[Path]:
+    """The images directly in a folder, by name; that there is none is refused."""
+    try:
+        with os.scandir(folder) as entries:
+            named = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"folder: {folder}: cannot be read: {error.strerror or error}") from None
+    found = [folder / name for name in named if name.lower().endswith(SUFFIXES)]
+    if not found and refuse:
+        raise DataError(f"folder: {folder}: expected images ({', '.join(SUFFIXES)}), got none of them")
+    return found
+
+
+def _size(size: Any) -> tuple[int, int]:
+    if isinstance(size, int) and not isinstance(size, bool):
+        side = check.integer("size", size, low=1)
+        return side, side
+    if isinstance(size, (list, tuple)) and len(size) == 2:
+        height, width = check.integers("size", size, low=1)
+        return height, width
+    raise ValueError(f"size: expected [height, width], one number for both, or null, got {size!r}")

@@ -1,0 +1,45 @@
+"""Where data of one's own lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from snnrun.errors import DataError
+
+#: What is known of data that nobody has named yet, so that all else of a config can be checked: as MNIST has it.
+STAND_IN = ((1, 28, 28), 10)
+
+
+def check_path(path: object) -> str | None:
+    """A path, or None for one that is yet to be named.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if path is not None and (not isinstance(path, str) or not path.strip() or "\0" in path):
+        raise ValueError(f"path: expected a path in data_dir, or an absolute one, got {path!r}")
+    return path
+
+
+def located(task: str, path: str, data_dir: str) -> Path:
+    """``path``, which starts in ``data_dir`` unless it is absolute or begins with ``~``.
+
+    Raises:
+        DataError: there is nothing.
+    """
+    place = Path(data_dir).expanduser() / Path(path).expanduser()
+    try:
+        if place.exists():
+            return place
+        nearer = Path(path).exists()
+    except OSError as error:
+        raise DataError(f"{task}: {place}: cannot be read: {error.strerror or error}") from None
+    message = f"{task}: there is no {place}; a relative task.path starts in data_dir, which is {data_dir}"
+    if nearer:
+        message += f"\nThere is {path} in the working directory: set task.path={Path(path).absolute()} or data_dir=."
+    raise DataError(message)
+
+
+def unnamed(task: str, example: str) -> DataError:
+    """The error of a task that has not been told where its data lies."""
+    return DataError(f"{task}: expected task.path, where the data lies (in data_dir, unless absolute), as in {example}")

@@ -1,0 +1,65 @@
+"""A published image set: files that torchvision can fetch, and an official test part."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
+
+from snnrun.augmentation import NONE, Augmentation
+from snnrun.errors import DataError
+from snnrun.task.download import Source, find
+from snnrun.task.images import ImageSet, ImageTask
+
+
+class PublishedTask(ImageTask):
+    """A set is a subclass with ``name``, ``input_shape``, ``source`` and ``parse``.
+
+    Files that are there already are used as they are, from the first of these folders that has all of them: the one in
+    which torchvision keeps them below ``data_dir``, ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
+
+    Args:
+        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
+        split_seed: seed of that split. Default 0.
+        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+    """
+
+    def __init__(
+        self, *, validation: float = 0.1, split_seed: int = 0, augmentation: Mapping[str, Augmentation] = NONE
+    ) -> None:
+        super().__init__(validation=validation, test=None, split_seed=split_seed, augmentation=augmentation)
+
+    @abstractmethod
+    def source(self) -> Source:
+        """What files there are, and how torchvision fetches them."""
+
+    @abstractmethod
+    def parse(self, files: Mapping[str, Path]) -> ImageSet:
+        """The whole set, the official test part last.
+
+        Raises:
+            DataError: one of the files is not what it should be.
+        """
+
+    def read(self, data_dir: Path) -> ImageSet:
+        """The official training part, then the official test part."""
+        files = find(self.name, self.source(), data_dir)
+        try:
+            return self.parse(files)
+        except DataError as error:
+            raise DataError(
+                f"{self.name}: {error}\nReplace that file, or remove it to have the set downloaded again."
+            ) from None
+
+    def check_labels(self, file: Path, labels: Tensor, num_images: int, first: int = 0) -> None:
+        """Raise DataError unless there is a label for each image, of ``first`` to ``first + num_outputs - 1``."""
+        if len(labels) != num_images:
+            raise DataError(f"{file}: expected {num_images} labels, one for each image, got {len(labels)}")
+        last = first + self.num_outputs - 1
+        wrong = ((labels < first) | (labels > last)).nonzero()
+        if len(wrong):
+            where = int(wrong[0])
+            expected = f"of {first} to {last}" if first else f"of at most {last}"
+            raise DataError(f"{file}: expected labels {expected}, got {int(labels[where])} (label {where})")

@@ -1,0 +1,129 @@
+"""Small data sets in the formats of the published ones, and of one's own, written by the tests."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy.io import savemat
+from torch import Tensor
+
+from small import write_mnist
+
+
+def drawn(count: int, *shape: int, seed: int = 0) -> Tensor:
+    """``[count, *shape]`` uint8."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
+
+
+def cyclic(count: int, classes: int) -> Tensor:
+    """Labels 0, 1, …, 0, 1, …: ``[count]`` int64."""
+    return torch.arange(count) % classes
+
+
+def write_idx(path: Path, array: Tensor) -> None:
+    """An IDX file of a uint8 tensor, gzipped where the path ends in .gz."""
+    content = bytes([0, 0, 8, array.dim()]) + struct.pack(f">{array.dim()}I", *array.shape) + array.numpy().tobytes()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def write_emnist(folder: Path, split: str, images: Tensor, labels: Tensor, num_test: int, suffix: str = "") -> None:
+    """A split of EMNIST; ``images`` ``[N, 28, 28]`` upright, ``labels`` as the files have them."""
+    for part, chosen in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
+        stem = f"emnist-{split}-{part}"
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images[chosen].transpose(1, 2).contiguous())
+        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", labels[chosen].to(torch.uint8))
+
+
+def write_cifar10(folder: Path, images: Tensor, labels: Tensor) -> None:
+    """CIFAR-10's six files; ``images`` ``[N, 3, 32, 32]``, in six parts of one size, the test part last."""
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, pixels, numbers in zip(names, images.chunk(6), labels.chunk(6), strict=True):
+        content = {"data": pixels.flatten(1).numpy(), "labels": numbers.tolist(), "batch_label": name}
+        (folder / name).write_bytes(python2(content))
+    (folder / "batches.meta").write_bytes(python2({"label_names": [f"class {i}" for i in range(10)]}))
+
+
+def write_cifar100(folder: Path, images: Tensor, fine: Tensor, num_test: int) -> None:
+    """CIFAR-100's two files; the coarse label is a fifth of the fine one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, chosen in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
+        content = {
+            "data": images[chosen].flatten(1).numpy(),
+            "fine_labels": fine[chosen].tolist(),
+            "coarse_labels": (fine[chosen] // 5).tolist(),
+        }
+        (folder / name).write_bytes(python2(content))
+    (folder / "meta").write_bytes(python2({"fine_label_names": [f"class {i}" for i in range(100)]}))
+
+
+def write_svhn(path: Path, images: Tensor, labels: Tensor) -> None:
+    """A MATLAB file as SVHN's: X ``[32, 32, 3, N]``, y ``[N, 1]`` with 10 for the digit 0; compressed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    numbers = torch.where(labels == 0, 10, labels).to(torch.uint8)
+    savemat(path, {"X": images.permute(2, 3, 1, 0).numpy(), "y": numbers[:, None].numpy()}, do_compression=True)
+
+
+def write_folder(folder: Path, images: Tensor, labels: Tensor, suffix: str = ".png") -> None:
+    """Images ``[N, C, H, W]`` as files, a sub-folder for each label."""
+    for i, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+        path = folder / str(label) / f"{i:04d}{suffix}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = image.permute(1, 2, 0).numpy()
+        Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
+
+
+def write_everything(folder: Path, scale: int = 1) -> None:
+    """A small set for every task that reads files from ``data_dir``; ``own`` is one for the tasks of one's own data."""
+    write_mnist(folder, train=200 * scale)
+    write_emnist(folder / "emnist", "balanced", drawn(235 * scale, 28, 28), cyclic(235 * scale, 47), 47)
+    write_cifar10(folder / "cifar-10-batches-py", drawn(240 * scale, 3, 32, 32), cyclic(240 * scale, 10))
+    write_cifar100(folder / "cifar-100-python", drawn(400 * scale, 3, 32, 32), cyclic(400 * scale, 100), 100)
+    for seed, part in enumerate(("train", "test")):
+        images = drawn(100 * scale, 3, 32, 32, seed=seed + 1)
+        write_svhn(folder / f"{part}_32x32.mat", images, cyclic(100 * scale, 10))
+    write_folder(folder / "own", drawn(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
+    inputs = drawn(100 * scale, 7)
+    inputs[:, 0] = 255
+    np.save(folder / "own" / "inputs.npy", inputs.numpy())
+    np.save(folder / "own" / "targets.npy", cyclic(100 * scale, 4).numpy())
+
+
+def python2(content: dict[str, Any]) -> bytes:
+    """A pickle of protocol 2 as Python 2's cPickle and numpy 1 write it, the bytes of an array in a text."""
+    return b"\x80\x02}(" + b"".join(_text(key) + _value(value) for key, value in content.items()) + b"u."
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, str):
+        return _text(value)
+    assert isinstance(value, Sequence)
+    return b"](" + b"".join(_text(item) if isinstance(item, str) else _number(item) for item in value) + b"e"
+
+
+def _text(text: str | bytes) -> bytes:
+    raw = text.encode("latin1") if isinstance(text, str) else text
+    return (b"U" + bytes([len(raw)]) if len(raw) < 256 else b"T" + struct.pack("<i", len(raw))) + raw
+
+
+def _number(value: int) -> bytes:
+    return b"K" + bytes([value]) if 0 <= value < 256 else b"J" + struct.pack("<i", value)
+
+
+def _array(array: np.ndarray) -> bytes:
+    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + _number(0) + b"\x85" + _text("b") + b"\x87R"
+    shape = b"(" + b"".join(map(_number, array.shape)) + b"t"
+    kind = b"cnumpy\ndtype\n" + _text("u1") + _number(0) + _number(1) + b"\x87R"
+    kind += b"(" + _number(3) + _text("|") + b"NNN" + _number(-1) + _number(-1) + _number(0) + b"tb"
+    return made + b"(" + _number(1) + shape + kind + b"\x89" + _text(array.tobytes()) + b"tb"
