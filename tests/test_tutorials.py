@@ -81,12 +81,10 @@ def printed_as(shown: str, printed: str) -> bool:
 
 def test_output_is_held_against_the_page() -> None:
     real = (
-        "MLP with 7,510 parameters\nepoch 1/5  loss 2.221  36.9 %    4 samples/s\n\ntest 98.33 % (of epoch 18, best)\n"
+        "MLP with 7,510 parameters\nepoch 1/5  loss 2.221  36.9 %   4 samples/s\n\ntest 98.33 % (of epoch 18, best)\n"
     )
     assert printed_as(real, real)
-    other = (
-        "MLP with 7,510 parameters\nepoch 1/5  loss  12.1   7.0 %  1,234 samples/s\ntest 9.10 % (of epoch 5, best)\n"
-    )
+    other = "MLP with 7,510 parameters\nepoch 1/5  loss  12.1  7.0 % 1,234 samples/s\ntest 9.10 % (of epoch 5, best)\n"
     assert printed_as(other, real), "numbers that differ from machine to machine"
     assert printed_as("…\ntest 1.0 % (of epoch 2, best)\n", real), "lines are left out"
     assert printed_as("MLP with … parameters\n…\n", real), "text is left out"
@@ -104,7 +102,8 @@ def test_times_tokens_and_folders_are_compared_by_form() -> None:
 
 
 def test_files_commands_and_exit_codes(tmp_path: Path) -> None:
-    page = "`a/b.txt`:\n\n```text\nhere\n```\n\n```sh\ncat a/b.txt\nexit 3   # exit code 3\nfalse   # needs nosuchpackage\n```\n"
+    shell = "cat a/b.txt\nexit 3   # exit code 3\nfalse   # needs nosuchpackage"
+    page = f"`a/b.txt`:\n\n```text\nhere\n```\n\n```sh\n{shell}\n```\n"
     (block,) = script.run(page, tmp_path)
     assert block.printed == "here\n"
     for wrong in ("exit 3", "true   # exit code 3"):
