@@ -21,7 +21,10 @@ from snnrun.cli.arguments import AGAIN, LOOKING
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-README, CONTRIBUTING = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "CONTRIBUTING.md"))
+README, CONTRIBUTING, RECORD, WORDS = (
+    (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", "docs/record.md", "docs/command.md")
+)
 DOWNLOADED = {"task=mnist", "task=fashion_mnist", "task=kmnist", "task=cifar10"}
 
 
@@ -41,9 +44,12 @@ def section(page: str, title: str) -> str:
 
 
 def commands() -> list[tuple[str, ...]]:
-    """The arguments of every ``snnrun …`` in a shell block, in their order and without repetition."""
+    """The arguments of every ``snnrun …`` in a shell block, in their order and without repetition.
+
+    Those of the tutorials belong together: ``test_tutorials.py`` runs them, page by page.
+    """
     found: dict[tuple[str, ...], None] = {}
-    for page in PAGES:
+    for page in (page for page in PAGES if page.parent.name != "tutorials"):
         lines = [line for block in blocks(page.read_text(encoding="utf-8")) for line in block.text.splitlines()]
         for line in lines:
             for command in line.split("&&"):
@@ -75,7 +81,7 @@ def possible(words: tuple[str, ...]) -> tuple[str, ...]:
 
 
 # What the table on quoting says to write: words as the shell takes them.
-ROWS = "".join(re.findall(r"^\|.*$", section(README, "Picking parts"), re.M))
+ROWS = "".join(re.findall(r"^\|.*$", section(WORDS, "Quoting"), re.M))
 QUOTED = [tuple(shlex.split(word)) for word in re.findall(r"`([^`]+=[^`]+)`", ROWS)]
 COMMANDS = commands()
 RUNNING = [words for words in COMMANDS if (trains(words) and not elsewhere(words)) or looks(words)]
@@ -202,32 +208,32 @@ def names(column: list[str]) -> set[str]:
 
 
 def test_the_record_is_as_described(run: Path) -> None:
-    described = {name.rstrip("/") for name in names(table(README, "file"))}
+    described = {name.rstrip("/") for name in names(table(RECORD, "file"))}
     assert described == {path.name for path in run.iterdir()}
-    inside = set(re.findall(r"`(\w+\.(?:png|npz|safetensors))`", section(README, "The record")))
+    inside = set(re.findall(r"`(\w+\.(?:png|npz|safetensors))`", RECORD))
     found = {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
     assert inside == {name for name in found if not name.startswith("step-")}
     assert inside != found, "the states, whose names have a number"
 
 
 def test_the_fields_are_as_described(run: Path) -> None:
-    assert names(table(README, "field")) == set(result(run))
+    assert names(table(RECORD, "field")) == set(result(run))
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for kind in ("step", "epoch"):
         record = next(record for record in records if record["kind"] == kind)
-        fields = names(table(README, f"field of {'a' if kind == 'step' else 'an'} `{kind}`"))
+        fields = names(table(RECORD, f"field of {'a' if kind == 'step' else 'an'} `{kind}`"))
         assert fields == set(record)
-    (cell,) = re.findall(r"^\| `layers` \|(.*)\|$", README, re.M)
+    (cell,) = re.findall(r"^\| `layers` \|(.*)\|$", RECORD, re.M)
     assert set(re.findall(r"`(\w+)`", cell)) == set(records[-1]["layers"]["output"])
 
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
     codes = re.findall(r"(?:^|  )(\d+) ", text.EXIT_CODES, re.M)
-    assert table(README, "exit code") == codes
+    assert table(RECORD, "exit code") == codes
 
 
 def test_the_conventions_are_as_described() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| `(>=?)` \| (\w+) \| (\w+) \| (\w+) \|$", README, re.M)
+    rows = re.findall(r"^\| `(\w+)` \| `(>=?)` \| (\w+) \| (\w+) \| (\w+) \|$", WORDS, re.M)
     keys = ("fires_at", "reset", "reset_timing", "detach_reset")
     described = {name: dict(zip(keys, values, strict=True)) for name, *values in rows}
     files = Catalogue().groups["convention"]
@@ -238,7 +244,7 @@ def test_the_conventions_are_as_described() -> None:
 
 
 def test_the_tree_is_that_of_the_repository() -> None:
-    (tree,) = [block.text for block in blocks(README) if block.language == "text"]
+    (tree,) = [block.text for block in blocks(CONTRIBUTING) if block.language == "text"]
     package = Path(snnrun.__file__).parent
     shown = {line.split()[0] for line in tree.splitlines() if line.startswith("  ")}
     assert all((package / name).is_dir() == name.endswith("/") and (package / name).exists() for name in shown)
@@ -248,7 +254,7 @@ def test_the_tree_is_that_of_the_repository() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    for link in re.findall(r"\]\(([^)\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
         if link.startswith(("http:", "https:")):
             continue
         name, _, anchor = link.partition("#")
