@@ -80,13 +80,9 @@ def printed_as(shown: str, printed: str) -> bool:
 
 
 def test_output_is_held_against_the_page() -> None:
-    real = (
-        "MLP with 7,510 parameters\nepoch 1/5  loss 2.221  36.9 %    4 samples/s\n\ntest 98.33 % (of epoch 18, best)\n"
-    )
+    real = "MLP with 7,510 parameters\nepoch 1/5  loss 2.221  36.9 %    4 samples/s\n\ntest 98.33 % (of epoch 18, best)\n"
     assert printed_as(real, real)
-    other = (
-        "MLP with 7,510 parameters\nepoch 1/5  loss  12.1   7.0 %  1,234 samples/s\ntest 9.10 % (of epoch 5, best)\n"
-    )
+    other = "MLP with 7,510 parameters\nepoch 1/5  loss  12.1   7.0 %  1,234 samples/s\ntest 9.10 % (of epoch 5, best)\n"
     assert printed_as(other, real), "numbers that differ from machine to machine"
     assert printed_as("…\ntest 1.0 % (of epoch 2, best)\n", real), "lines are left out"
     assert printed_as("MLP with … parameters\n…\n", real), "text is left out"
