@@ -136,7 +136,10 @@ class Catalogue:
             own = config[group]
         found = docstrings.read(target, self._roots(target))
         comments = _comments(path)
+        head = path.read_text(encoding="utf-8")
+        everywhere = not target and head.startswith("# @package _global_\n")  # no part: it sets those of all groups
         keys = {key: value for key, value in own.items() if not key.startswith("_") and key != "defaults"}
+        keys = {} if everywhere else keys
         parameters = []
         for name in [*found.signature, *(key for key in keys if key not in found.signature)]:
             if name in HANDED.get(group, ()) and name not in keys:
@@ -154,9 +157,11 @@ class Catalogue:
             if isinstance(inner, dict) and "_target_" in inner:
                 own_keys = [key for key in inner if not key.startswith("_")]
                 parameters += [Parameter(f"{name}.{key}", _yaml_text(inner[key]), "", "") for key in own_keys]
-        also = (_also(config, group) if own is not config else {}) | _pieces(path)
-        place = re.match(r"# @package (\w+(?:\.\w+)+)\n", path.read_text(encoding="utf-8"))
-        return Detail(target, found.text or _comment(path), parameters, found.source, also, place[1] if place else "")
+        also = (_also(config, group) if own is not config or everywhere else {}) | _pieces(path)
+        place = re.match(r"# @package (\w+(?:\.\w+)+)\n", head)
+        said = re.search(r"^# Source: (.+)$", head, re.M)
+        source = found.source or (said[1] if said else "")
+        return Detail(target, found.text or _comment(path), parameters, source, also, place[1] if place else "")
 
     def _roots(self, target: str) -> list[Path]:
         """Where the source of a callable may lie: ours, or the user's."""

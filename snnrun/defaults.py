@@ -17,6 +17,7 @@ from snnrun.untrusted import dotted
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PIECE = "task@_global_"  # what a task sets for a model
+SETUP = "experiment"
 
 
 class Defaults(NamedTuple):
@@ -36,7 +37,12 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
         path = _piece(option) if group == PIECE else catalogue.groups.get(group, {}).get(option or "")
         if path is not None:
             place = _place(path, group)
-            values |= {f"{place}{key}": value for key, value in _read(path).items() if _own(key)}
+            others = _others(path, choices) if group == SETUP else ()
+            values |= {
+                f"{place}{key}": value
+                for key, value in _read(path).items()
+                if _own(key) and key.partition(".")[0] not in others
+            }
         elif option is not None and group != PIECE:
             unknown.add(group)
     return Defaults(values, unknown)
@@ -55,6 +61,12 @@ def same(value: Any, default: Any) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     return dotted(content if isinstance(content, dict) else {})
+
+
+def _others(path: Path, choices: Mapping[str, str]) -> set[str]:
+    """Groups in which a set-up names a part, and another was chosen: what it says of the part is then left out."""
+    named = re.findall(r"^  - override /(\w+): (\S+)", path.read_text(encoding="utf-8"), re.M)
+    return {group for group, option in named if choices.get(group, "null") != option}
 
 
 def _own(key: str) -> bool:

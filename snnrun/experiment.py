@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -139,7 +138,9 @@ def run(
                 record.track(config)
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
-                console.start(settings.epochs, math.ceil(len(data.train) / settings.batch_size), progress.step)
+                whole, rest = divmod(len(data.train), settings.batch_size)
+                steps = whole + (rest > 0 and not settings.drop_last)
+                console.start(settings.epochs, steps, progress.step, settings.max_steps)
                 if team.size > 1:
                     share(model, team)
                     team.told(checkpoint.pack(kept.state()) if resume else None)
@@ -305,7 +306,7 @@ def _tested(
 
 
 def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
-    """What the test part says of the best weights in ``folder``, as ``result.json`` has it; writes nothing.
+    """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
 
     Raises:
         DataError: if the weights are missing or damaged, or those of another model.
@@ -314,7 +315,9 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         streams = Streams(settings.seed, device)
         data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
         model = build_model(parts, settings, streams).to(device)
-        _load(model, folder / "checkpoints" / "best.safetensors")
+        best = folder / "checkpoints" / "best.safetensors"
+        # Without a validation part no epoch is the best, and the last one's weights were tested.
+        _load(model, best if len(data.validation) else best.with_name("last.safetensors"))
         return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
 
 
@@ -355,7 +358,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             readout=parts.readout,
             backend=settings.backend,
         )
-    keep(model, settings.memory)
+    keep(model, settings.memory, spikes=parts.loss.regularises)
     product.use(model, product_of(settings))
     return model
 

@@ -62,7 +62,9 @@ class Settings:
     events_below: str | float  # auto, or a share of spikes
     num_steps: int
     epochs: int
+    max_steps: int | None  # training steps after which training is over, or None
     batch_size: int
+    drop_last: bool  # leave out an epoch's last batch if it is smaller
     data_dir: str
     output_dir: str
     on_nonfinite: str  # stop or warn
@@ -192,7 +194,9 @@ _CHECKS: Mapping[str, Check] = {
     "events_below": _share,
     "num_steps": whole(1),
     "epochs": whole(1),
+    "max_steps": optional(whole(1)),
     "batch_size": whole(1),
+    "drop_last": check.flag,
     "data_dir": folder,
     "output_dir": folder,
     "on_nonfinite": one_of("stop", "warn"),

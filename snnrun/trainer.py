@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from snnrun import nonfinite
 from snnrun.encoder import Encoder
-from snnrun.errors import NonFiniteError
+from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
 from snnrun.parallel import Team
@@ -47,7 +47,7 @@ def fit(
     """Train ``model`` and yield a record for every logged step, every warning and every epoch.
 
     While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
-    record says that its validation loss is the lowest so far.
+    record says that its validation loss is the lowest so far; without validation samples none is.
 
     Args:
         progress: where to go on; it is kept up to date, so that between two steps it says all there is to say.
@@ -59,21 +59,21 @@ def fit(
     Raises:
         NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
             the weights.
+        ConfigError: where ``drop_last`` leaves no batch.
     """
     progress = Progress() if progress is None else progress
     team = Team() if team is None else team
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin = time.perf_counter() - progress.seconds
     progress.activity.skip = {name for name, neuron in neurons(model).items() if not neuron.spiking}
-    while progress.epoch <= settings.epochs and not _stopped_early(progress, settings):
+    while _goes_on(progress, settings):
         model.train()
         epoch, totals, activity = progress.epoch, progress.totals, progress.activity
         epoch_begin = last_time = time.perf_counter()
         first_samples = last_samples = totals.samples
         away = 0.0  # seconds that the caller spent on records and boundaries
         progress.begin_epoch(streams, data.train)
-        batches = data.train.batches(settings.batch_size, streams.order)
-        for batch in itertools.islice(batches, progress.batch, None):
+        for batch in _batches(data.train, progress, streams, settings):
             progress.step += 1
             step = progress.step
             traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout, team)
@@ -81,7 +81,7 @@ def fit(
             optimizer.zero_grad()
             loss.backward()
             team.add_gradients(parameters)
-            norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+            norm = nonfinite.norm([p.grad for p in parameters if p.grad is not None])
             due = step == 1 or step % settings.report.log_every == 0
             correct = [result] if due and result is not None and not result.dim() else []
             # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
@@ -102,7 +102,7 @@ def fit(
             if broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
                 progress.lost = now_lost
                 message = nonfinite.describe(model, step, loss_value)
-                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message}
+                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message, "lost": now_lost}
             now = time.perf_counter()
             if due:
                 yield {
@@ -122,10 +122,19 @@ def fit(
                 last_time, last_samples = time.perf_counter(), totals.samples
             away += time.perf_counter() - now
 
+        if not totals.samples:
+            raise ConfigError(
+                f"batch_size: expected at most {len(data.train)}, the number of training samples, since drop_last=true "
+                f"leaves out a smaller batch, got {settings.batch_size}"
+            )
         seconds = time.perf_counter() - epoch_begin - away
         samples = totals.samples - first_samples  # those of this process
         train = totals.scores()
-        validation = evaluate(model, data.validation, encoder, loss_function, streams, settings, watch=watch, team=team)
+        validation = Scores(math.nan, None)
+        if len(data.validation):
+            validation = evaluate(
+                model, data.validation, encoder, loss_function, streams, settings, watch=watch, team=team
+            )
         activity.pool(team)
         best = validation.loss < progress.best_loss
         if best:
@@ -137,7 +146,7 @@ def fit(
             "train_loss": train.loss,
             **_optional("train_accuracy", train.accuracy),
             **_optional("train_r2", train.r2),
-            "validation_loss": validation.loss,
+            **_optional("validation_loss", validation.loss if len(data.validation) else None),
             **_optional("validation_accuracy", validation.accuracy),
             **_optional("validation_r2", validation.r2),
             "learning_rate": optimizer.param_groups[0]["lr"],
@@ -156,9 +165,21 @@ def fit(
         yield record
 
 
-def _stopped_early(progress: Progress, settings: Settings) -> bool:
-    patience = settings.early_stopping
-    return patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
+def _goes_on(progress: Progress, settings: Settings) -> bool:
+    """Whether there is another epoch, or one under way to be brought to its end."""
+    patience, most = settings.early_stopping, settings.max_steps
+    stopped_early = patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
+    enough = most is not None and progress.step >= most and progress.batch == 0
+    return progress.epoch <= settings.epochs and not stopped_early and not enough
+
+
+def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
+    """What is left of the epoch under way."""
+    left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
+    batches = itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+    if not settings.drop_last:
+        return batches
+    return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
 
 
 @torch.no_grad()

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR
 
 import references
+from blog import Drawn, Observed, Silent, load
 from references import tensor
 from snnrun.encoder import Identity
 from snnrun.errors import NonFiniteError
@@ -27,7 +26,7 @@ from snnrun.sequence import run
 from snnrun.settings import Checkpoint, Report, Settings
 from snnrun.streams import Streams
 from snnrun.surrogate import Heaviside
-from snnrun.task import Batch, Data
+from snnrun.task import Data
 from snnrun.trainer import fit
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
@@ -64,51 +63,6 @@ def test_traces_and_gradients_of_a_layer(dtype: torch.dtype, backend: str) -> No
     torch.testing.assert_close(grad, tensor(entry["grad_input"], dtype), **tolerance)
 
 
-class Drawn:
-    """The article's inputs: one after the other from the generator that drew the weights."""
-
-    def __init__(self, entry: dict[str, Any], generator: torch.Generator, dtype: torch.dtype) -> None:
-        self.params, self.generator, self.dtype = entry["params"], generator, dtype
-        self.ones: list[list[int]] = []
-
-    def __len__(self) -> int:
-        return int(self.params["iterations"])
-
-    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        for _ in range(len(self)):
-            bits = torch.randint(0, 2, (self.params["n_time"], self.params["size_input"]), generator=self.generator)
-            self.ones.append(bits.sum(1).tolist())
-            yield Batch(bits[:, None].to(self.dtype), None)
-
-
-class Silent:
-    """No validation: one batch of zeros, so that no number is drawn."""
-
-    def __init__(self, entry: dict[str, Any], dtype: torch.dtype) -> None:
-        self.x = torch.zeros(entry["params"]["n_time"], 1, entry["params"]["size_input"], dtype=dtype)
-
-    def __len__(self) -> int:
-        return 1
-
-    def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        yield Batch(self.x, None)
-
-
-class Observed(nn.Module):
-    """The model, keeping the spikes of each training step."""
-
-    def __init__(self, model: MLP) -> None:
-        super().__init__()
-        self.model = model
-        self.spikes: list[Tensor] = []
-
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> Any:
-        traces = self.model(x, generator)
-        if self.training:
-            self.spikes.append(traces["output"].spikes.detach()[:, 0])
-        return traces
-
-
 class Training:
     """The zero-target experiment through the runner's own training loop, with the weights and inputs of an entry."""
 
@@ -119,8 +73,7 @@ class Training:
         neuron = functools.partial(IF, threshold=params["threshold"], detach_reset=params["detach_reset"], **BLOG)
         mlp = MLP((params["size_input"],), params["size_hidden"], neuron, backend, hidden=[])
         synapse: Any = mlp.get_submodule("layers.output.synapse")
-        weight = (torch.rand(synapse.weight.shape, generator=generator) * 2 - 1) / math.sqrt(params["size_input"])
-        synapse.load_state_dict({"weight": weight, "bias": torch.rand(synapse.bias.shape, generator=generator)})
+        load(synapse, entry, generator)
         self.synapse, self.model = synapse, Observed(mlp.to(dtype))
         self.train = Drawn(entry, generator, dtype)
         held_out = Silent(entry, dtype)
@@ -138,6 +91,8 @@ class Training:
             num_steps=params["n_time"],
             epochs=1,
             batch_size=1,
+            drop_last=False,
+            max_steps=None,
             data_dir="",
             output_dir="",
             on_nonfinite=on_nonfinite,

@@ -17,7 +17,18 @@ WORDS = [
     ["task=zeros", "model=recurrent"],
     ["task=mnist", "model=convnet", "readout=li", "loss=ce_membrane"],
     ["regulariser=sparsity", "convention=snntorch"],
+    ["experiment=snntorch_tutorial_5", "neuron=if", "surrogate=sigmoid"],
 ]
+#: What a task and a set-up choose of other groups.
+CHOSEN = {
+    "task=zeros": {"loss": "mean_square", "encoder": "none"},
+    "experiment=snntorch_tutorial_5": {
+        "task": "mnist",
+        "encoder": "direct",
+        "convention": "snntorch",
+        "loss": "ce_membrane",
+    },
+}
 
 
 @pytest.mark.parametrize("words", WORDS, ids=" ".join)
@@ -27,8 +38,8 @@ def test_they_are_those_that_hydra_composes(words: list[str]) -> None:
     assert isinstance(config, dict)
     composed = dotted({str(key): value for key, value in config.items()})
     choices = {group: str(option) for group, option in Catalogue().defaults.items() if option is not None}
-    if "task=zeros" in words:  # which chooses others
-        choices |= {"loss": "mean_square", "encoder": "none"}
+    for word in words:
+        choices |= CHOSEN.get(word, {})
     choices |= dict(word.split("=") for word in words)
     choices["task@_global_"] = f"{choices['task']}/{choices['model']}"
     found = defaults.defaults(choices)

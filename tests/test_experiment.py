@@ -25,7 +25,7 @@ from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
-from snnrun.experiment import Parts, Result, build_model, build_optimizer, count_parameters, run
+from snnrun.experiment import Parts, Result, build_model, build_optimizer, count_parameters, evaluate_run, run
 from snnrun.loss import CECount
 from snnrun.settings import Settings
 from snnrun.streams import Streams
@@ -183,6 +183,19 @@ def test_without_a_best_epoch_the_last_weights_are_tested(experiment: Experiment
     epochs = [record for record in metrics(folder) if record["kind"] == "epoch"]
     assert [record["validation_loss"] for record in epochs] == [None, None]
     assert all(record["train_loss"] > 0 for record in epochs)
+
+
+def test_without_a_validation_part_the_last_weights_are_tested(experiment: Experiment, folder: Path) -> None:
+    result = experiment("task.validation=0", "max_steps=15", "drop_last=true")  # 11 steps an epoch
+    assert (result["best_epoch"], result["epochs"]) == (None, 2)
+    assert not (folder / "checkpoints/best.safetensors").exists()
+    last = checkpoint.load(folder / "checkpoints/last.safetensors")
+    assert result["weights_sha256"] == checkpoint.weights_sha256(last)
+    assert [record["step"] for record in metrics(folder) if record["kind"] == "epoch"] == [11, 15]
+    assert not [path for path in (folder / "run.log").read_text().splitlines() if "could not be made" in path]
+    config = composed(*SMALL, "task.validation=0")
+    again = evaluate_run(settings=Settings.from_config(config), parts=parts_of(config), folder=folder)
+    assert again == {key: result[key] for key in ("test_accuracy", "test_loss")}
 
 
 def test_reports_and_the_global_random_numbers_change_nothing(experiment: Experiment, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from snnrun.loss import (
     MeanSquare,
     MSECount,
     MSEMembrane,
+    MSERate,
     MSETemporal,
     RateBounds,
     SampleLoss,
@@ -437,3 +438,17 @@ def test_bad_arguments_are_refused_by_name() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             make()
+
+
+def test_mse_rate_is_the_mean_squared_error_of_the_firing_rate() -> None:
+    generator = torch.Generator().manual_seed(0)
+    spikes = torch.randint(0, 2, (4, 5, 3), generator=generator).double()
+    labels = torch.tensor([0, 2, 1, 1, 0])
+    # SpikingJelly's tutorials: F.mse_loss(out_fr, label_onehot)
+    wanted = F.mse_loss(spikes.mean(0), F.one_hot(labels, 3).double())
+    torch.testing.assert_close(MSERate()(spikes, spikes, labels), wanted)
+    torch.testing.assert_close(MSECount()(spikes, spikes, labels), 4 * wanted)
+    twice = spikes.repeat_interleave(2, 2)
+    torch.testing.assert_close(MSERate(population=2)(twice, twice, labels), wanted)
+    half = F.mse_loss(spikes.mean(0), 0.5 * F.one_hot(labels, 3).double() + 0.25)
+    torch.testing.assert_close(MSERate(correct_rate=0.75, incorrect_rate=0.25)(spikes, spikes, labels), half)

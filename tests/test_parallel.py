@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from catalogued import assembled, options, part
+from event_sets import write_event_set
 from shell import Run, environment, snnrun, strict
 from small import composed
 from snnrun.errors import ConfigError
@@ -99,6 +100,9 @@ SPREAD = {
     "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
     "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
+    "no validation, whole batches, a last step": shaped(
+        "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=30"
+    ),
     "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }
 
@@ -243,6 +247,7 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
     whole = ("digits", "zeros")
     others = [task for task in options("task") if task not in whole]
     for task in options("task"):
+        write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders.
         for encoder in encoders(task) if task in whole else encoders(task)[others.index(task) :: len(others)]:
             config = assembled(task=task, encoder=encoder, optimizer="sgd")

@@ -15,12 +15,14 @@ from torch import Generator, Tensor, nn
 
 from small import CPU, Training, same, training, weights
 from snnrun.encoder import Encoder
-from snnrun.errors import NonFiniteError
+from snnrun.errors import ConfigError, NonFiniteError
+from snnrun.experiment import build_optimizer
 from snnrun.loss import CECount, Loss
+from snnrun.progress import Progress
 from snnrun.sequence import Trace
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Part
-from snnrun.trainer import Record, evaluate
+from snnrun.trainer import Record, evaluate, fit
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 
@@ -224,6 +226,76 @@ def test_cosine_ends_with_the_last_epoch() -> None:
     records = training(*SMALL, "epochs=4", "optimizer=sgd", "optimizer.lr=1", "scheduler=cosine", batches=1).fit()
     rates = [record["learning_rate"] for record in of_kind(records, "epoch")]
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)])
+
+
+# --- no validation, a last step, whole batches only ------------------------------------------------------------------
+
+
+def test_without_a_validation_part_no_epoch_is_best() -> None:
+    made = training(*SMALL, "task.validation=0", batches=2)
+    assert (len(made.data.train), len(made.data.validation)) == (1438, 0)
+    records = made.fit()
+    for epoch in of_kind(records, "epoch"):
+        assert epoch["best"] is False
+        assert not [key for key in epoch if key.startswith("validation")]
+        assert epoch["train_loss"] > 0
+
+
+@pytest.mark.parametrize(("most", "steps"), [(2, [2]), (3, [3]), (4, [3, 4]), (6, [3, 6]), (99, [3, 6])])
+def test_max_steps_ends_training_and_changes_nothing_before(most: int, steps: list[int]) -> None:
+    whole, cut = training(*SMALL, batches=3), training(*SMALL, f"max_steps={most}", batches=3)
+    expected, records = of_kind(whole.fit(), "step"), cut.fit()
+    losses = [record["loss"] for record in of_kind(records, "step")]
+    assert losses == [record["loss"] for record in expected[:most]]
+    epochs = of_kind(records, "epoch")
+    assert [epoch["step"] for epoch in epochs] == steps
+    assert all(math.isfinite(epoch["validation_loss"]) for epoch in epochs)
+
+
+@pytest.mark.parametrize("at", [2, 4, 5])
+def test_max_steps_holds_for_a_run_that_goes_on(at: int) -> None:
+    # 5 is the last step: what is left then is to evaluate, and to end the epoch.
+    words = (*SMALL, "max_steps=5")
+    unbroken = training(*words, batches=3)
+    expected = unbroken.fit()
+    broken, progress = training(*words, batches=3), Progress()
+    optimizer = build_optimizer(broken.parts, broken.model)
+    scheduler = broken.parts.scheduler(optimizer)
+
+    class Left(Exception):
+        pass
+
+    def leave() -> None:
+        if progress.step == at:
+            raise Left
+
+    def go_on(boundary: Callable[[], None]) -> Iterator[Record]:
+        part = broken.parts
+        yield from fit(
+            broken.model, broken.data, part.encoder, part.loss, optimizer, scheduler, broken.streams, broken.settings,
+            progress=progress, boundary=boundary,
+        )  # fmt: skip
+
+    records: list[Record] = []
+    with pytest.raises(Left):
+        for record in go_on(leave):
+            records.append(record)
+    records += go_on(lambda: None)
+    assert [(r["kind"], r["epoch"], r["step"]) for r in records] == [
+        (r["kind"], r["epoch"], r["step"]) for r in expected
+    ]
+    assert same(weights(broken.model), weights(unbroken.model))
+    assert not list(go_on(lambda: None)), "it is over"
+
+
+def test_a_smaller_last_batch_may_be_dropped() -> None:
+    data = Data(images(8, 8, 5), images(8), images(8), {})
+    kept = changed(training(*SMALL, "batch_size=8"), data=data).fit()
+    dropped = changed(training(*SMALL, "batch_size=8", "drop_last=true"), data=data).fit()
+    assert [epoch["step"] for epoch in of_kind(kept, "epoch")] == [3, 6]
+    assert [epoch["step"] for epoch in of_kind(dropped, "epoch")] == [2, 4]
+    with pytest.raises(ConfigError, match=r"batch_size: expected at most 21, .* drop_last=true .* got 32"):
+        changed(training(*SMALL, "drop_last=true"), data=data).fit()
 
 
 # --- gradient clipping ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from snnrun.catalogue import Catalogue, conf_folder
+from snnrun.cli.preset import fitted
 
 VERSION_BASE = "1.3"
 
@@ -62,7 +63,7 @@ class Composer:
 def composer(catalogue: Catalogue) -> Iterator[Composer]:
     """Hydra, set up for composing only, and put back afterwards, so that ``hydra.main`` starts afresh."""
     register_resolvers()
-    with initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
+    with fitted(), initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
         yield Composer(catalogue.extra, catalogue.primary)
 
 
@@ -79,11 +80,17 @@ def register_resolvers() -> None:
 
     ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
     ``${snnrun.home:PATH}``: the path with ``~`` filled in.
+    ``${snnrun.named:NAME}``: the name of a set-up with a dash behind it, or nothing where there is none.
     ``${oc.env:NAME}`` of OmegaConf is refused.
     """
     OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("snnrun.home", lambda path: os.path.expanduser(str(path)), replace=True)
+    OmegaConf.register_new_resolver("snnrun.named", _named, replace=True)
     OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
+
+
+def _named(name: object) -> str:
+    return "" if name is None else str(name).replace("/", "_") + "-"
 
 
 def _no_environment(*arguments: object) -> NoReturn:

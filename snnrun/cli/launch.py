@@ -22,6 +22,7 @@ from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import text
 from snnrun.cli.arguments import PRIMARY, Arguments
 from snnrun.cli.compose import VERSION_BASE, composer, register_resolvers
+from snnrun.cli.preset import fitted
 from snnrun.cli.sweep import book, summary
 from snnrun.cli.sweep.orders import Orders, TaskFunction
 from snnrun.cli.validate import Plan, command_module
@@ -226,7 +227,7 @@ def _hydra_main(
     own = arguments.overrides if words is None else words
     keys = {word.partition("=")[0] for word in more}
     kept = [word for word in own if word.partition("=")[0] not in keys]
-    with _for_hydra(["snnrun", *flags, *extra, *kept, *more]):
+    with fitted(), _for_hydra(["snnrun", *flags, *extra, *kept, *more]):
         try:
             decorate(job)()
         except OSError as error:

@@ -126,6 +126,8 @@ class Trial:
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
                 self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+        if task and not task.has_validation:
+            self.faults += _no_validation_faults(self.config, self.settings)
         steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
         if steps != self.settings.num_steps:
             message = (
@@ -317,6 +319,17 @@ def _readout_faults(loss: Any, config: Mapping[str, Any]) -> list[Fault]:
     name, readout = _name(config, "loss"), _name(config, "readout")
     message = f"{name} reads spikes, and {readout} never fires; choose a loss on the membrane, such as loss=ce_membrane"
     return [Fault("loss", message)]
+
+
+def _no_validation_faults(config: Mapping[str, Any], settings: Any) -> list[Fault]:
+    """What asks for the validation loss of a task that has none."""
+    why = "there is no validation part to judge by; give the task one, such as task.validation=0.1"
+    found = []
+    if settings.early_stopping is not None:
+        found.append(Fault("early_stopping", f"expected null, got {settings.early_stopping}: {why}"))
+    if _name(config, "scheduler") == "ReduceLROnPlateau":
+        found.append(Fault("scheduler", f"ReduceLROnPlateau follows the validation loss: {why}"))
+    return found
 
 
 def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:

@@ -87,6 +87,8 @@ def best(ranking: Ranking) -> str:
     """
     chosen, measure, sweep = ranking.chosen, ranking.measure, ranking.sweep
     if chosen is None or chosen.validation is None:
+        if any(job.test for job in sweep.jobs):
+            raise ConfigError(f"{printable(sweep.folder)}: there is no best configuration: {words.NO_VALIDATION[:-1]}")
         raise ConfigError(
             f"{printable(sweep.folder)}: expected a finished job, got {words.counts(sweep.jobs) or 'no jobs'}; "
             "`snnrun report` shows the curves so far"

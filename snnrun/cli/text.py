@@ -34,6 +34,7 @@ examples:
   snnrun                                              handwritten digits, in seconds, offline
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
+  snnrun experiment=snntorch_tutorial_5               a published experiment, by name (`snnrun list experiment`)
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
   snnrun -m neuron=if,lif seed=0,1,2 --resume         those of them that are not finished
   snnrun -m hydra/launcher=local_parallel seed=0,1    several at a time; others: slurm, ray (docs/sweeps.md)

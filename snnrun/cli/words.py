@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from snnrun.runs import Run
 
 #: The parts that matter most, in the order in which they are named.
-PARTS = ("neuron", "surrogate", "encoder", "model", "loss", "task")
+PARTS = ("experiment", "neuron", "surrogate", "encoder", "model", "loss", "task")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:

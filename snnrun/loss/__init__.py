@@ -7,7 +7,7 @@ layers did. To add a loss, write a class and ``conf/loss/<name>.yaml``.
 
 from snnrun.loss.base import LabelLoss, Loss, SampleLoss
 from snnrun.loss.cross_entropy import TET, CECount, CEMaxMembrane, CEMembrane, CERate, CETemporal
-from snnrun.loss.mean_square import MeanSquare, MSECount, MSEMembrane, MSETemporal
+from snnrun.loss.mean_square import MeanSquare, MSECount, MSEMembrane, MSERate, MSETemporal
 from snnrun.loss.metric import (
     accuracy_by_count,
     accuracy_by_first_spike,
@@ -36,6 +36,7 @@ __all__ = [
     "Loss",
     "MSECount",
     "MSEMembrane",
+    "MSERate",
     "MSETemporal",
     "MeanSquare",
     "RateBounds",

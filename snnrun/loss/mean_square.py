@@ -45,6 +45,35 @@ class MSECount(SampleLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MSERate(SampleLoss):
+    """Mean squared error between firing rates and target rates.
+
+    ``mean_{b,c} (Σ_t s[t, b, c] / T - r[b, c])²`` with ``r = correct_rate`` for the neuron of the target class and
+    ``incorrect_rate`` for the others; with a population, the mean rate of its neurons. ``MSECount`` is T times as much.
+
+    Args:
+        correct_rate, incorrect_rate: shares of the steps, in [0, 1]. Default 1 and 0.
+        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+
+    Source: SpikingJelly's tutorials, ``F.mse_loss`` of the firing rate and the one-hot label.
+    """
+
+    correct_rate: float = 1.0
+    incorrect_rate: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.number("correct_rate", self.correct_rate, low=0, high=1)
+        check.number("incorrect_rate", self.incorrect_rate, low=0, high=1)
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        steps, _, classes = spikes.shape
+        on, off = self.correct_rate, self.incorrect_rate
+        rate = one_hot(class_labels(target), classes, on=on, off=off, dtype=spikes.dtype)
+        return (spike_count(spikes) / (steps * self.population) - rate) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
 class MSEMembrane(SampleLoss):
     """Mean squared error between the membrane and a target at every step.
 

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.model import language
 from snnrun.model.language import Word
-from snnrun.model.layer import Layer
+from snnrun.model.layer import Layer, through
 from snnrun.model.norm import norm_maker
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
@@ -45,9 +45,11 @@ class ConvNet(nn.Module):
             as in SpikingJelly's examples), so that they see spikes.
         norm: ``none`` (default), ``batch``, or ``tdbn``, which scales by α times the threshold: between the synapses
             of each layer but the read-out and what follows them. See :class:`snnrun.model.Norm`.
+        norm_fc: whether fully connected layers have the norm too (default), or convolutions only.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
         dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+        dropout_conv: whether convolutions drop inputs too (default), or fully connected layers only.
 
     Raises:
         ValueError: for a word that cannot be read, an image that gets too small (naming the layer), an input that is
@@ -67,16 +69,20 @@ class ConvNet(nn.Module):
         layers: Sequence[str] = ("12c5p2", "mp2", "64c5p2", "mp2"),
         neurons: str = "after_pool",
         norm: str = "none",
+        norm_fc: bool = True,
         tdbn_alpha: float = 1.0,
         bias: bool = True,
         dropout: float = 0.0,
+        dropout_conv: bool = True,
     ) -> None:
         super().__init__()
         words = language.read(layers)
         pool_first = check.choice("neurons", neurons, ("after_pool", "before_pool")) == "after_pool"
         make_norm = norm_maker(norm, tdbn_alpha)
+        check.flag("norm_fc", norm_fc)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
+        check.flag("dropout_conv", dropout_conv)
         if len(input_shape) != 3:
             raise ValueError(
                 f"layers: expected a task with images [C, H, W] as its input, got an input of shape "
@@ -92,8 +98,9 @@ class ConvNet(nn.Module):
             # Pools that no convolution has taken for its own belong to the input of the next layer.
             before, shape, i = _pools(words, i, shape)
             word, last = words[i], i == len(words) - 1
-            has_bias = bias and (last or norm == "none")
-            synapse, shape = _synapse(word, shape, has_bias)
+            normed = norm != "none" and not last and (norm_fc or word.kind == "c")
+            synapse, shape = _synapse(word, shape, bias and not normed)
+            drops = bool(self.layers) and (dropout_conv or word.kind == "fc")
             channels, after, i = shape[0], None, i + 1
             if word.kind == "c" and pool_first:
                 after, shape, i = _pools(words, i, shape)
@@ -102,19 +109,15 @@ class ConvNet(nn.Module):
                 synapse,
                 made,
                 backend=backend,
-                dropout=dropout if self.layers else 0.0,
+                dropout=dropout if drops else 0.0,
                 pool_input=before,
-                norm=None if last else make_norm(channels, made),
+                norm=make_norm(channels, made) if normed else None,
                 pool=after,
             )
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""
-        traces: dict[str, Trace] = {}
-        for name, layer in self.layers.items():
-            traces[name] = layer(x, generator)
-            x = traces[name].spikes
-        return traces
+        return through(self.layers, x, generator)
 
 
 def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module, tuple[int, ...]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
-from snnrun.sequence import Trace, resolve_backend, run_resolved, spikes_of
+from snnrun.sequence import Trace, joined, resolve_backend, run_resolved, spikes_of
 
 MEMORIES = ("full", "low")
 
 
 class Layer(nn.Module):
-    """Dropout, pooling, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
+    """Pooling, dropout, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
 
     The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and a
     convolution one call, for all T steps, and only one step's worth for a constant input (one with stride 0 in time).
@@ -24,7 +26,8 @@ class Layer(nn.Module):
             linear layer flattened.
         neuron: the neurons, for ``*N_out``.
         backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
-        dropout: share of inputs dropped in training; a dropped input stays dropped for the whole sequence.
+        dropout: share of inputs dropped in training, of those that a pool leaves; a dropped input stays dropped for the
+            whole sequence.
         pool_input: a module that is applied to the input, as ``synapse`` is.
         norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
         pool: a module that is applied to what is then there, as ``synapse`` is.
@@ -32,6 +35,7 @@ class Layer(nn.Module):
             :mod:`snnrun.sequence.segments`). The trace then holds no membrane, as with ``membrane=False``.
         membrane: whether the trace of a training step holds the membrane; if not, it has no steps, ``[0, B, *N_out]``,
             and the step is faster. Evaluation always records it.
+        spikes: whether it must hold the spikes too; if not, :func:`through` may leave them out likewise.
 
     Raises:
         ValueError: for ``memory=low`` with neurons that need all steps at once.
@@ -52,30 +56,65 @@ class Layer(nn.Module):
         pool: nn.Module | None = None,
         memory: str = "full",
         membrane: bool = True,
+        spikes: bool = True,
     ) -> None:
         super().__init__()
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
         self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
-        self.keep(memory, membrane=membrane)
+        self.keep(memory, membrane=membrane, spikes=spikes)
 
-    def keep(self, memory: str, *, membrane: bool) -> None:
-        """Set ``memory`` and ``membrane``."""
+    def keep(self, memory: str, *, membrane: bool, spikes: bool) -> None:
+        """Set ``memory``, ``membrane`` and ``spikes``."""
         check.choice("memory", memory, MEMORIES)
         if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
             what = type(self.neuron if self.neuron.needs_all_steps else self).__name__
             raise ValueError(f"memory: a {what} cannot be computed again piece by piece; use memory=full")
-        self.memory, self.membrane = memory, membrane
+        self.memory, self.membrane, self.spikes = memory, membrane, spikes
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
         x = self.dropped(x, generator)
         if self.memory == "low" and self.training and torch.is_grad_enabled():
             return self._low(x)
-        # A constant input stays one step up to the neurons; a norm must know how many there are.
-        current = self.current(x[:1] if is_constant(x) and self.norm is None else x)
+        return self.fire(self._short_current(x), x.shape[0])
+
+    def fire(self, current: Tensor, steps: int) -> Trace:
+        """The trace for what reaches the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if that stays the same."""
         membrane = self.membrane or not self.training
-        trace, _ = run_resolved(self.backend, self.neuron, current, steps=x.shape[0], membrane=membrane)
+        trace, _ = run_resolved(self.backend, self.neuron, current, steps=steps, membrane=membrane)
         return trace
+
+    def into(self, x: Tensor, generator: Generator | None, following: Layer) -> tuple[Trace, Tensor | None]:
+        """The trace, and what reaches the neurons of the layer that follows, if one pass gives both.
+
+        Such a pass records no spikes (see :mod:`snnrun.sequence.joined`); so there is none where they are wanted.
+        """
+        synapse = following.synapse
+        if not (self._may_join() and following._is_bare() and isinstance(synapse, nn.Linear)):
+            return self(x, generator), None
+        x = self.dropped(x, generator)
+        steps, current = x.shape[0], self._short_current(x)
+        found = joined.run(self.neuron, current, steps, synapse.weight, synapse.bias)
+        if found is None:
+            return self.fire(current, steps), None
+        passed_on, fired = found
+        nothing = passed_on.new_empty((0, *fired.shape))
+        return Trace(nothing, nothing, fired), passed_on
+
+    def _may_join(self) -> bool:
+        wanted = self.spikes or self.membrane or self.memory == "low"
+        trains = self.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+        return trains and self.backend == "fused" and not wanted
+
+    def _is_bare(self) -> bool:
+        """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
+        others = (self.pool_input, self.norm, self.pool)
+        plain = type(self).forward is Layer.forward and self.memory == "full" and not self.dropout
+        return plain and all(each is None for each in others)
+
+    def _short_current(self, x: Tensor) -> Tensor:
+        # A constant input stays one step up to the neurons; a norm must know how many there are.
+        return self.current(x[:1] if is_constant(x) and self.norm is None else x)
 
     def _low(self, x: Tensor) -> Trace:
         # A norm over all steps, and an input that costs one step only, come before the segments.
@@ -88,7 +127,9 @@ class Layer(nn.Module):
         return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
 
     def dropped(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """``x`` without the inputs that dropout takes away, drawn from ``generator``."""
+        """What the synapses get of ``x``: pooled, without what dropout takes away, drawn from ``generator``."""
+        if self.pool_input is not None:
+            x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):
             return x
         samples = self.team.samples if self.team else x.shape[1]
@@ -97,9 +138,7 @@ class Layer(nn.Module):
         return x * (keep / (1 - self.dropout))
 
     def current(self, x: Tensor) -> Tensor:
-        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` after dropout."""
-        if self.pool_input is not None:
-            x = every_step(self.pool_input, x)
+        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` as :meth:`dropped` leaves it."""
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
             x = x.flatten(2)
         x = every_step(self.synapse, x)
@@ -111,15 +150,34 @@ class Layer(nn.Module):
         return f"backend={self.backend}, dropout={self.dropout:g}"
 
 
-def keep(model: nn.Module, memory: str) -> None:
+def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
+    """The trace of every layer of a chain, for the input ``x`` ``[T, B, *N]`` of the first."""
+    traces: dict[str, Trace] = {}
+    chain: list[Any] = list(layers.values())
+    passed_on: Tensor | None = None
+    for name, layer, following in zip(layers, chain, [*chain[1:], None], strict=True):
+        if passed_on is not None:
+            traces[name], passed_on = layer.fire(passed_on, passed_on.shape[0]), None
+        elif following is None:
+            traces[name] = layer(x, generator)
+        else:
+            traces[name], passed_on = layer.into(x, generator, following)
+        x = traces[name].spikes
+    return traces
+
+
+def keep(model: nn.Module, memory: str, *, spikes: bool) -> None:
     """Have all layers but the read-out, whose membrane the loss may want, train without one, and with this ``memory``.
+
+    Args:
+        spikes: whether the traces of training must hold them, for a cost of spikes.
 
     Raises:
         ValueError: for ``memory=low``, if there is a layer that cannot.
     """
     layers = [module for module in model.modules() if isinstance(module, Layer)]
     for layer in layers[:-1]:
-        layer.keep(memory, membrane=False)
+        layer.keep(memory, membrane=False, spikes=spikes)
 
 
 def is_constant(x: Tensor) -> bool:

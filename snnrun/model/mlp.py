@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
-from snnrun.model.layer import Layer
+from snnrun.model.layer import Layer, through
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
@@ -60,12 +60,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
-        traces: dict[str, Trace] = {}
-        x = x.flatten(2) if x.dim() > 3 else x
-        for name, layer in self.layers.items():
-            traces[name] = layer(x, generator)
-            x = traces[name].spikes
-        return traces
+        return through(self.layers, x.flatten(2) if x.dim() > 3 else x, generator)
 
 
 def _bounds(bias_init: str) -> tuple[float, float] | None:

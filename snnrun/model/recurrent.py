@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -74,6 +76,8 @@ class Recurrent(nn.Module):
         hidden: size of each hidden layer, at least one. Default [100].
         bias: whether W has a bias. V has none.
         dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+        weight_init: how W and V of all layers begin: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``), or
+            ``normal(k)``, a normal distribution with standard deviation ``k/sqrt(fan_in)``.
 
     Raises:
         ValueError: for an argument out of range, ``backend=fused``, or neurons that need all steps at once.
@@ -92,8 +96,10 @@ class Recurrent(nn.Module):
         hidden: Sequence[int] = (100,),
         bias: bool = True,
         dropout: float = 0.0,
+        weight_init: str = "default",
     ) -> None:
         super().__init__()
+        spread = _spread(weight_init)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
         if len(sizes) == 1:
             raise ValueError("hidden: expected at least one hidden layer, since those recur, got []; or use model=mlp")
@@ -114,6 +120,11 @@ class Recurrent(nn.Module):
         self.layers["output"] = Layer(
             synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend, dropout=dropout
         )
+        if spread is not None:
+            for layer in self.layers.values():
+                for linear in (layer.synapse, getattr(layer, "recurrence", None)):
+                    if isinstance(linear, nn.Linear):
+                        nn.init.normal_(linear.weight, std=spread / math.sqrt(linear.in_features))
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
@@ -122,3 +133,17 @@ class Recurrent(nn.Module):
             traces[name] = layer(x, generator)
             x = traces[name].spikes
         return traces
+
+
+def _spread(weight_init: str) -> float | None:
+    """The k of ``normal(k)``; None for ``default``."""
+    if weight_init == "default":
+        return None
+    match = re.fullmatch(r"normal\(\s*(\S+?)\s*\)", weight_init) if isinstance(weight_init, str) else None
+    try:
+        spread = float(match[1]) if match else 0.0
+    except ValueError:
+        spread = 0.0
+    if not 0 < spread < math.inf:
+        raise ValueError(f"weight_init: expected 'default' or 'normal(k)' with k above 0, got {weight_init!r}")
+    return spread

@@ -63,8 +63,11 @@ class Console:
         for text in early:
             self._to_log(text)
 
-    def start(self, epochs: int, steps_per_epoch: int, done: int = 0) -> None:
-        """Training begins: so many epochs of so many steps, of which ``done`` steps lie behind (a resumed run)."""
+    def start(self, epochs: int, steps_per_epoch: int, done: int = 0, most: int | None = None) -> None:
+        """Training begins: so many epochs of so many steps, of which ``done`` steps lie behind (a resumed run).
+
+        ``most``: the steps after which it is over before that.
+        """
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         if self._rich is None or not self._progress or self._bar is not None:
             return
@@ -82,7 +85,9 @@ class Console:
             refresh_per_second=4,  # each time costs as much as a short training step
             redirect_stderr=self._errors.isatty(),  # else `2> file` would end on the terminal
         )
-        self._task = self._bar.add_task("", total=epochs * steps_per_epoch, completed=done, status="")
+        total = epochs * steps_per_epoch
+        total = total if most is None else min(total, most)
+        self._task = self._bar.add_task("", total=total, completed=done, status="")
         self._bar.start()
 
     def line(self, text: str) -> None:

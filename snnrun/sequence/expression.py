@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from snnrun.sequence.program import Program
 
@@ -67,6 +67,11 @@ class Writer:
         one = self.let(f"insertelement {self.vector} poison, {self.scalar} {scalar}, i64 0")
         zeros = f"<{self.width} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {one}, {self.vector} poison, {zeros}")
+
+    def shuffled(self, a: str, b: str, order: Sequence[int]) -> str:
+        """The elements ``order`` of ``a`` and ``b`` one after the other."""
+        mask = ", ".join(f"i32 {i}" for i in order)
+        return self.let(f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.width} x i32> <{mask}>")
 
     def at(self, pointer: str, index: str, kind: str | None = None) -> str:
         """The address of element ``index``."""

@@ -11,9 +11,8 @@ and the way back runs forwards once more, block by block, so that what it needs 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,11 +21,10 @@ from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
 from snnrun.sequence import kernel_llvm, kernel_torch
-from snnrun.sequence.adjoint import Adjoint, adjoint
-from snnrun.sequence.kernel import Array, Kernel
-from snnrun.sequence.program import Node, Program
-from snnrun.sequence.symbol import Step, record
-from snnrun.surrogate import Surrogate
+from snnrun.sequence.kernel import Kernel
+from snnrun.sequence.plan import Backward, Forward, Recipe, backward_plan, forward_plan
+from snnrun.sequence.program import Node
+from snnrun.sequence.symbol import record
 
 
 def run(
@@ -43,7 +41,7 @@ def run(
         ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
     step = record(neuron)
-    recipe = _Recipe.of(step)
+    recipe = Recipe.of(step)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
@@ -60,216 +58,22 @@ def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
         raise ValueError(f"state.{name}: expected spikes of 0 and 1, got other values; use backend=reference for those")
 
 
-class _Recipe(NamedTuple):
-    """A recorded step without its tensors: what kernels are made from, and by which they are found again."""
-
-    nodes: tuple[Node, ...]
-    numbers: tuple[float, ...]
-    output: int
-    new: tuple[int, ...]
-    surrogates: tuple[Surrogate, ...]
-
-    @classmethod
-    def of(cls, step: Step) -> _Recipe:
-        program = step.program
-        return cls(tuple(program.nodes), tuple(program.numbers), step.output, step.new, tuple(step.surrogates))
-
-    def program(self) -> Program:
-        program = Program()
-        program.nodes, program.numbers = list(self.nodes), list(self.numbers)
-        return program
-
-    def step(self) -> Step:
-        return Step(self.program(), self.output, self.new, [], list(self.surrogates), tuple)
-
-    @property
-    def counts(self) -> bool:
-        """Whether the output is spikes of 0 and 1, whose sum says how often a neuron fired."""
-        return self.nodes[self.output][0] == "spike"
-
-    def kind(self, k: int) -> str:
-        """How the k-th part of the state is recorded: spikes of 0 and 1 as bytes."""
-        return "bytes" if self.nodes[self.new[k]][0] == "spike" else "time"
-
-    def array(self, k: int) -> Array:
-        """The record of the k-th part of the state. The membrane is part of the trace; so may be others."""
-        if k == 0:
-            return Array("membrane", "time")
-        if self.new[k] == self.output and self.kind(k) == "time":
-            return Array("output", "time")
-        return Array(f"new{k}", self.kind(k))
-
-
-class _Forward(NamedTuple):
-    """The way forwards."""
-
-    kernel: Kernel
-    saves: tuple[str, ...]  # of the arrays below, those that backward reads
-    replays: bool  # whether backward runs forwards once more, instead of reading records of the state
-
-
-class _Backward(NamedTuple):
-    """The way back."""
-
-    kernel: Kernel
-    adjoint: Adjoint
-
-
-@functools.lru_cache(maxsize=256)
-def _forward_plan(
-    recipe: _Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool
-) -> _Forward:
-    program = recipe.program()
-    parts = range(len(recipe.new))
-    reads: set[Node] = set()
-    handed: tuple[int, ...] = ()
-    if differentiable:
-        back = _adjoint(recipe, needs_x, needs, frozenset(("output", "membrane")), frozenset(parts))
-        reads = {node for node in back.reads() if node[0] in ("new", "old", "x")}
-        handed = back.handed
-    # A surrogate's derivative that is handed in is made from records of what it is taken at.
-    replays = differentiable and not membrane and not handed
-    recorded = [] if replays else sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
-    own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
-    nodes = list(recipe.nodes)
-    return _Forward(
-        _forward_kernel(
-            recipe,
-            sums=((recipe.output, Array("fired", "lane")),) if recipe.counts else (),
-            writes=(
-                (recipe.output, Array("output", "time")),
-                *([(recipe.new[0], Array("membrane", "time"))] if membrane or 0 in recorded else []),
-                *((recipe.new[k], recipe.array(k)) for k in own),
-                *((program.args(i)[0], Array(f"excess{i}", "time")) for i in handed),
-            ),
-            last=tuple((nodes.index(("old", k)), Array(f"last{k}", "lane")) for k in parts),
-        ),
-        (
-            *(["x"] if replays or ("x",) in reads else []),
-            *(recipe.array(k).name for k in recorded),
-            *(f"excess{i}" for i in handed),
-        ),
-        replays,
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _adjoint(
-    recipe: _Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
-) -> Adjoint:
-    return adjoint(recipe.step(), needs_x=needs_x, needs=needs, gradients=gradients, last=last)
-
-
-@functools.lru_cache(maxsize=256)
-def _backward_plan(
-    recipe: _Recipe,
-    needs_x: bool,
-    needs: frozenset[int],
-    given: frozenset[str],
-    first: frozenset[int],
-    constant: bool,
-    replays: bool,
-) -> _Backward:
-    """The kernel of the adjoint, for the gradients that are ``given``.
-
-    Args:
-        needs_x: whether the gradient of the input is asked for.
-        needs: the captured tensors whose gradient is.
-        given: as in :func:`_backwards`.
-        first: the parts of the first state whose gradient is asked for.
-        constant: the input is one for all steps, and its gradient is summed over time.
-        replays: of the way forwards.
-    """
-    last = frozenset(int(name.removeprefix("grad_last")) for name in given if name.startswith("grad_last"))
-    gradients = frozenset(name.removeprefix("grad_") for name in given if not name.startswith("grad_last"))
-    made = _adjoint(recipe, needs_x, needs, gradients, last)
-    nodes = made.program.nodes
-    reached = made.reads()
-    records = {k: Array(f"new{k}", "kept") if replays else recipe.array(k) for k in range(len(recipe.new))}
-    before, carries = [], []
-    for i, (op, *args) in enumerate(nodes):
-        if op == "old" and nodes[i] in reached:
-            (k,) = args
-            before.append((i, records[k], Array(f"first{k}", "lane")))
-        elif op == "carry":
-            (k,) = args
-            carries.append((i, made.carry.get(k), Array(f"grad_last{k}", "lane") if k in last else None))
-    x = [] if made.x is None else [(made.x, Array("grad_x", "lane" if constant else "time"))]
-    kernel = Kernel(
-        nodes=tuple(nodes),
-        numbers=len(made.program.numbers),
-        reads=_reads(nodes, records, reached),
-        before=tuple(before),
-        carries=tuple(carries),
-        sums=(*((node, Array(f"grad{j}", "lane")) for j, node in made.captured.items()), *(x if constant else [])),
-        writes=() if constant else tuple(x),
-        last=tuple((i, Array(f"grad_first{nodes[i][1]}", "lane")) for i, *_ in carries if nodes[i][1] in first),
-        backwards=True,
-        replay=_replay(recipe, {k for op, *rest in reached if op in ("new", "old") for k in rest}) if replays else None,
-    )
-    return _Backward(kernel, made)
-
-
-def _replay(recipe: _Recipe, parts: set[Any]) -> Kernel | None:
-    """The way forwards once more, for these parts of the state."""
-    writes = tuple((recipe.new[k], Array(f"new{k}", "kept")) for k in sorted(parts))
-    return _forward_kernel(recipe, writes=writes) if parts else None
-
-
-def _forward_kernel(
-    recipe: _Recipe,
-    *,
-    writes: tuple[tuple[int, Array], ...],
-    sums: tuple[tuple[int, Array], ...] = (),
-    last: tuple[tuple[int, Array], ...] = (),
-) -> Kernel:
-    nodes = list(recipe.nodes)
-    return Kernel(
-        nodes=recipe.nodes,
-        numbers=len(recipe.numbers),
-        reads=_reads(nodes, {}),
-        before=(),
-        carries=tuple((nodes.index(("old", k)), new, Array(f"first{k}", "lane")) for k, new in enumerate(recipe.new)),
-        sums=sums,
-        writes=writes,
-        last=last,
-        backwards=False,
-    )
-
-
-def _reads(
-    nodes: Sequence[Node], records: dict[int, Array], reached: set[Node] | None = None
-) -> tuple[tuple[int, Array], ...]:
-    found = []
-    for i, node in enumerate(nodes):
-        if reached is not None and node not in reached:
-            continue
-        op, *args = node
-        if op == "x":
-            found.append((i, Array("x", "strided")))
-        elif op == "row":
-            found.append((i, Array(f"row{args[0]}", "lane")))
-        elif op == "new":
-            found.append((i, records[args[0]]))
-        elif op == "grad":
-            found.append((i, Array(f"grad_{args[0]}", "strided")))
-        elif op == "handed":
-            found.append((i, Array(f"handed{args[0]}", "time")))
-    return tuple(found)
-
-
-def _forwards(
-    recipe: _Recipe,
-    plan: _Forward,
+def forwards(
+    recipe: Recipe,
+    plan: Forward,
     steps: int,
     x: Tensor,
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
+    further: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """All arrays of the way forwards by their names: ``output``, ``fired`` and ``last0``, those that are recorded."""
+    """All arrays of the way forwards by their names: ``output``, ``fired`` and ``last0``, those that are recorded.
+
+    ``further``: those of a narrow product.
+    """
     like = x[0]
     shape = (steps, *like.shape)
-    tensors = {"x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
+    tensors = {**(further or {}), "x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
     tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
     tensors |= {array.name: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
     for _, array in plan.kernel.writes:
@@ -278,24 +82,30 @@ def _forwards(
     return tensors
 
 
-def _backwards(
-    recipe: _Recipe,
-    plan: _Backward,
+def backwards(
+    recipe: Recipe,
+    plan: Backward,
     steps: int,
     saved: dict[str, Tensor],
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
-    given: dict[str, Tensor],
+    given: Mapping[str, Tensor],
+    further: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
     """All arrays of the way back: ``grad_x``, ``grad_first0``, and ``grad0`` for the first of what is captured.
 
     Args:
         saved: what was recorded on the way forwards.
         given: the gradients that come in: ``grad_output``, ``grad_membrane``, and ``grad_last0``.
+        further: the arrays of a narrow product.
     """
     kernel, made = plan
     like = first[0]
-    tensors = {**saved, **_rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like)}
+    tensors = {
+        **(further or {}),
+        **saved,
+        **_rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like),
+    }
     if "x" in tensors:
         tensors["x"] = _steps(tensors["x"], steps)
     for name, grad in given.items():
@@ -320,13 +130,13 @@ _X, _BEFORE = 3, 4  # where the input stands among the arguments of _Fused, and 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, recipe: _Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
+        ctx: Any, recipe: Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
         needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[_BEFORE + size + j])
-        plan = _forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
-        tensors = _forwards(recipe, plan, steps, x, first, captured)
+        plan = forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
+        tensors = forwards(recipe, plan, steps, x, first, captured)
 
         ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
         ctx.steps, ctx.constant, ctx.replays = steps, x.shape[0] < steps, plan.replays
@@ -349,7 +159,7 @@ class _Fused(torch.autograd.Function):
         saved = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
         names = ("grad_output", "grad_membrane", "", *(f"grad_last{k}" for k in range(size)))
         given = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
-        plan = _backward_plan(
+        plan = backward_plan(
             recipe,
             ctx.needs_input_grad[_X],
             ctx.needs,
@@ -358,14 +168,14 @@ class _Fused(torch.autograd.Function):
             ctx.constant,
             ctx.replays,
         )
-        tensors = _backwards(recipe, plan, ctx.steps, saved, first, captured, given)
+        tensors = backwards(recipe, plan, ctx.steps, saved, first, captured, given)
 
         x = tensors.get("grad_x")
         result[_X] = x[None] if x is not None and ctx.constant else x
         for k in range(size):
             result[_BEFORE + k] = tensors.get(f"grad_first{k}")
         for j in plan.adjoint.captured:
-            result[_BEFORE + size + j] = _sum_to(tensors[f"grad{j}"], captured[j])
+            result[_BEFORE + size + j] = sum_to(tensors[f"grad{j}"], captured[j])
         return tuple(result)
 
 
@@ -382,6 +192,9 @@ def _call(
             tensors[array.name].zero_()
         return
     values = [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
+    if kernel.narrow is not None:
+        kernel_llvm.call_narrow(kernel, values, tensors, steps, like, tensors.get("grad_weights"))
+        return
     execution = kernel_llvm if kernel_llvm.supports(like) else kernel_torch
     execution.call(kernel, values, tensors, steps, like)
 
@@ -399,7 +212,7 @@ def _steps(x: Tensor, steps: int) -> Tensor:
     return x.contiguous()
 
 
-def _sum_to(gradient: Tensor, like: Tensor) -> Tensor:
+def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order that no thread has a part in."""
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))

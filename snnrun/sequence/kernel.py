@@ -15,11 +15,33 @@ class Array(NamedTuple):
 
     Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
     ``strided``, as time, but with a distance between steps that may be 0 (given beside the array); ``kept``, as time,
-    but there only while a kernel works on the neuron, between its first run over time and its second.
+    but there only while a kernel works on the neuron, between its first run over time and its second; ``packed`` and
+    ``few``, the weights of a narrow product and its outputs.
     """
 
     name: str
     kind: str
+
+
+WEIGHTS, OUTPUTS = Array("weights", "packed"), Array("outputs", "few")
+
+
+class Narrow(NamedTuple):
+    """A product with few outputs, taken of a node's value while that is at hand, so that it need not be recorded.
+
+    Forwards ``y[t, b] += W s[t, b]``, with ``s`` the node's values for the neurons of sample ``b``; backwards the node
+    is the leaf ``W^T g[t, b]``, and ``dW += g[t, b] s[t, b]^T`` follows. ``W`` is the array ``WEIGHTS``, ``y`` or ``g``
+    is ``OUTPUTS``.
+
+    Attributes:
+        outputs: how many.
+        node: forwards the node that is multiplied, backwards the leaf.
+        factor: backwards the ``kept`` array with the values of the node.
+    """
+
+    outputs: int
+    node: int
+    factor: Array | None = None
 
 
 class Kernel(NamedTuple):
@@ -36,6 +58,7 @@ class Kernel(NamedTuple):
         backwards: from the last step to the first.
         replay: what is run over all time first; what it writes is ``kept``, to be read by this kernel. Its numbers are
             the first of this kernel's.
+        narrow: a product that is taken on the way; for ``kernel_llvm`` alone.
     """
 
     nodes: tuple[Node, ...]
@@ -48,6 +71,7 @@ class Kernel(NamedTuple):
     last: tuple[tuple[int, Array], ...]
     backwards: bool
     replay: Kernel | None = None
+    narrow: Narrow | None = None
 
     def arrays(self) -> list[Array]:
         """The arrays that are handed over, in their order."""
@@ -61,4 +85,6 @@ class Kernel(NamedTuple):
         found = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
         found += [array for _, *pair in self.before for array in pair]
         found += [array for *_, array in self.carries if array is not None]
+        if self.narrow is not None:
+            found += [WEIGHTS, OUTPUTS, *([self.narrow.factor] if self.narrow.factor else [])]
         return sorted({*found, *(self.replay._all() if self.replay else [])})

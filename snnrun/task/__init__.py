@@ -2,39 +2,55 @@
 
 from snnrun.task.arrays import ArrayPart, Arrays
 from snnrun.task.base import Batch, Data, Part, Task
+from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
+from snnrun.task.cochleas import SHD, SSC
 from snnrun.task.digits import Digits
+from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
+from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
+from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
     "CIFAR",
     "CIFAR10",
+    "CIFAR10DVS",
     "CIFAR100",
     "EMNIST",
     "KMNIST",
     "MNIST",
+    "NMNIST",
+    "SHD",
+    "SSC",
     "SVHN",
     "ArrayPart",
     "Arrays",
     "Batch",
+    "DVSGesture",
     "Data",
     "Digits",
+    "EventPart",
+    "EventTask",
     "FashionMNIST",
     "Folder",
+    "GeneratedPart",
     "IdxTask",
     "ImagePart",
     "ImageSet",
     "ImageTask",
     "MNIST5k",
+    "MovingBars",
     "Part",
     "PublishedTask",
     "RandomBits",
+    "SpokenTones",
     "Task",
     "Zeros",
 ]

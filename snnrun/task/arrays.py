@@ -77,7 +77,7 @@ class Arrays(Task):
         divide: what inputs are divided by. Default null: 255 for still inputs of uint8, else 1.
         limits: least and largest input after that, or null for any number; what an encoder takes is in its own
             description. Default [0, 1].
-        validation: share of the validation part, in (0, 1). Default 0.1.
+        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
         test: share of the test part, in (0, 1); unused where there are test arrays. Default 0.2.
         split_seed: seed of the split. Default 0.
         num_steps: the run's own ``num_steps``. Default 25.
@@ -119,7 +119,8 @@ class Arrays(Task):
         self.num_classes = None if num_classes is None else check.integer("num_classes", num_classes, low=2)
         self.divide = None if divide is None else check.number("divide", divide, above=0)
         self.limits = None if limits is None else _limits(limits)
-        self.validation = check.number("validation", validation, above=0, below=1)
+        self.validation = check.number("validation", validation, low=0, below=1)
+        self.has_validation = self.validation > 0
         self.test = check.number("test", test, above=0, below=1)
         if self.validation + self.test >= 1:
             raise ValueError(

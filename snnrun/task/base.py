@@ -14,7 +14,8 @@ from torch import Tensor
 class Batch(NamedTuple):
     """Samples that are run together."""
 
-    x: Tensor  # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1]
+    # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1], or numbers of events
+    x: Tensor
     # [B] int64 class labels, or [B, num_outputs] values to regress; None where the target is silence
     target: Tensor | None
 
@@ -56,6 +57,8 @@ class Task(ABC):
     """True: targets are class labels. False: there is only a loss."""
     has_values: bool = False
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
+    has_validation: bool = True
+    """False: the validation part has no samples. Then no epoch is the best, and the last one's weights are tested."""
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:

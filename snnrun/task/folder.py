@@ -49,7 +49,7 @@ class Folder(ImageTask):
         size: to which images are resized, whatever their proportions: [height, width], or one number for both. Default
             null: none is.
         channels: 1 to turn all images to grey, 3 to colour; transparency is dropped. Default null: none is.
-        validation: share of the validation part, in (0, 1). Default 0.1.
+        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
         test: share of the test part, in (0, 1); unused where there is a folder ``test``. Default 0.2.
         split_seed: seed of the split. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
@@ -94,13 +94,12 @@ class Folder(ImageTask):
         """All images, those of ``test`` last."""
         layout = self._layout()
         files = [[_images(folder) for folder in folders] for folders in layout]
-        least = 2 if layout.test else 3
+        parts = ["training", *["validation"] * self.has_validation, *["test"] * (not layout.test)]
         for folder, found in zip(layout.train, files[0], strict=True):
-            if len(found) < least:
-                parts = "training and validation part" if layout.test else "training, validation and test part"
+            if len(found) < len(parts):
                 raise DataError(
-                    f"{self.name}: {folder}: expected at least {least} images, to part them into {parts}, "
-                    f"got {len(found)}"
+                    f"{self.name}: {folder}: expected at least {len(parts)} images, one for each part "
+                    f"({', '.join(parts)}), got {len(found)}"
                 )
         every = [(file, label) for part in files for label, found in enumerate(part) for file in found]
         images = np.empty((len(every), *self.input_shape), dtype=np.uint8)

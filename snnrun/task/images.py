@@ -60,14 +60,16 @@ class ImagePart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
         order = self.indices
+        if not len(order):  # torch.split would make one empty batch of it
+            return
         if generator is not None:
             order = order[torch.randperm(len(order), generator=generator)]
         for chosen in torch.split(order.to(self.images.device), batch_size):
             # Divided, not multiplied by the inverse: correctly rounded, so the same bits as torchvision's ToTensor.
-            x = self.images[chosen].float().div_(self.white)
+            x = self.images.index_select(0, chosen).float().div_(self.white)
             if generator is not None and self.stream is not None:
                 x = augment(x, self.augmentation, self.stream)
-            yield Batch(x.unsqueeze(0), self.labels[chosen])
+            yield Batch(x.unsqueeze(0), self.labels.index_select(0, chosen))
 
 
 class ImageTask(Task):
@@ -77,7 +79,7 @@ class ImageTask(Task):
     ``validation`` is a share of the other images; else ``validation`` and ``test`` are shares of all images.
 
     Args:
-        validation: share of the validation part, in (0, 1). Default 0.1.
+        validation: share of the validation part, in [0, 1); 0 for none, so that all else is trained on. Default 0.1.
         test: share of the test part, in (0, 1); None for a set with an official one. Default 0.2.
         split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
             are compared on the same test images. Default 0.
@@ -104,7 +106,8 @@ class ImageTask(Task):
         split_seed: int = 0,
         augmentation: Mapping[str, Augmentation] = NONE,
     ) -> None:
-        self.validation = check.number("validation", validation, above=0, below=1)
+        self.validation = check.number("validation", validation, low=0, below=1)
+        self.has_validation = self.validation > 0
         self.test = None if test is None else check.number("test", test, above=0, below=1)
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         if self.test is not None and self.validation + self.test >= 1:

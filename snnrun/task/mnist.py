@@ -98,7 +98,7 @@ class EMNIST(IdxTask):
     Args:
         split: balanced (47 classes), letters (26), digits (10), byclass (62), bymerge (47) or mnist (10). Default
             balanced.
-        validation: share of the official training part that is the validation part, in (0, 1). Default 0.1.
+        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 

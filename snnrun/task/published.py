@@ -21,7 +21,7 @@ class PublishedTask(ImageTask):
     which torchvision keeps them below ``data_dir``, ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
 
     Args:
-        validation: share of the official training part that is the validation part, in (0, 1). Default 0.1.
+        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
     """

@@ -14,7 +14,7 @@ def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tenso
     Args:
         labels: ``[N]`` class labels, on the CPU.
         shares: the share of each part but the last, which takes the rest. Of a class with n samples a part gets
-            ``round(share * n)``, but at least one.
+            ``round(share * n)``, but at least one; a share of 0 gets none.
         seed: the split depends on it and on the labels alone.
 
     Returns:
@@ -28,7 +28,7 @@ def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tenso
     for label in torch.unique(labels).tolist():
         members = (labels == label).nonzero().flatten()
         members = members[torch.randperm(len(members), generator=generator)]
-        sizes = [max(1, round(share * len(members))) for share in shares]
+        sizes = [max(1, round(share * len(members))) if share else 0 for share in shares]
         rest = len(members) - sum(sizes)
         if rest < 1:
             raise ValueError(f"class {label} has {len(members)} samples, too few for {len(parts)} parts")

@@ -24,7 +24,7 @@ class SVHN(PublishedTask):
 
     Args:
         extra: train on the 531,131 easier images of the extra part too, which take 1.6 GB of memory. Default false.
-        validation: share of the images to train on that is the validation part, in (0, 1). Default 0.1.
+        validation: share of the images to train on that is the validation part, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 

@@ -95,7 +95,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "deleted group": ("~neuron", ["a run needs a neuron; there are " + NEURONS]),
     "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),
     "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: expected one name"]),
-    "no experiment yet": ("experiment=foo", ["there is no experiment of that name", "none so far"]),
+    "no such experiment": ("experiment=foo", ["there is no experiment of that name; there are ", "zero_target"]),
     "no module": ("trust=[nowhere] neuron._target_=nowhere.LIF", ["neuron._target_: there is no module 'nowhere'"]),
     "no class": ("loss._target_=snnrun.loss.Nope", ["loss._target_: snnrun.loss has no Nope"]),
     "no partial": ("neuron._partial_=false", ["neuron._partial_: expected true"]),

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from catalogued import assembled, neurons, options, part, raw
+from event_sets import write_event_set
 from small import Training, same, training_of, weights
 from snnrun.build import build
 from snnrun.model import Layer
@@ -24,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "": {"num_steps": 5, "epochs": 1, "batch_size": 32},
     "model": {"hidden": [12], "layers": ["3c3p1", "mp2"], "channels": [3, 4]},
     "encoder": {"gain": 10.0},
-    "task": {"size_input": 20, "size_output": 10, "batch_size": 32},
+    "task": {"size_input": 20, "size_output": 10, "batch_size": 32, "size": 8, "pool": 20, "clip": True},
 }
 PRECISIONS = pytest.mark.parametrize("precision", ["fp32", "bf16"])
 #: A loss for each kind of target; read-outs that never fire are read by their membranes.
@@ -190,6 +191,7 @@ def test_schedulers(scheduler: str) -> None:
 @pytest.mark.parametrize("task", options("task"))
 def test_tasks(task: str, tmp_path: Path) -> None:
     write_everything(tmp_path)
+    write_event_set(tmp_path, task)
     known = part("task", task, **SMALL["task"])
     before = (known.input_shape, known.num_outputs, known.has_time, known.has_accuracy, known.has_values)
     loss, encoder = LOSSES["digits" if known.has_accuracy else "zeros"], "none" if known.has_time else "rate"

@@ -9,14 +9,15 @@ import pytest
 
 from shell import Ended, snnrun
 
-WORDS = ("task=zeros", "encoder=none", "neuron=if", "surrogate=heaviside", "optimizer=sgd", "optimizer.lr=0.1")
+WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
-PUBLISHED = (*WORDS, "convention=blog", "report.figures=false", "epochs=4")
+PUBLISHED = ("experiment=zero_target_article", "report.figures=false", "epochs=4")
+STOP = "on_nonfinite=stop"
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
-    commands = [WORDS, PUBLISHED, (*PUBLISHED, "on_nonfinite=warn")]
+    commands = [WORDS, (*PUBLISHED, STOP), PUBLISHED]
     with ThreadPoolExecutor(2) as pool:  # a process for each of two cores
         return list(pool.map(lambda words: snnrun(*words, cwd=tmp_path_factory.mktemp("zeros")), commands))
 
@@ -74,7 +75,8 @@ def test_as_published_it_stops(stopped: Ended) -> None:
 @pytest.mark.slow
 def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
     assert "neuron.detach_reset=true" in stopped.err
-    remedied = snnrun(*PUBLISHED, "neuron.detach_reset=true", "report.summary=false", cwd=stopped.cwd / "remedied")
+    words = (*PUBLISHED, STOP, "neuron.detach_reset=true", "report.summary=false")
+    remedied = snnrun(*words, cwd=stopped.cwd / "remedied")
     assert remedied.code == 0, remedied.err
     assert remedied.run.result["test_loss"] < 1e-3
 
@@ -87,8 +89,9 @@ def test_warn_goes_on(warned: Ended, stopped: Ended) -> None:
     first = re.search(r"iteration (\d+)", stopped.err)
     assert first is not None
     assert warnings[0]["step"] == int(first[1])
-    lost = [re.search(r"the values of layers\.output\.synapse\.weight in (\d+) of 500", w["message"]) for w in warnings]
-    counts = [int(found[1]) for found in lost if found]
+    said = [re.search(r"the values of layers\.output\.synapse\.weight in (\d+) of 500", w["message"]) for w in warnings]
+    counts = [int(found[1]) for found in said if found]
+    assert [warning["lost"]["layers.output.synapse.weight"] for warning in warnings] == counts
     assert len(counts) == len(warnings)
     assert counts == sorted(counts)
     for warning in warnings:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from snnrun.encoder import Direct
 from snnrun.model import ConvNet, Layer, Norm, Residual
-from snnrun.neuron import LIF, Neuron
+from snnrun.neuron import IF, LIF, Neuron
 from snnrun.report import summary
 
 NEURON = functools.partial(LIF, 0.9, threshold=0.25)
@@ -180,6 +180,9 @@ def test_norms_stand_where_they_are_said_to_and_replace_the_bias() -> None:
     assert [layer.synapse.bias is None for layer in model.layers.values()] == [True, True, True, False]
     assert all(layer.synapse.bias is None for layer in convnet(bias=False).layers.values())
     assert all(layer.synapse.bias is not None for layer in convnet().layers.values())
+    model = convnet(norm="batch", norm_fc=False)  # of the convolutions alone
+    assert [layer.norm is None for layer in model.layers.values()] == [False, False, True, True]
+    assert [layer.synapse.bias is None for layer in model.layers.values()] == [True, True, False, False]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -239,6 +242,21 @@ def test_summary(make: Callable[..., Any]) -> None:
     assert "Conv2d (synapse)" in text
 
 
+def test_dropout_takes_what_a_pool_leaves() -> None:
+    """Dropped before it, a maximum of 2x2 would be 0 in a sixteenth of the places; dropped after it, in half."""
+    layer = Layer(nn.Identity(), IF(reset="none", threshold=1e9), dropout=0.5, pool_input=nn.MaxPool2d(2))
+    membrane = layer(torch.ones(1, 50, 2, 20, 20), torch.Generator().manual_seed(0)).membrane
+    assert membrane.unique().tolist() == [0.0, 2.0]
+    assert (membrane == 0).float().mean().item() == pytest.approx(0.5, abs=0.02)  # 10,000 draws
+
+
+def test_dropout_of_fully_connected_layers_only() -> None:
+    for dropout_conv in (True, False):
+        model = convnet(dropout=0.3, dropout_conv=dropout_conv)
+        drops = {name: layer.dropout for name, layer in model.layers.items()}
+        assert drops == {"hidden1": 0.0, "hidden2": 0.3 * dropout_conv, "hidden3": 0.3, "output": 0.3}
+
+
 def test_dropout_draws_from_its_generator_and_leaves_the_first_layer_alone() -> None:
     model, x = convnet(dropout=0.5), images(20).float()
     seeds = [model(x, torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)]
@@ -284,6 +302,7 @@ def test_the_model_says_how_it_runs() -> None:
         (convnet, {"norm": "layer"}, "norm: expected 'none' or 'batch' or 'tdbn', got 'layer'"),
         (convnet, {"tdbn_alpha": -1}, "tdbn_alpha: expected a number above 0, got -1"),
         (convnet, {"bias": 1}, "bias: expected true or false, got 1"),
+        (convnet, {"norm_fc": None}, "norm_fc: expected true or false, got None"),
         (convnet, {"layers": [], "dropout": 1.0}, "dropout: expected a number at least 0 and below 1, got 1.0"),
         (residual, {"channels": []}, r"channels: expected the channels of at least one stage, got \[\]"),
         (residual, {"channels": [0]}, r"channels\[0\]: expected a whole number of at least 1, got 0"),

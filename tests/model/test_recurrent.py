@@ -89,6 +89,15 @@ def test_a_recurrent_model_is_a_value() -> None:
     assert "recursive" not in text
 
 
+def test_initial_weights_of_all_layers() -> None:
+    torch.manual_seed(0)
+    model = Recurrent((300,), 50, LIF, hidden=[200], weight_init="normal(0.5)")
+    for name, value in model.named_parameters():
+        if value.dim() == 2:  # 10,000 weights and more
+            assert value.std().item() * value.shape[1] ** 0.5 == pytest.approx(0.5, rel=0.03), name
+            assert value.abs().max().item() * value.shape[1] ** 0.5 > 1.5, "normal, not uniform"
+
+
 def test_dropout_autocast_and_backends() -> None:
     model, x = recurrent(dropout=0.5), inputs().float()
     with torch.autocast("cpu", torch.bfloat16):
@@ -109,6 +118,9 @@ def test_dropout_autocast_and_backends() -> None:
         ({"hidden": []}, r"hidden: expected at least one hidden layer, .* got \[\]; or use model=mlp"),
         ({"hidden": [3, 0]}, r"hidden\[1\]: expected a whole number of at least 1, got 0"),
         ({"bias": 0}, "bias: expected true or false, got 0"),
+        ({"weight_init": "normal(0)"}, r"weight_init: expected 'default' or 'normal\(k\)' with k above 0"),
+        ({"weight_init": "normal"}, "weight_init: expected 'default' or .*, got 'normal'"),
+        ({"weight_init": "normal(x)"}, r"weight_init: expected 'default' or 'normal\(k\)' with k above 0"),
         ({"hidden": [1], "dropout": 2}, "dropout: expected a number at least 0 and below 1, got 2"),
     ],
 )

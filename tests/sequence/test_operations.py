@@ -129,9 +129,9 @@ def test_every_operation_is_known_to_both() -> None:
 
 
 def test_a_number_may_change_without_another_kernel() -> None:
-    from snnrun.sequence.fused import _Recipe
+    from snnrun.sequence.plan import Recipe
     from snnrun.sequence.symbol import record
 
-    one, other = (_Recipe.of(record(LIF(beta))) for beta in (0.9, 0.8))
+    one, other = (Recipe.of(record(LIF(beta))) for beta in (0.9, 0.8))
     assert one.nodes == other.nodes
     assert one.numbers != other.numbers

@@ -16,7 +16,7 @@ NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
 
 
 def outcome(layer: Layer, x: Tensor, memory: str) -> list[Tensor]:
-    layer.keep(memory, membrane=True)
+    layer.keep(memory, membrane=True, spikes=True)
     leaf = x.clone().requires_grad_() if x.stride(0) else x
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(1)
@@ -84,7 +84,7 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         return tensor
 
     for memory in ("full", "low"):
-        layer.keep(memory, membrane=True)
+        layer.keep(memory, membrane=True, spikes=True)
         kept[memory] = 0
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             layer(x)

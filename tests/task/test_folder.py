@@ -175,8 +175,9 @@ def test_too_few_classes_or_images(two: Path) -> None:
     assert fault(two, "2").startswith("expected images (.png, .jpg, ")
     for i in range(2):
         save(two / "own" / "2" / f"{i}.png")
-    expected = "expected at least 3 images, to part them into training, validation and test part, got 2"
+    expected = "expected at least 3 images, one for each part (training, validation, test), got 2"
     assert fault(two, "2") == expected
+    assert len(load(two, validation=0, test=0.3).validation) == 0
     for path in [*(two / "own" / "0").iterdir(), *(two / "own" / "2").iterdir()]:
         path.unlink()
     for name in ("0", "2"):

@@ -99,6 +99,14 @@ def test_an_official_test_part_is_the_test_part() -> None:
     assert sorted(numbers(data.train) + numbers(data.validation)) == list(range(80))
 
 
+@pytest.mark.parametrize(("num_test", "test", "rest"), [(20, None, 80), (0, 0.2, 80)])
+def test_a_run_may_do_without_a_validation_part(num_test: int, test: float | None, rest: int) -> None:
+    data = load(num_test=num_test, test=test, validation=0)
+    assert [len(part) for part in (data.train, data.validation, data.test)] == [rest, 0, 20]
+    assert not list(data.validation.batches(4))
+    assert not Plain(validation=0).has_validation and Plain().has_validation
+
+
 def test_parts_share_one_tensor() -> None:
     train, validation, test, _ = load()
     assert isinstance(train, ImagePart) and isinstance(validation, ImagePart) and isinstance(test, ImagePart)
@@ -132,9 +140,9 @@ def test_the_work_of_a_pass_grows_with_the_batches_not_with_the_samples() -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"validation": 0}, "validation: expected a number above 0 and below 1, got 0"),
-        ({"validation": 1.0}, "validation: expected a number above 0 and below 1, got 1.0"),
-        ({"validation": "0.1"}, "validation: expected a number above 0 and below 1, got '0.1'"),
+        ({"validation": -0.1}, "validation: expected a number at least 0 and below 1, got -0.1"),
+        ({"validation": 1.0}, "validation: expected a number at least 0 and below 1, got 1.0"),
+        ({"validation": "0.1"}, "validation: expected a number at least 0 and below 1, got '0.1'"),
         ({"test": -0.1}, "test: expected a number above 0 and below 1, got -0.1"),
         ({"split_seed": -1}, "split_seed: expected a whole number of at least 0"),
         ({"split_seed": 0.5}, "split_seed: expected a whole number of at least 0"),

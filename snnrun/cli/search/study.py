@@ -221,6 +221,8 @@ def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -
     chosen = [f"{key}={each.choices[0]}" for key, each in space.items() if isinstance(each, CategoricalDistribution)]
     config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, [*fixed, *chosen])
     task = build(_plain(config.task), "task", orders.arguments.trusted)
+    if not task.has_validation:
+        raise ValueError("hydra.sweeper.objective: expected a name, since the task has no validation part to judge by")
     return "validation_accuracy" if task.has_accuracy else "validation_loss"
 
 

@@ -202,7 +202,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
         best_epoch=None if best is None else _whole(epochs[best].get("epoch")),
         curves={key: tuple(number(record.get(key)) for record in epochs) for key in CURVES},
         layers=_layers(epochs),
-        spikes=_spikes(epochs[best], folder) if best is not None else None,
+        spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
         parameters=_whole(run.result.get("parameters")),
         seconds=run.seconds,
         weights_sha256=sha if isinstance(sha, str) and re.fullmatch(r"[0-9a-f]{1,64}", sha) else "",

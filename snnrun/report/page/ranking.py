@@ -125,7 +125,7 @@ def swept_keys(jobs: Sequence[Job]) -> tuple[str, ...]:
 
 def measure_of(jobs: Sequence[Job]) -> Measure:
     """The accuracy, if every job with a figure has one; else R², if every one has; else the loss."""
-    told = [job.validation for job in jobs if job.validation]
+    told = [job.validation for job in jobs if job.validation] or [job.test for job in jobs if job.test]
     for measure in (ACCURACY, R2):
         if told and all(measure.name in values for values in told):
             return measure

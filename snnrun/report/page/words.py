@@ -57,6 +57,12 @@ def signed_interval(difference: Difference, measure: Measure) -> str:
     return " to ".join(f"{v:+.2f}" if measure.percent else f"{v:+.3g}" for v in ends).replace("-", "−")
 
 
+NO_VALIDATION = (
+    "these runs had no validation part, and a choice by the test part would flatter itself; "
+    "for one give the task some, such as task.validation=0.1."
+)
+
+
 class Verdict(NamedTuple):
     """Whether the best is better than the others."""
 
@@ -69,6 +75,8 @@ def verdict(ranking: Ranking) -> Verdict:
     best, measure = ranking.chosen, ranking.measure
     compared = [i for i, d in enumerate(ranking.behind) if d is not None]
     if best is None or best.validation is None:
+        if any(job.test for job in ranking.sweep.jobs):
+            return Verdict("No configuration is the best:", NO_VALIDATION)
         return Verdict("No job has finished yet,", "so there is nothing to choose from.")
     if not compared:
         return Verdict("The only configuration with a figure:", "there is no other to compare it with.")

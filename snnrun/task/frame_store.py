@@ -1,0 +1,298 @@
+"""Frames of a whole set of recordings, on disk and in use: for each frame the cells that had events, and how many.
+
+A cache is a folder that is made under another name, flushed and then renamed: whole or absent. Its arrays are mapped
+into memory, so that a start reads them once, to compare their checksums, and the jobs of a sweep share them.
+
+============ =============== ==========================================================================
+cells.bin    [K] uint16      cells with events, frame by frame (uint32 where a frame has more than 65,536)
+counts.bin   [K] uint8       their numbers of events (uint16, uint32 if need be); empty where all are 1
+bounds.bin   [N, T+1] int64  frame t of recording n is ``cells[bounds[n, t] : bounds[n, t+1]]``
+labels.bin   [N] int64       classes
+parts.bin    [N] uint8       0 training, 1 validation, 2 test
+about.json                   shapes, types and checksums of these, the data's hash, and the options
+============ =============== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from snnrun.errors import ConfigError, StorageError
+from snnrun.files import write_json
+from snnrun.lock import RunLock, holder
+
+Array = NDArray[Any]
+
+FORMAT = 1
+_BLOCK = 1 << 24  # bytes
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+class Chunk(NamedTuple):
+    """Recordings that were read together."""
+
+    names: list[str]  # they give the order within a part
+    part: int  # 0 training, 1 validation, 2 test
+    labels: list[int]
+    digests: list[bytes]  # sha256 of what was read
+    counts: Array  # [n, T, *frame] numbers of events
+
+
+class FrameStore:
+    """The frames of N recordings in T frames of ``size`` cells each.
+
+    Attributes:
+        labels: ``[N]`` int64.
+        parts: ``[N]`` uint8: 0 training, 1 validation, 2 test.
+        digest: sha256 of the data they were made from.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array], size: int, digest: str) -> None:
+        self._cells, self._counts, self._bounds = arrays["cells"], arrays.get("counts"), arrays["bounds"]
+        self.labels = torch.from_numpy(np.array(arrays["labels"]))
+        self.parts = torch.from_numpy(np.array(arrays["parts"]))
+        self.size, self.digest = size, digest
+
+    def dense(self, chosen: Tensor, device: torch.device) -> Tensor:
+        """``[T, B, size]`` float32 on ``device``: the numbers of events of the recordings ``chosen``, ``[B]``."""
+        bounds = np.asarray(self._bounds[chosen.numpy()])  # [B, T+1]
+        batch, num_steps = len(bounds), bounds.shape[1] - 1
+        lengths = (bounds[:, 1:] - bounds[:, :-1]).reshape(-1)
+        ends = np.cumsum(lengths)
+        entries = np.arange(lengths.sum()) + np.repeat(bounds[:, :-1].reshape(-1) - (ends - lengths), lengths)
+        frames = np.arange(num_steps) * batch + np.arange(batch)[:, None]  # [B, T]: where each is in [T, B]
+        places = np.repeat(frames.reshape(-1) * self.size, lengths) + self._cells[entries]
+        x = torch.zeros(num_steps * batch * self.size, device=device)
+        where = torch.from_numpy(places).to(device)
+        if self._counts is None:
+            x[where] = 1.0
+        else:
+            x[where] = torch.from_numpy(self._counts[entries].astype(np.float32)).to(device)
+        return x.view(num_steps, batch, self.size)
+
+
+def stored(
+    data_dir: Path, name: str, identity: Mapping[str, Any], size: int, read: Callable[[], Iterable[Chunk]]
+) -> FrameStore:
+    """The frames from the cache ``<data_dir>/cache/<name>-<key>``, or else as read, and then cached.
+
+    Of several processes that want the same cache at once, one makes it and the others wait. Where ``data_dir`` cannot
+    be written, frames are kept in memory.
+
+    Args:
+        identity: what the frames depend on, as JSON; the key is its hash.
+        size: cells in a frame.
+        read: reads all recordings.
+
+    Raises:
+        StorageError: the disk is full, or failed; nothing is left then.
+    """
+    text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
+    folder = data_dir / "cache" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if found := opened(folder):
+        return found
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        if error.errno in _READ_ONLY:
+            return _in_memory(read, size)
+        raise _failed(folder, error) from error
+    with _alone(folder):
+        if found := opened(folder):  # another made it meanwhile
+            return found
+        _make(folder, read, size, identity)
+        found = opened(folder)
+    if found is None:
+        raise StorageError(f"{folder}: what was written there is not what is read; check the disk of data_dir")
+    return found
+
+
+def opened(folder: Path) -> FrameStore | None:
+    """The cache in ``folder``, mapped; None if there is none, or it is damaged in any way."""
+    try:
+        about = json.loads((folder / "about.json").read_bytes())
+        if about["format"] != FORMAT:
+            return None
+        arrays = {}
+        for name, said in about["arrays"].items():
+            arrays[name] = _mapped(folder / f"{name}.bin", np.dtype(said["type"]), tuple(said["shape"]))
+            if _checksum(arrays[name]) != said["crc32"]:
+                return None
+        return FrameStore(arrays, int(about["size"]), str(about["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+    if path.stat().st_size != kind.itemsize * int(np.prod(shape)):
+        raise ValueError(f"{path} has another size")
+    if not path.stat().st_size:  # nothing cannot be mapped
+        return np.zeros(shape, kind)
+    return np.memmap(path, kind, "r", shape=shape)
+
+
+def _checksum(array: Array) -> int:
+    content: Any = array.reshape(-1).view(np.uint8)
+    value = 0
+    for start in range(0, len(content), _BLOCK):
+        value = zlib.crc32(content[start : start + _BLOCK], value)
+    return value
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Only one process at a time makes a cache; the others wait, as long as the one that does is alive."""
+    name = f".{folder.name}.lock"
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(RunLock(folder.parent, name, "cache"))
+                break
+            except ConfigError:
+                if holder(folder.parent, name) is None:
+                    raise
+                time.sleep(0.2)
+        yield
+
+
+def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity: Mapping[str, Any]) -> None:
+    for left in folder.parent.glob(f".{folder.name}.partial-*"):  # by one that was killed: ours is the lock
+        shutil.rmtree(left, ignore_errors=True)
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    try:
+        with _wording(folder):
+            partial.mkdir()
+        with ExitStack() as stack:
+            writer = _Writer(size, lambda name: stack.enter_context((partial / f"{name}.bin").open("w+b")))
+            for chunk in read():
+                with _wording(folder):
+                    writer.add(chunk)
+            with _wording(folder):
+                about = writer.end()
+        with _wording(folder):
+            write_json(partial / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)})
+            if folder.is_dir():  # damaged
+                shutil.rmtree(folder)
+            folder.unlink(missing_ok=True)
+            partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _in_memory(read: Callable[[], Iterable[Chunk]], size: int) -> FrameStore:
+    sinks: dict[str, io.BytesIO] = {}
+    writer = _Writer(size, lambda name: sinks.setdefault(name, io.BytesIO()))
+    for chunk in read():
+        writer.add(chunk)
+    about = writer.end()
+    arrays = {
+        name: np.frombuffer(sinks[name].getbuffer(), said["type"]).reshape(said["shape"])
+        for name, said in about["arrays"].items()
+    }
+    return FrameStore(arrays, size, about["sha256"])
+
+
+class _Writer:
+    """Takes recordings as they are read and keeps none; in ``end`` they get their order."""
+
+    def __init__(self, size: int, sink: Callable[[str], IO[bytes]]) -> None:
+        self._size, self._sink = size, sink
+        self._cells, self._counts = sink("cells"), sink("counts")
+        self._kind: np.dtype[Any] = np.dtype("<u2" if size <= 1 << 16 else "<u4")
+        self._count_kind: np.dtype[Any] = np.dtype("<u1")
+        self._most = 1  # events in a cell
+        self._total = 0
+        self._bounds: list[Array] = []
+        self._known: list[tuple[int, str, int, bytes]] = []  # part, name, label, digest
+
+    def add(self, chunk: Chunk) -> None:
+        number, num_steps = chunk.counts.shape[:2]
+        flat = chunk.counts.reshape(-1)
+        where = np.flatnonzero(flat)
+        self._cells.write((where % self._size).astype(self._kind).tobytes())
+        values = flat[where]
+        self._widen(int(values.max(initial=1)))
+        self._counts.write(values.astype(self._count_kind).tobytes())
+        ends = self._total + np.searchsorted(where, np.arange(number * num_steps + 1) * self._size)
+        self._bounds.append(ends[np.arange(number)[:, None] * num_steps + np.arange(num_steps + 1)])
+        self._total += len(where)
+        self._known += zip([chunk.part] * number, chunk.names, chunk.labels, chunk.digests, strict=True)
+
+    def end(self) -> dict[str, Any]:
+        order = sorted(range(len(self._known)), key=lambda i: self._known[i][:2])
+        known = [self._known[i] for i in order]
+        digest = hashlib.sha256()
+        for part, _, label, one in known:
+            digest.update(part.to_bytes(1, "little") + label.to_bytes(4, "little") + one)
+        bounds = np.concatenate(self._bounds)[order] if self._bounds else np.zeros((0, 1))
+        arrays = {
+            "bounds": bounds.astype("<i8"),
+            "labels": np.array([label for _, _, label, _ in known], dtype="<i8"),
+            "parts": np.array([part for part, _, _, _ in known], dtype="<u1"),
+        }
+        described = {"cells": self._described(self._cells, self._kind)}
+        if self._most > 1:
+            described["counts"] = self._described(self._counts, self._count_kind)
+        for name, array in arrays.items():
+            file = self._sink(name)
+            file.write(array.tobytes())
+            described[name] = {**self._described(file, array.dtype), "shape": list(array.shape)}
+        if self._most == 1:  # the file says nothing
+            self._counts.truncate(0)
+        return {"sha256": digest.hexdigest(), "arrays": described}
+
+    def _described(self, file: IO[bytes], kind: np.dtype[Any]) -> dict[str, Any]:
+        file.flush()
+        if not isinstance(file, io.BytesIO):
+            os.fsync(file.fileno())
+        length = file.tell()
+        file.seek(0)
+        value = 0
+        while block := file.read(_BLOCK):
+            value = zlib.crc32(block, value)
+        return {"type": kind.str, "shape": [length // kind.itemsize], "crc32": value}
+
+    def _widen(self, most: int) -> None:
+        """Write the counts in more bytes, from now on and those that are written, where one of them needs it."""
+        self._most = max(self._most, most)
+        kind = np.dtype("<u1" if self._most < 1 << 8 else "<u2" if self._most < 1 << 16 else "<u4")
+        if kind == self._count_kind:
+            return
+        self._counts.seek(0)
+        values = np.frombuffer(self._counts.read(), self._count_kind).astype(kind)
+        self._counts.seek(0)
+        self._counts.write(values.tobytes())
+        self._count_kind = kind
+
+
+@contextmanager
+def _wording(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _failed(folder, error) from error
+
+
+def _failed(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{folder}: the frames could not be kept: {error.strerror or error}. Free some space or check the rights, or "
+        "choose another data_dir"
+    )

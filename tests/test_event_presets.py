@@ -1,0 +1,186 @@
+"""The set-ups for event data: each is what its source says, has as many parameters, and trains on the set's files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from catalogued import at
+from event_sets import write_event_set
+from small import CPU, composed, training
+from snnrun.cli.parts import parts_of
+from snnrun.experiment import build_model, count_parameters
+from snnrun.model import Recurrent
+from snnrun.settings import Settings
+from snnrun.streams import Streams
+
+#: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
+SOURCES: dict[str, dict[str, Any]] = {
+    "dvs_gesture": {
+        "task.by": "count",
+        "task.clip": False,
+        "task.size": None,
+        "task.validation": 0,
+        "num_steps": 16,
+        "epochs": 64,
+        "batch_size": 16,
+        "drop_last": True,
+        "model.norm": "batch",
+        "model.norm_fc": False,
+        "model.neurons": "before_pool",
+        "model.dropout": 0.5,
+        "model.dropout_conv": False,
+        "neuron.tau": 2.0,
+        "neuron.decay_input": True,
+        "neuron.integration": "euler",
+        "neuron.fires_at": ">=",
+        "neuron.reset": "zero",
+        "neuron.detach_reset": True,
+        "surrogate._target_": "snnrun.surrogate.ATan",
+        "surrogate.alpha": 2.0,
+        "loss._target_": "snnrun.loss.MSERate",
+        "loss.population": 10,
+        "optimizer._target_": "torch.optim.Adam",
+        "optimizer.lr": 1e-3,
+        "scheduler._target_": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "scheduler.T_max": 64,
+    },
+    "shd": {
+        "task.by": "time",
+        "task.duration": 1.4,
+        "task.clip": False,
+        "task.validation": 0,
+        "num_steps": 100,
+        "epochs": 200,
+        "batch_size": 256,
+        "drop_last": True,
+        "model.hidden": [200],
+        "model.bias": False,
+        "model.weight_init": "normal(0.2)",
+        "neuron.tau_syn": 5.0,
+        "neuron.tau_mem": 10.0,
+        "neuron.fires_at": ">",
+        "neuron.reset": "zero",
+        "neuron.reset_timing": "delayed",
+        "neuron.detach_reset": True,
+        "readout._target_": "snnrun.neuron.CurrentLI",
+        "surrogate._target_": "snnrun.surrogate.FastSigmoid",
+        "surrogate.slope": 100.0,
+        "loss._target_": "snnrun.loss.CEMaxMembrane",
+        "loss.accuracy": "max_membrane",
+        "optimizer._target_": "torch.optim.Adamax",
+        "optimizer.lr": 2e-4,
+        "scheduler._target_": "torch.optim.lr_scheduler.ConstantLR",
+    },
+}
+#: Counted by hand: convolutions and norms, then the two layers behind them; W, V and the read-out.
+PARAMETERS = {
+    "dvs_gesture": 9 * 2 * 128 + 4 * 9 * 128 * 128 + 5 * 2 * 128 + (2048 + 1) * 512 + (512 + 1) * 110,
+    "shd": 700 * 200 + 200 * 200 + 200 * 20,
+}
+
+
+def built(name: str, *overrides: str) -> tuple[dict[str, Any], Any, Any]:
+    config = composed(f"experiment={name}", *overrides)
+    parts = parts_of(config)
+    return config, parts, build_model(parts, Settings.from_config(config), Streams(0, CPU))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_settings_are_those_of_the_source(name: str) -> None:
+    config = composed(f"experiment={name}")
+    assert {key: at(config, key) for key in SOURCES[name]} == SOURCES[name]
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_network_is_as_large_as_the_source_s(name: str) -> None:
+    _, _, model = built(name)
+    assert count_parameters(model) == PARAMETERS[name]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SOURCES)
+def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -> None:
+    if name == "shd":
+        pytest.importorskip("h5py")
+    write_event_set(tmp_path, name)
+    small = {
+        "dvs_gesture": ["batch_size=4", "num_steps=4", "task.size=32", "model.layers=[8c3p1,mp2,8c3p1,mp2,fc32]"],
+        "shd": ["batch_size=40", "num_steps=20"],
+    }
+    made = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
+    before = [parameter.clone() for parameter in made.model.parameters()]
+    records = made.fit()
+    losses = [record["loss"] for record in records if record["kind"] == "step"]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
+    assert "validation_loss" not in records[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "task"), [("dvs_gesture", "moving_bars"), ("shd", "spoken_tones")])
+def test_it_trains_on_the_synthetic_task_of_the_same_shape(name: str, task: str) -> None:
+    small = {
+        "dvs_gesture": ["model.layers=[8c3p1,mp2,8c3p1,mp2,fc32]", "loss.population=2"],
+        "shd": ["model.hidden=[20]", "num_steps=10"],
+    }
+    records = training(f"experiment={name}", f"task={task}", "epochs=1", "batch_size=8", *small[name]).fit()
+    assert [record["kind"] for record in records] == ["step", "step", "epoch"]
+    assert "validation_accuracy" in records[-1]
+
+
+# --- the equations of SpyTorch's tutorial 4 ----------------------------------------------------------------------
+
+
+def spytorch(x: Tensor, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden spikes and read-out ``[T, B, *]`` of its ``run_snn``, without recurrence; time first."""
+    alpha, beta = math.exp(-1 / 5), math.exp(-1 / 10)
+    syn = mem = x.new_zeros(x.shape[1], len(w1))
+    flt = out = x.new_zeros(x.shape[1], len(w2))
+    spikes, outs = [], [out]
+    for now in x:
+        fired = (mem > 1).to(x.dtype)
+        spikes.append(fired)
+        mem, syn = (beta * mem + syn) * (1 - fired), alpha * syn + now @ w1.T
+    for now in spikes:
+        out, flt = beta * out + flt, alpha * flt + now @ w2.T
+        outs.append(out)
+    return torch.stack(spikes), torch.stack(outs)
+
+
+def test_without_recurrence_the_network_is_spytorch_s_but_for_its_delays() -> None:
+    """There a current reaches the membrane two steps after the spike that made it, here at once."""
+    _, _, model = built("shd")
+    assert isinstance(model, Recurrent)
+    model = model.double()
+    weights = {name: value for name, value in model.named_parameters() if "recurrence" not in name}
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.mul_(0 if "recurrence" in name else 5)
+    x = (torch.rand((60, 4, 700), generator=torch.Generator().manual_seed(0)) < 0.02).double()
+    traces = model(x)
+    spikes, out = spytorch(x, *weights.values())
+    assert 0.01 < spikes.mean().item() < 0.5
+    assert torch.equal(traces["hidden1"].spikes[:-2], spikes[2:])
+    torch.testing.assert_close(traces["output"].membrane[:-3], out[4:])
+
+
+def test_the_cost_of_spikes_is_spytorch_s() -> None:
+    _, parts, _ = built("shd")
+    steps, samples, neurons = 100, 256, 8
+    hidden = (torch.rand((steps, samples, neurons), generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    wanted = 2e-6 * hidden.sum() + 2e-6 * (hidden.sum((0, 1)) ** 2).mean()
+    penalty = parts.loss.penalty({"hidden1": hidden, "output": torch.zeros(steps, samples, 20)})
+    torch.testing.assert_close(penalty, wanted)
+
+
+def test_initial_weights_have_spytorch_s_spread() -> None:
+    _, _, model = built("shd")
+    for name, weight in model.named_parameters():
+        # 4,000 weights and more: a standard deviation of 1.1 % of that of the weights
+        assert weight.std().item() * math.sqrt(weight.shape[1]) == pytest.approx(0.2, rel=0.05), name
