@@ -37,11 +37,12 @@ class Crop(Augmentation):
         check.integer("padding", self.padding, low=1)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
+        count, channels, height, width = images.shape
         top, left = whole(draws, 2 * self.padding + 1).to(images.device).unbind(1)
         rows = top[:, None] + torch.arange(height, device=images.device)  # [B, H]
         columns = left[:, None] + torch.arange(width, device=images.device)  # [B, W]
-        sample = torch.arange(len(images), device=images.device)[:, None, None]
         padded = pad(images, [self.padding] * 4)
-        # Indices with a slice between them put the slice last: [B, H, W, C].
-        return padded[sample, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+        # Pixels counted row by row: several times as fast as an index for each axis.
+        place = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # [B, H, W]
+        places = place.view(count, 1, -1).expand(-1, channels, -1)
+        return padded.view(count, channels, -1).gather(2, places).view(images.shape)

@@ -94,13 +94,12 @@ class Folder(ImageTask):
         """All images, those of ``test`` last."""
         layout = self._layout()
         files = [[_images(folder) for folder in folders] for folders in layout]
-        least = 2 if layout.test else 3
+        parts = ["training", *["validation"] * self.has_validation, *["test"] * (not layout.test)]
         for folder, found in zip(layout.train, files[0], strict=True):
-            if len(found) < least:
-                parts = "training and validation part" if layout.test else "training, validation and test part"
+            if len(found) < len(parts):
                 raise DataError(
-                    f"{self.name}: {folder}: expected at least {least} images, to part them into {parts}, "
-                    f"got {len(found)}"
+                    f"{self.name}: {folder}: expected at least {len(parts)} images, one for each part "
+                    f"({', '.join(parts)}), got {len(found)}"
                 )
         every = [(file, label) for part in files for label, found in enumerate(part) for file in found]
         images = np.empty((len(every), *self.input_shape), dtype=np.uint8)

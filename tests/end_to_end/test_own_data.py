@@ -56,6 +56,7 @@ def test_values_of_real_patients_are_predicted(tmp_path: Path) -> None:
     assert ended.run.result["test_r2"] > 0.3
 
 
+@pytest.mark.slow
 def test_missing_data_ends_before_anything_starts(tmp_path: Path) -> None:
     ended = snnrun("task=arrays", "task.path=own.npz", cwd=tmp_path)
     assert ended.code == 3

@@ -86,7 +86,7 @@ def test_what_is_hidden_or_no_image_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".pgm", ".tif", ".gif", ".webp", ".JPG"])
 def test_every_kind_of_file(tmp_path: Path, suffix: str) -> None:
-    options = {".webp": {"lossless": True}, ".JPG": {"quality": 95}}.get(suffix, {})
+    options: dict[str, Any] = {"lossless": True} if suffix == ".webp" else {}
     for label in range(2):
         for i in range(4):
             save(tmp_path / "own" / str(label) / f"{i}{suffix}", np.full((6, 9), 40 * i, np.uint8), **options)
@@ -175,8 +175,9 @@ def test_too_few_classes_or_images(two: Path) -> None:
     assert fault(two, "2").startswith("expected images (.png, .jpg, ")
     for i in range(2):
         save(two / "own" / "2" / f"{i}.png")
-    expected = "expected at least 3 images, to part them into training, validation and test part, got 2"
+    expected = "expected at least 3 images, one for each part (training, validation, test), got 2"
     assert fault(two, "2") == expected
+    assert len(load(two, validation=0, test=0.3).validation) == 0
     for path in [*(two / "own" / "0").iterdir(), *(two / "own" / "2").iterdir()]:
         path.unlink()
     for name in ("0", "2"):
