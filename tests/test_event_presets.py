@@ -111,7 +111,7 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     write_event_set(tmp_path, name)
     small = {
         "dvs_gesture": ["batch_size=4", "num_steps=4", "task.size=32", "model.layers=[8c3p1,mp2,8c3p1,mp2,fc32]"],
-        "shd": ["batch_size=40", "num_steps=20"],
+        "shd": ["batch_size=40", "num_steps=10", "model.hidden=[20]"],
     }
     made = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
     before = [parameter.clone() for parameter in made.model.parameters()]

@@ -16,8 +16,8 @@ Make = Callable[[Tensor], Batch]
 class GeneratedPart:
     """Samples that a function makes of ``num_draws`` random numbers each; every batch is made when it is asked for.
 
-    The numbers come from a random stream of this part alone, sample by sample, so that a sample depends neither on the
-    batch size nor on the device. Being independent, samples have no order to shuffle: the generator that ``batches``
+    The numbers come from a random stream of this part alone, sample by sample and on the CPU, so that they depend on
+    neither batch size nor device. Being independent, samples have no order to shuffle: the generator that ``batches``
     accepts is not used.
 
     Args:
