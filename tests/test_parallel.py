@@ -101,7 +101,7 @@ SPREAD = {
     "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
     "no validation, whole batches, a last step": shaped(
-        "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=30"
+        "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),
     "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }

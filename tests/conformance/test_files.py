@@ -53,7 +53,7 @@ HOMES = {
 #: What a part has parts of other groups in.
 HOLDERS = ("regularisers", "augmentation")
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
-#: What a training composes; other groups are for other commands, and a set-up changes what the files of others say.
+#: What a training composes; other groups are for other commands, and set-ups, which change much, have their own tests.
 COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
 #: Compositions in which every option of every group has its turn: option i of each group in row i.
 ROWS = [
