@@ -15,7 +15,7 @@ from blog import Drawn, Observed, Silent, load
 from catalogued import CATALOGUE, at
 from references import tensor
 from small import CPU, composed, training, write_mnist
-from snnrun.cli.parts import parts_of
+from snnrun.cli.parts import Trial, parts_of
 from snnrun.experiment import build_model, build_optimizer, count_parameters
 from snnrun.settings import Settings
 from snnrun.streams import Streams
@@ -196,6 +196,12 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     assert all(math.isfinite(record["loss"]) for record in records if record["kind"] == "step")
     assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
     assert ("validation_loss" in records[-1]) == name.startswith("zero")
+
+
+@pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))
+def test_its_parts_go_together(name: str) -> None:
+    config = composed(f"experiment={name}")
+    assert Trial(config, config, config, Settings.from_config(config)).run(CATALOGUE) == []
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))

@@ -50,8 +50,8 @@ HOMES = {
     "regulariser": "snnrun.loss",
 }
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
-#: What a training composes; other groups are for other commands.
-COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups]
+#: What a training composes; other groups are for other commands, and a set-up changes what the files of others say.
+COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
 #: Compositions in which every option of every group has its turn: option i of each group in row i.
 ROWS = [
     tuple(f"{group}={options(group)[row % len(options(group))]}" for group in COMPOSED)

@@ -18,8 +18,9 @@ STOP = "on_nonfinite=stop"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
     commands = [WORDS, (*PUBLISHED, STOP), PUBLISHED]
+    folders = [tmp_path_factory.mktemp("zeros") for _ in commands]  # not in the threads: the first call makes the base
     with ThreadPoolExecutor(2) as pool:  # a process for each of two cores
-        return list(pool.map(lambda words: snnrun(*words, cwd=tmp_path_factory.mktemp("zeros")), commands))
+        return list(pool.map(lambda words, folder: snnrun(*words, cwd=folder), commands, folders))
 
 
 @pytest.fixture(scope="module")
