@@ -8,7 +8,7 @@
 # DATA is the data_dir of snnrun, with MNIST and Fashion-MNIST. PYTHON chooses another interpreter than python.
 set -euo pipefail
 
-data=$1 out=$2 side=$3
+data=$(realpath "$1") out=$(realpath -m "$2") side=$3
 python=${PYTHON:-python}
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 narrow='model.layers=[16c3p1,mp2,16c3p1,mp2,fc256]'
@@ -22,15 +22,13 @@ if [[ $side == snnrun ]]; then
     snnrun experiment=zero_target seed=$seed
     snnrun experiment=zero_target_article seed=$seed
     snnrun experiment=snntorch_tutorial_5 seed=$seed
-  done
-  for seed in 0 1 2 3 4 5 6 7 8 9; do
     snnrun experiment=snntorch_population seed=$seed
     snnrun experiment=snntorch_population loss.population=1 seed=$seed
   done
   for seed in 0 1 2; do
     snnrun experiment=snntorch_tutorial_6 seed=$seed
     snnrun experiment=spikingjelly_lif_fc epochs=1 seed=$seed
-    snnrun experiment=spikingjelly_csnn "$narrow" epochs=1 seed=$seed
+    snnrun experiment=spikingjelly_csnn "$narrow" max_steps=200 seed=$seed
   done
 elif [[ $side == libraries ]]; then
   for name in snntorch_tutorial_5 snntorch_population snntorch_population_without snntorch_tutorial_6 \
@@ -38,15 +36,15 @@ elif [[ $side == libraries ]]; then
     beside "$name"
   done
   beside spikingjelly_csnn --updates 5
-  for seed in 0 1 2 3 4; do library snntorch_tutorial_5 --seed $seed; done
-  for seed in 0 1 2 3 4 5 6 7 8 9; do
+  for seed in 0 1 2 3 4; do
+    library snntorch_tutorial_5 --seed $seed
     library snntorch_population --seed $seed
     library snntorch_population_without --seed $seed
   done
   for seed in 0 1 2; do
     library snntorch_tutorial_6 --seed $seed
     library spikingjelly_lif_fc --epochs 1 --seed $seed
-    library spikingjelly_csnn_narrow --epochs 1 --seed $seed
+    library spikingjelly_csnn_narrow --updates 200 --seed $seed
   done
 else
   echo "expected snnrun or libraries, got $side" >&2

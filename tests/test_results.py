@@ -61,11 +61,12 @@ def test_published_figures(script: ModuleType) -> None:
     assert "93.87 %" in script.published(script.Row("snntorch_tutorial_5", (), [], [], None), told)
 
 
-def test_at_least_three_seeds_of_each(script: ModuleType) -> None:
-    for row in json.loads(script.NUMBERS.read_text(encoding="utf-8"))["rows"]:
-        for side in ("ours", "theirs"):
-            seeds = [each["seed"] for each in row[side]]
-            assert not seeds or len(set(seeds)) == len(seeds) >= 3, row["words"]
+def test_at_least_three_seeds_of_ours(script: ModuleType) -> None:
+    rows = json.loads(script.NUMBERS.read_text(encoding="utf-8"))["rows"]
+    for row in rows:
+        seeds = [entry["seed"] for entry in row["ours"]]
+        assert not seeds or len(set(seeds)) == len(seeds) >= 3, (row["preset"], row["words"])
+    assert any(row["ours"] for row in rows)
 
 
 def test_mean_deviation_and_difference(script: ModuleType) -> None:
