@@ -45,7 +45,7 @@ class MSECount(SampleLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSERate(SampleLoss):
+class MSERate(MSECount):
     """Mean squared error between firing rates and target rates.
 
     ``mean_{b,c} (Σ_t s[t, b, c] / T - r[b, c])²`` with ``r = correct_rate`` for the neuron of the target class and
@@ -57,14 +57,6 @@ class MSERate(SampleLoss):
 
     Source: SpikingJelly's tutorials, ``F.mse_loss`` of the firing rate and the one-hot label.
     """
-
-    correct_rate: float = 1.0
-    incorrect_rate: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check.number("correct_rate", self.correct_rate, low=0, high=1)
-        check.number("incorrect_rate", self.incorrect_rate, low=0, high=1)
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         steps, _, classes = spikes.shape

@@ -16,7 +16,7 @@ from snnrun.errors import DataError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.npy import Store, Stored
 from snnrun.task.own import STAND_IN, check_path, located, unnamed
-from snnrun.task.split import stratified
+from snnrun.task.split import batches_of, stratified
 
 _CHUNK = 1 << 25  # bytes of an array that are looked at together
 _LARGEST = float(np.finfo(np.float32).max)
@@ -45,10 +45,7 @@ class ArrayPart:
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1 or T, B, *shape]``."""
-        order = self.indices
-        if generator is not None:
-            order = order[torch.randperm(len(order), generator=generator)]
-        for chosen in torch.split(order, batch_size):
+        for chosen in batches_of(self.indices, batch_size, generator):
             # A copy of these samples alone, in the machine's own order of bytes.
             x = torch.from_numpy(np.ascontiguousarray(self.inputs[chosen.numpy()], dtype=np.float32))
             x = x.to(self.targets.device).div_(self.divide)

@@ -20,7 +20,7 @@ from snnrun.task.base import Batch, Data, Task
 from snnrun.task.event_download import download_events
 from snnrun.task.event_files import MissingPackage, files_of
 from snnrun.task.frame_store import Chunk, FrameStore, stored
-from snnrun.task.split import stratified
+from snnrun.task.split import batches_of, stratified
 
 PARTS = ("train", "validation", "test")
 
@@ -46,10 +46,7 @@ class EventPart:
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [T, B, *shape]`` numbers of events, ``target [B]``."""
-        order = self.indices
-        if generator is not None:
-            order = order[torch.randperm(len(order), generator=generator)]
-        for chosen in torch.split(order, batch_size) if len(order) else ():  # of nothing, `split` makes one of nothing
+        for chosen in batches_of(self.indices, batch_size, generator):
             x = self.store.dense(chosen, self.labels.device)
             yield Batch(x.view(*x.shape[:2], *self.shape), self.labels[chosen.to(self.labels.device)])
 

@@ -15,7 +15,7 @@ from snnrun import check
 from snnrun.augmentation import NONE, Augmentation, augment
 from snnrun.errors import DataError
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.split import stratified
+from snnrun.task.split import batches_of, stratified
 
 
 class ImageSet(NamedTuple):
@@ -59,12 +59,8 @@ class ImagePart:
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
-        order = self.indices
-        if not len(order):  # torch.split would make one empty batch of it
-            return
-        if generator is not None:
-            order = order[torch.randperm(len(order), generator=generator)]
-        for chosen in torch.split(order.to(self.images.device), batch_size):
+        for indices in batches_of(self.indices, batch_size, generator):
+            chosen = indices.to(self.images.device)
             # Divided, not multiplied by the inverse: correctly rounded, so the same bits as torchvision's ToTensor.
             x = self.images.index_select(0, chosen).float().div_(self.white)
             if generator is not None and self.stream is not None:

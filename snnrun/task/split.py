@@ -1,8 +1,8 @@
-"""A stratified split: every part holds the classes in the proportions of the whole."""
+"""Which samples stand where: a split in which every part has the classes in the proportions of the whole; batches."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -35,3 +35,11 @@ def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tenso
         for part, indices in zip(parts, members.split([*sizes, rest]), strict=True):
             part.append(indices)
     return [torch.cat(part).sort().values for part in parts]
+
+
+def batches_of(indices: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """The samples ``indices`` ``[n]``, batch by batch: shuffled by a generator, without one in their order."""
+    if generator is not None:
+        indices = indices[torch.randperm(len(indices), generator=generator)]
+    # `split` would make one empty batch of nothing.
+    yield from torch.split(indices, batch_size) if len(indices) else ()
