@@ -24,10 +24,10 @@ if [[ $side == snnrun ]]; then
     snnrun experiment=snntorch_tutorial_5 seed=$seed
     snnrun experiment=snntorch_population seed=$seed
     snnrun experiment=snntorch_population loss.population=1 seed=$seed
+    snnrun experiment=spikingjelly_lif_fc epochs=1 seed=$seed
   done
   for seed in 0 1 2; do
     snnrun experiment=snntorch_tutorial_6 seed=$seed
-    snnrun experiment=spikingjelly_lif_fc epochs=1 seed=$seed
     snnrun experiment=spikingjelly_csnn "$narrow" max_steps=200 seed=$seed
   done
 elif [[ $side == libraries ]]; then
@@ -40,10 +40,10 @@ elif [[ $side == libraries ]]; then
     library snntorch_tutorial_5 --seed $seed
     library snntorch_population --seed $seed
     library snntorch_population_without --seed $seed
+    library spikingjelly_lif_fc --epochs 1 --seed $seed
   done
   for seed in 0 1 2; do
     library snntorch_tutorial_6 --seed $seed
-    library spikingjelly_lif_fc --epochs 1 --seed $seed
     library spikingjelly_csnn_narrow --updates 200 --seed $seed
   done
 else
