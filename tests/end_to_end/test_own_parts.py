@@ -9,6 +9,8 @@ import yaml
 
 from shell import Ended, snnrun
 
+pytestmark = pytest.mark.slow
+
 PARTS = '''
 """Parts of my own."""
 

@@ -121,6 +121,7 @@ def test_a_run_that_is_interrupted_says_so(interrupted: Path) -> None:
     assert (found.status, found.resumable) == ("interrupted", True)
 
 
+@pytest.mark.slow
 def test_each_signal_and_the_result_of_an_unbroken_run(unbroken: Path, copy: Path) -> None:
     """Resumed three times, interrupted twice more; each time the run goes on where it was."""
     before = steps(copy)[0]

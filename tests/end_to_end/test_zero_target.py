@@ -9,6 +9,8 @@ import pytest
 
 from shell import Ended, snnrun
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
 PUBLISHED = ("experiment=zero_target_article", "report.figures=false", "epochs=4")
