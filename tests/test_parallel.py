@@ -251,8 +251,10 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
     others = [task for task in options("task") if task not in whole]
     for task in options("task"):
         write_event_set(tmp_path / "images", task)
-        # Of the other tasks, most of which have images of one shape, each has its share of the encoders.
-        for encoder in encoders(task) if task in whole else encoders(task)[others.index(task) :: len(others)]:
+        # Of the other tasks, most of which have images of one shape, each has its share of the encoders; but for
+        # population codes, on whose many inputs rounding soon moves a spike (docs/data_parallel.md).
+        known = [name for name in encoders(task) if task in whole or not name.startswith("population")]
+        for encoder in known if task in whole else known[others.index(task) :: len(others)]:
             config = assembled(task=task, encoder=encoder, optimizer="sgd")
             # The made-up sets of events are small: many passes make the steps.
             config |= {"num_steps": 5, "epochs": 8 if task in EVENT_SETS else 1, "batch_size": 5}
