@@ -81,6 +81,7 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*program(), "epochs=1000000", "num_steps=2", "report.log_every=1000000"],
