@@ -44,7 +44,7 @@ class Alpha(Neuron):
     ``none``                         nothing
     ================================ ==================================================================================
 
-    Membrane, threshold and input share one unit. Everything starts at 0.
+    Membrane, threshold and input share one unit. Everything starts at 0; ``v_init`` is given to E, as v_init/g.
 
     Args:
         alpha: α in (0, 1), a number or one per neuron. Default 0.9.
@@ -113,7 +113,8 @@ class Alpha(Neuron):
         return e, i
 
     def initial_state(self, x: Tensor) -> Any:
-        return AlphaState(*(torch.zeros_like(x) for _ in range(4)))
+        membrane = self.initial_membrane(x)
+        return AlphaState(membrane, torch.zeros_like(x), membrane / self.gain(), torch.zeros_like(x))
 
 
 def _ratio(alpha: float | Sequence[float], beta: float | Sequence[float]) -> float | list[float]:

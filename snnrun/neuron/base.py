@@ -58,6 +58,7 @@ class Neuron(nn.Module):
             (``delayed``).
         detach_reset: whether the gradient ignores the path through the reset. Default true.
         v_reset: membrane after a ``zero`` reset. Default 0.
+        v_init: membrane before the first step. Default null: ``v_rest``, or 0 for a neuron that leaks nowhere.
         learn_threshold: make the threshold a parameter; it stays positive.
         per_neuron: give each neuron of the layer its own copy of every scalar parameter.
         shape: ``*N`` of the layer; needed for ``per_neuron`` and for recurrent weights. Models pass it.
@@ -68,6 +69,8 @@ class Neuron(nn.Module):
 
     #: False for a read-out that never fires: its record is its membrane.
     spiking = True
+    #: Where the membrane leaks to, and starts; 0 for a neuron that leaks nowhere.
+    v_rest = 0.0
     #: True for a neuron that takes whole sequences only, so that no ``step`` can be asked of it.
     needs_all_steps = False
 
@@ -79,6 +82,7 @@ class Neuron(nn.Module):
         fires_at: str = ">",
         reset: str = "subtract",
         v_reset: float = 0.0,
+        v_init: float | None = None,
         reset_timing: str = "same",
         detach_reset: bool = True,
         learn_threshold: bool = False,
@@ -96,6 +100,7 @@ class Neuron(nn.Module):
         self.delayed = check.choice("reset_timing", reset_timing, ("same", "delayed")) == "delayed"
         self.detach_reset = check.flag("detach_reset", detach_reset)
         self.v_reset = check.number("v_reset", v_reset)
+        self.v_init = None if v_init is None else check.number("v_init", v_init)
         # A list of values needs no per_neuron; the layer's shape then says how long it must be.
         self._shape = tuple(shape) if shape is not None else None
         self._per_neuron = per_neuron
@@ -108,7 +113,7 @@ class Neuron(nn.Module):
         """
         u = self.advance(state, lambda v: self.integrate(v, x))
         spikes = self.fire(u)
-        return spikes, State(u, spikes)
+        return self.emit(spikes), State(u, spikes)
 
     def integrate(self, v: Tensor, x: Tensor) -> Tensor:
         """The next membrane, from the membrane ``v`` and the input ``x``, ``[B, *N]``, without firing or resetting."""
@@ -133,12 +138,20 @@ class Neuron(nn.Module):
         return self.after_reset(membrane, state.spikes) if self.delayed else membrane
 
     def initial_state(self, x: Tensor) -> State:
-        """The state before the first step, at rest and without a spike, like one step of input ``x`` ``[B, *N]``."""
-        return State(torch.zeros_like(x), torch.zeros_like(x))
+        """The state before the first step, without a spike, like one step of input ``x`` ``[B, *N]``."""
+        return State(self.initial_membrane(x), torch.zeros_like(x))
+
+    def initial_membrane(self, x: Tensor) -> Tensor:
+        """The membrane before the first step, ``v_init`` or else ``v_rest``, like ``x`` ``[B, *N]``."""
+        return torch.zeros_like(x) + (self.v_rest if self.v_init is None else self.v_init)
 
     def fire(self, membrane: Tensor) -> Tensor:
         """``s = H(u - θ)``: 1 where the membrane passes the threshold, else 0; backwards the surrogate."""
         return self.surrogate(membrane - self.threshold(), inclusive=self.inclusive)
+
+    def emit(self, spikes: Tensor) -> Tensor:
+        """What the neurons send on for their ``spikes``, ``[B, *N]``: the spikes themselves."""
+        return spikes
 
     def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
         """``v``: what a spike leaves of the membrane ``u``.
@@ -189,4 +202,4 @@ class LinearNeuron(Neuron):
         decay, gain, offset = self.linear()
         u = self.after_reset(decay * self.start(state), state.spikes) + (gain * x + offset)
         spikes = self.fire(u)
-        return spikes, State(u, spikes)
+        return self.emit(spikes), State(u, spikes)

@@ -71,4 +71,4 @@ class CLIF(Neuron):
         return v - s * torch.sigmoid(state.complement)
 
     def initial_state(self, x: Tensor) -> Any:
-        return ComplementaryState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+        return ComplementaryState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))

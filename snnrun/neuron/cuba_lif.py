@@ -66,4 +66,4 @@ class CubaLIF(Neuron):
         return spikes, CurrentState(u, spikes, current)
 
     def initial_state(self, x: Tensor) -> Any:
-        return CurrentState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+        return CurrentState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron.base import Neuron, State
+from snnrun.neuron.base import Neuron
 
 
 class EIF(Neuron):
@@ -66,6 +66,3 @@ class EIF(Neuron):
         peak = self.threshold() if self.v_peak is None else self.v_peak
         rise = self.delta_T * torch.exp((v.clamp(max=peak) - self.v_T) / self.delta_T)
         return v + self.dt / self.tau * (x - (v - self.v_rest) + rise)
-
-    def initial_state(self, x: Tensor) -> State:
-        return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))

@@ -84,4 +84,4 @@ class Izhikevich(QuadraticNeuron):
         return spikes, AdaptiveState(u, spikes, w)
 
     def initial_state(self, x: Tensor) -> Any:
-        return AdaptiveState(torch.full_like(x, self.v_rest), torch.zeros_like(x), torch.zeros_like(x))
+        return AdaptiveState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))

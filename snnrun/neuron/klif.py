@@ -55,7 +55,7 @@ class KLIF(LIF):
         else:
             u = torch.relu(k * self.integrate(self.after_reset(state.membrane, state.spikes), x))
         spikes = self.fire(u)
-        return spikes, State(u, spikes)
+        return self.emit(spikes), State(u, spikes)
 
     def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
         if not self.scale_reset:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron, State
+from snnrun.neuron.base import Linear, LinearNeuron
 from snnrun.neuron.decay import check_decay, factor
 
 
@@ -21,6 +20,7 @@ class LIF(LinearNeuron):
         u[t] = v_rest + β (v[t-1] - v_rest) + x[t]        integrate
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
+        y[t] = γ s[t]                                     emit; γ = 1 unless graded_spikes_factor is set
 
     with ``β = exp(-dt/τ)`` where τ is given. ``decay_input`` scales the input by ``1 - β``, so that a constant input I
     drives the membrane towards ``v_rest + I`` whatever the leak.
@@ -35,6 +35,9 @@ class LIF(LinearNeuron):
         decay_input: scale the input by ``1 - β``. Default false.
         v_rest: where the membrane leaks to. Default 0.
         learn_beta: make β a parameter; it stays in (0, 1).
+        graded_spikes_factor: γ, a number or one per neuron: the size of an emitted spike, in the layer's output and in
+            its feedback. The reset and the state take the spike as 1. Default 1.
+        learn_graded_spikes_factor: make γ a parameter.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
     Raises:
@@ -55,6 +58,8 @@ class LIF(LinearNeuron):
         decay_input: bool = False,
         v_rest: float = 0.0,
         learn_beta: bool = False,
+        graded_spikes_factor: float | Sequence[float] = 1.0,
+        learn_graded_spikes_factor: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -63,6 +68,9 @@ class LIF(LinearNeuron):
         self.beta = self._value("beta", beta, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
+        self.graded_spikes_factor = self._value(
+            "graded_spikes_factor", graded_spikes_factor, "real", learn=learn_graded_spikes_factor
+        )
 
     def linear(self) -> Linear:
         beta = self.beta()
@@ -72,5 +80,6 @@ class LIF(LinearNeuron):
             offset=(1 - beta) * self.v_rest if self.v_rest else 0.0,
         )
 
-    def initial_state(self, x: Tensor) -> State:
-        return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))
+    def emit(self, spikes: Tensor) -> Tensor:
+        factor = self.graded_spikes_factor()
+        return spikes if isinstance(factor, float) and factor == 1 else factor * spikes

@@ -42,7 +42,8 @@ class LIAF(LIF):
     """
 
     def __init__(self, *, activation: str = "relu", threshold_related: bool = False, **options: Any) -> None:
-        super().__init__(**options)
+        # The output is no spike, so there is none to scale.
+        super().__init__(graded_spikes_factor=1.0, learn_graded_spikes_factor=False, **options)
         self.activation = check.choice("activation", activation, tuple(ACTIVATIONS))
         self.threshold_related = check.flag("threshold_related", threshold_related)
 

@@ -46,7 +46,8 @@ class _SpikingLSTM(Neuron):
     def initial_state(self, x: Tensor) -> Any:
         # The state has the size of the hidden layer, whatever that of the input.
         assert self._shape is not None
-        return LSTMState(*(x.new_zeros(x.shape[0], *self._shape) for _ in range(3)))
+        zeros = x.new_zeros(x.shape[0], *self._shape)
+        return LSTMState(self.initial_membrane(zeros), zeros, zeros.clone())
 
 
 class SLSTM(_SpikingLSTM):

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron, State
+from snnrun.neuron.base import Linear, LinearNeuron
 
 
 class PLIF(LinearNeuron):
@@ -63,6 +60,3 @@ class PLIF(LinearNeuron):
             gain=q if self.decay_input else 1.0,
             offset=q * self.v_rest if self.v_rest else 0.0,
         )
-
-    def initial_state(self, x: Tensor) -> State:
-        return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron.base import Neuron, State
+from snnrun.neuron.base import Neuron
 
 
 class QuadraticNeuron(Neuron):
@@ -31,9 +30,6 @@ class QuadraticNeuron(Neuron):
         peak = self.threshold() if self.v_peak is None else self.v_peak
         v = v.clamp(min=self._lowest).clamp(max=peak)
         return self.a0 * (v - self.v_rest) * (v - self.v_c)
-
-    def initial_state(self, x: Tensor) -> State:
-        return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))
 
 
 class QIF(QuadraticNeuron):

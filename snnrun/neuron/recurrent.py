@@ -81,7 +81,7 @@ class Recurrent(Neuron):
 
     def with_feedback(self, x: Tensor, state: Any) -> Tensor:
         """The input ``[B, *N]`` and what the last spikes add to it."""
-        s = state.spikes
+        s = self.emit(state.spikes)
         if self.recurrence == "elementwise":
             assert self.feedback is not None
             return x + self.feedback() * s

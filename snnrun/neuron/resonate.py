@@ -71,4 +71,4 @@ class ResonateAndFire(Neuron):
         return spikes, OscillatorState(u, spikes, self._cos * c - self._sin * v + x)
 
     def initial_state(self, x: Tensor) -> Any:
-        return OscillatorState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+        return OscillatorState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))

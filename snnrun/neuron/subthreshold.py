@@ -83,7 +83,7 @@ class AdLIF(Neuron):
         return spikes, AdaptiveState(u, spikes, w)
 
     def initial_state(self, x: Tensor) -> Any:
-        return AdaptiveState(torch.zeros_like(x), torch.zeros_like(x), torch.zeros_like(x))
+        return AdaptiveState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))
 
 
 def _zero() -> float:

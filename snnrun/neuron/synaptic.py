@@ -96,7 +96,7 @@ class Synaptic(Neuron):
         return beta * v + gain * x + (1 - beta) * self.v_rest
 
     def initial_state(self, x: Tensor) -> Any:
-        return SynapticState(torch.zeros_like(x) + self.v_rest, torch.zeros_like(x), torch.zeros_like(x))
+        return SynapticState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))
 
 
 class RSynaptic(Recurrent, Synaptic):

@@ -55,6 +55,8 @@ def leaky(entry: dict[str, Any], learn: bool = True) -> LIF:
         threshold=params["threshold"],
         learn_beta=learn_beta,
         learn_threshold=learn,
+        graded_spikes_factor=params.get("graded_spikes_factor", 1.0),
+        learn_graded_spikes_factor=params.get("learn_graded_spikes_factor", False),
         shape=(size,),
         **convention(entry),
     )
@@ -114,16 +116,16 @@ def first_state(entry: dict[str, Any], neuron: Neuron) -> State:
     return State(membrane, spikes)
 
 
-def loss_of(entry: dict[str, Any], neuron: Neuron, x: Tensor, factor: Tensor, backend: str) -> dict[str, Tensor]:
+def loss_of(entry: dict[str, Any], neuron: Neuron, x: Tensor, backend: str) -> dict[str, Tensor]:
     trace, _ = run(neuron, x[:, None], first_state(entry, neuron), backend=backend)
     membrane = trace.membrane
     if entry["conventions"]["membrane_returned"] == "after reset":
         membrane = neuron.after_reset(trace.membrane, trace.spikes)
-    spikes, membrane = trace.spikes[:, 0], membrane[:, 0]
-    output = factor * spikes
+    output, membrane = trace.spikes[:, 0], membrane[:, 0]
     w, u = tensor(entry["grad"]["w"]), tensor(entry["grad"]["u"])
     return {
-        "spikes": spikes,
+        "spikes": (output != 0).to(output.dtype),  # a graded spike has another size than 1
+        "output": output,
         "membrane": membrane,
         "before": trace.membrane[:, 0],
         "loss": (w * output).sum() + 0.1 * (u * membrane).sum(),
@@ -137,11 +139,10 @@ def test_traces_and_gradients(identifier: str, backend: str) -> None:
     make, entry = ENTRIES[identifier]
     neuron = make(entry)
     x = tensor(entry["input"]).requires_grad_()
-    # snnTorch's graded spikes are ours times a factor.
-    factor = torch.tensor(entry["params"].get("graded_spikes_factor", 1.0), requires_grad=True)
-    ours = loss_of(entry, neuron, x, factor, backend)
+    ours = loss_of(entry, neuron, x, backend)
 
     assert ours["spikes"].tolist() == entry["spikes"]
+    assert_close_to_largest(ours["output"].detach(), tensor(entry.get("output", entry["spikes"])))
     assert_close_to_largest(ours["membrane"].detach(), tensor(entry["membrane"]))
     excess = ours["before"] - neuron.threshold()
     assert_close_to_largest(excess.detach(), tensor(entry["states"]["surrogate_input"]))
@@ -152,18 +153,19 @@ def test_traces_and_gradients(identifier: str, backend: str) -> None:
         expected = entry[key]
         torch.testing.assert_close(ours[loss].item(), expected["loss"], rtol=1e-3, atol=1e-5)
         neuron.zero_grad()
-        x.grad = factor.grad = None
+        x.grad = None
         ours[loss].backward(retain_graph=True)
         assert x.grad is not None
         assert_close_to_largest(x.grad, tensor(expected["grad_input"]))
         for name, value in expected["grad_params"].items():
-            compare_parameter(neuron, factor, name, value)
+            compare_parameter(neuron, name, value)
 
 
-def compare_parameter(neuron: Neuron, factor: Tensor, name: str, value: Any) -> None:
+def compare_parameter(neuron: Neuron, name: str, value: Any) -> None:
     """The gradient of the peer's parameter, from that of the unbounded value behind ours, by the chain rule."""
     if name == "graded_spikes_factor":
-        ours = factor.grad
+        assert isinstance(neuron, LIF)
+        ours = neuron.graded_spikes_factor.raw.grad
     elif name in ("threshold", "v_th"):
         ours = neuron.threshold.raw.grad / neuron.threshold().detach()  # θ = exp(raw)
     elif name == "beta" and isinstance(neuron, LIF) and neuron.beta.learn:
