@@ -12,6 +12,7 @@ The libraries of the field disagree on four points; they are options of every ne
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -45,8 +46,43 @@ class Linear(NamedTuple):
     offset: Tensor | float = 0.0
 
 
+def check_tensor(x: object, expected: str) -> None:
+    """Raise ValueError unless ``x`` is a tensor; ``expected`` says which."""
+    # A symbol, which stands for a tensor where a step is recorded, answers for one.
+    if isinstance(x, Tensor) or hasattr(type(x), "__torch_function__"):
+        return
+    advice = "; use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
+    raise ValueError(f"x: expected {expected} as a tensor, got {type(x).__name__}{advice}")
+
+
+def check_state(state: object) -> None:
+    """Raise ValueError unless ``state`` is a neuron's."""
+    if not isinstance(state, tuple):
+        got = "None" if state is None else type(state).__name__
+        raise ValueError(
+            f"state: expected the state of the step before, got {got}; begin with neuron.initial_state(x), or call "
+            "neuron(x) for a whole sequence [T, B, *N]"
+        )
+
+
+def _with_checks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """``step``, which says what is missing where it is called without a tensor or without a state."""
+
+    @functools.wraps(step)
+    def checked(self: Neuron, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        check_tensor(x, "the input of a single step [B, *N]")
+        check_state(state)
+        return step(self, x, state)
+
+    return checked
+
+
 class Neuron(nn.Module):
     """Base of all neurons: a threshold, a surrogate and the four conventions.
+
+    Called, a neuron runs over a whole sequence, from its initial state: ``LIF()(x)`` gives the spikes ``[T, B, *N]``
+    for the input ``x`` ``[T, B, *N]``. :func:`snnrun.sequence.run` gives membranes and the last state too, and ``step``
+    is a single time step.
 
     Args:
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
@@ -105,6 +141,35 @@ class Neuron(nn.Module):
         self._shape = tuple(shape) if shape is not None else None
         self._per_neuron = per_neuron
         self.threshold = self._value("threshold", threshold, "positive", learn=learn_threshold)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "step" in cls.__dict__:
+            cls.step = _with_checks(cls.__dict__["step"])  # type: ignore[method-assign]
+
+    def forward(self, x: Tensor, state: None = None) -> Tensor:
+        """The output of all steps, ``[T, B, *N]``, for ``x`` ``[T, B, *N]``, from the initial state.
+
+        That is the spikes, or the membranes of a read-out that never fires.
+
+        Raises:
+            ValueError: for an input that is not a tensor with these axes, or a state.
+        """
+        from snnrun.sequence.run import run  # above this package; the one call upwards
+
+        check_tensor(x, "a sequence [T, B, *N]")
+        if state is not None:
+            raise ValueError(
+                "state: a neuron that is called runs a whole sequence from its initial state, and takes none; use "
+                "step(x, state) for a single step, or snnrun.sequence.run(neuron, x, state) to go on from a state"
+            )
+        if x.dim() < 3:
+            raise ValueError(
+                f"x: expected a sequence [T, B, *N] of at least three axes, got shape {list(x.shape)}; use "
+                "step(x, state) for a single step [B, *N], and x[:, None] for a sequence without a batch"
+            )
+        trace, _ = run(self, x, membrane=not self.spiking)
+        return trace.spikes if self.spiking else trace.membrane
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         """One time step: input ``[B, *N]`` and state in, spikes ``[B, *N]`` and state out.

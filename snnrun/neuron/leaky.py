@@ -10,6 +10,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.neuron.base import Linear, LinearNeuron
 from snnrun.neuron.decay import check_decay, factor
+from snnrun.neuron.value import Value
 
 
 class LIF(LinearNeuron):
@@ -68,9 +69,11 @@ class LIF(LinearNeuron):
         self.beta = self._value("beta", beta, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
-        self.graded_spikes_factor = self._value(
-            "graded_spikes_factor", graded_spikes_factor, "real", learn=learn_graded_spikes_factor
-        )
+        learn = check.flag("learn_graded_spikes_factor", learn_graded_spikes_factor)
+        # A plain 1 stays a number, also with per_neuron: then the output is the spikes themselves, and costs nothing.
+        plain = not learn and graded_spikes_factor == 1
+        make = Value if plain else self._value
+        self.graded_spikes_factor = make("graded_spikes_factor", graded_spikes_factor, "real", learn=learn)
 
     def linear(self) -> Linear:
         beta = self.beta()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.neuron import Neuron
+from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
 from snnrun.sequence.symbol import Unfusable, check_repeatable
 
@@ -48,9 +49,12 @@ def run(
         The trace, and the state after the last step.
 
     Raises:
-        ValueError: for an unknown backend, ``fused`` where there is none, an input without steps, or of a number of
-            steps that is neither ``steps`` nor 1.
+        ValueError: for an unknown backend, ``fused`` where there is none, an input that is no tensor, has no steps, or
+            a number of steps that is neither ``steps`` nor 1, and a state that is no neuron's.
     """
+    check_tensor(x, "a sequence [T, B, *N]")
+    if state is not None:
+        check_state(state)
     return run_resolved(resolve_backend(neuron, backend), neuron, x, state, steps=steps, membrane=membrane)
 
 

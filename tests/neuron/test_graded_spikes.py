@@ -32,6 +32,7 @@ def test_a_factor_for_each_neuron_is_learnt(backend: str) -> None:
     trace, _ = run(neuron, x, backend=backend)
     trace.spikes.sum().backward()
     count = (trace.spikes != 0).sum(dim=(0, 1)).float()
+    assert neuron.graded_spikes_factor.raw.grad is not None
     assert torch.equal(neuron.graded_spikes_factor.raw.grad, count)
 
 
