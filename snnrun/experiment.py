@@ -24,13 +24,13 @@ from snnrun.errors import DataError
 from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
 from snnrun.loss import Loss
-from snnrun.model import Layer, keep, product
+from snnrun.model import Layer, keep, multiply_adds, product
 from snnrun.model.together import share
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.progress import Progress
 from snnrun.record import RunRecord
-from snnrun.runtime import runtime
+from snnrun.runtime import runtime, use_threads
 from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
@@ -290,6 +290,7 @@ def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -
     if not team.ranks.local:
         team.agree(0)
     model = build_model(parts, settings, streams).to(device)
+    use_threads(settings, multiply_adds(model), team.ranks)
     optimizer = build_optimizer(parts, model)
     return Built(streams, data, model, optimizer, parts.scheduler(optimizer))
 
@@ -315,6 +316,7 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         streams = Streams(settings.seed, device)
         data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
         model = build_model(parts, settings, streams).to(device)
+        use_threads(settings, multiply_adds(model))
         best = folder / "checkpoints" / "best.safetensors"
         # Without a validation part no epoch is the best, and the last one's weights were tested.
         _load(model, best if len(data.validation) else best.with_name("last.safetensors"))

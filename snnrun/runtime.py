@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
+from snnrun import threads
 from snnrun.errors import ConfigError, OutOfMemoryError
 from snnrun.ranks import Ranks
 from snnrun.settings import Settings
@@ -51,7 +52,7 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
     if settings.deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    threads = torch.get_num_threads()
+    before_threads = torch.get_num_threads()
     if isinstance(settings.threads, int):
         torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic)
@@ -66,9 +67,25 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
         ):
             yield device
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before_threads)
         torch.utils.deterministic.fill_uninitialized_memory = fills  # type: ignore[attr-defined]
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def use_threads(settings: Settings, multiply_adds: int, team: Ranks | None = None) -> None:
+    """With ``threads=auto``, compute on as many threads as a training step on the CPU is worth, within :func:`runtime`.
+
+    That follows from the config and the cores alone, so that the same command has the same number, and the same bits.
+
+    Args:
+        multiply_adds: of the model, for one sample in one time step.
+        team: the processes that share out a batch.
+    """
+    if settings.threads != "auto":
+        return
+    samples = settings.batch_size / (team.size if team else 1)
+    step = samples * settings.num_steps * multiply_adds
+    torch.set_num_threads(threads.worth(step, torch.get_num_threads()))
 
 
 @contextmanager

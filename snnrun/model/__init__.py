@@ -7,6 +7,7 @@ from snnrun.model.norm import Norm
 from snnrun.model.product import Linear, Product
 from snnrun.model.recurrent import Recurrent, RecurrentLayer
 from snnrun.model.residual import Residual
+from snnrun.model.work import multiply_adds
 
 __all__ = [
     "MLP",
@@ -19,5 +20,6 @@ __all__ = [
     "RecurrentLayer",
     "Residual",
     "keep",
+    "multiply_adds",
     "neurons",
 ]

@@ -206,6 +206,11 @@ class Neuron(nn.Module):
         """The state before the first step, without a spike, like one step of input ``x`` ``[B, *N]``."""
         return State(self.initial_membrane(x), torch.zeros_like(x))
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """``*N`` of the layer, if the neurons were given one."""
+        return self._shape
+
     def initial_membrane(self, x: Tensor) -> Tensor:
         """The membrane before the first step, ``v_init`` or else ``v_rest``, like ``x`` ``[B, *N]``."""
         return torch.zeros_like(x) + (self.v_rest if self.v_init is None else self.v_init)

@@ -41,7 +41,7 @@ def manifest(
     through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by
     default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
     default the working directory. ``record``: the run's folder; the working directory is noted as seen from there, if
-    it lies above. Host name and whole paths are left out on purpose.
+    it lies above. ``wait_policy`` is how OpenMP's threads wait, null where that is left to the runtime. Host name and whole paths are left out on purpose.
     """
     import torch
 
@@ -58,6 +58,7 @@ def manifest(
         "product": None if product is None else dict(product),
         "parallel": {"world_size": world_size, "backend": world_backend},
         "threads": torch.get_num_threads() if threads is None else threads,
+        "wait_policy": os.environ.get("OMP_WAIT_POLICY"),
         "data": dict(data_hashes),
         "git": git_state(folder or Path.cwd()),
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},

@@ -1,0 +1,125 @@
+"""Waiting threads sleep, unless the user has said how they wait; and a small network has few of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from small import composed
+from snnrun import threads
+from snnrun.model import MLP, ConvNet, multiply_adds
+from snnrun.neuron import LIF
+from snnrun.ranks import Ranks
+from snnrun.runtime import runtime, use_threads
+from snnrun.settings import Settings
+
+# Loads torch's OpenMP runtime, which then prints what it read from the environment; torch itself takes seconds.
+LOAD = """
+import ctypes, sys
+if {before}:
+    sys.modules["torch"] = None
+import snnrun
+ctypes.CDLL(sys.argv[1])
+"""
+
+
+@pytest.fixture(scope="module")
+def openmp() -> Path:
+    spec = importlib.util.find_spec("torch")
+    assert spec is not None and spec.origin is not None
+    found = sorted((Path(spec.origin).parent / "lib").glob("libgomp*.so*"))
+    if not found:
+        pytest.skip("torch has no GNU OpenMP runtime of its own here")
+    return found[0]
+
+
+def spins(openmp: Path, *, before: bool = False, **environ: str) -> int:
+    """How often a waiting thread spins before it sleeps, where OpenMP is loaded after ``import snnrun``."""
+    clean = {name: value for name, value in os.environ.items() if name not in threads.OWN}
+    ended = subprocess.run(
+        [sys.executable, "-c", LOAD.format(before=before), str(openmp)],
+        env={**clean, "OMP_DISPLAY_ENV": "VERBOSE", **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", ended.stderr)
+    assert found
+    return int(found[1])
+
+
+def test_threads_sleep_after_import_snnrun(openmp: Path) -> None:
+    assert spins(openmp) == 0
+
+
+def test_the_user_decides(openmp: Path) -> None:
+    assert spins(openmp, OMP_WAIT_POLICY="PASSIVE") == 0
+    assert spins(openmp, OMP_WAIT_POLICY="ACTIVE") > 1_000_000
+    assert spins(openmp, GOMP_SPINCOUNT="1234") == 1234
+
+
+@pytest.mark.parametrize("name", threads.OWN)
+def test_nothing_is_set_beside_what_the_user_set(name: str) -> None:
+    environ = {name: "200"}
+    assert not threads.sleep_while_waiting(environ)
+    assert environ == {name: "200"}
+
+
+def test_nothing_is_set_once_torch_is_loaded(openmp: Path) -> None:
+    """The environment would say what is not so, and the record would repeat it."""
+    environ: dict[str, str] = {}
+    assert "torch" in sys.modules
+    assert not threads.sleep_while_waiting(environ)
+    assert environ == {}
+    assert spins(openmp, before=True) > 0
+
+
+def test_a_step_of_more_work_has_more_threads() -> None:
+    counts = [threads.worth(work, 8) for work in (0, 1, threads.WORTH, 2 * threads.WORTH, 5 * threads.WORTH, 1e15)]
+    assert counts == [1, 1, 1, 2, 5, 8]
+
+
+def neuron(shape: tuple[int, ...]) -> LIF:
+    return LIF(shape=shape)
+
+
+def test_multiply_adds_of_networks() -> None:
+    assert multiply_adds(MLP((1, 8, 8), 10, neuron, hidden=(100, 50))) == 64 * 100 + 100 * 50 + 50 * 10
+    # 8 kernels of 1x3x3 on 8x8 pixels, which a pool makes 4x4; then 10 outputs of 8x4x4.
+    assert multiply_adds(ConvNet((1, 8, 8), 10, neuron, layers=["8c3p1", "mp2"])) == 8 * 9 * 64 + 10 * 8 * 16
+    assert multiply_adds(nn.Sequential(nn.Linear(3, 4), nn.ReLU())) == 12
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_run_has_as_many_threads_as_it_is_worth() -> None:
+    few = Settings.from_config(composed("device=cpu", "batch_size=4", "num_steps=8"))
+    with runtime(few):
+        use_threads(few, 10)
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2, "the process has its own number again"
+    with runtime(few):
+        use_threads(few, threads.WORTH)
+        assert torch.get_num_threads() == 2
+        use_threads(few, threads.WORTH // 16, Ranks(0, 2, 0))
+        assert torch.get_num_threads() == 1, "each process of two has half of the batch"
+    with runtime(replace(few, threads=2)):
+        use_threads(replace(few, threads=2), 10)
+        assert torch.get_num_threads() == 2, "a number that is given is taken"
