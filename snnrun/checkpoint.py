@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,8 @@ _CHECKSUM, _STATE = "weights_sha256", "state"
 _STEPS = "step-*.safetensors"
 #: What a file that is none of ours may make safetensors and torch raise: unknown types, absurd sizes.
 _UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, MemoryError)
+MOST_HEADER = 1 << 24  # bytes; a state's JSON stands in it, and has some ten thousand
+MOST_TENSORS = 20_000  # an optimizer has a few for each of a network's
 KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
 
 
@@ -114,6 +117,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
             raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
+        _check_header(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -127,6 +131,23 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     if checksum != expected:
         raise DataError(f"{path}: the weights do not match their checksum; the file is damaged, use another checkpoint")
     return tensors, text
+
+
+def _check_header(path: Path) -> None:
+    """Look at a file's first bytes before its tensors: a header of megabytes names more of them than any network has.
+
+    Raises:
+        DataError: for a header that is too long, or names too many tensors.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise DataError(f"{path}: expected a header of at most {MOST_HEADER >> 20} MiB, got {length:,} bytes")
+        header = file.read(length)
+    # Each tensor has its own "dtype"; in a name or in the state, which is text in quotes, the quotes are escaped.
+    if (count := header.count(b'"dtype"')) > MOST_TENSORS:
+        raise DataError(f"{path}: expected at most {MOST_TENSORS:,} tensors, got {count:,}")
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import checkpoint, keeper, report
+from snnrun import cache, checkpoint, keeper, report
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError
@@ -136,6 +136,8 @@ def run(
                 if resume:
                     record.resumed(**facts, step=progress.step)
                 record.track(config)
+                if device.type == "cpu" and (reason := cache.fault()) is not None:
+                    console.warning(reason)
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 whole, rest = divmod(len(data.train), settings.batch_size)

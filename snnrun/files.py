@@ -1,26 +1,56 @@
-"""Files that are either whole or absent: written beside their place, flushed to disk, then renamed over it."""
+"""Files that are either whole or absent: written beside their place, flushed to disk, then renamed over it.
+
+A folder may come from a stranger, who may have planted links in it, under any name that can be guessed. So a new file
+is created exclusively and under a random name, relative to a handle on its folder, which is no link itself; and what
+is added to is a regular file with one name.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+#: Windows opens no folders; there, names are joined instead.
+_HANDLES = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
+_SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+#: Opening a pipe must not wait for its other end.
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)
+
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` never holds a part of it, not even after a crash or on a full disk."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    """Write ``data`` so that ``path`` never holds a part of it, not even after a crash or on a full disk.
+
+    A link at ``path`` is replaced by the file, and what it leads to stays as it is.
+
+    Raises:
+        OSError: if writing fails, or the folder of ``path`` is a link.
+    """
+    with _folder(path.parent) as folder:
+        temporary = f".{path.name[:100]}.{secrets.token_hex(8)}.tmp"
+        where: Any = path.with_name(temporary) if folder is None else temporary
+        try:
+            descriptor = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _SAFELY, 0o666, dir_fd=folder)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if folder is None:
+                os.replace(where, path)
+            else:
+                os.replace(where, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(where, dir_fd=folder)
+            raise
+        if folder is not None:  # a rename is only safe on disk once its folder is
+            os.fsync(folder)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -33,11 +63,61 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def _sync_folder(folder: Path) -> None:
-    # A rename is only safe on disk once its folder is; Windows cannot open folders, and needs no such call.
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def open_to_append(path: Path) -> int:
+    """A descriptor that adds to the end of ``path``, which is made if need be.
+
+    Raises:
+        OSError: if ``path`` or its folder is a link, or ``path`` is a pipe, or has a second name elsewhere.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _SAFELY | _AT_ONCE
+    with _folder(path.parent) as folder:
+        descriptor = os.open(path if folder is None else path.name, flags, 0o666, dir_fd=folder)
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.ELOOP, "a link, or no file at all", str(path))
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path`` in one that exists, or find it there.
+
+    Raises:
+        OSError: if there is a link of that name, or anything else.
+    """
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise
+
+
+def make_folders(root: Path, path: Path) -> None:
+    """Make the folder ``path`` and those between ``root``, which exists, and it; see :func:`make_folder`."""
+    for parent in reversed([path, *path.parents]):
+        if parent != root and parent.is_relative_to(root):
+            make_folder(parent)
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int | None]:
+    """A handle on a folder that is no link; None where there are no such handles."""
+    if not _HANDLES:
+        if path.is_symlink():
+            raise OSError(errno.ELOOP, "a link, and no folder", str(path))
+        yield None
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def own_file(path: Path) -> bool:
+    """Whether there is a regular file of one name at ``path``: no link, no pipe, nothing else."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1

@@ -47,8 +47,8 @@ class FolderRecord:
             )
         with storing(folder):
             if again:
-                _check_own(folder)
-            (folder / "figures").mkdir(exist_ok=True)
+                check_own(folder)
+            files.make_folder(folder / "figures")
         console.attach(folder / "run.log")
 
     def config(self, config: Mapping[str, Any], name: str = "config.yaml") -> None:
@@ -128,8 +128,8 @@ class RunRecord(FolderRecord):
         self._warned: set[tuple[str, str]] = set()
         self.records: list[Record] = []
         with storing(folder):
-            self.checkpoints.mkdir(exist_ok=True)
-            self._metrics.touch()
+            files.make_folder(self.checkpoints)
+            os.close(files.open_to_append(self._metrics))
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
@@ -173,7 +173,7 @@ class RunRecord(FolderRecord):
 
     def durable(self) -> int:
         """See to it that all metrics are on disk; returns how many bytes they are."""
-        with storing(self._metrics), self._metrics.open("rb+") as file:
+        with storing(self._metrics), os.fdopen(files.open_to_append(self._metrics), "rb+") as file:
             os.fsync(file.fileno())
             return file.seek(0, os.SEEK_END)
 
@@ -250,7 +250,7 @@ class storing:
 
 def _append(path: Path, line: bytes) -> None:
     """Add a line, or nothing of it."""
-    with path.open("ab", buffering=0) as file:
+    with os.fdopen(files.open_to_append(path), "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         try:
             if file.write(line) != len(line):  # the disk is full
@@ -260,13 +260,15 @@ def _append(path: Path, line: bytes) -> None:
             raise
 
 
-def _check_own(folder: Path) -> None:
+def check_own(folder: Path) -> None:
     """A record that goes on may be a stranger's: no link in it may lead what is written elsewhere, no pipe wait.
 
     What a killed process left half written goes.
     """
     for path in [
+        folder,
         *folder.iterdir(),
+        *(folder / ".hydra").glob("*"),
         *(folder / "figures").glob("*"),
         *(folder / "checkpoints").glob("*"),
         *(folder / "csv").glob("*"),

@@ -65,3 +65,22 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(DataError, match="was not written by snnrun"):
         checkpoint.load(path)
+
+
+@pytest.mark.parametrize(("tensors", "name"), [(400_000, "a" * 20), (checkpoint.MOST_TENSORS + 1, "a")])
+def test_too_many_tensors_are_refused_by_the_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tensors: int, name: str
+) -> None:
+    """None of them is looked at."""
+    entry = '"%s%d":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
+    header = ("{" + ",".join(entry % (name, i) for i in range(tensors)) + "}").encode()
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+    monkeypatch.setattr(checkpoint, "safe_open", None)
+    with pytest.raises(DataError, match=r"expected (a header of at most|at most 20,000 tensors)"):
+        checkpoint.load(path)
+
+
+def test_a_state_may_say_dtype_as_often_as_it_likes(tmp_path: Path) -> None:
+    path = checkpoint.save_state(tmp_path, 1, {"words": ['"dtype"'] * (checkpoint.MOST_TENSORS + 1)})
+    assert len(checkpoint.load_state(path)["words"]) == checkpoint.MOST_TENSORS + 1

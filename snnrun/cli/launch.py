@@ -127,7 +127,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
         if sweep:
             text.say(f"snnrun: {name}")
         try:
-            folder = Path(HydraConfig.get().runtime.output_dir)
+            folder = Path(HydraConfig.get().runtime.output_dir).resolve()
             result = _run(part, config, folder, command, curves, arguments.trusted)
             if sweep:
                 finished.append((tuple(HydraConfig.get().overrides.task), result))

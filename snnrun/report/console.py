@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
+from snnrun import files
 from snnrun.errors import StorageError
 from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
 from snnrun.report.stream import SafeStream
@@ -56,7 +57,10 @@ class Console:
     def attach(self, path: Path) -> None:
         """Write every line, those said already included, to the end of the log at ``path`` too."""
         try:
-            self._log = path.open("a", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1)
+            descriptor = files.open_to_append(path)
+            self._log = os.fdopen(
+                descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1
+            )
         except OSError as error:
             raise _unwritable(path, error) from error
         early, self._early = self._early, []

@@ -41,7 +41,8 @@ def manifest(
     through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by
     default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
     default the working directory. ``record``: the run's folder; the working directory is noted as seen from there, if
-    it lies above. ``wait_policy`` is how OpenMP's threads wait, null where that is left to the runtime. Host name and whole paths are left out on purpose.
+    it lies above. ``wait_policy`` is how OpenMP's threads wait, null where that is left to the runtime. Host name and
+    whole paths are left out on purpose.
     """
     import torch
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Csv(Tracker):
     ) -> None:
         """Start the tables, with the rows of ``before``."""
         self._folder = folder / "csv"
-        self._folder.mkdir(exist_ok=True)
+        files.make_folder(self._folder)
         for kind in ("step", "epoch", "warning"):
             rows = [_row(record) for record in before if record["kind"] == kind]
             if rows:
@@ -40,7 +41,8 @@ class Csv(Tracker):
         """Add a row; where it has a column that the table lacks, write the table anew."""
         kind, row = record["kind"], _row(record)
         if set(row) <= set(self._columns.get(kind, ())):
-            with self._path(kind).open("a", encoding="utf-8", newline="") as file:
+            descriptor = files.open_to_append(self._path(kind))
+            with os.fdopen(descriptor, "a", encoding="utf-8", newline="") as file:
                 file.write(_text([row], self._columns[kind]))
             return
         rows: list[dict[str, str]] = []

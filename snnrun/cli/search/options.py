@@ -18,7 +18,7 @@ SAMPLERS = {
     "tpe": "TPESampler",
     "random": "RandomSampler",
     "grid": "GridSampler",
-    "cmaes": "CmaEsSampler",
+    "cmaes": "CmaEs",  # ours: Optuna's keeps a pickle in the study
     "gp": "GPSampler",
     "qmc": "QMCSampler",
     "nsga2": "NSGAIISampler",
@@ -69,6 +69,10 @@ def read(config: Mapping[str, Any]) -> tuple[Options | None, list[str]]:
         return None, faults
     options = Options(**values)
     objectives, directions = options.objective, options.direction
+    if options.sampler == "cmaes" and len(objectives or ()) > 1:
+        faults.append(
+            f"sampler: expected one for several objectives, such as nsga2, got cmaes with {len(objectives or ())}"
+        )
     if directions and objectives and len(directions) != len(objectives):
         faults.append(f"direction: expected one for each of {len(objectives)} objectives, got {len(directions)}")
     for name in objectives or ():
@@ -105,6 +109,10 @@ def sampler_of(options: Options, space: Mapping[str, BaseDistribution], past: in
     if options.sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
         raise ValueError("hydra.sweeper.sampler: cmaes needs the package cmaes: pip install 'snnrun[optuna]'")
     seed = None if options.seed is None else options.seed + past
+    if options.sampler == "cmaes":
+        from snnrun.cli.search import cma_es
+
+        return _made(cma_es, SAMPLERS["cmaes"], {"seed": seed, **given}, "sampler")
     return _made(optuna.samplers, SAMPLERS[options.sampler], {"seed": seed, **given}, "sampler")
 
 
@@ -126,7 +134,7 @@ def _made(home: Any, name: str, given: Mapping[str, Any], key: str) -> Any:
     try:
         return getattr(home, name)(**given)
     except (TypeError, ValueError, ImportError) as error:
-        wrong = f"expected options that Optuna's {name} takes: {error}"
+        wrong = f"expected options that {name} takes: {error}"
         raise ValueError(
             f"hydra.sweeper.{key}_options: {wrong}" if given else f"hydra.sweeper.{key}: {error}"
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from snnrun.cli.search.space import Space, space_of
 from snnrun.cli.sweep import book
 from snnrun.cli.sweep.orders import Orders
 from snnrun.errors import ConfigError, StorageError
+from snnrun.files import own_file
 from snnrun.report.series import finite
 from snnrun.untrusted import Unreadable
 
@@ -157,7 +159,7 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
     overrides = parser.parse_overrides(list(arguments))
     fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
-    folder = Path(sweeper.config.hydra.sweep.dir).absolute()
+    folder = Path(sweeper.config.hydra.sweep.dir).resolve()
     try:
         space = space_of(overrides)
         pruner = pruner_of(options.pruner, options.pruner_options)
@@ -234,6 +236,8 @@ def _url(storage: str | None, folder: Path) -> str:
     if storage is not None and "://" in storage:
         return storage
     path = folder / "search.db" if storage is None else Path(storage).expanduser().absolute()
+    if storage is None and os.path.lexists(path) and not own_file(path):
+        raise ValueError(f"{path}: expected a file of this search alone, got a link or no file at all; remove it")
     if not path.parent.is_dir():
         raise ValueError(f"hydra.sweeper.storage: expected a file in a folder that exists, got {storage!r}")
     return f"sqlite:///{path}"

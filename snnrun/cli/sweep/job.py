@@ -115,13 +115,16 @@ def run(task: Task) -> int:
 
 def _begin(task: Task) -> bool:
     """Make the run folder; returns whether the job was begun before."""
-    task.folder.mkdir(parents=True, exist_ok=True)
+    from snnrun.record import check_own
+
+    files.make_folders(task.sweep, task.folder)
+    check_own(task.folder)  # before anything is written there
     begun = (task.folder / "config.yaml").exists()
     if not begun:  # killed before there was anything to go on from
         for name in ("manifest.json", "result.json"):
             (task.folder / name).unlink(missing_ok=True)
     marks = task.folder / ".hydra"
-    marks.mkdir(exist_ok=True)
+    files.make_folder(marks)
     for name, content in task.hydra.items():
         files.write_text(marks / name, content)
     return begun
@@ -130,10 +133,10 @@ def _begin(task: Task) -> bool:
 @contextmanager
 def _said_to(path: Path) -> Iterator[None]:
     """Within this context everything written to the terminal goes to a file, what a dying process says included."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
     kept = [os.dup(1), os.dup(2)]
     _flush()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor = files.open_to_append(path)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

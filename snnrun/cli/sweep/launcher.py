@@ -78,7 +78,7 @@ class SweepLauncher(Launcher):
         if orders.arguments.dry_run:
             dry.show([(each.job, each.config) for each in jobs], Path(self.config.hydra.sweep.dir), orders.arguments)
             return []
-        sweep = Path(self.config.hydra.sweep.dir).absolute()
+        sweep = Path(self.config.hydra.sweep.dir).resolve()
         engine = self.engine(max((each.config["threads"] for each in jobs), default=THREADS))
         before = orders.open(sweep)
         _freeze(jobs, before, sweep)
@@ -146,7 +146,7 @@ def _check_folders(jobs: Sequence[Composed]) -> None:
 def _freeze(jobs: Sequence[Composed], before: Book, sweep: Path) -> None:
     """Write the configs of new jobs; those of others must be as they were."""
     with storing(sweep):
-        (sweep / CONFIGS).mkdir(exist_ok=True)
+        files.make_folder(sweep / CONFIGS)
         for each in jobs:
             known = before.job(each.job.number)
             if known is None:
