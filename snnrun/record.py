@@ -24,6 +24,8 @@ from snnrun.signals import Pruned, TimeUp
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 
+LASTING = 5  # epochs for which a layer must not learn before that is worth a warning
+
 
 class FolderRecord:
     """Writes what every command leaves: config, manifest, result and log.
@@ -154,13 +156,42 @@ class RunRecord(FolderRecord):
             return
         self._console.record(record)
         if record["kind"] == "epoch":
-            for warning in report.activity_warnings(
-                record, self._warned, self._config, silence_is_the_target=self._silence_is_the_target
-            ):
-                self._console.warning(warning)
+            self._warn_of_layers(model)
+
+    def _warn_of_layers(self, model: nn.Module) -> None:
+        """Warn of layers that cannot learn, where that lasts for five epochs or is so in the last."""
+        epochs = [record for record in self.records if record["kind"] == "epoch"]
+        last, known = epochs[-1], self._config.get("epochs")
+        if known is None or last["epoch"] >= known:
+            epochs = epochs[-1:]
+        elif len(epochs) < LASTING:
+            return
+        found = report.activity_warnings(
+            last,
+            self._warned,
+            self._config,
+            silence_is_the_target=self._silence_is_the_target,
+            before=epochs[-LASTING:-1],
+            analogue=[name for name, neuron in neurons(model).items() if neuron.analogue],
+        )
+        found += report.gradient_warnings(
+            epochs[-LASTING:], self._warned, self._config, converged=self._silence_is_the_target or _learned(last)
+        )
+        for warning in found:
+            self._console.warning(warning)
+
+    def compare_with_chance(self, *, accuracy: float | None, r2: float | None, share: float | None, n: int) -> None:
+        """Warn of a test result that guessing would reach too; ``share``: of the most frequent of ``n`` samples."""
+        last = next((record for record in reversed(self.records) if record["kind"] == "epoch"), None)
+        warning = report.chance_warning(
+            accuracy=accuracy, r2=r2, share=share, samples=n, config=self._config, last_epoch=last
+        )
+        if warning is not None:
+            self._console.warning(warning)
 
     def track(self, config: Mapping[str, Any]) -> None:
         """From here on trackers are told; first of what the record has already."""
+        self._config = config  # a run that goes on has not written it again
         manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         self._trackers.begin(self.folder, config, manifest, [_finite(record) for record in self.records])
 
@@ -217,6 +248,7 @@ class RunRecord(FolderRecord):
             "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),
             "accuracy.png": lambda: report.accuracy_figure(self.records, folder / "accuracy.png"),
             "firing_rate.png": lambda: report.firing_rate_figure(self.records, folder / "firing_rate.png"),
+            "parameters.png": lambda: report.parameters_figure(self.records, folder / "parameters.png"),
             "raster.png": lambda: report.raster_figure(with_input, folder / "raster.png"),
             "membrane.png": lambda: report.membrane_figure(traces, thresholds, folder / "membrane.png"),
             "raster.npz": lambda: report.save_raster(traces, encoded, folder / "raster.npz"),
@@ -246,6 +278,11 @@ class storing:
                 f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
+
+
+def _learned(record: Record) -> bool:
+    """Whether training has come so far that its gradient may well be 0."""
+    return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.99
 
 
 def _append(path: Path, line: bytes) -> None:

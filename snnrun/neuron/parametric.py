@@ -64,5 +64,9 @@ class PLIF(LinearNeuron):
             offset=q * self.v_rest if self.v_rest else 0.0,
         )
 
+    def learnable_values(self) -> dict[str, Tensor]:
+        values = super().learnable_values()
+        return {"tau" if name == "q" else name: 1 / value if name == "q" else value for name, value in values.items()}
+
     def initial_state(self, x: Tensor) -> State:
         return State(torch.full_like(x, self.v_rest), torch.zeros_like(x))
