@@ -24,7 +24,7 @@ from snnrun.signals import Pruned, TimeUp
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 
-LASTING = 5  # epochs for which a layer must not learn before that is worth a warning
+LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 
 
 class FolderRecord:
@@ -159,23 +159,27 @@ class RunRecord(FolderRecord):
             self._warn_of_layers(model)
 
     def _warn_of_layers(self, model: nn.Module) -> None:
-        """Warn of layers that cannot learn, where that lasts for five epochs or is so in the last."""
+        """Warn of layers that cannot learn, where that lasts for 150 training steps or is so in the last epoch."""
         epochs = [record for record in self.records if record["kind"] == "epoch"]
         last, known = epochs[-1], self._config.get("epochs")
         if known is None or last["epoch"] >= known:
             epochs = epochs[-1:]
-        elif len(epochs) < LASTING:
-            return
+        else:
+            # Those since the last epoch that was over before then.
+            over = [i for i, record in enumerate(epochs) if record["step"] <= last["step"] - LASTING]
+            if not over and last["step"] < LASTING:
+                return
+            epochs = epochs[over[-1] + 1 if over else 0 :]
         found = report.activity_warnings(
             last,
             self._warned,
             self._config,
             silence_is_the_target=self._silence_is_the_target,
-            before=epochs[-LASTING:-1],
+            before=epochs[:-1],
             analogue=[name for name, neuron in neurons(model).items() if neuron.analogue],
         )
         found += report.gradient_warnings(
-            epochs[-LASTING:], self._warned, self._config, converged=self._silence_is_the_target or _learned(last)
+            epochs, self._warned, self._config, converged=self._silence_is_the_target or _learned(last)
         )
         for warning in found:
             self._console.warning(warning)

@@ -13,7 +13,7 @@ lost      in the last epoch, some output neurons were silent though the loss rea
           the answer
 ======== ===========================================================================================================
 
-A kind is worth a warning where it lasts for five epochs, or is there in the last; gradients that explode once per run,
+A kind is worth a warning where it lasts for 150 training steps, or is there in the last epoch; gradients that explode once per run,
 for the layer nearest to the input. Why a gradient explodes is mostly time: each step multiplies it by the surrogate's
 derivative and by the path through the reset.
 """
@@ -56,8 +56,8 @@ def gradient_warnings(
             continue
         if kind == "explodes" and any(known == kind for _, known in seen):
             continue
-        if kind != "explodes" and {(layer, "silent"), (layer, "vanishes")} & seen:  # that has been said
-            continue
+        if kind != "explodes" and {(layer, each) for each in ("silent", "saturated", "vanishes")} & seen:
+            continue  # one thing is wrong with the layer, and has been said
         seen.add((layer, kind))
         remedies = advice(_remedies(kind, config), config)
         texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1]['epoch']}. Try: {remedies}.")
