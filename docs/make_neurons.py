@@ -47,8 +47,9 @@ with its default values, driven by a step of current: the input, what else its s
 compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
 `snnrun plot neuron=NAME` its firing rate against current.
 
-What each reaches with its default values on the default task (`snnrun -m neuron=NAME seed=0,1,2 threads=1`, test accuracy,
-mean ± sd over the seeds; 10 % is chance). It compares defaults, and not neurons: each has values that suit it better.
+What each reaches with its default values on the default task (`snnrun -m neuron=NAME seed=0,1,2 threads=1`, test
+accuracy, mean ± sd over the seeds; 10 % is chance). It compares defaults, and not neurons: each has values that suit it
+better.
 
 | neuron | accuracy (%) | neuron | accuracy (%) | neuron | accuracy (%) |
 | --- | --- | --- | --- | --- | --- |

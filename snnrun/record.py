@@ -179,7 +179,7 @@ class RunRecord(FolderRecord):
             analogue=[name for name, neuron in neurons(model).items() if neuron.analogue],
         )
         found += report.gradient_warnings(
-            epochs, self._warned, self._config, converged=self._silence_is_the_target or _learned(last)
+            epochs, self._warned, self._config, learns=self._silence_is_the_target or _learns(last)
         )
         for warning in found:
             self._console.warning(warning)
@@ -284,9 +284,9 @@ class storing:
             ) from error
 
 
-def _learned(record: Record) -> bool:
-    """Whether training has come so far that its gradient may well be 0."""
-    return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.99
+def _learns(record: Record) -> bool:
+    """Whether training goes well, whatever the gradient: most optimizers do not care for its scale."""
+    return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.9
 
 
 def _append(path: Path, line: bytes) -> None:
