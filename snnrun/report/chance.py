@@ -70,5 +70,5 @@ def _remedies(config: Mapping[str, Any], last: Mapping[str, Any], classes: bool)
     if value(config, "encoder._target_") not in ("snnrun.encoder.Direct", "snnrun.encoder.Identity", None):
         found.append(("", "encoder=direct"))
     found.append(("model.norm", "model.norm=batch"))
-    found.append(("optimizer.lr", "a smaller or larger optimizer.lr"))
+    found += [("optimizer.lr", "a smaller or larger optimizer.lr"), ("", "more epochs")]
     return found
