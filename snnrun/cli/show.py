@@ -158,11 +158,11 @@ def parameters(folder: Path) -> str:
     """What the neurons of each layer have learned by the best epoch; the last where none is the best."""
     found, at = _epochs(folder)
     rows = [
-        (row.layer, row.parameter, *map(figure, (row.first, row.mean, row.sd, row.low, row.high)), row.histogram)
+        (row.layer, row.parameter, *map(figure, (row.first, row.mean, row.sd)), row.histogram)
         for row in parameter_rows(found, at)
     ]
-    names = ("layer", "parameter", "epoch 1", "mean", "sd", "min", "max", "histogram")
-    return table(names, rows, right=range(2, 7), indent="  ") if rows else ""
+    names = ("layer", "parameter", "epoch 1", "mean", "sd", "histogram")
+    return table(names, rows, right=range(2, 5), indent="  ") if rows else ""
 
 
 def _epochs(folder: Path) -> tuple[list[dict[str, Any]], int]:
