@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from snnrun.gradients import layer_gradients
 from snnrun.model import Layer
 from snnrun.neuron import LIF
 from snnrun.progress import Progress
+from snnrun.reproduction import compare
 
 SMALL = ("model.hidden=[20]", "num_steps=5", "encoder=direct", "batch_size=700", "epochs=1")  # two batches
 
@@ -68,3 +71,23 @@ def test_a_state_holds_them_and_may_lack_them() -> None:
     del state["epoch"]
     with pytest.raises(KeyError):
         Progress.of(state)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "exact"),
+    [
+        ({}, {"gradients": {"output": {"norm": 1.0, "zero": 0.0}}}, True),  # an earlier version had none
+        ({"gradients": {"output": {"norm": 2.0}}}, {"gradients": {"output": {"norm": 1.0}}}, False),
+        ({"gradients": {"output": {"norm": 2.0}}}, {}, False),
+    ],
+)
+def test_a_run_of_an_earlier_version_can_be_reproduced(
+    tmp_path: Path, before: dict[str, Any], after: dict[str, Any], exact: bool
+) -> None:
+    for name, extra in (("before", before), ("after", after)):
+        (tmp_path / name).mkdir()
+        record = {"kind": "epoch", "epoch": 1, "step": 5, "train_loss": 1.5, **extra}
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        (tmp_path / name / "result.json").write_text(json.dumps({"status": "finished", "weights_sha256": "ab"}))
+    verdict = compare(tmp_path / "before", tmp_path / "after", same_seed=True)
+    assert (verdict.exact, verdict.records) == (exact, int(exact))

@@ -1,4 +1,4 @@
-"""Whole runs in this process: those that do not learn say so, and what they advise helps; those that learn are quiet."""
+"""Whole runs in this process: one that does not learn says so, what it advises helps, and one that learns is quiet."""
 
 from __future__ import annotations
 
