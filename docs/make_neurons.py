@@ -46,6 +46,23 @@ Made by `python docs/make_neurons.py` from the docstrings in `snnrun/neuron`; ed
 with its default values, driven by a step of current: the input, what else its state holds, the membrane that is
 compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
 `snnrun plot neuron=NAME` its firing rate against current.
+
+What each reaches with its default values on the default task (`snnrun -m neuron=NAME seed=0,1,2 threads=1`, test
+accuracy, mean ± sd over the seeds; 10 % is chance). It compares defaults, and not neurons: each has values that suit it
+better.
+
+| neuron | accuracy (%) | neuron | accuracy (%) | neuron | accuracy (%) |
+| --- | --- | --- | --- | --- | --- |
+| `adex` | 96.9 ± 0.6 | `ilif` | 98.1 ± 0.4 | `plif` | 95.5 ± 0.7 |
+| `adex_refractory` | 91.9 ± 0.5 | `izhikevich` | 91.8 ± 0.9 | `psn` | 97.1 ± 0.2 |
+| `adlif` | 96.8 ± 0.4 | `klif` | 97.9 ± 0.4 | `qif` | 97.3 ± 0.2 |
+| `alif` | 96.4 ± 0.5 | `lapicque` | 97.7 ± 0.6 | `resonate` | 95.1 ± 1.1 |
+| `alpha` | 98.1 ± 0.6 | `liaf` | 95.4 ± 0.9 | `rlif` | 96.9 ± 0.3 |
+| `clif` | 97.4 ± 0.2 | `lif` | 98.1 ± 0.6 | `rsynaptic` | 92.9 ± 1.4 |
+| `cubalif` | 96.0 ± 0.7 | `lif_current` | 96.8 ± 0.4 | `sconv2dlstm` | 94.6 ± 1.6 |
+| `eif` | 94.4 ± 0.7 | `lif_refractory` | 91.4 ± 1.0 | `sliding_psn` | 96.7 ± 0.3 |
+| `glif` | 96.9 ± 0.3 | `lsnn` | 95.6 ± 0.2 | `slstm` | 96.4 ± 0.7 |
+| `if` | 97.7 ± 0.8 | `masked_psn` | 94.9 ± 1.4 | `synaptic` | 96.5 ± 0.4 |
 """
 
 

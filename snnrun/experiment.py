@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import cache, checkpoint, keeper, report
+from snnrun.chance import Chance
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError
@@ -35,7 +36,7 @@ from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
 from snnrun.tally import Activity, Scores
-from snnrun.task import Data, Task
+from snnrun.task import Batch, Data, Task
 from snnrun.tracker import Tracker, Trackers
 from snnrun.trainer import Record, evaluate, fit
 
@@ -157,7 +158,9 @@ def run(
             if best_epochs:
                 _load(model, record.best)
             team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
-            test = _tested(model, data, parts, streams, settings, stop, team)
+            chance = Chance()
+            test = _tested(model, data, parts, streams, settings, stop, team, look=chance.add)
+            record.compare_with_chance(accuracy=test.accuracy, r2=test.r2, share=chance.share(), n=chance.samples)
             if settings.report.figures:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
                 with torch.no_grad(), streams.ambient("evaluation"), bf16:
@@ -298,14 +301,21 @@ def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -
 
 
 def _tested(
-    model: nn.Module, data: Data, parts: Parts, streams: Streams, settings: Settings, stop: Stop, team: Team
+    model: nn.Module,
+    data: Data,
+    parts: Parts,
+    streams: Streams,
+    settings: Settings,
+    stop: Stop,
+    team: Team,
+    look: Callable[[Batch], None] = lambda batch: None,
 ) -> Scores:
     def watch() -> None:
         if team.size > 1:  # one process does not wait for this to be asked
             (wanted,) = team.agree(stop.wanted())
             stop.obey(wanted)
 
-    return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, team=team)
+    return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, look=look, team=team)
 
 
 def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:

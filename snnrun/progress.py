@@ -25,6 +25,7 @@ class Progress:
         best_loss, best_epoch: the lowest validation loss, and its epoch.
         seconds: spent so far, before this process took over.
         lost: parameters with neurons that training has broken, and how many; None before any.
+        gradients: of each layer, for the last batch of the epoch under way (:mod:`snnrun.gradients`); None before it.
         totals, activity: sums over the epoch under way.
         order, data: the random streams of the order and of the generated data, as the epoch under way began. A resumed
             epoch is drawn again from its begin, and the batches that are done are passed over.
@@ -37,6 +38,7 @@ class Progress:
     best_epoch: int = 0
     seconds: float = 0.0
     lost: dict[str, int] | None = None
+    gradients: dict[str, dict[str, float]] | None = None
     totals: Totals = field(default_factory=Totals)
     activity: Activity = field(default_factory=Activity)
     order: Tensor | None = None
@@ -55,7 +57,7 @@ class Progress:
 
     def end_epoch(self, streams: Streams, part: Part) -> None:
         """The epoch under way is done."""
-        self.epoch, self.batch = self.epoch + 1, 0
+        self.epoch, self.batch, self.gradients = self.epoch + 1, 0, None
         self.totals, self.activity = Totals(), Activity(self.activity.skip)
         self.order = self.data = None
         self.begin_epoch(streams, part)
@@ -72,9 +74,9 @@ class Progress:
         Raises:
             KeyError, TypeError, ValueError: if it was taken of none.
         """
-        plain = {name: state[name] for name in _PLAIN}
-        for name, kinds in _PLAIN.items():
-            value = plain[name]
+        plain = {name: state[name] for name in _PLAIN if name in state or name not in _LATER}
+        for name, value in plain.items():
+            kinds = _PLAIN[name]
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise TypeError(f"progress: {name} is a {type(value).__name__}")
             if isinstance(value, int) and value < 0:
@@ -91,6 +93,9 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "best_epoch": (int,),
     "seconds": (float, int),
     "lost": (dict, _NONE),
+    "gradients": (dict, _NONE),
     "order": (Tensor, _NONE),
     "data": (Tensor, _NONE),
 }
+#: What states of earlier versions lack.
+_LATER = ("gradients",)

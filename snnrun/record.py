@@ -24,6 +24,8 @@ from snnrun.signals import Pruned, TimeUp
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 
+LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
+
 
 class FolderRecord:
     """Writes what every command leaves: config, manifest, result and log.
@@ -154,13 +156,46 @@ class RunRecord(FolderRecord):
             return
         self._console.record(record)
         if record["kind"] == "epoch":
-            for warning in report.activity_warnings(
-                record, self._warned, self._config, silence_is_the_target=self._silence_is_the_target
-            ):
-                self._console.warning(warning)
+            self._warn_of_layers(model)
+
+    def _warn_of_layers(self, model: nn.Module) -> None:
+        """Warn of layers that cannot learn, where that lasts for 150 training steps or is so in the last epoch."""
+        epochs = [record for record in self.records if record["kind"] == "epoch"]
+        last, known = epochs[-1], self._config.get("epochs")
+        if known is None or last["epoch"] >= known:
+            epochs = epochs[-1:]
+        else:
+            # Those since the last epoch that was over before then.
+            over = [i for i, record in enumerate(epochs) if record["step"] <= last["step"] - LASTING]
+            if not over and last["step"] < LASTING:
+                return
+            epochs = epochs[over[-1] + 1 if over else 0 :]
+        found = report.activity_warnings(
+            last,
+            self._warned,
+            self._config,
+            silence_is_the_target=self._silence_is_the_target,
+            before=epochs[:-1],
+            analogue=[name for name, neuron in neurons(model).items() if neuron.analogue],
+        )
+        found += report.gradient_warnings(
+            epochs, self._warned, self._config, learns=self._silence_is_the_target or _learns(last)
+        )
+        for warning in found:
+            self._console.warning(warning)
+
+    def compare_with_chance(self, *, accuracy: float | None, r2: float | None, share: float | None, n: int) -> None:
+        """Warn of a test result that guessing would reach too; ``share``: of the most frequent of ``n`` samples."""
+        last = next((record for record in reversed(self.records) if record["kind"] == "epoch"), None)
+        warning = report.chance_warning(
+            accuracy=accuracy, r2=r2, share=share, samples=n, config=self._config, last_epoch=last
+        )
+        if warning is not None:
+            self._console.warning(warning)
 
     def track(self, config: Mapping[str, Any]) -> None:
         """From here on trackers are told; first of what the record has already."""
+        self._config = config  # a run that goes on has not written it again
         manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         self._trackers.begin(self.folder, config, manifest, [_finite(record) for record in self.records])
 
@@ -217,6 +252,7 @@ class RunRecord(FolderRecord):
             "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),
             "accuracy.png": lambda: report.accuracy_figure(self.records, folder / "accuracy.png"),
             "firing_rate.png": lambda: report.firing_rate_figure(self.records, folder / "firing_rate.png"),
+            "parameters.png": lambda: report.parameters_figure(self.records, folder / "parameters.png"),
             "raster.png": lambda: report.raster_figure(with_input, folder / "raster.png"),
             "membrane.png": lambda: report.membrane_figure(traces, thresholds, folder / "membrane.png"),
             "raster.npz": lambda: report.save_raster(traces, encoded, folder / "raster.npz"),
@@ -246,6 +282,11 @@ class storing:
                 f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
+
+
+def _learns(record: Record) -> bool:
+    """Whether training goes well, whatever the gradient: most optimizers do not care for its scale."""
+    return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.9
 
 
 def _append(path: Path, line: bytes) -> None:

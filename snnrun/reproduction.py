@@ -15,6 +15,8 @@ from snnrun.untrusted import Unreadable, printable, shown
 
 #: What depends on the clock.
 TIMES = ("time", "seconds", "samples_per_second")
+#: Fields that records of earlier versions lack.
+LATER = ("gradients", "neuron_parameters")
 #: How far losses may lie apart between two environments: rounding that training has had some steps to amplify.
 TOLERANCE = 0.05
 #: Likewise of the accuracy on the test part.
@@ -106,7 +108,7 @@ def _close(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
 
 
 def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    keys = [key for key in {**one, **other} if key not in TIMES]
+    keys = [key for key in {**one, **other} if key not in TIMES and (key in one or key not in LATER)]
     return {key: (one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)}
 
 

@@ -16,9 +16,11 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from snnrun import nonfinite
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
+from snnrun.gradients import layer_gradients
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
 from snnrun.parallel import Team
+from snnrun.parameters import neuron_parameters
 from snnrun.progress import Progress
 from snnrun.sequence import Trace
 from snnrun.settings import Settings
@@ -91,6 +93,8 @@ def fit(
             broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
             if broken and settings.on_nonfinite == "stop":
                 raise NonFiniteError(nonfinite.describe(model, step, loss_value))
+            if _ends_epoch(progress, data.train, settings):
+                progress.gradients = layer_gradients(model)
             if settings.clip_grad_norm is not None:
                 # A norm that is not finite would carry one neuron's fault to all the others.
                 bound = nonfinite.finite_norm(parameters) if broken else norm
@@ -155,6 +159,8 @@ def fit(
             "best": best,
             "time": time.perf_counter() - begin,
             "layers": activity.summary() if team.leads else {},
+            **_optional("gradients", progress.gradients),
+            **_optional("neuron_parameters", neuron_parameters(model) or None),
         }
         if isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step(validation.loss)
@@ -182,6 +188,13 @@ def _batches(part: Part, progress: Progress, streams: Streams, settings: Setting
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
 
 
+def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
+    """Whether the batch under way is the last one of its epoch."""
+    whole, rest = divmod(len(part), settings.batch_size)
+    batches = whole + (rest > 0 and not settings.drop_last)
+    return progress.batch + 1 == batches or progress.step == settings.max_steps
+
+
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
@@ -192,12 +205,13 @@ def evaluate(
     settings: Settings,
     *,
     watch: Callable[[], None] = lambda: None,
+    look: Callable[[Batch], None] = lambda batch: None,
     team: Team | None = None,
 ) -> Scores:
     """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
 
-    ``watch`` is called between two batches; what it raises ends the evaluation. A ``team`` shares out whole batches, so
-    that its scores are, bit for bit, those of one process.
+    ``watch`` is called between two batches; what it raises ends the evaluation. ``look`` gets every batch. A ``team``
+    shares out whole batches, so that its scores are, bit for bit, those of one process.
     """
     model.eval()
     team = Team() if team is None else team
@@ -210,6 +224,7 @@ def evaluate(
             mine = i % team.size == team.rank
             scored.append(score(run(model, encoded, settings), batch, loss_function) if mine else None)
             samples.append(batch.x.shape[1])
+            look(batch)
             if (i + 1) % team.size == 0:
                 watch()
     for (loss, result), size in zip(team.scored(scored), samples, strict=True):

@@ -167,3 +167,38 @@ def test_a_folder_that_holds_a_record_is_not_written_over(tmp_path: Path) -> Non
     with report.Console(progress=False) as console, pytest.raises(ConfigError, match="holds the record of another"):
         RunRecord(tmp_path, console)
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def of_epoch(number: int, step: int, silent: float) -> dict[str, Any]:
+    layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": 0.0}}
+    return {"kind": "epoch", "epoch": number, "step": step, "train_loss": 1.0, "best": False, "layers": layers}
+
+
+@pytest.mark.parametrize(
+    ("steps", "silent", "warned"),
+    [
+        ((500, 1000), (1.0, 0.0), [1]),  # an epoch of many steps is long enough
+        ((50, 100, 150, 200), (1.0, 1.0, 1.0, 1.0), [3]),
+        ((50, 100, 150, 200, 250, 300), (1.0, 1.0, 0.0, 1.0, 1.0, 1.0), [6]),
+        ((50, 100, 150), (1.0, 1.0, 0.0), []),  # it woke up
+        (tuple(range(10, 101, 10)), (0.0,) * 9 + (1.0,), [10]),  # the last epoch
+    ],
+)
+def test_a_silence_must_last_or_be_there_at_the_end(
+    record: RunRecord, streams: Any, steps: tuple[int, ...], silent: tuple[float, ...], warned: list[int]
+) -> None:
+    record.config({"epochs": 10})
+    seen = []
+    for i, (step, share) in enumerate(zip(steps, silent, strict=True)):
+        before = streams[1].getvalue().count("warning: ")
+        record.add(of_epoch(i + 1, step, share), nn.Linear(1, 1))
+        seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
+    assert seen == warned
+
+
+def test_a_result_at_chance_is_told(record: RunRecord, streams: Any) -> None:
+    record.config({"epochs": 10})
+    record.compare_with_chance(accuracy=0.5, r2=None, share=0.1, n=100)
+    assert streams[1].getvalue() == ""
+    record.compare_with_chance(accuracy=0.1, r2=None, share=0.1, n=100)
+    assert streams[1].getvalue().startswith("warning: the test accuracy, 10.0 %, is no better than chance")

@@ -9,6 +9,7 @@ from typing import Any
 
 from snnrun import defaults, runs, untrusted
 from snnrun.cli.words import PARTS, age, duration, figure, size, table
+from snnrun.layers import layer_rows, parameter_rows
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 
@@ -31,6 +32,8 @@ def show(folder: Path) -> str:
         "settings that are not the default": settings(run),
         "result": result(run),
         "curves": curves(folder),
+        "layers": layers(folder),
+        "learned parameters of neurons": parameters(folder),
         "warnings": warnings(folder),
         "environment": environment(folder),
         "files": files(folder),
@@ -131,6 +134,48 @@ def _curve(record: Mapping[str, Any]) -> tuple[str, ...]:
         figure(number(record.get("learning_rate"))),
         "" if speed is None else f"{speed:,.0f}",
     )
+
+
+def layers(folder: Path) -> str:
+    """What each layer did in the best epoch of training; the last where none is the best."""
+    found, at = _epochs(folder)
+    rows = [
+        (
+            row.layer,
+            "" if row.neurons is None else f"{row.neurons:,.0f}",
+            figure(row.firing_rate),
+            _percent(row.silent),
+            _percent(row.saturated),
+            figure(row.gradient_norm),
+        )
+        for row in (layer_rows(found[at]) if found else [])
+    ]
+    names = ("layer", "neurons", "firing rate", "silent", "saturated", "gradient")
+    return table(names, rows, right=range(1, 6), indent="  ") if rows else ""
+
+
+def parameters(folder: Path) -> str:
+    """What the neurons of each layer have learned by the best epoch; the last where none is the best."""
+    found, at = _epochs(folder)
+    rows = [
+        (row.layer, row.parameter, *map(figure, (row.first, row.mean, row.sd)), row.histogram)
+        for row in parameter_rows(found, at)
+    ]
+    names = ("layer", "parameter", "epoch 1", "mean", "sd", "histogram")
+    return table(names, rows, right=range(2, 5), indent="  ") if rows else ""
+
+
+def _epochs(folder: Path) -> tuple[list[dict[str, Any]], int]:
+    """The records of epochs, and which of them is the best or else the last."""
+    try:
+        found = list(runs.epochs(folder))
+    except Unreadable:
+        return [], -1
+    return found, max((i for i, record in enumerate(found) if record.get("best") is True), default=-1)
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
 
 
 def warnings(folder: Path) -> str:

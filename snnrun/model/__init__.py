@@ -1,7 +1,7 @@
 """Models: layers of synapses and neurons, applied layer by layer to the whole sequence."""
 
 from snnrun.model.convnet import ConvNet
-from snnrun.model.layer import Layer, keep, neurons
+from snnrun.model.layer import Layer, holders, keep, neurons
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
 from snnrun.model.product import Linear, Product
@@ -19,6 +19,7 @@ __all__ = [
     "Recurrent",
     "RecurrentLayer",
     "Residual",
+    "holders",
     "keep",
     "multiply_adds",
     "neurons",

@@ -101,6 +101,12 @@ class Alpha(Neuron):
         spikes = self.fire(u)
         return spikes, AlphaState(u, spikes, e, i)
 
+    def learnable_values(self) -> dict[str, Tensor]:
+        values = super().learnable_values()
+        if "alpha" in values or "ratio" in values:  # β follows either
+            values["beta"] = torch.as_tensor(self.beta()).detach()
+        return {name: value for name, value in values.items() if name != "ratio"}
+
     def cleared(self, e: Tensor, i: Tensor, s: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
         """What the spikes ``s`` leave of excitation and inhibition, ``[B, *N]``."""
         once = self.at_most_one(s)

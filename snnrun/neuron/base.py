@@ -107,6 +107,8 @@ class Neuron(nn.Module):
     spiking = True
     #: Where the membrane leaks to, and starts; 0 for a neuron that leaks nowhere.
     v_rest = 0.0
+    #: True for a neuron that passes on real numbers, which need never be 0.
+    analogue = False
     #: True for a neuron that takes whole sequences only, so that no ``step`` can be asked of it.
     needs_all_steps = False
 
@@ -239,6 +241,16 @@ class Neuron(nn.Module):
     def at_most_one(self, spikes: Tensor) -> Tensor:
         """1 where there is a spike, for what happens once however many spikes a graded surrogate makes of it."""
         return spikes if self.surrogate.is_step else torch.clamp(spikes, max=1)
+
+    def learnable_values(self) -> dict[str, Tensor]:
+        """The value of each parameter that training changes, by the name of its option: β itself, not its logit.
+
+        ``[]`` where the layer shares one, else ``[*N]``. Weights of synapses inside the neuron (a recurrence, the gates
+        of an LSTM) are left out.
+        """
+        values = {value.name: value() for value in self.modules() if isinstance(value, Value) and value.learn}
+        own = {name: parameter for name, parameter in self.named_parameters(recurse=False) if parameter.requires_grad}
+        return {name: torch.as_tensor(value).detach() for name, value in {**values, **own}.items()}
 
     def _value(self, name: str, value: float | Sequence[float], interval: str, *, learn: bool = False) -> Value:
         spread = self._shape if self._per_neuron or isinstance(value, Sequence) else None

@@ -25,13 +25,16 @@ class KLIF(LIF):
     With ``scale_reset`` the membrane goes back to the scale of g: ``v = (u - θ s)/k``, and where the reset is zero
     ``v = (1 - s) u/k + v_reset s``.
 
+    Where k g is negative no gradient passes. An output neuron that begins so for every sample stays silent, and its
+    class is lost, where the loss counts spikes; ``readout=li loss=ce_membrane`` does not depend on that.
+
     Membrane, threshold and input share one unit. The membrane starts at ``v_rest``.
 
     Args:
         k: initial scale k > 0, a number or one per neuron. Default 1.
         scale_reset: undo the scale with the reset. Default false.
         learn_k: make k a parameter; it stays positive. Default true.
-        **options: of the leak, see :class:`snnrun.neuron.LIF`, and of every neuron.
+        **options: of the leak, see :class:`snnrun.neuron.LIF`, but that β is 0.8 if τ is None; and of every neuron.
 
     Raises:
         ValueError: for an argument out of range.
@@ -40,6 +43,8 @@ class KLIF(LIF):
     potential"; SpikingJelly's ``KLIFNode`` (``convention=spikingjelly``, ``tau=2``, ``integration=euler``,
     ``decay_input=true``, ``v_rest = v_reset``).
     """
+
+    usual_beta = 0.8
 
     def __init__(self, *, k: float = 1.0, scale_reset: bool = False, learn_k: bool = True, **options: Any) -> None:
         super().__init__(**options)

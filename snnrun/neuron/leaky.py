@@ -49,6 +49,9 @@ class LIF(LinearNeuron):
     and ``v_rest = v_reset``; Norse's ``LIFBoxCell`` the same with ``convention=norse``.
     """
 
+    #: β where neither it nor τ is given.
+    usual_beta = 0.95
+
     def __init__(
         self,
         beta: float | Sequence[float] | None = None,
@@ -65,7 +68,7 @@ class LIF(LinearNeuron):
     ) -> None:
         super().__init__(**options)
         check_decay(dt, integration)
-        beta = factor(("beta", "tau"), (beta, tau), 0.95, dt, integration)
+        beta = factor(("beta", "tau"), (beta, tau), self.usual_beta, dt, integration)
         self.beta = self._value("beta", beta, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)

@@ -27,10 +27,13 @@ class LIAF(LIF):
     ``threshold_related`` takes ``y = f(u - θ)``. The output stands where spikes stand otherwise, in ``step`` and in the
     trace; the state holds the spikes.
 
+    With ``relu`` an output whose membrane is negative passes no gradient, and its class may be lost for good where the
+    loss counts spikes: use ``readout=li loss=ce_membrane`` with it.
+
     Membrane, threshold and input share one unit. The membrane starts at ``v_rest``.
 
     Args:
-        activation: f: ``relu``, ``sigmoid`` or ``tanh``. Default relu.
+        activation: f: ``relu``, ``sigmoid`` or ``tanh``. Default sigmoid.
         threshold_related: measure the membrane from the threshold. Default false.
         **options: of the leak, see :class:`snnrun.neuron.LIF`, and of every neuron.
 
@@ -41,7 +44,9 @@ class LIAF(LIF):
     (``convention=spikingjelly``, ``tau=2``, ``integration=euler``, ``decay_input=true``, ``v_rest = v_reset``).
     """
 
-    def __init__(self, *, activation: str = "relu", threshold_related: bool = False, **options: Any) -> None:
+    analogue = True
+
+    def __init__(self, *, activation: str = "sigmoid", threshold_related: bool = False, **options: Any) -> None:
         # The output is no spike, so there is none to scale.
         super().__init__(graded_spikes_factor=1.0, learn_graded_spikes_factor=False, **options)
         self.activation = check.choice("activation", activation, tuple(ACTIVATIONS))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
 from snnrun import check
 from snnrun.neuron.base import Linear, LinearNeuron
 
@@ -60,3 +62,7 @@ class PLIF(LinearNeuron):
             gain=q if self.decay_input else 1.0,
             offset=q * self.v_rest if self.v_rest else 0.0,
         )
+
+    def learnable_values(self) -> dict[str, Tensor]:
+        values = super().learnable_values()
+        return {"tau" if name == "q" else name: 1 / value if name == "q" else value for name, value in values.items()}

@@ -39,8 +39,8 @@ class Synaptic(Neuron):
     ``v_rest``, the current at 0.
 
     Args:
-        alpha: α in [0, 1], a number or one per neuron: what a step leaves of the current. Default 0.9.
-        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.95.
+        alpha: α in [0, 1], a number or one per neuron: what a step leaves of the current. Default 0.5.
+        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.8.
         tau_syn, tau_mem: time constants > 0, instead of ``alpha`` and ``beta``.
         dt: length of a step, in the unit of the time constants. Default 1.
         integration: how a τ becomes a decay: ``exact``, ``exp(-dt/τ)``, or ``euler``, ``1 - dt/τ`` (needs ``dt <= τ``).
@@ -48,6 +48,10 @@ class Synaptic(Neuron):
         v_rest: where the membrane leaks to. Default 0.
         learn_alpha, learn_beta: make the decay a parameter; it stays in (0, 1).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
+
+    A constant input of 1 drives the membrane to ``1/((1 - α)(1 - β))``: 10 by default. Decays nearer 1 want a weaker
+    input, or ``decay_input=true``; with α = 0.9 and β = 0.95 that factor is 200, and a layer fires at random from the
+    first step on.
 
     With ``reset=zero`` and ``reset_timing=delayed``, the step in which the reset lands adds no current to the
     membrane, as in snnTorch; the current itself goes on. This differs from LIF.
@@ -76,8 +80,8 @@ class Synaptic(Neuron):
         super().__init__(**options)
         check_decay(dt, integration)
         self.dt, self.integration = dt, integration
-        alpha = factor(("alpha", "tau_syn"), (alpha, tau_syn), 0.9, dt, integration)
-        beta = factor(("beta", "tau_mem"), (beta, tau_mem), 0.95, dt, integration)
+        alpha = factor(("alpha", "tau_syn"), (alpha, tau_syn), 0.5, dt, integration)
+        beta = factor(("beta", "tau_mem"), (beta, tau_mem), 0.8, dt, integration)
         self.alpha = self._value("alpha", alpha, "unit", learn=learn_alpha)
         self.beta = self._value("beta", beta, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)

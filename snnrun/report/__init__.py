@@ -9,7 +9,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 from snnrun.report.activity import activity_warnings
+from snnrun.report.chance import chance_warning
 from snnrun.report.console import Console
+from snnrun.report.gradients import gradient_warnings
 from snnrun.report.manifest import manifest
 from snnrun.report.summary import summary
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         membrane_figure,
         raster_figure,
     )
+    from snnrun.report.parameters import parameters_figure
     from snnrun.report.raster import save_raster
     from snnrun.report.search import history_figure, importance_figure
     from snnrun.report.traces import overlay_figure, traces_figure
@@ -30,15 +33,18 @@ __all__ = [
     "Console",
     "accuracy_figure",
     "activity_warnings",
+    "chance_warning",
     "encoder_animation",
     "encoder_figure",
     "firing_rate_figure",
+    "gradient_warnings",
     "history_figure",
     "importance_figure",
     "loss_figure",
     "manifest",
     "membrane_figure",
     "overlay_figure",
+    "parameters_figure",
     "raster_figure",
     "rate_figure",
     "save_raster",
@@ -49,6 +55,7 @@ __all__ = [
 
 _HEAVY = {
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
+    "parameters": ("parameters_figure",),
     "raster": ("save_raster",),
     "search": ("history_figure", "importance_figure"),
     "traces": ("overlay_figure", "traces_figure"),

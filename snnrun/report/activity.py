@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-LIMIT = 0.9  # share of a layer's neurons above which it is worth a warning
+from snnrun.report.remedies import advice, learning_rate
+
+# Share of a layer's neurons above which it is worth a warning. A neuron may be silent since its features are rare;
+# one that fires at every step of every sample says nothing.
+LIMITS = {"silent": 0.9, "saturated": 0.5}
 
 # What helps, most helpful first, and the key of the config that it needs, if any.
 _KINDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
@@ -34,7 +38,6 @@ _KINDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
         ),
     ),
 }
-MOST_REMEDIES = 4
 
 
 def activity_warnings(
@@ -43,31 +46,31 @@ def activity_warnings(
     config: Mapping[str, Any],
     *,
     silence_is_the_target: bool = False,
+    before: Sequence[Mapping[str, Any]] = (),
+    analogue: Collection[str] = (),
 ) -> list[str]:
     """The warnings that an epoch record calls for, each naming the layer and the remedies.
 
     ``seen`` holds the pairs (layer, kind) that were warned of already and is added to: each is told once per run.
     ``config``: of the run; only what it holds is advised to be changed.
+    ``before``: records of earlier epochs, which must show the same: many a network is silent at first, and learns.
+    ``analogue``: layers whose neurons pass on real numbers; that they are never 0 is no fault.
     ``silence_is_the_target``: silent layers are what the task asks for, and no reason to warn.
     """
     found = []
+    off = learning_rate(config)
     for layer, activity in (epoch_record.get("layers") or {}).items():
         for kind, (what, remedies) in _KINDS.items():
-            if kind == "silent" and silence_is_the_target:
+            if (kind == "silent" and silence_is_the_target) or (kind == "saturated" and layer in analogue):
                 continue
+            shares = [((each.get("layers") or {}).get(layer) or {}).get(kind) for each in before]
             share = activity.get(kind)
-            if share is not None and share > LIMIT and (layer, kind) not in seen:
+            lasting = all(each is not None and each > LIMITS[kind] for each in (*shares, share))
+            if lasting and (layer, kind) not in seen:
                 seen.add((layer, kind))
                 # One decimal: 90.2 % must not read "90 %", nor 99.9 % "100 %".
                 neurons = "all" if share == 1 else f"{100 * share:.1f} %"
-                helps = "; ".join([words for key, words in remedies if _has(config, key)][:MOST_REMEDIES])
+                helps = advice([*([off] if off else []), *remedies], config)
                 epoch = epoch_record["epoch"]
                 found.append(f"layer {layer!r}: {neurons} of its neurons {what} in epoch {epoch}. Try: {helps}.")
     return found
-
-
-def _has(config: Mapping[str, Any], key: str) -> bool:
-    group, _, name = key.partition(".")
-    part = config.get(group)
-    # A switch that is off already is no remedy.
-    return not key or (isinstance(part, Mapping) and name in part and part[name] is not False)

@@ -43,7 +43,7 @@ def test_names_the_layer_and_three_remedies(shares: tuple[float, float], what: s
 
 
 def test_the_limit_itself_is_no_warning() -> None:
-    assert activity_warnings(record(hidden1=(0.9, 0.9), output=(float("nan"), 0.0)), set(), CONFIG) == []
+    assert activity_warnings(record(hidden1=(0.9, 0.5), output=(float("nan"), 0.0)), set(), CONFIG) == []
     assert activity_warnings({"kind": "epoch", "epoch": 1}, set(), CONFIG) == []
 
 
@@ -69,3 +69,27 @@ def test_only_what_the_config_holds_is_advised() -> None:
     assert "model.norm=batch" in text
     for absent in ("beta", "gain", "bias_init", "surrogate"):
         assert absent not in text
+
+
+def test_most_of_a_layer_need_not_be_saturated() -> None:
+    (text,) = activity_warnings(record(output=(0.3, 0.7)), set(), CONFIG)
+    assert "'output'" in text and "70.0 %" in text
+
+
+def test_it_must_have_lasted() -> None:
+    quiet, active = record(1, output=(1.0, 0.0)), record(1, output=(0.2, 0.0))
+    seen: set[tuple[str, str]] = set()
+    assert activity_warnings(quiet, seen, CONFIG, before=[active, quiet]) == [] and not seen
+    assert activity_warnings(quiet, seen, CONFIG, before=[{"kind": "epoch", "epoch": 1}]) == []
+    assert len(activity_warnings(quiet, seen, CONFIG, before=[quiet, quiet])) == 1
+
+
+def test_an_analogue_neuron_may_be_active_at_every_step() -> None:
+    found = activity_warnings(record(hidden1=(0.0, 1.0), output=(1.0, 0.0)), set(), CONFIG, analogue=["hidden1"])
+    assert ["'output'" in text for text in found] == [True]
+
+
+def test_a_learning_rate_far_off_comes_first() -> None:
+    far = CONFIG | {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.3}}
+    (text,) = activity_warnings(record(output=(0.0, 0.7)), set(), far)
+    assert "Try: optimizer.lr=0.001" in text

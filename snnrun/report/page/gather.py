@@ -13,6 +13,7 @@ from typing import Any
 
 from snnrun import runs, untrusted
 from snnrun.errors import ConfigError
+from snnrun.layers import ParameterRow, parameter_rows
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable
 
@@ -59,6 +60,7 @@ class Job:
     best_epoch: int | None = None
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
     layers: tuple[Layer, ...] = ()
+    neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
     spikes: float | None = None  # of all layers for one sample, in the best epoch of training
     parameters: int | None = None
     seconds: float | None = None
@@ -203,6 +205,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
         best_epoch=None if best is None else _whole(epochs[best].get("epoch")),
         curves={key: tuple(number(record.get(key)) for record in epochs) for key in CURVES},
         layers=_layers(epochs),
+        neuron_parameters=tuple(parameter_rows(epochs, -1 if best is None else best)),
         spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
         parameters=_whole(run.result.get("parameters")),
         seconds=run.seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from snnrun.layers import ParameterRow
 from snnrun.report.page.curves import rounded, thin
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
@@ -39,6 +40,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "settings": settings,
         "warnings": warnings,
         "layers": [_layer(layer, job) for layer in job.layers],
+        "neuron_parameters": [_parameter(row) for row in job.neuron_parameters],
         "has_raster": bool(drawn),
         "summary": summary,
         "environment": environment([job]),
@@ -71,6 +73,11 @@ def _layer(layer: Layer, job: Job) -> dict[str, str]:
     last = {key: values[at] if values else None for key, values in _activity(layer).items()}
     share = {key: "" if last[key] is None else f"{100 * (last[key] or 0):.1f} %" for key in ("silent", "saturated")}
     return {"name": layer.name, "neurons": count(layer.neurons), "rate": _short(last["firing_rate"]), **share}
+
+
+def _parameter(row: ParameterRow) -> dict[str, str]:
+    figures = {key: _short(getattr(row, key)) for key in ("first", "mean", "sd", "low", "high")}
+    return {"layer": row.layer, "name": row.parameter, "histogram": row.histogram, **figures}
 
 
 def _short(value: float | None) -> str:

@@ -1,0 +1,74 @@
+"""The warning about a result that guessing would have reached."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from snnrun.report.remedies import Remedy, advice, learning_rate, value
+
+MARGIN = 2.0  # standard errors that count as chance: of 40 networks that guess one is beyond them
+R2 = 4.0  # over the number of samples: a line through unrelated values explains more in one case of twenty
+FEW_EPOCHS = 5
+
+
+def chance_warning(
+    *,
+    accuracy: float | None,
+    r2: float | None,
+    share: float | None,
+    samples: int,
+    config: Mapping[str, Any],
+    last_epoch: Mapping[str, Any] | None = None,
+) -> str | None:
+    """What to say of a test result at chance, and what may help; None for a better one.
+
+    An accuracy is at chance up to two standard errors above the share of the most frequent class, ``p + 2 sqrt(p
+    (1 - p) / n)``; an R² up to ``4 / n``, where predicting the mean gives 0.
+
+    Args:
+        accuracy, r2: of the test part; None where the task has none.
+        share: of the most frequent class in it.
+        samples: n, its size.
+        config: of the run.
+        last_epoch: the record of the last epoch, for what its layers did.
+    """
+    if accuracy is not None and share is not None and 0 < share < 1 and samples:
+        bound = share + MARGIN * math.sqrt(share * (1 - share) / samples)
+        if accuracy > bound:
+            return None
+        what = (
+            f"the test accuracy, {100 * accuracy:.1f} %, is no better than chance: of {samples:,} samples "
+            f"{100 * share:.1f} % are of the most frequent class, and up to {100 * bound:.1f} % may be luck"
+        )
+    elif r2 is not None and samples and r2 <= R2 / samples:
+        what = f"the test R², {r2:.3g}, is no better than predicting the mean, which has 0"
+    else:
+        return None
+    return f"{what}. Try: {advice(_remedies(config, last_epoch or {}, accuracy is not None), config)}."
+
+
+def _remedies(config: Mapping[str, Any], last: Mapping[str, Any], classes: bool) -> list[Remedy]:
+    found: list[Remedy] = []
+    if str(value(config, "loss._target_")).endswith(".SpikeSimilarity"):
+        found.append(("", "loss=ce_count (this loss ties no class to an output neuron)"))
+    if off := learning_rate(config):
+        found.append(off)
+    epochs = config.get("epochs")
+    if isinstance(epochs, int) and epochs <= FEW_EPOCHS:
+        found.append(("", f"more epochs (epochs={max(20, 4 * epochs)})"))
+    if config.get("max_steps") is not None:
+        found.append(("", "max_steps=null"))
+    layers = [layer for layer in (last.get("layers") or {}).values() if isinstance(layer, Mapping)]
+    if any((layer.get("silent") or 0) > 0.5 for layer in layers):
+        found.append(("neuron.threshold", "a lower neuron.threshold, such as 0.3"))
+    if any((layer.get("saturated") or 0) > 0.5 for layer in layers):
+        found.append(("neuron.beta", "a faster leak (neuron.beta=0.5)"))
+    if classes and config.get("readout") is None:
+        found.append(("", "readout=li loss=ce_membrane"))
+    if value(config, "encoder._target_") not in ("snnrun.encoder.Direct", "snnrun.encoder.Identity", None):
+        found.append(("", "encoder=direct"))
+    found.append(("model.norm", "model.norm=batch"))
+    found += [("optimizer.lr", "a smaller or larger optimizer.lr"), ("", "more epochs")]
+    return found

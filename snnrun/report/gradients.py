@@ -1,0 +1,135 @@
+"""Warnings about gradients that vanish or explode on their way back through layers and time steps.
+
+From the gradient of the last batch of an epoch, for each layer its norm and the share of its neurons without any:
+
+======== ===========================================================================================================
+kind      criterion
+======== ===========================================================================================================
+vanishes  more than half of a layer's neurons get no gradient at all, or the norm of the first layer is less than a
+          thousandth of the last layer's
+explodes  the norm of a layer is above 1,000 while ``clip_grad_norm`` is null, or that of the first layer is more than
+          a thousand times the last layer's; not finite is found by ``on_nonfinite``
+lost      in the last epoch, after 150 training steps or more, some output neurons were silent though the loss reads
+          spikes: their classes are never the answer
+======== ===========================================================================================================
+
+A kind is worth a warning where it lasts for 150 training steps, or is there in the last epoch; gradients that explode
+once per run, for the layer nearest to the input. Why a gradient explodes is mostly time: each step multiplies it by the
+surrogate's derivative and by the path through the reset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from snnrun.report.remedies import Remedy, advice, learning_rate, value
+
+Record = Mapping[str, Any]
+
+MOST_ZERO = 0.5
+MOST_NORM = 1e3
+MOST_RATIO = 1e3
+LEAST_STEPS = 150  # before which an output neuron may still wake up
+
+#: Losses that read the spikes of the output: a silent neuron is an answer that is never given.
+_SPIKES_ARE_READ = ("CECount", "CERate", "MSECount", "MSERate")
+
+
+def gradient_warnings(
+    epochs: Sequence[Record], seen: set[tuple[str, str]], config: Mapping[str, Any], *, learns: bool = False
+) -> list[str]:
+    """The warnings that the last of ``epochs`` calls for, where the others show the same.
+
+    Args:
+        epochs: records of epochs; all of them must show what is warned of.
+        seen: pairs (layer, kind) that were warned of already; is added to.
+        config: of the run; only what it holds is advised to be changed.
+        learns: the network learns all the same, or has nothing left to learn: its gradients are no reason to warn.
+    """
+    if not epochs or not all(record.get("gradients") for record in epochs):
+        return []
+    found = [dict(_findings(record, config)) for record in epochs]
+    texts = []
+    for (layer, kind), what in found[-1].items():
+        if (layer, kind) in seen or (learns and kind != "lost") or any((layer, kind) not in f for f in found):
+            continue
+        if kind == "explodes" and any(known == kind for _, known in seen):
+            continue
+        if kind != "explodes" and {(layer, each) for each in ("silent", "saturated", "vanishes")} & seen:
+            continue  # one thing is wrong with the layer, and has been said
+        seen.add((layer, kind))
+        remedies = advice(_remedies(kind, config), config)
+        texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1]['epoch']}. Try: {remedies}.")
+    return texts
+
+
+def _findings(record: Record, config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    gradients: Mapping[str, Any] = record["gradients"]
+    names = list(gradients)
+    norms = {name: _number(gradients[name].get("norm")) for name in names}
+    first, last = norms[names[0]], norms[names[-1]]
+    for name in names:
+        zero, norm = _number(gradients[name].get("zero")), norms[name]
+        if zero > MOST_ZERO:
+            share = "none" if zero == 1 else f"{100 * (1 - zero):.1f} %"
+            yield (name, "vanishes"), f"the gradient vanishes: it reaches {share} of its neurons"
+        if norm > MOST_NORM and config.get("clip_grad_norm") is None:
+            yield (name, "explodes"), f"the gradient explodes: its norm is {norm:.3g}"
+    if first < last / MOST_RATIO:
+        what = f"the gradient vanishes on its way to it: its norm is {first:.2g}, that of {names[-1]!r} {last:.2g}"
+        yield (names[0], "vanishes"), what
+    if last and first > last * MOST_RATIO:
+        what = f"the gradient explodes on its way to it: its norm is {first:.2g}, that of {names[-1]!r} {last:.2g}"
+        yield (names[0], "explodes"), what
+    if record["epoch"] == config.get("epochs") and record["step"] >= LEAST_STEPS and _reads_spikes(config):
+        activity = (record.get("layers") or {}).get(names[-1]) or {}
+        count = activity.get("neurons") or 0
+        lost = round(count * _number(activity.get("silent")))
+        if lost:
+            yield (names[-1], "lost"), f"{lost} of its {count} neurons never fired; their classes are never the answer"
+
+
+def _reads_spikes(config: Mapping[str, Any]) -> bool:
+    """Whether each output neuron stands for a class, whose answer is its spikes."""
+    loss = str(value(config, "loss._target_")).rpartition(".")[2]
+    return loss in _SPIKES_ARE_READ and value(config, "loss.population") == 1
+
+
+def _remedies(kind: str, config: Mapping[str, Any]) -> list[Remedy]:
+    found: list[Remedy] = []
+    if off := learning_rate(config):
+        found.append(off)
+    wider = _surrogate(config)
+    if kind == "lost":
+        others: list[Remedy] = [("", "readout=li loss=ce_membrane, which needs no spikes"), ("", "more epochs")]
+        return [*found, *wider, *others]
+    if kind == "explodes":
+        if value(config, "neuron.detach_reset") is False:
+            found.append(("", "neuron.detach_reset=true"))
+        found += [*wider, ("", "fewer layers")]
+        if config.get("clip_grad_norm") is None:
+            found.append(("", "clip_grad_norm=1"))
+        return [*found, ("optimizer.lr", "a smaller optimizer.lr")]
+    if config.get("readout") is None:
+        found.append(("neuron.activation", "readout=li loss=ce_membrane"))
+    return [
+        *found,
+        ("model.norm", "model.norm=batch"),
+        *wider,
+        ("neuron.threshold", "a lower neuron.threshold, such as 0.3"),
+        ("", "fewer layers"),
+    ]
+
+
+def _surrogate(config: Mapping[str, Any]) -> list[Remedy]:
+    """A derivative that is lower and reaches further: the arc tangent, or a wider one."""
+    if str(value(config, "surrogate._target_")).rpartition(".")[2] != "ATan":
+        return [("", "surrogate=atan, whose derivative is 0 nowhere")]
+    alpha = value(config, "surrogate.alpha")
+    return [("", f"a wider surrogate (surrogate.alpha={alpha / 2:g})")] if isinstance(alpha, (int, float)) else []
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0

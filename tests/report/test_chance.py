@@ -1,0 +1,65 @@
+"""The warning about a result that guessing would have reached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from snnrun.report import chance_warning
+
+CONFIG = {
+    "epochs": 20,
+    "max_steps": None,
+    "readout": None,
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 1e-3},
+    "encoder": {"_target_": "snnrun.encoder.Rate"},
+    "neuron": {"threshold": 1.0, "beta": None},
+}
+
+
+def said(**values: Any) -> str | None:
+    known: dict[str, Any] = {"accuracy": None, "r2": None, "share": None, "samples": 400, "config": CONFIG}
+    return chance_warning(**known | values)
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.1, 0.13])
+def test_an_accuracy_within_two_standard_errors_of_the_largest_class(accuracy: float) -> None:
+    text = said(accuracy=accuracy, share=0.1)  # 0.1 + 2 sqrt(0.1 0.9 / 400) = 0.13
+    assert text is not None and f"{100 * accuracy:.1f} %" in text and "10.0 %" in text and "13.0 %" in text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"accuracy": 0.131, "share": 0.1},
+        {"accuracy": 0.9, "share": 0.8},
+        {"accuracy": 1.0, "share": 1.0},  # there is one class: nothing can be learned
+        {"accuracy": 0.5, "share": None},
+        {"r2": 0.02},
+        {},
+    ],
+)
+def test_what_is_better_or_cannot_be_compared(values: dict[str, Any]) -> None:
+    assert said(**values) is None
+
+
+@pytest.mark.parametrize("r2", [-3.0, 0.0, 0.009])
+def test_values_no_better_than_the_mean(r2: float) -> None:
+    text = said(r2=r2)
+    assert text is not None and "R²" in text
+    assert "ce_membrane" not in text, "a loss for classes"
+
+
+def test_remedies_are_for_what_is_seen() -> None:
+    changes: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+        ({"optimizer": {"_target_": "torch.optim.SGD", "lr": 100.0}}, {}, "Try: optimizer.lr=0.1"),
+        ({"epochs": 1}, {}, "Try: more epochs (epochs=20)"),
+        ({"max_steps": 3}, {}, "Try: max_steps=null"),
+        ({}, {"layers": {"output": {"silent": 0.6, "saturated": 0.0}}}, "Try: a lower neuron.threshold"),
+        ({}, {"layers": {"output": {"silent": 0.0, "saturated": 0.6}}}, "Try: a faster leak (neuron.beta=0.5)"),
+        ({"loss": {"_target_": "snnrun.loss.SpikeSimilarity"}}, {}, "Try: loss=ce_count"),
+    ]
+    for change, last, begin in changes:
+        text = said(accuracy=0.1, share=0.1, config=CONFIG | change, last_epoch=last)
+        assert text is not None and begin in text

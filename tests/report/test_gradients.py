@@ -1,0 +1,101 @@
+"""Warnings of gradients that vanish, explode or reach no output neuron."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from snnrun.report import gradient_warnings
+
+CONFIG = {
+    "epochs": 9,
+    "clip_grad_norm": None,
+    "neuron": {"threshold": 1.0, "detach_reset": False},
+    "surrogate": {"_target_": "snnrun.surrogate.ATan", "alpha": 2.0},
+    "optimizer": {"_target_": "torch.optim.Adam", "lr": 1e-3},
+    "loss": {"_target_": "snnrun.loss.CECount", "population": 1},
+}
+
+
+def record(
+    *norms: float | None, zero: tuple[float, ...] = (0.0, 0.0), silent: float = 0.0, epoch: int = 5
+) -> dict[str, Any]:
+    gradients = {
+        name: {"norm": norm, "zero": share}
+        for name, norm, share in zip(("hidden1", "output"), norms, zero, strict=True)
+    }
+    layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": 0.0}}
+    return {"kind": "epoch", "epoch": epoch, "step": 20 * epoch, "gradients": gradients, "layers": layers}
+
+
+@pytest.mark.parametrize(
+    ("found", "layer", "kind"),
+    [
+        (record(1.0, 1.0, zero=(0.6, 0.0)), "hidden1", "vanishes"),
+        (record(1e-4, 1.0), "hidden1", "vanishes"),
+        (record(2.0, 2.0, zero=(0.0, 1.0)), "output", "vanishes"),
+        (record(2.0, 1001.0), "output", "explodes"),
+        (record(11.0, 0.01), "hidden1", "explodes"),
+        (record(1.0, 1.0, silent=0.1, epoch=9), "output", "lost"),
+    ],
+)
+def test_each_kind_names_its_layer_once(found: dict[str, Any], layer: str, kind: str) -> None:
+    seen: set[tuple[str, str]] = set()
+    (text,) = gradient_warnings([found], seen, CONFIG)
+    assert seen == {(layer, kind)}
+    assert text.startswith(f"layer {layer!r}") and "Try: " in text
+    assert gradient_warnings([found], seen, CONFIG) == []
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        record(100.0, 1.0, zero=(0.5, 0.1)),
+        record(0.01, 1.0),
+        record(None, math.nan),
+        record(0.0, 0.0),
+        record(1.0, 1.0, silent=0.1),
+        record(1.0, 1.0, silent=0.1, epoch=9) | {"step": 90},
+        {"kind": "epoch", "epoch": 9},
+        {"kind": "epoch", "epoch": 9, "gradients": {}},
+    ],
+)
+def test_what_is_no_warning(found: dict[str, Any]) -> None:
+    assert gradient_warnings([found], set(), CONFIG) == []
+
+
+def test_all_records_must_show_it() -> None:
+    good, bad = record(1.0, 1.0), record(1e-4, 1.0)
+    assert gradient_warnings([good, bad], set(), CONFIG) == []
+    assert len(gradient_warnings([bad, bad], set(), CONFIG)) == 1
+    assert gradient_warnings([], set(), CONFIG) == []
+
+
+def test_a_network_that_learns_is_not_warned_of_its_gradients() -> None:
+    for found in (record(0.0, 1.0, zero=(1.0, 0.0)), record(2.0, 1500.0)):
+        assert len(gradient_warnings([found], set(), CONFIG)) == 1
+        assert gradient_warnings([found], set(), CONFIG, learns=True) == []
+    lost = record(1.0, 1.0, silent=0.1, epoch=9)
+    assert len(gradient_warnings([lost], set(), CONFIG, learns=True)) == 1, "one class of many costs little accuracy"
+
+
+def test_what_was_said_of_a_silent_layer_is_not_said_again() -> None:
+    assert gradient_warnings([record(1.0, 1.0, zero=(1.0, 0.0))], {("hidden1", "silent")}, CONFIG) == []
+
+
+def test_an_explosion_is_told_once_and_its_remedies_are_those_that_are_left() -> None:
+    (text,) = gradient_warnings([record(5e3, 5e3)], set(), CONFIG)
+    assert "neuron.detach_reset=true" in text and "surrogate.alpha=1" in text and "clip_grad_norm=1" in text
+    clipped = CONFIG | {"clip_grad_norm": 1.0, "neuron": {"detach_reset": True}}
+    (text,) = gradient_warnings([record(5e3, 1.0)], set(), clipped)
+    assert "clip_grad_norm" not in text and "detach_reset" not in text
+    (text,) = gradient_warnings([record(5e3, 1.0)], set(), CONFIG | {"surrogate": {"_target_": "x.Rectangular"}})
+    assert "surrogate=atan" in text and "surrogate.alpha" not in text
+
+
+def test_a_silent_output_is_no_loss_where_membranes_or_populations_answer() -> None:
+    found = record(1.0, 1.0, silent=0.1, epoch=9)
+    for loss in ({"_target_": "snnrun.loss.CEMembrane", "population": 1}, {**CONFIG["loss"], "population": 5}):  # type: ignore[dict-item]
+        assert gradient_warnings([found], set(), CONFIG | {"loss": loss}) == []

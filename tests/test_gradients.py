@@ -1,0 +1,93 @@
+"""The gradient of each layer in the records of epochs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from small import training
+from snnrun.gradients import layer_gradients
+from snnrun.model import Layer
+from snnrun.neuron import LIF
+from snnrun.progress import Progress
+from snnrun.reproduction import compare
+
+SMALL = ("model.hidden=[20]", "num_steps=5", "encoder=direct", "batch_size=700", "epochs=1")  # two batches
+
+
+def epochs(*overrides: str) -> list[dict[str, Any]]:
+    return [record for record in training(*SMALL, *overrides).fit() if record["kind"] == "epoch"]
+
+
+def test_norms_are_those_of_the_last_batch() -> None:
+    made = training(*SMALL)
+    (epoch,) = [record for record in made.fit() if record["kind"] == "epoch"]
+    assert list(epoch["gradients"]) == ["hidden1", "output"]
+    for name, layer in made.model.layers.items():  # type: ignore[union-attr,operator]
+        squares = sum(float(p.grad.double().square().sum()) for p in layer.parameters())
+        assert epoch["gradients"][name]["norm"] == pytest.approx(math.sqrt(squares), rel=1e-5)
+        unreached = (layer.synapse.weight.grad == 0).all(1).double().mean()
+        assert epoch["gradients"][name]["zero"] == pytest.approx(float(unreached))
+
+
+def test_norms_are_taken_before_clipping() -> None:
+    (free,), (clipped,) = (epochs("batch_size=2000", f"clip_grad_norm={bound}") for bound in ("null", "1e-3"))
+    assert clipped["gradients"] == free["gradients"]
+    assert free["gradients"]["output"]["norm"] > 1e-3
+
+
+@pytest.mark.parametrize(
+    "words", [("max_steps=1",), ("drop_last=true",), ("model=recurrent",), ("readout=li", "loss=ce_membrane")]
+)
+def test_every_layer_is_there_however_the_epoch_ends(words: tuple[str, ...]) -> None:
+    (epoch,) = epochs(*words)
+    assert list(epoch["gradients"]) == ["hidden1", "output"]
+    assert all(layer["norm"] > 0 for layer in epoch["gradients"].values())
+
+
+def test_neurons_without_a_gradient() -> None:
+    model = nn.ModuleDict({"a": Layer(nn.Linear(3, 4), LIF()), "b": Layer(nn.Linear(4, 2), LIF())})
+    assert layer_gradients(model) == {}
+    weight: Any = dict(model.named_parameters())["a.synapse.weight"]
+    weight.grad = torch.zeros_like(weight)
+    weight.grad[1, 2] = -3.0
+    assert layer_gradients(model) == {"a": {"norm": 3.0, "zero": 0.75}}
+    weight.grad[0, 0] = math.nan
+    assert math.isnan(layer_gradients(model)["a"]["norm"])
+
+
+def test_a_state_holds_them_and_may_lack_them() -> None:
+    gradients = {"hidden1": {"norm": 1.5, "zero": 0.0}}
+    state = Progress(gradients=gradients).state()
+    assert Progress.of(state).gradients == gradients
+    del state["gradients"]  # as an earlier version wrote it
+    assert Progress.of(state).gradients is None
+    del state["epoch"]
+    with pytest.raises(KeyError):
+        Progress.of(state)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "exact"),
+    [
+        ({}, {"gradients": {"output": {"norm": 1.0, "zero": 0.0}}}, True),  # an earlier version had none
+        ({"gradients": {"output": {"norm": 2.0}}}, {"gradients": {"output": {"norm": 1.0}}}, False),
+        ({"gradients": {"output": {"norm": 2.0}}}, {}, False),
+    ],
+)
+def test_a_run_of_an_earlier_version_can_be_reproduced(
+    tmp_path: Path, before: dict[str, Any], after: dict[str, Any], exact: bool
+) -> None:
+    for name, extra in (("before", before), ("after", after)):
+        (tmp_path / name).mkdir()
+        record = {"kind": "epoch", "epoch": 1, "step": 5, "train_loss": 1.5, **extra}
+        (tmp_path / name / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        (tmp_path / name / "result.json").write_text(json.dumps({"status": "finished", "weights_sha256": "ab"}))
+    verdict = compare(tmp_path / "before", tmp_path / "after", same_seed=True)
+    assert (verdict.exact, verdict.records) == (exact, int(exact))
