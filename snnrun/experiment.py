@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import checkpoint, keeper, report
+from snnrun import checkpoint, fingerprint, keeper, report
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
 from snnrun.errors import DataError
@@ -87,13 +87,17 @@ def run(
     with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder), patience():
         with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
             state = latest(folder / "checkpoints", config, console.warning) if resume else None
+            if resume and state is None and not fingerprint.check(folder, config):
+                console.warning(
+                    "manifest.json does not say with which config the run was started; config.yaml is taken as it is"
+                )
             trackers = Trackers(parts.trackers, console.warning)
             silent = not parts.task.has_accuracy
             record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
         with _verdict(record, begin), team.diagnosed(), runtime(settings, team.ranks) as device:
             stop.heed()
             if not resume:  # first, so that whatever ends the run, it can be resumed
-                record.config(config)
+                record.begin(config, command)
             streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
             progress = Progress()
             facts = {
@@ -134,7 +138,7 @@ def run(
                 elif resume:  # it was killed before it could save anything
                     record.rewind(0)
                 if resume:
-                    record.resumed(**facts, step=progress.step)
+                    record.resumed(**facts, config=config, step=progress.step)
                 record.track(config)
                 if device.type == "cpu" and nothing_kept():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")

@@ -134,6 +134,14 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
     run = frozen(folder, arguments)
     from snnrun import experiment
 
+    try:
+        _check_config(folder)
+    except ConfigError:
+        text.say(
+            "warning: config.yaml is another one than the run was started with; this is not the test that is recorded",
+            error=True,
+        )
+
     figures = experiment.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
     before = _result(folder)
     for key, value in figures.items():
@@ -148,6 +156,9 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     run = frozen(folder, arguments, changes)
+    _check_config(folder)
+    if (status := runs.read(folder).status) != "finished":
+        text.say(f"warning: the run is {status}; only what it recorded can be compared, and is no match", error=True)
     from snnrun import reproduction
     from snnrun.cli.train import train
     from snnrun.record import storing
@@ -163,6 +174,19 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     text.say(verdict.words())
     if not verdict.reproduced:
         raise NotReproduced(f"{folder} was not reproduced; {copy} holds the other run")
+
+
+def _check_config(folder: Path) -> None:
+    """That ``config.yaml`` is the one with which the run was started, as its manifest or else a state knows it.
+
+    Raises:
+        ConfigError: if it is another.
+    """
+    from snnrun import fingerprint, keeper
+
+    config = untrusted.yaml_object(folder, "config.yaml")
+    if not fingerprint.check(folder, config):
+        keeper.latest(folder / "checkpoints", config, lambda message: None)
 
 
 def _result(folder: Path) -> dict[str, Any]:
