@@ -1,4 +1,4 @@
-"""The hash of a config, by which the manifest and every state of a run know the config that the run was started with."""
+"""The hash of a config, by which the manifest and the states of a run know what it was started with."""
 
 from __future__ import annotations
 

@@ -155,7 +155,8 @@ class _Metrics:
     def _read(self) -> Iterator[dict[str, Any]]:
         number = 0
         try:
-            for number, line in enumerate(untrusted.lines(self._folder, NAME, sys.maxsize), 1):
+            for line in untrusted.lines(self._folder, NAME, sys.maxsize):
+                number += 1
                 record = untrusted.parsed(line)
                 if record.get("kind") == "epoch":
                     self.epochs.append(record.get("epoch"))

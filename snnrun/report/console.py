@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from snnrun.errors import StorageError
 from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
-from snnrun.report.stream import SafeStream
+from snnrun.stream import SafeStream
 
 if TYPE_CHECKING:
     import rich.console
