@@ -7,8 +7,8 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.model import neurons
 from snnrun.report.manifest import start as manifest_start
 from snnrun.sequence import Trace
-from snnrun.signals import Pruned, TimeUp
+from snnrun.signals import Interrupted, Pruned, Stop, TimeUp
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
@@ -266,6 +266,24 @@ class RunRecord(FolderRecord):
             self._console.warning(f"{name} could not be made ({type(error).__name__}: {error}); the run goes on")
 
 
+@contextmanager
+def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Within this context, where ``stop`` listens deaf, whatever ends the run is said in ``result.json`` and in its log.
+
+    ``values``: gives what ``result.json`` says besides.
+    """
+    try:
+        with stop.alert():
+            yield
+    except BaseException as error:
+        try:
+            stop.deafen()
+        except Interrupted:  # a second signal, after which none raises
+            pass
+        record.ended_early(error, **values())
+        raise
+
+
 class storing:
     """Context in which a failing write becomes a StorageError that names the file."""
 
@@ -276,9 +294,10 @@ class storing:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
+        if isinstance(error, (OSError, RecursionError)):
+            reason = "too many levels" if isinstance(error, RecursionError) else error.strerror or error
             raise StorageError(
-                f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
+                f"{self.path}: writing failed: {reason}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
 

@@ -19,6 +19,7 @@ from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.settings import Settings, read
+from snnrun.signals import waiting
 from snnrun.untrusted import Unreadable
 
 OUTPUTS = Path("outputs")
@@ -166,9 +167,10 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     now = datetime.now()
     name = f"{now:%H-%M-%S}-reproduced-{secrets.token_hex(4)}"
     copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
-    with storing(copy):
-        copy.mkdir(parents=True)
-    train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
+    with waiting():
+        with storing(copy):
+            copy.mkdir(parents=True)
+        train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
     text.say(verdict.words())
