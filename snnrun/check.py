@@ -27,7 +27,7 @@ def number(
         ("below", below, lambda v, b: v < b),
     ]
     expected = "a number " + " and ".join(f"{word} {bound:g}" for word, bound, _ in bounds if bound is not None)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
         raise ValueError(f"{name}: expected {expected.strip()}, got {value!r}")
     if not all(holds(value, bound) for _, bound, holds in bounds if bound is not None):
         raise ValueError(f"{name}: expected {expected}, got {value!r}")
@@ -63,6 +63,13 @@ def choice(name: str, value: object, options: Sequence[str]) -> str:
     if not isinstance(value, str) or value not in options:
         raise ValueError(f"{name}: expected {' or '.join(repr(o) for o in options)}, got {value!r}")
     return value
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond the largest float
+        return False
 
 
 def integers(name: str, values: object, *, low: int) -> tuple[int, ...]:

@@ -6,8 +6,8 @@ import functools
 import inspect
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import cache, checkpoint, keeper, report
+from snnrun import cache, checkpoint, fingerprint, keeper, report
 from snnrun.chance import Chance
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
@@ -30,7 +30,7 @@ from snnrun.model.together import share
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.progress import Progress
-from snnrun.record import RunRecord
+from snnrun.record import RunRecord, verdict
 from snnrun.runtime import runtime, use_threads
 from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
@@ -85,16 +85,29 @@ def run(
     team = Team() if team is None else team
     # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
     patience = stop.patiently if team.size > 1 else nullcontext
-    with report.Console(progress=settings.report.progress) as console, stop.listening(), RunLock(folder), patience():
-        with stop.patiently():  # else a signal could leave a folder that says nothing of how it ended
-            state = latest(folder / "checkpoints", config, console.warning) if resume else None
-            trackers = Trackers(parts.trackers, console.warning)
-            silent = not parts.task.has_accuracy
-            record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
-        with _verdict(record, begin), team.diagnosed(), runtime(settings, team.ranks) as device:
-            stop.heed()
+    with (
+        report.Console(progress=settings.report.progress) as console,
+        stop.listening(deaf=True),  # else a signal could leave a folder that says nothing of how it ended
+        RunLock(folder),
+        patience(),
+    ):
+        state = latest(folder / "checkpoints", config, console.warning) if resume else None
+        if resume and state is None and not fingerprint.check(folder, config):
+            console.warning(
+                "manifest.json does not say with which config the run was started; config.yaml is taken as it is"
+            )
+        trackers = Trackers(parts.trackers, console.warning)
+        silent = not parts.task.has_accuracy
+        record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
+
+        def so_far() -> Result:
+            done = sum(entry["kind"] == "epoch" for entry in record.records)
+            seconds = time.perf_counter() - begin
+            return {"test_accuracy": None, "test_loss": None, "epochs": done, "seconds": seconds}
+
+        with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
-                record.config(config)
+                record.begin(config, command)
             streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
             progress = Progress()
             facts = {
@@ -135,7 +148,7 @@ def run(
                 elif resume:  # it was killed before it could save anything
                     record.rewind(0)
                 if resume:
-                    record.resumed(**facts, step=progress.step)
+                    record.resumed(**facts, config=config, step=progress.step)
                 record.track(config)
                 if device.type == "cpu" and (reason := cache.fault()) is not None:
                     console.warning(reason)
@@ -181,6 +194,7 @@ def run(
                 "parameters": count_parameters(model),
                 "weights_sha256": weights,
             }
+            stop.deafen()  # it has finished, whoever wants it to stop now
             record.result(result)
             best = (
                 f"of epoch {result['best_epoch']}, the lowest validation loss" if best_epochs else "of the last epoch"
@@ -413,19 +427,3 @@ def product_of(settings: Settings) -> product.Product:
 def count_parameters(model: nn.Module) -> int:
     """Number of trainable values."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-@contextmanager
-def _verdict(record: RunRecord, begin: float) -> Iterator[None]:
-    """A run that ends early says so in ``result.json`` and in its log."""
-    try:
-        yield
-    except BaseException as error:
-        record.ended_early(
-            error,
-            test_accuracy=None,
-            test_loss=None,
-            epochs=sum(entry["kind"] == "epoch" for entry in record.records),
-            seconds=time.perf_counter() - begin,
-        )
-        raise

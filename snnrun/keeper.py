@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint
 from snnrun.errors import ConfigError, DataError
+from snnrun.fingerprint import config_hash
 from snnrun.progress import Progress
 from snnrun.record import RunRecord, storing
 from snnrun.saved import CannotSave
@@ -129,8 +128,3 @@ def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None])
             )
         return state
     return None
-
-
-def config_hash(config: Mapping[str, Any]) -> str:
-    """By which a state knows its config."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()

@@ -7,22 +7,27 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import yaml
 from torch import Tensor, nn
 
-from snnrun import checkpoint, files, report
+from snnrun import checkpoint, files, fingerprint, report, untrusted
 from snnrun.environment import differences
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.model import neurons
+from snnrun.report.manifest import start as manifest_start
 from snnrun.sequence import Trace
-from snnrun.signals import Pruned, TimeUp
+from snnrun.signals import Interrupted, Pruned, Stop, TimeUp
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
+from snnrun.untrusted import Unreadable, printable, shown
+
+MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 
@@ -42,6 +47,8 @@ class FolderRecord:
     def __init__(self, folder: Path, console: report.Console, *, again: bool = False) -> None:
         self.folder, self._console = folder, console
         self._config: Mapping[str, Any] = {}
+        self._start: dict[str, Any] = {}
+        self._manifest: dict[str, Any] = {}
         if not again and any((folder / name).exists() for name in ("manifest.json", "result.json")):
             raise ConfigError(
                 f"{folder}: expected a folder of this run's own, but it holds the record of another; "
@@ -53,29 +60,58 @@ class FolderRecord:
             files.make_folder(folder / "figures")
         console.attach(folder / "run.log")
 
+    def begin(self, config: Mapping[str, Any], command: Sequence[str]) -> None:
+        """The first files: ``manifest.json`` with the hash of the config, then ``config.yaml``.
+
+        In this order, so that wherever the run is killed a config that is there can be compared with its hash.
+        """
+        self._start = {**manifest_start(command, record=self.folder), fingerprint.KEY: fingerprint.config_hash(config)}
+        self._values("manifest.json", self._start)
+        self.config(config)
+
     def config(self, config: Mapping[str, Any], name: str = "config.yaml") -> None:
         """``config.yaml``: the resolved config."""
         self._config = config
         self._text(name, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def manifest(self, **facts: Any) -> None:
-        """``manifest.json``: see :func:`snnrun.report.manifest`."""
-        self._values("manifest.json", report.manifest(**facts, record=self.folder))
+        """``manifest.json``: see :func:`snnrun.report.manifest`; and what ``begin`` wrote."""
+        self._manifest = {**report.manifest(**facts, record=self.folder), **self._start}
+        self._values("manifest.json", self._manifest)
 
-    def resumed(self, *, step: int, **facts: Any) -> None:
-        """Note in ``manifest.json`` that the run went on after ``step`` steps, and what is not as it was."""
-        path = self.folder / "manifest.json"
+    def resumed(self, *, step: int, config: Mapping[str, Any], **facts: Any) -> None:
+        """Note in ``manifest.json`` that the run went on after ``step`` steps, and what is not as it was.
+
+        The manifest that is there may be damaged, or a stranger's. Values of a kind that it cannot have, or that are
+        missing since the run was stopped before it wrote them, become what they are now.
+        """
+        self._config = config
+        now = {**report.manifest(**facts, record=self.folder), fingerprint.KEY: fingerprint.config_hash(config)}
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = {}
-        now = report.manifest(**facts, record=self.folder)
-        before = before or now  # the run was stopped before it could write one
+            there = untrusted.json_object(self.folder, "manifest.json")
+        except Unreadable as error:
+            there = {}
+            self._console.warning(f"manifest.json cannot be read ({error}); it is written anew, as the run is now")
+        if lost := [key for key in now if key in there and not _alike(there[key], now[key])]:
+            self._console.warning(f"manifest.json is damaged; written anew, as the run is now: {', '.join(lost)}")
+        before = {key: there[key] if key in there and key not in lost else now[key] for key in now}
+        before[fingerprint.KEY] = now[fingerprint.KEY]
         changed = differences(before, now)
-        for name, (old, new) in changed.items():
-            self._console.warning(f"{name} was {old} and is now {new}; the results may differ from an unbroken run's")
+        for name, (old, new) in islice(changed.items(), MOST_CHANGES):
+            self._console.warning(
+                f"{printable(name, 80)} was {shown(old)} and is now {shown(new)}; "
+                "the results may differ from an unbroken run's"
+            )
+        if len(changed) > MOST_CHANGES:
+            self._console.warning(f"{len(changed) - MOST_CHANGES} more are not as they were; see manifest.json")
+        noted = there.get("resumed")
+        earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
         entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        self._values("manifest.json", {**before, "resumed": [*before.get("resumed", []), entry]})
+        self._manifest = {**before, "resumed": [*earlier, entry]}
+        if len(json.dumps(self._manifest, indent=2)) > untrusted.LARGEST:  # nobody would read it again
+            self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")
+            self._manifest = {**now, "resumed": [{**entry, "changed": {}}]}
+        self._values("manifest.json", self._manifest)
         self._console.line(f"resumed after {step} steps")
 
     def result(self, result: Mapping[str, Any]) -> None:
@@ -131,6 +167,7 @@ class RunRecord(FolderRecord):
         self.records: list[Record] = []
         with storing(folder):
             files.make_folder(self.checkpoints)
+        with storing(self._metrics):
             os.close(files.open_to_append(self._metrics))
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
@@ -196,8 +233,7 @@ class RunRecord(FolderRecord):
     def track(self, config: Mapping[str, Any]) -> None:
         """From here on trackers are told; first of what the record has already."""
         self._config = config  # a run that goes on has not written it again
-        manifest = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
-        self._trackers.begin(self.folder, config, manifest, [_finite(record) for record in self.records])
+        self._trackers.begin(self.folder, config, _finite(self._manifest), [_finite(record) for record in self.records])
 
     def result(self, result: Mapping[str, Any]) -> None:
         """``result.json``: how it ended; trackers end with it."""
@@ -267,6 +303,22 @@ class RunRecord(FolderRecord):
             self._console.warning(f"{name} could not be made ({type(error).__name__}: {error}); the run goes on")
 
 
+@contextmanager
+def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+    """Within this context, where ``stop`` listens deaf, ``result.json`` and the log say whatever ends the run.
+
+    ``values``: gives what ``result.json`` says besides.
+    """
+    try:
+        with stop.alert():
+            yield
+    except BaseException as error:
+        with suppress(Interrupted):  # a second signal, after which none raises
+            stop.deafen()
+        record.ended_early(error, **values())
+        raise
+
+
 class storing:
     """Context in which a failing write becomes a StorageError that names the file."""
 
@@ -277,9 +329,10 @@ class storing:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
+        if isinstance(error, (OSError, RecursionError)):
+            reason = "too many levels" if isinstance(error, RecursionError) else error.strerror or error
             raise StorageError(
-                f"{self.path}: writing failed: {error.strerror or error}. Free some space or check the rights, or "
+                f"{self.path}: writing failed: {reason}. Free some space or check the rights, or "
                 "choose another output_dir"
             ) from error
 
@@ -319,6 +372,14 @@ def check_own(folder: Path) -> None:
             raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
         if path.name.startswith(".") and path.name.endswith(".tmp") and not path.is_dir():
             path.unlink()
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values of one key of a manifest are of one kind; any may be unknown."""
+    if one is None or other is None:
+        return True
+    numbers = (int, float)
+    return type(one) is type(other) or (type(one) in numbers and type(other) in numbers)
 
 
 def _numbers(record: Record) -> Record:

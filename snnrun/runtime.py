@@ -25,7 +25,9 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
         raise ConfigError(f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    # Of an index above 127 torch keeps a few bits, which may be those of a device that is there.
+    index = int(name.partition(":")[2] or 0)
+    device = torch.device(name if index < 128 else "cuda")
     if several and ranks and device.type == "cuda":
         device = torch.device("cuda", ranks.local)
     if device.type == "cuda":
@@ -35,7 +37,7 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
                 f"device: expected a GPU for each process of this machine, and there are only {count}; start fewer "
                 f"with --nproc-per-node {count}, or use device=cpu"
             )
-        if (device.index or 0) >= count:
+        if max(index, device.index or 0) >= count:
             have = f"there are only {count}" if count else "there is no CUDA device here"
             raise ConfigError(f"device: expected a device of this machine, got {name!r}, but {have}; use device=cpu")
         return torch.device("cuda", device.index or 0)

@@ -13,7 +13,7 @@ from typing import Any
 from snnrun import check
 from snnrun.errors import ConfigError
 
-DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
 

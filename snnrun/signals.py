@@ -41,7 +41,8 @@ class Stop:
     """Whether somebody wants the run to stop.
 
     Outside of ``patiently`` a signal raises ``Interrupted`` at once. Inside it is noted, and ``check`` raises it at the
-    next place where nothing is half done; a second signal does not wait.
+    next place where nothing is half done; a second signal does not wait. Where it listens deaf, and after a second
+    signal was raised, all are noted and none is raised, so that how a run ended can be written whatever comes.
 
     Args:
         max_seconds: after so many, from now on, the clock wants it too; None: never.
@@ -51,19 +52,53 @@ class Stop:
         self._seconds = max_seconds
         self._begin = time.monotonic()
         self._number: int | None = None
-        self._patient = self._twice = False
+        self._patient = self._twice = self._deaf = False
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within this context signals come here; only in the main thread, since Python hears them nowhere else."""
+    def listening(self, *, deaf: bool = False) -> Iterator[None]:
+        """Within this context signals come here; only in the main thread, since Python hears them nowhere else.
+
+        One that a Stop around this one has noted comes here too; and one that was noted here and raised by nobody goes
+        to that around it. ``deaf``: within this context every signal waits, but for that of ``alert`` in it.
+        """
         before: dict[int, Any] = {}
-        if threading.current_thread() is threading.main_thread():
-            before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        outer: Stop | None = None
+        ending = False
+        self._deaf = True  # until all is set up, and from when it is taken down
         try:
+            if threading.current_thread() is threading.main_thread():
+                for number in SIGNALS:
+                    before[number] = signal.signal(number, self._hear)
+                    owner = getattr(before[number], "__self__", None)
+                    outer = owner if isinstance(owner, Stop) else outer
+                if outer is not None and self._number is None:
+                    self._number = outer._number
+            self._deaf = deaf
+            yield
+        except KeyboardInterrupt:
+            ending = True
+            raise
+        finally:
+            self._deaf = True
+            for number, handler in before.items():
+                if handler is not None:  # one that was not set from Python cannot be put back
+                    signal.signal(number, handler)
+            if self._number is not None and outer is not None and not ending:
+                outer._hear(self._number, None)
+
+    @contextmanager
+    def alert(self) -> Iterator[None]:
+        """Within this context, inside of a deaf one, signals raise; first one that has waited."""
+        before, self._deaf = self._deaf, False
+        try:
+            self.heed()
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            self._deaf = before
+
+    def deafen(self) -> None:
+        """From here on no signal raises: it is over, and what is left is to say how."""
+        self._deaf = True
 
     @contextmanager
     def patiently(self) -> Iterator[None]:
@@ -102,6 +137,18 @@ class Stop:
         return self._twice
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        self._twice, self._number = self._number is not None, number
-        if self._twice or not self._patient:
+        twice, self._number = self._number is not None, number
+        if self._deaf:
+            return
+        self._twice = twice
+        if twice or not self._patient:
+            self._deaf = twice
             raise Interrupted(number)
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Within this context signals wait for the Stop that listens in it: whoever makes a folder says how it ended."""
+    stop = Stop()
+    with stop.listening(deaf=True):
+        yield

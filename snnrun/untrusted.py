@@ -109,6 +109,9 @@ def parsed(data: bytes) -> dict[str, Any]:
         raise Unreadable(f"no JSON{where}") from None
     if not isinstance(value, dict):
         raise Unreadable("no JSON object")
+    # Whoever walks through it calls himself for each level.
+    if data.count(b"[") + data.count(b"{") > DEEPEST and _deep(value):
+        raise Unreadable("nested too deeply")
     return value
 
 
@@ -252,6 +255,17 @@ def _whole(text: str) -> int | float:
 def _float(text: str) -> Any:
     value = float(text)
     return value if math.isfinite(value) else None
+
+
+def _deep(value: Any) -> bool:
+    """Whether lists and mappings are nested in more than ``DEEPEST`` levels."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for items in inside for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _key(key: Any) -> str:

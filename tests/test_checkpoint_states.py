@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from snnrun import checkpoint, keeper
 from snnrun.errors import ConfigError, DataError
+from snnrun.fingerprint import config_hash
 from snnrun.saved import CannotSave, join, split
 
 LIMIT = 60  # seconds after which a test hangs
@@ -209,7 +210,7 @@ def test_a_file_that_is_cut_or_grew_is_detected(tmp_path: Path) -> None:
 
 def test_the_one_before_is_used_and_that_is_said(tmp_path: Path) -> None:
     config, said = {"seed": 1}, list[str]()
-    state = {"config": keeper.config_hash(config)}
+    state = {"config": config_hash(config)}
     assert keeper.latest(tmp_path, config, said.append) is None
     first, last = (checkpoint.save_state(tmp_path, step, {**state, "step": step}) for step in (4, 8))
     found = keeper.latest(tmp_path, config, said.append)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import functools
-import io
 import json
 import math
 import os
@@ -440,14 +439,14 @@ def test_a_full_disk_leaves_no_half_written_file(
 def test_a_file_that_cannot_be_opened_is_named(
     name: str, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = io.open
+    real = os.open
 
-    def opened(self: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if name in self.name and mode != "r":
+    def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        if name in Path(path).name and flags & (os.O_WRONLY | os.O_RDWR):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(self, mode, *arguments, **options)
+        return real(path, flags, *arguments, **options)
 
-    monkeypatch.setattr(Path, "open", opened)
+    monkeypatch.setattr(os, "open", opened)
     with pytest.raises(StorageError, match="No space left on device") as caught:
         experiment(*PLAIN)
     monkeypatch.undo()

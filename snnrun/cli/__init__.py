@@ -16,14 +16,16 @@ from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
-from snnrun.errors import ConfigError, SnnrunError
+from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.ranks import Ranks
+from snnrun.stream import open_standard_streams, safe_output
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 
 def entry() -> int:
     """The command as a process of its own; returns the exit code, or ends with it."""
+    open_standard_streams()
     code = main()
     if "torch.distributed" in sys.modules and Ranks.named(os.environ):
         # torch.distributed's threads outlive its groups, and abort an interpreter that is taken down around them.
@@ -37,22 +39,36 @@ def entry() -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with the arguments ``argv`` (default: those of the process); returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = parse(words)
+    with safe_output() as out:
+        arguments = parse(words)
+        code = _code(arguments, words)
+        out.flush()
+        # A run that nobody could watch is a run all the same; an answer that nobody got is none.
+        if code == 0 and out.error is not None and not isinstance(out.error, BrokenPipeError) and _answers(arguments):
+            reason = getattr(out.error, "strerror", None) or out.error
+            text.say(f"snnrun: the answer could not be written: {reason}", error=True)
+            return StorageError.exit_code
+        return code
+
+
+def _answers(arguments: Arguments) -> bool:
+    """Whether what the command prints is all that it does."""
+    shows = arguments.help or arguments.version or arguments.list_words is not None or arguments.cfg
+    return bool(shows or arguments.dry_run or arguments.command in (*text.LOOKING, "best", "evaluate"))
+
+
+def _code(arguments: Arguments, words: list[str]) -> int:
+    """Run the command; returns the exit code."""
     try:
         arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
     except ValueError as error:
         arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
     try:
-        code = _placed(arguments, words, debug=debug)
-        sys.stdout.flush()  # here, where a closed pipe can still be caught
-        return code
+        return _placed(arguments, words, debug=debug)
     except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", INTERRUPTED)
-    except BrokenPipeError:  # `snnrun list | head`: nobody reads on
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SnnrunError as error:
         if debug:
             traceback.print_exc()

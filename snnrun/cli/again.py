@@ -19,6 +19,7 @@ from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.settings import Settings, read
+from snnrun.signals import waiting
 from snnrun.untrusted import Unreadable
 
 OUTPUTS = Path("outputs")
@@ -134,6 +135,14 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
     run = frozen(folder, arguments)
     from snnrun import experiment
 
+    try:
+        _check_config(folder)
+    except ConfigError:
+        text.say(
+            "warning: config.yaml is another one than the run was started with; this is not the test that is recorded",
+            error=True,
+        )
+
     figures = experiment.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
     before = _result(folder)
     for key, value in figures.items():
@@ -148,6 +157,9 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     run = frozen(folder, arguments, changes)
+    _check_config(folder)
+    if (status := runs.read(folder).status) != "finished":
+        text.say(f"warning: the run is {status}; only what it recorded can be compared, and is no match", error=True)
     from snnrun import reproduction
     from snnrun.cli.train import train
     from snnrun.record import storing
@@ -155,14 +167,28 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     now = datetime.now()
     name = f"{now:%H-%M-%S}-reproduced-{secrets.token_hex(4)}"
     copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
-    with storing(copy):
-        copy.mkdir(parents=True)
-    train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
+    with waiting():
+        with storing(copy):
+            copy.mkdir(parents=True)
+        train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
     text.say(verdict.words())
     if not verdict.reproduced:
         raise NotReproduced(f"{folder} was not reproduced; {copy} holds the other run")
+
+
+def _check_config(folder: Path) -> None:
+    """That ``config.yaml`` is the one with which the run was started, as its manifest or else a state knows it.
+
+    Raises:
+        ConfigError: if it is another.
+    """
+    from snnrun import fingerprint, keeper
+
+    config = untrusted.yaml_object(folder, "config.yaml")
+    if not fingerprint.check(folder, config):
+        keeper.latest(folder / "checkpoints", config, lambda message: None)
 
 
 def _result(folder: Path) -> dict[str, Any]:

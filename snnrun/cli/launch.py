@@ -27,6 +27,7 @@ from snnrun.cli.sweep import book, summary
 from snnrun.cli.sweep.orders import Orders, TaskFunction
 from snnrun.cli.validate import Plan, command_module
 from snnrun.errors import ConfigError, SnnrunError, StorageError
+from snnrun.signals import waiting
 
 SWEEP_FAILED = 7
 
@@ -144,7 +145,8 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
             return None
 
     words = plan.words[0] if plan.words else None
-    _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], TaskFunction(job, None), words=words)
+    with waiting():
+        _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], TaskFunction(job, None), words=words)
     for folder in sweeps:
         names = labels([words for words, _ in finished])
         part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
@@ -232,6 +234,8 @@ def _hydra_main(
             decorate(job)()
         except OSError as error:
             raise StorageError(f"the run folder cannot be made: {error}") from error
+        except RecursionError as error:  # pathlib makes the folders above a folder by recursion
+            raise StorageError("the run folder cannot be made: there are too many folders in its path") from error
         except (HydraException, OmegaConfBaseException) as error:
             # What a launcher says of its options is wrapped in Hydra's own words.
             raise ConfigError(str(error.__cause__ if isinstance(error.__cause__, ValueError) else error)) from error

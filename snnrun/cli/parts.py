@@ -144,6 +144,11 @@ class Trial:
             self.faults.append(
                 Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")
             )
+        elif task and loss and task.has_values and not loss.needs_values:
+            message = (
+                f"{_name(self.config, 'loss')} takes no values as targets, and {_name(self.config, 'task')} has them"
+            )
+            self.faults.append(Fault("loss", f"{message}; choose a loss that does, such as loss=mse"))
         if task and loss and loss.needs_values and not task.has_values:
             kind = "class labels" if task.has_accuracy else "none"
             self.faults.append(
@@ -278,8 +283,9 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
         items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
     elif isinstance(tree, list):
         items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
-    elif isinstance(tree, float) and not abs(tree) <= LARGEST:
-        wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
+    elif isinstance(tree, (int, float)) and not abs(tree) <= LARGEST:
+        finite = isinstance(tree, int) or math.isfinite(tree)
+        wanted = f"a number of at most {LARGEST:g}, the range of float32" if finite else "a finite number"
         yield Fault(path, f"expected {wanted}, got {tree}")
     for name, value in items:
         yield from not_finite(value, name)

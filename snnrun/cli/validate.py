@@ -26,6 +26,9 @@ from snnrun.errors import ConfigError
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
 MOST_JOBS_CHECKED = 16
+LONGEST_NAME = 255  # bytes, on all usual file systems
+LONGEST_PATH = 3500  # bytes, of the 4096 of Linux: the names of a run and of its files follow
+MOST_LEVELS = 200  # folders above one another; making them takes a call within a call for each
 MOST_CURVES = 12  # more than that no reader tells apart
 
 
@@ -235,12 +238,24 @@ def _machine_faults(checked: Any) -> list[tuple[str, str]]:
             path, _, message = str(error).partition(": ")
             faults.append((path, message))
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
+    if why := _unnameable(folder):
+        return [*faults, ("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
     while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
         faults.append(("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}"))
     return faults
+
+
+def _unnameable(folder: Path) -> str | None:
+    """Why no system can have a folder of that path, with those of a run in it; None where it can."""
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if longest > LONGEST_NAME:
+        return f"one of its names has {longest} bytes, and {LONGEST_NAME} is the most"
+    if len(os.fsencode(folder)) > LONGEST_PATH or len(folder.parts) > MOST_LEVELS:
+        return f"a path may have {MOST_LEVELS} folders and {LONGEST_PATH} bytes at most"
+    return None
 
 
 def _yaml_words(message: str) -> str:

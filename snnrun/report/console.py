@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 from snnrun import files
 from snnrun.errors import StorageError
 from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
-from snnrun.report.stream import SafeStream
+from snnrun.stream import SafeStream
 
 if TYPE_CHECKING:
     import rich.console
@@ -36,6 +36,7 @@ class Console:
         self._errors = SafeStream(error_stream or sys.stderr)
         self._progress = progress
         self._log: TextIO | None = None
+        self._log_path = Path()
         self._early: list[str] = []  # said before there was a log
         self._epochs: int | None = None
         self._steps_per_epoch = 0
@@ -58,6 +59,7 @@ class Console:
         """Write every line, those said already included, to the end of the log at ``path`` too."""
         try:
             descriptor = files.open_to_append(path)
+            self._log_path = path
             self._log = os.fdopen(
                 descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1
             )
@@ -138,7 +140,7 @@ class Console:
             try:
                 log.close()
             except OSError as error:
-                raise _unwritable(Path(log.name), error) from error
+                raise _unwritable(self._log_path, error) from error
 
     def _say(self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None) -> None:
         # The screen first: where the log cannot be written, the line is seen all the same.
@@ -160,7 +162,7 @@ class Console:
         try:
             self._log.write(f"{text}\n")
         except OSError as error:
-            raise _unwritable(Path(self._log.name), error) from error
+            raise _unwritable(self._log_path, error) from error
 
 
 def _terminal(stream: SafeStream) -> rich.console.Console | None:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     import torch
 
 
+def start(command: Sequence[str], *, started: datetime | None = None, record: Path | None = None) -> dict[str, Any]:
+    """What of ``manifest.json`` is known before anything is built; the arguments are those of :func:`manifest`."""
+    return {
+        "command": [str(word) for word in command],
+        "started": (started or datetime.now(timezone.utc)).astimezone(timezone.utc).isoformat(timespec="seconds"),
+        "directory": _above(Path.cwd(), record),
+    }
+
+
 def manifest(
     settings: Mapping[str, Any],
     command: Sequence[str],
@@ -48,9 +57,7 @@ def manifest(
 
     device = torch.device(device)
     return {
-        "command": [str(word) for word in command],
-        "started": (started or datetime.now(timezone.utc)).astimezone(timezone.utc).isoformat(timespec="seconds"),
-        "directory": _above(Path.cwd(), record),
+        **start(command, started=started, record=record),
         "seed": settings.get("seed"),
         "precision": settings.get("precision"),
         "deterministic": settings.get("deterministic"),

@@ -111,7 +111,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         shape, column_first, dtype = np.lib.format.read_array_header_2_0(stream)
     else:
         raise ValueError(f"format version {version} holds no plain array")
-    if not all(isinstance(n, int) and n >= 0 for n in shape):
+    if not all(type(n) is int and n >= 0 for n in shape):  # true is an int too
         raise ValueError(f"shape {shape}")
     return shape, column_first, dtype, stream.tell()
 

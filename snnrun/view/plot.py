@@ -16,14 +16,16 @@ from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError
 from snnrun.files import write_bytes
 from snnrun.neuron import Neuron
-from snnrun.record import FolderRecord, storing
+from snnrun.record import FolderRecord, storing, verdict
 from snnrun.report.views import Encoded, RateCurve, SurrogateCurve
+from snnrun.runtime import memory
+from snnrun.signals import Stop
 from snnrun.streams import Streams
 from snnrun.surrogate import Surrogate
 from snnrun.task import Task
 from snnrun.traces import drive
 from snnrun.view.settings import PlotSettings
-from snnrun.view.simulate import dt_of, verdict
+from snnrun.view.simulate import ADVICE, dt_of
 
 POINTS = 401  # of a surrogate's grid: odd, so that the threshold is one of them
 CURRENTS = 200  # of an f-I curve
@@ -46,10 +48,10 @@ def run(
     Raises:
         SnnrunError: whatever ends it early; ``result.json`` says so too.
     """
-    begin = time.perf_counter()
-    with report.Console(progress=False) as console:
+    begin, stop = time.perf_counter(), Stop()
+    with report.Console(progress=False) as console, stop.listening(deaf=True):
         files = FolderRecord(folder, console)
-        with verdict(files, begin):
+        with verdict(files, stop, lambda: {"seconds": time.perf_counter() - begin}), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
                 files.config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")
             hashes: dict[str, str] = {}
@@ -77,6 +79,7 @@ def run(
                 "figures": [str(path.relative_to(folder)) for path in figures],
                 "seconds": time.perf_counter() - begin,
             }
+            stop.deafen()
             files.result(result)
             console.line(f"{', '.join(path.name for path in figures)}  {result['seconds']:.1f} s  {folder}")
     return result

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +15,15 @@ from snnrun import report
 from snnrun.files import write_bytes
 from snnrun.input import Input
 from snnrun.neuron import Neuron
-from snnrun.record import FolderRecord, storing
+from snnrun.record import FolderRecord, storing, verdict
 from snnrun.report.raster import thin
 from snnrun.runtime import memory
+from snnrun.signals import Stop
 from snnrun.streams import Streams
 from snnrun.traces import Traces, record, statistics
 from snnrun.view.settings import SimulateSettings
 
+ADVICE = "out of memory: fewer num_steps or num_neurons need less"
 MOST_ROWS = 100_000  # of traces.csv; traces.npz holds everything
 
 
@@ -48,10 +49,10 @@ def run(
     Raises:
         SnnrunError: whatever ends it early; ``result.json`` says so too.
     """
-    begin = time.perf_counter()
-    with report.Console(progress=False) as console:
+    begin, stop = time.perf_counter(), Stop()
+    with report.Console(progress=False) as console, stop.listening(deaf=True):
         files = FolderRecord(folder, console)
-        with verdict(files, begin):
+        with verdict(files, stop, lambda: {"seconds": time.perf_counter() - begin}), memory(ADVICE):
             files.config(config)
             streams = Streams(settings.seed, torch.device("cpu"))
             dt = dt_of(config)
@@ -79,6 +80,7 @@ def run(
                 **found,
                 "seconds": time.perf_counter() - begin,
             }
+            stop.deafen()
             files.result(result)
             for line in _lines(title, traces, found):
                 console.line(line)
@@ -100,17 +102,6 @@ def dt_of(config: Mapping[str, Any]) -> float:
     """The length of a step: the neuron's ``dt`` where it has one, else 1."""
     value = (config.get("neuron") or {}).get("dt")
     return float(value) if isinstance(value, (int, float)) and value > 0 else 1.0
-
-
-@contextmanager
-def verdict(files: FolderRecord, begin: float) -> Iterator[None]:
-    """What ends early says so in ``result.json`` and in its log; running out of memory becomes an error with advice."""
-    try:
-        with memory("out of memory: fewer num_steps or num_neurons need less"):
-            yield
-    except BaseException as error:
-        files.ended_early(error, seconds=time.perf_counter() - begin)
-        raise
 
 
 def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str]:

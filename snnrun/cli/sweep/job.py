@@ -14,7 +14,7 @@ from typing import Any
 from snnrun import allocator, files, runs, trust, untrusted
 from snnrun.cli import imports, text
 from snnrun.errors import ConfigError, SnnrunError
-from snnrun.signals import Interrupted
+from snnrun.signals import Interrupted, waiting
 from snnrun.untrusted import Unreadable
 
 CONFIGS, LOGS = "configs", "logs"
@@ -67,8 +67,6 @@ def train(task: Task) -> Any:
         raise ConfigError(
             f"{task.frozen}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
         ) from error
-    with storing(task.folder):
-        begun = _begin(task)
     settings = Settings.from_config(config)
     try:
         parts = parts_of(config, task.trusted)
@@ -76,15 +74,18 @@ def train(task: Task) -> Any:
         raise ConfigError(f"{error.path}: {error}") from error
     from snnrun import experiment
 
-    return experiment.run(
-        settings=settings,
-        parts=parts,
-        config=config,
-        folder=task.folder,
-        command=task.command,
-        resume=begun,
-        watch=task.watch or (lambda record: None),
-    )
+    with waiting():  # from the first file on
+        with storing(task.folder):
+            begun = _begin(task)
+        return experiment.run(
+            settings=settings,
+            parts=parts,
+            config=config,
+            folder=task.folder,
+            command=task.command,
+            resume=begun,
+            watch=task.watch or (lambda record: None),
+        )
 
 
 def run(task: Task) -> int:

@@ -1,0 +1,238 @@
+"""Signals at every moment of a run: a folder that is there says how it ended.
+
+Signals are raised by the tracer between two lines of snnrun's own code, so that no moment is left to chance.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import snnrun
+from small import composed
+from snnrun import experiment
+from snnrun.cli import main
+from snnrun.cli.parts import parts_of
+from snnrun.settings import Settings
+from snnrun.signals import SIGNALS, Interrupted, Stop, waiting
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
+
+WORDS = [
+    "report.figures=false",
+    "report.summary=false",
+    "report.progress=false",
+    "task=zeros",
+    "task.steps_per_epoch=1",
+    "batch_size=4",
+    "num_steps=2",
+    "model.hidden=[2]",
+    "epochs=1",
+]
+SIMULATION = ["simulate", "num_steps=3", "neuron=if", "style.format=png"]
+#: Where signals are sent: from the making of the folder to the last word.
+FILES = {
+    str(Path(snnrun.__file__).parent / name)
+    for name in (
+        "cli/launch.py",
+        "cli/train.py",
+        "cli/sweep/job.py",
+        "cli/sweep/engine.py",
+        "experiment.py",
+        "record.py",
+        "signals.py",
+        "lock.py",
+        "files.py",
+        "keeper.py",
+        "fingerprint.py",
+        "view/simulate.py",
+    )
+} | {__file__}
+
+
+#: The functions with which the first folder is made.
+BEGIN = ("begin", "_in_place", "_begin")
+
+
+class Death(BaseException):
+    """The process is ended by the signal, which nobody hears."""
+
+
+class Tracer:
+    """Sends ``signals``, one each between lines, from the line number ``first`` on; counts the lines."""
+
+    def __init__(self, first: int | None, signals: tuple[int, ...]) -> None:
+        self.lines, self._first, self._left, self._begun = 0, first, list(signals), False
+        self.places: list[str] = []  # where signals were sent
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        return self._line if frame.f_code.co_filename in FILES else None
+
+    def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        self._begun |= frame.f_code.co_name in BEGIN
+        if event == "line" and self._begun:
+            self.lines += 1
+            if self._first is not None and self.lines >= self._first and self._left:
+                self.places.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}")
+                signal.raise_signal(self._left.pop(0))
+        return self._line
+
+
+def die(number: int, frame: FrameType | None) -> None:
+    """What the system does of a signal for which there is no handler."""
+    raise Death
+
+
+def be_mortal() -> None:
+    for number in SIGNALS:
+        signal.signal(number, die)
+
+
+@pytest.fixture
+def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process that dies, as any does, of a signal for which there is no handler."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    be_mortal()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def trained() -> int:
+    """What the command does once it has checked all: makes a folder, and trains."""
+    config = composed(*WORDS)
+    parts, settings, folder = parts_of(config), Settings.from_config(config), Path("run")
+
+    def begin() -> None:
+        with waiting():
+            (folder / ".hydra").mkdir(parents=True)
+            experiment.run(settings=settings, parts=parts, config=config, folder=folder, command=["snnrun"])
+
+    try:
+        begin()
+        return 0
+    except Interrupted as interrupt:
+        return interrupt.exit_code
+
+
+def traced(run: Callable[[], int], first: int | None, *signals: int) -> tuple[int | None, Tracer]:
+    """The exit code, None if the process died of the signal; and the tracer."""
+    tracer = Tracer(first, signals)
+    before = sys.gettrace()
+    sys.settrace(tracer)
+    try:
+        return run(), tracer
+    except Death:
+        be_mortal()  # it may have died while handlers were put back
+        return None, tracer
+    finally:
+        sys.settrace(before)
+
+
+def check(code: int | None, folder: Path) -> None:
+    """That every folder of a run says how it ended, and the exit code the same."""
+    runs = [path.parent for path in folder.rglob(".hydra")]
+    for run in runs:
+        status = json.loads((run / "result.json").read_text())["status"]
+        assert status in ("finished", "interrupted"), (run / "result.json").read_text()
+        assert not list(run.rglob("*.tmp")) and not (run / "run.lock").exists()
+        if status == "interrupted":
+            assert code in (130, 143, None)
+        if code == 0:
+            assert status == "finished"
+    if code == 0:
+        assert runs
+
+
+def at_every(step: int, run: Callable[[], int], where: Path, *signals: int) -> None:
+    code, tracer = traced(run, None)
+    assert code == 0 and tracer.lines > 100
+    check(code, where)
+    for first in range(1, tracer.lines + 1, step):
+        folder = where / str(first)
+        folder.mkdir()
+        os.chdir(folder)
+        code, sent = traced(run, first, *signals)
+        try:
+            check(code, folder)
+        except (AssertionError, OSError) as error:
+            raise AssertionError(f"line {first} of {tracer.lines}, at {sent.places}") from error
+
+
+KINDS = {
+    "SIGINT": (signal.SIGINT,),
+    "SIGTERM": (signal.SIGTERM,),
+    "two": (signal.SIGINT, signal.SIGTERM),
+    "four": (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT),
+}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A manifest without what takes time to find out."""
+    module = sys.modules["snnrun.report.manifest"]
+    monkeypatch.setattr(module, "_packages", dict)
+    monkeypatch.setattr(module, "git_state", lambda folder: None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_some_moments(kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
+    at_every(23, trained, tmp_path, *KINDS[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_at_every_moment(kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
+    at_every(1, trained, tmp_path, *KINDS[kind])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["SIGTERM", "two"])
+@pytest.mark.parametrize("words", [WORDS, [*WORDS, "-m", "seed=0,1"], SIMULATION], ids=["train", "sweep", "simulate"])
+def test_at_some_moments_of_the_command(words: list[str], kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
+    at_every(79, lambda: main(words), tmp_path, *KINDS[kind])
+
+
+def test_a_signal_goes_to_the_stop_within(mortal: None) -> None:
+    with waiting():
+        signal.raise_signal(signal.SIGTERM)
+        stop = Stop()
+        with stop.listening(deaf=True), pytest.raises(Interrupted) as caught, stop.alert():
+            raise AssertionError("it is raised at once")
+    assert caught.value.exit_code == 143
+
+
+def test_one_that_nobody_raised_goes_to_the_stop_around(mortal: None) -> None:
+    done = []
+    with pytest.raises(Interrupted), Stop().listening():
+        with waiting():
+            stop = Stop()
+            with stop.listening(deaf=True):
+                stop.deafen()
+                signal.raise_signal(signal.SIGINT)
+                done.append("the result")
+            done.append("the job")
+        done.append("the next job")
+    assert done == ["the result", "the job"]
+
+
+def test_a_third_signal_raises_nothing(mortal: None) -> None:
+    stop = Stop()
+    with stop.listening():
+        with pytest.raises(Interrupted), stop.patiently():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+        assert stop.twice
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Death):
+        signal.raise_signal(signal.SIGINT)
