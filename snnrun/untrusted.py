@@ -148,8 +148,8 @@ def yaml_text(text: str) -> dict[str, Any]:
 def weigh(text: str, most: int = 100_000) -> None:
     """Look at YAML before it is loaded: what is too heavy for a loader, or for whoever walks through what it made.
 
-    Some C loaders crash on deep nesting, others have a limit of their own; and a few lines of aliases (``*a``) can stand
-    for billions of values. The answer is the same with every release of PyYAML, with its C loader and without,
+    Some C loaders crash on deep nesting, others have a limit of their own; and a few lines of aliases (``*a``) can
+    stand for billions of values. The answer is the same with every release of PyYAML, with its C loader and without,
     but for the few texts that only one of the two takes for YAML.
 
     Raises:
