@@ -60,6 +60,8 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
     Raises:
         Unreadable: if there is none.
     """
+    if "\0" in name:
+        raise Unreadable("embedded null byte")  # Python's own words differ from release to release
     parts, path = name.split("/"), folder
     try:
         for part in parts:
