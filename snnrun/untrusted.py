@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import yaml
+from yaml.reader import ReaderError
 
 LARGEST = 1 << 20  # bytes of a JSON file; ours have some ten thousand
 LARGEST_YAML = 1 << 18  # the same of YAML, which is slower to read
@@ -30,6 +31,8 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What YAML may not hold; parsers find it at different times, or not at all.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # What steers a terminal: ESC [ … letter, ESC ] … BEL, and the like, also with the one-byte forms of ESC [ and ESC ].
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
@@ -57,6 +60,8 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
     Raises:
         Unreadable: if there is none.
     """
+    if "\0" in name:
+        raise Unreadable("embedded null byte")  # Python's own words differ from release to release
     parts, path = name.split("/"), folder
     try:
         for part in parts:
@@ -148,16 +153,32 @@ def yaml_text(text: str) -> dict[str, Any]:
 def weigh(text: str, most: int = 100_000) -> None:
     """Look at YAML before it is loaded: what is too heavy for a loader, or for whoever walks through what it made.
 
-    The C loader crashes on deep nesting; and a few lines of aliases (``*a``) can stand for billions of values.
+    Some C loaders crash on deep nesting, others have a limit of their own; and a few lines of aliases (``*a``) can
+    stand for billions of values. The answer is the same with every release of PyYAML, with its C loader and without,
+    but for the few texts that only one of the two takes for YAML.
 
     Raises:
         Heavy: if it is nested too deeply, or its aliases stand for more than ``most`` values, or for themselves.
         yaml.YAMLError: if it is no YAML.
     """
+    if letter := _UNPRINTABLE.search(text):
+        raise ReaderError("<text>", letter.start(), ord(letter[0]), "unicode", "special characters are not allowed")
+    try:
+        _count(text, most, _LOADER)
+    except yaml.YAMLError as error:
+        # A C loader may have stopped at a limit of its own, which it meets first since it reads ahead. What is wrong is
+        # for the loader in Python to say: it has no limit, but takes 4 s for a MiB, too long for files without a fault.
+        _count(text, most, yaml.SafeLoader)
+        if isinstance(error, Heavy):
+            raise
+
+
+def _count(text: str, most: int, loader: Any) -> None:
+    """Walk through YAML, for ``weigh``."""
     known: dict[str, int] = {}  # anchor -> how many values it stands for, itself included
     around: list[tuple[str | None, int]] = [(None, 0)]  # the collections that are open: anchor, values so far
     repeated = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=loader):
         anchor, size = None, 0
         if isinstance(event, yaml.CollectionStartEvent):
             around.append((event.anchor, 1))

@@ -9,6 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 # Before torch is imported: the tests run in two processes, which would fight for the cores with two threads each.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -21,3 +23,9 @@ if "SNNRUN_CACHE_DIR" not in os.environ:
 sys.path.insert(0, str(Path(__file__).parent))
 # Last, so that an installed snnrun stays the one that is tested: benchmarks/ is no part of the package.
 sys.path.append(str(Path(__file__).parents[1]))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In CI the warnings of dependencies are errors too."""
+    if os.environ.get("SNNRUN_CI"):
+        config.addinivalue_line("filterwarnings", "error")

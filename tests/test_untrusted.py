@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from yaml.scanner import ScannerError
 
 from snnrun import untrusted
 from snnrun.untrusted import Unreadable, dotted, printable, shown
@@ -15,6 +17,23 @@ from snnrun.untrusted import Unreadable, dotted, printable, shown
 def numbered(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
     """``parametrize``, whose names would be the values: millions of characters."""
     return pytest.mark.parametrize(names, cases, ids=[str(i) for i in range(len(cases))])
+
+
+class Limited(yaml.SafeLoader):
+    """A parser with a limit of its own, which it meets while it reads ahead, as the C loader of PyYAML 6.0.4 does."""
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        if self.flow_level > 60:
+            raise ScannerError(problem="any words", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(TokenClass)
+
+
+@pytest.fixture(params=[getattr(yaml, "CSafeLoader", None), yaml.SafeLoader, Limited], ids=["C", "Python", "limited"])
+def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads YAML with each loader that there is."""
+    if request.param is None:
+        pytest.skip("PyYAML was built without LibYAML")
+    monkeypatch.setattr(untrusted, "_LOADER", request.param)
 
 
 def write(folder: Path, name: str, content: str | bytes) -> None:
@@ -108,6 +127,7 @@ def test_what_is_no_json(tmp_path: Path, content: str | bytes, reason: str) -> N
         untrusted.json_object(tmp_path, "a")
 
 
+@pytest.mark.usefixtures("loader")
 def test_yaml(tmp_path: Path) -> None:
     write(tmp_path, "a", "a: {b: [1, 2.5, null, yes]}\n1: x\n")
     assert untrusted.yaml_object(tmp_path, "a") == {"a": {"b": [1, 2.5, None, True]}, "1": "x"}
@@ -116,6 +136,7 @@ def test_yaml(tmp_path: Path) -> None:
 LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
 
 
+@pytest.mark.usefixtures("loader")
 @numbered(
     ("content", "reason"),
     [
@@ -133,6 +154,9 @@ LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 
         ("a: " + "9" * 100_000, "no plain YAML"),
         ("? [a]\n: b\n", "no plain YAML, line 1"),
         ("a: \0\n", "no plain YAML"),
+        ("a: " + "[" * 100 + "\n# " + "x" * 100_000 + "\0\n", "no plain YAML"),
+        ("a: " + "[" * 70 + "@", "no plain YAML, line 1"),
+        ("a: |\n x\n  y\n z\nw", "no plain YAML, line 5"),
         ("# " + "x" * untrusted.LARGEST_YAML, "more than 256 KiB"),
     ],
 )
@@ -150,6 +174,7 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     assert (pair[0], shown(pair[1])) == ("(a huge number)", "(a huge number)")
 
 
+@pytest.mark.usefixtures("loader")
 @numbered(
     ("text", "problem"),
     [
@@ -158,6 +183,10 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
         ("a: &a {b: {c: *a}}\n", "aliases that stand for too much"),
         ("a: " + "[" * 200_000 + "]" * 200_000, "nested too deeply"),
         ("a: " + "{b: " * 200_000, "nested too deeply"),
+        ("- " * 1100, "nested too deeply"),
+        ("? " * 1100, "nested too deeply"),
+        ("[" * 50 + "]" * 50, "nested too deeply"),
+        ("[" * 50 + "]" * 50 + "\n]", "nested too deeply"),
     ],
 )
 def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
@@ -166,13 +195,19 @@ def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
     assert caught.value.problem == problem
 
 
+@pytest.mark.usefixtures("loader")
 def test_yaml_that_is_not_too_much() -> None:
     untrusted.weigh("")
+    untrusted.weigh("[" * 49 + "]" * 49)
     untrusted.weigh("a: &a [1, &b {c: 1}]\nb: *a\nc: [*b, *b, *a]\nd: &s text\ne: *s\n")
-    untrusted.weigh("- 1\n" * 200_000)
+    untrusted.weigh("- 1\n" * 2000)
     with pytest.raises(untrusted.Heavy):
         untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=5)
     untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=6)
+
+
+def test_long_yaml() -> None:
+    untrusted.weigh("- 1\n" * 200_000)
 
 
 def test_lines_of_a_large_file(tmp_path: Path) -> None:
