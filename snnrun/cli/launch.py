@@ -76,10 +76,10 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
         _hydra_main(arguments, ["--multirun"], TaskFunction(lambda config: None, orders), again)
         if orders.folder is None:  # --dry-run
             return 0
-        jobs = book.read(orders.folder).jobs
-        if not orders.search:
-            summary.over_seeds(jobs, orders.folder)
-        summary.failures(orders.outcomes, len(jobs))
+        if not orders.search:  # a search says its best trials itself
+            summary.ranking(orders.folder)
+        summary.failures(orders.outcomes, len(book.read(orders.folder).jobs))
+        summary.ways_on(orders.folder)
         if orders.stopped:
             text.say("snnrun: stopped by on_error=stop; the same command with --resume runs the rest", error=True)
         return SWEEP_FAILED if any(not outcome.well for outcome in orders.outcomes) else 0
@@ -98,7 +98,8 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
 
 def _folder_of(arguments: Arguments, plan: Plan) -> Path:
     """The sweep to go on with."""
-    given = [word.partition("=")[2] for word in arguments.overrides if word.startswith("hydra.sweep.dir=")]
+    words = [word.partition("=") for word in arguments.overrides if word.startswith("hydra.sweep.dir=")]
+    given = [value.strip("'\"") for _, _, value in words]
     here = [Path(os.path.expanduser(path)) for path in given if (Path(os.path.expanduser(path)) / book.NAME).is_file()]
     found = arguments.resumed or (here[0] if here else book.newest(Path(plan.output_dir), arguments))
     if found is None:

@@ -11,6 +11,7 @@ from snnrun.cli.arguments import Arguments
 from snnrun.cli.words import table
 from snnrun.errors import ConfigError, StorageError
 from snnrun.report.page import gather, words
+from snnrun.report.page.command import remark
 from snnrun.report.page.ranking import Ranking, command, rank
 from snnrun.report.page.run import run_page
 from snnrun.report.page.sweep import sweep_page
@@ -113,5 +114,6 @@ def best(ranking: Ranking) -> str:
         *(fill(said, text.WIDTH) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
         "",
         f"  {command(chosen)}",
+        *(["", fill(said, text.WIDTH)] if (said := remark(ranking.command)) else []),
     ]
     return "\n".join(lines)

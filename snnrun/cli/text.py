@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TextIO
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import Arguments, nearest
@@ -179,6 +182,16 @@ def say(answer: str, *, error: bool = False) -> None:
     encoding = stream.encoding or "utf-8"
     printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
     print(printed, file=stream, flush=True)
+
+
+def columns(stream: TextIO | None = None) -> int | None:
+    """The width of a line: ``COLUMNS``, else that of the terminal; None where neither is known, as for a file or pipe."""
+    given = os.environ.get("COLUMNS", "")
+    if given.isascii() and given.isdigit() and int(given) > 0:
+        return int(given)
+    with suppress(OSError, ValueError):
+        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or None
+    return None
 
 
 def help_text(catalogue: Catalogue, command: str = "train") -> str:

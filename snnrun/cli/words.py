@@ -10,13 +10,32 @@ from snnrun.runs import Run
 #: The parts that matter most, in the order in which they are named.
 PARTS = ("experiment", "neuron", "surrogate", "encoder", "model", "loss", "task")
 
+LEAST = 12  # letters of a column that shrinks
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[int] = (), indent: str = "") -> str:
-    """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up."""
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Collection[int] = (),
+    indent: str = "",
+    *,
+    shrink: int | None = None,
+    width: int | None = None,
+) -> str:
+    """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up.
+
+    Where a line is longer than ``width``, the cells of the column ``shrink`` lose their middle, down to 12 letters.
+    """
     lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
     if not lines:
         return ""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    if shrink is not None and width is not None:
+        over = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
+        if over > 0:
+            widths[shrink] = min(widths[shrink], max(LEAST, widths[shrink] - over))
+            for line in lines:
+                line[shrink] = cut(line[shrink], widths[shrink])
     return "\n".join(
         indent
         + "  ".join(
@@ -25,6 +44,14 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[
         ).rstrip()
         for line in lines
     )
+
+
+def cut(cell: str, width: int) -> str:
+    """The cell in at most ``width`` letters, without its middle where it is longer."""
+    if len(cell) <= width:
+        return cell
+    end = (width - 2) // 2
+    return cell[: width - 2 - end] + ".." + cell[len(cell) - end :]
 
 
 def age(started: float) -> str:

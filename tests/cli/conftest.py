@@ -21,6 +21,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(folder)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     monkeypatch.delenv("SNNRUN_TRUST", raising=False)
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def run(*argv: str) -> Outcome:
         code = main(argv)

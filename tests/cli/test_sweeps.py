@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +16,13 @@ import yaml
 
 from command import Command, Training
 from snnrun import runs
+from snnrun.cli.sweep import summary
 from snnrun.cli.sweep.book import LOCK, NAME, read
 from snnrun.cli.sweep.job import Task
 from snnrun.cli.sweep.processes import Processes
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.lock import RunLock
+from swept import make_job
 
 WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")
 SWEEP = Path("sweep")
@@ -162,11 +165,62 @@ def test_on_error_stop(command: Command, training: Training) -> None:
 def test_mean_and_deviation_over_seeds(command: Command, training: Training) -> None:
     training.behaviour = finishes
     out = command("-m", "neuron=lif", "seed=0,1,2", "epochs=3,4").out.splitlines()
-    assert out[-3:] == [
-        "configuration  seeds  test accuracy",
-        "epochs=3           3  60.00 ± 10.00 %",
-        "epochs=4           3  60.00 ± 10.00 %",
+    start = out.index("configuration  seeds  test accuracy")
+    assert out[start + 1 : start + 3] == [
+        "epochs=3           3  60.00 % ± 10.00",
+        "epochs=4           3  60.00 % ± 10.00",
     ]
+
+
+def ways_on(out: str) -> list[list[str]]:
+    return [shlex.split(line, comments=True) for line in out.splitlines() if line.startswith("snnrun report ")] + [
+        shlex.split(line, comments=True) for line in out.splitlines() if line.startswith("snnrun best ")
+    ]
+
+
+def test_every_sweep_ends_with_the_commands_that_go_on(command: Command, training: Training) -> None:
+    where = ("hydra.sweep.dir='my sweep'",)
+    expected = [["snnrun", "report", "my sweep"], ["snnrun", "best", "my sweep"]]
+    training.behaviour = diverges(0, 1)
+    failed = command("-m", "seed=0,1", *where)
+    assert failed.code == 7 and ways_on(failed.out) == expected
+    training.behaviour = finishes
+    for outcome in (command("-m", "seed=0,1", *where, "--resume"), command("-m", "seed=0,1", *where, "--resume")):
+        assert outcome.code == 0 and ways_on(outcome.out) == expected
+    assert command(*expected[0][1:]).code == 0
+    assert ways_on(command("-m", "seed=0,1", "--dry-run").out) == []
+
+
+def test_a_large_sweep_shows_its_ten_best_by_validation(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    for i in range(40):
+        job = make_job(tmp_path / "s" / f"{i}-x", [f"epochs={i}", "neuron=lif"], 0.5 + i / 100)
+        result = json.loads((job / "result.json").read_text())  # the test part would have it the other way round
+        (job / "result.json").write_text(json.dumps({**result, "test_accuracy": 0.9 - i / 100}))
+    make_job(tmp_path / "s" / "40-x", ["epochs=40", "neuron=lif"], None, status="failed")
+    summary.ranking(tmp_path / "s")
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert lines[0].split("  ") == ["configuration", "seeds", "validation accuracy", "test accuracy"]
+    assert [line.split()[0] for line in lines[1:-1]] == [f"epochs={i}" for i in range(39, 29, -1)]
+    assert lines[1].split() == ["epochs=39", "1", "89.00", "%", "51.00", "%"]
+    assert lines[-1] == "and 31 more configurations"
+
+
+@pytest.mark.parametrize("width", [80, 60])
+def test_the_table_of_a_sweep_fits(
+    width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "model.hidden=[500,400,300,200,100] encoder=population_deterministic optimizer.lr=".split()
+    for i in range(4):
+        make_job(tmp_path / "s" / f"{i}-x", [*long[:2], f"{long[2]}0.{i}", f"seed={i}"], 0.5)
+    for i in range(4):
+        make_job(tmp_path / "s" / f"{i + 4}-x", [f"seed={i}"], 0.6)
+    monkeypatch.setenv("COLUMNS", str(width))
+    summary.ranking(tmp_path / "s")
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) == width and ".." in out and "60.00 % ± 0.00" in out
 
 
 def test_a_dry_run_writes_nothing(command: Command) -> None:

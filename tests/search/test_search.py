@@ -85,6 +85,9 @@ def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert [trial.state for trial in found if trial.params["loss"] == "bad"] == [TrialState.FAIL] * 2
     assert [trial.state for trial in found if trial.params["loss"] != "bad"] == [TrialState.COMPLETE] * 2
     assert "2 of 4 jobs failed" in failing.err and "2 finished, 2 failed" in failing.out
+    place = sweep(failing).relative_to(failing.cwd)
+    ends = [line.partition("  ")[0] for line in failing.out.splitlines()[-2:]]
+    assert ends == [f"snnrun report {place}", f"snnrun best {place}"], "every sweep ends so"
     assert "Traceback" not in failing.err
 
 

@@ -1,21 +1,20 @@
-"""What is said at the end of a sweep: its failures, and its results over seeds."""
+"""What is said at the end of a sweep: its failures, the best configurations, and the commands that go on from there."""
 
 from __future__ import annotations
 
-import re
-import statistics
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from snnrun import runs
 from snnrun.cli import text
-from snnrun.cli.sweep.book import Job
 from snnrun.cli.sweep.outcome import Outcome, last_lines
-from snnrun.cli.words import figure, table
+from snnrun.cli.words import table
+from snnrun.report.page import gather
+from snnrun.report.page.ranking import rank
+from snnrun.report.page.words import assignment, spread
 
 MOST_FAILURES = 20  # that are told at length
-MOST_ROWS = 30
-SEED = re.compile(r"\+*seed=")
+MOST_ROWS = 10  # configurations in the table
 
 
 def failures(outcomes: Sequence[Outcome], total: int) -> None:
@@ -35,31 +34,40 @@ def failures(outcomes: Sequence[Outcome], total: int) -> None:
         text.say("\n".join(lines), error=True)
 
 
-def over_seeds(jobs: Sequence[Job], sweep: Path) -> None:
-    """Mean ± sd over seeds of what the test part said, for each configuration."""
-    common = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs[1:])) if jobs else set()
-    groups: dict[tuple[str, ...], list[runs.Run]] = {}
-    for job in jobs:
-        own = tuple(word for word in job.overrides if word not in common and not SEED.match(word))
-        run = runs.read(sweep / job.folder)
-        groups.setdefault(own, [])
-        if run.status == "finished":
-            groups[own].append(run)
-    found = [run for group in groups.values() for run in group]
-    if len(found) < 2 or len(groups) > MOST_ROWS:
+def ranking(folder: Path) -> None:
+    """The best configurations of the sweep in ``folder``, as ``snnrun best`` ranks them: by the validation part.
+
+    Without a validation part they stand in the order of the jobs, since a choice by the test part is none.
+    """
+    ranked = rank(gather.sweep(folder))
+    if sum(job.finished for job in ranked.sweep.jobs) < 2:
         return
-    accuracy = all(run.accuracy is not None for run in found)
+    measure, shown = ranked.measure, ranked.configurations[:MOST_ROWS]
+    validated = any(each.validation for each in ranked.configurations)
+    head = ["configuration", "seeds", *[f"validation {measure.title}"] * validated, f"test {measure.title}"]
     rows = []
-    for words, group in groups.items():
-        values = [value for run in group if (value := run.accuracy if accuracy else run.loss) is not None]
-        rows.append([" ".join(words) or "all", str(len(group)), _mean(values, percent=accuracy)])
-    text.say("\n" + table(["configuration", "seeds", f"test {'accuracy' if accuracy else 'loss'}"], rows, right=(1,)))
+    for each in shown:
+        figures = [spread(each.validation, measure)] * validated + [spread(each.test, measure)]
+        if not each.counted:
+            figures[0] = "none finished"
+        rows.append([assignment(each), str(len(each.counted)), *figures])
+    text.say("\n" + table(head, rows, right=(1,), shrink=0, width=text.columns()))
+    more = len(ranked.configurations) - len(shown)
+    if more:
+        text.say(f"and {more:,} more configuration{'s' * (more != 1)}")
 
 
-def _mean(values: list[float], *, percent: bool) -> str:
-    if not values:
-        return "none finished"
-    mean, sd = statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
-    if percent:
-        return f"{100 * mean:.2f}" + (" %" if sd is None else f" ± {100 * sd:.2f} %")
-    return figure(mean) + ("" if sd is None else f" ± {figure(sd)}")
+def ways_on(folder: Path) -> None:
+    """The commands that look at the sweep in ``folder``."""
+    name = shlex.quote(short(folder))
+    lines = [["snnrun report " + name, "tables and plots, as a page for the browser"]]
+    lines += [["snnrun best " + name, "the best configuration, and the command that runs it again"]]
+    text.say("\n" + "\n".join(f"{line}    # {what}" for line, what in lines))
+
+
+def short(folder: Path) -> str:
+    """The path from the current folder, where it lies in it."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(folder)

@@ -79,6 +79,11 @@ class Job:
         return self.status == "finished"
 
     @property
+    def command(self) -> tuple[str, ...]:
+        """The command line of the run, as its manifest says."""
+        return texts(self.manifest.get("command"))
+
+    @property
     def overrides(self) -> dict[str, str]:
         """The words as key and value; the last of a key counts, as in Hydra."""
         pairs = (word.partition("=") for word in self.words if "=" in word)

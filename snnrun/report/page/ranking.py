@@ -5,12 +5,12 @@ The test part takes no part in this: a configuration that was chosen by its test
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from snnrun.report.page.command import command_of
 from snnrun.report.page.gather import ENDED_EARLY, Job, Sweep
 from snnrun.report.page.statistics import Difference, Estimate, difference, estimate
 
@@ -77,6 +77,12 @@ class Ranking:
     @property
     def chosen(self) -> Configuration | None:
         return None if self.best is None else self.configurations[self.best]
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line of the sweep; where it left no list of its jobs, that of a job."""
+        best = self.chosen
+        return self.sweep.command or (best.jobs[0].command if best is not None else ())
 
     @property
     def rivals(self) -> list[int]:
@@ -159,11 +165,6 @@ def command(configuration: Configuration) -> str:
     if given and seeds:
         words.append(f"{SEED}={','.join(map(str, seeds))}")
     return command_of(words, several=given and len(seeds) > 1)
-
-
-def command_of(words: Sequence[str], *, several: bool = False) -> str:
-    """The words of a job as a line for a shell."""
-    return shlex.join(["snnrun", *(["-m"] if several else []), *words])
 
 
 def _numeric(text: str) -> bool:

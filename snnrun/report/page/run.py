@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from snnrun.layers import ParameterRow
+from snnrun.report.page.command import command_of, remark
 from snnrun.report.page.curves import rounded, thin
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.report.page.html import page
-from snnrun.report.page.ranking import command_of, measure_of
+from snnrun.report.page.ranking import measure_of
 from snnrun.report.page.raster import rasters
 from snnrun.report.page.sweep import count
 from snnrun.untrusted import Unreadable, cut, head, printable_lines
@@ -37,6 +38,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "parameters": count(job.parameters),
         "seconds": "" if job.seconds is None else f"{job.seconds:.1f} s",
         "command": command_of(job.words),
+        "remark": remark(job.command),
         "settings": settings,
         "warnings": warnings,
         "layers": [_layer(layer, job) for layer in job.layers],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from snnrun.report.page import words
+from snnrun.report.page.command import remark
 from snnrun.report.page.curves import bands, points, rounded
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import ENDED_EARLY, Job
@@ -212,7 +213,7 @@ def _best(ranking: Ranking, best: Configuration) -> dict[str, Any]:
         "parameters": count(best.parameters),
         "command": command(best),
         "folders": [job.name for job in best.counted],
-        "own_parts": any(word.startswith(("--config-dir", "trust=")) for word in ranking.sweep.command),
+        "remark": remark(ranking.command),
     }
 
 
