@@ -140,7 +140,10 @@ def result(run: Path) -> dict[str, Any]:
 
 def test_the_quick_start_has_two_commands() -> None:
     found = blocks(section(README, "Quick start"))
-    assert found == [("sh", "pip install . && snnrun\n"), ("sh", 'pip install -c constraints.txt ".[test]" && pytest -q\n')]
+    assert found == [
+        ("sh", "pip install . && snnrun\n"),
+        ("sh", 'pip install -c constraints.txt ".[test]" && pytest -q\n'),
+    ]
 
 
 @pytest.mark.parametrize("words", [*(words for words in COMMANDS if not looks(words)), *QUOTED], ids=" ".join)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from snnrun import trust
+from snnrun.catalogue import Catalogue
+from snnrun.cli.hints import Keys, assignment
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
@@ -28,6 +30,7 @@ PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
 # Commands that look at runs: they compose nothing, and their words are folders and names.
 LOOKING = ("runs", "show", "diff", "report", "best")
+NUMBER = re.compile(r"-[\d.]+(e-?\d+)?")
 # Commands that run a run again, from its folder.
 AGAIN = ("resume", "evaluate", "reproduce")
 COMMANDS = ("list", "simulate", "plot", *LOOKING, *AGAIN)  # the words themselves; training needs none
@@ -85,8 +88,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         flag, equals, value = word.partition("=")
         flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
         if flag not in FLAGS:
-            hint = nearest(flag, FLAGS) or ";"
-            found.faults.append(f"{word}: there is no such flag{hint} there are {', '.join(FLAGS)}")
+            found.faults.append(_no_flag(flag, equals, value, words))
             continue
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
@@ -101,6 +103,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.faults.append(f"{word}: {flag} takes no value; write it alone")
         else:
             setattr(found, flag.lstrip("-").replace("-", "_"), True)
+    _first_word(found)
     if found.overrides and found.overrides[0] == "list":
         found.list_words, found.overrides = found.overrides[1:], []
     elif found.overrides and found.overrides[0] in LOOKING:
@@ -117,6 +120,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.command = found.overrides.pop(0)
         if found.command == "plot":
             _name_subject(found)
+    _bare_pairs(found)
     found.overrides = [quote_calls(word) for word in found.overrides]
     if found.seed is not None and found.command != "reproduce":
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
@@ -128,6 +132,47 @@ def parse(argv: Sequence[str]) -> Arguments:
     if found.resolve and not found.cfg:
         found.faults.append("--resolve: only goes with --cfg, as in `snnrun --cfg job --resolve`")
     return found
+
+
+def _no_flag(flag: str, equals: str, value: str, words: list[str]) -> str:
+    """The fault of an unknown flag; of a key that was written as one, with the value that follows it in ``words``."""
+    keys = Keys(Catalogue())
+    key = keys.of(flag) or keys.near(flag, FLAGS)
+    if key is None:
+        hint = nearest(flag, FLAGS) or ";"
+        return f"{flag}{equals}{value}: there is no such flag{hint} there are {', '.join(FLAGS)}"
+    if not equals and words and "=" not in words[0] and (not words[0].startswith("-") or NUMBER.fullmatch(words[0])):
+        equals, value = " ", words.pop(0)
+    return f"{flag}{equals}{value}: there is no such flag, and keys have no dashes; write {assignment(key, value)}"
+
+
+def _first_word(found: Arguments) -> None:
+    """``train``, ``help`` and ``version``, as other programs have them; ``train`` may be left out."""
+    if found.overrides[:1] == ["help"]:
+        found.help = True
+    elif found.overrides[:1] == ["version"]:
+        found.version = True
+    elif found.overrides[:1] != ["train"]:
+        return
+    del found.overrides[0]
+
+
+def _bare_pairs(found: Arguments) -> None:
+    """``epochs 5`` is noted as a fault, once, with what to write instead."""
+    bare = [not re.match(r"[+~]|.*=", word, re.DOTALL) for word in found.overrides]
+    keys, left, i = Keys(Catalogue(primary=PRIMARY.get(found.command, "config"))), list[str](), 0
+    while i < len(found.overrides):
+        word, key = found.overrides[i], None
+        if bare[i] and i + 1 < len(bare) and bare[i + 1]:
+            key = keys.of(f"--{word}") or keys.near(word, COMMANDS)
+        if key is None:
+            left.append(word)
+        else:
+            value = found.overrides[i + 1]
+            found.faults.append(f"{word} {value}: expected key=value; write {assignment(key, value)}")
+            i += 1
+        i += 1
+    found.overrides = left
 
 
 def _name_subject(found: Arguments) -> None:

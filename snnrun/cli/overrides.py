@@ -111,8 +111,8 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
             raise ValueError(
                 f"{word}: expected key=value, or first of all the word {near[0]}, as in `snnrun {near[0]}`"
             )
-        keys = [f"{key.name}=..." for key in catalogue.keys]
-        raise ValueError(f"{word}: expected key=value{nearest(f'{word}=...', keys)}")
+        near_key = nearest(word, [key.name for key in catalogue.keys])
+        raise ValueError(f"{word}: expected key=value{near_key and near_key[:-1] + '=...?'}")
     if word.startswith("="):
         raise ValueError(f"{word}: expected key=value, and there is no key")
     try:

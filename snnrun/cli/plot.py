@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from snnrun.build import build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import with_value
-from snnrun.cli.launch import Curve, Finished
 from snnrun.cli.parts import Fault, Trial, input_faults
 from snnrun.errors import ConfigError
 from snnrun.view.settings import PLOT_KEYS as KEYS
 from snnrun.view.settings import read_plot as read
 
-__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+if TYPE_CHECKING:
+    from snnrun.cli.launch import Curve, Finished
+
+__all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
 STRICT = False  # a task sets epochs and the like, which a plot has no use for
+LIGHT = True
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,15 +12,18 @@ from omegaconf.errors import OmegaConfBaseException
 from snnrun.build import build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import with_value
-from snnrun.cli.launch import Curve, Finished
 from snnrun.cli.parts import Fault, Trial
 from snnrun.errors import ConfigError
 from snnrun.view.settings import SIMULATE_KEYS as KEYS
 from snnrun.view.settings import read_simulate as read
 
-__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+if TYPE_CHECKING:
+    from snnrun.cli.launch import Curve, Finished
+
+__all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
 STRICT = True
+LIGHT = False  # the input is built, to ask it for its steps
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -12,10 +13,16 @@ from typing import TextIO
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import Arguments, nearest
-from snnrun.errors import ConfigError
+from snnrun.errors import ConfigError, OutOfMemoryError
 from snnrun.untrusted import printable, printable_lines
 
 WIDTH = 100
+#: What the loader of libraries, torch and the C library say where there is too little memory.
+NO_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages"
+    r"|can't start new thread",
+    re.IGNORECASE,
+)
 MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
@@ -185,7 +192,7 @@ def say(answer: str, *, error: bool = False) -> None:
 
 
 def columns(stream: TextIO | None = None) -> int | None:
-    """The width of a line: ``COLUMNS``, else that of the terminal; None where neither is known, as for a file or pipe."""
+    """The width of a line: ``COLUMNS``, else that of the terminal; None for a file or a pipe."""
     given = os.environ.get("COLUMNS", "")
     if given.isascii() and given.isdigit() and int(given) > 0:
         return int(given)
@@ -295,15 +302,15 @@ def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
     )
 
 
-def faults(messages: Iterable[str]) -> str:
-    """All faults of a command as one message."""
+def faults(messages: Iterable[str], ending: str = "") -> str:
+    """All faults of a command as one message; ``ending``: what else there is to say of them."""
     unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(messages)]
     count = "1 fault" if len(unique) == 1 else f"{len(unique)} faults"
     if len(unique) > MOST_FAULTS:
         unique[MOST_FAULTS:] = [f"... and {len(unique) - MOST_FAULTS} more"]
     title = f"{count} in the command; nothing was started"
-    ending = "`snnrun --help` shows the keys, `snnrun list` the parts"
-    return "\n".join([title, *(f"  {message}" for message in unique), ending])
+    advice = "`snnrun --help` shows the keys, `snnrun list` the parts"
+    return "\n".join([title, *(f"  {message}" for message in unique), *([ending] if ending else []), advice])
 
 
 def check_words(arguments: Arguments, least: int, most: int, expected: str) -> None:
@@ -327,6 +334,27 @@ def bug(error: Exception) -> str:
         f"snnrun: {type(error).__name__}: {message}\n"
         "This is a bug in snnrun or in a part of your own; run again with --debug for the traceback"
     )
+
+
+def unforeseen(error: Exception) -> tuple[str, int]:
+    """What to say of an error that is none of ours, and the exit code: too little memory, or a bug."""
+    if not _lacks_memory(error):
+        return bug(error), 1
+    reason = shorten(" ".join(str(error).split()), 200) or "no more to allocate"
+    advice = "end other programs, or raise the limit that was set (`ulimit -v`, or that of a queue or a container)"
+    return f"snnrun: out of memory: {reason}; {advice}", OutOfMemoryError.exit_code
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error says that there is too little memory, or address space for a library."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, (ImportError, OSError, RuntimeError)) and NO_MEMORY.search(str(error)):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def shorten(message: str, limit: int = 600) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from snnrun.catalogue import Catalogue
-from snnrun.cli.launch import Curve, Finished
 from snnrun.cli.parts import Fault, Trial, parts_of
 from snnrun.ranks import Ranks
 from snnrun.settings import KEYS, Settings, read
 
-__all__ = ["KEYS", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
+if TYPE_CHECKING:
+    from snnrun.cli.launch import Curve, Finished
+
+__all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
 STRICT = True
+LIGHT = True
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:

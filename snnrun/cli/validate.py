@@ -30,6 +30,7 @@ LONGEST_NAME = 255  # bytes, on all usual file systems
 LONGEST_PATH = 3500  # bytes, of the 4096 of Linux: the names of a run and of its files follow
 MOST_LEVELS = 200  # folders above one another; making them takes a call within a call for each
 MOST_CURVES = 12  # more than that no reader tells apart
+NOT_YET = "values of parts are checked once this is right"
 
 
 class Plan(NamedTuple):
@@ -48,7 +49,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         ConfigError: with all faults there are.
     """
     command = command_module(arguments.command)
-    faults = list(arguments.faults)
+    faults, ending = list(arguments.faults), ""
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
@@ -61,17 +62,25 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults += search_faults(arguments, hydra) if searches else []
         # Those of a search are checked by itself.
         sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
-        if not arguments.cfg:
+        jobs_checked = [
+            [(each, word) for each, word in zip(sweep, job, strict=True)]
+            for job in _sample([_telling(each) for each in sweep])
+        ]
+        # Names and settings first, since they need no torch, which takes seconds to import.
+        for chosen in jobs_checked:
+            faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug)
+        if not faults and not arguments.cfg:
             imports.load(arguments.command)
-        for job in _sample([_telling(each) for each in sweep]):
-            chosen = [(each, word) for each, word in zip(sweep, job, strict=True)]
-            faults += _job_faults(chosen, command, catalogue, hydra, arguments, debug=debug)
+            for chosen in jobs_checked:
+                faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=True, debug=debug)
+        elif faults and given:
+            ending = NOT_YET
         output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError(text.faults(faults, ending))
     search = overrides.searches(arguments)
     if search and arguments.dry_run:
         raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
@@ -100,7 +109,8 @@ def command_module(name: str) -> ModuleType:
     """What belongs to one command alone, from ``snnrun.cli``.
 
     It has ``prepare(config, trusted) -> config``, ``read(config) -> (settings or None, faults)``, ``KEYS``, ``STRICT``
-    (whether a key that it does not know is a fault even if a part set it), ``try_parts(trial, catalogue) -> faults``,
+    (whether a key that it does not know is a fault even if a part set it), ``LIGHT`` (whether ``prepare`` builds
+    nothing, so that settings can be read before torch is imported), ``try_parts(trial, catalogue) -> faults``,
     ``run(config, folder, command, curves, trusted) -> result`` and ``finish(jobs, folder)`` for the end of a sweep.
     """
     return importlib.import_module(f"snnrun.cli.{name}")
@@ -131,8 +141,10 @@ def _job_faults(
     hydra: Composer,
     arguments: Arguments,
     *,
+    parts: bool,
     debug: bool,
 ) -> list[str]:
+    """The faults of names and settings; with ``parts`` those of the parts too, which needs torch."""
     groups = [word for given, word in chosen if given.group]
     values = [(given, word) for given, word in chosen if not given.group]
     try:
@@ -147,14 +159,15 @@ def _job_faults(
         beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
         if fault:
             faults.append(f"{fault} (with {beside})" if beside else fault)
-    if arguments.cfg:
+    if arguments.cfg or not (parts or command.LIGHT):
         return faults
     try:
         composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
         config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
         defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
         raw = _plain(composed, resolve=False)
-        return faults + _value_faults(config, raw, defaults, command, catalogue, arguments.trusted, debug=debug)
+        found = _value_faults(config, raw, defaults, command, catalogue, arguments.trusted, parts=parts, debug=debug)
+        return faults + found
     except ComposeError as error:
         return [*faults, str(error)]
 
@@ -179,34 +192,35 @@ def _value_faults(
     catalogue: Catalogue,
     trusted: Collection[str],
     *,
+    parts: bool,
     debug: bool,
 ) -> list[str]:
-    from snnrun.cli import parts
+    from snnrun.cli.parts import Fault, Trial, not_finite, origin
 
-    found = list(parts.not_finite(config))
+    found = list(not_finite(config))
     for path, target in trust.targets(config):
         if refusal := trust.refusal(target, trusted):
-            found.append(parts.Fault(parts.origin(f"{path}._target_", raw), refusal))
+            found.append(Fault(origin(f"{path}._target_", raw), refusal))
     known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
     for key in config:
         # What a part sets for training (epochs, ...) is no fault of those who only look at it.
         if key == "trust":
-            found.append(parts.Fault(key, "a config cannot trust itself; write trust=[...] on the command line"))
+            found.append(Fault(key, "a config cannot trust itself; write trust=[...] on the command line"))
         elif key not in known and (command.STRICT or key not in base):
             hint = nearest(key, known)
             message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"
-            found.append(parts.Fault(key, message))
+            found.append(Fault(key, message))
     checked, lines = command.read(config)
-    found += [parts.Fault(*line.split(": ", 1)) for line in lines]
+    found += [Fault(*line.split(": ", 1)) for line in lines]
     if checked is None:
         wrong = {line.partition(":")[0].partition(".")[0] for line in lines}
         checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
-    else:
-        found += [parts.Fault(*fault) for fault in _machine_faults(checked)]
+    elif parts:
+        found += [Fault(*fault) for fault in _machine_faults(checked)]
     lost = _lost_parts(config, catalogue)
     found += lost
-    if checked is not None and not lost:
-        trial = parts.Trial(config, raw, base, checked, trusted=trusted, debug=debug)
+    if parts and checked is not None and not lost:
+        trial = Trial(config, raw, base, checked, trusted=trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:

@@ -212,7 +212,7 @@ def test_a_large_sweep_shows_its_ten_best_by_validation(
 def test_the_table_of_a_sweep_fits(
     width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = "model.hidden=[500,400,300,200,100] encoder=population_deterministic optimizer.lr=".split()
+    long = ["model.hidden=[500,400,300,200,100]", "encoder=population_deterministic", "optimizer.lr="]
     for i in range(4):
         make_job(tmp_path / "s" / f"{i}-x", [*long[:2], f"{long[2]}0.{i}", f"seed={i}"], 0.5)
     for i in range(4):
