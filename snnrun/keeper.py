@@ -15,9 +15,10 @@ from snnrun import checkpoint
 from snnrun.errors import ConfigError, DataError
 from snnrun.fingerprint import config_hash
 from snnrun.progress import Progress
-from snnrun.record import RunRecord, storing
+from snnrun.record import RunRecord
 from snnrun.saved import CannotSave
 from snnrun.settings import Checkpoint
+from snnrun.storage import storing
 from snnrun.streams import Streams
 
 State = dict[str, Any]

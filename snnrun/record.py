@@ -18,11 +18,12 @@ from torch import Tensor, nn
 
 from snnrun import checkpoint, files, fingerprint, report, untrusted
 from snnrun.environment import differences
-from snnrun.errors import ConfigError, SnnrunError, StorageError
+from snnrun.errors import ConfigError, SnnrunError
 from snnrun.model import neurons
 from snnrun.report.manifest import start as manifest_start
 from snnrun.sequence import Trace
 from snnrun.signals import Interrupted, Pruned, Stop, TimeUp
+from snnrun.storage import storing
 from snnrun.tracker import Trackers
 from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
@@ -317,24 +318,6 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
             stop.deafen()
         record.ended_early(error, **values())
         raise
-
-
-class storing:
-    """Context in which a failing write becomes a StorageError that names the file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, RecursionError)):
-            reason = "too many levels" if isinstance(error, RecursionError) else error.strerror or error
-            raise StorageError(
-                f"{self.path}: writing failed: {reason}. Free some space or check the rights, or "
-                "choose another output_dir"
-            ) from error
 
 
 def _learns(record: Record) -> bool:

@@ -19,7 +19,8 @@ from torch import nn
 from small import same, training, weights
 from snnrun import checkpoint, report
 from snnrun.errors import ConfigError, StorageError
-from snnrun.record import RunRecord, storing
+from snnrun.record import RunRecord
+from snnrun.storage import storing
 from snnrun.trainer import forward
 
 STEP = {"kind": "step", "epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1}

@@ -162,7 +162,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
         text.say(f"warning: the run is {status}; only what it recorded can be compared, and is no match", error=True)
     from snnrun import reproduction
     from snnrun.cli.train import train
-    from snnrun.record import storing
+    from snnrun.storage import storing
 
     now = datetime.now()
     name = f"{now:%H-%M-%S}-reproduced-{secrets.token_hex(4)}"

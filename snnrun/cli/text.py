@@ -302,15 +302,15 @@ def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
     )
 
 
-def faults(messages: Iterable[str], ending: str = "") -> str:
-    """All faults of a command as one message; ``ending``: what else there is to say of them."""
+def faults(messages: Iterable[str]) -> str:
+    """All faults of a command as one message."""
     unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(messages)]
     count = "1 fault" if len(unique) == 1 else f"{len(unique)} faults"
     if len(unique) > MOST_FAULTS:
         unique[MOST_FAULTS:] = [f"... and {len(unique) - MOST_FAULTS} more"]
     title = f"{count} in the command; nothing was started"
     advice = "`snnrun --help` shows the keys, `snnrun list` the parts"
-    return "\n".join([title, *(f"  {message}" for message in unique), *([ending] if ending else []), advice])
+    return "\n".join([title, *(f"  {message}" for message in unique), advice])
 
 
 def check_words(arguments: Arguments, least: int, most: int, expected: str) -> None:

@@ -30,7 +30,6 @@ LONGEST_NAME = 255  # bytes, on all usual file systems
 LONGEST_PATH = 3500  # bytes, of the 4096 of Linux: the names of a run and of its files follow
 MOST_LEVELS = 200  # folders above one another; making them takes a call within a call for each
 MOST_CURVES = 12  # more than that no reader tells apart
-NOT_YET = "values of parts are checked once this is right"
 
 
 class Plan(NamedTuple):
@@ -49,7 +48,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         ConfigError: with all faults there are.
     """
     command = command_module(arguments.command)
-    faults, ending = list(arguments.faults), ""
+    faults = list(arguments.faults)
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
@@ -66,26 +65,35 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
             [(each, word) for each, word in zip(sweep, job, strict=True)]
             for job in _sample([_telling(each) for each in sweep])
         ]
-        # Names and settings first, since they need no torch, which takes seconds to import.
-        for chosen in jobs_checked:
-            faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug)
-        if not faults and not arguments.cfg:
+        # Names and settings first, since they need no torch, which takes seconds to import. It is not needed at all for
+        # a command with a typo that sets nothing of a part: then there is no further value that could be wrong.
+        light = [
+            _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug)
+            for chosen in jobs_checked
+        ]
+        said = [*faults, *itertools.chain.from_iterable(light)]
+        if not arguments.cfg and (not said or any(_of_a_part(each, said) for each in sweep)):
             imports.load(arguments.command)
             for chosen in jobs_checked:
                 faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=True, debug=debug)
-        elif faults and given:
-            ending = NOT_YET
+        else:
+            faults = said
         output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(faults, ending))
+        raise ConfigError(text.faults(faults))
     search = overrides.searches(arguments)
     if search and arguments.dry_run:
         raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
     return Plan(jobs, search, words, output_dir)
+
+
+def _of_a_part(given: Given, faults: Sequence[str]) -> bool:
+    """Whether a word sets a key of a part, and nothing is said against that key yet."""
+    return not given.group and "." in given.key and not any(fault.startswith(given.key) for fault in faults)
 
 
 def _output_dir(hydra: Composer, words: list[str]) -> str:

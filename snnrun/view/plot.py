@@ -16,10 +16,11 @@ from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError
 from snnrun.files import write_bytes
 from snnrun.neuron import Neuron
-from snnrun.record import FolderRecord, storing, verdict
+from snnrun.record import FolderRecord, verdict
 from snnrun.report.views import Encoded, RateCurve, SurrogateCurve
 from snnrun.runtime import memory
 from snnrun.signals import Stop
+from snnrun.storage import storing
 from snnrun.streams import Streams
 from snnrun.surrogate import Surrogate
 from snnrun.task import Task

@@ -15,10 +15,11 @@ from snnrun import report
 from snnrun.files import write_bytes
 from snnrun.input import Input
 from snnrun.neuron import Neuron
-from snnrun.record import FolderRecord, storing, verdict
+from snnrun.record import FolderRecord, verdict
 from snnrun.report.raster import thin
 from snnrun.runtime import memory
 from snnrun.signals import Stop
+from snnrun.storage import storing
 from snnrun.streams import Streams
 from snnrun.traces import Traces, record, statistics
 from snnrun.view.settings import SimulateSettings

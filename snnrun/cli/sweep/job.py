@@ -58,8 +58,8 @@ def train(task: Task) -> Any:
     """
     from snnrun.build import PartError
     from snnrun.cli.parts import parts_of
-    from snnrun.record import storing
     from snnrun.settings import Settings
+    from snnrun.storage import storing
 
     try:
         config = untrusted.yaml_object(task.sweep, f"{CONFIGS}/{task.number}.yaml")

@@ -25,8 +25,8 @@ from snnrun.cli.sweep.orders import Orders
 from snnrun.cli.sweep.outcome import Outcome
 from snnrun.cli.words import end
 from snnrun.errors import ConfigError
-from snnrun.record import storing
 from snnrun.signals import Stop
+from snnrun.storage import storing
 from snnrun.untrusted import Unreadable
 
 #: Threads of a job in a sweep, where ``threads`` is auto. Their number changes the last bits of a result, so that it

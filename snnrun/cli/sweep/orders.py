@@ -14,7 +14,7 @@ from snnrun.cli.sweep.book import Book
 from snnrun.cli.sweep.outcome import Outcome
 from snnrun.errors import ConfigError
 from snnrun.lock import RunLock
-from snnrun.record import storing
+from snnrun.storage import storing
 
 
 @dataclass
