@@ -79,6 +79,17 @@ def open_to_append(path: Path) -> int:
     raise OSError(errno.ELOOP, "a link, or no file at all", str(path))
 
 
+def touch(path: Path) -> None:
+    """Make an empty file at ``path``, or find one there.
+
+    Raises:
+        OSError: if ``path`` or its folder is a link.
+    """
+    with _folder(path.parent) as folder:
+        flags = os.O_RDONLY | os.O_CREAT | _SAFELY | _AT_ONCE
+        os.close(os.open(path if folder is None else path.name, flags, 0o666, dir_fd=folder))
+
+
 def make_folder(path: Path) -> None:
     """Make the folder ``path`` in one that exists, or find it there.
 

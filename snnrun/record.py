@@ -169,7 +169,7 @@ class RunRecord(FolderRecord):
         with storing(folder):
             files.make_folder(self.checkpoints)
         with storing(self._metrics):
-            os.close(files.open_to_append(self._metrics))
+            files.touch(self._metrics)
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""

@@ -88,7 +88,6 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
     with suppress(ValueError, OSError):  # a NUL; a name that is too long
         path = Path(word).expanduser()
         if word and path.is_dir():
-            path = path.resolve() if path.is_symlink() else path  # inside of it no link is followed
             if is_run(path):
                 return path
             inside = list(islice(find(path), MOST_NAMED + 1))

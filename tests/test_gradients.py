@@ -88,6 +88,8 @@ def test_a_run_of_an_earlier_version_can_be_reproduced(
         (tmp_path / name).mkdir()
         record = {"kind": "epoch", "epoch": 1, "step": 5, "train_loss": 1.5, **extra}
         (tmp_path / name / "metrics.jsonl").write_text(json.dumps(record) + "\n")
-        (tmp_path / name / "result.json").write_text(json.dumps({"status": "finished", "weights_sha256": "ab"}))
+        (tmp_path / name / "result.json").write_text(
+            json.dumps({"status": "finished", "weights_sha256": "ab", "epochs": 1})
+        )
     verdict = compare(tmp_path / "before", tmp_path / "after", same_seed=True)
     assert (verdict.exact, verdict.records) == (exact, int(exact))

@@ -32,7 +32,9 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
         text.say(text.AGAIN[name])
         return 0
     text.check_words(arguments, 1, 1, "one run")
-    run = runs.read(runs.named(words[0], OUTPUTS))
+    folder = runs.named(words[0], OUTPUTS)
+    # A link that is named is meant; inside of it none is followed.
+    run = runs.read(folder.resolve() if folder.is_symlink() else folder)
     if run.command != "train":
         raise ConfigError(f"{name}: expected a training run, got one of `snnrun {run.command}`")
     if name == "resume":

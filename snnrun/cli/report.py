@@ -32,7 +32,8 @@ def main(arguments: Arguments) -> int:
     text.check_words(arguments, 1, 1, EXPECTED[name])
     folder = gather.named(given[0], OUTPUTS)
     if name == "report":
-        for path in report(folder):
+        # A link that is named is meant; inside of it none is followed.
+        for path in report(folder.resolve() if folder.is_symlink() else folder):
             text.say(printable(path, 4000))
     else:
         if not gather.is_sweep(folder):

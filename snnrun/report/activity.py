@@ -21,7 +21,7 @@ _KINDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             ("neuron.beta", "a slower leak (a larger neuron.beta)"),
             ("encoder.gain", "a stronger input (encoder.gain)"),
             ("model.norm", "model.norm=batch"),
-            ("model.bias_init", "model.bias_init=uniform(0,1)"),
+            ("model.bias_init", "'model.bias_init=\"uniform(0,1)\"'"),
             ("optimizer.lr", "more epochs, or a larger optimizer.lr"),
             ("surrogate.alpha", "a wider surrogate (surrogate=atan with a smaller alpha)"),
         ),

@@ -15,7 +15,12 @@ Remedy = tuple[str, str]
 
 def advice(remedies: Sequence[Remedy], config: Mapping[str, Any]) -> str:
     """The first few remedies that this config can take, most helpful first."""
-    able = [words for key, words in remedies if has(config, key) and words != f"{key}={value(config, key)}"]
+    # Words that a shell would take apart are in quotes.
+    able = [
+        words
+        for key, words in remedies
+        if has(config, key) and words.translate({39: None, 34: None}) != f"{key}={value(config, key)}"
+    ]
     return "; ".join(able[:MOST])
 
 

@@ -126,12 +126,14 @@ def test_a_part_of_ones_own(command: Command, training: Training, own: Path) -> 
 def test_a_sweep(command: Command, training: Training) -> None:
     outcome = command("-m", "neuron=if,lif", "seed=0,1")
     assert outcome.code == 0
-    assert outcome.out.splitlines() == [
+    lines = outcome.out.splitlines()
+    assert lines[:4] == [
         "snnrun: job 1 of 4: neuron=if seed=0",
         "snnrun: job 2 of 4: neuron=if seed=1",
         "snnrun: job 3 of 4: neuron=lif seed=0",
         "snnrun: job 4 of 4: neuron=lif seed=1",
     ]
+    assert [line.split()[:2] for line in lines[-2:]] == [["snnrun", "report"], ["snnrun", "best"]]
     folders = [call["folder"] for call in training.calls]
     assert [folder.name for folder in folders] == ["0-if-atan-s0", "1-if-atan-s1", "2-lif-atan-s0", "3-lif-atan-s1"]
     (sweep,) = {folder.parent for folder in folders}

@@ -121,7 +121,8 @@ def test_input_far_beyond_the_threshold_keeps_all_finite(group: str, option: str
 
 @IN_EVERY_CONVENTION
 def test_silent_input_stays_silent(group: str, option: str, convention: dict[str, Any]) -> None:
-    neuron = neurons(group, option, learn=False, **convention)
+    # An analogue neuron passes on f(u), which is silent where f(0) = 0: not with its sigmoid.
+    neuron = neurons(group, option, learn=False, activation="relu", **convention)
     trace, _ = run(neuron, torch.zeros(8, 2, 3))
     assert not trace.spikes.any()
     # An exponential upstroke and a constant leak are at work at rest already.

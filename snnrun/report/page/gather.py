@@ -125,7 +125,6 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
     """
     with suppress(ValueError, OSError):  # a NUL; a name that is too long
         path = Path(word).expanduser()
-        path = path.resolve() if path.is_symlink() else path  # inside of it no link is followed
         if word and path.is_dir() and not runs.is_run(path):
             inside = {path} if is_sweep(path) else set(islice((p for p in _parents(path) if is_sweep(p)), 2))
             if len(inside) == 1:
