@@ -9,9 +9,6 @@ from pathlib import Path
 from snnrun.cli import text
 from snnrun.cli.sweep.outcome import Outcome, last_lines
 from snnrun.cli.words import table
-from snnrun.report.page import gather
-from snnrun.report.page.ranking import rank
-from snnrun.report.page.words import assignment, spread
 
 MOST_FAILURES = 20  # that are told at length
 MOST_ROWS = 10  # configurations in the table
@@ -39,6 +36,10 @@ def ranking(folder: Path) -> None:
 
     Without a validation part they stand in the order of the jobs, since a choice by the test part is none.
     """
+    from snnrun.report.page import gather  # with scipy, which no start of a run should wait for
+    from snnrun.report.page.ranking import rank
+    from snnrun.report.page.words import assignment, spread
+
     ranked = rank(gather.sweep(folder))
     if sum(job.finished for job in ranked.sweep.jobs) < 2:
         return
