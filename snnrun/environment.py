@@ -8,17 +8,7 @@ from typing import Any
 from snnrun.untrusted import dotted
 
 #: Keys of a manifest that say when and by what command, and no more.
-_BESIDE = (
-    "command",
-    "config_sha256",
-    "started",
-    "directory",
-    "git",
-    "memory_bytes",
-    "resumed",
-    "seed",
-    "config_sha256",
-)
+_BESIDE = ("command", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed")
 Differences = dict[str, tuple[Any, Any]]
 
 
