@@ -8,6 +8,7 @@ In a clone, with the peers (those that are not installed are named and left out)
 
     python -m benchmarks.job --output job.json              # training a network, whole
     python -m benchmarks.layer --output layer.json          # one layer; LIF alone; growth with time, batch and width
+    python -m benchmarks.busy --output busy.json            # a run beside a busy loop, and beside a second run
     python -m benchmarks --quick                            # both in seconds, for a look; its numbers mean nothing
 
 Nothing else should run meanwhile.

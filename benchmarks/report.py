@@ -62,7 +62,22 @@ def tables(result: dict[str, Any]) -> list[str]:
         blocks.append(["### LIF neurons alone", "", *alone(result["alone"])])
     if "growth" in result:
         blocks.append(["### Growth with the number of steps", "", *growth(result["growth"])])
+    if "busy" in result:
+        blocks.append(["### On a busy machine", "", *busy(result["busy"])])
     return "\n\n".join("\n".join(block) for block in blocks).splitlines()
+
+
+def busy(measured: dict[str, Any]) -> list[str]:
+    """Medians in seconds, and in brackets how many times as long as two equal shares of the machine would take."""
+    lines = [
+        f"| command, on {measured['cores']} cores | alone | beside a busy loop | two at once |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, kinds in measured["seconds"].items():
+        alone, loop, other = (statistics.median(kinds[kind]) for kind in ("alone", "loop", "run"))
+        shares = [f"{value:.1f} s ({value / (2 * alone):.2f})" for value in (loop, other)]
+        lines.append(f"| `{name}` | {alone:.1f} s | {' | '.join(shares)} |")
+    return lines
 
 
 def machine(facts: dict[str, Any]) -> list[str]:

@@ -110,3 +110,19 @@ def test_a_ratio_is_of_pairs() -> None:
 def test_half_of_the_values_lie_in_the_spread() -> None:
     assert statistic.summary([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
     assert statistic.summary([7.0]) == (7.0, 7.0, 7.0)
+
+
+@pytest.mark.slow
+def test_a_run_on_a_busy_machine_is_measured(tmp_path: Path) -> None:
+    words = ["--quick", "--output", "busy.json"]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.busy", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=True,
+    )
+    numbers = json.loads((tmp_path / "busy.json").read_text(encoding="utf-8"))
+    ((name, kinds),) = numbers["busy"]["seconds"].items()
+    assert {kind: len(times) for kind, times in kinds.items()} == {"alone": 1, "loop": 1, "run": 1}
+    assert any(f"`{name}`" in line for line in report.busy(numbers["busy"]))
