@@ -75,6 +75,8 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
             expected = pytest.approx(one[key], rel=1e-5, abs=1e-12) if inexact else one[key]
             # A gradient is a sum of parts that nearly cancel.
             expected = pytest.approx(one[key], rel=1e-3) if key == "gradient_norm" else expected
+            if key == "gradients":
+                expected = {layer: pytest.approx(values, rel=1e-3) for layer, values in one[key].items()}
             assert other[key] == expected, (name, one["kind"], one["step"], key)
     assert any(record["gradient_norm"] > 0 for record in steps), name
     assert team_score == score, name  # to the bit, since whole batches are shared out
@@ -130,7 +132,8 @@ def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequen
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     words = (*TINY, "epochs=2", "batch_size=400")
     ended = torchrun(2, *words, cwd=tmp_path)
-    assert (ended.returncode, said(ended)) == (0, [])
+    # The run is too short to learn anything, and says so.
+    assert (ended.returncode, [line for line in said(ended) if not line.startswith("warning: ")]) == (0, [])
     assert ended.stdout.count("epoch 1/2") == 1
     assert "2 processes" in ended.stdout
     run = Run(tmp_path / "run")
@@ -268,7 +271,7 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
                 config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
-    follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "layers"))
+    follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "gradients", "layers"))
 
 
 def test_ranks_are_read_from_the_environment() -> None:

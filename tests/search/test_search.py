@@ -152,7 +152,7 @@ def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkey
         assert run.result["error"] is None and run.result["epochs"] == 1
         (epoch,) = run.metrics("epoch")
         assert trial.intermediate_values == {1: epoch["validation_accuracy"]}
-    assert "best" not in ended.out and "2 pruned" in ended.out
+    assert "best: trial" not in ended.out and "2 pruned" in ended.out
     assert "pruned after epoch 1" in ended.runs[0].text("run.log")
     monkeypatch.chdir(tmp_path)
     assert main(["resume", str(ended.runs[0].folder)]) == 0

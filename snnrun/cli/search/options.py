@@ -134,7 +134,8 @@ def _made(home: Any, name: str, given: Mapping[str, Any], key: str) -> Any:
     try:
         return getattr(home, name)(**given)
     except (TypeError, ValueError, ImportError) as error:
-        wrong = f"expected options that {name} takes: {error}"
+        owner = "Optuna" if home.__name__.startswith("optuna") else "snnrun"
+        wrong = f"expected options that {owner}'s {name} takes: {error}"
         raise ValueError(
             f"hydra.sweeper.{key}_options: {wrong}" if given else f"hydra.sweeper.{key}: {error}"
         ) from None
