@@ -57,7 +57,7 @@ def _answers(arguments: Arguments) -> bool:
     return bool(shows or arguments.dry_run or arguments.command in (*text.LOOKING, "best", "evaluate"))
 
 
-def _code(arguments: Arguments, words: list[str]) -> int:
+def _code(arguments: Arguments, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     try:
         arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
@@ -65,7 +65,7 @@ def _code(arguments: Arguments, words: list[str]) -> int:
         arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
     try:
-        return _placed(arguments, words, debug=debug)
+        return _placed(arguments, argv, debug=debug)
     except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
         return getattr(interrupt, "exit_code", INTERRUPTED)
@@ -77,8 +77,9 @@ def _code(arguments: Arguments, words: list[str]) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        text.say(text.bug(error), error=True)
-        return 1
+        words, code = text.unforeseen(error)
+        text.say(words, error=True)
+        return code
 
 
 def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:

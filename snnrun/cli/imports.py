@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
+import tempfile
+
+from snnrun.errors import StorageError
 
 
 def load(command: str) -> None:
@@ -12,7 +15,18 @@ def load(command: str) -> None:
     torch and its compiler make half a million objects that live as long as the process. The collector would search
     them again and again while they come, which takes a fifth of the time from launch to the first training step, and
     once more in the middle of training: so it rests meanwhile, and lets them alone for good (``gc.freeze``).
+
+    Raises:
+        StorageError: there is no folder for temporary files, which torch's compiler asks for as it is imported.
     """
+    if command == "train":
+        try:
+            tempfile.gettempdir()
+        except FileNotFoundError as error:
+            raise StorageError(
+                "expected a folder for temporary files, but none of $TMPDIR, /tmp, /var/tmp and the working directory "
+                "can be written to; free some space, or set TMPDIR=FOLDER"
+            ) from error
     if "torch" in sys.modules:
         return
     resting = gc.isenabled()

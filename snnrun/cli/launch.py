@@ -138,8 +138,9 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
             # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
             if debug:
                 traceback.print_exc()
-            code = error.exit_code if isinstance(error, SnnrunError) else 1
-            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else text.bug(error)
+            message, code = f"snnrun: {error}", getattr(error, "exit_code", 1)
+            if not isinstance(error, SnnrunError):
+                message, code = text.unforeseen(error)
             failures.append(Failure(name, message, code))
             text.say(message, error=True)
             return None

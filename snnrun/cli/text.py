@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
 import textwrap
@@ -9,10 +10,15 @@ from collections.abc import Iterable, Sequence
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import Arguments, nearest
-from snnrun.errors import ConfigError
+from snnrun.errors import ConfigError, OutOfMemoryError
 from snnrun.untrusted import printable, printable_lines
 
 WIDTH = 100
+#: What the loader of libraries, torch and the C library say where there is too little memory.
+NO_MEMORY = re.compile(
+    r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages|can't start new thread",
+    re.IGNORECASE,
+)
 MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
@@ -314,6 +320,27 @@ def bug(error: Exception) -> str:
         f"snnrun: {type(error).__name__}: {message}\n"
         "This is a bug in snnrun or in a part of your own; run again with --debug for the traceback"
     )
+
+
+def unforeseen(error: Exception) -> tuple[str, int]:
+    """What to say of an error that is none of ours, and the exit code: too little memory, or a bug."""
+    if not _lacks_memory(error):
+        return bug(error), 1
+    reason = shorten(" ".join(str(error).split()), 200) or "no more to allocate"
+    advice = "end other programs, or raise the limit that was set (`ulimit -v`, or that of a queue or a container)"
+    return f"snnrun: out of memory: {reason}; {advice}", OutOfMemoryError.exit_code
+
+
+def _lacks_memory(error: BaseException | None) -> bool:
+    """Whether an error says that there is too little memory, or address space for a library."""
+    seen = 0
+    while error is not None and seen < 10:
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return True
+        if isinstance(error, (ImportError, OSError, RuntimeError)) and NO_MEMORY.search(str(error)):
+            return True
+        error, seen = error.__cause__ or error.__context__, seen + 1
+    return False
 
 
 def shorten(message: str, limit: int = 600) -> str:

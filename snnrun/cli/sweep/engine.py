@@ -54,7 +54,7 @@ class Serial(Engine):
             # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
             if task.debug:
                 traceback.print_exc()
-            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else text.bug(error)
+            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else text.unforeseen(error)[0]
             text.say(message, error=True)
             status = judged(task, None).status
             return Outcome(task, "interrupted" if status == "interrupted" else "failed", message, {})

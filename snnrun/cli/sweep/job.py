@@ -110,8 +110,9 @@ def run(task: Task) -> int:
         except Exception as error:
             # All of it, since nobody may see this error a second time.
             traceback.print_exc()
-            text.say(text.bug(error), error=True)
-            return 1
+            words, code = text.unforeseen(error)
+            text.say(words, error=True)
+            return code
 
 
 def _begin(task: Task) -> bool:
