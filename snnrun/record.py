@@ -268,7 +268,7 @@ class RunRecord(FolderRecord):
 
 @contextmanager
 def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
-    """Within this context, where ``stop`` listens deaf, whatever ends the run is said in ``result.json`` and in its log.
+    """Within this context, where ``stop`` listens deaf, what ends the run is said in ``result.json`` and in the log.
 
     ``values``: gives what ``result.json`` says besides.
     """
@@ -276,10 +276,8 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
         with stop.alert():
             yield
     except BaseException as error:
-        try:
+        with suppress(Interrupted):  # a second signal, after which none raises
             stop.deafen()
-        except Interrupted:  # a second signal, after which none raises
-            pass
         record.ended_early(error, **values())
         raise
 

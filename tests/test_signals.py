@@ -5,6 +5,7 @@ Signals are raised by the tracer between two lines of snnrun's own code, so that
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -24,11 +25,7 @@ from snnrun.cli.parts import parts_of
 from snnrun.settings import Settings
 from snnrun.signals import SIGNALS, Interrupted, Stop, waiting
 
-pytestmark = [
-    pytest.mark.skipif(os.name != "posix", reason="signals"),
-    # A signal between the opening of a file and the `with` around it leaves it to the collector.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
 WORDS = [
     "report.figures=false",
@@ -107,7 +104,11 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     be_mortal()
-    yield
+    # A signal between the opening of a file and the `with` around it leaves it to the collector.
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: None)
+        yield
+        gc.collect()
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -211,9 +212,8 @@ def test_a_signal_goes_to_the_stop_within(mortal: None) -> None:
     with waiting():
         signal.raise_signal(signal.SIGTERM)
         stop = Stop()
-        with stop.listening(deaf=True):
-            with pytest.raises(Interrupted) as caught, stop.alert():
-                raise AssertionError("it is raised at once")
+        with stop.listening(deaf=True), pytest.raises(Interrupted) as caught, stop.alert():
+            raise AssertionError("it is raised at once")
     assert caught.value.exit_code == 143
 
 

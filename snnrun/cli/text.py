@@ -16,7 +16,8 @@ from snnrun.untrusted import printable, printable_lines
 WIDTH = 100
 #: What the loader of libraries, torch and the C library say where there is too little memory.
 NO_MEMORY = re.compile(
-    r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages|can't start new thread",
+    "failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages"
+    "|can't start new thread",
     re.IGNORECASE,
 )
 MOST_FAULTS = 20  # told at once
