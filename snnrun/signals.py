@@ -148,7 +148,7 @@ class Stop:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """Within this context signals wait for the Stop that listens within it: whoever makes a folder says how it ended."""
+    """Within this context signals wait for the Stop that listens within it, which says how the run ended."""
     stop = Stop()
     with stop.listening(deaf=True):
         yield
