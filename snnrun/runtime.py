@@ -97,7 +97,8 @@ def memory(advice: str) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # On the CPU torch raises a plain RuntimeError, known by its words alone.
-        if not (isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)):
+        words = any(each in str(error) for each in ("can't allocate memory", "Storage size calculation overflowed"))
+        if not (words or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
             raise
         first = str(error).splitlines()[0] if str(error) else "no more to allocate"
         raise OutOfMemoryError(f"{advice} ({first})") from error

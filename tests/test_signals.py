@@ -5,6 +5,7 @@ Signals are raised by the tracer between two lines of snnrun's own code, so that
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -107,7 +108,11 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     before = {number: signal.getsignal(number) for number in SIGNALS}
     be_mortal()
-    yield
+    # A signal between the opening of a file and the `with` around it leaves it to the collector.
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", lambda unraisable: None)
+        yield
+        gc.collect()
     for number, handler in before.items():
         signal.signal(number, handler)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from snnrun import check
+from snnrun import check, untrusted
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.overrides import REFERENCE
@@ -35,6 +35,7 @@ LOWEST: Mapping[str, int | float] = {
 
 
 LARGEST = 3.4e38  # about the largest float32
+LARGEST_WHOLE = 2**63 - 1  # of int64
 
 
 class Fault(NamedTuple):
@@ -277,16 +278,17 @@ def origin(path: str, raw: Mapping[str, Any]) -> str:
 
 
 def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
-    """A fault for every infinity, NaN and number beyond float32 in a config: no part has a use for one."""
+    """A fault for every infinity, NaN and number beyond float32 or int64 in a config: no part has a use for one."""
     items: list[tuple[str, Any]] = []
     if isinstance(tree, Mapping):
         items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
     elif isinstance(tree, list):
         items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
-    elif isinstance(tree, (int, float)) and not abs(tree) <= LARGEST:
-        finite = isinstance(tree, int) or math.isfinite(tree)
-        wanted = f"a number of at most {LARGEST:g}, the range of float32" if finite else "a finite number"
+    elif isinstance(tree, float) and not abs(tree) <= LARGEST:
+        wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
         yield Fault(path, f"expected {wanted}, got {tree}")
+    elif isinstance(tree, int) and not abs(tree) <= LARGEST_WHOLE:
+        yield Fault(path, f"expected a whole number of at most {LARGEST_WHOLE}, got {untrusted.cut(str(tree), 60)}")
     for name, value in items:
         yield from not_finite(value, name)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from command import Command, Training
 from snnrun.catalogue import Catalogue
+from snnrun.cli import imports
 
 NEURONS = ", ".join(Catalogue().groups["neuron"])
 
@@ -22,6 +26,14 @@ CASES: dict[str, tuple[str, list[str]]] = {
         ["neuron.num_steps: expected the num_steps of the run, 25, got 10; set num_steps instead"],
     ),
     "beyond float32": ("neuron.threshold=1e39", ["neuron.threshold: expected a number of at most 3.4e+38"]),
+    "beyond int64": ("num_steps=9223372036854775808", ["num_steps: expected a whole number of at most 92233720368547"]),
+    "beyond any float": (f"max_seconds={'9' * 400}", ["max_seconds: expected a whole number of at most"]),
+    "beyond any float, of an input": (f"clip_grad_norm={'9' * 400}", ["clip_grad_norm: expected a whole number"]),
+    "a device of 20 digits": ("device=cuda:99999999999999999999", ["device: expected auto, cpu, cuda, or cuda:N"]),
+    "a device with zeros before it": ("device=cuda:0000000000000000", ["device: expected auto, cpu, cuda, or cuda:N"]),
+    "a folder 2000 levels deep": (f"output_dir={'a/' * 2000}a", ["output_dir: expected a folder", "200 folders"]),
+    "a long name": (f"output_dir={'b' * 256}", ["output_dir: expected a folder", "256 bytes, and 255 is the most"]),
+    "a long path": (f"output_dir={'/'.join(['c' * 200] * 20)}", ["output_dir: expected a folder", "3500 bytes"]),
     "weights of nothing": ("loss.class_weights=[0,0,0,0,0,0,0,0,0,0]", ["expected at least one above 0"]),
     "unknown option": (
         "neuron=lff",
@@ -214,6 +226,48 @@ def test_a_folder_that_cannot_be_written_to(command: Command) -> None:
     outcome = command("output_dir=closed/runs")
     assert outcome.code == 2
     assert "cannot be written to" in outcome.err
+
+
+def test_a_folder_too_deep_for_hydra_is_no_bug(command: Command, training: Training) -> None:
+    code, _, err = command(f"hydra.run.dir={'a/' * 2000}a")
+    assert (code, training.calls) == (6, [])
+    assert "bug" not in err
+
+
+@pytest.mark.parametrize("shape", [(60, 3), (60, 1), (60,)])
+def test_a_loss_that_takes_no_values_is_refused(shape: tuple[int, ...], command: Command, training: Training) -> None:
+    np.savez("own.npz", inputs=np.zeros((60, 2), np.float32), targets=np.zeros(shape, np.float32))
+    words = ("task=arrays", "data_dir=.", "task.path=own.npz", "task.regress=true", "encoder=direct")
+    code, _, err = command(*words, "loss=mean_square")
+    assert (code, training.calls) == (2, []) and "loss=mse" in err
+    assert command(*words, "loss=mse").code == 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_too_little_memory_to_begin(
+    error: Exception, command: Command, training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(imports, "load", load)
+    code, _, err = command("seed=1")
+    assert code == 5 and "out of memory" in err and "bug" not in err
+
+
+def test_nowhere_for_temporary_files(command: Command, training: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nonexistent"])
+    code, _, err = command("seed=1")
+    assert (code, training.calls) == (6, []) and "TMPDIR" in err and "bug" not in err
 
 
 def test_checking_leaves_the_random_streams_alone(command: Command) -> None:

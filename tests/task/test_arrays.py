@@ -347,6 +347,16 @@ def test_a_header_that_promises_too_much_takes_no_memory(tmp_path: Path) -> None
             np.save(tmp_path / "own" / "targets.npy", LABELS)
 
 
+@pytest.mark.parametrize("shape", ["(40, True)", "(True, 6)", "(-40, -6)", "(40.0, 6)", "(" * 50 + ")" * 50, "None"])
+def test_a_shape_that_is_none(shape: str, tmp_path: Path) -> None:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(181) + b"\n"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + b"\0" * 960
+    with zipfile.ZipFile(tmp_path / "own.npz", "w") as archive:
+        archive.writestr("inputs.npy", content)
+    with pytest.raises(DataError, match=r"own.npz: inputs: "):
+        load(tmp_path)
+
+
 def test_what_is_no_file_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     np.save(tmp_path / "own.npy", INPUTS)
