@@ -209,7 +209,7 @@ def test_at_every_moment(kind: str, quick: None, mortal: None, tmp_path: Path) -
 @pytest.mark.parametrize("kind", ["SIGTERM", "two"])
 @pytest.mark.parametrize("words", [WORDS, [*WORDS, "-m", "seed=0,1"], SIMULATION], ids=["train", "sweep", "simulate"])
 def test_at_some_moments_of_the_command(words: list[str], kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
-    at_every(79, lambda: main(words), tmp_path, *KINDS[kind])
+    at_every(199, lambda: main(words), tmp_path, *KINDS[kind])
 
 
 def test_a_signal_goes_to_the_stop_within(mortal: None) -> None:
