@@ -25,10 +25,16 @@ WORTH = 1 << 25
 def sleep_while_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:
     """Have threads sleep while they wait, unless the user has said how they wait; returns whether they will.
 
-    Too late where torch is loaded already: then nothing is set, lest the environment say what is not so.
+    A user's ``KMP_BLOCKTIME`` is for Intel's and LLVM's runtimes, and GNU's does not read it; ``GOMP_SPINCOUNT`` the
+    other way round. So either leaves the other runtimes to sleep. Too late where torch is loaded already: then nothing
+    is set, lest the environment say what is not so.
     """
-    if any(name in environ for name in OWN) or "torch" in sys.modules:
+    if "OMP_WAIT_POLICY" in environ or "torch" in sys.modules:
         return environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
+    if "KMP_BLOCKTIME" in environ or "GOMP_SPINCOUNT" in environ:
+        environ.setdefault("KMP_BLOCKTIME", "0")
+        environ.setdefault("GOMP_SPINCOUNT", "0")
+        return False
     environ.update(SLEEP)
     return True
 

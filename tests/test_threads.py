@@ -66,13 +66,25 @@ def test_the_user_decides(openmp: Path) -> None:
     assert spins(openmp, OMP_WAIT_POLICY="PASSIVE") == 0
     assert spins(openmp, OMP_WAIT_POLICY="ACTIVE") > 1_000_000
     assert spins(openmp, GOMP_SPINCOUNT="1234") == 1234
+    assert spins(openmp, KMP_BLOCKTIME="200") == 0
 
 
-@pytest.mark.parametrize("name", threads.OWN)
-def test_nothing_is_set_beside_what_the_user_set(name: str) -> None:
-    environ = {name: "200"}
+@pytest.mark.parametrize(
+    ("given", "set_beside"),
+    [
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, {}),
+        ({"KMP_BLOCKTIME": "200"}, {"GOMP_SPINCOUNT": "0"}),
+        ({"GOMP_SPINCOUNT": "200"}, {"KMP_BLOCKTIME": "0"}),
+    ],
+)
+def test_what_the_user_set_stays(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], set_beside: dict[str, str]
+) -> None:
+    """Each runtime reads its own variable; the other runtimes sleep."""
+    monkeypatch.delitem(sys.modules, "torch")
+    environ = dict(given)
     assert not threads.sleep_while_waiting(environ)
-    assert environ == {name: "200"}
+    assert environ == {**given, **set_beside}
 
 
 def test_nothing_is_set_once_torch_is_loaded(openmp: Path) -> None:
