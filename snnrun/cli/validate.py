@@ -92,8 +92,12 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
 
 
 def _of_a_part(given: Given, faults: Sequence[str]) -> bool:
-    """Whether a word sets a key of a part, and nothing is said against that key yet."""
-    return not given.group and "." in given.key and not any(fault.startswith(given.key) for fault in faults)
+    """Whether a word may be wrong in a way that only its part can tell, and nothing is said against its key yet.
+
+    That is a word that sets a key of a part, or chooses a tracker, whose package may be missing.
+    """
+    asked = given.key == "tracker" if given.group else "." in given.key
+    return asked and not any(fault.startswith(given.key) for fault in faults)
 
 
 def _output_dir(hydra: Composer, words: list[str]) -> str:
