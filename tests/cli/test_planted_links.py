@@ -130,3 +130,38 @@ def test_the_study_is_no_link(command: Command, training: Training, elsewhere: P
     assert outcome.code == 2
     assert "search.db" in outcome.err
     assert not (elsewhere / "study.db").exists()
+
+
+@pytest.mark.parametrize("place", [".hydra", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"])
+def test_a_run_in_a_folder_that_is_there_writes_nothing_elsewhere(
+    command: Command, training: Training, elsewhere: Path, place: str
+) -> None:
+    spoilt = Path("run", place)
+    spoilt.parent.mkdir(parents=True)
+    spoilt.symlink_to(elsewhere if place == ".hydra" else elsewhere / "precious")
+    outcome = command("hydra.run.dir=run")
+    assert content(elsewhere) == {"precious": b"mine"}
+    # A link in the place of a file is replaced, one in the place of a folder refused.
+    assert outcome.code == (6 if place == ".hydra" else 0)
+    assert len(training.calls) == (0 if place == ".hydra" else 1)
+
+
+def test_a_record_that_is_there_keeps_its_marks(command: Command, elsewhere: Path) -> None:
+    marks = Path("run", ".hydra")
+    marks.mkdir(parents=True)
+    (marks / "config.yaml").write_text("seed: 7\n")
+    Path("run", "result.json").write_text('{"status": "finished"}')
+    assert command("simulate", "hydra.run.dir=run").code == 2
+    assert (marks / "config.yaml").read_text() == "seed: 7\n"
+    assert sorted(path.name for path in marks.iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize("place", ["multirun.yaml", "0-lif-step"])
+def test_a_sweep_of_pictures_writes_nothing_elsewhere(command: Command, elsewhere: Path, place: str) -> None:
+    SWEEP.mkdir()
+    (SWEEP / place).symlink_to(elsewhere / "precious" if place == "multirun.yaml" else elsewhere)
+    words = ("simulate", "-m", "neuron=lif,if", "num_steps=5", "style.format=png", "hydra.sweep.dir=sweep")
+    assert command(*words).code == (0 if place == "multirun.yaml" else 7)
+    assert content(elsewhere) == {"precious": b"mine"}
+    assert files.own_file(SWEEP / "multirun.yaml")
+    assert (SWEEP / "1-if-step" / "result.json").is_file()
