@@ -82,7 +82,8 @@ def stranger(folder: Path) -> Path | None:
 
 def _links(folder: Path) -> list[Path]:
     """The links on the way to ``folder``, from the top; each lies in a folder without links on the way."""
-    found, rest, way = [], list(Path(os.path.abspath(folder)).parts), Path()
+    found: list[Path] = []
+    rest, way = list(Path(os.path.abspath(folder)).parts), Path()
     while rest:
         way /= rest.pop(0)
         if way.is_symlink():

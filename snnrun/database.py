@@ -12,7 +12,7 @@ from snnrun.files import own_file
 
 #: What SQLite keeps beside a file, and takes up where it was left.
 BESIDE = ("-journal", "-wal", "-shm")
-#: The last bytes of a journal that names another file. SQLite removes that file, whatever it is, once it has rolled back.
+#: The last bytes of a journal that names another file. SQLite removes that file, whatever it is, after a roll-back.
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 
 
@@ -35,7 +35,9 @@ def check(path: Path, *, linked: bool = False) -> None:
         if not os.path.lexists(place):
             continue
         if not own_file(place):
-            raise ConfigError(f"{place}: expected a file of the database alone, got a link or no file at all; remove it")
+            raise ConfigError(
+                f"{place}: expected a file of the database alone, got a link or no file at all; remove it"
+            )
         with place.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - len(_NAMES_ANOTHER)))

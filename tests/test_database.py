@@ -63,7 +63,7 @@ def test_a_journal_that_would_remove_a_file_is_refused(study: Path, tmp_path: Pa
         (tmp_path / "deep").mkdir()
         named = tmp_path / "deep" / "link.db"
         named.symlink_to(study)
-    with pytest.raises(ConfigError, match="search.db-journal"):
+    with pytest.raises(ConfigError, match=r"search\.db-journal"):
         database.check(named, linked=linked)
     assert precious.exists()
     values(study)
@@ -97,5 +97,5 @@ def test_its_tables_are_read_without_a_change(tmp_path: Path) -> None:
     assert database.tables(path) == {"cookies"}
     assert path.read_bytes() == before
     path.write_text("no database, but long enough to be one of a hundred bytes. " * 3)
-    with pytest.raises(ConfigError, match="a.db"):
+    with pytest.raises(ConfigError, match=r"a\.db"):
         database.tables(path)

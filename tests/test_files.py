@@ -100,7 +100,7 @@ def test_weights_of_another_model_are_refused_unread(tmp_path: Path, monkeypatch
     for other in (nn.Linear(3, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2)), nn.Bilinear(3, 2, 2)):
         with pytest.raises(DataError, match="the weights of this config's model"):
             checkpoint.load(path, like=other.state_dict())
-    entry = '{"weight":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}' % (1 << 28, 1 << 30)
+    entry = json.dumps({"weight": {"dtype": "F32", "shape": [1 << 28], "data_offsets": [0, 1 << 30]}})
     path.write_bytes(len(entry).to_bytes(8, "little") + entry.encode())
     os.truncate(path, 8 + len(entry) + (1 << 30))
     with pytest.raises(DataError, match="the weights of this config's model"):

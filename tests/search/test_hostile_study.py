@@ -14,7 +14,15 @@ from snnrun.cli.search.study import _check_same, _release
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "task=digits", "num_steps=2")
 SEARCH = ("-m", "hydra/sweeper=optuna", "optimizer.lr=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=2")
-HOSTILE: list[Any] = [7, "x", [1], {}, {"names": 3}, {"names": [{}], "directions": [1]}, {"names": ["a"], "directions": []}]
+HOSTILE: list[Any] = [
+    7,
+    "x",
+    [1],
+    {},
+    {"names": 3},
+    {"names": [{}], "directions": [1]},
+    {"names": ["a"], "directions": []},
+]
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
