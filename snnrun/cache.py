@@ -7,12 +7,15 @@ its place: owner and mode of the folder and of all above it are checked, as ssh 
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import os
 import shutil
 import stat
 import tempfile
 from pathlib import Path
+
+MOST_LINKS = 40  # on the way to a file, as Linux has it
 
 
 def cache_dir() -> Path | None:
@@ -60,6 +63,10 @@ def stranger(folder: Path) -> Path | None:
     """
     if not hasattr(os, "getuid"):  # Windows keeps the user's folders apart by other means
         return None
+    for link in _links(folder):
+        # Whoever may write where a link lies can lead it elsewhere.
+        if link.lstat().st_uid not in (0, os.getuid()) or stranger(link.parent) is not None:
+            return link.parent
     whole = folder.resolve()
     for place in reversed([whole, *whole.parents]):
         status = place.stat()
@@ -71,6 +78,21 @@ def stranger(folder: Path) -> Path | None:
         if status.st_uid == os.getuid() and not status.st_mode & 0o077:
             return None
     return None
+
+
+def _links(folder: Path) -> list[Path]:
+    """The links on the way to ``folder``, from the top; each lies in a folder without links on the way."""
+    found: list[Path] = []
+    rest, way = list(Path(os.path.abspath(folder)).parts), Path()
+    while rest:
+        way /= rest.pop(0)
+        if way.is_symlink():
+            if len(found) == MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
+            found.append(way)
+            rest[:0] = Path(os.path.normpath(way.parent / os.readlink(way))).parts
+            way = Path()
+    return found
 
 
 def _wanted() -> Path | None:

@@ -50,13 +50,17 @@ def save(path: Path, model: nn.Module) -> None:
     files.write_bytes(path, to_bytes(state, metadata={_CHECKSUM: weights_sha256(state)}))
 
 
-def load(path: Path) -> dict[str, Tensor]:
+def load(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
     """The weights at ``path``, on the CPU.
 
+    Args:
+        like: tensors of the names and shapes that the weights must have, which is found out before any is read.
+            Default: whatever they have.
+
     Raises:
-        DataError: if the file is missing, damaged, or not one of ours.
+        DataError: if the file is missing, damaged, not one of ours, or has other tensors than ``like``.
     """
-    return _read(path)[0]
+    return _read(path, like)[0]
 
 
 def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
@@ -113,12 +117,14 @@ def unpack(message: bytes) -> Any:
     return join(json.loads(message[8:end]), from_bytes(message[end:]))
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+def _read(path: Path, like: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], str]:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
             raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
         _check_header(path)
         with safe_open(path, framework="pt") as file:
+            if like is not None:
+                _check_like(path, {name: file.get_slice(name).get_shape() for name in file.keys()}, like)  # noqa: SIM118
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         checksum = _checksum(tensors, metadata.get(_STATE, ""))
@@ -148,6 +154,19 @@ def _check_header(path: Path) -> None:
     # Each tensor has its own "dtype"; in a name or in the state, which is text in quotes, the quotes are escaped.
     if (count := header.count(b'"dtype"')) > MOST_TENSORS:
         raise DataError(f"{path}: expected at most {MOST_TENSORS:,} tensors, got {count:,}")
+
+
+def _check_like(path: Path, shapes: Mapping[str, list[int]], like: Mapping[str, Tensor]) -> None:
+    wanted = {name: list(tensor.shape) for name, tensor in like.items()}
+    if shapes == wanted:
+        return
+    for name in [*wanted, *shapes]:
+        if shapes.get(name) != wanted.get(name):
+            there, here = (f"shape {found[name]}" if name in found else "none" for found in (shapes, wanted))
+            raise DataError(
+                f"{path}: expected the weights of this config's model, whose {printable(name, 80)} has {here}; "
+                f"got {printable(there, 80)}"
+            )
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -351,7 +351,7 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
 
 def _load(model: nn.Module, path: Path) -> None:
     try:
-        model.load_state_dict(checkpoint.load(path))
+        model.load_state_dict(checkpoint.load(path, like=model.state_dict()))
     except RuntimeError as error:
         raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 

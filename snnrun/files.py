@@ -2,7 +2,9 @@
 
 A folder may come from a stranger, who may have planted links in it, under any name that can be guessed. So a new file
 is created exclusively and under a random name, relative to a handle on its folder, which is no link itself; and what
-is added to is a regular file with one name.
+is added to is a regular file with one name. On the way to the folder links of this user and of the system are followed,
+and no other user's, who could plant one at any time: whoever takes the name of a folder from the user resolves it first
+(:func:`named`).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+MOST_LINKS = 40  # on the way to a file, as Linux has it
 #: Windows opens no folders; there, names are joined instead.
 _HANDLES = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -30,7 +33,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     A link at ``path`` is replaced by the file, and what it leads to stays as it is.
 
     Raises:
-        OSError: if writing fails, or the folder of ``path`` is a link.
+        OSError: if writing fails, or the folder of ``path`` is a link, or lies behind another user's.
     """
     with _folder(path.parent) as folder:
         temporary = f".{path.name[:100]}.{secrets.token_hex(8)}.tmp"
@@ -96,11 +99,13 @@ def make_folder(path: Path) -> None:
     Raises:
         OSError: if there is a link of that name, or anything else.
     """
-    try:
-        path.mkdir()
-    except FileExistsError:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            raise
+    with _folder(path.parent) as folder:
+        where: Any = path if folder is None else path.name
+        try:
+            os.mkdir(where, dir_fd=folder)
+        except FileExistsError:
+            if not stat.S_ISDIR(os.stat(where, dir_fd=folder, follow_symlinks=False).st_mode):
+                raise
 
 
 def make_folders(root: Path, path: Path) -> None:
@@ -118,11 +123,55 @@ def _folder(path: Path) -> Iterator[int | None]:
             raise OSError(errno.ELOOP, "a link, and no folder", str(path))
         yield None
         return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
+    descriptor = _way(path) if hasattr(os, "O_PATH") else os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFELY)
     try:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _way(path: Path) -> int:
+    """A descriptor of the folder ``path``, opened step by step, each in the one before."""
+    look = os.O_PATH | _SAFELY
+    rest, links = _steps(path), 0
+    place = os.open(path.anchor or ".", look | os.O_DIRECTORY)
+    try:
+        while rest:
+            step = os.open(rest.pop(0), look, dir_fd=place)
+            status = os.fstat(step)
+            if not stat.S_ISLNK(status.st_mode):
+                os.close(place)
+                place = step
+                continue
+            try:
+                links += 1
+                if not rest or links > MOST_LINKS or status.st_uid not in (0, os.geteuid()):
+                    raise OSError(errno.ELOOP, "a link on the way to it", str(path))
+                target = Path(os.readlink("", dir_fd=step))  # of the link that was looked at, whatever is there now
+            finally:
+                os.close(step)
+            rest[:0] = _steps(target)
+            if target.anchor:
+                os.close(place)
+                place = -1
+                place = os.open(target.anchor, look | os.O_DIRECTORY)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY | _SAFELY, dir_fd=place)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+    finally:
+        if place >= 0:
+            os.close(place)
+
+
+def _steps(path: Path) -> list[str]:
+    return list(path.parts[1:] if path.anchor else path.parts)
+
+
+def named(path: Path) -> Path:
+    """A folder that the user named, by a path without links: ``path`` itself, if it has none."""
+    whole = path.resolve()
+    return path if whole == Path(os.path.abspath(path)) else whole
 
 
 def own_file(path: Path) -> bool:

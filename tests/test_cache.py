@@ -121,3 +121,24 @@ def test_a_folder_of_another_user_is_not_used(open_home: Path, monkeypatch: pyte
     else:
         monkeypatch.setattr(os, "getuid", lambda: 12345)
         assert stranger(theirs) is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners and modes")
+@pytest.mark.usefixtures("plain")
+def test_a_link_that_others_could_lead_elsewhere_is_not_followed(open_home: Path) -> None:
+    """Also where it leads to a folder of this user alone, such as one that was unpacked from a stranger's archive."""
+    mode(open_home / "mine" / "deep", 0o755)
+    shared, sticky = mode(open_home / "shared", 0o777), mode(open_home / "sticky", 0o1777)
+    (shared / "cache").symlink_to(open_home / "mine")
+    assert stranger(shared / "cache") == shared
+    assert stranger(shared / "cache" / "deep") == shared
+    (open_home / "first").symlink_to(shared / "cache")
+    assert stranger(open_home / "first" / "deep") == shared, "a link to a link"
+    (open_home / "own").symlink_to("mine")
+    assert stranger(open_home / "own" / "deep") is None
+    (open_home / "loop").symlink_to("loop")
+    with pytest.raises(OSError):
+        stranger(open_home / "loop")
+    # Nor in a folder with the sticky bit, where a link may be another user's own.
+    (sticky / "cache").symlink_to(open_home / "mine")
+    assert stranger(sticky / "cache") == sticky

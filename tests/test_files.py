@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,23 @@ def test_too_many_tensors_are_refused_by_the_header(
 def test_a_state_may_say_dtype_as_often_as_it_likes(tmp_path: Path) -> None:
     path = checkpoint.save_state(tmp_path, 1, {"words": ['"dtype"'] * (checkpoint.MOST_TENSORS + 1)})
     assert len(checkpoint.load_state(path)["words"]) == checkpoint.MOST_TENSORS + 1
+
+
+def test_weights_of_another_model_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one tensor of many gigabytes, in a file of nothing but a hole."""
+    path, model = tmp_path / "a.safetensors", nn.Linear(3, 2)
+    checkpoint.save(path, model)
+    assert checkpoint.load(path, like=model.state_dict()).keys() == {"weight", "bias"}
+
+    def read(tensors: object, text: str) -> str:
+        raise AssertionError("the values were looked at")
+
+    monkeypatch.setattr(checkpoint, "_checksum", read)
+    for other in (nn.Linear(3, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2)), nn.Bilinear(3, 2, 2)):
+        with pytest.raises(DataError, match="the weights of this config's model"):
+            checkpoint.load(path, like=other.state_dict())
+    entry = json.dumps({"weight": {"dtype": "F32", "shape": [1 << 28], "data_offsets": [0, 1 << 30]}})
+    path.write_bytes(len(entry).to_bytes(8, "little") + entry.encode())
+    os.truncate(path, 8 + len(entry) + (1 << 30))
+    with pytest.raises(DataError, match="the weights of this config's model"):
+        checkpoint.load(path, like=model.state_dict())

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnrun import runs, untrusted
+from snnrun import files, runs, untrusted
 from snnrun.catalogue import Catalogue
 from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
@@ -34,7 +34,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     text.check_words(arguments, 1, 1, "one run")
     folder = runs.named(words[0], OUTPUTS)
     # A link that is named is meant; inside of it none is followed.
-    run = runs.read(folder.resolve() if folder.is_symlink() else folder)
+    run = runs.read(files.named(folder))
     if run.command != "train":
         raise ConfigError(f"{name}: expected a training run, got one of `snnrun {run.command}`")
     if name == "resume":
@@ -172,6 +172,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
     with waiting():
         with storing(copy):
             copy.mkdir(parents=True)
+            copy = files.named(copy)
         train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)

@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from snnrun import files
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import text
 from snnrun.cli.arguments import PRIMARY, Arguments
@@ -28,6 +29,7 @@ from snnrun.cli.sweep.orders import Orders, TaskFunction
 from snnrun.cli.validate import Plan, command_module
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.signals import waiting
+from snnrun.storage import storing
 
 SWEEP_FAILED = 7
 
@@ -129,7 +131,8 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
         if sweep:
             text.say(f"snnrun: {name}")
         try:
-            folder = Path(HydraConfig.get().runtime.output_dir).resolve()
+            folder = _folder(sweep)
+            _mark(config, folder)
             result = _run(part, config, folder, command, curves, arguments.trusted)
             if sweep:
                 finished.append((tuple(HydraConfig.get().overrides.task), result))
@@ -160,6 +163,35 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
     for failure in failures:
         text.say(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", error=True)
     return SWEEP_FAILED
+
+
+def _folder(sweep: bool) -> Path:
+    """That of the job, for which no link is followed below the folder that the user named."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    if not sweep:
+        return folder.resolve()
+    named = Path(HydraConfig.get().sweep.dir).absolute()
+    root = named.resolve()
+    folder = root / folder.relative_to(named)
+    with storing(folder):
+        files.make_folders(root, folder)
+        files.write_text(root / "multirun.yaml", OmegaConf.to_yaml(HydraConfig.instance().cfg))
+    return folder
+
+
+def _mark(config: DictConfig, folder: Path) -> None:
+    """Write ``.hydra/``. Hydra itself would follow links, which may have been planted in a folder that is there."""
+    if any((folder / name).exists() for name in ("manifest.json", "result.json")):
+        return  # it holds the record of another run, and will be refused
+    marks = folder / ".hydra"
+    with storing(marks):
+        files.make_folder(marks)
+        for name, part in (
+            ("config.yaml", config),
+            ("hydra.yaml", HydraConfig.instance().cfg),
+            ("overrides.yaml", HydraConfig.get().overrides.task),
+        ):
+            files.write_text(marks / name, OmegaConf.to_yaml(part))
 
 
 def _run(

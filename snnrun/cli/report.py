@@ -33,7 +33,7 @@ def main(arguments: Arguments) -> int:
     folder = gather.named(given[0], OUTPUTS)
     if name == "report":
         # A link that is named is meant; inside of it none is followed.
-        for path in report(folder.resolve() if folder.is_symlink() else folder):
+        for path in report(files.named(folder)):
             text.say(printable(path, 4000))
     else:
         if not gather.is_sweep(folder):

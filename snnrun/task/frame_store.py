@@ -20,6 +20,7 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import shutil
 import time
 import zlib
@@ -34,13 +35,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun.errors import ConfigError, StorageError
-from snnrun.files import write_json
+from snnrun.files import named, write_json
 from snnrun.lock import RunLock, holder
 
 Array = NDArray[Any]
 
 FORMAT = 1
 _BLOCK = 1 << 24  # bytes
+_TYPES = ("|u1", "<u1", "<u2", "<u4", "<i8")
 _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -133,6 +135,8 @@ def opened(folder: Path) -> FrameStore | None:
             return None
         arrays = {}
         for name, said in about["arrays"].items():
+            if said["type"] not in _TYPES:  # of other types some are addresses in memory
+                return None
             arrays[name] = _mapped(folder / f"{name}.bin", np.dtype(said["type"]), tuple(said["shape"]))
             if _checksum(arrays[name]) != said["crc32"]:
                 return None
@@ -176,7 +180,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity: Mapping[str, Any]) -> None:
     for left in folder.parent.glob(f".{folder.name}.partial-*"):  # by one that was killed: ours is the lock
         shutil.rmtree(left, ignore_errors=True)
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    partial = folder.parent / f".{folder.name}.partial-{secrets.token_hex(8)}"
     try:
         with _wording(folder):
             partial.mkdir()
@@ -188,7 +192,7 @@ def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity
             with _wording(folder):
                 about = writer.end()
         with _wording(folder):
-            write_json(partial / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)})
+            write_json(named(partial) / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)})
             if folder.is_dir():  # damaged
                 shutil.rmtree(folder)
             folder.unlink(missing_ok=True)

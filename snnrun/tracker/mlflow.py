@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from snnrun.database import tables
 from snnrun.tracker.base import Record, Tracker, curves, flat
 
 T = TypeVar("T")
@@ -60,11 +61,15 @@ class MLflow(Tracker):
         for name in ("mlflow", "alembic"):  # they tell of every step in making a store
             logging.getLogger(name).setLevel(logging.ERROR)
         path = Path(self.store or Path(str(config["output_dir"]), "mlflow.db")).expanduser().absolute()
+        # A stranger's config may name any database of the user, to which MLflow would add its tables.
+        known = tables(path)
+        if known and "experiments" not in known:  # MLflow makes this table first: another run may be at it
+            raise ValueError(f"store: expected a file of MLflow, or none, got {path}, a database of something else")
         path.parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri=f"sqlite:///{path}")
-        known = self._client.get_experiment_by_name(self.experiment)
+        found = self._client.get_experiment_by_name(self.experiment)
         place = path.with_suffix("") / "artifacts"
-        experiment = known.experiment_id if known else self._client.create_experiment(self.experiment, place.as_uri())
+        experiment = found.experiment_id if found else self._client.create_experiment(self.experiment, place.as_uri())
         home = str(folder.resolve())
         if not (before and self._found(experiment, home)):
             tags = {FOLDER: home, "mlflow.runName": folder.name, "mlflow.source.name": "snnrun"}

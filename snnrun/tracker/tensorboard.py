@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from snnrun import files
 from snnrun.tracker.base import Record, Tracker, curves, flat
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         place = folder / "tensorboard"
+        files.make_folder(place)  # no link: TensorBoard would write to where it leads
         for path in place.glob("events.out.tfevents.*"):
             path.unlink()
         self._begin = _seconds(manifest.get("started")) if before else None

@@ -130,3 +130,76 @@ def test_the_study_is_no_link(command: Command, training: Training, elsewhere: P
     assert outcome.code == 2
     assert "search.db" in outcome.err
     assert not (elsewhere / "study.db").exists()
+
+
+@pytest.mark.parametrize("place", [".hydra", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml"])
+def test_a_run_in_a_folder_that_is_there_writes_nothing_elsewhere(
+    command: Command, training: Training, elsewhere: Path, place: str
+) -> None:
+    spoilt = Path("run", place)
+    spoilt.parent.mkdir(parents=True)
+    spoilt.symlink_to(elsewhere if place == ".hydra" else elsewhere / "precious")
+    outcome = command("hydra.run.dir=run")
+    assert content(elsewhere) == {"precious": b"mine"}
+    # A link in the place of a file is replaced, one in the place of a folder refused.
+    assert outcome.code == (6 if place == ".hydra" else 0)
+    assert len(training.calls) == (0 if place == ".hydra" else 1)
+
+
+def test_a_record_that_is_there_keeps_its_marks(command: Command, elsewhere: Path) -> None:
+    marks = Path("run", ".hydra")
+    marks.mkdir(parents=True)
+    (marks / "config.yaml").write_text("seed: 7\n")
+    Path("run", "result.json").write_text('{"status": "finished"}')
+    assert command("simulate", "hydra.run.dir=run").code == 2
+    assert (marks / "config.yaml").read_text() == "seed: 7\n"
+    assert sorted(path.name for path in marks.iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize("place", ["multirun.yaml", "0-lif-step"])
+def test_a_sweep_of_pictures_writes_nothing_elsewhere(command: Command, elsewhere: Path, place: str) -> None:
+    SWEEP.mkdir()
+    (SWEEP / place).symlink_to(elsewhere / "precious" if place == "multirun.yaml" else elsewhere)
+    words = ("simulate", "-m", "neuron=lif,if", "num_steps=5", "style.format=png", "hydra.sweep.dir=sweep")
+    assert command(*words).code == (0 if place == "multirun.yaml" else 7)
+    assert content(elsewhere) == {"precious": b"mine"}
+    assert files.own_file(SWEEP / "multirun.yaml")
+    assert (SWEEP / "1-if-step" / "result.json").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "O_PATH") or os.getuid() != 0, reason="links of another user, on Linux")
+def test_another_users_link_on_the_way_is_not_followed(tmp_path: Path, elsewhere: Path) -> None:
+    """They may have put it in the place of a folder, after that was looked at; the user's own links are their will."""
+    (elsewhere / "figures").mkdir()
+    for name, user in (("theirs", 12345), ("own", os.getuid())):
+        (tmp_path / name).symlink_to("elsewhere")
+        os.lchown(tmp_path / name, user, -1)
+    places = [tmp_path / "theirs" / "figures" / name for name in ("a.png", "run.log", "deep")]
+    for write, place in zip(
+        (lambda path: files.write_text(path, "x"), files.touch, files.make_folder), places, strict=True
+    ):
+        with pytest.raises(OSError, match="link"):
+            write(place)
+    assert not list((elsewhere / "figures").iterdir())
+    own = tmp_path / "own" / "figures"
+    files.write_text(own / "a.png", "x")
+    files.make_folder(own / "deep")
+    files.write_text(files.named(tmp_path / "theirs") / "b", "x")  # the user named it
+    assert {path.name for path in elsewhere.rglob("*")} == {"precious", "figures", "a.png", "deep", "b"}
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(OSError, match="link"):
+        files.touch(tmp_path / "loop" / "figures" / "a")
+
+
+def test_no_handle_is_left_open(tmp_path: Path) -> None:
+    handles = Path("/proc/self/fd")
+    if not handles.exists():
+        pytest.skip("the open files of a process take Linux")
+    (tmp_path / "own").symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    before = len(list(handles.iterdir()))
+    files.write_text(tmp_path / "own" / "own" / ".." / "a", "x")
+    for path in (tmp_path / "loop" / "a", tmp_path / "a" / "b" / "c", tmp_path / "none" / "a", tmp_path / "own" / "a"):
+        with pytest.raises(OSError):
+            files.write_text(path, "x")
+    assert len(list(handles.iterdir())) == before

@@ -174,7 +174,8 @@ def test_every_write_meets_a_full_disk(disk: Disk, capsys: pytest.CaptureFixture
     capsys.readouterr()
     resumed = [full_at(disk, k, reference, capsys) for k in range(1, count + 1)]
     assert resumed == sorted(resumed), "once there is a config, the run can always be resumed"
-    assert sum(resumed) > count - 12
+    # Those before config.yaml: four for each file of .hydra/, which Hydra itself wrote uncounted, and for the manifest.
+    assert sum(resumed) > count - 24
 
 
 # --- a file system of its own --------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
 import shutil
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from shell import Ended, Run, snnrun, strict
 from snnrun.cli import main
-from snnrun.tracker import Record, Tracker, Trackers
+from snnrun.tracker import Csv, MLflow, Record, TensorBoard, Tracker, Trackers
 from snnrun.tracker.base import curves, flat
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
@@ -301,3 +303,32 @@ def test_a_strangers_target_is_not_run(
     assert main(["--config-dir", "their", "tracker=evil"]) == 2
     assert "os.system is no part" in capsys.readouterr().err
     assert not (tmp_path / "here").exists()
+
+
+def test_mlflow_adds_no_tables_to_a_database_of_something_else(tmp_path: Path) -> None:
+    """A stranger's config may name any file of the user."""
+    pytest.importorskip("mlflow")
+    path = tmp_path / "cookies.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE cookies (x)")
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="store: expected a file of MLflow"):
+        MLflow(store=str(path)).begin(tmp_path, {"output_dir": "outputs"}, {}, [])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+@pytest.mark.parametrize("name", ["csv", "tensorboard"])
+def test_a_trackers_folder_is_no_link(name: str, tmp_path: Path) -> None:
+    if name == "tensorboard":
+        pytest.importorskip("tensorboard")
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    for folder in (run, elsewhere):
+        folder.mkdir()
+    (elsewhere / "events.out.tfevents.1").write_text("mine")
+    (run / name).symlink_to(elsewhere)
+    tracker: Tracker = Csv() if name == "csv" else TensorBoard()
+    with pytest.raises(OSError):
+        tracker.begin(run, {}, {}, [])
+    assert [path.name for path in elsewhere.iterdir()] == ["events.out.tfevents.1"]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from snnrun import lock, runs
+from snnrun import database, lock, runs
 from snnrun.build import build
 from snnrun.cli import text
 from snnrun.cli.search import options as checked
@@ -24,9 +23,8 @@ from snnrun.cli.search.space import Space, space_of
 from snnrun.cli.sweep import book
 from snnrun.cli.sweep.orders import Orders
 from snnrun.errors import ConfigError, StorageError
-from snnrun.files import own_file
 from snnrun.report.series import finite
-from snnrun.untrusted import Unreadable
+from snnrun.untrusted import Unreadable, printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +74,13 @@ class Search:
                 trial.study.stop()
 
     def _mean(self, trial: Trial) -> tuple[float, ...]:
-        words = [*self.fixed, *(f"{key}={_drawn(trial, key, self.space)}" for key in self.space)]
+        try:
+            words = [*self.fixed, *(f"{key}={_drawn(trial, key, self.space)}" for key in self.space)]
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"hydra.sweeper.study_name: expected a study of this search, but values that "
+                f"{self.study.study_name!r} holds do not fit: {printable(error)}; choose another study_name"
+            ) from error
         seeds = [[f"seed={seed}"] for seed in self.options.seeds or ()] or [[]]
         jobs = [[*words, *seed] for seed in seeds]
         # The first alone where it may be pruned, since the others are then not worth their time.
@@ -236,8 +240,7 @@ def _url(storage: str | None, folder: Path) -> str:
     if storage is not None and "://" in storage:
         return storage
     path = folder / "search.db" if storage is None else Path(storage).expanduser().absolute()
-    if storage is None and os.path.lexists(path) and not own_file(path):
-        raise ValueError(f"{path}: expected a file of this search alone, got a link or no file at all; remove it")
+    database.check(path, linked=storage is not None)
     if not path.parent.is_dir():
         raise ValueError(f"hydra.sweeper.storage: expected a file in a folder that exists, got {storage!r}")
     return f"sqlite:///{path}"
@@ -249,13 +252,19 @@ def _check_same(study: Study, objectives: Sequence[str], directions: Sequence[st
     if before is not None and before != now:
         raise ValueError(
             f"hydra.sweeper.study_name: the study {study.study_name!r} in {storage} is a search for "
-            f"{_words(before)}, and this command's for {_words(now)}; choose another study_name"
+            f"{printable(_words(before))}, and this command's for {_words(now)}; choose another study_name"
         )
     study.set_user_attr(OBJECTIVE, now)
 
 
-def _words(objective: Mapping[str, Sequence[str]]) -> str:
-    return ", ".join(f"{name} ({way})" for name, way in zip(objective["names"], objective["directions"], strict=True))
+def _words(objective: Any) -> str:
+    if not isinstance(objective, dict) or not all(_is_texts(objective.get(key)) for key in ("names", "directions")):
+        return shown(objective)  # a stranger's
+    return ", ".join(f"{name} ({way})" for name, way in zip(objective["names"], objective["directions"], strict=False))
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def _release(study: Study, folder: Path, *, requeue: bool) -> None:
@@ -264,7 +273,7 @@ def _release(study: Study, folder: Path, *, requeue: bool) -> None:
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         sweep = trial.user_attrs.get(SWEEP)
-        if sweep not in (None, str(folder)) and lock.holder(Path(sweep), book.LOCK) is not None:
+        if isinstance(sweep, str) and sweep != str(folder) and lock.holder(Path(sweep), book.LOCK) is not None:
             continue  # somebody else is at work on the same study
         study._storage.set_trial_user_attr(trial._trial_id, KILLED, True)
         study.tell(trial.number, state=TrialState.FAIL)

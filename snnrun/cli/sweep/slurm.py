@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from snnrun import files
 from snnrun.cli import text
 from snnrun.cli.sweep.engine import Engine, Heard
 from snnrun.cli.sweep.job import Task, run
 from snnrun.cli.sweep.outcome import judged
 from snnrun.errors import ConfigError
+from snnrun.storage import storing
 
 FOLDER = "slurm"
 POLL = 2.0  # seconds; submitit asks Slurm itself no more often than every 15
@@ -49,7 +53,7 @@ class Slurm(Engine):
             ConfigError: if submitit refuses an option.
         """
         try:
-            executor = self._submitit.AutoExecutor(folder=tasks[0].sweep / FOLDER, cluster=self.cluster)
+            executor = self._submitit.AutoExecutor(folder=_folder(tasks[0].sweep), cluster=self.cluster)
             executor.update_parameters(name="snnrun", **self.parameters)
         except (RuntimeError, NameError, TypeError, ValueError) as error:
             raise ConfigError(f"hydra/launcher=slurm: submitit says: {error}") from error
@@ -73,6 +77,21 @@ class Slurm(Engine):
         except KeyboardInterrupt:
             _cancel(jobs)
             raise
+
+
+def _folder(sweep: Path) -> Path:
+    """A new folder for submitit, closed to others, under a name that nobody guesses.
+
+    submitit's files are pickles, named by the numbers of jobs, and a sweep that goes on may be a stranger's.
+
+    Raises:
+        StorageError: if it cannot be made.
+    """
+    folder = sweep / FOLDER / secrets.token_hex(8)
+    with storing(folder):
+        files.make_folder(folder.parent)
+        folder.mkdir(mode=0o700)
+    return folder
 
 
 def _ended(job: Any) -> tuple[int | None, str]:
