@@ -140,8 +140,9 @@ def _way(path: Path) -> int:
             step = os.open(rest.pop(0), look, dir_fd=place)
             status = os.fstat(step)
             if not stat.S_ISLNK(status.st_mode):
-                os.close(place)
-                place = step
+                # First forgotten, then closed: a signal that raises between the two may not close a descriptor twice.
+                before, place = place, step
+                os.close(before)
                 continue
             try:
                 links += 1
@@ -152,9 +153,8 @@ def _way(path: Path) -> int:
                 os.close(step)
             rest[:0] = _steps(target)
             if target.anchor:
-                os.close(place)
-                place = -1
-                place = os.open(target.anchor, look | os.O_DIRECTORY)
+                before, place = place, os.open(target.anchor, look | os.O_DIRECTORY)
+                os.close(before)
         return os.open(".", os.O_RDONLY | os.O_DIRECTORY | _SAFELY, dir_fd=place)
     except OSError as error:
         error.filename = error.filename or str(path)
