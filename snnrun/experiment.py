@@ -218,7 +218,12 @@ def _train(
     kept: Keeper | None = None,
     watch: Callable[[Record], None] = lambda record: None,
 ) -> None:
-    """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record."""
+    """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record.
+
+    The clock stops no process before it has made a step or ended an epoch: a run that is resumed again and again, each
+    time for fewer seconds than it takes to begin, comes to its end all the same.
+    """
+    begin = progress.epoch, progress.step
 
     def boundary() -> None:
         save, wanted = team.agree(int(kept is not None and kept.due()), stop.wanted())
@@ -229,7 +234,7 @@ def _train(
         stop.obey(wanted)
 
     def between_batches() -> None:
-        (wanted,) = team.agree(stop.wanted())
+        (wanted,) = team.agree(stop.wanted(clock=(progress.epoch, progress.step) != begin))
         if wanted:
             progress.activity.pool(team)
         stop.obey(wanted)
@@ -326,7 +331,7 @@ def _tested(
 ) -> Scores:
     def watch() -> None:
         if team.size > 1:  # one process does not wait for this to be asked
-            (wanted,) = team.agree(stop.wanted())
+            (wanted,) = team.agree(stop.wanted(clock=False))  # what is trained is tested
             stop.obey(wanted)
 
     return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, look=look, team=team)

@@ -113,11 +113,15 @@ class Stop:
         """Raise Interrupted or TimeUp, if somebody wants the run to stop."""
         self.obey(self.wanted())
 
-    def wanted(self) -> int:
-        """What ``obey`` is told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock."""
+    def wanted(self, *, clock: bool = True) -> int:
+        """What ``obey`` is told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock.
+
+        ``clock``: whether the clock counts yet.
+        """
         if self._number is not None:
             return self._number
-        return _CLOCK if self._seconds is not None and time.monotonic() - self._begin >= self._seconds else 0
+        late = clock and self._seconds is not None and time.monotonic() - self._begin >= self._seconds
+        return _CLOCK if late else 0
 
     def obey(self, wanted: int) -> None:
         """Raise Interrupted or TimeUp, as ``wanted``, here or in another process, says."""

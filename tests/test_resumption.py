@@ -57,6 +57,21 @@ def without_states(run: Path) -> Path:
     return run
 
 
+def test_a_process_makes_a_step_however_little_time_it_has(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A validation that outlasts the time was begun again and again, without an end."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
+    code, resumes = main([*WORDS, "max_seconds=1e-9"]), 0
+    while code == 143:
+        code, resumes = main(["resume", "run"]), resumes + 1
+        assert resumes <= 5, "a process for each of the four steps, and one for the test, are the most that it takes"
+    assert code == 0 and resumes
+    verdict = compare(whole, Path("run"), same_seed=True)
+    assert verdict.exact, verdict.words()
+
+
 def edited(run: Path) -> Path:
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "seed": 5}, sort_keys=False))
