@@ -18,6 +18,7 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
 from snnrun.errors import ConfigError, NotReproduced
+from snnrun.layout import fit, page_width
 from snnrun.settings import Settings, read
 from snnrun.signals import waiting
 from snnrun.untrusted import Unreadable
@@ -29,7 +30,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     """Answer the command; returns the exit code."""
     name, words = arguments.command, arguments.words
     if arguments.help:
-        text.say(text.AGAIN[name])
+        text.say(fit(text.AGAIN[name], page_width()))
         return 0
     text.check_words(arguments, 1, 1, "one run")
     folder = runs.named(words[0], OUTPUTS)

@@ -14,6 +14,7 @@ from snnrun.cli.diff import diff
 from snnrun.cli.show import show
 from snnrun.cli.words import PARTS, age, end, table
 from snnrun.errors import ConfigError
+from snnrun.layout import fit, page_width
 from snnrun.runs import Run
 from snnrun.untrusted import printable
 
@@ -26,7 +27,7 @@ def main(arguments: Arguments) -> int:
     """Answer the command; returns the exit code."""
     command, words = arguments.command, arguments.words
     if arguments.help:
-        text.say(text.LOOKING[command])
+        text.say(fit(text.LOOKING[command], page_width()))
         return 0
     text.check_words(arguments, *EXPECTED[command])
     if command == "runs":

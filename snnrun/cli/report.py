@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
-from textwrap import fill
 
 from snnrun import files, runs
 from snnrun.cli import show, text
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.words import table
 from snnrun.errors import ConfigError, StorageError
+from snnrun.layout import fit, page_width
 from snnrun.report.page import gather, words
 from snnrun.report.page.command import remark
 from snnrun.report.page.ranking import Ranking, command, rank
@@ -27,7 +28,7 @@ def main(arguments: Arguments) -> int:
     """Answer the command; returns the exit code."""
     name, given = arguments.command, arguments.words
     if arguments.help:
-        text.say(text.REPORTING[name])
+        text.say(fit(text.REPORTING[name], page_width()))
         return 0
     text.check_words(arguments, 1, 1, EXPECTED[name])
     folder = gather.named(given[0], OUTPUTS)
@@ -107,14 +108,14 @@ def best(ranking: Ranking) -> str:
     count = len(ranking.configurations)
     of = "the only configuration" if count == 1 else f"best of {count} configurations"
     lines = [
-        f"{of}, by the {words.CHOICE}",
+        textwrap.fill(f"{of}, by the {words.CHOICE}", page_width()),
         "",
         f"  {words.assignment(chosen)}",
         table((), rows, indent="  "),
         "",
-        *(fill(said, text.WIDTH) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
+        *(textwrap.fill(said, page_width()) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
         "",
         f"  {command(chosen)}",
-        *(["", fill(said, text.WIDTH)] if (said := remark(ranking.command)) else []),
+        *(["", textwrap.fill(said, page_width())] if (said := remark(ranking.command)) else []),
     ]
     return "\n".join(lines)

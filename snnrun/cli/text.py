@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from typing import TextIO
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.errors import ConfigError, OutOfMemoryError
+from snnrun.layout import columns, fit, page_width
 from snnrun.untrusted import printable, printable_lines
 
-WIDTH = 100
 #: What the loader of libraries, torch and the C library say where there is too little memory.
 NO_MEMORY = re.compile(
     r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages"
@@ -26,43 +23,61 @@ NO_MEMORY = re.compile(
 MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
-snnrun trains a spiking neural network from a composed config and keeps a record of the run.
+snnrun trains a spiking neural network from a composed config, and keeps a
+record of the run.
 
 usage: snnrun [key=value ...]            train
-       snnrun -m [key=a,b,c ...]         train once for each combination (a sweep)
-       snnrun simulate [key=value ...]   drive a neuron with a current and look at its traces
-       snnrun plot GROUP=NAME            look at a surrogate, an encoder, or a neuron's firing rate
-       snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
-       snnrun runs [FOLDER]              what has been run: status, parts, accuracy, age
-       snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
-       snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
-       snnrun best SWEEP                 the best configuration, and the command that runs it again
+       snnrun -m [key=a,b,c ...]         train each combination: a sweep
+       snnrun simulate [key=value ...]   drive a neuron, look at its traces
+       snnrun plot GROUP=NAME            draw a surrogate, encoder or neuron
+       snnrun list [GROUP [NAME]]        what there is to choose from
+       snnrun runs [FOLDER]              what has been run
+       snnrun show RUN                   all about one run
+       snnrun diff RUN RUN               in what two runs differ
+       snnrun report SWEEP               tables and plots, as a page to open
+       snnrun best SWEEP                 the best configuration of a sweep
+       snnrun resume RUN                 go on with a run that was stopped
+       snnrun evaluate RUN               test its weights once more
+       snnrun reproduce RUN              run it again, and compare
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
-       torchrun --nproc-per-node N -m snnrun [key=value ...]   train once, with N processes
+       torchrun --nproc-per-node N -m snnrun [key=value ...]
+                                         train once, with N processes
+
+`snnrun COMMAND --help` says more about each.
 
 examples:
-  snnrun                                              handwritten digits, in seconds, offline
-  snnrun neuron=if surrogate=atan                     pick parts by name
-  snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
-  snnrun experiment=snntorch_tutorial_5               a published experiment, by name (`snnrun list experiment`)
-  snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
-  snnrun -m neuron=if,lif seed=0,1,2 --resume         those of them that are not finished
-  snnrun -m hydra/launcher=local_parallel seed=0,1    several at a time; others: slurm, ray (docs/sweeps.md)
-  snnrun -m hydra/sweeper=optuna 'optimizer.lr=tag(log,interval(1e-4,1e-1))'     a search: docs/search.md
-  snnrun --config-dir my_parts neuron=mine trust=mine parts of your own: my_parts/neuron/mine.yaml and my_parts/mine.py
+  snnrun                                           digits, in seconds, offline
+  snnrun neuron=if surrogate=atan                  pick parts by name
+  snnrun neuron.beta=0.9 'model.hidden=[500,200]'  set what a part takes
+  snnrun experiment=snntorch_tutorial_5            a published experiment
+  snnrun -m neuron=if,lif seed=0,1,2               six runs, a folder for each
+  snnrun -m neuron=if,lif seed=0,1,2 --resume      those that are not finished
+  snnrun -m hydra/launcher=local_parallel seed=0,1 several at a time; others are
+                                                   slurm and ray: docs/sweeps.md
+  snnrun -m hydra/sweeper=optuna 'optimizer.lr=tag(log,interval(1e-4,1e-1))'
+                                                   a search: docs/search.md
+  snnrun --config-dir my_parts neuron=mine trust=mine
+                                                   parts of your own, such as
+                                                   my_parts/neuron/mine.yaml and
+                                                   my_parts/mine.py
 """
 
 SIMULATE = """\
-snnrun simulate drives a neuron with a chosen current, without training, and keeps traces and figures.
+snnrun simulate drives a neuron with a chosen current, without training, and
+keeps traces and figures.
 
-usage: snnrun simulate [key=value ...]      one figure: input, currents, membrane, threshold and spikes over time
-       snnrun simulate -m [key=a,b,c ...]   one for each combination, and an overlay of all
+usage: snnrun simulate [key=value ...]      input, currents, membrane, threshold
+                                            and spikes over time
+       snnrun simulate -m [key=a,b,c ...]   one figure for each combination, and
+                                            an overlay of all
 
 examples:
   snnrun simulate neuron=lapicque input=step input.amplitude=0.3 num_steps=200
   snnrun simulate input=noise num_neurons=100 style.theme=dark
   snnrun simulate -m neuron=lif neuron.reset=subtract,zero,none
-  snnrun simulate neuron=if input=ramp input.stop=2 num_neurons=40     a single step: who fires, and the gradient
+  snnrun simulate neuron=if input=ramp input.stop=2 num_neurons=40
+                                            a single step: who fires, and the
+                                            gradient
   snnrun simulate input=file input.path=current.csv
 
 Times of an input are in the unit of the neuron's dt.
@@ -71,9 +86,10 @@ Times of an input are in the unit of the neuron's dt.
 PLOT = """\
 snnrun plot draws a part; values separated by commas are drawn over each other.
 
-usage: snnrun plot surrogate=NAME[,NAME...]       step, primitive and derivative
-       snnrun plot encoder=NAME [task=NAME]       a sample beside its spikes; format=gif for an animation as well
-       snnrun plot neuron=NAME[,NAME...]          firing rate against current
+usage: snnrun plot surrogate=NAME[,NAME...]   step, primitive and derivative
+       snnrun plot encoder=NAME [task=NAME]   a sample beside its spikes; also
+                                              an animation, with format=gif
+       snnrun plot neuron=NAME[,NAME...]      firing rate against current
 
 examples:
   snnrun plot surrogate=atan,sigmoid,heaviside
@@ -87,51 +103,61 @@ snnrun runs lists the runs in a folder, newest first, however deep they lie.
 
 usage: snnrun runs [FOLDER]      default: outputs
 
-The status is finished, failed, interrupted, running, stalled or dead. A dead run has no result, and no process
-writes it any more; a stalled one has a process that has not moved for a minute. + can go on from a checkpoint.
+The status is finished, failed, interrupted, running, stalled or dead. A dead
+run has no result, and no process writes it any more; a stalled one has a
+process that has not moved for a minute. + can go on from a checkpoint.
 """
 
 SHOW = """\
-snnrun show tells all about one run: parts, settings that are not the default, result, curves, warnings,
-environment, files. It reads the folder and runs nothing in it.
+snnrun show tells all about one run: parts, settings that are not the default,
+result, curves, warnings, environment, files. It reads the folder and runs
+nothing in it.
 
 usage: snnrun show RUN
 
-RUN is a folder, or any part of a run's name in outputs that no other run has: its token is enough.
+RUN is a folder, or any part of a run's name in outputs that no other run has:
+its token is enough.
 """
 
 DIFF = """\
-snnrun diff shows in what two runs differ: config, environment (versions, processor, threads, git), result.
+snnrun diff shows in what two runs differ: config, environment (versions,
+processor, threads, git), result.
 
 usage: snnrun diff RUN RUN
 
-RUN is a folder, or any part of a run's name in outputs that no other run has. Differences are no error.
+RUN is a folder, or any part of a run's name in outputs that no other run has.
+Differences are no error.
 """
 
 REPORT = """\
-snnrun report writes report.html, one file that opens from disk without a network, and for a sweep results.csv, a row
-for each job. Both go into the folder of the sweep or run, and can be written while it is still running.
+snnrun report writes report.html, one file that opens from disk without a
+network, and for a sweep results.csv, a row for each job. Both go into the
+folder of the sweep or run, and can be written while it is still running.
 
 usage: snnrun report SWEEP
        snnrun report RUN
 
-The page of a sweep: the best configuration and whether its lead is more than chance, mean, standard deviation and 95 %
-interval over seeds, curves, accuracy against cost, heat map and parallel coordinates, all jobs, failures, environment.
-That of a run: result, curves, firing rates, rasters, settings, environment. SWEEP and RUN are folders, or any part of a
-name in outputs that no other has: its token is enough.
+The page of a sweep: the best configuration and whether its lead is more than
+chance, mean, standard deviation and 95 % interval over seeds, curves, accuracy
+against cost, heat map and parallel coordinates, all jobs, failures,
+environment. The page of a run: result, curves, firing rates, rasters, settings,
+environment. SWEEP and RUN are folders, or any part of a name in outputs that no
+other has: its token is enough.
 """
 
 BEST = """\
-snnrun best names the best configuration of a sweep, by the mean over seeds of the validation accuracy (or R², or where
-there is neither the loss), with its folders and the command that runs it again. The test part takes no part in the
+snnrun best names the best configuration of a sweep, by the mean over seeds of
+the validation accuracy (or R², or where there is neither the loss), with its
+folders and the command that runs it again. The test part takes no part in the
 choice. Nothing is written.
 
 usage: snnrun best SWEEP
 """
 
 RESUME = """\
-snnrun resume goes on with a run that was interrupted, killed, or stopped by an error, from its last checkpoint. On the
-same machine and versions the result is that of a run that was never interrupted, bit for bit.
+snnrun resume goes on with a run that was interrupted, killed, or stopped by an
+error, from its last checkpoint. On the same machine and versions a resumed run
+ends with the records and weights of an uninterrupted one, bit for bit.
 
 usage: snnrun resume RUN [--config-dir DIR] [trust=[PACKAGE]]
 
@@ -139,18 +165,20 @@ RUN is a folder, or any part of a run's name in outputs that no other run has.
 """
 
 EVALUATE = """\
-snnrun evaluate tests the best weights of a run once more, and says whether the figures are those recorded.
+snnrun evaluate tests the best weights of a run once more, and says whether the
+figures are those recorded.
 
 usage: snnrun evaluate RUN [--config-dir DIR] [trust=[PACKAGE]]
 """
 
 REPRODUCE = """\
-snnrun reproduce runs the config of a run again, in a folder of its own, and compares: match, or the first step that
-differs and all that differs between the two environments. With another seed the results stand side by side.
+snnrun reproduce runs the config of a run again, in a folder of its own, and
+compares: match, or the first step that differs and all that differs between the
+two environments. With another seed the results stand side by side.
 
 usage: snnrun reproduce RUN [--seed K] [--config-dir DIR] [trust=[PACKAGE]]
 
-Exit code 8 if it came out otherwise than it must.
+Exit code 8 if the second run came out otherwise than it must.
 """
 
 AGAIN = {"resume": RESUME, "evaluate": EVALUATE, "reproduce": REPRODUCE}
@@ -162,22 +190,34 @@ USAGE = {"train": TRAIN, "simulate": SIMULATE, "plot": PLOT}
 FLAGS = """\
 flags:
   -m, --multirun      run every combination of values separated by commas
-  --resume[=FOLDER]   with -m: run what is not finished of the newest sweep of this command, or of that in FOLDER
+  --resume[=FOLDER]   with -m: run what is not finished of the sweep in FOLDER,
+                      or of the newest one of this command
   --dry-run           with -m: list the jobs, run and write nothing
-  on_error=stop       with -m: end with the first job that fails; the default is on_error=continue
-  --cfg WHAT          show the config: job, hydra or all; with --resolve, references are filled in
+  on_error=stop       with -m: end with the first job that fails; the default is
+                      on_error=continue
+  --cfg WHAT          show the config: job, hydra or all; with --resolve,
+                      references are filled in
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
-  trust=[A,B]         packages whose code a config may name, modules in DIR included (or set SNNRUN_TRUST=A,B)
-  --debug             show the full traceback of an error (or set SNNRUN_DEBUG=1)
+  trust=[A,B]         packages whose code a config may name, modules in DIR
+                      included (or set SNNRUN_TRUST=A,B)
+  --debug             show the full traceback of an error (or SNNRUN_DEBUG=1)
   --version, -h, --help
 """
 
 EXIT_CODES = """\
 exit codes:
-  0 done   1 a bug   2 bad command or config   3 missing data   4 a loss or gradient that is not finite
-  5 out of memory   6 the record could not be written   7 a job of a sweep did not finish   8 not reproduced
-  9 one of several processes was lost
-  130 interrupted   143 stopped by SIGTERM, SIGUSR1 or max_seconds"""
+    0  done
+    1  a bug
+    2  bad command or config
+    3  missing data
+    4  a loss or gradient that is not finite
+    5  out of memory
+    6  the record could not be written
+    7  a job of a sweep did not finish
+    8  not reproduced
+    9  one of several processes was lost
+  130  interrupted
+  143  stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 
 def say(answer: str, *, error: bool = False) -> None:
@@ -188,22 +228,14 @@ def say(answer: str, *, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
+    if error and (width := columns(stream)):  # in a file or a pipe a message is one line
+        printed = fit(printed, width)
     print(printed, file=stream, flush=True)
-
-
-def columns(stream: TextIO | None = None) -> int | None:
-    """The width of a line: ``COLUMNS``, else that of the terminal; None for a file or a pipe."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isascii() and given.isdigit() and int(given) > 0:
-        return int(given)
-    with suppress(OSError, ValueError):
-        return os.get_terminal_size((stream or sys.stdout).fileno()).columns or None
-    return None
 
 
 def help_text(catalogue: Catalogue, command: str = "train") -> str:
     """The answer to ``--help``; ``catalogue`` is that of the command."""
-    width = max(len(f"{key.name}={key.default}") for key in catalogue.keys)
+    page, width = page_width(), max(len(f"{key.name}={key.default}") for key in catalogue.keys)
     keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.comment}".rstrip() for key in catalogue.keys]
     groups = []
     for group, options in catalogue.groups.items():
@@ -211,9 +243,9 @@ def help_text(catalogue: Catalogue, command: str = "train") -> str:
         if command != "train" and chosen is None and any(group in Catalogue(primary=p).defaults for p in OTHERS):
             continue  # a part that only other commands use
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
-        groups.append(textwrap.fill(names, WIDTH, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
+        groups.append(textwrap.fill(names, page, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
     title = "parts (* = default; `snnrun list` says what each is):"
-    return "\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES])
+    return fit("\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES]), page)
 
 
 def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
@@ -241,9 +273,8 @@ def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
         for name in options:
             mark = "*" if name == chosen else ""
             lines.append(f"  {name + mark:<{width}}  {plain(catalogue.describe(group, name))}".rstrip())
-    return "\n".join(
-        [*lines, "", "* is the default; choose with GROUP=NAME; `snnrun list GROUP NAME` says all about one"]
-    )
+    lines += ["", "* is the default; choose with GROUP=NAME; `snnrun list GROUP NAME` says all about one"]
+    return fit("\n".join(lines), page_width())
 
 
 def _details(catalogue: Catalogue, group: str, name: str) -> str:
@@ -268,7 +299,7 @@ def _details(catalogue: Catalogue, group: str, name: str) -> str:
         lines += ["", _wrapped("source: " + " ".join(plain(detail.source).split()), "", "  ")]
     if detail.target:
         lines += ["", f"defined by {detail.target}"]
-    return "\n".join(lines)
+    return fit("\n".join(lines), page_width())
 
 
 def plain(text: str) -> str:
@@ -294,7 +325,7 @@ def _paragraphs(text: str) -> str:
 def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
     return textwrap.fill(
         text,
-        WIDTH,
+        page_width(),
         initial_indent=indent,
         subsequent_indent=indent if subsequent is None else subsequent,
         break_long_words=False,

@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 from snnrun import files
 from snnrun.errors import StorageError
+from snnrun.layout import fit
 from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
 from snnrun.stream import SafeStream
 
@@ -117,9 +118,13 @@ class Console:
         """Tell a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
         if record["kind"] == "epoch":
             self._silent = silent_share(record)
-            self.line(epoch_line(record, self._epochs))
+            self._say(epoch_line(record, self._epochs), "", self._stream, self._rich, self._short(record))
         elif self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=record["step"], **self._texts(record))
+
+    def _short(self, record: Mapping[str, Any]) -> str | None:
+        """The line of an epoch as the terminal shows it; None where there is none."""
+        return None if self._rich is None else epoch_line(record, self._epochs, self._rich.width)
 
     def _texts(self, record: Mapping[str, Any]) -> dict[str, Any]:
         assert self._rich is not None
@@ -142,7 +147,10 @@ class Console:
             except OSError as error:
                 raise _unwritable(self._log_path, error) from error
 
-    def _say(self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None) -> None:
+    def _say(
+        self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None, shown: str | None = None
+    ) -> None:
+        """``shown``: what a terminal shows in place of ``text``. Default: that, in lines that fit."""
         # The screen first: where the log cannot be written, the line is seen all the same.
         if terminal is None:
             stream.write(f"{text}\n")
@@ -152,7 +160,7 @@ class Console:
 
             # Over a live bar both streams are one screen, and only the bar's console knows how to write above it.
             target = self._rich if self._bar is not None and self._rich is not None else terminal
-            target.print(Text(text, style=style), soft_wrap=True)
+            target.print(Text(shown or fit(text, target.width), style=style), soft_wrap=True)
         self._to_log(text)
 
     def _to_log(self, text: str) -> None:

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Record = Mapping[str, Any]
 
 
-def epoch_line(record: Record, epochs: int | None = None) -> str:
+def epoch_line(record: Record, epochs: int | None = None, width: int | None = None) -> str:
     """``epoch  3/10  loss 0.412  validation 0.388  accuracy 93.1 %  silent 12 %  11,204 samples/s``.
 
-    The accuracy is that of validation, or of training where there is no other. What a record lacks is left out.
+    The accuracy is that of validation, or of training where there is no other. What a record lacks is left out. For a
+    line of at most ``width`` letters words are shortened first; then the speed is left out, and the silent share.
     """
-    words = [f"epoch {epoch_of(record, epochs)}", f"loss {number(record.get('train_loss')):>5}"]
-    if "validation_loss" in record:
-        words.append(f"validation {number(record['validation_loss']):>5}")
+    validation = number(record["validation_loss"]) if "validation_loss" in record else None
     accuracy = record.get("validation_accuracy", record.get("train_accuracy"))
-    if accuracy is not None:
-        words.append(f"accuracy {percent(accuracy, 1):>5} %")
+    share = None if accuracy is None else f"{percent(accuracy, 1):>5} %"
     silent = silent_share(record)
-    if silent is not None:
-        words.append(f"silent {percent(silent):>3} %")
-    if record.get("samples_per_second") is not None:
-        words.append(f"{whole(record['samples_per_second']):>7} samples/s")
-    return "  ".join(words)
+    quiet = None if silent is None else f"{percent(silent):>3} %"
+    speed = record.get("samples_per_second")
+    long = [
+        f"epoch {epoch_of(record, epochs)}",
+        f"loss {number(record.get('train_loss')):>5}",
+        validation and f"validation {validation:>5}",
+        share and f"accuracy {share}",
+        quiet and f"silent {quiet}",
+        None if speed is None else f"{whole(speed):>7} samples/s",
+    ]
+    short = [long[0], long[1], validation and f"val {validation:>5}", share, long[4], speed and f"{whole(speed):>7}/s"]
+    return _first_that_fits([long, short, short[:-1], short[:-2]], width) or _joined(short[:2])
 
 
 def step_words(record: Record, silent: float | None, width: int) -> str:
@@ -36,11 +41,15 @@ def step_words(record: Record, silent: float | None, width: int) -> str:
     quiet = f"silent {percent(silent)} %" if silent is not None else None
     long = [loss, accuracy and f"accuracy {accuracy} %", quiet, speed and f"{speed} samples/s"]
     short = [loss, accuracy and f"{accuracy} %", quiet, speed and f"{speed}/s"]
-    for words in (long, short, short[:3], short[:2], short[:1]):
-        text = "  ".join(word for word in words if word)
-        if len(text) <= width:
-            return text
-    return ""
+    return _first_that_fits([long, short, short[:3], short[:2], short[:1]], width)
+
+
+def _first_that_fits(lines: Iterable[Sequence[str | None]], width: int | None) -> str:
+    return next((text for text in map(_joined, lines) if width is None or len(text) <= width), "")
+
+
+def _joined(words: Sequence[str | None]) -> str:
+    return "  ".join(word for word in words if word)
 
 
 def epoch_of(record: Record, epochs: int | None) -> str:

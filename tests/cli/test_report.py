@@ -36,8 +36,8 @@ def test_the_best(command: Command) -> None:
     before = sorted(SWEEP.rglob("*"))
     assert command("best", "0e9b2c55") == (
         0,
-        "best of 2 configurations, by the mean over seeds of the validation figure; the test part takes no part in the "
-        "choice\n"
+        "best of 2 configurations, by the mean over seeds of the validation figure; the\n"
+        "test part takes no part in the choice\n"
         "\n"
         "  neuron=lif\n"
         "  validation accuracy  65.05 % ± 0.07, 2 seeds\n"
@@ -46,8 +46,8 @@ def test_the_best(command: Command) -> None:
         f"  folders              {SWEEP}/2-job-s0\n"
         f"                       {SWEEP}/3-job-s1\n"
         "\n"
-        "Better than the other configuration by more than chance over seeds explains. The next, if, is 15.00\n"
-        "points behind (95 % interval 15.00 to 15.00, seed by seed).\n"
+        "Better than the other configuration by more than chance over seeds explains. The\n"
+        "next, if, is 15.00 points behind (95 % interval 15.00 to 15.00, seed by seed).\n"
         "\n"
         "  snnrun -m neuron=lif epochs=3 seed=0,1\n",
         "",

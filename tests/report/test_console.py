@@ -79,6 +79,16 @@ def test_epoch_lines_are_aligned() -> None:
         assert first.index(word) == second.index(word)
 
 
+def test_epoch_lines_keep_to_the_width() -> None:
+    for width in (200, 80, 70, 60, 40):
+        line = epoch_line(EPOCH, 10, width)
+        assert len(line) <= width
+        assert line.startswith(LINE[:23]), "what the epoch is, and its loss"
+        assert "93.1 %" in line or width < 60
+    assert epoch_line(EPOCH, 10, 200) == LINE
+    assert epoch_line(EPOCH, 10, 10) == LINE[:23], "that much is always said"
+
+
 def test_silent_share_counts_neurons_where_they_are_known() -> None:
     layers = {"hidden1": {"silent": 0.8, "neurons": 90}, "output": {"silent": 0.0, "neurons": 10}}
     assert silent_share({"layers": layers}) == pytest.approx(0.72)
@@ -185,11 +195,18 @@ def test_a_dumb_terminal_gets_no_control_characters(
     assert "\x1b" not in seen(master)
 
 
-def test_a_long_line_is_not_broken(terminal: tuple[TextIO, int]) -> None:
+def test_a_long_line_is_broken_between_words_and_never_in_a_command(
+    terminal: tuple[TextIO, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stream, master = terminal
+    command = "`snnrun resume outputs/of/a/run neuron.beta=0.9`"
+    monkeypatch.setenv("COLUMNS", "60")
     with Console(stream=stream) as console:
-        console.line("word " * 100 + "[bold]end[/bold]")
-    assert "word " * 100 + "[bold]end[/bold]" in visible(seen(master))
+        console.line("word " * 40 + f"{command} [bold]end[/bold]")
+    lines = visible(seen(master)).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(lines).split() == [*["word"] * 40, *command.split(), "[bold]end[/bold]"]
+    assert any(command in line for line in lines)
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

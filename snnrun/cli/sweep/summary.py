@@ -9,6 +9,7 @@ from pathlib import Path
 from snnrun.cli import text
 from snnrun.cli.sweep.outcome import Outcome, last_lines
 from snnrun.cli.words import table
+from snnrun.layout import columns
 
 MOST_FAILURES = 20  # that are told at length
 MOST_ROWS = 10  # configurations in the table
@@ -52,7 +53,7 @@ def ranking(folder: Path) -> None:
         if not each.counted:
             figures[0] = "none finished"
         rows.append([assignment(each), str(len(each.counted)), *figures])
-    text.say("\n" + table(head, rows, right=(1,), shrink=0, width=text.columns()))
+    text.say("\n" + table(head, rows, right=(1,), shrink=0, width=columns()))
     more = len(ranked.configurations) - len(shown)
     if more:
         text.say(f"and {more:,} more configuration{'s' * (more != 1)}")
