@@ -109,6 +109,16 @@ class Catalogue:
         extra = _options(self.extra) if self.extra else iter(())
         return sorted(path for group, option, path in extra if self.groups[group][option] != path)
 
+    def name(self, target: str, group: str) -> str:
+        """The part as the command names it, ``encoder=none``; of a target that no file has, the class or function."""
+        for option, path in self.groups.get(group, {}).items():
+            try:
+                if _target(_load(path), group) == target:
+                    return f"{group}={option}"
+            except (yaml.YAMLError, UnicodeDecodeError, OSError):
+                continue
+        return target.rpartition(".")[2]
+
     def describe(self, group: str, option: str) -> str:
         """One line about an option: of its callable's docstring, else the first comment in its file."""
         path = self.groups[group][option]
@@ -189,6 +199,19 @@ HANDED = {
     "optimizer": ("params",),
     "scheduler": ("optimizer",),
 }
+
+
+def name_of(part: object, group: str) -> str:
+    """A part of snnrun's, or its class, as the command names it, such as ``neuron=lif``; else the name of the class.
+
+    A file names the class by where it is made public, so the class is known by the last word of that.
+    """
+    kind = part if isinstance(part, type) else type(part)
+    return Catalogue().name(f"{__package__}.{group}.{kind.__qualname__}", group) if _ours(kind) else kind.__qualname__
+
+
+def _ours(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] == __package__
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:

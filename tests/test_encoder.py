@@ -11,6 +11,7 @@ from torch import Tensor
 
 import references
 from references import tensor
+from snnrun.catalogue import name_of
 from snnrun.encoder import (
     Burst,
     Delta,
@@ -369,7 +370,7 @@ def test_input_that_does_not_fit_is_refused() -> None:
     assert Identity()(sequence, 5) is sequence
     encoder: Encoder
     for encoder in (Identity(), Delta()):
-        with pytest.raises(ValueError, match=f"{type(encoder).__name__} needs input with a time axis of 5 steps"):
+        with pytest.raises(ValueError, match=f"{name_of(encoder, 'encoder')} needs input with a time axis of 5 steps"):
             encoder(still, 5)
     for encoder in (Direct(), Latency()):
         with pytest.raises(ValueError, match=r"codes still input, \[1, B, \*N\], got a sequence of 5 steps"):

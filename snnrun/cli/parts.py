@@ -102,11 +102,13 @@ class Trial:
         self.config, self.raw, self.base = copy.deepcopy(dict(config)), raw, base
         self.settings, self.trusted, self.debug = settings, trusted, debug
         self.faults: list[Fault] = []
+        self._catalogue = Catalogue()
 
     def run(self, catalogue: Catalogue) -> list[Fault]:
         """All faults of the parts, and of how they go together."""
         import torch
 
+        self._catalogue = catalogue
         # The trial must not move the random streams of the process that may go on to train.
         with torch.random.fork_rng(devices=[]):
             task = self.attempt("task", lambda task: (task.input_shape, task.num_outputs, task.has_time))
@@ -118,7 +120,7 @@ class Trial:
             if self.config.get("readout") is not None:
                 readout = self.attempt("readout", lambda readout: readout(shape=shape))
             if task and loss and readout and not readout(shape=shape).spiking:
-                self.faults += _readout_faults(loss, self.config)
+                self.faults += _readout_faults(loss, self.config, catalogue)
             if task and neuron:
                 input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
                 num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
@@ -128,7 +130,7 @@ class Trial:
             if optimizer:
                 self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
         if task and not task.has_validation:
-            self.faults += _no_validation_faults(self.config, self.settings)
+            self.faults += _no_validation_faults(self.config, self.settings, catalogue)
         steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
         if steps != self.settings.num_steps:
             message = (
@@ -141,23 +143,8 @@ class Trial:
             trackers_of(self.config, self.trusted)
         except PartError as error:
             self.faults.append(Fault(origin(error.path, self.raw), str(error)))
-        if task and loss and loss.needs_labels and not task.has_accuracy:
-            self.faults.append(
-                Fault("loss", f"{_name(self.config, 'loss')} needs labels, and {_name(self.config, 'task')} has none")
-            )
-        elif task and loss and task.has_values and not loss.needs_values:
-            message = (
-                f"{_name(self.config, 'loss')} takes no values as targets, and {_name(self.config, 'task')} has them"
-            )
-            self.faults.append(Fault("loss", f"{message}; choose a loss that does, such as loss=mse"))
-        if task and loss and loss.needs_values and not task.has_values:
-            kind = "class labels" if task.has_accuracy else "none"
-            self.faults.append(
-                Fault(
-                    "loss",
-                    f"{_name(self.config, 'loss')} needs numbers as targets; {_name(self.config, 'task')} has {kind}",
-                )
-            )
+        if task and loss:
+            self.faults += _target_faults(task, loss, self.config, catalogue)
         return self.faults
 
     def attempt(self, group: str, use: Callable[[Any], object]) -> Any:
@@ -239,7 +226,7 @@ class Trial:
         if not isinstance(error, (ValueError, TypeError)):
             message = f"{type(error).__name__}: {message}"
         if isinstance(config, Mapping):
-            key, message = _blame(config, _at(self.base, path), message)
+            key, message = _blame(config, _at(self.base, path), message, self._part(config, path))
             if key is None and (name := re.match(r"(\w+): ", message)) and hasattr(self.settings, name[1]):
                 self._add(name[1], message[name.end() :])  # a setting that was handed to the part, as backend
                 return False
@@ -256,6 +243,10 @@ class Trial:
             return False
         holder[last] = default[last]
         return True
+
+    def _part(self, config: Mapping[str, Any], path: str) -> str:
+        """The part at ``path``, as the command names it."""
+        return self._catalogue.name(str(config.get("_target_")), path.partition(".")[0])
 
     def _add(self, path: str, message: str) -> None:
         self.faults.append(Fault(origin(path, self.raw), message))
@@ -311,11 +302,26 @@ def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: 
     kind = "a sequence" if task.has_time else "still images, without a time axis"
     fits = [name for name, part in _others("encoder", catalogue) if getattr(part, attribute, False)]
     choose = f"; choose encoder={' or '.join(fits)}" if fits else ""
-    name, data = _name(config, "encoder"), _name(config, "task")
+    name, data = _name(config, "encoder", catalogue), _name(config, "task", catalogue)
     return [Fault("encoder", f"{name} does not take the input of {data}, which is {kind}{choose}")]
 
 
-def _readout_faults(loss: Any, config: Mapping[str, Any]) -> list[Fault]:
+def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    """A loss needs the targets that the task has: labels, or numbers."""
+    name, data = _name(config, "loss", catalogue), _name(config, "task", catalogue)
+    found = []
+    if loss.needs_labels and not task.has_accuracy:
+        found.append(Fault("loss", f"{name} needs labels, and {data} has none"))
+    elif task.has_values and not loss.needs_values:
+        message = f"{name} takes no values as targets, and {data} has them; choose a loss that does, such as loss=mse"
+        found.append(Fault("loss", message))
+    if loss.needs_values and not task.has_values:
+        kind = "class labels" if task.has_accuracy else "none"
+        found.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
+    return found
+
+
+def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
     """A read-out that never fires needs a loss that looks at its membrane: tried out."""
     import torch
 
@@ -324,19 +330,20 @@ def _readout_faults(loss: Any, config: Mapping[str, Any]) -> list[Fault]:
     target = torch.zeros(1, size) if loss.needs_values else torch.zeros(1, dtype=torch.int64)
     if loss(torch.zeros(2, 1, size), membrane, target).requires_grad:
         return []
-    name, readout = _name(config, "loss"), _name(config, "readout")
+    name, readout = _name(config, "loss", catalogue), _name(config, "readout", catalogue)
     message = f"{name} reads spikes, and {readout} never fires; choose a loss on the membrane, such as loss=ce_membrane"
     return [Fault("loss", message)]
 
 
-def _no_validation_faults(config: Mapping[str, Any], settings: Any) -> list[Fault]:
+def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
     """What asks for the validation loss of a task that has none."""
     why = "there is no validation part to judge by; give the task one, such as task.validation=0.1"
     found = []
     if settings.early_stopping is not None:
         found.append(Fault("early_stopping", f"expected null, got {settings.early_stopping}: {why}"))
-    if _name(config, "scheduler") == "ReduceLROnPlateau":
-        found.append(Fault("scheduler", f"ReduceLROnPlateau follows the validation loss: {why}"))
+    if str(config["scheduler"]["_target_"]).endswith(".ReduceLROnPlateau"):
+        name = _name(config, "scheduler", catalogue)
+        found.append(Fault("scheduler", f"{name} follows the validation loss: {why}"))
     return found
 
 
@@ -351,8 +358,8 @@ def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
             continue
 
 
-def _name(config: Mapping[str, Any], group: str) -> str:
-    return str(config[group]["_target_"]).rpartition(".")[2]
+def _name(config: Mapping[str, Any], group: str, catalogue: Catalogue) -> str:
+    return catalogue.name(str(config[group]["_target_"]), group)
 
 
 def _at(tree: Any, path: str) -> Any:
@@ -373,7 +380,7 @@ def _kind(value: Any) -> str:
     return "a list" if isinstance(value, list) else "null" if value is None else "a mapping"
 
 
-def _blame(config: Mapping[str, Any], base: Any, message: str) -> tuple[str | None, str]:
+def _blame(config: Mapping[str, Any], base: Any, message: str, part: str) -> tuple[str | None, str]:
     """The argument that an error is about, and what to say of it."""
     if (match := re.match(r"(\w+)((?:\[\d+\])*)(?: \([^)]*\))?(?:, \w+)*: ", message)) and match[1] in config:
         others, rest = match[0].rstrip(": ").partition(", ")[2], message[match.end() :]
@@ -393,6 +400,5 @@ def _blame(config: Mapping[str, Any], base: Any, message: str) -> tuple[str | No
     ):
         if len(narrower) == 1:
             key = narrower[0]
-            target = str(config.get("_target_")).rpartition(".")[2]
-            return key, f"expected a value that {target} takes, got {arguments[key]!r} ({message})"
+            return key, f"expected a value that {part} takes, got {arguments[key]!r} ({message})"
     return None, message

@@ -228,7 +228,7 @@ def say(answer: str, *, error: bool = False) -> None:
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
-    if error and (width := columns(stream)):  # in a file or a pipe a message is one line
+    if error and stream.isatty() and (width := columns(stream)):  # in a file or a pipe a message is one line
         printed = fit(printed, width)
     print(printed, file=stream, flush=True)
 
@@ -274,7 +274,8 @@ def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
             mark = "*" if name == chosen else ""
             lines.append(f"  {name + mark:<{width}}  {plain(catalogue.describe(group, name))}".rstrip())
     lines += ["", "* is the default; choose with GROUP=NAME; `snnrun list GROUP NAME` says all about one"]
-    return fit("\n".join(lines), page_width())
+    # In a pipe each part is one line, as grep wants it.
+    return fit("\n".join(lines), page_width()) if columns() else "\n".join(lines)
 
 
 def _details(catalogue: Catalogue, group: str, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Generator, Tensor
 
 from snnrun import check
+from snnrun.catalogue import name_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Encoder(ABC):
         Raises:
             ValueError: if the encoder does not take this kind of input, or the sequence has another length.
         """
-        name = type(self).__name__
+        name = name_of(self, "encoder")
         check.integer("num_steps", num_steps, low=1)
         if x.dim() < 2:
             raise ValueError(f"x: expected [T, B, *N], got shape {list(x.shape)}")

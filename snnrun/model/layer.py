@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.catalogue import name_of
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.sequence import Trace, joined, resolve_backend, run_resolved, spikes_of
@@ -67,8 +68,8 @@ class Layer(nn.Module):
         """Set ``memory``, ``membrane`` and ``spikes``."""
         check.choice("memory", memory, MEMORIES)
         if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
-            what = type(self.neuron if self.neuron.needs_all_steps else self).__name__
-            raise ValueError(f"memory: a {what} cannot be computed again piece by piece; use memory=full")
+            what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else f"a {type(self).__name__}"
+            raise ValueError(f"memory: {what} cannot be computed again piece by piece; use memory=full")
         self.memory, self.membrane, self.spikes = memory, membrane, spikes
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.catalogue import name_of
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
@@ -130,5 +131,7 @@ def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
 def _threshold(neuron: Neuron) -> float:
     """The threshold that the neurons start with, on average over the layer."""
     if not isinstance(getattr(neuron, "threshold", None), nn.Module):
-        raise ValueError(f"norm: tdbn scales by the threshold, and {type(neuron).__name__} has none; use norm=batch")
+        raise ValueError(
+            f"norm: tdbn scales by the threshold, and {name_of(neuron, 'neuron')} has none; use norm=batch"
+        )
     return float(torch.as_tensor(neuron.threshold()).detach().double().mean())

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.catalogue import name_of
 from snnrun.model.layer import Layer
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
@@ -36,8 +37,9 @@ class RecurrentLayer(Layer):
 
     def __init__(self, synapse: nn.Module, recurrence: nn.Linear, neuron: Neuron, *, dropout: float = 0.0) -> None:
         if neuron.needs_all_steps:
+            name = name_of(neuron, "neuron")
             raise ValueError(
-                f"neuron: a recurrent layer runs step by step, and {type(neuron).__name__} needs all steps at once; "
+                f"neuron: a recurrent layer runs step by step, and {name} needs all steps at once; "
                 "use another neuron, or model=mlp"
             )
         super().__init__(synapse, neuron, backend="reference", dropout=dropout)

@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from snnrun.catalogue import name_of
 from snnrun.errors import ConfigError
 from snnrun.model.layer import Layer, neurons
 from snnrun.model.norm import Norm
@@ -25,9 +26,10 @@ def share(model: nn.Module, team: Team) -> None:
     for name, neuron in neurons(model).items():
         surrogate = neuron.surrogate
         if type(surrogate).noise is not Surrogate.noise:
+            what = name_of(surrogate, "surrogate")
             raise ConfigError(
-                f"surrogate: {type(surrogate).__name__} ({name}) draws random numbers, which several processes cannot "
-                "share out; take another surrogate, or one process"
+                f"surrogate: {what} ({name}) draws random numbers, which several processes cannot share out; "
+                " take another surrogate, or one process"
             )
     for name, module in model.named_modules():
         if isinstance(module, (Layer, Norm)):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from snnrun import check
+from snnrun.catalogue import name_of
 from snnrun.neuron import Neuron
 from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
@@ -89,8 +90,9 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
     except Unfusable as reason:
         if backend == "auto":
             return "reference"
+        name = name_of(neuron, "neuron")
         raise ValueError(
-            f"backend: fused execution is for neurons whose step is elementwise, and that of {type(neuron).__name__} "
+            f"backend: fused execution is for neurons whose step is elementwise, and that of {name} "
             f"has {reason}; use backend=auto or backend=reference"
         ) from None
     return "fused"

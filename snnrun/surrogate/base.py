@@ -20,6 +20,7 @@ from torch import Generator, Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from snnrun import check
+from snnrun.catalogue import name_of
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,10 @@ class Surrogate(ABC):
         Raises:
             ValueError: if there is none; the message names the surrogates that have one.
         """
-        have = {kind.__name__ for kind in _kinds() if kind.primitive is not Surrogate.primitive} - {type(self).__name__}
-        names = ", ".join(sorted(have))
-        raise ValueError(f"{type(self).__name__} has no primitive to run with spiking=False; these have one: {names}")
+        others = {kind for kind in _kinds() if kind.primitive is not Surrogate.primitive} - {type(self)}
+        names = ", ".join(sorted(name_of(kind, "surrogate").rpartition("=")[2] for kind in others))
+        name = name_of(self, "surrogate")
+        raise ValueError(f"{name} has no primitive to run with spiking=false; these have one: {names}")
 
     @property
     def has_primitive(self) -> bool:

@@ -62,7 +62,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "null for torch": ("optimizer.lr=null", ["optimizer.lr: expected a number, got null"]),
     "too small": ("num_steps=0", ["num_steps: expected a whole number of at least 1, got 0"]),
     "too large": ("neuron.beta=1.5", ["neuron.beta: expected a number", "at most 1", "got 1.5"]),
-    "refused by torch": ("optimizer.lr=-1", ["optimizer.lr: expected a value that Adam takes, got -1", "0.001"]),
+    "refused by torch": (
+        "optimizer.lr=-1",
+        ["optimizer.lr: expected a value that optimizer=adam takes, got -1", "0.001"],
+    ),
     "list too short for torch": ("optimizer.betas=[0.9]", ["optimizer.betas", "got [0.9]", "[0.9, 0.999]"]),
     "unchecked by torch": (
         "scheduler=cosine scheduler.T_max=-3",
@@ -83,13 +86,13 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "device": ("device=gpu", ["device: expected auto, cpu, cuda", "got 'gpu'"]),
     "delta of a still image": (
         "encoder=delta",
-        ["does not take the input of Digits", "encoder=burst or direct or"],
+        ["does not take the input of task=digits", "encoder=burst or direct or"],
     ),
     "still encoder of a sequence": (
         "task=zeros encoder=latency",
-        ["does not take the input of Zeros", "encoder=", "none"],
+        ["does not take the input of task=zeros", "encoder=", "none"],
     ),
-    "labels for a regression": ("loss=mse", ["loss: MSE needs numbers as targets; Digits has class labels"]),
+    "labels for a regression": ("loss=mse", ["loss: loss=mse needs numbers as targets; task=digits has class labels"]),
     "one class weight too few": (
         "loss.class_weights=[1,2]",
         ["loss.class_weights: expected a number for each of the 10"],
@@ -102,7 +105,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "encoder=population encoder.code.gain=much",
         ["encoder.code.gain: expected a number, got 'much'"],
     ),
-    "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and Zeros has none"]),
+    "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and task=zeros has none"]),
     "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are " + NEURONS]),
     "deleted group": ("~neuron", ["a run needs a neuron; there are " + NEURONS]),
     "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),

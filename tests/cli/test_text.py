@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from command import Command
-from snnrun import layout
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS
 from snnrun.cli.text import faults
@@ -81,11 +80,7 @@ def test_lines_fit(words: list[str], width: int, command: Command, monkeypatch: 
     assert all(re.match(r" *(usage: |-m )?(snnrun|torchrun) ", line) or " " not in line.strip() for line in long), long
 
 
-def test_a_list_of_one_group_with_parts_of_ones_own(
-    command: Command, own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(layout, "MOST", 1000)
-    monkeypatch.setenv("COLUMNS", "1000")
+def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path) -> None:
     code, text, _ = command("--config-dir", str(own), "list", "neuron")
     assert code == 0
     shown = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  ") and " " in line.strip())

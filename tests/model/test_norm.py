@@ -73,5 +73,5 @@ def test_bad_arguments_are_refused_by_name() -> None:
         norm_maker("tdbn", 0)
     neuron = LIF()
     del neuron.threshold
-    with pytest.raises(ValueError, match="norm: tdbn scales by the threshold, and LIF has none; use norm=batch"):
+    with pytest.raises(ValueError, match="norm: tdbn scales by the threshold, and neuron=lif has none; use norm=batch"):
         norm_maker("tdbn", 1.0)(2, neuron)
