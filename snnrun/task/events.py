@@ -17,6 +17,7 @@ from snnrun import check
 from snnrun.errors import DataError
 from snnrun.task import binning
 from snnrun.task.base import Batch, Data, Task
+from snnrun.task.download import looked_in
 from snnrun.task.event_download import download_events
 from snnrun.task.event_files import MissingPackage, files_of
 from snnrun.task.frame_store import Chunk, FrameStore, stored
@@ -193,9 +194,9 @@ class EventTask(Task):
         wanted = "; ".join(" or ".join(", ".join(names) for names in source.places) for source in self.sources.values())
         raise DataError(
             f"{self.name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
-            f"Looked in: {', '.join(map(str, folders))}\n"
+            f"{looked_in(data_dir, folders)}\n"
             f"Put into one of those folders: {wanted}\n"
-            "Or choose a task that works offline: task=digits"
+            "Or choose a task of made-up events, which works offline: task=moving_bars, task=spoken_tones"
         )
 
     def _in(self, folder: Path) -> dict[str, list[Path]]:

@@ -607,7 +607,7 @@ def test_missing_data_says_where_it_looked_and_what_to_do(
     assert str(tmp_path / task.source) in message and str(tmp_path / task.name) in message
     for source in task.sources.values():
         assert source.places[0][0] in message
-    assert "task=digits" in message
+    assert "task=moving_bars" in message
     assert [words.split()[0] for words in downloads] == [task.source]
 
 
