@@ -39,7 +39,7 @@ def names(text: str, source: str) -> tuple[str, ...]:
     found = tuple(name.strip().strip("'\"") for name in bare.split(",") if name.strip())
     for name in found:
         if not all(piece.isidentifier() for piece in name.split(".")):
-            raise ValueError(f"{source}: expected names of packages, such as trust=[my_parts], got {name!r}")
+            raise ValueError(f"{source}: expected names of packages, such as trust=my_parts, got {name!r}")
         if _first(name) in (*sys.stdlib_module_names, "snnrun", "torch"):
             raise ValueError(f"{source}: {_first(name)} is not a package of parts; name those that define yours")
     return found
@@ -54,7 +54,7 @@ def refusal(target: str, trusted: Collection[str]) -> str | None:
     if _first(target) in sys.stdlib_module_names:
         return f"{target} is no part; expected a class of snnrun, torch.nn, torch.optim or a package of your own"
     name = _first(target)
-    return f"{target} is code outside snnrun; if you know {name} and want it to run, add trust=[{name}] to the command"
+    return f"{target} is code outside snnrun; if you know {name} and want it to run, add trust={name} to the command"
 
 
 def stranger(found: Any, target: str, trusted: Collection[str], *, function: bool) -> str | None:

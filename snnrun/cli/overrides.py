@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
+from snnrun.cli.hints import assignment
 from snnrun.cli.search.space import ends
 from snnrun.untrusted import weigh
 
@@ -44,7 +45,7 @@ def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults:
     for word in arguments.overrides:
         try:
             override = _parsed(word, composer, catalogue)
-            _check_sweep(word, override, arguments)
+            _check_sweep(word, override, arguments, catalogue)
             earlier = words.setdefault(override.key_or_group, word)
             if earlier is not word:
                 raise ValueError(f"{word}: {override.key_or_group} is already set by {earlier}; keep one of them")
@@ -139,13 +140,16 @@ def _check_hydra(word: str, override: Override) -> None:
         raise ValueError(f"{word}: this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
 
 
-def _check_sweep(word: str, override: Override, arguments: Arguments) -> None:
+def _check_sweep(word: str, override: Override, arguments: Arguments, catalogue: Catalogue) -> None:
     if override.is_interval_sweep() and not searches(arguments):
         key = override.key_or_group
         raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
-        a_list = f"{override.key_or_group}=[...]"
-        raise ValueError(f"{word}: several values make a sweep, which needs -m; for one value that is a list: {a_list}")
+        fault = f"{word}: several values make a sweep, which needs -m"
+        if override.key_or_group not in catalogue.defaults:
+            a_list = assignment(override.key_or_group, f"[{word.partition('=')[2]}]")
+            fault += f"; for one value that is a list: {a_list}"
+        raise ValueError(fault)
 
 
 def _expanded(word: str, override: Override) -> list[str]:

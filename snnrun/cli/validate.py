@@ -217,7 +217,7 @@ def _value_faults(
     for key in config:
         # What a part sets for training (epochs, ...) is no fault of those who only look at it.
         if key == "trust":
-            found.append(Fault(key, "a config cannot trust itself; write trust=[...] on the command line"))
+            found.append(Fault(key, "a config cannot trust itself; write trust=PACKAGE on the command line"))
         elif key not in known and (command.STRICT or key not in base):
             hint = nearest(key, known)
             message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"

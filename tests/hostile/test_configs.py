@@ -69,7 +69,7 @@ CASES: dict[str, tuple[dict[str, str], str, str]] = {
     "a module of the folder": (
         {"neuron/evil.yaml": neuron("payload_of_tests.run")},
         "neuron=evil",
-        "if you know payload_of_tests and want it to run, add trust=[payload_of_tests]",
+        "if you know payload_of_tests and want it to run, add trust=payload_of_tests to",
     ),
     "a function by its name": (
         {"surrogate/evil.yaml": neuron("snnrun.surrogate.Custom", function="payload_of_tests.run")},
