@@ -163,7 +163,7 @@ def test_the_f_i_curve(command: Command, folder: Folder) -> None:
 FAULTS = {
     "plot": ["subject: expected a surrogate, an encoder or a neuron to draw", "snnrun plot neuron=lif"],
     "plot neuron=lif format=gif": ["format: expected null, got 'gif'"],
-    "plot encoder=delta": ["does not take the input of Digits"],
+    "plot encoder=delta": ["does not take the input of task=digits"],
     "plot surrogate=atan surrogate.alpha=-1": ["surrogate.alpha: expected a number above 0, got -1"],
     "plot surrogate=atan surrogate.alpha=range(1,30)": ["at most 12 curves in one figure, got 29; or use -m"],
     "plot surrogate=attan": ["did you mean surrogate=atan?"],
