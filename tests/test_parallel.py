@@ -80,6 +80,7 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
             assert other[key] == expected, (name, one["kind"], one["step"], key)
     assert any(record["gradient_norm"] > 0 for record in steps), name
     assert team_score == score, name  # to the bit, since whole batches are shared out
+    assert (score[1] is None) == (score[3] is None), "there is a confusion matrix where there is an accuracy"
 
 
 def shaped(*words: str) -> dict[str, Any]:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MOST_COUNTS = 20  # classes up to which each count is written
 MOST_NAMES = 40  # classes up to which each is named
-LONGEST = 22  # letters of a name
+LONGEST = 27  # letters of a name
+LINE = 50  # letters that have room side by side below the matrix
 SIDE = 5.0  # inches of the matrix
 
 
@@ -37,7 +38,7 @@ def draw_confusion(confusion: Confusion, colours: Palette = LIGHT) -> Figure:
     size = len(samples)
     names = [printable(name, LONGEST) for name in confusion.classes]
     named = size <= MOST_NAMES
-    across = named and max(map(len, names)) > 2  # such names stand upright below the columns
+    across = named and size * max(map(len, names)) > LINE  # then names stand upright below the columns
     figure = picture(min(SIDE, max(2.2, 0.42 * size)) + 1.0 + (0.07 * max(map(len, names)) if across else 0.0))
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.15))
     shares = counts / np.maximum(1, samples)[:, None]

@@ -23,6 +23,7 @@ from snnrun.report.style import DASHES, HEIGHT, LIGHT, STYLE, WIDTH, Palette, in
 from snnrun.settings import Style
 
 FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
+LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
 PICTURE = 1.15  # inches, the width of the image beside a raster
 
 
@@ -207,8 +208,10 @@ def _draw_image(axes: Axes, image: Floats, colours: Palette) -> None:
 
 def _headline(figure: Figure, example: Example | None) -> None:
     if example is not None:
+        words = example.words()
+        size = 10 if len(words) <= LONGEST_LINE else 7
         # A class may have any name, and $ is no formula in it.
-        figure.suptitle(example.words(), x=0.01, ha="left", fontsize=10, fontweight="bold", parse_math=False)
+        figure.suptitle(words, x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
 
 
 def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str, down: str, inches: float) -> str:

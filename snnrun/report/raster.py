@@ -14,7 +14,7 @@ from snnrun.files import make_folder, write_bytes
 from snnrun.untrusted import printable
 
 Floats = NDArray[np.float32]
-LONGEST_NAME = 30  # letters of a class's name in a figure
+LONGEST_NAME = 27  # letters of a class's name in a figure
 
 
 class Row(NamedTuple):

@@ -14,10 +14,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from snnrun.confusion import Confusion
 from snnrun.report import figures, raster
-from snnrun.report.confusion import confusion_figure
+from snnrun.report.confusion import confusion_figure, draw_confusion
 from snnrun.report.raster import Example
-from snnrun.report.style import DARK, LIGHT
+from snnrun.report.style import DARK, LIGHT, sheet
 from snnrun.settings import Style
 
 PNG = Style(format=("png",))
@@ -353,3 +354,66 @@ def test_the_package_is_light_to_import() -> None:
     script += "loss_figure([], 'x', Style())\nprint('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def confusion(size: int, name: str = "class {}") -> Confusion:
+    counts = tuple(tuple(7 if i == j else int(j == (i + 1) % size) for j in range(size)) for i in range(size))
+    return Confusion(tuple(name.format(i) for i in range(size)), counts, tuple(map(sum, counts)))
+
+
+def test_the_confusion_matrix_has_counts_and_accuracies() -> None:
+    given = Confusion(("cat", "do$g", "eel"), ((3, 1, 0), (0, 0, 2), (0, 0, 0)), (4, 4, 0))
+    left, right = draw_confusion(given).axes
+    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (left.xaxis, left.yaxis)] == [
+        ["cat", "do$g", "eel"]
+    ] * 2
+    (image,) = left.get_images()
+    np.testing.assert_array_equal(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0.5], [0, 0, 0]])
+    assert {(text.get_position(), text.get_text()) for text in left.texts} == {
+        ((0, 0), "3"),
+        ((1, 0), "1"),
+        ((2, 1), "2"),
+    }
+    assert [bar.get_width() for bar in right.patches] == [75.0, 0.0, 0.0]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in right.texts] == ["75.0", "0.0", "no samples"]
+    assert draw_confusion(given).get_suptitle().startswith("Test part: 8 samples, accuracy 37.5 %")
+
+
+@pytest.mark.parametrize("size", [1, 2, 20, 21, 40, 41, 100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_confusion_matrix_of_any_size_is_a_picture(tmp_path: Path, size: int, theme: str) -> None:
+    (path,) = confusion_figure(confusion(size), tmp_path, Style(format=("png",), theme=theme))
+    content = path.read_bytes()
+    assert int.from_bytes(content[16:20], "big") == 1200
+    assert 300 < int.from_bytes(content[20:24], "big") < 1500
+
+
+def test_of_many_classes_counts_and_then_names_are_left_out() -> None:
+    for size, counts, names in ((20, True, True), (21, False, True), (40, False, True), (41, False, False)):
+        left, right = draw_confusion(confusion(size)).axes
+        assert bool(left.texts) == counts
+        assert (len(right.texts) == size) == names
+        assert ("class 1" in [label.get_text() for label in left.yaxis.get_ticklabels()]) == names
+
+
+@pytest.mark.parametrize("name", ["学习 {}", "\x1b[31m{}", "x" * 300 + "{}", "$\\frac{{{}}}"])
+def test_any_name_of_a_class(tmp_path: Path, name: str) -> None:
+    assert confusion_figure(confusion(5, name), tmp_path, PNG)
+    example = Example(0, (name.format(0), name.format(1)), 0, 1)
+    assert figures.raster_figure(traces(), tmp_path, PNG, example)
+
+
+@pytest.mark.parametrize("size", [2, 10, 40])
+def test_no_name_is_cut_off_at_the_edge(size: int) -> None:
+    example = Example(123456, ("m" * 50, "w" * 50), 0, 1, np.ones((1, 8, 8), np.float32))
+    with sheet(PNG):
+        for figure in (
+            draw_confusion(confusion(size, "an unusually long name {}")),
+            figures.draw_raster(traces(sizes=(size, 3)), 0, example),
+            figures.draw_membrane(traces(), {}, example=example),
+        ):
+            assert figure is not None
+            figure.canvas.draw()
+            whole = figure.get_tightbbox()  # inches
+            assert 0 <= whole.x0 and whole.x1 <= 8.0
+            assert 0 <= whole.y0 and whole.y1 <= figure.get_figheight()
