@@ -92,8 +92,8 @@ writes it any more; a stalled one has a process that has not moved for a minute.
 """
 
 SHOW = """\
-snnrun show tells all about one run: parts, settings that are not the default, result, curves, warnings,
-environment, files. It reads the folder and runs nothing in it.
+snnrun show tells all about one run: parts, settings that are not the default, result, classes, curves,
+layers, warnings, environment, files. It reads the folder and runs nothing in it.
 
 usage: snnrun show RUN
 
@@ -117,8 +117,8 @@ usage: snnrun report SWEEP
 
 The page of a sweep: the best configuration and whether its lead is more than chance, mean, standard deviation and 95 %
 interval over seeds, curves, accuracy against cost, heat map and parallel coordinates, all jobs, failures, environment.
-That of a run: result, curves, firing rates, rasters, settings, environment. SWEEP and RUN are folders, or any part of a
-name in outputs that no other has: its token is enough.
+That of a run: result, curves, firing rates, classes, rasters, settings, environment. SWEEP and RUN are folders, or any
+part of a name in outputs that no other has: its token is enough.
 """
 
 BEST = """\
@@ -139,7 +139,8 @@ RUN is a folder, or any part of a run's name in outputs that no other run has.
 """
 
 EVALUATE = """\
-snnrun evaluate tests the best weights of a run once more, and says whether the figures are those recorded.
+snnrun evaluate tests the best weights of a run once more, and says whether the figures are those recorded; also of each
+class.
 
 usage: snnrun evaluate RUN [--config-dir DIR] [trust=[PACKAGE]]
 """
