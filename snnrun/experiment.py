@@ -17,11 +17,11 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import cache, checkpoint, fingerprint, keeper, report
+from snnrun import cache, checkpoint, classes, fingerprint, keeper, report
 from snnrun.chance import Chance
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
-from snnrun.errors import DataError
+from snnrun.errors import ConfigError, DataError
 from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
 from snnrun.loss import Loss
@@ -32,6 +32,8 @@ from snnrun.parallel import Team
 from snnrun.progress import Progress
 from snnrun.record import RunRecord, verdict
 from snnrun.runtime import runtime, use_threads
+from snnrun.sample import SampleSearch
+from snnrun.sequence import Trace
 from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
@@ -127,9 +129,9 @@ def run(
                 f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
-            example = next(data.test.batches(1)).x
             if settings.report.summary and state is None:
-                record.summary(model, parts.encoder(example, settings.num_steps, streams.evaluation()))
+                first = next(data.test.batches(1)).x
+                record.summary(model, parts.encoder(first, settings.num_steps, streams.evaluation()))
 
             kept = Keeper(
                 record,
@@ -171,15 +173,26 @@ def run(
             if best_epochs:
                 _load(model, record.best)
             team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
-            chance = Chance()
-            test = _tested(model, data, parts, streams, settings, stop, team, look=chance.add)
+            chance, chosen = Chance(), SampleSearch(settings.report.sample)
+
+            def look(batch: Batch) -> None:
+                chance.add(batch)
+                chosen.add(batch)
+
+            test = _tested(model, data, parts, streams, settings, stop, team, look=look)
             record.compare_with_chance(accuracy=test.accuracy, r2=test.r2, share=chance.share(), n=chance.samples)
-            if settings.report.figures:
+            if settings.report.figures and chosen.found is None:
+                console.warning(
+                    f"report.sample: the test part ended after {chosen.seen} samples and says it has {len(data.test)}; "
+                    "there are no figures"
+                )
+            elif settings.report.figures and chosen.found is not None:
                 bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
                 with torch.no_grad(), streams.ambient("evaluation"), bf16:
-                    encoded = parts.encoder(example, settings.num_steps, streams.evaluation())
+                    encoded = parts.encoder(chosen.found.x, settings.num_steps, streams.evaluation())
                     traces = model.eval()(encoded)
-                record.figures(model, encoded, traces)
+                example = example_of(chosen.found, settings.report.sample, traces, parts)
+                record.figures(model, encoded, traces, settings.style, example, test.confusion)
             result: Result = {
                 "status": "finished",
                 **figures_of(test),
@@ -193,6 +206,7 @@ def run(
                 "seconds": time.perf_counter() - begin,
                 "parameters": count_parameters(model),
                 "weights_sha256": weights,
+                **classes_of(test),
             }
             stop.deafen()  # it has finished, whoever wants it to stop now
             record.result(result)
@@ -313,6 +327,11 @@ def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -
     data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
     if not team.ranks.local:
         team.agree(0)
+    if settings.report.figures and settings.report.sample >= len(data.test):
+        raise ConfigError(
+            f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "
+            f"test part, got {settings.report.sample}"
+        )
     model = build_model(parts, settings, streams).to(device)
     use_threads(settings, multiply_adds(model), team.ranks)
     optimizer = build_optimizer(parts, model)
@@ -334,7 +353,10 @@ def _tested(
             (wanted,) = team.agree(stop.wanted(clock=False))  # what is trained is tested
             stop.obey(wanted)
 
-    return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, look=look, team=team)
+    return evaluate(
+        model, data.test, parts.encoder, parts.loss, streams, settings,
+        watch=watch, look=look, classes=parts.task.class_names(), team=team,
+    )  # fmt: skip
 
 
 def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
@@ -351,7 +373,9 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         best = folder / "checkpoints" / "best.safetensors"
         # Without a validation part no epoch is the best, and the last one's weights were tested.
         _load(model, best if len(data.validation) else best.with_name("last.safetensors"))
-        return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
+        names = parts.task.class_names()
+        test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
+        return {**figures_of(test), **classes_of(test)}
 
 
 def _load(model: nn.Module, path: Path) -> None:
@@ -368,6 +392,26 @@ def figures_of(test: Scores) -> Result:
         "test_loss": test.loss,
         **({} if test.r2 is None else {"test_r2": test.r2}),
     }
+
+
+def classes_of(test: Scores) -> Result:
+    """What it says of each class: share that is right, by name, and the confusion matrix, a row for each class."""
+    if test.confusion is None:
+        return {}
+    counts = [list(row) for row in test.confusion.counts]
+    return {classes.ACCURACY: test.confusion.accuracy_by_class(), classes.CONFUSION: counts}
+
+
+def example_of(batch: Batch, index: int, traces: Mapping[str, Trace], parts: Parts) -> report.Example:
+    """What figures say of one test sample: ``batch`` of it alone, and the ``traces`` that the model made of it."""
+    names = parts.task.class_names()
+    image = batch.x[0, 0].cpu().numpy() if batch.x.shape[0] == 1 and batch.x.dim() == 5 else None
+    label = prediction = None
+    if names and batch.target is not None and batch.target.dim() == 1:
+        spikes, membrane, _ = list(traces.values())[-1]
+        label = int(batch.target[0])
+        prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
+    return report.Example(index, names, label, prediction, image)
 
 
 def words_of(test: Scores) -> str:

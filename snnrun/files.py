@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -62,8 +63,14 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented strict JSON (no NaN or Infinity), whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write ``value`` as indented strict JSON (no NaN or Infinity), whole or not at all.
+
+    A list of whole numbers stands on one line, as in a matrix.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    # A text in JSON has no line break, so that none can look like such a list.
+    text = re.sub(r"\[\n\s*(-?\d+(?:,\n\s*-?\d+)*)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    write_text(path, text + "\n")
 
 
 def open_to_append(path: Path) -> int:

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun import checkpoint
 from snnrun.errors import ConfigError, DataError
+from snnrun.files import make_folder
 from snnrun.fingerprint import config_hash
 from snnrun.progress import Progress
 from snnrun.record import RunRecord
@@ -71,6 +72,7 @@ class Keeper:
         state = {"config": self._config, "metrics": self._record.durable(), **self.state()}
         try:
             with storing(folder):
+                make_folder(folder)
                 checkpoint.save_state(folder, self.progress.step, state)
         except CannotSave as error:
             self._able = False

@@ -17,11 +17,13 @@ import yaml
 from torch import Tensor, nn
 
 from snnrun import checkpoint, files, fingerprint, report, untrusted
+from snnrun.confusion import Confusion
 from snnrun.environment import differences
 from snnrun.errors import ConfigError, SnnrunError
 from snnrun.model import neurons
 from snnrun.report.manifest import start as manifest_start
 from snnrun.sequence import Trace
+from snnrun.settings import Style
 from snnrun.signals import Interrupted, Pruned, Stop, TimeUp
 from snnrun.storage import storing
 from snnrun.tracker import Trackers
@@ -29,6 +31,8 @@ from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
+
+FOLDERS = ("figures", "checkpoints")  # made when the first file goes into them
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 
@@ -58,7 +62,8 @@ class FolderRecord:
         with storing(folder):
             if again:
                 check_own(folder)
-            files.make_folder(folder / "figures")
+            for name in FOLDERS:
+                check_place(folder / name)
         console.attach(folder / "run.log")
 
     def begin(self, config: Mapping[str, Any], command: Sequence[str]) -> None:
@@ -166,8 +171,6 @@ class RunRecord(FolderRecord):
         self._silence_is_the_target = silence_is_the_target
         self._warned: set[tuple[str, str]] = set()
         self.records: list[Record] = []
-        with storing(folder):
-            files.make_folder(self.checkpoints)
         with storing(self._metrics):
             files.touch(self._metrics)
 
@@ -180,6 +183,7 @@ class RunRecord(FolderRecord):
         if record["kind"] == "epoch":
             # First, so that an epoch that is told of has its weights on disk, wherever the run is killed.
             with storing(self.checkpoints):
+                files.make_folder(self.checkpoints)
                 checkpoint.save(self.checkpoints / "last.safetensors", model)
                 if record["best"]:
                     checkpoint.save(self.best, model)
@@ -280,22 +284,40 @@ class RunRecord(FolderRecord):
     def _metrics(self) -> Path:
         return self.folder / "metrics.jsonl"
 
-    def figures(self, model: nn.Module, encoded: Tensor, traces: Mapping[str, Trace]) -> None:
-        """``figures/`` and the numbers behind the raster, for one encoded sample and the trained model's traces."""
+    def figures(
+        self,
+        model: nn.Module,
+        encoded: Tensor,
+        traces: Mapping[str, Trace],
+        style: Style,
+        example: report.Example,
+        confusion: Confusion | None = None,
+    ) -> None:
+        """``figures/`` and the numbers behind the raster.
+
+        Args:
+            encoded, traces: of one test sample, by the trained model.
+            style: of the figures.
+            example: which sample that is.
+            confusion: of the test part, where there are classes.
+        """
         folder = self.folder / "figures"
         thresholds = {name: neuron.threshold() for name, neuron in neurons(model).items() if neuron.spiking}
         with_input = {"input": encoded, **traces}
         drawings: dict[str, Callable[[], object]] = {
-            "loss.png": lambda: report.loss_figure(self.records, folder / "loss.png"),
-            "accuracy.png": lambda: report.accuracy_figure(self.records, folder / "accuracy.png"),
-            "firing_rate.png": lambda: report.firing_rate_figure(self.records, folder / "firing_rate.png"),
-            "parameters.png": lambda: report.parameters_figure(self.records, folder / "parameters.png"),
-            "raster.png": lambda: report.raster_figure(with_input, folder / "raster.png"),
-            "membrane.png": lambda: report.membrane_figure(traces, thresholds, folder / "membrane.png"),
-            "raster.npz": lambda: report.save_raster(traces, encoded, folder / "raster.npz"),
+            "loss": lambda: report.loss_figure(self.records, folder, style),
+            "accuracy": lambda: report.accuracy_figure(self.records, folder, style),
+            "firing_rate": lambda: report.firing_rate_figure(self.records, folder, style),
+            "parameters": lambda: report.parameters_figure(self.records, folder, style),
+            "confusion": lambda: report.confusion_figure(confusion, folder, style),
+            "raster": lambda: report.raster_figure(with_input, folder, style, example),
+            "membrane": lambda: report.membrane_figure(traces, thresholds, folder, style, example),
         }
         for name, draw in drawings.items():
-            self._decorate(f"figures/{name}", draw)
+            self._decorate(", ".join(f"figures/{name}.{kind}" for kind in style.format), draw)
+        self._decorate(
+            "figures/raster.npz", lambda: report.save_raster(traces, encoded, folder / "raster.npz", example=example)
+        )
 
     def _decorate(self, name: str, write: Callable[[], object]) -> None:
         try:
@@ -355,6 +377,17 @@ def check_own(folder: Path) -> None:
             raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
         if path.name.startswith(".") and path.name.endswith(".tmp") and not path.is_dir():
             path.unlink()
+
+
+def check_place(path: Path) -> None:
+    """See to it that a folder can be made at ``path``, now and not after hours of training, or is there.
+
+    Raises:
+        OSError: if there is a link of that name, or anything else.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import files, untrusted
+from snnrun.classes import ACCURACY as ACCURACY_BY_CLASS
+from snnrun.classes import CONFUSION
 from snnrun.environment import differences
 from snnrun.untrusted import Unreadable, printable, shown
 
@@ -20,6 +22,8 @@ from snnrun.untrusted import Unreadable, printable, shown
 TIMES = ("time", "seconds", "samples_per_second")
 #: Fields that records of earlier versions lack.
 LATER = ("gradients", "neuron_parameters")
+#: The same of results.
+LATER_RESULTS = (ACCURACY_BY_CLASS, CONFUSION)
 #: How far losses may lie apart between two environments: rounding that training has had some steps to amplify.
 TOLERANCE = 0.05
 #: Likewise of the accuracy on the test part.
@@ -111,6 +115,7 @@ def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
     if longer and not gaps:
         gaps.append(f"{NAME} has more records {longer}")
     results = {key: (old.get(key), new.get(key)) for key in new if key not in (*TIMES, "status")}
+    results = {key: pair for key, pair in results.items() if key in old or key not in LATER_RESULTS}
     results = {key: pair for key, pair in results.items() if not _same(*pair)}
     manifests = _json(before, "manifest.json"), _json(after, "manifest.json")
     known = all("packages" in manifest for manifest in manifests)

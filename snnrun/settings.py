@@ -28,6 +28,7 @@ class Report:
     summary: bool
     progress: bool
     log_every: int  # training steps between two step records
+    sample: int = 0  # of the test part, in its order: that of the raster and the membranes
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Settings:
     max_seconds: float | None  # of this process, after which the run is saved and left
     checkpoint: Checkpoint
     report: Report
+    style: Style = Style(format=("png",))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
@@ -89,11 +91,24 @@ class Settings:
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with them, a line for each fault."""
-    values, faults = read_keys(config, _CHECKS, {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS})
+    sections = {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS, "style": STYLE_CHECKS}
+    values, faults = read_keys(config, _CHECKS, sections)
     if faults:
         return None, faults
-    sections = {"checkpoint": Checkpoint(**values["checkpoint"]), "report": Report(**values["report"])}
-    return Settings(**{**values, **sections}), []
+    made = {
+        "checkpoint": Checkpoint(**values["checkpoint"]),
+        "report": Report(**values["report"]),
+        "style": Style(**values["style"]),
+    }
+    return Settings(**{**values, **made}), []
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that an earlier version recorded, and for the keys that it lacks what the run did without them."""
+    found = dict(config)
+    if isinstance(report := found.get("report"), Mapping):
+        found["report"] = {"sample": 0, **report}
+    return {**found, "style": found.get("style", {"dpi": 150, "format": ["png"], "theme": "light"})}
 
 
 def read_keys(
@@ -213,6 +228,7 @@ _REPORT_CHECKS: Mapping[str, Check] = {
     "summary": check.flag,
     "progress": check.flag,
     "log_every": whole(1),
+    "sample": whole(0),
 }
 STYLE_CHECKS: Mapping[str, Check] = {
     "dpi": whole(30, 1200),

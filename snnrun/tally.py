@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snnrun.compiled import compiled
+from snnrun.confusion import Confusion
 from snnrun.loss import metric
 from snnrun.parallel import Team
 from snnrun.pool import spread
@@ -22,6 +23,7 @@ class Scores(NamedTuple):
     loss: float
     accuracy: float | None  # None where the target is no class
     r2: float | None = None  # None where the target is no value
+    confusion: Confusion | None = None  # where it was asked for, at rank 0
 
 
 class Totals:

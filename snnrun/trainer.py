@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from snnrun import nonfinite
+from snnrun.confusion import Predictions
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.gradients import layer_gradients
@@ -206,30 +207,34 @@ def evaluate(
     *,
     watch: Callable[[], None] = lambda: None,
     look: Callable[[Batch], None] = lambda batch: None,
+    classes: Sequence[str] = (),
     team: Team | None = None,
 ) -> Scores:
     """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
 
-    ``watch`` is called between two batches; what it raises ends the evaluation. ``look`` gets every batch. A ``team``
-    shares out whole batches, so that its scores are, bit for bit, those of one process.
+    ``watch`` is called between two batches; what it raises ends the evaluation. ``look`` gets every batch. With
+    ``classes``, the names of all labels, the scores have a confusion matrix. A ``team`` shares out whole batches, so
+    that its scores are, bit for bit, those of one process.
     """
     model.eval()
     team = Team() if team is None else team
-    generator, totals = streams.evaluation(), Totals()
+    generator, totals, predictions = streams.evaluation(), Totals(), Predictions(classes)
     scored: list[tuple[Tensor, Tensor | None] | None] = []
     samples: list[int] = []
     with streams.ambient("evaluation"):
         for i, batch in enumerate(part.batches(settings.batch_size)):
             encoded = encode(encoder, batch.x, settings, generator)  # by all, since it draws
             mine = i % team.size == team.rank
-            scored.append(score(run(model, encoded, settings), batch, loss_function) if mine else None)
+            scored.append(
+                score(run(model, encoded, settings), batch, loss_function, None, predictions) if mine else None
+            )
             samples.append(batch.x.shape[1])
             look(batch)
             if (i + 1) % team.size == 0:
                 watch()
     for (loss, result), size in zip(team.scored(scored), samples, strict=True):
         totals.add(loss, result, size)
-    return totals.scores()
+    return totals.scores()._replace(confusion=predictions.confusion(team))
 
 
 def forward(
@@ -267,11 +272,16 @@ def run(model: nn.Module, encoded: Tensor, settings: Settings, dropout: Generato
 
 
 def score(
-    traces: dict[str, Trace], batch: Batch, loss_function: Loss, team: Team | None = None
+    traces: dict[str, Trace],
+    batch: Batch,
+    loss_function: Loss,
+    team: Team | None = None,
+    predictions: Predictions | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed.
 
     ``batch`` is the whole batch; the traces are of this process's own samples, and ``team`` has the others'.
+    ``predictions`` collects what the read-out says.
     """
     team = Team() if team is None else team
     spikes, membrane, _ = list(traces.values())[-1]
@@ -285,7 +295,10 @@ def score(
         loss = loss + loss_function.penalty(trains)
     if batch.target is None:
         return loss, None
-    return loss, outcome(loss_function.predict(spikes.detach(), membrane.detach()), batch.target)
+    prediction = loss_function.predict(spikes.detach(), membrane.detach())
+    if predictions is not None:
+        predictions.add(prediction, batch.target)
+    return loss, outcome(prediction, batch.target)
 
 
 def _of_nobody(traces: dict[str, Trace]) -> dict[str, Trace]:

@@ -51,8 +51,10 @@ def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
 def scores(job: dict[str, Any], team: Team) -> list[Any]:
     """The scores of the weights that a training begins with: they are the same for any number of processes."""
     made = training(job)
-    parts = made.parts
-    return list(evaluate(made.model, made.data.test, parts.encoder, parts.loss, made.streams, made.settings, team=team))
+    parts, classes = made.parts, made.parts.task.class_names()
+    arguments = (made.data.test, parts.encoder, parts.loss, made.streams, made.settings)
+    loss, accuracy, r2, confusion = evaluate(made.model, *arguments, classes=classes, team=team)
+    return [loss, accuracy, r2, confusion and [confusion.counts, confusion.samples]]
 
 
 def normalised(samples: int, team: Team) -> list[float]:

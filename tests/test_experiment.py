@@ -23,9 +23,10 @@ from small import CPU, composed
 from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
 from snnrun.encoder import Encoder
-from snnrun.errors import DataError, NonFiniteError, OutOfMemoryError, StorageError
+from snnrun.errors import ConfigError, DataError, NonFiniteError, OutOfMemoryError, StorageError
 from snnrun.experiment import Parts, Result, build_model, build_optimizer, count_parameters, evaluate_run, run
 from snnrun.loss import CECount
+from snnrun.report.style import DARK
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.trainer import evaluate
@@ -93,6 +94,8 @@ def test_the_result(experiment: Experiment, folder: Path) -> None:
         "seconds",
         "parameters",
         "weights_sha256",
+        "test_accuracy_by_class",
+        "test_confusion",
     ]
     assert result == result_of(folder)
     assert result["status"] == "finished"
@@ -106,12 +109,19 @@ def test_the_result(experiment: Experiment, folder: Path) -> None:
     )
     assert 0 < result["test_accuracy"] <= 1
     assert 0 < result["seconds"] < 600
+    matrix, by_class = result["test_confusion"], result["test_accuracy_by_class"]
+    assert list(by_class) == list("0123456789")
+    assert [len(row) for row in matrix] == [10] * 10
+    assert list(by_class.values()) == [row[i] / sum(row) for i, row in enumerate(matrix)]
+    right, samples = sum(row[i] for i, row in enumerate(matrix)), sum(map(sum, matrix))
+    assert (right / samples, samples) == (result["test_accuracy"], 359)
 
 
 def test_the_record(experiment: Experiment, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment()
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    figures = {f"figures/{name}.png" for name in ("loss", "accuracy", "raster", "membrane", "firing_rate")}
+    pictures = ("loss", "accuracy", "raster", "membrane", "firing_rate", "confusion")
+    figures = {f"figures/{name}.png" for name in pictures}
     texts = {"config.yaml", "manifest.json", "summary.txt", "metrics.jsonl", "result.json", "run.log"}
     assert names == figures | texts | {
         "figures/raster.npz",
@@ -133,8 +143,12 @@ def test_a_task_without_labels(experiment: Experiment, folder: Path) -> None:
     )
     assert result["test_accuracy"] is None
     assert result["test_loss"] > 0
+    assert not {"test_confusion", "test_accuracy_by_class"} & set(result)
     assert not (folder / "figures/accuracy.png").exists()
+    assert not (folder / "figures/confusion.png").exists()
     assert (folder / "figures/loss.png").stat().st_size > 5000
+    with np.load(folder / "figures/raster.npz") as raster:
+        assert {"sample", "label", "prediction"} & set(raster) == {"sample"}
 
 
 def test_the_test_uses_the_best_weights_and_the_hash_is_of_the_last(experiment: Experiment, folder: Path) -> None:
@@ -193,7 +207,8 @@ def test_without_a_validation_part_the_last_weights_are_tested(experiment: Exper
     assert [record["step"] for record in metrics(folder) if record["kind"] == "epoch"] == [11, 15]
     config = composed(*SMALL, "task.validation=0")
     again = evaluate_run(settings=Settings.from_config(config), parts=parts_of(config), folder=folder)
-    assert again == {key: result[key] for key in ("test_accuracy", "test_loss")}
+    keys = ("test_accuracy", "test_loss", "test_accuracy_by_class", "test_confusion")
+    assert again == {key: result[key] for key in keys}
 
 
 def test_reports_and_the_global_random_numbers_change_nothing(experiment: Experiment, tmp_path: Path) -> None:
@@ -253,10 +268,49 @@ def test_the_raster_shows_the_input_that_the_network_saw(precision: str, experim
     torch.testing.assert_close(torch.from_numpy(raster["hidden1.membrane"][0]), current[0], atol=tolerance, rtol=0)
 
 
+@pytest.mark.parametrize("sample", [0, 130, 358])
+def test_the_raster_is_of_the_sample_that_was_asked_for(sample: int, experiment: Experiment, folder: Path) -> None:
+    experiment("epochs=1", "encoder=direct", f"report.sample={sample}", "report.summary=false")
+    config = composed(*SMALL)
+    data = parts_of(config).task.load(Path("nowhere"), 6, CPU, torch.Generator())
+    (whole,) = data.test.batches(1000)
+    assert whole.target is not None
+    with np.load(folder / "figures/raster.npz") as raster:
+        assert np.array_equal(raster["input"], whole.x[:, sample].flatten(1).expand(6, -1).numpy())
+        assert (int(raster["sample"]), int(raster["label"])) == (sample, int(whole.target[sample]))
+        assert int(raster["prediction"]) == raster["output.spikes"].sum(0).argmax()
+
+
+def test_a_sample_that_is_not_there_is_told_before_training(experiment: Experiment, folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"report\.sample: expected at most 358, .* got 359"):
+        experiment("report.sample=359")
+    assert metrics(folder) == []
+    assert result_of(folder)["status"] == "failed"
+    assert not [path.name for path in folder.iterdir() if path.is_dir()], "no folder is empty"
+
+
+def test_a_sample_counts_only_where_there_are_figures(experiment: Experiment) -> None:
+    assert experiment("report.sample=359", "epochs=1", *PLAIN)["status"] == "finished"
+
+
+def test_the_figures_have_the_style_of_the_config(experiment: Experiment, folder: Path) -> None:
+    experiment("epochs=1", "style.format=[pdf,svg]", "style.theme=dark", "report.summary=false")
+    names = ("loss", "accuracy", "firing_rate", "raster", "membrane", "confusion")
+    expected = {f"{name}.{kind}" for name in names for kind in ("pdf", "svg")}
+    assert {path.name for path in (folder / "figures").iterdir()} == {*expected, "raster.npz"}
+    assert DARK.paper.lower() in (folder / "figures/confusion.svg").read_text().lower()
+
+
+def test_without_figures_there_is_no_folder_for_them(experiment: Experiment, folder: Path) -> None:
+    experiment("epochs=1", *PLAIN)
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == ["checkpoints"]
+    assert all(any(path.iterdir()) for path in folder.rglob("*") if path.is_dir())
+
+
 # --- what may fail without ending the run --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["raster_figure", "loss_figure", "membrane_figure", "save_raster"])
+@pytest.mark.parametrize("name", ["raster_figure", "loss_figure", "membrane_figure", "confusion_figure", "save_raster"])
 def test_a_figure_that_fails_is_a_warning(
     name: str, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -268,9 +322,8 @@ def test_a_figure_that_fails_is_a_warning(
     assert result["status"] == "finished"
     missing = {"save_raster": "raster.npz"}.get(name, name.replace("_figure", ".png"))
     made = {path.name for path in (folder / "figures").iterdir()}
-    assert made == {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png", "raster.npz"} - {
-        missing
-    }
+    pictures = {f"{name}.png" for name in ("loss", "accuracy", "firing_rate", "raster", "membrane", "confusion")}
+    assert made == {*pictures, "raster.npz"} - {missing}
     warning = f"warning: figures/{missing} could not be made (RuntimeError: the pen is broken); the run goes on"
     assert warning in capsys.readouterr().err
     assert warning in (folder / "run.log").read_text()

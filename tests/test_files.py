@@ -34,6 +34,15 @@ def test_json_is_strict(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_matrix_has_a_line_for_each_row(tmp_path: Path) -> None:
+    value = {"m": [[1, -20], [3, 4]], "e": [], "f": [0.5, 1], "t": "[\n  1\n]", "n": [None, 1], "one": [7]}
+    files.write_json(tmp_path / "x.json", value)
+    text = (tmp_path / "x.json").read_text()
+    assert json.loads(text) == value
+    lines = [line.strip() for line in text.splitlines()]
+    assert {"[1, -20],", "[3, 4]", '"one": [7]', '"f": ['} <= set(lines)
+
+
 def test_weights_round_trip_and_hash(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).double())
     model.register_buffer("count", torch.tensor(3))

@@ -80,6 +80,7 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
             assert other[key] == expected, (name, one["kind"], one["step"], key)
     assert any(record["gradient_norm"] > 0 for record in steps), name
     assert team_score == score, name  # to the bit, since whole batches are shared out
+    assert (score[1] is None) == (score[3] is None), "there is a confusion matrix where there is an accuracy"
 
 
 def shaped(*words: str) -> dict[str, Any]:
@@ -215,6 +216,7 @@ def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     ("words", "code", "message"),
     [
         (("-m", "seed=0,1"), 2, "a sweep under torchrun"),
+        (("report.figures=true", "report.sample=359"), 2, "report.sample: expected at most 358"),
         (("surrogate=poisson_pass",), 2, "PoissonPass (hidden1) draws random numbers"),
         (("loss=ce_membrane", "optimizer=sgd", "optimizer.lr=1e38"), 4, "not finite"),
     ],

@@ -55,7 +55,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def test_a_folder_begins_with_its_log_and_metrics(record: RunRecord, tmp_path: Path) -> None:
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "figures", "metrics.jsonl", "run.log"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "run.log"], "no empty folder"
     assert record.records == []
 
 
@@ -98,7 +98,7 @@ def test_last_and_best_weights(record: RunRecord, tmp_path: Path) -> None:
 
 def test_a_step_writes_no_weights(record: RunRecord, tmp_path: Path) -> None:
     record.add(STEP, nn.Linear(1, 1))
-    assert not list((tmp_path / "checkpoints").iterdir())
+    assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(("kind", "what"), [("silent", "never fired"), ("saturated", "fired at every step")])
@@ -130,7 +130,7 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_pa
     with torch.no_grad():
         encoded = made.parts.encoder(x, 7, made.streams.evaluation())
         traces = forward(made.model.eval(), made.parts.encoder, x, made.settings, made.streams.evaluation())
-    record.figures(made.model, encoded, traces)
+    record.figures(made.model, encoded, traces, made.settings.style, report.Example(0, "01", 1, 0))
     folder = tmp_path / "figures"
     pictures = {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png"}
     assert {path.name for path in folder.iterdir()} == {*pictures, "raster.npz"}
@@ -138,7 +138,7 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_pa
     with np.load(folder / "raster.npz") as arrays:
         layers = {"hidden1": 5, "hidden2": 4, "output": 10}
         names = [f"{layer}.{what}" for layer in layers for what in ("spikes", "membrane")]
-        assert sorted(arrays) == sorted(["input", *names])
+        assert sorted(arrays) == sorted(["input", "sample", "label", "prediction", *names])
         assert arrays["input"].shape == (7, 64)
         assert np.array_equal(arrays["input"], encoded[:, 0].flatten(1).numpy())
         for layer, trace in traces.items():
@@ -157,8 +157,9 @@ def test_storing_names_the_file_and_the_remedy(tmp_path: Path) -> None:
         raise ValueError("not about files")
 
 
-def test_a_file_where_a_folder_should_be(tmp_path: Path) -> None:
-    (tmp_path / "figures").write_text("in the way")
+@pytest.mark.parametrize("name", ["figures", "checkpoints"])
+def test_a_file_where_a_folder_should_be(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("in the way")
     with report.Console(stream=io.StringIO()) as console, pytest.raises(StorageError, match="File exists"):
         RunRecord(tmp_path, console)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from made_up import epoch, make_run, step
+from made_up import RESULT, epoch, make_run, step
 from snnrun.reproduction import Verdict, compare
 
 RECORDS = [record for number in (1, 2, 3) for record in (step(number, 10 * number - 5), epoch(number))]
@@ -37,6 +37,26 @@ def test_the_same_run_matches(pair: tuple[Path, Path]) -> None:
     verdict = compare(*pair, same_seed=True)
     assert (verdict.exact, verdict.reproduced, verdict.records, verdict.gaps) == (True, True, len(RECORDS), ())
     assert verdict.words().startswith("match: all 6 records")
+
+
+CLASSES = {"test_accuracy_by_class": {"0": 0.5, "1": 1.0}, "test_confusion": [[1, 1], [0, 2]]}
+
+
+def test_a_run_of_before_there_were_classes_matches(pair: tuple[Path, Path]) -> None:
+    changed(pair[1], "result.json", **CLASSES)
+    assert compare(*pair, same_seed=True).exact
+
+
+def test_classes_are_compared_as_all_else(pair: tuple[Path, Path]) -> None:
+    for folder in pair:
+        changed(folder, "result.json", **CLASSES)
+    assert compare(*pair, same_seed=True).exact
+    changed(pair[1], "result.json", test_confusion=[[2, 0], [0, 2]])
+    verdict = compare(*pair, same_seed=True)
+    assert (verdict.exact, verdict.reproduced) == (False, False)
+    assert verdict.results == {"test_confusion": ([[1, 1], [0, 2]], [[2, 0], [0, 2]])}
+    (pair[1] / "result.json").write_text(json.dumps({k: v for k, v in RESULT.items() if "class" not in k}))
+    assert not compare(pair[1], pair[0], same_seed=True).results, "the earlier run has none"
 
 
 def interrupted(run: Path) -> None:

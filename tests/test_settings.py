@@ -8,7 +8,7 @@ import pytest
 
 from snnrun.catalogue import Catalogue
 from snnrun.errors import ConfigError
-from snnrun.settings import KEYS, Report, Settings, read
+from snnrun.settings import KEYS, Report, Settings, Style, completed, read
 
 GOOD: dict[str, Any] = {
     "seed": 0,
@@ -32,7 +32,8 @@ GOOD: dict[str, Any] = {
     "early_stopping": None,
     "max_seconds": 3600,
     "checkpoint": {"every_steps": 100, "every_minutes": None},
-    "report": {"figures": True, "summary": False, "progress": True, "log_every": 10},
+    "report": {"figures": True, "summary": False, "progress": True, "log_every": 10, "sample": 3},
+    "style": {"dpi": 100, "format": "pdf", "theme": "dark"},
 }
 
 
@@ -41,7 +42,8 @@ def test_good_settings() -> None:
     assert settings.device == "cuda:1"
     assert settings.clip_grad_norm == 2.0
     assert settings.early_stopping is None
-    assert settings.report == Report(figures=True, summary=False, progress=True, log_every=10)
+    assert settings.report == Report(figures=True, summary=False, progress=True, log_every=10, sample=3)
+    assert settings.style == Style(dpi=100, format=("pdf",), theme="dark")
 
 
 def test_the_config_file_has_these_keys_in_this_order() -> None:
@@ -71,14 +73,16 @@ def test_all_faults_are_told() -> None:
         "early_stopping": 0,
         "max_seconds": 0,
         "checkpoint": {"every_steps": 0, "every_minutes": -1, "every_epochs": 1},
-        "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "colour": True},
+        "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "sample": -1, "colour": True},
+        "style": {"dpi": 5, "format": "bmp", "theme": "blue", "font": "serif"},
     }
     with pytest.raises(ConfigError) as caught:
         Settings.from_config(bad)
     named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
     checkpoint = ["checkpoint.every_steps", "checkpoint.every_minutes", "checkpoint.every_epochs"]
-    report = ["report.figures", "report.summary", "report.progress", "report.log_every", "report.colour"]
-    assert named == [*list(bad)[:-2], *checkpoint, *report]
+    report = [f"report.{key}" for key in ("figures", "summary", "progress", "log_every", "sample", "colour")]
+    style = ["style.dpi", "style.format", "style.theme", "style.font"]
+    assert named == [*list(bad)[:-3], *checkpoint, *report, *style]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -86,3 +90,15 @@ def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None
     assert [fault.partition(":")[0] for fault in faults] == [key]
+
+
+def test_a_config_of_an_earlier_version_is_completed() -> None:
+    report = {key: value for key, value in GOOD["report"].items() if key != "sample"}
+    earlier = {key: value for key, value in {**GOOD, "report": report}.items() if key != "style"}
+    assert read(earlier)[0] is None
+    settings, faults = read(completed(earlier))
+    assert not faults and settings is not None
+    assert settings.report.sample == 0
+    assert settings.style == Style(dpi=150, format=("png",), theme="light")
+    assert read(completed(GOOD)) == read(GOOD), "what is there stays"
+    assert read(completed({**GOOD, "report": 3}))[1] == read({**GOOD, "report": 3})[1]

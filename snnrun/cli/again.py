@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 
 from snnrun import files, runs, untrusted
 from snnrun.catalogue import Catalogue
+from snnrun.classes import CONFUSION
 from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
+from snnrun.cli.show import classes_of
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.layout import fit, page_width
-from snnrun.settings import Settings, read
+from snnrun.settings import Settings, completed, read
 from snnrun.signals import waiting
 from snnrun.untrusted import Unreadable
 
@@ -52,7 +54,8 @@ class Frozen(NamedTuple):
 
     Attributes:
         config: as it was.
-        seen: the same, with ``data_dir`` as it is seen from the working directory; settings and parts are of this one.
+        seen: the same, with ``data_dir`` as it is seen from the working directory, and with keys of later versions;
+            settings and parts are of this one.
     """
 
     config: dict[str, Any]
@@ -82,7 +85,7 @@ def frozen(
         raise ConfigError(
             f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
         ) from error
-    seen = _seen(config, folder)
+    seen = completed(_seen(config, folder))
     settings, faults = read(seen)
     if settings is not None:
         try:
@@ -149,10 +152,13 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
     figures = experiment.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
     before = _result(folder)
     for key, value in figures.items():
-        if value is not None:
+        if isinstance(value, (int, float)):
             recorded = before.get(key)
             same = "the same as recorded" if value == recorded else f"recorded: {recorded}"
             text.say(f"{key}: {value:.6g} ({same})")
+    if by_class := classes_of(figures):
+        alike = "the same as recorded" if figures[CONFUSION] == before.get(CONFUSION) else "recorded otherwise"
+        text.say(f"classes ({alike if CONFUSION in before else 'not recorded'})\n{by_class}")
 
 
 def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import untrusted
+from snnrun.classes import CONFUSION
 from snnrun.cli.show import config_of
 from snnrun.cli.words import table
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
@@ -23,7 +24,7 @@ def diff(first: Path, second: Path) -> str:
     sections = {
         "config": _section(lambda folder: config_of(folder), first, second),
         "environment": _section(_environment, first, second),
-        "result": _section(lambda folder: dotted(untrusted.json_object(folder, "result.json")), first, second),
+        "result": _section(_result, first, second),
     }
     return "\n\n".join([title, *(f"{name}{body}" for name, body in sections.items())])
 
@@ -31,6 +32,12 @@ def diff(first: Path, second: Path) -> str:
 def _environment(folder: Path) -> dict[str, Any]:
     manifest = untrusted.json_object(folder, "manifest.json")
     return dotted({key: value for key, value in manifest.items() if key not in NOT_ENVIRONMENT})
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    """A confusion matrix is left out: where two differ, so does the accuracy of a class."""
+    result = untrusted.json_object(folder, "result.json")
+    return dotted({key: value for key, value in result.items() if key != CONFUSION})
 
 
 def _section(read: Any, first: Path, second: Path) -> str:

@@ -111,7 +111,9 @@ class Trial:
         self._catalogue = catalogue
         # The trial must not move the random streams of the process that may go on to train.
         with torch.random.fork_rng(devices=[]):
-            task = self.attempt("task", lambda task: (task.input_shape, task.num_outputs, task.has_time))
+            task = self.attempt(
+                "task", lambda task: (task.input_shape, task.num_outputs, task.has_time, task.class_names())
+            )
             encoder = self.attempt("encoder", lambda encoder: encoder.output_shape(task.input_shape if task else (1,)))
             loss = self.attempt("loss", lambda loss: loss.num_outputs(task.num_outputs if task else 10))
             shape = (task.num_outputs if task else 10,)

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import defaults, runs, untrusted
+from snnrun.classes import ACCURACY, CONFUSION, class_rows, worst
 from snnrun.cli.words import PARTS, age, duration, figure, size, table
 from snnrun.layers import layer_rows, parameter_rows
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 
 MOST_ROWS = 12  # epochs in the table of curves
+MOST_CLASSES = 20
 MOST_WARNINGS = 10
 MOST_FILES = 40
 MOST_SETTINGS = 60
@@ -31,6 +33,7 @@ def show(folder: Path) -> str:
         ),
         "settings that are not the default": settings(run),
         "result": result(run),
+        "classes": classes_of(run.result),
         "curves": curves(folder),
         "layers": layers(folder),
         "learned parameters of neurons": parameters(folder),
@@ -105,7 +108,19 @@ def result(run: Run) -> str:
             untrusted.json_object(run.folder, "result.json")
         except Unreadable as error:
             return f"  ({error})"
-    return _columns({key: value for key, value in run.result.items() if key != "status"})
+    return _columns({key: value for key, value in run.result.items() if key not in ("status", ACCURACY, CONFUSION)})
+
+
+def classes_of(result: Mapping[str, Any]) -> str:
+    """Each class of the test part: how many are right, and for what the others were taken; of many the worst."""
+    found = class_rows(result)
+    rows = [
+        (row.name, "" if row.samples is None else f"{row.samples:,}", _percent(row.accuracy), row.mistaken)
+        for row in worst(found, MOST_CLASSES)
+    ]
+    more = f"\n  the worst {len(rows)} of {len(found)} classes" if len(rows) < len(found) else ""
+    names = ("class", "samples", "accuracy", "most often taken for")
+    return table(names, rows, right=(1, 2), indent="  ") + more if rows else ""
 
 
 def curves(folder: Path) -> str:

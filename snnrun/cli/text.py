@@ -110,8 +110,8 @@ process that has not moved for a minute. + can go on from a checkpoint.
 
 SHOW = """\
 snnrun show tells all about one run: parts, settings that are not the default,
-result, curves, warnings, environment, files. It reads the folder and runs
-nothing in it.
+result, classes, curves, layers, warnings, environment, files. It reads the
+folder and runs nothing in it.
 
 usage: snnrun show RUN
 
@@ -140,9 +140,9 @@ usage: snnrun report SWEEP
 The page of a sweep: the best configuration and whether its lead is more than
 chance, mean, standard deviation and 95 % interval over seeds, curves, accuracy
 against cost, heat map and parallel coordinates, all jobs, failures,
-environment. The page of a run: result, curves, firing rates, rasters, settings,
-environment. SWEEP and RUN are folders, or any part of a name in outputs that no
-other has: its token is enough.
+environment. The page of a run: result, curves, firing rates, classes, rasters,
+settings, environment. SWEEP and RUN are folders, or any part of a name in
+outputs that no other has: its token is enough.
 """
 
 BEST = """\
@@ -166,7 +166,7 @@ RUN is a folder, or any part of a run's name in outputs that no other run has.
 
 EVALUATE = """\
 snnrun evaluate tests the best weights of a run once more, and says whether the
-figures are those recorded.
+figures, also those of each class, are those recorded.
 
 usage: snnrun evaluate RUN [--config-dir DIR] [trust=[PACKAGE]]
 """

@@ -16,6 +16,7 @@ from snnrun.report.manifest import manifest
 from snnrun.report.summary import summary
 
 if TYPE_CHECKING:
+    from snnrun.report.confusion import confusion_figure
     from snnrun.report.figures import (
         accuracy_figure,
         firing_rate_figure,
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
         raster_figure,
     )
     from snnrun.report.parameters import parameters_figure
-    from snnrun.report.raster import save_raster
+    from snnrun.report.raster import Example, save_raster
     from snnrun.report.search import history_figure, importance_figure
     from snnrun.report.traces import overlay_figure, traces_figure
     from snnrun.report.views import encoder_animation, encoder_figure, rate_figure, surrogate_figure
 
 __all__ = [
     "Console",
+    "Example",
     "accuracy_figure",
     "activity_warnings",
     "chance_warning",
+    "confusion_figure",
     "encoder_animation",
     "encoder_figure",
     "firing_rate_figure",
@@ -54,9 +57,10 @@ __all__ = [
 ]
 
 _HEAVY = {
+    "confusion": ("confusion_figure",),
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "parameters": ("parameters_figure",),
-    "raster": ("save_raster",),
+    "raster": ("Example", "save_raster"),
     "search": ("history_figure", "importance_figure"),
     "traces": ("overlay_figure", "traces_figure"),
     "views": ("encoder_animation", "encoder_figure", "rate_figure", "surrogate_figure"),

@@ -1,12 +1,12 @@
-"""The figures of a run (the only home of matplotlib): plain data in, one PNG out, 150 dpi, readable at 100 %.
+"""The figures of a run: plain data in, a file for each format of the style out, readable at 100 %.
 
 A ``draw_*`` function returns the Figure, or None where there is nothing to show; the ``*_figure`` function of the
-same name writes it and says whether it did. No pyplot, no display, no global setting that outlives a call.
+same name writes it into a folder and returns the files. No pyplot, no display, no global setting that outlives a call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,61 +17,72 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from snnrun.report import series
-from snnrun.report.raster import Floats, Row, is_spike_train, rows, thin, to_array
+from snnrun.report.raster import Example, Floats, Row, is_spike_train, rows, thin, to_array
 from snnrun.report.series import Record
-from snnrun.report.style import DASHES, DOWN, HEIGHT, INPUT, LAYERS, STYLE, TRAINING, VALIDATION, WIDTH, picture, save
+from snnrun.report.style import DASHES, HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
 from snnrun.settings import Style
 
-RUN = Style(format=("png",))  # of the figures of a run
 FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
+LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
+PICTURE = 1.15  # inches, the width of the image beside a raster
 
 
-def loss_figure(records: Sequence[Record], path: Path) -> bool:
-    """Write training and validation loss over the run. False, and no file, where no loss was recorded."""
-    return _save(lambda: draw_loss(records), path)
+def loss_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+    """Write ``loss``: training and validation loss over the run. No file where no loss was recorded."""
+    return save(lambda: draw_loss(records, palette(style)), folder, "loss", style)
 
 
-def accuracy_figure(records: Sequence[Record], path: Path) -> bool:
-    """Write training and validation accuracy in % over the run. False, and no file, where the task has none."""
-    return _save(lambda: draw_accuracy(records), path)
+def accuracy_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+    """Write ``accuracy``: training and validation accuracy in % over the run. No file where the task has none."""
+    return save(lambda: draw_accuracy(records, palette(style)), folder, "accuracy", style)
 
 
-def firing_rate_figure(records: Sequence[Record], path: Path) -> bool:
-    """Write firing rate, silent and saturated share of each layer over the epochs. False where there is no epoch."""
-    return _save(lambda: draw_firing_rate(records), path)
+def firing_rate_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+    """Write ``firing_rate``: rate, silent and saturated share of each layer over the epochs. No file without epochs."""
+    return save(lambda: draw_firing_rate(records, palette(style)), folder, "firing_rate", style)
 
 
-def raster_figure(traces: Mapping[str, Any], path: Path, sample: int = 0) -> bool:
-    """Write every layer's spikes for one sample; ``traces`` as in ``raster.rows``. False where there is no layer."""
-    return _save(lambda: draw_raster(traces, sample), path)
+def raster_figure(
+    traces: Mapping[str, Any], folder: Path, style: Style, example: Example | None = None, sample: int = 0
+) -> list[Path]:
+    """Write ``raster``: every layer's spikes for one sample; ``traces`` as in ``raster.rows``. No file without layers.
+
+    ``sample``: its place in the traces. ``example``: what it is, for the title and the image beside the raster.
+    """
+    return save(lambda: draw_raster(traces, sample, example, palette(style)), folder, "raster", style)
 
 
 def membrane_figure(
-    traces: Mapping[str, Any], thresholds: Mapping[str, Any], path: Path, sample: int = 0, neurons: int = 3
-) -> bool:
-    """Write the membranes of each layer's most active neurons for one sample. False where there is no layer.
+    traces: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
+    folder: Path,
+    style: Style,
+    example: Example | None = None,
+    sample: int = 0,
+    neurons: int = 3,
+) -> list[Path]:
+    """Write ``membrane``: those of each layer's most active neurons for one sample. No file without layers.
 
     ``thresholds``: layer to number or tensor [*N]; a layer without one (a readout that never fires) is drawn plainly.
     """
-    return _save(lambda: draw_membrane(traces, thresholds, sample, neurons), path)
+    return save(
+        lambda: draw_membrane(traces, thresholds, sample, neurons, example, palette(style)), folder, "membrane", style
+    )
 
 
-def _save(draw: Callable[[], Figure | None], path: Path) -> bool:
-    path = Path(path)
-    return bool(save(draw, path.parent, path.stem, RUN))
-
-
-def draw_loss(records: Sequence[Record]) -> Figure | None:
+def draw_loss(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
     """Loss per step (thin) and per epoch; logarithmic where it spans more than two decades."""
-    return _draw_curves(records, "loss", "Loss", "loss", 1.0)
+    return _draw_curves(records, "loss", "Loss", "loss", 1.0, colours)
 
 
-def draw_accuracy(records: Sequence[Record]) -> Figure | None:
+def draw_accuracy(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
     """Accuracy in % per step (thin) and per epoch."""
-    return _draw_curves(records, "accuracy", "Accuracy", "accuracy (%)", 100.0)
+    return _draw_curves(records, "accuracy", "Accuracy", "accuracy (%)", 100.0, colours)
 
 
-def _draw_curves(records: Sequence[Record], key: str, title: str, label: str, scale: float) -> Figure | None:
+def _draw_curves(
+    records: Sequence[Record], key: str, title: str, label: str, scale: float, colours: Palette
+) -> Figure | None:
     steps, epochs = series.of_kind(records, "step"), series.of_kind(records, "epoch")
     time = series.timeline(records)
     per_step = scale * series.column(steps, key)
@@ -86,15 +97,17 @@ def _draw_curves(records: Sequence[Record], key: str, title: str, label: str, sc
     axes.set_title(title, loc="left")
     if np.isfinite(per_step).any():
         dot = "x" if len(per_step) == 1 else ""
-        axes.plot(time.steps, per_step, marker=dot, color=TRAINING, lw=0.8, alpha=0.5, label="training, single steps")
-    _curve(axes, time.epochs, training, color=TRAINING, label="training, mean of the epoch")
-    _curve(axes, time.epochs, validation, color=VALIDATION, label="validation")
+        axes.plot(
+            time.steps, per_step, marker=dot, color=colours.training, lw=0.8, alpha=0.5, label="training, single steps"
+        )
+    _curve(axes, time.epochs, training, color=colours.training, label="training, mean of the epoch")
+    _curve(axes, time.epochs, validation, color=colours.validation, label="validation")
     best = series.best_epoch(epochs)
     if best is not None and np.isfinite(validation[best]):
         value = f"{validation[best]:.1f} %" if key == "accuracy" else f"{validation[best]:.3g}"
         axes.plot(
-            time.epochs[best], validation[best], "o", ms=10, mfc="none", mec="black", mew=1.4, clip_on=False, zorder=4,
-            label=f"best epoch: {epochs[best]['epoch']} ({value})",
+            time.epochs[best], validation[best], "o", ms=10, mfc="none", color=colours.ink, mew=1.4, clip_on=False,
+            zorder=4, label=f"best epoch: {epochs[best]['epoch']} ({value})",
         )  # fmt: skip
     if key == "loss" and series.spans_decades(everything):
         axes.set_yscale("log")
@@ -103,7 +116,7 @@ def _draw_curves(records: Sequence[Record], key: str, title: str, label: str, sc
     return figure
 
 
-def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
+def draw_firing_rate(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
     """Three panels over one axis of epochs: firing rate, silent share, saturated share; a line per layer."""
     epochs = series.of_kind(records, "epoch")
     names = series.layer_names(epochs)
@@ -111,7 +124,7 @@ def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
         return None
     figure = picture(6.0)
     panels = figure.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
-    colours = _colours(names)
+    looks = _looks(names, colours)
     x = series.column(epochs, "epoch")
     texts = (
         ("firing_rate", "Firing rate", "spikes per neuron\nand step", 1.0),
@@ -120,7 +133,7 @@ def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
     )
     for axes, (key, title, label, scale) in zip(panels, texts, strict=True):
         for name in names:
-            colour, dashes = colours[name]
+            colour, dashes = looks[name]
             _curve(axes, x, scale * series.layer_column(epochs, name, key), color=colour, ls=dashes, label=name)
         axes.set_title(title, loc="left")
         axes.set_ylabel(label)
@@ -138,8 +151,13 @@ def draw_firing_rate(records: Sequence[Record]) -> Figure | None:
     return figure
 
 
-def draw_raster(traces: Mapping[str, Any], sample: int = 0) -> Figure | None:
-    """A row per layer over one time axis; a tick is a spike, its size is what time step and neuron leave free."""
+def draw_raster(
+    traces: Mapping[str, Any], sample: int = 0, example: Example | None = None, colours: Palette = LIGHT
+) -> Figure | None:
+    """A row per layer over one time axis; a tick is a spike, its size is what time step and neuron leave free.
+
+    With an ``example`` the title says which sample it is; its image, if it is one, stands on the right.
+    """
     layers = rows(traces, sample)
     if not layers:
         return None
@@ -147,32 +165,61 @@ def draw_raster(traces: Mapping[str, Any], sample: int = 0) -> Figure | None:
     shown = [thin(row.spikes.shape[1], limit) for row in layers]
     heights = [max(0.45, 0.02 * len(indices)) for indices in shown]
     figure = picture(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
-    panels = figure.subplots(len(layers), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-    colours = _colours([row.name for row in layers])
+    image = None if example is None else example.image
+    width = WIDTH - 0.7 - (0 if image is None else PICTURE)  # inches that are left for a panel
+    grid = figure.add_gridspec(
+        len(layers), 1 if image is None else 2, height_ratios=heights,
+        width_ratios=(1.0,) if image is None else (width, PICTURE),
+    )  # fmt: skip
+    panels = [figure.add_subplot(grid[0, 0])]
+    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(layers))]
+    looks = _looks([row.name for row in layers], colours)
     steps = len(layers[0].spikes)
     for axes, row, indices in zip(panels, layers, shown, strict=True):
         if is_spike_train(row.spikes):
-            title = _draw_spikes(axes, row, indices, colours[row.name][0])
+            title = _draw_spikes(axes, row, indices, looks[row.name][0], colours.down, width)
         else:
-            title = _draw_current(axes, row)
+            title = _draw_current(axes, row, colours)
         axes.set_title(title, loc="left")
         axes.grid(False)
         count = row.spikes.shape[1]
         margin = 0.75 * max(1.0, count / len(indices))
         axes.set(ylim=(-margin, count - 1 + margin), xlim=(-0.5 - 0.005 * steps, steps - 0.5 + 0.005 * steps))
         axes.set_yticks([0, count - 1] if count > 1 else [0])
+        axes.tick_params(labelbottom=axes is panels[-1])
     _whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
     figure.supylabel("neuron", fontsize=STYLE["axes.labelsize"])
+    if image is not None:
+        _draw_image(figure.add_subplot(grid[:, 1]), image, colours)
+    _headline(figure, example)
     return figure
 
 
-def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str) -> str:
+def _draw_image(axes: Axes, image: Floats, colours: Palette) -> None:
+    """The image as it is, whatever the theme: black is 0."""
+    shown = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    axes.imshow(np.clip(shown, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_anchor("N")
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set(visible=True, color=colours.caption, linewidth=0.6)
+
+
+def _headline(figure: Figure, example: Example | None) -> None:
+    if example is not None:
+        words = example.words()
+        size = 10 if len(words) <= LONGEST_LINE else 7
+        # A class may have any name, and $ is no formula in it.
+        figure.suptitle(words, x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
+
+
+def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str, down: str, inches: float) -> str:
     steps, count = row.spikes.shape
     tick = 0.36 * max(1.0, count / len(indices))  # half its height, in neurons
-    width = min(3.0, max(0.5, 0.4 * 72 * (WIDTH - 1) / steps))  # points; the rest of a step is a gap
+    width = min(3.0, max(0.5, 0.4 * 72 * inches / steps))  # points; the rest of a step is a gap
     train = row.spikes[:, indices]
-    for sign, shade in ((1, colour), (-1, DOWN)):
+    for sign, shade in ((1, colour), (-1, down)):
         when, which = np.nonzero(train == sign)
         if len(when):
             at = indices[which]
@@ -184,45 +231,52 @@ def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str) -> str:
     return f"{row.name} ({neurons}): {activity}{downward}"
 
 
-def _draw_current(axes: Axes, row: Row) -> str:
+def _draw_current(axes: Axes, row: Row, colours: Palette) -> str:
     steps, count = row.spikes.shape
     values = np.where(np.isfinite(row.spikes), row.spikes, np.nan)
     axes.imshow(
-        values.T, aspect="auto", origin="lower", cmap="Greys", interpolation="nearest",
+        values.T, aspect="auto", origin="lower", cmap=ink_map(colours), interpolation="nearest",
         extent=(-0.5, steps - 0.5, -0.5, count - 0.5),
     )  # fmt: skip
     if np.isnan(values).all():
         return f"{row.name} ({_count(count, 'neuron')}): current, not finite"
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return f"{row.name} ({_count(count, 'neuron')}): current, {low:.2g} (white) to {high:.2g} (black)"
+    first, last = ("white", "black") if colours.paper == LIGHT.paper else ("black", "white")
+    return f"{row.name} ({_count(count, 'neuron')}): current, {low:.2g} ({first}) to {high:.2g} ({last})"
 
 
 def draw_membrane(
-    traces: Mapping[str, Any], thresholds: Mapping[str, Any], sample: int = 0, neurons: int = 3
+    traces: Mapping[str, Any],
+    thresholds: Mapping[str, Any],
+    sample: int = 0,
+    neurons: int = 3,
+    example: Example | None = None,
+    colours: Palette = LIGHT,
 ) -> Figure | None:
     """A panel per neuron: membrane before the reset, in units of its threshold (dashed), spikes as ticks above."""
     layers = [row for row in rows(traces, sample) if row.membrane is not None]
     if not layers:
         return None
-    colours = _colours([row.name for row in layers])
+    looks = _looks([row.name for row in layers], colours)
     if len(layers) > 6:
         layers = layers[:3] + layers[-3:]
     each = max(1, min(neurons, 6 // len(layers)))
     chosen = [(row, neuron) for row in layers for neuron in _most_active(row, each)]
-    figure = picture(max(2.6, 0.9 + 0.95 * len(chosen)))
+    figure = picture(max(2.6, (0.9 if example is None else 1.2) + 0.95 * len(chosen)))
     panels = figure.subplots(len(chosen), 1, sharex=True, squeeze=False)[:, 0]
     units = set()
     for axes, (row, neuron) in zip(panels, chosen, strict=True):
-        colour = colours[row.name][0]
-        units.add(_draw_neuron(axes, row, neuron, _threshold(thresholds, row, neuron), colour))
+        threshold, colour = _threshold(thresholds, row, neuron), looks[row.name][0]
+        units.add(_draw_neuron(axes, row, neuron, threshold, colour, colours.ink))
     unit = " (threshold units)" if units == {True} else "" if units == {False} else " (threshold units where dashed)"
     _whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
     figure.supylabel(f"membrane before the reset{unit}", fontsize=STYLE["axes.labelsize"])
+    _headline(figure, example)
     return figure
 
 
-def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, colour: str) -> bool:
+def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, colour: str, ink: str) -> bool:
     """One membrane; True where it is drawn in units of the threshold, which needs a positive one."""
     assert row.membrane is not None
     membrane, spikes = row.membrane[:, neuron], row.spikes[:, neuron]
@@ -230,7 +284,7 @@ def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, col
     scaled = threshold is not None and threshold > 0
     if threshold is not None:
         membrane, level = (membrane / threshold, 1.0) if scaled else (membrane, threshold)
-        axes.axhline(level, color="black", ls="--", lw=0.9)
+        axes.axhline(level, color=ink, ls="--", lw=0.9)
     time = np.arange(len(membrane))
     axes.plot(time, membrane, color=colour, lw=1.3, marker="." if len(time) <= FEW else "")
     # Room above the trace, kept free for the spikes.
@@ -239,7 +293,7 @@ def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, col
     when = np.nonzero(spikes)[0]
     width = min(2.0, max(0.6, 0.4 * 72 * (WIDTH - 1) / len(time)))
     above = blended_transform_factory(axes.transData, axes.transAxes)
-    axes.vlines(when, 0.84, 0.98, colors="black", lw=width, transform=above)
+    axes.vlines(when, 0.84, 0.98, colors=ink, lw=width, transform=above)
     axes.margins(x=0.01)
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=(1, 2, 5, 10)))
     broken = ", not finite" if np.isnan(membrane).any() else ""
@@ -267,11 +321,12 @@ def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
         axes.plot(x, y, marker="o" if len(x) <= FEW else "", **options)
 
 
-def _colours(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _looks(names: Sequence[str], colours: Palette) -> dict[str, tuple[str, str]]:
     """Colour and dashes of each layer, the same in every figure: they depend on its place after the input only."""
+    shades = colours.layers
     layers = [name for name in names if name != "input"]
-    found = {name: (LAYERS[i % len(LAYERS)], DASHES[i // len(LAYERS) % len(DASHES)]) for i, name in enumerate(layers)}
-    return {"input": (INPUT, "-"), **found}
+    found = {name: (shades[i % len(shades)], DASHES[i // len(shades) % len(DASHES)]) for i, name in enumerate(layers)}
+    return {"input": (colours.input, "-"), **found}
 
 
 def _whole_numbers(axes: Axes) -> None:

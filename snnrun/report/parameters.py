@@ -13,20 +13,19 @@ from matplotlib.ticker import MaxNLocator
 
 from snnrun.report import series
 from snnrun.report.series import Record
-from snnrun.report.style import DASHES, LAYERS, picture, save
+from snnrun.report.style import DASHES, LIGHT, Palette, palette, picture, save
 from snnrun.settings import Style
 
 MOST = 10  # parameters that are drawn
 ROW = 1.9  # inches
 
 
-def parameters_figure(records: Sequence[Record], path: Path) -> bool:
-    """Write the learned parameters of neurons over the epochs. False, and no file, where none is learnable."""
-    path = Path(path)
-    return bool(save(lambda: draw_parameters(records), path.parent, path.stem, Style(format=("png",))))
+def parameters_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+    """Write ``parameters``: those that neurons learned, over the epochs. No file where none is learnable."""
+    return save(lambda: draw_parameters(records, palette(style)), folder, "parameters", style)
 
 
-def draw_parameters(records: Sequence[Record]) -> Figure | None:
+def draw_parameters(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
     """A row per parameter: mean of each layer (line) and ± sd over its values (band); beside it the last histograms."""
     epochs = series.of_kind(records, "epoch")
     found = [_parameters(record) for record in epochs]
@@ -34,7 +33,8 @@ def draw_parameters(records: Sequence[Record]) -> Figure | None:
     if not names:
         return None
     layers = list(dict.fromkeys([*series.layer_names(epochs), *(layer for values in found for layer in values)]))
-    looks = {name: (LAYERS[i % len(LAYERS)], DASHES[i // len(LAYERS) % len(DASHES)]) for i, name in enumerate(layers)}
+    shades = colours.layers
+    looks = {name: (shades[i % len(shades)], DASHES[i // len(shades) % len(DASHES)]) for i, name in enumerate(layers)}
     spread = any(values.get("histogram") for layer in found[-1].values() for values in layer.values())
 
     figure = picture(max(3.0, 0.7 + ROW * len(names)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from snnrun.files import write_bytes
+from snnrun.files import make_folder, write_bytes
+from snnrun.untrusted import printable
 
 Floats = NDArray[np.float32]
+LONGEST_NAME = 27  # letters of a class's name in a figure
 
 
 class Row(NamedTuple):
@@ -21,6 +23,35 @@ class Row(NamedTuple):
     name: str
     spikes: Floats  # [T, N]; for an input that is a current: its values
     membrane: Floats | None  # [T, N]; None for the input
+
+
+class Example(NamedTuple):
+    """The test sample that figures show.
+
+    Attributes:
+        number: its place in the test part, from 0 on.
+        classes: a name for each label; none where there are no labels.
+        label, prediction: its class, and the class that the network answered for the spikes that are drawn; None where
+            there are no labels.
+        image: ``[1 or 3, H, W]`` with values in [0, 1], if the sample is a still image.
+    """
+
+    number: int = 0
+    classes: Sequence[str] = ()
+    label: int | None = None
+    prediction: int | None = None
+    image: Floats | None = None
+
+    def words(self) -> str:
+        """What it is: index, class and answer."""
+        words = f"test sample {self.number}"
+        if self.label is None or self.prediction is None:
+            return words
+        verdict = "right" if self.label == self.prediction else "wrong"
+        return f"{words}: class {self._name(self.label)}, prediction {self._name(self.prediction)} ({verdict})"
+
+    def _name(self, label: int) -> str:
+        return printable(self.classes[label], LONGEST_NAME) if 0 <= label < len(self.classes) else str(label)
 
 
 def rows(traces: Mapping[str, Any], sample: int = 0) -> list[Row]:
@@ -56,11 +87,15 @@ def thin(count: int, limit: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(np.intp))
 
 
-def save_raster(traces: Mapping[str, Any], input_train: Any, path_npz: Path, sample: int = 0) -> None:
+def save_raster(
+    traces: Mapping[str, Any], input_train: Any, path_npz: Path, sample: int = 0, example: Example | None = None
+) -> None:
     """Write the numbers behind the raster: "input", and "<layer>.spikes" and "<layer>.membrane" for each layer.
 
     All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 where it holds downward events
     and float32 where it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
+    With ``example`` there is "sample", its index in the test part, and where it has them "label" and "prediction": each
+    one int64.
     """
     given = one_sample(input_train, sample)
     kind = np.float32 if not is_spike_train(given) else np.uint8 if given.min(initial=0) >= 0 else np.int8
@@ -69,6 +104,11 @@ def save_raster(traces: Mapping[str, Any], input_train: Any, path_npz: Path, sam
         if membrane is not None:
             arrays[f"{name}.spikes"] = spikes.astype(np.uint8)
             arrays[f"{name}.membrane"] = membrane
+    if example is not None:
+        facts = {"sample": example.number, "label": example.label, "prediction": example.prediction}
+        arrays |= {name: np.int64(value) for name, value in facts.items() if value is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
+    if not path_npz.parent.exists():
+        make_folder(path_npz.parent)
     write_bytes(path_npz, buffer.getvalue())

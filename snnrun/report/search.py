@@ -7,24 +7,23 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from snnrun.report.style import TRAINING, VALIDATION, picture, save
+from snnrun.report.style import LIGHT, Palette, palette, picture, save
 from snnrun.settings import Style
 
-RUN = Style(format=("png",))
 History = tuple[Sequence[tuple[int, float]], bool]  # (trial, value) of each, and whether lower is better
 
 
-def history_figure(histories: Mapping[str, History], path: Path) -> bool:
-    """Write each objective over the trials, with the best so far. False, and no file, where there is no trial."""
-    return bool(save(lambda: draw_history(histories), path.parent, path.stem, RUN))
+def history_figure(histories: Mapping[str, History], folder: Path, style: Style) -> list[Path]:
+    """Write ``history``: each objective over the trials, with the best so far. No file where there is no trial."""
+    return save(lambda: draw_history(histories, palette(style)), folder, "history", style)
 
 
-def importance_figure(importances: Mapping[str, Mapping[str, float]], path: Path) -> bool:
-    """Write for each objective how much every key mattered. False, and no file, where nothing is known."""
-    return bool(save(lambda: draw_importance(importances), path.parent, path.stem, RUN))
+def importance_figure(importances: Mapping[str, Mapping[str, float]], folder: Path, style: Style) -> list[Path]:
+    """Write ``importance``: for each objective how much every key mattered. No file where nothing is known."""
+    return save(lambda: draw_importance(importances, palette(style)), folder, "importance", style)
 
 
-def draw_history(histories: Mapping[str, History]) -> Figure | None:
+def draw_history(histories: Mapping[str, History], colours: Palette = LIGHT) -> Figure | None:
     """A panel for each objective."""
     if not any(points for points, _ in histories.values()):
         return None
@@ -33,15 +32,15 @@ def draw_history(histories: Mapping[str, History]) -> Figure | None:
     for axes, (name, (points, lower)) in zip(panels, histories.items(), strict=True):
         numbers, values = [number for number, _ in points], [value for _, value in points]
         best = [(min if lower else max)(values[: i + 1]) for i in range(len(values))]
-        axes.plot(numbers, values, "o", color=TRAINING, label="trial")
-        axes.step(numbers, best, where="post", color=VALIDATION, label="best so far")
+        axes.plot(numbers, values, "o", color=colours.training, label="trial")
+        axes.step(numbers, best, where="post", color=colours.validation, label="best so far")
         axes.set(xlabel="trial", ylabel=name.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
     return figure
 
 
-def draw_importance(importances: Mapping[str, Mapping[str, float]]) -> Figure | None:
+def draw_importance(importances: Mapping[str, Mapping[str, float]], colours: Palette = LIGHT) -> Figure | None:
     """A panel of bars for each objective, the longest on top."""
     if not importances:
         return None
@@ -50,7 +49,7 @@ def draw_importance(importances: Mapping[str, Mapping[str, float]]) -> Figure | 
     panels = figure.subplots(len(importances), squeeze=False)[:, 0]
     for axes, (name, values) in zip(panels, importances.items(), strict=True):
         ordered = sorted(values.items(), key=lambda pair: pair[1])
-        bars = axes.barh([key for key, _ in ordered], [value for _, value in ordered], color=TRAINING)
+        bars = axes.barh([key for key, _ in ordered], [value for _, value in ordered], color=colours.training)
         axes.bar_label(bars, fmt="%.2f", padding=3)
         axes.set(xlabel=f"importance for {name.replace('_', ' ')}", xlim=(0, 1.1))
         axes.grid(axis="y", visible=False)

@@ -6,6 +6,7 @@ No pyplot, no display, no global setting that outlives a call; a user's matplotl
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 import matplotlib.style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from snnrun.files import write_bytes
+from snnrun.files import make_folder, write_bytes
 from snnrun.settings import Style
 
 DPI = 150
@@ -56,6 +58,10 @@ class Palette(NamedTuple):
     faint: str  # grid, and captions' grey
     caption: str
     input: str
+    down: str  # negative spikes
+    training: str
+    validation: str
+    layers: tuple[str, ...]  # in turn, from the first after the input
     membrane: str
     states: tuple[str, ...]  # synaptic current, adaptation and the like, in the order of the state
     gradient: str
@@ -69,6 +75,10 @@ LIGHT = Palette(
     faint="#E5E5E5",
     caption="#595959",
     input=INPUT,
+    down=DOWN,
+    training=TRAINING,
+    validation=VALIDATION,
+    layers=LAYERS,
     membrane=LAYERS[0],
     states=("#CC79A7", "#E69F00", "#56B4E9"),
     gradient="#D55E00",
@@ -82,6 +92,10 @@ DARK = Palette(
     faint="#33383F",
     caption="#A9AFB7",
     input="#B5BBC4",
+    down="#F2792B",
+    training="#4AA3E0",
+    validation="#F2792B",
+    layers=("#14B88A", "#D892BA", "#E69F00", "#8CCBF2"),
     membrane="#14B88A",
     states=("#D892BA", "#E69F00", "#56B4E9"),
     gradient="#F2792B",
@@ -121,14 +135,26 @@ def sheet(style: Style) -> Iterator[Palette]:
 
 
 def save(draw: Callable[[], Figure | None], folder: Path, name: str, style: Style) -> list[Path]:
-    """Draw, and write ``name`` in every format of the style; the files, none where there is nothing to draw."""
-    with sheet(style):
+    """Draw, and write ``name`` in every format of the style; the files, none where there is nothing to draw.
+
+    ``folder`` is made if it is not there, in one that is.
+    """
+    with sheet(style), warnings.catch_warnings():
+        # A class may be named in any script; what the font lacks is a box, and its number stands in the record.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = draw()
         if figure is None:
             return []
         figure.set_dpi(style.dpi)
         FigureCanvasAgg(figure)
+        if not folder.exists():
+            make_folder(folder)
         return [_write(figure, folder / f"{name}.{kind}", style.dpi) for kind in style.format]
+
+
+def ink_map(colours: Palette) -> LinearSegmentedColormap:
+    """From the paper to the ink, so that zero is the paper in both themes."""
+    return LinearSegmentedColormap.from_list("ink", [colours.paper, colours.ink])
 
 
 def _write(figure: Figure, path: Path, dpi: int) -> Path:

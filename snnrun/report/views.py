@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from snnrun.files import write_bytes
 from snnrun.report import marks
 from snnrun.report.raster import is_spike_train, thin
-from snnrun.report.style import DASHES, Palette, palette, picture, save, sheet
+from snnrun.report.style import DASHES, Palette, ink_map, palette, picture, save, sheet
 from snnrun.settings import Style
 
 Array = NDArray[Any]
@@ -169,7 +169,7 @@ def encoder_animation(each: Encoded, title: str, folder: Path, style: Style) -> 
         _show(figure, left, each.sample.mean(axis=0), "sample", colours, bar=False)
         images = np.stack([_as_image(step) for step in each.train])
         low = min(0.0, float(images.min()))
-        paper = _cmap(colours)
+        paper = ink_map(colours)
         shown = now.imshow(
             images[0], cmap=paper, vmin=low, vmax=max(1e-9, float(images.max())), interpolation="nearest"
         )
@@ -219,7 +219,7 @@ def _draw_train(figure: Figure, axes: Axes, train: Array, name: str, colours: Pa
     else:
         rows, steps = thin(flat.shape[1], 400), thin(len(flat), marks.COLUMNS)
         image = axes.imshow(
-            flat[steps][:, rows].T, aspect="auto", origin="lower", interpolation="nearest", cmap=_cmap(colours),
+            flat[steps][:, rows].T, aspect="auto", origin="lower", interpolation="nearest", cmap=ink_map(colours),
             extent=(-0.5, len(flat) - 0.5, -0.5, flat.shape[1] - 0.5),
         )  # fmt: skip
         words = [f"{name}: a current" if name else "a current"]
@@ -251,7 +251,7 @@ def _mean(flat: Array) -> str:
 
 def _show(figure: Figure, axes: Axes, values: Array, title: str, colours: Palette, bar: bool = True) -> None:
     image = _as_image(values)
-    low, cmap = min(0.0, float(image.min())), _cmap(colours)
+    low, cmap = min(0.0, float(image.min())), ink_map(colours)
     if title == "step of its spike":
         cmap = cmap.reversed()
     shown = axes.imshow(image, cmap=cmap, vmin=low, vmax=max(float(image.max()), 1e-9), interpolation="nearest")
@@ -277,10 +277,3 @@ def _as_image(values: Array) -> Array:
         return values
     width = int(np.ceil(np.sqrt(values.size)))
     return np.append(values.reshape(-1), np.zeros(-values.size % width)).reshape(-1, width)
-
-
-def _cmap(colours: Palette) -> Any:
-    """From the paper to the ink, so that zero is the paper in both themes."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("ink", [colours.paper, colours.ink])

@@ -59,6 +59,23 @@ class Task(ABC):
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
     has_validation: bool = True
     """False: the validation part has no samples. Then no epoch is the best, and the last one's weights are tested."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, in the order of their labels, for figures and reports; empty: their numbers are names."""
+
+    def class_names(self) -> tuple[str, ...]:
+        """A name for each label: ``classes``, or the numbers from 0 on; none where targets are no class labels.
+
+        Raises:
+            ValueError: if ``classes`` are not ``num_outputs`` different texts.
+        """
+        if not self.has_accuracy:
+            return ()
+        if not self.classes:
+            return tuple(map(str, range(self.num_outputs)))
+        names, distinct = tuple(self.classes), set(self.classes)
+        if not all(isinstance(name, str) for name in names) or not len(names) == len(distinct) == self.num_outputs:
+            raise ValueError(f"classes: expected {self.num_outputs} different names, one for each label, got {names!r}")
+        return names
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:

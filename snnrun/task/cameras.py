@@ -122,6 +122,10 @@ class DVSGesture(CameraTask):
     source = "DVSGesture"
     sensor = 128
     num_outputs = 11
+    classes = (
+        *("hand clapping", "right hand wave", "left hand wave", "right arm clockwise", "right arm counter-clockwise"),
+        *("left arm clockwise", "left arm counter-clockwise", "arm roll", "air drums", "air guitar", "other gestures"),
+    )
     suffix = ".npy"
     sources: ClassVar[dict[str, Source]] = {
         "train": Source("train", (("ibmGestureTrain.tar.gz",), ("ibmGestureTrain",), (_ORIGINAL,))),
@@ -163,6 +167,7 @@ class CIFAR10DVS(CameraTask):
     source = "CIFAR10DVS"
     sensor = 128
     num_outputs = 10
+    classes = _CIFAR10
     suffix = (".aedat4", ".aedat")
     sources: ClassVar[dict[str, Source]] = {
         "train": Source("", (("CIFAR10DVS.zip",), tuple(f"{name}.zip" for name in _CIFAR10), _CIFAR10))

@@ -29,7 +29,7 @@ class CIFAR(PublishedTask):
     train_files: tuple[str, ...]
     test_files: tuple[str, ...]
     meta: str
-    """A file with the names of the classes, which torchvision wants to see and nobody here reads."""
+    """A file with the names of the classes, which torchvision wants to see; ours stand here."""
     key = "labels"
     """Under what name a file has its labels."""
     input_shape = (3, 32, 32)
@@ -73,6 +73,28 @@ class CIFAR10(CIFAR):
     train_files = tuple(f"data_batch_{i}" for i in range(1, 6))
     test_files = ("test_batch",)
     meta = "batches.meta"
+    classes = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+_FINE = (
+    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl",
+    "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee",
+    "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant",
+    "flatfish", "forest", "fox", "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower",
+    "leopard", "lion", "lizard", "lobster", "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom",
+    "oak_tree", "orange", "orchid", "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate",
+    "poppy", "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark",
+    "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar", "sunflower",
+    "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor", "train", "trout", "tulip",
+    "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman", "worm",
+)  # fmt: skip
+_COARSE = (
+    "aquatic_mammals", "fish", "flowers", "food_containers", "fruit_and_vegetables",
+    "household_electrical_devices", "household_furniture", "insects", "large_carnivores",
+    "large_man-made_outdoor_things", "large_natural_outdoor_scenes", "large_omnivores_and_herbivores",
+    "medium_mammals", "non-insect_invertebrates", "people", "reptiles", "small_mammals", "trees", "vehicles_1",
+    "vehicles_2",
+)  # fmt: skip
 
 
 class CIFAR100(CIFAR):
@@ -108,7 +130,8 @@ class CIFAR100(CIFAR):
         super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
         self.labels = check.choice("labels", labels, ("fine", "coarse"))
         self.key = f"{labels}_labels"
-        self.num_outputs = 100 if labels == "fine" else 20
+        self.classes = _FINE if labels == "fine" else _COARSE
+        self.num_outputs = len(self.classes)
 
 
 def _whole_numbers(values: Any) -> Tensor | None:

@@ -105,6 +105,10 @@ class SHD(CochleaTask):
     name = "shd"
     source = "SHD"
     num_outputs = 20
+    classes = (
+        *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+        *("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
+    )
     sources: ClassVar[dict[str, Source]] = {
         "train": Source("train", (("shd_train.h5",), ("shd_train.h5.zip",))),
         "test": Source("test", (("shd_test.h5",), ("shd_test.h5.zip",))),

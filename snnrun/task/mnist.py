@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +25,16 @@ _MNIST = (
 )
 #: EMNIST's splits, and how many classes each has.
 _SPLITS = {"balanced": 47, "letters": 26, "digits": 10, "byclass": 62, "bymerge": 47, "mnist": 10}
+
+#: Their classes, in the order of the labels; where lower-case letters look like capitals, the two are one class.
+_CHARACTERS = {
+    "balanced": f"{string.digits}{string.ascii_uppercase}abdefghnqrt",
+    "letters": string.ascii_uppercase,
+    "digits": string.digits,
+    "byclass": f"{string.digits}{string.ascii_uppercase}{string.ascii_lowercase}",
+    "bymerge": f"{string.digits}{string.ascii_uppercase}abdefghnqrt",
+    "mnist": string.digits,
+}
 
 
 class IdxTask(PublishedTask):
@@ -77,6 +88,10 @@ class FashionMNIST(IdxTask):
 
     name = "fashion_mnist"
     dataset = "FashionMNIST"
+    classes = (
+        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    )
 
 
 class KMNIST(IdxTask):
@@ -87,6 +102,7 @@ class KMNIST(IdxTask):
 
     name = "kmnist"
     dataset = "KMNIST"
+    classes = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 class EMNIST(IdxTask):
@@ -121,6 +137,7 @@ class EMNIST(IdxTask):
         super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
         self.split = check.choice("split", split, tuple(_SPLITS))
         self.num_outputs = _SPLITS[split]
+        self.classes = tuple(_CHARACTERS[split])
         self.first_label = int(split == "letters")
 
     def source(self) -> Source:

@@ -18,6 +18,7 @@ _TRAVEL = (0.5, 1.0)
 _LENGTH = (0.3, 0.8)
 _WIDTH = (0.08, 0.25)
 _CONTRAST = (1.0, 2.5)  # in thresholds of the sensor
+_DIRECTIONS = ("right", "right down", "down", "left down", "left", "left up", "up", "right up")  # rows go down
 
 
 class MovingBars(Task):
@@ -75,6 +76,7 @@ class MovingBars(Task):
         if check.integer("directions", directions, low=4) not in (4, 8):
             raise ValueError(f"directions: expected 4 or 8, got {directions!r}")
         self.num_outputs = directions
+        self.classes = _DIRECTIONS[:: 8 // directions]
         self.directions = directions
         self.size = check.integer("size", size, low=8)
         self.input_shape = (2, self.size, self.size)

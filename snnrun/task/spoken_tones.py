@@ -65,6 +65,7 @@ class SpokenTones(Task):
     has_accuracy = True
     input_shape = (_CHANNELS,)
     num_outputs = 2 * _WORDS
+    classes = (*(f"word {i}" for i in range(_WORDS)), *(f"word {i} backwards" for i in range(_WORDS)))
 
     def __init__(
         self,

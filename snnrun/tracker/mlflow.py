@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -16,6 +17,8 @@ from snnrun.tracker.base import Record, Tracker, curves, flat
 T = TypeVar("T")
 
 MOST_POINTS, MOST_PARAMETERS, LONGEST = 1000, 100, 6000  # of one call, and of a value: MLflow's own limits
+MOST_LETTERS = 200  # of a name, beside ours in front; MLflow takes 250
+UNNAMEABLE = re.compile(r"[^\w. -]")  # what a name of MLflow may not have; and the slash, which makes folders
 FOLDER = "snnrun.folder"  # the tag by which a resumed run is found again
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED"}
 
@@ -93,11 +96,17 @@ class MLflow(Tracker):
     def end(self, result: Mapping[str, Any]) -> None:
         """Store the rest, the result, and how it ended."""
         self._send()
+        from mlflow.entities import Metric
+
+        now, metrics = int(1000 * time.time()), []
         for name, value in flat(result):
+            key = UNNAMEABLE.sub("_", name)[:MOST_LETTERS]  # a class may be called anything
             if isinstance(value, (int, float)):
-                self._client.log_metric(self._run, f"result/{name}", value)
+                metrics.append(Metric(f"result/{key}", float(value), now, 0))
             else:
-                self._client.set_tag(self._run, f"snnrun.result.{name}", str(value)[:LONGEST])
+                self._client.set_tag(self._run, f"snnrun.result.{key}", str(value)[:LONGEST])
+        for some in _pieces(metrics, MOST_POINTS):
+            self._client.log_batch(self._run, metrics=some)
         self._client.set_terminated(self._run, STATUS.get(str(result.get("status")), "FAILED"))
 
     def _found(self, experiment: str, home: str) -> bool:

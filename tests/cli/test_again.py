@@ -1,4 +1,4 @@
-"""Where a run that is looked at again finds its data, from wherever it is looked at."""
+"""A run again: where it finds its data, from wherever it is looked at; and one that an earlier version made."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from command import Command
+from snnrun.classes import ACCURACY, CONFUSION
 from snnrun.cli.again import _seen
+from snnrun.fingerprint import KEY, config_hash
 
 
 @pytest.fixture
@@ -58,3 +62,34 @@ def test_a_way_that_leads_anywhere_but_up_is_not_gone(run: Path, way: Any) -> No
 def test_without_a_manifest_nothing_changes(run: Path) -> None:
     config = {"data_dir": "data", "task": None}
     assert _seen(config, run) == config
+
+
+def test_a_run_of_an_earlier_version_is_tested_and_reproduced(command: Command) -> None:
+    """Its config lacks keys of later versions, and its result what is said of each class."""
+    words = ("epochs=1", "num_steps=5", "threads=1", "report.figures=false", "report.summary=false")
+    assert command(*words, "hydra.run.dir=run").code == 0
+    run = Path("run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    del config["style"], config["report"]["sample"]
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+    manifest, result = (json.loads((run / name).read_text()) for name in ("manifest.json", "result.json"))
+    (run / "manifest.json").write_text(json.dumps({**manifest, KEY: config_hash(config)}))
+    earlier = {key: value for key, value in result.items() if key not in (ACCURACY, CONFUSION)}
+    (run / "result.json").write_text(json.dumps(earlier))
+    code, out, err = command("evaluate", "run")
+    assert (code, err) == (0, "")
+    assert "classes (not recorded)\n  class  samples  accuracy" in out
+    code, out, err = command("reproduce", "run")
+    assert (code, "match: all " in out) == (0, True), err
+    assert "classes" not in command("show", "run").out.split()
+
+
+def test_evaluate_says_whether_the_classes_are_those_recorded(command: Command) -> None:
+    words = ("epochs=1", "num_steps=5", "threads=1", "report.figures=false", "report.summary=false")
+    assert command(*words, "hydra.run.dir=run").code == 0
+    assert "classes (the same as recorded)\n" in command("evaluate", "run").out
+    path = Path("run/result.json")
+    result = json.loads(path.read_text())
+    result[CONFUSION][0][0] += 1
+    path.write_text(json.dumps(result))
+    assert "classes (recorded otherwise)\n" in command("evaluate", "run").out

@@ -135,6 +135,37 @@ def test_a_page(command: Command) -> None:
     assert names == {"all", *(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())}
 
 
+CLASSES = {"test_accuracy_by_class": {"cat": 0.5, "a.b": 1.0}, "test_confusion": [[2, 2], [0, 3]]}
+
+
+def test_the_classes_of_a_run(command: Command) -> None:
+    make_run(Path("outputs/run"), result={**RESULT, **CLASSES})
+    sections = {block.split("\n")[0]: block.split("\n")[1:] for block in command("show", "run").out.split("\n\n")}
+    assert sections["classes"] == [
+        "  class  samples  accuracy  most often taken for",
+        "  cat          4    50.0 %  a.b (2)",
+        "  a.b          3   100.0 %",
+    ]
+    assert not [line for line in sections["result"] if "confusion" in line or "by_class" in line]
+
+
+def test_of_many_classes_the_worst(command: Command) -> None:
+    accuracy = {f"class{i}": i / 100 for i in range(100)}
+    make_run(Path("outputs/run"), result={**RESULT, "test_accuracy_by_class": accuracy})
+    lines = command("show", "run").out.partition("classes\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == [f"class{i}" for i in range(20)]
+    assert "20 of 100" in lines[-1]
+
+
+def test_a_diff_has_the_accuracy_of_each_class(command: Command) -> None:
+    make_run(Path("outputs/one"), result={**RESULT, **CLASSES})
+    other = {"test_accuracy_by_class": {"cat": 0.75, "a.b": 1.0}, "test_confusion": [[3, 1], [0, 3]]}
+    make_run(Path("outputs/two"), result={**RESULT, **other})
+    out = command("diff", "one", "two").out
+    lines = [line.split() for line in out.partition("result\n")[2].splitlines()[1:]]
+    assert lines == [["test_accuracy_by_class.cat", "0.5", "0.75", "+0.25"]]
+
+
 def test_long_curves_are_thinned_and_keep_the_best(command: Command) -> None:
     make_run(Path("outputs/run"), metrics=tuple(epoch(n, best=n == 100) for n in range(1, 1001)))
     out = command("show", "run").out

@@ -15,6 +15,7 @@ from snnrun.checkpoint import weights_sha256
 
 #: What differs from run to run.
 TIMES = {"time", "seconds", "samples_per_second"}
+PICTURES = ("loss", "accuracy", "raster", "membrane", "firing_rate", "confusion")
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -32,7 +33,7 @@ def test_every_file_is_there(default: Ended) -> None:
     assert re.fullmatch(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-.+", folder.relative_to(default.cwd).as_posix())
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     steps = [record["step"] for record in default.run.metrics("epoch")][-2:]
-    figures = {f"figures/{name}.png" for name in ("loss", "accuracy", "raster", "membrane", "firing_rate")}
+    figures = {f"figures/{name}.png" for name in PICTURES}
     assert names == {
         *figures,
         "figures/raster.npz",
@@ -115,7 +116,11 @@ def test_the_numbers_behind_the_raster(default: Ended) -> None:
             "hidden1.membrane": (25, 100),
             "output.spikes": (25, 10),
             "output.membrane": (25, 10),
+            "sample": (),
+            "label": (),
+            "prediction": (),
         }
+        assert (int(arrays["sample"]), int(arrays["label"]), int(arrays["prediction"])) == (0, 1, 1)
         assert set(np.unique(arrays["input"])) == {0, 1}
         for layer in ("hidden1", "output"):
             spikes, membrane = arrays[f"{layer}.spikes"], arrays[f"{layer}.membrane"]
@@ -123,7 +128,7 @@ def test_the_numbers_behind_the_raster(default: Ended) -> None:
             assert spikes.any()
 
 
-@pytest.mark.parametrize("name", ["loss", "accuracy", "raster", "membrane", "firing_rate"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_the_figures_open(default: Ended, name: str) -> None:
     path = default.run.folder / f"figures/{name}.png"
     picture = matplotlib.image.imread(path)
@@ -174,7 +179,7 @@ def test_reports_change_nothing(default: Ended, quiet: Ended) -> None:
     assert quiet.code == 0
     assert repeatable(default) == repeatable(quiet)
     folder = quiet.run.folder
-    assert not list((folder / "figures").iterdir())
+    assert not (folder / "figures").exists()
     assert not (folder / "summary.txt").exists()
 
 

@@ -239,10 +239,10 @@ def test_a_state_that_does_not_fit(fault: str, copy: Path, capsys: pytest.Captur
 def test_evaluate_gives_the_recorded_figures(unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(unbroken)
     assert main(["evaluate", str(unbroken)]) == 0
-    out = capsys.readouterr().out
-    assert out.splitlines() == [
-        f"{key}: {Run(unbroken).result[key]:.6g} (the same as recorded)" for key in ("test_accuracy", "test_loss")
-    ]
+    lines, result = capsys.readouterr().out.splitlines(), Run(unbroken).result
+    assert lines[:2] == [f"{key}: {result[key]:.6g} (the same as recorded)" for key in ("test_accuracy", "test_loss")]
+    assert lines[2] == "classes (the same as recorded)"
+    assert [line.split()[0] for line in lines[3:]] == ["class", *result["test_accuracy_by_class"]]
     assert contents(unbroken) == before
 
 

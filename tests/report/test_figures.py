@@ -12,9 +12,17 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import Tensor
 
+from snnrun.confusion import Confusion
 from snnrun.report import figures, raster
+from snnrun.report.confusion import confusion_figure, draw_confusion
+from snnrun.report.raster import Example
+from snnrun.report.style import DARK, LIGHT, sheet
+from snnrun.settings import Style
+
+PNG = Style(format=("png",))
 
 
 class Trace(NamedTuple):
@@ -150,11 +158,13 @@ def test_firing_rate_has_a_panel_for_each_quantity_and_a_line_for_each_layer() -
 
 
 def test_nothing_to_show_writes_nothing(tmp_path: Path) -> None:
-    assert not figures.accuracy_figure(records(accuracy=False), tmp_path / "accuracy.png")
-    assert not figures.loss_figure([], tmp_path / "loss.png")
-    assert not figures.firing_rate_figure([], tmp_path / "firing_rate.png")
-    assert not figures.membrane_figure({"input": torch.zeros(2, 1, 3)}, {}, tmp_path / "membrane.png")
-    assert not figures.raster_figure({}, tmp_path / "raster.png")
+    folder = tmp_path / "figures"
+    assert not figures.accuracy_figure(records(accuracy=False), folder, PNG)
+    assert not figures.loss_figure([], folder, PNG)
+    assert not figures.firing_rate_figure([], folder, PNG)
+    assert not figures.membrane_figure({"input": torch.zeros(2, 1, 3)}, {}, folder, PNG)
+    assert not figures.raster_figure({}, folder, PNG)
+    assert not confusion_figure(None, folder, PNG)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -167,6 +177,67 @@ def test_raster_shows_the_spikes_of_the_sample_and_no_other() -> None:
         figure.axes, (given["input"], given["hidden1"].spikes, given["output"].spikes), strict=True
     ):
         assert ticks(axes) == {(float(t), float(n)) for t, n in spikes[:, 1].nonzero().tolist()}
+
+
+@pytest.mark.parametrize(("prediction", "verdict"), [(2, "right"), (0, "wrong")])
+def test_raster_and_membrane_say_which_sample_it_is(prediction: int, verdict: str) -> None:
+    given, names = traces(), ("shoe", "$bag_{", "7")
+    example = Example(12, names, 2, prediction)
+    for figure in (figures.draw_raster(given, 1, example), figures.draw_membrane(given, {}, 1, 3, example)):
+        assert figure is not None
+        assert figure.get_suptitle() == f"test sample 12: class 7, prediction {names[prediction]} ({verdict})"
+
+
+def test_a_sample_without_a_label_has_its_number_alone() -> None:
+    assert Example(4).words() == "test sample 4"
+    assert Example(4, ("a", "b"), 1, None).words() == "test sample 4"
+    assert Example(0, ("a", "b"), 1, 5).words() == "test sample 0: class b, prediction 5 (wrong)"
+    assert len(Example(0, ("a" * 1000, "\x1b[31m\nb"), 0, 1).words()) < 100
+    assert "class b," in Example(0, ("a", "\x1b[31m\nb"), 1, 0).words()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_image_stands_beside_the_raster(channels: int) -> None:
+    image = np.linspace(0, 1, channels * 6, dtype=np.float32).reshape(channels, 2, 3)
+    figure = figures.draw_raster(traces(), 0, Example(0, image=image))
+    assert figure is not None
+    *panels, beside = figure.axes
+    assert len(panels) == 3 and [axes.get_subplotspec().colspan.start for axes in panels] == [0, 0, 0]  # type: ignore[union-attr]
+    (drawn,) = beside.get_images()
+    np.testing.assert_array_equal(drawn.get_array(), image[0] if channels == 1 else image.transpose(1, 2, 0))
+    assert drawn.get_clim() == (0, 1)
+    assert not figures.draw_raster(traces(), 0, Example(0)).axes[-1].get_images()  # type: ignore[union-attr]
+
+
+def colours_of(figure: Any) -> set[str]:
+    lines = [line for axes in figure.axes for line in axes.get_lines()]
+    ticks = [colour for axes in figure.axes for each in axes.collections for colour in each.get_edgecolor()]
+    return {matplotlib.colors.to_hex(colour).upper() for colour in (*(line.get_color() for line in lines), *ticks)}
+
+
+def test_a_dark_figure_has_dark_colours_alone() -> None:
+    given = traces()
+    for draw in (
+        lambda colours: figures.draw_loss(records(), colours),
+        lambda colours: figures.draw_firing_rate(records(), colours),
+        lambda colours: figures.draw_raster(given, colours=colours),
+        lambda colours: figures.draw_membrane(given, dict.fromkeys(given, 1.0), colours=colours),
+    ):
+        light, dark = colours_of(draw(LIGHT)), colours_of(draw(DARK))
+        for found, palette in ((light, LIGHT), (dark, DARK)):
+            known = (palette.ink, palette.input, palette.training, palette.validation, *palette.layers)
+            assert found <= {colour.upper() for colour in known}
+        assert light != dark
+
+
+@pytest.mark.parametrize("kind", ["png", "pdf", "svg"])
+def test_every_format_and_dpi(tmp_path: Path, kind: str) -> None:
+    (path,) = figures.raster_figure(traces(), tmp_path / "figures", Style(dpi=50, format=(kind,), theme="dark"))
+    assert path == tmp_path / "figures" / f"raster.{kind}"
+    content = path.read_bytes()
+    assert content.startswith({"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}[kind])
+    assert kind != "png" or int.from_bytes(content[16:20], "big") == 400  # 8 inches of 50 dots
+    assert kind != "svg" or DARK.paper.lower() in content.decode().lower()
 
 
 def test_raster_thins_large_layers_evenly_and_says_so() -> None:
@@ -220,8 +291,9 @@ def test_membrane_without_a_threshold_is_drawn_as_it_is() -> None:
 def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[int, ...]) -> None:
     given = traces(steps, sizes)
     given["output"].membrane[:] = math.nan
-    assert figures.raster_figure(given, tmp_path / "raster.png")
-    assert figures.membrane_figure(given, dict.fromkeys(given, 1.0), tmp_path / "membrane.png")
+    example = Example(3, ("a", "b" * 300), 0, 1, np.ones((3, 2, 2), np.float32))
+    assert figures.raster_figure(given, tmp_path, PNG, example)
+    assert figures.membrane_figure(given, dict.fromkeys(given, 1.0), tmp_path, PNG, example)
     for name in ("raster.png", "membrane.png"):
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"\x89PNG")
@@ -229,12 +301,12 @@ def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[
 
 
 def test_settings_of_the_user_neither_count_nor_change(tmp_path: Path) -> None:
-    assert figures.loss_figure(records(), tmp_path / "plain.png")
+    (plain,) = figures.loss_figure(records(), tmp_path / "plain", PNG)
     with matplotlib.rc_context({"font.size": 31.0, "lines.linewidth": 9.0, "figure.facecolor": "red"}):
         before = dict(matplotlib.rcParams)
-        assert figures.loss_figure(records(), tmp_path / "own.png")
+        (own,) = figures.loss_figure(records(), tmp_path / "own", PNG)
         assert dict(matplotlib.rcParams) == before
-    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "own.png").read_bytes()
+    assert plain.read_bytes() == own.read_bytes()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -255,6 +327,16 @@ def test_saved_raster_holds_the_numbers(tmp_path: Path, dtype: torch.dtype) -> N
         np.testing.assert_array_equal(found["input"], current[:, 1].float().flatten(1).numpy())
 
 
+def test_saved_raster_says_which_sample_it_is(tmp_path: Path) -> None:
+    train = torch.zeros(2, 1, 3)
+    raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, ("a", "b"), 1, 0))
+    with np.load(tmp_path / "raster.npz") as found:
+        assert {name: int(found[name]) for name in set(found) - {"input"}} == {"sample": 5, "label": 1, "prediction": 0}
+    raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5))
+    with np.load(tmp_path / "raster.npz") as found:
+        assert set(found) == {"input", "sample"}
+
+
 @pytest.mark.parametrize(("low", "kind"), [(0, np.uint8), (-1, np.int8)])
 def test_saved_input_spikes_are_small_whole_numbers(tmp_path: Path, low: int, kind: type) -> None:
     train = torch.randint(low, 2, (9, 1, 9), generator=torch.Generator().manual_seed(0)).float()
@@ -269,6 +351,70 @@ def test_the_package_is_light_to_import() -> None:
     script = f"import sys, snnrun.report; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    script = "import sys\nfrom snnrun.report import *\nloss_figure([], 'x')\nprint('matplotlib.pyplot' in sys.modules)"
+    script = "import sys\nfrom snnrun.report import *\nfrom snnrun.settings import Style\n"
+    script += "loss_figure([], 'x', Style())\nprint('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def confusion(size: int, name: str = "class {}") -> Confusion:
+    counts = tuple(tuple(7 if i == j else int(j == (i + 1) % size) for j in range(size)) for i in range(size))
+    return Confusion(tuple(name.format(i) for i in range(size)), counts, tuple(map(sum, counts)))
+
+
+def test_the_confusion_matrix_has_counts_and_accuracies() -> None:
+    given = Confusion(("cat", "do$g", "eel"), ((3, 1, 0), (0, 0, 2), (0, 0, 0)), (4, 4, 0))
+    left, right = draw_confusion(given).axes
+    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (left.xaxis, left.yaxis)] == [
+        ["cat", "do$g", "eel"]
+    ] * 2
+    (image,) = left.get_images()
+    np.testing.assert_array_equal(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0.5], [0, 0, 0]])
+    assert {(text.get_position(), text.get_text()) for text in left.texts} == {
+        ((0, 0), "3"),
+        ((1, 0), "1"),
+        ((2, 1), "2"),
+    }
+    assert [bar.get_width() for bar in right.patches] == [75.0, 0.0, 0.0]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in right.texts] == ["75.0", "0.0", "no samples"]
+    assert draw_confusion(given).get_suptitle().startswith("Test part: 8 samples, accuracy 37.5 %")
+
+
+@pytest.mark.parametrize("size", [1, 2, 20, 21, 40, 41, 100])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_confusion_matrix_of_any_size_is_a_picture(tmp_path: Path, size: int, theme: str) -> None:
+    (path,) = confusion_figure(confusion(size), tmp_path, Style(format=("png",), theme=theme))
+    content = path.read_bytes()
+    assert int.from_bytes(content[16:20], "big") == 1200
+    assert 300 < int.from_bytes(content[20:24], "big") < 1500
+
+
+def test_of_many_classes_counts_and_then_names_are_left_out() -> None:
+    for size, counts, names in ((20, True, True), (21, False, True), (40, False, True), (41, False, False)):
+        left, right = draw_confusion(confusion(size)).axes
+        assert bool(left.texts) == counts
+        assert (len(right.texts) == size) == names
+        assert ("class 1" in [label.get_text() for label in left.yaxis.get_ticklabels()]) == names
+
+
+@pytest.mark.parametrize("name", ["学习 {}", "\x1b[31m{}", "x" * 300 + "{}", "$\\frac{{{}}}"])
+def test_any_name_of_a_class(tmp_path: Path, name: str) -> None:
+    assert confusion_figure(confusion(5, name), tmp_path, PNG)
+    example = Example(0, (name.format(0), name.format(1)), 0, 1)
+    assert figures.raster_figure(traces(), tmp_path, PNG, example)
+
+
+@pytest.mark.parametrize("size", [2, 10, 40])
+def test_no_name_is_cut_off_at_the_edge(size: int) -> None:
+    example = Example(123456, ("m" * 50, "w" * 50), 0, 1, np.ones((1, 8, 8), np.float32))
+    with sheet(PNG):
+        for figure in (
+            draw_confusion(confusion(size, "an unusually long name {}")),
+            figures.draw_raster(traces(sizes=(size, 3)), 0, example),
+            figures.draw_membrane(traces(), {}, example=example),
+        ):
+            assert figure is not None
+            FigureCanvasAgg(figure).draw()
+            whole = figure.get_tightbbox()  # inches
+            assert whole.x0 >= 0 and whole.x1 <= 8.0
+            assert whole.y0 >= 0 and whole.y1 <= figure.get_figheight()

@@ -18,7 +18,7 @@ from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import Job, job, sweep
 from snnrun.report.page.html import SCRIPTS, asset, harmless_json, policy
 from snnrun.report.page.ranking import rank
-from snnrun.report.page.raster import rasters
+from snnrun.report.page.raster import rasters, sample_of
 from snnrun.report.page.run import run_page
 from snnrun.report.page.sweep import names, sweep_page
 from swept import EVIL, evil_sweep, make_job, make_sweep
@@ -196,6 +196,25 @@ def test_rasters(tmp_path: Path) -> None:
     assert rasters(tmp_path) == [("out", 3, 3, 5, [[2, 1], [4, 0]])], "the input is a current"
 
 
+def test_the_page_of_a_run_says_which_sample_and_has_its_classes(tmp_path: Path) -> None:
+    folder = make_job(tmp_path / "0-x", ["neuron=if", "seed=0"], 0.5)
+    result = json.loads((folder / "result.json").read_text())
+    classes = {"test_accuracy_by_class": {"cat": 0.5, EVIL: 1.0}, "test_confusion": [[2, 2], [0, 3]]}
+    (folder / "result.json").write_text(json.dumps({**result, **classes}))
+    (folder / "figures").mkdir()
+    facts: dict[str, Any] = {"sample": np.int64(7), "label": np.int64(0), "prediction": np.int64(5)}
+    facts["out.spikes"] = np.eye(9, dtype=np.uint8)
+    np.savez_compressed(folder / "figures" / "raster.npz", **facts)
+    page = run_page(job(folder), settings="", warnings="")
+    check(page)
+    assert sample_of(folder) == {"sample": 7, "label": 0, "prediction": 5}
+    assert "sample 7 of the test part: class cat, prediction 5" in page
+    row = re.search(
+        r"<tr><td class=\"text\">cat</td><td>4</td><td>50.0 %</td><td class=\"text\">(.*?) \(2\)</td></tr>", page
+    )
+    assert row is not None and "<" not in row[1]
+
+
 @pytest.mark.parametrize("case", ["missing", "damaged", "cut", "objects", "huge", "numbers"])
 def test_rasters_that_cannot_be_read(tmp_path: Path, case: str) -> None:
     (tmp_path / "figures").mkdir()
@@ -211,3 +230,4 @@ def test_rasters_that_cannot_be_read(tmp_path: Path, case: str) -> None:
     if case == "cut":
         path.write_bytes(path.read_bytes()[:-40])
     assert rasters(tmp_path) == []
+    assert sample_of(tmp_path) == {}

@@ -73,7 +73,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     (parts / "bad.py").write_text(BAD)
     (parts / "loss" / "bad.yaml").write_text("# Bad.\n_target_: bad.Bad\naccuracy: membrane\n")
     own = ("--config-dir", str(parts), "trust=bad", "loss=ce_count,bad", "neuron=if,lif")
-    grid = ("hydra.sweeper.sampler=grid", "hydra.sweeper.n_trials=9")
+    grid = ("hydra.sweeper.sampler=grid", "hydra.sweeper.n_trials=9", "style.format=[png,pdf]", "style.dpi=60")
     return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
 
 
@@ -104,8 +104,11 @@ def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
             assert trial.value == accuracy(run)
         else:
             assert run.result["status"] == "failed"
-    for name in ("history.png", "importance.png"):
-        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+    for name in ("history", "importance"):
+        picture = (folder / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert int.from_bytes(picture[16:20], "big") == 480, "8 inches of 60 dots"
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.slow

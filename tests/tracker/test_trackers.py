@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import importlib.util
 import os
-import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +196,6 @@ def test_mlflow(tmp_path: Path) -> None:
     first = check()
     # As if it had been killed in its last epoch.
     (tmp_path / "run" / "result.json").unlink()
-    shutil.rmtree(tmp_path / "run" / "figures")
     (tmp_path / "run" / "checkpoints" / "step-0000000020.safetensors").unlink()
     again = snnrun("resume", "run", cwd=tmp_path)
     assert again.code == 0 and "left out" not in again.err, again.err
@@ -305,6 +303,25 @@ def test_a_strangers_target_is_not_run(
     assert not (tmp_path / "here").exists()
 
 
+def test_mlflow_takes_classes_of_any_name(tmp_path: Path) -> None:
+    mlflow = pytest.importorskip("mlflow")
+    tracker = MLflow(store=str(tmp_path / "m.db"))
+    tracker.begin(tmp_path, {}, {}, [])
+    classes = {"T-shirt/top": 0.5, "../x": 0.25, "a//(b)$": 1.0, "学": 0.75, "n" * 300: 0.0, "none": None}
+    matrix = [[1] * 100] * 100
+    tracker.end({"status": "finished", "test_accuracy_by_class": classes, "test_confusion": matrix})
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'm.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("snnrun").experiment_id])
+    assert run.info.status == "FINISHED"
+    prefix = "result/test_accuracy_by_class."
+    found = {name.removeprefix(prefix): value for name, value in run.data.metrics.items()}
+    assert {name[:10]: value for name, value in found.items()} == {
+        "T-shirt_to": 0.5, ".._x": 0.25, "a___b__": 1.0, "学": 0.75, "n" * 10: 0.0,
+    }  # fmt: skip
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")
 def test_mlflow_adds_no_tables_to_a_database_of_something_else(tmp_path: Path) -> None:
     """A stranger's config may name any file of the user."""
     pytest.importorskip("mlflow")

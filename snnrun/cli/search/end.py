@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from snnrun.cli import text
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.search.options import Options
+from snnrun.settings import Style
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -26,8 +27,9 @@ def conclude(
     fixed: Sequence[str],
     options: Options,
     folder: Path,
+    style: Style,
 ) -> None:
-    """Count the trials, draw ``history.png`` and ``importance.png``, and say the best as a command."""
+    """Count the trials, draw ``history`` and ``importance`` in the style of the runs, and say the best as a command."""
     from optuna.trial import TrialState
 
     trials = study.trials
@@ -37,7 +39,7 @@ def conclude(
     text.say(f"snnrun: {len(trials)} trials in the study {study.study_name!r}: {said}  {folder}")
     if not complete:
         return
-    _draw(study, objectives, complete, folder)
+    _draw(study, objectives, complete, folder, style)
     best = study.best_trials if len(objectives) > 1 else [study.best_trial]
     if len(objectives) > 1:
         text.say(f"snnrun: {len(best)} trials of which none is better than another in all:")
@@ -65,7 +67,7 @@ def command(trial: FrozenTrial, arguments: Arguments, fixed: Sequence[str], opti
 _WORDS = {"complete": "finished", "pruned": "pruned", "fail": "failed", "running": "running elsewhere"}
 
 
-def _draw(study: Study, objectives: Sequence[str], complete: Sequence[FrozenTrial], folder: Path) -> None:
+def _draw(study: Study, objectives: Sequence[str], complete: Sequence[FrozenTrial], folder: Path, style: Style) -> None:
     from snnrun import report
 
     lower = [direction.name == "MINIMIZE" for direction in study.directions]
@@ -73,14 +75,15 @@ def _draw(study: Study, objectives: Sequence[str], complete: Sequence[FrozenTria
         name: ([(trial.number, trial.values[i]) for trial in complete], lower[i]) for i, name in enumerate(objectives)
     }
     drawings: dict[str, Callable[[], object]] = {
-        "history.png": lambda: report.history_figure(history, folder / "history.png"),
-        "importance.png": lambda: report.importance_figure(_importances(study, objectives), folder / "importance.png"),
+        "history": lambda: report.history_figure(history, folder, style),
+        "importance": lambda: report.importance_figure(_importances(study, objectives), folder, style),
     }
     for name, draw in drawings.items():
         try:
             draw()
         except Exception as error:  # as with a run: a picture is not worth the search
-            text.say(f"warning: {name} could not be made ({type(error).__name__}: {error})", error=True)
+            names = ", ".join(f"{name}.{kind}" for kind in style.format)
+            text.say(f"warning: {names} could not be made ({type(error).__name__}: {error})", error=True)
 
 
 def _importances(study: Study, objectives: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -24,6 +24,7 @@ from snnrun.cli.sweep import book
 from snnrun.cli.sweep.orders import Orders
 from snnrun.errors import ConfigError, StorageError
 from snnrun.report.series import finite
+from snnrun.settings import STYLE_CHECKS, Style, read_keys
 from snnrun.untrusted import Unreadable, printable, shown
 
 if TYPE_CHECKING:
@@ -164,6 +165,7 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     overrides = parser.parse_overrides(list(arguments))
     fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
     folder = Path(sweeper.config.hydra.sweep.dir).resolve()
+    style = _style(sweeper, fixed)
     try:
         space = space_of(overrides)
         pruner = pruner_of(options.pruner, options.pruner_options)
@@ -206,7 +208,7 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     if left > 0:
         with _kept(storage):
             study.optimize(one.objective, n_trials=left, catch=(JobFailed,))
-    conclude(study, objectives, orders.arguments, fixed, options, folder)
+    conclude(study, objectives, orders.arguments, fixed, options, folder, style)
 
 
 def _drawn(trial: Trial, key: str, space: Space) -> Any:
@@ -218,6 +220,15 @@ def _drawn(trial: Trial, key: str, space: Space) -> Any:
     if isinstance(known, FloatDistribution):
         return repr(trial.suggest_float(key, known.low, known.high, log=known.log))
     return trial.suggest_int(key, known.low, known.high, step=known.step, log=known.log)  # type: ignore[attr-defined]
+
+
+def _style(sweeper: Any, fixed: Sequence[str]) -> Style:
+    """That of the figures of its runs."""
+    config = _plain(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(fixed)).style)
+    values, faults = read_keys({"style": config}, {}, {"style": STYLE_CHECKS})
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return Style(**values["style"])
 
 
 def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -> str:

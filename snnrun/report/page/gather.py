@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import runs, untrusted
+from snnrun.classes import ClassRow, class_rows
 from snnrun.errors import ConfigError
 from snnrun.layers import ParameterRow, parameter_rows
 from snnrun.runs import Run
@@ -61,6 +62,7 @@ class Job:
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
     layers: tuple[Layer, ...] = ()
     neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
+    classes: tuple[ClassRow, ...] = ()  # of the test part
     spikes: float | None = None  # of all layers for one sample, in the best epoch of training
     parameters: int | None = None
     seconds: float | None = None
@@ -210,6 +212,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
         curves={key: tuple(number(record.get(key)) for record in epochs) for key in CURVES},
         layers=_layers(epochs),
         neuron_parameters=tuple(parameter_rows(epochs, -1 if best is None else best)),
+        classes=tuple(class_rows(run.result)) if over else (),
         spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
         parameters=_whole(run.result.get("parameters")),
         seconds=run.seconds,

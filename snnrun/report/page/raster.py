@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,12 @@ LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
 MOST_LAYERS = 30
 MOST_NEURONS = 120  # drawn of a layer
 MOST_SPIKES = 20_000  # drawn of all
+FACTS = ("sample", "label", "prediction")
+# zipfile and numpy raise these for what is damaged, or made so.
+DAMAGED = (
+    *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
+    *(RuntimeError, NotImplementedError, MemoryError),
+)
 
 
 class Raster(NamedTuple):
@@ -33,39 +39,46 @@ class Raster(NamedTuple):
 
 def rasters(folder: Path) -> list[Raster]:
     """Input (where it is a spike train) and layers, in order; nothing where the file is missing or damaged."""
+    found: list[Raster] = []
     try:
-        with untrusted.opened(folder, "figures/raster.npz") as file:
-            data = file.read(LARGEST + 1)
-        if len(data) > LARGEST:
-            return []
-        found, room = [], MOST_SPIKES
-        for name, values in _arrays(data):
-            raster = _raster(name, values, room)
-            room -= len(raster.spikes)
-            found.append(raster)
-        return found
-    # zipfile and numpy raise these for what is damaged, or made so.
-    except (
-        *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
-        *(RuntimeError, NotImplementedError, MemoryError),
-    ):
+        room = MOST_SPIKES
+        for name, values in _arrays(folder, lambda name: name == "input" or name.endswith(".spikes")):
+            if values.ndim == 2 and values.size:
+                raster = _raster(name.removesuffix(".spikes"), values, room)
+                room -= len(raster.spikes)
+                found.append(raster)
+    except DAMAGED:
         return []
+    return found
 
 
-def _arrays(data: bytes) -> Iterator[tuple[str, NDArray[Any]]]:
+def sample_of(folder: Path) -> dict[str, int]:
+    """Which sample that is: "sample", and "label" and "prediction" where they are known."""
+    try:
+        return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
+    except DAMAGED:
+        return {}
+
+
+def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of whole numbers that are wanted; no others are read."""
+    with untrusted.opened(folder, "figures/raster.npz") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        return
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         count = 0
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
-            if name != "input" and not name.endswith(".spikes"):
+            if not wanted(name):
                 continue
             count += 1
             if count > MOST_LAYERS or entry.file_size > LARGEST:
                 return
             with archive.open(entry) as member:
                 values = np.lib.format.read_array(io.BytesIO(member.read(LARGEST)), allow_pickle=False)
-            if values.ndim == 2 and values.dtype.kind in "iu" and values.size:
-                yield name.removesuffix(".spikes"), values
+            if values.dtype.kind in "iu":
+                yield name, values
 
 
 def _raster(name: str, values: NDArray[Any], room: int) -> Raster:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from snnrun.classes import ClassRow, worst
 from snnrun.layers import ParameterRow
 from snnrun.report.page.command import command_of, remark
 from snnrun.report.page.curves import rounded, thin
@@ -9,10 +12,11 @@ from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.report.page.html import page
 from snnrun.report.page.ranking import measure_of
-from snnrun.report.page.raster import rasters
+from snnrun.report.page.raster import rasters, sample_of
 from snnrun.report.page.sweep import count
 from snnrun.untrusted import Unreadable, cut, head, printable_lines
 
+MOST_CLASSES = 40  # in the table; of more the worst
 SUMMARY = 1 << 16  # bytes of summary.txt
 
 
@@ -24,7 +28,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         summary = printable_lines(head(job.folder, "summary.txt", SUMMARY))
     except Unreadable:
         summary = ""
-    drawn = rasters(job.folder)
+    drawn, shown = rasters(job.folder), sample_of(job.folder)
     context = {
         "title": f"Run {job.name}",
         "job": job,
@@ -43,7 +47,10 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "warnings": warnings,
         "layers": [_layer(layer, job) for layer in job.layers],
         "neuron_parameters": [_parameter(row) for row in job.neuron_parameters],
+        "classes": [_class(row) for row in worst(job.classes, MOST_CLASSES)],
+        "all_classes": len(job.classes),
         "has_raster": bool(drawn),
+        "sample": _sample(shown, job),
         "summary": summary,
         "environment": environment([job]),
         "failed": job.status in ENDED_EARLY,
@@ -63,6 +70,25 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "rasters": [raster._asdict() for raster in drawn],
     }
     return page("run.html", context, data)
+
+
+def _class(row: ClassRow) -> dict[str, str]:
+    share = "" if row.accuracy is None else f"{100 * row.accuracy:.1f} %"
+    return {"name": row.name, "samples": count(row.samples), "accuracy": share, "mistaken": row.mistaken}
+
+
+def _sample(shown: Mapping[str, int], job: Job) -> str:
+    """Which sample a raster is of, with its class and the answer where they are known."""
+    if "sample" not in shown:
+        return "one sample of the test part"
+    words = f"sample {shown['sample']} of the test part"
+    if "label" not in shown or "prediction" not in shown:
+        return words
+    label, prediction = (
+        job.classes[value].name if 0 <= value < len(job.classes) else str(value)
+        for value in (shown["label"], shown["prediction"])
+    )
+    return f"{words}: class {label}, prediction {prediction}"
 
 
 def _activity(layer: Layer) -> dict[str, tuple[float | None, ...]]:
