@@ -317,6 +317,8 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
         with suppress(Interrupted):  # a second signal, after which none raises
             stop.deafen()
         record.ended_early(error, **values())
+        if isinstance(error, (Interrupted, TimeUp)):
+            error.folder = record.folder
         raise
 
 

@@ -37,6 +37,9 @@ usage: snnrun [key=value ...]            train
        snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
        snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
        snnrun best SWEEP                 the best configuration, and the command that runs it again
+       snnrun resume RUN                 go on with a run that was stopped
+       snnrun evaluate RUN               test its best weights again
+       snnrun reproduce RUN              run its config again, and say whether all bits are the same
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
        torchrun --nproc-per-node N -m snnrun [key=value ...]   train once, with N processes
 
