@@ -30,7 +30,7 @@ from snnrun.model.together import share
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.progress import Progress
-from snnrun.record import RunRecord, verdict
+from snnrun.record import RunRecord, recorded_threads, verdict
 from snnrun.runtime import runtime, use_threads
 from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
@@ -108,7 +108,8 @@ def run(
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.begin(config, command)
-            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
+            threads = recorded_threads(folder, team.size) if resume else None
+            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team, threads)
             progress = Progress()
             facts = {
                 "settings": asdict(settings),
@@ -300,7 +301,10 @@ class Built(NamedTuple):
     scheduler: LRScheduler
 
 
-def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -> Built:
+def _built(
+    parts: Parts, settings: Settings, device: torch.device, team: Team, recorded_threads: int | None = None
+) -> Built:
+    """``recorded_threads``: of the run that goes on, as rank 0 knows it."""
     streams = Streams(settings.seed, device)
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
@@ -309,7 +313,8 @@ def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -
     if not team.ranks.local:
         team.agree(0)
     model = build_model(parts, settings, streams).to(device)
-    use_threads(settings, multiply_adds(model), team.ranks)
+    (recorded,) = team.agree(recorded_threads or 0)
+    use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
     optimizer = build_optimizer(parts, model)
     return Built(streams, data, model, optimizer, parts.scheduler(optimizer))
 

@@ -29,6 +29,7 @@ from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
+MOST_THREADS = 1024  # that a process computes on; more are no number of ours
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 
@@ -337,6 +338,17 @@ def _append(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def recorded_threads(folder: Path, world_size: int) -> int | None:
+    """The threads that each process of the run in ``folder`` computed on, if they were as many; None where unknown."""
+    try:
+        manifest = untrusted.json_object(folder, "manifest.json")
+    except Unreadable:
+        return None
+    threads, parallel = manifest.get("threads"), manifest.get("parallel")
+    size = parallel.get("world_size") if isinstance(parallel, dict) else None
+    return threads if size == world_size and type(threads) is int and 0 < threads <= MOST_THREADS else None
 
 
 def check_own(folder: Path) -> None:
