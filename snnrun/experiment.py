@@ -129,7 +129,7 @@ def run(
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
             example = next(data.test.batches(1)).x
-            if settings.report.summary and state is None:
+            if settings.report.summary and (state is None or not (folder / "summary.txt").exists()):
                 record.summary(model, parts.encoder(example, settings.num_steps, streams.evaluation()))
 
             kept = Keeper(
@@ -337,8 +337,10 @@ def _tested(
     return evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, watch=watch, look=look, team=team)
 
 
-def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
+def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> Result:
     """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
+
+    ``weights``: those, where the config is another one than the run's. Default: found out.
 
     Raises:
         DataError: if the weights are missing or damaged, or those of another model.
@@ -350,7 +352,7 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         use_threads(settings, multiply_adds(model))
         best = folder / "checkpoints" / "best.safetensors"
         # Without a validation part no epoch is the best, and the last one's weights were tested.
-        _load(model, best if len(data.validation) else best.with_name("last.safetensors"))
+        _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
         return figures_of(evaluate(model, data.test, parts.encoder, parts.loss, streams, settings))
 
 

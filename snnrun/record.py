@@ -29,6 +29,8 @@ from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
+PARENT = "parent"  # in manifest.json: the run that this one trains on
+
 MOST_THREADS = 1024  # that a process computes on; more are no number of ours
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
@@ -109,7 +111,8 @@ class FolderRecord:
         noted = there.get("resumed")
         earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
         entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        self._manifest = {**before, "resumed": [*earlier, entry]}
+        origin = {PARENT: there[PARENT]} if isinstance(there.get(PARENT), dict) else {}
+        self._manifest = {**before, **origin, "resumed": [*earlier, entry]}
         if len(json.dumps(self._manifest, indent=2)) > untrusted.LARGEST:  # nobody would read it again
             self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")
             self._manifest = {**now, "resumed": [{**entry, "changed": {}}]}

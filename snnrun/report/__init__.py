@@ -16,6 +16,7 @@ from snnrun.report.manifest import manifest
 from snnrun.report.summary import summary
 
 if TYPE_CHECKING:
+    from snnrun.report.evaluation import evaluation_figure
     from snnrun.report.figures import (
         accuracy_figure,
         firing_rate_figure,
@@ -36,6 +37,7 @@ __all__ = [
     "chance_warning",
     "encoder_animation",
     "encoder_figure",
+    "evaluation_figure",
     "firing_rate_figure",
     "gradient_warnings",
     "history_figure",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HEAVY = {
+    "evaluation": ("evaluation_figure",),
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "parameters": ("parameters_figure",),
     "raster": ("save_raster",),
