@@ -90,7 +90,7 @@ def test_it_is_a_longer_run_bit_for_bit(run: Path, finished: Path, longer: Path,
     assert contents(run) == contents(finished), "the parent stays as it is"
 
 
-def test_the_manifest_names_the_parent(run: Path) -> None:
+def test_the_manifest_names_the_parent(run: Path, capsys: Said) -> None:
     assert main(["resume", "run", "epochs=3"]) == 0
     manifest = Run(new()).manifest
     assert manifest["parent"] == {
@@ -105,6 +105,9 @@ def test_the_manifest_names_the_parent(run: Path) -> None:
     assert manifest["config_sha256"] == config_hash(config_of(new()))
     assert manifest["command"][1:] == ["resume", "run", "epochs=3"]
     assert [entry["changed"] for entry in manifest["resumed"]] == [{}]
+    capsys.readouterr()
+    assert main(["show", str(new())]) == 0
+    assert ["trains", "on", "../../../run"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
 def test_the_way_to_a_parent_elsewhere_is_not_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from snnrun import runs, trust, untrusted
 from snnrun.cli import text
 from snnrun.cli.arguments import Arguments
-from snnrun.cli.sweep.summary import short
+from snnrun.cli.words import short
 from snnrun.untrusted import Unreadable
 
 
