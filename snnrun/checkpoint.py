@@ -46,7 +46,12 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
 
 def save(path: Path, model: nn.Module) -> None:
     """Write the model's weights to ``path``, atomically."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_weights(path, model.state_dict())
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """The same of weights by their names."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     files.write_bytes(path, to_bytes(state, metadata={_CHECKSUM: weights_sha256(state)}))
 
 

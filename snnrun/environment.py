@@ -7,8 +7,16 @@ from typing import Any
 
 from snnrun.untrusted import dotted
 
-#: Keys of a manifest that say when and by what command, and no more.
-_BESIDE = ("command", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed", "wait_policy")
+#: Keys of a manifest that say when, by what command and after which run, and no more.
+_BESIDE = (
+    *("command", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed", "wait_policy"),
+    "parent",
+)
+#: Keys of a manifest that say where and how a run computes.
+ENVIRONMENT = (
+    *("seed", "precision", "deterministic", "device", "backend", "product", "parallel", "threads", "wait_policy"),
+    *("data", "git", "python", "platform", "cpu", "memory_bytes", "gpu", "packages"),
+)
 Differences = dict[str, tuple[Any, Any]]
 
 

@@ -30,7 +30,7 @@ from snnrun.model.together import share
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.progress import Progress
-from snnrun.record import RunRecord, verdict
+from snnrun.record import RunRecord, recorded_threads, verdict
 from snnrun.runtime import runtime, use_threads
 from snnrun.sample import SampleSearch
 from snnrun.sequence import Trace
@@ -110,7 +110,8 @@ def run(
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.begin(config, command)
-            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
+            threads = recorded_threads(folder, team.size) if resume else None
+            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team, threads)
             progress = Progress()
             facts = {
                 "settings": asdict(settings),
@@ -129,7 +130,7 @@ def run(
                 f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
-            if settings.report.summary and state is None:
+            if settings.report.summary and (state is None or not (folder / "summary.txt").exists()):
                 first = next(data.test.batches(1)).x
                 record.summary(model, parts.encoder(first, settings.num_steps, streams.evaluation()))
 
@@ -319,7 +320,10 @@ class Built(NamedTuple):
     scheduler: LRScheduler
 
 
-def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -> Built:
+def _built(
+    parts: Parts, settings: Settings, device: torch.device, team: Team, recorded_threads: int | None = None
+) -> Built:
+    """``recorded_threads``: of the run that goes on, as rank 0 knows it."""
     streams = Streams(settings.seed, device)
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
@@ -333,7 +337,8 @@ def _built(parts: Parts, settings: Settings, device: torch.device, team: Team) -
             f"test part, got {settings.report.sample}"
         )
     model = build_model(parts, settings, streams).to(device)
-    use_threads(settings, multiply_adds(model), team.ranks)
+    (recorded,) = team.agree(recorded_threads or 0)
+    use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
     optimizer = build_optimizer(parts, model)
     return Built(streams, data, model, optimizer, parts.scheduler(optimizer))
 
@@ -359,8 +364,10 @@ def _tested(
     )  # fmt: skip
 
 
-def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
+def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> Result:
     """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
+
+    ``weights``: those, where the config is another one than the run's. Default: found out.
 
     Raises:
         DataError: if the weights are missing or damaged, or those of another model.
@@ -372,7 +379,7 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path) -> Result:
         use_threads(settings, multiply_adds(model))
         best = folder / "checkpoints" / "best.safetensors"
         # Without a validation part no epoch is the best, and the last one's weights were tested.
-        _load(model, best if len(data.validation) else best.with_name("last.safetensors"))
+        _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
         names = parts.task.class_names()
         test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
         return {**figures_of(test), **classes_of(test)}

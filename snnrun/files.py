@@ -58,8 +58,8 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write ``text`` in UTF-8, whole or not at all; half of a pair (``\\ud800``), which UTF-8 lacks, as its escape."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:

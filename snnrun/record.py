@@ -31,6 +31,9 @@ from snnrun.trainer import Record
 from snnrun.untrusted import Unreadable, printable, shown
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
+PARENT = "parent"  # in manifest.json: the run that this one trains on
+
+MOST_THREADS = 1024  # that a process computes on; more are no number of ours
 
 FOLDERS = ("figures", "checkpoints")  # made when the first file goes into them
 
@@ -113,7 +116,8 @@ class FolderRecord:
         noted = there.get("resumed")
         earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
         entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        self._manifest = {**before, "resumed": [*earlier, entry]}
+        origin = {PARENT: there[PARENT]} if isinstance(there.get(PARENT), dict) else {}
+        self._manifest = {**before, **origin, "resumed": [*earlier, entry]}
         if len(json.dumps(self._manifest, indent=2)) > untrusted.LARGEST:  # nobody would read it again
             self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")
             self._manifest = {**now, "resumed": [{**entry, "changed": {}}]}
@@ -339,6 +343,8 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
         with suppress(Interrupted):  # a second signal, after which none raises
             stop.deafen()
         record.ended_early(error, **values())
+        if isinstance(error, (Interrupted, TimeUp)):
+            error.folder = record.folder
         raise
 
 
@@ -357,6 +363,17 @@ def _append(path: Path, line: bytes) -> None:
         except OSError:
             file.truncate(size)
             raise
+
+
+def recorded_threads(folder: Path, world_size: int) -> int | None:
+    """The threads that each process of the run in ``folder`` computed on, if they were as many; None where unknown."""
+    try:
+        manifest = untrusted.json_object(folder, "manifest.json")
+    except Unreadable:
+        return None
+    threads, parallel = manifest.get("threads"), manifest.get("parallel")
+    size = parallel.get("world_size") if isinstance(parallel, dict) else None
+    return threads if size == world_size and type(threads) is int and 0 < threads <= MOST_THREADS else None
 
 
 def check_own(folder: Path) -> None:

@@ -85,7 +85,7 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
     Raises:
         ConfigError: if no run is meant, or several are.
     """
-    with suppress(ValueError, OSError):  # a NUL; a name that is too long
+    with suppress(ValueError, OSError, RuntimeError):  # a NUL; a name that is too long; ~ of nobody
         path = Path(word).expanduser()
         if word and path.is_dir():
             if is_run(path):

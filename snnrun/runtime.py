@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import torch
 
-from snnrun import threads
+from snnrun import machine, threads
 from snnrun.errors import ConfigError, OutOfMemoryError
 from snnrun.ranks import Ranks
 from snnrun.settings import Settings
@@ -74,7 +74,9 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
 
 
-def use_threads(settings: Settings, multiply_adds: int, team: Ranks | None = None) -> None:
+def use_threads(
+    settings: Settings, multiply_adds: int, team: Ranks | None = None, *, recorded: int | None = None
+) -> None:
     """With ``threads=auto``, compute on as many threads as a training step on the CPU is worth, within :func:`runtime`.
 
     That follows from the config and the cores alone, so that the same command has the same number, and the same bits.
@@ -82,8 +84,13 @@ def use_threads(settings: Settings, multiply_adds: int, team: Ranks | None = Non
     Args:
         multiply_adds: of the model, for one sample in one time step.
         team: the processes that share out a batch.
+        recorded: the number of threads of the run that goes on, which is taken, so that the bits agree, where this
+            process may use so many processors. Default: none goes on.
     """
     if settings.threads != "auto":
+        return
+    if recorded is not None and 0 < recorded <= machine.cores():
+        torch.set_num_threads(recorded)
         return
     samples = settings.batch_size / (team.size if team else 1)
     step = samples * settings.num_steps * multiply_adds

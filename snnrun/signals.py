@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -25,12 +26,14 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         # As shells have it for a process that the signal ended; SIGUSR1 is a queue's polite SIGTERM.
         self.exit_code = 128 + (number if number == signal.SIGINT else signal.SIGTERM)
+        self.folder: Path | None = None  # of the run that it ended, once there is one
 
 
 class TimeUp(SnnrunError):
     """``max_seconds`` are over."""
 
     exit_code = 128 + int(signal.SIGTERM)
+    folder: Path | None = None  # of the run that it ended, once there is one
 
 
 class Pruned(SnnrunError):

@@ -69,7 +69,7 @@ def fit(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     begin = time.perf_counter() - progress.seconds
     progress.activity.skip = {name for name, neuron in neurons(model).items() if not neuron.spiking}
-    while _goes_on(progress, settings):
+    while goes_on(progress, settings):
         model.train()
         epoch, totals, activity = progress.epoch, progress.totals, progress.activity
         epoch_begin = last_time = time.perf_counter()
@@ -172,12 +172,17 @@ def fit(
         yield record
 
 
-def _goes_on(progress: Progress, settings: Settings) -> bool:
+def goes_on(progress: Progress, settings: Settings) -> bool:
     """Whether there is another epoch, or one under way to be brought to its end."""
-    patience, most = settings.early_stopping, settings.max_steps
-    stopped_early = patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
+    most = settings.max_steps
     enough = most is not None and progress.step >= most and progress.batch == 0
-    return progress.epoch <= settings.epochs and not stopped_early and not enough
+    return progress.epoch <= settings.epochs and not out_of_patience(progress, settings) and not enough
+
+
+def out_of_patience(progress: Progress, settings: Settings) -> bool:
+    """Whether ``early_stopping`` ends training: the validation loss was lowest so many epochs ago."""
+    patience = settings.early_stopping
+    return patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
 
 
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from snnrun import checkpoint, files, untrusted
 from snnrun.cli import main
 from snnrun.fingerprint import config_hash
+from snnrun.record import recorded_threads
 from snnrun.reproduction import compare
 
 WORDS = [
@@ -171,6 +173,51 @@ DAMAGED: dict[str, bytes | None] = {
     "huge numbers": b'{"seed": 1' + b"0" * 9999 + b', "memory_bytes": 1e999, "threads": NaN}',
     "many keys": json.dumps({"packages": {f"\x1b[2Jp{i}": "1" for i in range(20_000)}}).encode(),
 }
+
+
+def with_threads(run: Path, **values: object) -> None:
+    manifest = untrusted.json_object(run, "manifest.json")
+    (run / "manifest.json").write_text(json.dumps({**manifest, **values}))
+
+
+def changed_threads(run: Path) -> object:
+    """What the manifest says that became of the number of threads; None where it stayed."""
+    return untrusted.json_object(run, "manifest.json")["resumed"][-1]["changed"].get("threads")
+
+
+def test_it_computes_on_as_many_threads_as_before(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is worth one; it had three, and this machine has four cores."""
+    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    with_threads(run, threads=3)
+    before = torch.get_num_threads()
+    assert main(["resume", "run"]) == 0
+    assert changed_threads(run) is None
+    assert untrusted.json_object(run, "manifest.json")["threads"] == 3
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("threads", [5, 10**6])
+def test_if_the_machine_has_that_many(threads: int, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    with_threads(run, threads=threads)
+    assert main(["resume", "run"]) == 0
+    assert changed_threads(run) == [threads, 1]
+
+
+@pytest.mark.parametrize("threads", [0, -2, True, 2.5, "2", None])
+def test_threads_that_are_no_number_of_threads(threads: object, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    with_threads(run, threads=threads)
+    assert recorded_threads(run, 1) is None
+    assert main(["resume", "run"]) == 0
+
+
+def test_threads_of_another_number_of_processes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    with_threads(run, threads=3, parallel={"world_size": 2, "backend": "gloo"})
+    assert recorded_threads(run, 2) == 3
+    assert main(["resume", "run"]) == 0
+    assert changed_threads(run) == [3, 1]
 
 
 @pytest.mark.parametrize("case", DAMAGED)

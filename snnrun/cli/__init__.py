@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
-from snnrun.cli import text
+from snnrun.cli import offer, text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError, StorageError
 from snnrun.ranks import Ranks
@@ -68,11 +68,13 @@ def _code(arguments: Arguments, argv: list[str]) -> int:
         return _placed(arguments, argv, debug=debug)
     except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
+        offer.after(interrupt, arguments)
         return getattr(interrupt, "exit_code", INTERRUPTED)
     except SnnrunError as error:
         if debug:
             traceback.print_exc()
         text.say("\n".join(text.shorten(line, 1500) for line in f"snnrun: {error}".split("\n")), error=True)
+        offer.after(error, arguments)
         return error.exit_code
     except Exception as error:
         if debug:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnrun import files, runs, untrusted
+from snnrun import files, fingerprint, runs, untrusted
 from snnrun.catalogue import Catalogue
 from snnrun.classes import CONFUSION
 from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
+from snnrun.cli.scope import FINISHED, TESTED, UNFINISHED, Scope
 from snnrun.cli.show import classes_of
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.layout import fit, page_width
@@ -26,6 +27,8 @@ from snnrun.signals import waiting
 from snnrun.untrusted import Unreadable
 
 OUTPUTS = Path("outputs")
+HORIZONS = ("T_max", "total_iters", "total_steps")  # the arguments of torch's schedulers that say how long training is
+PARTS = ("task", "encoder", "tracker")  # that an override may choose or change
 
 
 def main(arguments: Arguments, command: Sequence[str]) -> int:
@@ -34,7 +37,8 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     if arguments.help:
         text.say(fit(text.AGAIN[name], page_width()))
         return 0
-    text.check_words(arguments, 1, 1, "one run")
+    if len(words) != 1 or not arguments.overrides:  # else faults are told with those of the overrides
+        text.check_words(arguments, 1, 1, "one run")
     folder = runs.named(words[0], OUTPUTS)
     # A link that is named is meant; inside of it none is followed.
     run = runs.read(files.named(folder))
@@ -43,7 +47,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     if name == "resume":
         _resume(run.folder, run.status, arguments, command)
     elif name == "evaluate":
-        _evaluate(run.folder, arguments)
+        _evaluate(run.folder, arguments, command)
     else:
         _reproduce(run.folder, arguments, command)
     return 0
@@ -54,14 +58,16 @@ class Frozen(NamedTuple):
 
     Attributes:
         config: as it was.
-        seen: the same, with ``data_dir`` as it is seen from the working directory, and with keys of later versions;
-            settings and parts are of this one.
+        seen: the same, with ``data_dir`` as it is seen from the working directory, and with the overrides of the
+            command and keys of later versions; settings and parts are of this one.
+        words: the overrides, by key. Default: none.
     """
 
     config: dict[str, Any]
     seen: dict[str, Any]
     settings: Settings
     parts: Any
+    words: Mapping[str, str] = {}
 
 
 def frozen(
@@ -75,27 +81,75 @@ def frozen(
         ConfigError: with all its faults.
     """
     imports.load("train")
-    from snnrun.cli.parts import Trial, parts_of
+    from snnrun.cli.parts import parts_of
 
+    config = {**_recorded(folder, tracked=tracked), **(changes or {})}
+    seen = completed(_seen(config, folder))
+    settings, faults = _judged(seen, seen, arguments)
+    if faults or settings is None:
+        raise ConfigError(text.faults(faults))
+    return Frozen(config, seen, settings, parts_of(seen, arguments.trusted))
+
+
+def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool = False) -> list[Frozen]:
+    """The same with the overrides of the command: one for each combination of their values.
+
+    Raises:
+        ConfigError: with all faults of the command.
+    """
+    from snnrun.cli.changes import changed
+
+    config, faults = _recorded(folder, tracked=tracked), list(arguments.faults)
+    seen = completed(_seen(config, folder))
+    found = changed(seen, arguments, Catalogue(arguments.config_dir), scope, faults)
+    # A typo is told without torch, which takes seconds to import, unless a part has to tell of a fault too.
+    parts = not faults or any(key.partition(".")[0] in PARTS for change in found for key in change.words)
+    if parts:
+        imports.load("train")
+    made = []
+    for change in found:
+        settings, said = _judged(change.config, seen, arguments, parts=parts)
+        made.append((change, settings))
+        faults += [fault for fault in said if not scope.ignored(fault)]
+    if faults:
+        raise ConfigError(text.faults(faults))
+    from snnrun.cli.parts import parts_of
+
+    return [
+        Frozen(config, change.config, settings, parts_of(change.config, arguments.trusted), change.words)
+        for change, settings in made
+        if settings is not None
+    ]
+
+
+def _recorded(folder: Path, *, tracked: bool) -> dict[str, Any]:
     try:
-        config = {**untrusted.yaml_object(folder, "config.yaml"), **(changes or {})}
-        if not tracked:  # trackers hear of the run itself; a look at it needs none of their packages
-            config.pop("tracker", None)
+        config = untrusted.yaml_object(folder, "config.yaml")
     except Unreadable as error:
         raise ConfigError(
             f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
         ) from error
-    seen = completed(_seen(config, folder))
-    settings, faults = read(seen)
-    if settings is not None:
-        try:
-            trial = Trial(seen, seen, seen, settings, trusted=arguments.trusted, debug=arguments.debug)
-            faults = [f"{fault.path}: {fault.message}" for fault in trial.run(Catalogue(arguments.config_dir))]
-        except (KeyError, TypeError, AttributeError) as error:
-            faults = [f"config.yaml: expected the config of a run ({type(error).__name__}: {error})"]
-    if faults or settings is None:
-        raise ConfigError(text.faults(faults))
-    return Frozen(config, seen, settings, parts_of(seen, arguments.trusted))
+    if not tracked:  # trackers hear of the run itself; a look at it needs none of their packages
+        config.pop("tracker", None)
+    return config
+
+
+def _judged(
+    config: Mapping[str, Any], base: Mapping[str, Any], arguments: Arguments, *, parts: bool = True
+) -> tuple[Settings | None, list[str]]:
+    """The settings of a config, if they can be read, and all its faults; without ``parts``, of the settings alone."""
+    settings, faults = read(config)
+    usable = settings or read(base)[0]
+    if usable is None or not parts:
+        return settings, faults
+    from snnrun.cli.parts import Trial
+
+    try:
+        trial = Trial(config, config, base, usable, trusted=arguments.trusted, debug=arguments.debug)
+        faults += [f"{fault.path}: {fault.message}" for fault in trial.run(Catalogue(arguments.config_dir))]
+    except (KeyError, TypeError, AttributeError) as error:
+        faults.append(f"config.yaml: expected the config of a run ({type(error).__name__}: {error})")
+    return settings, faults
 
 
 def _seen(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -120,10 +174,12 @@ def _seen(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[str]) -> None:
     if status == "finished":
-        raise ConfigError(
-            f"{folder}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again"
-        )
-    run = frozen(folder, arguments, tracked=True)
+        _train_on(folder, arguments, command)
+        return
+    if arguments.overrides:
+        (run,) = variants(folder, arguments, UNFINISHED, tracked=True)
+    else:
+        run = frozen(folder, arguments, tracked=True)
     from snnrun.cli.train import train
 
     train(
@@ -137,18 +193,88 @@ def _resume(folder: Path, status: str, arguments: Arguments, command: Sequence[s
     )
 
 
-def _evaluate(folder: Path, arguments: Arguments) -> None:
+def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> None:
+    """Train a finished run on, as a new run."""
+    if not arguments.overrides:
+        raise ConfigError(
+            f"{parent}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again, and "
+            "`snnrun resume RUN epochs=N`, with N above its epochs, trains it on"
+        )
+    (run,) = variants(parent, arguments, FINISHED, tracked=True)
+    from snnrun import continuation
+    from snnrun.cli.train import train
+    from snnrun.storage import storing
+
+    def warn(message: str) -> None:
+        text.say(f"warning: {message}", error=True)
+
+    before = continuation.read(parent, run.config, warn)
+    before.check_longer(run.settings)
+    warnings = list(_unlike_a_longer_run(parent, run, before.progress.step, Catalogue(arguments.config_dir)))
+    with waiting():
+        folder = _new_folder(run.settings.output_dir, "resumed")
+        with storing(folder):
+            files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))
+        for message in warnings:
+            warn(message)
+        before.begin(folder, config=run.seen, command=command)
+        train(settings=run.settings, parts=run.parts, config=run.seen, folder=folder, command=command, resume=True)
+
+
+def _unlike_a_longer_run(parent: Path, run: Frozen, step: int, catalogue: Catalogue) -> Iterator[str]:
+    """In what training on differs from a longer run that is started anew, in words."""
+    from snnrun.cli.changes import referring
+
+    before, after = run.config.get("epochs"), run.settings.epochs
+    scheduler = run.config.get("scheduler")
+    if isinstance(scheduler, Mapping) and before != after:
+        keys = {*referring(catalogue, "scheduler", scheduler, "epochs"), *(key for key in HORIZONS if key in scheduler)}
+        for key in sorted(key for key in keys if scheduler[key] == before):
+            yield (
+                f"scheduler.{key}={before} is the length of the finished run and stays as it is, so that the learning "
+                f"rate goes on as this scheduler has it beyond its end; a run of epochs={after} from the start would "
+                f"have another from its first epoch on"
+            )
+    most = run.config.get("max_steps")
+    if isinstance(most, int) and step == most and _is_cut(parent):
+        yield (
+            f"max_steps={most} has ended the last epoch of the finished run before its end. The next epoch follows; a "
+            "longer run from the start would have finished that one first"
+        )
+
+
+def _is_cut(run: Path) -> bool:
+    """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
+    ends = [0, *(step for record in runs.epochs(run) if isinstance(step := record.get("step"), int))]
+    return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]
+
+
+def _new_folder(output_dir: str, kind: str) -> Path:
+    """Make a folder for what is done with a run: ``output_dir/DATE/TIME-KIND-TOKEN``."""
+    from snnrun.storage import storing
+
+    now = datetime.now()
+    name = f"{now:%H-%M-%S}-{kind}-{secrets.token_hex(4)}"
+    folder = Path(output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
+    with storing(folder):
+        folder.mkdir(parents=True)
+        return files.named(folder)
+
+
+def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
+    if arguments.overrides:
+        from snnrun.cli import evaluation
+
+        tests = variants(folder, arguments, TESTED)
+        _warn_of_another_config(folder)
+        where = evaluation.evaluate(folder, tests, command, lambda output_dir: _new_folder(output_dir, "evaluated"))
+        if where is not None:
+            text.say(str(where))
+        return
     run = frozen(folder, arguments)
     from snnrun import experiment
 
-    try:
-        _check_config(folder)
-    except ConfigError:
-        text.say(
-            "warning: config.yaml is another one than the run was started with; this is not the test that is recorded",
-            error=True,
-        )
-
+    _warn_of_another_config(folder)
     figures = experiment.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
     before = _result(folder)
     for key, value in figures.items():
@@ -161,6 +287,16 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
         text.say(f"classes ({alike if CONFUSION in before else 'not recorded'})\n{by_class}")
 
 
+def _warn_of_another_config(folder: Path) -> None:
+    try:
+        _check_config(folder)
+    except ConfigError:
+        text.say(
+            "warning: config.yaml is another one than the run was started with; this is not the test that is recorded",
+            error=True,
+        )
+
+
 def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
     changes: dict[str, Any] = {"max_seconds": None}
     if arguments.seed is not None:
@@ -171,15 +307,9 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
         text.say(f"warning: the run is {status}; only what it recorded can be compared, and is no match", error=True)
     from snnrun import reproduction
     from snnrun.cli.train import train
-    from snnrun.storage import storing
 
-    now = datetime.now()
-    name = f"{now:%H-%M-%S}-reproduced-{secrets.token_hex(4)}"
-    copy = Path(run.settings.output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
     with waiting():
-        with storing(copy):
-            copy.mkdir(parents=True)
-            copy = files.named(copy)
+        copy = _new_folder(run.settings.output_dir, "reproduced")
         train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
@@ -194,7 +324,7 @@ def _check_config(folder: Path) -> None:
     Raises:
         ConfigError: if it is another.
     """
-    from snnrun import fingerprint, keeper
+    from snnrun import keeper
 
     config = untrusted.yaml_object(folder, "config.yaml")
     if not fingerprint.check(folder, config):

@@ -30,6 +30,7 @@ PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
 # Commands that look at runs: they compose nothing, and their words are folders and names.
 LOOKING = ("runs", "show", "diff", "report", "best")
+IS_OVERRIDE = re.compile(r"[+~]|.*=", re.DOTALL)
 NUMBER = re.compile(r"-[\d.]+(e-?\d+)?")
 # Commands that run a run again, from its folder.
 AGAIN = ("resume", "evaluate", "reproduce")
@@ -50,7 +51,7 @@ class Arguments:
     config_dir: Path | None = None
     trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
-    words: list[str] = field(default_factory=list)  # what follows the name of a command that looks at runs
+    words: list[str] = field(default_factory=list)  # the runs, after the name of a command that takes some
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seed: int | None = None  # of `snnrun reproduce`
@@ -114,6 +115,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     elif found.overrides and found.overrides[0] in AGAIN:
         found.command, *found.words = found.overrides
         found.overrides = []
+        if found.command != "reproduce":
+            _name_run(found)
         if found.multirun or found.cfg:
             found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
@@ -121,6 +124,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         if found.command == "plot":
             _name_subject(found)
     _bare_pairs(found)
+    if found.command in AGAIN:
+        found.words += [word for word in found.overrides if not IS_OVERRIDE.match(word)]  # one too many
+        found.overrides = [word for word in found.overrides if IS_OVERRIDE.match(word)]
     found.overrides = [quote_calls(word) for word in found.overrides]
     if found.seed is not None and found.command != "reproduce":
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
@@ -157,9 +163,21 @@ def _first_word(found: Arguments) -> None:
     del found.overrides[0]
 
 
+def _name_run(found: Arguments) -> None:
+    """Of the words of ``resume`` and ``evaluate``, one is the run and the others are overrides."""
+    others = found.words
+    first = next(iter(others), "")
+    # A folder may have any name; what is none, and looks like an override, stands before the run.
+    named = bool(first) and (not IS_OVERRIDE.match(first) or os.path.isdir(first))
+    run = first if named else next((word for word in others if not IS_OVERRIDE.match(word)), None)
+    if run is not None:
+        others.remove(run)
+    found.words, found.overrides = [run] if run is not None else [], others
+
+
 def _bare_pairs(found: Arguments) -> None:
     """``epochs 5`` is noted as a fault, once, with what to write instead."""
-    bare = [not re.match(r"[+~]|.*=", word, re.DOTALL) for word in found.overrides]
+    bare = [not IS_OVERRIDE.match(word) for word in found.overrides]
     keys, left, i = Keys(Catalogue(primary=PRIMARY.get(found.command, "config"))), list[str](), 0
     while i < len(found.overrides):
         word, key = found.overrides[i], None

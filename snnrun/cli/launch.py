@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from snnrun import files
 from snnrun.catalogue import Catalogue, conf_folder
-from snnrun.cli import text
+from snnrun.cli import offer, text
 from snnrun.cli.arguments import PRIMARY, Arguments
 from snnrun.cli.compose import VERSION_BASE, composer, register_resolvers
 from snnrun.cli.preset import fitted
@@ -147,6 +147,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
                 message, code = text.unforeseen(error)
             failures.append(Failure(name, message, code))
             text.say(message, error=True)
+            offer.after(error, arguments)
             return None
 
     words = plan.words[0] if plan.words else None

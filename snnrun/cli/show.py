@@ -222,6 +222,7 @@ def environment(folder: Path) -> str:
     rows = {
         "command": " ".join(shown(word) for word in command[:40]) if isinstance(command, list) else command,
         "started": manifest.get("started"),
+        "trains on": flat.get("parent.folder") or flat.get("parent.name"),
         "software": ", ".join(f"{name} {shown(flat[key])}" for name, key in versions.items() if key in flat),
         "execution": ", ".join(
             f"{key} {shown(manifest[key])}"

@@ -36,8 +36,10 @@ usage: snnrun [key=value ...]            train
        snnrun diff RUN RUN               in what two runs differ
        snnrun report SWEEP               tables and plots, as a page to open
        snnrun best SWEEP                 the best configuration of a sweep
-       snnrun resume RUN                 go on with a run that was stopped
-       snnrun evaluate RUN               test its weights once more
+       snnrun resume RUN                 go on with a run that was stopped;
+                                         with epochs=N, train a finished one on
+       snnrun evaluate RUN               test its weights once more; with
+                                         num_steps=8,16,32, at other numbers
        snnrun reproduce RUN              run it again, and compare
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
        torchrun --nproc-per-node N -m snnrun [key=value ...]
@@ -157,18 +159,51 @@ usage: snnrun best SWEEP
 RESUME = """\
 snnrun resume goes on with a run that was interrupted, killed, or stopped by an
 error, from its last checkpoint. On the same machine and versions a resumed run
-ends with the records and weights of an uninterrupted one, bit for bit.
+ends with the records and weights of an uninterrupted one, bit for bit. A run
+that is finished is trained on with more epochs or steps, as a new run in
+output_dir, whose manifest.json names the finished run as its parent.
 
-usage: snnrun resume RUN [--config-dir DIR] [trust=[PACKAGE]]
+usage: snnrun resume RUN [key=value ...] [--config-dir DIR] [trust=PACKAGE]
+
+examples:
+  snnrun resume 5d3a9e01                    it was stopped
+  snnrun resume 5d3a9e01 max_seconds=3600   it was stopped, and may take an hour
+  snnrun resume 5d3a9e01 epochs=40          it is finished: up to epoch 40,
+                                            counted from its first one
 
 RUN is a folder, or any part of a run's name in outputs that no other run has.
+What says how the run is watched or where it computes can change: max_seconds,
+report.*, checkpoint.*, style.*, tracker, device, threads, data_dir; for a
+finished run epochs, max_steps, early_stopping and output_dir too. What trains
+another network needs a new run.
+
+A finished run that is trained on to epoch 40 has the bits of one that was
+started with epochs=40, unless its scheduler depends on the number of epochs
+(scheduler=cosine). Its schedule then stays as it was, and a warning says so.
 """
 
 EVALUATE = """\
 snnrun evaluate tests the best weights of a run once more, and says whether the
-figures, also those of each class, are those recorded.
+figures, also those of each class, are those recorded. With overrides it tests
+the weights on other data, with another number of time steps or another encoder.
+That is not the recorded test, whose figures stand beside. Values separated by
+commas are tested one by one: they leave a table in a new folder of output_dir,
+and several values of num_steps a figure, accuracy against T. Nothing is written
+into the run.
 
-usage: snnrun evaluate RUN [--config-dir DIR] [trust=[PACKAGE]]
+usage: snnrun evaluate RUN [key=value ...] [key=a,b,c ...] [--config-dir DIR]
+                       [trust=PACKAGE]
+
+examples:
+  snnrun evaluate 5d3a9e01                          the recorded test again
+  snnrun evaluate 5d3a9e01 num_steps=8,16,32        accuracy against T
+  snnrun evaluate 5d3a9e01 encoder=direct,latency   other encoders
+  snnrun evaluate 5d3a9e01 task=fashion_mnist       other data of the same size
+
+RUN is a folder, or any part of a run's name in outputs that no other run has.
+These can change: num_steps, task, task.*, encoder, encoder.*, batch_size,
+device, threads, data_dir, output_dir. Weights that depend on what is changed,
+such as those of neuron=psn on num_steps, are refused.
 """
 
 REPRODUCE = """\
@@ -176,7 +211,7 @@ snnrun reproduce runs the config of a run again, in a folder of its own, and
 compares: match, or the first step that differs and all that differs between the
 two environments. With another seed the results stand side by side.
 
-usage: snnrun reproduce RUN [--seed K] [--config-dir DIR] [trust=[PACKAGE]]
+usage: snnrun reproduce RUN [--seed K] [--config-dir DIR] [trust=PACKAGE]
 
 Exit code 8 if the second run came out otherwise than it must.
 """

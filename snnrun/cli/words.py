@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from snnrun.runs import Run
 
@@ -87,3 +88,11 @@ def end(run: Run) -> str:
 def figure(value: float | None) -> str:
     """A loss or a rate, to four figures."""
     return "" if value is None else f"{value:.4g}"
+
+
+def short(folder: Path) -> str:
+    """The path from the current folder, where it lies in it."""
+    try:
+        return str(folder.relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(folder)

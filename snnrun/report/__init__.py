@@ -17,6 +17,7 @@ from snnrun.report.summary import summary
 
 if TYPE_CHECKING:
     from snnrun.report.confusion import confusion_figure
+    from snnrun.report.evaluation import evaluation_figure
     from snnrun.report.figures import (
         accuracy_figure,
         firing_rate_figure,
@@ -39,6 +40,7 @@ __all__ = [
     "confusion_figure",
     "encoder_animation",
     "encoder_figure",
+    "evaluation_figure",
     "firing_rate_figure",
     "gradient_warnings",
     "history_figure",
@@ -58,6 +60,7 @@ __all__ = [
 
 _HEAVY = {
     "confusion": ("confusion_figure",),
+    "evaluation": ("evaluation_figure",),
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "parameters": ("parameters_figure",),
     "raster": ("Example", "save_raster"),

@@ -89,7 +89,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = folder / "run"
     started = Started(folder, *WORDS, "hydra.run.dir=run").until(training(run))
     code, _, err = started.send(signal.SIGTERM).ended()
-    assert (code, err) == (143, "snnrun: interrupted\n")
+    assert (code, err) == (143, "snnrun: interrupted\nsnnrun resume run\n")
     return run
 
 
@@ -130,7 +130,7 @@ def test_each_signal_and_the_result_of_an_unbroken_run(unbroken: Path, copy: Pat
         started = Started(copy.parent, "resume", "run")
         started.until(lambda: (copy / "metrics.jsonl").stat().st_size > size + 300)  # noqa: B023 (called here)
         code, out, err = started.send(number).ended()
-        assert (code, err) == (expected, "snnrun: interrupted\n")
+        assert (code, err) == (expected, "snnrun: interrupted\nsnnrun resume run\n")
         assert f"resumed after {before} steps" in out
         assert Run(copy).result["status"] == "interrupted"
         assert steps(copy)[0] > before
@@ -301,7 +301,7 @@ def test_other_versions_are_a_warning(copy: Path, capsys: pytest.CaptureFixture[
 def test_max_seconds(unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = Started(tmp_path, *WORDS, "max_seconds=0.3", "hydra.run.dir=run").ended()
     assert code == 143
-    assert err == "snnrun: max_seconds=0.3 are over; `snnrun resume` goes on where it stopped\n"
+    assert err == "snnrun: max_seconds=0.3 are over; `snnrun resume` goes on where it stopped\nsnnrun resume run\n"
     assert Run(tmp_path / "run").result["status"] == "interrupted"
     monkeypatch.chdir(tmp_path)
     before, resumes = 0, 0

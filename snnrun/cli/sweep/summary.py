@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snnrun.cli import text
 from snnrun.cli.sweep.outcome import Outcome, last_lines
-from snnrun.cli.words import table
+from snnrun.cli.words import short, table
 from snnrun.layout import columns
 
 MOST_FAILURES = 20  # that are told at length
@@ -65,11 +65,3 @@ def ways_on(folder: Path) -> None:
     lines = [["snnrun report " + name, "tables and plots, as a page for the browser"]]
     lines += [["snnrun best " + name, "the best configuration, and the command that runs it again"]]
     text.say("\n" + "\n".join(f"{line}    # {what}" for line, what in lines))
-
-
-def short(folder: Path) -> str:
-    """The path from the current folder, where it lies in it."""
-    try:
-        return str(folder.relative_to(Path.cwd()))
-    except (ValueError, OSError):
-        return str(folder)

@@ -1,0 +1,163 @@
+"""Changes to the frozen config of a run, as ``snnrun resume`` and ``evaluate`` take them: overrides on plain data.
+
+The config may be a stranger's. So nothing of it is composed by Hydra, which would fill in its references; Hydra
+composes the parts that the user names, and their references are filled in with the settings of the run.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import yaml
+from hydra.core.override_parser.types import OverrideType
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from snnrun.catalogue import Catalogue
+from snnrun.cli import folder, overrides
+from snnrun.cli.arguments import Arguments
+from snnrun.cli.compose import ComposeError, Composer, composer
+from snnrun.cli.overrides import REFERENCE, Given
+from snnrun.cli.scope import Scope
+
+MOST = 100  # configs of a grid
+
+
+class Change(NamedTuple):
+    """One of the configs that the overrides stand for.
+
+    Attributes:
+        words: the overrides of this one, by key.
+        config: with them.
+    """
+
+    words: dict[str, str]
+    config: dict[str, Any]
+
+
+def changed(
+    config: Mapping[str, Any], arguments: Arguments, catalogue: Catalogue, scope: Scope, faults: list[str]
+) -> list[Change]:
+    """``config`` with the overrides of the command, one for each combination of their values.
+
+    What is wrong with the names and the grammar goes to ``faults``; such overrides are left out.
+    """
+    if catalogue.extra:
+        faults += folder.faults(catalogue.extra)
+    with composer(catalogue) as hydra:
+        words = Arguments(overrides=arguments.overrides, multirun=True)
+        given = [each for each in overrides.read(words, catalogue, hydra, faults) if _allowed(each, scope, faults)]
+        jobs = list(itertools.islice(itertools.product(*(each.words for each in given)), MOST + 1))
+        if len(jobs) > MOST:
+            faults.append(f"{arguments.command}: expected at most {MOST} combinations of values, got more")
+            return []
+        return [_change(config, list(zip(given, job, strict=True)), hydra, catalogue, scope, faults) for job in jobs]
+
+
+def referring(catalogue: Catalogue, group: str, part: Any, setting: str) -> Iterator[str]:
+    """The keys of ``part``, the config of a part in ``group``, that its file sets to the top-level key ``setting``."""
+    if not isinstance(part, Mapping) or not isinstance(target := part.get("_target_"), str):
+        return
+    found: set[str] = set()
+    for path in catalogue.groups.get(group, {}).values():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if "${" + setting + "}" not in text or target not in text:
+            continue
+        try:
+            content = yaml.safe_load(text)
+        except yaml.YAMLError:  # a broken file is nobody's
+            continue
+        own = content.get(group, content) if isinstance(content, dict) else {}
+        if isinstance(own, dict) and own.get("_target_") == target:
+            found |= {key for key, value in own.items() if value == "${" + setting + "}" and key in part}
+    yield from sorted(found)
+
+
+def _allowed(given: Given, scope: Scope, faults: list[str]) -> bool:
+    top, word = re.split(r"[./@]", given.key)[0], given.words[0]
+    if given.type is not OverrideType.CHANGE:
+        faults.append(f"{word}: expected key=value, without + and ~")
+    elif top == "hydra":
+        faults.append(f"{word}: a run that is there needs nothing of Hydra; output_dir says where a new folder goes")
+    elif len(given.words) > 1 and not scope.tests:
+        faults.append(f"{given.key}: expected one value, got {len(given.words)}; a run goes on in one way")
+    else:
+        return True
+    return False
+
+
+def _change(
+    config: Mapping[str, Any],
+    chosen: list[tuple[Given, str]],
+    hydra: Composer,
+    catalogue: Catalogue,
+    scope: Scope,
+    faults: list[str],
+) -> Change:
+    found = copy.deepcopy(dict(config))
+    inner = [(given, word) for given, word in chosen if not given.group and "." in given.key]
+    for given, word in chosen:
+        if not given.group and "." not in given.key:
+            _set(found, given, word, hydra, scope, faults)
+    for group, setting in itertools.product(catalogue.groups, scope.followed):
+        for key in referring(catalogue, group, found.get(group), setting):
+            if found[group][key] == config.get(setting):
+                found[group][key] = found.get(setting)
+    for given, word in chosen:
+        if given.group:
+            if given.key not in scope.keys:
+                faults.append(f"{word}: {scope.otherwise}")
+                continue
+            try:
+                part = _part(given.key, word, hydra, found)
+                found.update({given.key: part}) if part is not None else found.pop(given.key, None)
+            except ComposeError as error:
+                faults.append(f"{word}: {error}")
+    for given, word in inner:
+        _set(found, given, word, hydra, scope, faults)
+    return Change({given.key: word.partition("=")[2] for given, word in chosen}, found)
+
+
+def _set(config: dict[str, Any], given: Given, word: str, hydra: Composer, scope: Scope, faults: list[str]) -> None:
+    """Set the value, or note what is wrong with the key."""
+    *above, last = given.key.split(".")
+    if fault := overrides.key_fault(given, config):
+        faults.append(fault)
+    elif given.key.partition(".")[0] not in scope.keys:
+        faults.append(f"{word}: {scope.otherwise}")
+    else:
+        node: Any = config
+        for name in above:
+            node = node[int(name)] if isinstance(node, list) else node[name]
+        value = hydra.parser.parse_override(word).value()
+        if "${" in str(value):
+            faults.append(f"{word}: expected a value, and no reference")
+        elif isinstance(node, list):
+            node[int(last)] = value
+        else:
+            node[last] = value
+
+
+def _part(group: str, word: str, hydra: Composer, config: Mapping[str, Any]) -> Any:
+    """The part that the override chooses, its references filled in with the settings in ``config``."""
+    composed = hydra.compose([word])
+    try:
+        raw = OmegaConf.to_container(composed, resolve=False)
+        resolved = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ComposeError(str(error).strip().partition("\n")[0]) from error
+    assert isinstance(raw, dict) and isinstance(resolved, dict)  # the primary config is a mapping
+    return _filled(raw.get(group), resolved.get(group), config)
+
+
+def _filled(raw: Any, resolved: Any, config: Mapping[str, Any]) -> Any:
+    if isinstance(raw, str) and (reference := REFERENCE.fullmatch(raw)) and "." not in reference[1]:
+        known = config.get(reference[1])
+        return copy.deepcopy(resolved if known is None or isinstance(known, Mapping) else known)
+    if isinstance(raw, Mapping) and isinstance(resolved, Mapping):
+        return {str(key): _filled(value, resolved[key], config) for key, value in raw.items()}
+    return resolved

@@ -1,0 +1,199 @@
+"""``snnrun evaluate RUN num_steps=8,16,32``: the tested weights of a run on another test than the recorded one."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from snnrun import checkpoint, continuation, experiment, files, fingerprint, report, runs, untrusted
+from snnrun.cli import text
+from snnrun.cli.again import Frozen
+from snnrun.cli.words import figure, table
+from snnrun.errors import ConfigError
+from snnrun.report.manifest import start as manifest_start
+from snnrun.storage import storing
+from snnrun.streams import Streams
+from snnrun.untrusted import Unreadable, number, printable, shown
+
+WHERE = ("output_dir", "device", "threads", "data_dir")  # what is no other test
+SPLIT = ("split_seed", "validation", "test")  # keys of a task, by which training and test part are told apart
+FIGURES = ("test_accuracy", "test_loss", "test_r2")  # in result.json
+
+
+class Tested(NamedTuple):
+    """One test.
+
+    Attributes:
+        values: of the overrides, by key.
+        num_steps: T.
+        figures: as ``result.json`` has them.
+    """
+
+    values: Mapping[str, str]
+    num_steps: int
+    figures: Mapping[str, float | None]
+
+
+def evaluate(
+    folder: Path, tests: Sequence[Frozen], command: Sequence[str], new_folder: Callable[[str], Path]
+) -> Path | None:
+    """Test the weights of the run in ``folder`` as each of ``tests`` says, and print the figures beside the recorded.
+
+    Several tests leave a table, and where ``num_steps`` has several values a figure, in a folder that ``new_folder``
+    makes in an ``output_dir``. Returns the folder; None where nothing was written.
+
+    Raises:
+        ConfigError: where the weights do not fit.
+        DataError: if they are missing or damaged.
+    """
+    path = _weights(folder)
+    weights = checkpoint.load(path)
+    faults = [fault for test in tests if (fault := _misfit(test, weights))]
+    if faults:
+        raise ConfigError(text.faults(faults))
+    keys = [key for key in tests[0].words if key not in WHERE]
+    recorded = _recorded(folder)
+    before = {key: _value(folder, tests[0].config, key) for key in keys}
+    if any(_splits_anew(test.seen["task"], test.config["task"]) for test in tests):
+        text.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
+    done = [
+        Tested(
+            {key: test.words[key] for key in keys},
+            test.settings.num_steps,
+            _figures(experiment.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
+        )
+        for test in tests
+    ]
+    if keys:
+        changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
+        was = ", ".join(f"{key}={printable(before[key])}" for key in keys)
+        text.say(f"not the recorded test, but one with {changes}; recorded is that with {was}")
+    else:
+        text.say("the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()))
+    text.say(_table(done, keys, before, recorded))
+    if len(done) < 2:
+        return None
+    where = new_folder(tests[0].settings.output_dir)
+    values = {
+        "what": "another test than the recorded one, with the weights that were tested",
+        **manifest_start(command, record=where),
+        "run": {
+            **continuation.named(folder, where),
+            fingerprint.KEY: fingerprint.recorded(folder),
+            "weights_sha256": checkpoint.weights_sha256(weights),
+        },
+        "recorded": {**before, **recorded},
+        "tests": [{**test.values, **test.figures} for test in done],
+    }
+    with storing(where):
+        files.write_json(where / "evaluation.json", values)
+        files.write_text(where / "evaluation.csv", _csv(done, keys))
+        if len({test.num_steps for test in done}) > 1:
+            _draw(done, keys, recorded, tests[0].config.get("num_steps"), where)
+    return where
+
+
+def _splits_anew(task: Any, recorded: Any) -> bool:
+    """Whether a task has the data of the recorded one, and other parts of them."""
+    if not isinstance(recorded, Mapping) or task.get("_target_") != recorded.get("_target_"):
+        return False
+    return any(task.get(key) != recorded.get(key) for key in SPLIT)
+
+
+def _weights(folder: Path) -> Path:
+    """Those that were tested: of the best epoch, or where no epoch is the best of the last."""
+    best = folder / "checkpoints" / "best.safetensors"
+    return best if best.exists() or best.is_symlink() else best.with_name("last.safetensors")
+
+
+def _misfit(test: Frozen, weights: Mapping[str, Tensor]) -> str | None:
+    """Why the weights are none of the test's model, or None."""
+    import torch
+
+    model = experiment.build_model(test.parts, test.settings, Streams(test.settings.seed, torch.device("cpu")))
+    wanted = {name: list(each.shape) for name, each in model.state_dict().items()}
+    have = {name: list(each.shape) for name, each in weights.items()}
+    for name in [*wanted, *have]:
+        if wanted.get(name) != have.get(name):
+            there, here = (f"shape {found[name]}" if name in found else "none" for found in (have, wanted))
+            words = " ".join(f"{key}={value}" for key, value in test.words.items())
+            return (
+                f"{words}: the weights of this run depend on what is changed: {printable(name, 80)} has {there}, and "
+                f"would need {here}; train a run with {words} instead"
+            )
+    return None
+
+
+def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:
+    return {key: number(result.get(key)) for key in FIGURES if key in result}
+
+
+def _recorded(folder: Path) -> dict[str, float | None]:
+    """The figures in ``result.json``."""
+    try:
+        return _figures(untrusted.json_object(folder, "result.json"))
+    except Unreadable:
+        return {}
+
+
+def _value(folder: Path, config: Mapping[str, Any], key: str) -> str:
+    """What the run has for a key: of a group the name of the option, or else of the class."""
+    node: Any = config
+    for name in key.split("."):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    if isinstance(node, Mapping):
+        return runs.read(folder).choices.get(key) or str(node.get("_target_")).rpartition(".")[2]
+    return shown(node)
+
+
+def _table(
+    done: Sequence[Tested], keys: Sequence[str], before: Mapping[str, str], recorded: Mapping[str, float | None]
+) -> str:
+    accuracy = any(test.figures.get("test_accuracy") is not None for test in done)
+    r2 = any(test.figures.get("test_r2") is not None for test in done)
+    head = [*keys, *["accuracy"] * accuracy, "loss", *["R²"] * r2, ""]
+
+    def row(values: Mapping[str, str], figures: Mapping[str, float | None], note: str) -> list[str]:
+        share = figures.get("test_accuracy")
+        cells = ["" if share is None else f"{100 * share:.2f} %"] * accuracy
+        cells.append(figure(figures.get("test_loss")))
+        return [*(printable(values[key]) for key in keys), *cells, *[figure(figures.get("test_r2"))] * r2, note]
+
+    rows = [row(test.values, test.figures, "") for test in done]
+    rows += [row(before, recorded, "recorded")] if recorded else []
+    return table(head, rows, right=range(len(head) - 1))
+
+
+def _csv(done: Sequence[Tested], keys: Sequence[str]) -> str:
+    out = io.StringIO()
+    names = [name for name in FIGURES if any(name in test.figures for test in done)]
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([*keys, *names])
+    for test in done:
+        cells = [test.figures.get(name) for name in names]
+        writer.writerow([*test.values.values(), *("" if cell is None else repr(cell) for cell in cells)])
+    return out.getvalue()
+
+
+def _draw(
+    done: Sequence[Tested], keys: Sequence[str], recorded: Mapping[str, float | None], num_steps: Any, folder: Path
+) -> None:
+    """``accuracy.png``, or where a test has none ``loss.png``, against the number of steps."""
+    measure = "accuracy" if all(test.figures.get("test_accuracy") is not None for test in done) else "loss"
+    curves: dict[str, list[tuple[int, float | None]]] = {}
+    for test in done:
+        label = ", ".join(f"{key}={value}" for key, value in test.values.items() if key in _varied(done, keys))
+        curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
+    was = recorded.get(f"test_{measure}")
+    point = (num_steps, was) if isinstance(num_steps, int) and was is not None else None
+    report.evaluation_figure(curves, measure, folder / f"{measure}.png", recorded=point)
+
+
+def _varied(done: Sequence[Tested], keys: Sequence[str]) -> list[str]:
+    """The keys beside ``num_steps`` that have several values."""
+    return [key for key in keys if key != "num_steps" and len({test.values[key] for test in done}) > 1]

@@ -1,0 +1,51 @@
+"""What ``snnrun resume`` and ``evaluate`` may change of a run: what trains another network they may not."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Scope(NamedTuple):
+    """What a command may change of a run.
+
+    Attributes:
+        keys: top-level keys and groups that it may change.
+        otherwise: what to say of any other key.
+        followed: settings whose new value goes to the parts that refer to it.
+        tests: whether weights are only tested. Then several values of a key make a grid, and what only training needs
+            is no fault.
+    """
+
+    keys: tuple[str, ...]
+    otherwise: str
+    followed: tuple[str, ...] = ("data_dir",)
+    tests: bool = False
+
+    def ignored(self, fault: str) -> bool:
+        """Whether a fault of the config is none here: training follows the validation loss, and a test does not."""
+        return self.tests and fault.startswith(("early_stopping: ", "scheduler: ReduceLROnPlateau "))
+
+
+#: How a run is watched, and where it computes.
+WATCHING = ("max_seconds", "report", "checkpoint", "style", "tracker", "device", "threads", "data_dir")
+#: How long it trains.
+LENGTH = ("epochs", "max_steps", "early_stopping")
+
+_NEW = "would train another network; start a new run for that"
+
+UNFINISHED = Scope(
+    WATCHING,
+    f"the run is not finished, so that only {', '.join(WATCHING)} can change. Let `snnrun resume RUN` bring it to its "
+    "end; then `snnrun resume RUN epochs=N` trains it on, as a new run",
+)
+FINISHED = Scope(
+    (*LENGTH, *WATCHING, "output_dir"),
+    f"{_NEW}. To train a finished run on, {', '.join((*LENGTH, *WATCHING, 'output_dir'))} can change",
+)
+_TESTED = ("num_steps", "task", "encoder", "batch_size", "device", "threads", "data_dir", "output_dir")
+TESTED = Scope(
+    _TESTED,
+    f"the weights belong to the rest of the config; start a new run. In a test, {', '.join(_TESTED)} can change",
+    followed=("num_steps", "batch_size", "data_dir"),
+    tests=True,
+)
