@@ -98,6 +98,7 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
         ConfigError: with all faults of the command.
     """
     from snnrun.cli.changes import changed
+    from snnrun.cli.parts import not_finite
 
     config, faults = _recorded(folder, tracked=tracked), list(arguments.faults)
     seen = completed(_seen(config, folder))
@@ -110,6 +111,7 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
     for change in found:
         settings, said = _judged(change.config, seen, arguments, parts=parts)
         made.append((change, settings))
+        faults += [f"{fault.path}: {fault.message}" for fault in not_finite(change.config)]
         faults += [fault for fault in said if not scope.ignored(fault)]
     if faults:
         raise ConfigError(text.faults(faults))

@@ -23,6 +23,7 @@ from snnrun.cli.arguments import Arguments
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import REFERENCE, Given
 from snnrun.cli.scope import Scope
+from snnrun.untrusted import weigh
 
 MOST = 100  # configs of a grid
 
@@ -68,6 +69,7 @@ def referring(catalogue: Catalogue, group: str, part: Any, setting: str) -> Iter
         if "${" + setting + "}" not in text or target not in text:
             continue
         try:
+            weigh(text)
             content = yaml.safe_load(text)
         except yaml.YAMLError:  # a broken file is nobody's
             continue
@@ -81,6 +83,8 @@ def _allowed(given: Given, scope: Scope, faults: list[str]) -> bool:
     top, word = re.split(r"[./@]", given.key)[0], given.words[0]
     if given.type is not OverrideType.CHANGE:
         faults.append(f"{word}: expected key=value, without + and ~")
+    elif "@" in word.partition("=")[0]:
+        faults.append(f"{word}: expected key=value, without a package")
     elif top == "hydra":
         faults.append(f"{word}: a run that is there needs nothing of Hydra; output_dir says where a new folder goes")
     elif len(given.words) > 1 and not scope.tests:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,12 +30,12 @@ class Tested(NamedTuple):
     """One test.
 
     Attributes:
-        values: of the overrides, by key.
+        values: of the overrides, by key; of a part that was chosen, its name.
         num_steps: T.
         figures: as ``result.json`` has them.
     """
 
-    values: Mapping[str, str]
+    values: Mapping[str, Any]
     num_steps: int
     figures: Mapping[str, float | None]
 
@@ -58,12 +59,13 @@ def evaluate(
         raise ConfigError(text.faults(faults))
     keys = [key for key in tests[0].words if key not in WHERE]
     recorded = _recorded(folder)
-    before = {key: _value(folder, tests[0].config, key) for key in keys}
+    choices = runs.read(folder).choices
+    before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
     if any(_splits_anew(test.seen["task"], test.config["task"]) for test in tests):
         text.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
     done = [
         Tested(
-            {key: test.words[key] for key in keys},
+            {key: _value(test.seen, key, test.words[key]) for key in keys},
             test.settings.num_steps,
             _figures(experiment.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
         )
@@ -71,7 +73,7 @@ def evaluate(
     ]
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
-        was = ", ".join(f"{key}={printable(before[key])}" for key in keys)
+        was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
         text.say(f"not the recorded test, but one with {changes}; recorded is that with {was}")
     else:
         text.say("the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()))
@@ -141,28 +143,28 @@ def _recorded(folder: Path) -> dict[str, float | None]:
         return {}
 
 
-def _value(folder: Path, config: Mapping[str, Any], key: str) -> str:
-    """What the run has for a key: of a group the name of the option, or else of the class."""
+def _value(config: Mapping[str, Any], key: str, choice: str | None) -> Any:
+    """The value at a dotted key, as JSON has it; of a part its name, ``choice``, or if that is unknown its class."""
     node: Any = config
     for name in key.split("."):
         node = node.get(name) if isinstance(node, Mapping) else None
     if isinstance(node, Mapping):
-        return runs.read(folder).choices.get(key) or str(node.get("_target_")).rpartition(".")[2]
-    return shown(node)
+        return choice or str(node.get("_target_")).rpartition(".")[2]
+    return json.loads(json.dumps(node, default=str))
 
 
 def _table(
-    done: Sequence[Tested], keys: Sequence[str], before: Mapping[str, str], recorded: Mapping[str, float | None]
+    done: Sequence[Tested], keys: Sequence[str], before: Mapping[str, Any], recorded: Mapping[str, float | None]
 ) -> str:
     accuracy = any(test.figures.get("test_accuracy") is not None for test in done)
     r2 = any(test.figures.get("test_r2") is not None for test in done)
     head = [*keys, *["accuracy"] * accuracy, "loss", *["R²"] * r2, ""]
 
-    def row(values: Mapping[str, str], figures: Mapping[str, float | None], note: str) -> list[str]:
+    def row(values: Mapping[str, Any], figures: Mapping[str, float | None], note: str) -> list[str]:
         share = figures.get("test_accuracy")
         cells = ["" if share is None else f"{100 * share:.2f} %"] * accuracy
         cells.append(figure(figures.get("test_loss")))
-        return [*(printable(values[key]) for key in keys), *cells, *[figure(figures.get("test_r2"))] * r2, note]
+        return [*(shown(values[key]) for key in keys), *cells, *[figure(figures.get("test_r2"))] * r2, note]
 
     rows = [row(test.values, test.figures, "") for test in done]
     rows += [row(before, recorded, "recorded")] if recorded else []
@@ -176,8 +178,12 @@ def _csv(done: Sequence[Tested], keys: Sequence[str]) -> str:
     writer.writerow([*keys, *names])
     for test in done:
         cells = [test.figures.get(name) for name in names]
-        writer.writerow([*test.values.values(), *("" if cell is None else repr(cell) for cell in cells)])
+        writer.writerow([*map(_cell, test.values.values()), *("" if cell is None else repr(cell) for cell in cells)])
     return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _draw(
@@ -187,7 +193,7 @@ def _draw(
     measure = "accuracy" if all(test.figures.get("test_accuracy") is not None for test in done) else "loss"
     curves: dict[str, list[tuple[int, float | None]]] = {}
     for test in done:
-        label = ", ".join(f"{key}={value}" for key, value in test.values.items() if key in _varied(done, keys))
+        label = ", ".join(f"{key}={shown(value)}" for key, value in test.values.items() if key in _varied(done, keys))
         curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
     was = recorded.get(f"test_{measure}")
     point = (num_steps, was) if isinstance(num_steps, int) and was is not None else None
@@ -196,4 +202,4 @@ def _draw(
 
 def _varied(done: Sequence[Tested], keys: Sequence[str]) -> list[str]:
     """The keys beside ``num_steps`` that have several values."""
-    return [key for key in keys if key != "num_steps" and len({test.values[key] for test in done}) > 1]
+    return [key for key in keys if key != "num_steps" and len({_cell(test.values[key]) for test in done}) > 1]

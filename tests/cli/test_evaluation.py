@@ -79,8 +79,8 @@ def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command:
     assert (folder / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     result = Run(trained).result
     figures = {key: result[key] for key in ("test_accuracy", "test_loss")}
-    assert content["recorded"] == {"num_steps": "4", **figures}
-    assert content["tests"][1] == {"num_steps": "4", **figures}
+    assert content["recorded"] == {"num_steps": 4, **figures}
+    assert content["tests"][1] == {"num_steps": 4, **figures}
     assert len({test["test_loss"] for test in content["tests"]}) == 3
     assert content["run"] == {
         "name": "run",
@@ -121,7 +121,7 @@ def test_a_single_test_is_printed_and_leaves_nothing(run: Path, command: Command
 def test_a_grid_without_steps_has_no_figure(run: Path, command: Command) -> None:
     folder, content = record(command("evaluate", "run", "encoder.gain=0.5,1"))
     assert {path.name for path in folder.iterdir()} == {"evaluation.json", "evaluation.csv"}
-    assert [test["encoder.gain"] for test in content["tests"]] == ["0.5", "1"]
+    assert [test["encoder.gain"] for test in content["tests"]] == [0.5, 1]
 
 
 def test_where_it_is_computed_makes_no_other_test(run: Path, command: Command) -> None:
@@ -193,7 +193,7 @@ def test_an_unfinished_run_has_no_recorded_figures(run: Path, command: Command) 
     outcome = command("evaluate", "run", "num_steps=2,3")
     assert outcome.code == 0
     assert "recorded" not in {row[-1] for row in rows(outcome)}
-    assert record(outcome)[1]["recorded"] == {"num_steps": "4"}
+    assert record(outcome)[1]["recorded"] == {"num_steps": 4}
 
 
 def test_values_instead_of_classes(tmp_path: Path, command: Command) -> None:
@@ -241,6 +241,8 @@ REFUSED = {
     "too many": (["num_steps=range(1,200)"], ["at most 100"]),
     "an interval": (["num_steps=interval(1,5)"], ["list the values instead"]),
     "a reference": (["num_steps='${epochs}'"], ["no reference"]),
+    "a package": (["task@here=digits"], ["without a package"]),
+    "a number that is none": (["encoder.gain=inf"], ["encoder.gain: expected a finite number"]),
     "a secret": (["data_dir='${oc.env:HOME}'"], ["no reference"]),
     "additions": (["+encoder.x=1"], ["without + and ~"]),
     "a sweep": (["-m", "num_steps=2"], ["goes with no flags"]),
