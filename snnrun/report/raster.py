@@ -47,7 +47,7 @@ class Example(NamedTuple):
         words = f"test sample {self.number}"
         if self.label is None or self.prediction is None:
             return words
-        verdict = "right" if self.label == self.prediction else "wrong"
+        verdict = "correct" if self.label == self.prediction else "wrong"
         return f"{words}: class {self._name(self.label)}, prediction {self._name(self.prediction)} ({verdict})"
 
     def _name(self, label: int) -> str:

@@ -179,7 +179,7 @@ def test_raster_shows_the_spikes_of_the_sample_and_no_other() -> None:
         assert ticks(axes) == {(float(t), float(n)) for t, n in spikes[:, 1].nonzero().tolist()}
 
 
-@pytest.mark.parametrize(("prediction", "verdict"), [(2, "right"), (0, "wrong")])
+@pytest.mark.parametrize(("prediction", "verdict"), [(2, "correct"), (0, "wrong")])
 def test_raster_and_membrane_say_which_sample_it_is(prediction: int, verdict: str) -> None:
     given, names = traces(), ("shoe", "$bag_{", "7")
     example = Example(12, names, 2, prediction)
