@@ -97,7 +97,7 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
     Raises:
         ConfigError: with all faults of the command.
     """
-    from snnrun.cli.changes import changed
+    from snnrun.cli.variants import changed
     from snnrun.cli.parts import not_finite
 
     config, faults = _recorded(folder, tracked=tracked), list(arguments.faults)
@@ -225,7 +225,7 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Non
 
 def _unlike_a_longer_run(parent: Path, run: Frozen, step: int, catalogue: Catalogue) -> Iterator[str]:
     """In what training on differs from a longer run that is started anew, in words."""
-    from snnrun.cli.changes import referring
+    from snnrun.cli.variants import referring
 
     before, after = run.config.get("epochs"), run.settings.epochs
     scheduler = run.config.get("scheduler")
