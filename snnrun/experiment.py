@@ -103,8 +103,8 @@ def run(
         record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
 
         def so_far() -> Result:
-            done = sum(entry["kind"] == "epoch" for entry in record.records)
             seconds = time.perf_counter() - begin
+            done = len(_epochs(record.records))
             return {"test_accuracy": None, "test_loss": None, "epochs": done, "seconds": seconds}
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
@@ -169,9 +169,9 @@ def run(
                 )  # fmt: skip
             weights = checkpoint.weights_sha256(model.state_dict())
 
-            epochs = [entry for entry in record.records if entry["kind"] == "epoch"]
-            best_epochs = [epoch["epoch"] for epoch in epochs if epoch["best"]]
-            if best_epochs:
+            epochs = _epochs(record.records)
+            best_epoch = max((epoch["epoch"] for epoch in epochs if epoch["best"]), default=None)
+            if best_epoch is not None:
                 _load(model, record.best)
             team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
             chance, chosen = Chance(), SampleSearch(settings.report.sample)
@@ -197,13 +197,9 @@ def run(
             result: Result = {
                 "status": "finished",
                 **figures_of(test),
-                "best_epoch": best_epochs[-1] if best_epochs else None,
+                "best_epoch": best_epoch,
                 "epochs": len(epochs),
-                # The first epoch compiles and warms up; one resumed at its end has trained nothing.
-                "samples_per_second": statistics.median(
-                    [e["samples_per_second"] for e in epochs[1:] if e["samples_per_second"]]
-                    or [e["samples_per_second"] for e in epochs]
-                ),
+                "samples_per_second": _speed(epochs),
                 "seconds": time.perf_counter() - begin,
                 "parameters": count_parameters(model),
                 "weights_sha256": weights,
@@ -211,11 +207,19 @@ def run(
             }
             stop.deafen()  # it has finished, whoever wants it to stop now
             record.result(result)
-            best = (
-                f"of epoch {result['best_epoch']}, the lowest validation loss" if best_epochs else "of the last epoch"
-            )
+            best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
             console.line(f"test {words_of(test)} ({best})  {result['seconds']:.1f} s  {folder}")
     return result
+
+
+def _epochs(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record["kind"] == "epoch"]
+
+
+def _speed(epochs: Sequence[Record]) -> float:
+    """Samples per second of the median epoch: the first compiles, and one resumed at its end has trained nothing."""
+    later = [epoch["samples_per_second"] for epoch in epochs[1:] if epoch["samples_per_second"]]
+    return statistics.median(later or [epoch["samples_per_second"] for epoch in epochs])
 
 
 def _train(

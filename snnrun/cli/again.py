@@ -97,8 +97,8 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
     Raises:
         ConfigError: with all faults of the command.
     """
-    from snnrun.cli.variants import changed
     from snnrun.cli.parts import not_finite
+    from snnrun.cli.variants import changed
 
     config, faults = _recorded(folder, tracked=tracked), list(arguments.faults)
     seen = completed(_seen(config, folder))

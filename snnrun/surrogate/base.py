@@ -53,7 +53,8 @@ class Surrogate(ABC):
             ValueError: if there is none; the message names the surrogates that have one.
         """
         others = {kind for kind in _kinds() if kind.primitive is not Surrogate.primitive} - {type(self)}
-        names = ", ".join(sorted(name_of(kind, "surrogate").rpartition("=")[2] for kind in others))
+        named = (name_of(kind, "surrogate").partition("=") for kind in others)
+        names = ", ".join(sorted(option for _, equals, option in named if equals))
         name = name_of(self, "surrogate")
         raise ValueError(f"{name} has no primitive to run with spiking=false; these have one: {names}")
 

@@ -107,7 +107,7 @@ def test_no_spikes_no_gradient() -> None:
 
 
 def test_neurons_that_need_all_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="memory: a PSN cannot be computed again piece by piece; use memory=full"):
+    with pytest.raises(ValueError, match="memory: neuron=psn cannot be computed again piece by piece; use memory=full"):
         Layer(nn.Linear(6, 5), PSN(8), memory="low")
     with pytest.raises(ValueError, match="memory: expected 'full' or 'low', got 'some'"):
         Layer(nn.Linear(6, 5), LI(), memory="some")
