@@ -126,5 +126,5 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import launch  # not before: it imports torch, and a typo can be told without
 
         if arguments.cfg:
-            return launch.show_config(arguments)
+            return launch.show_config(arguments, plan)
         return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)

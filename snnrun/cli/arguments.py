@@ -15,7 +15,7 @@ from snnrun.cli.hints import Keys, assignment
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
-    *("--cfg", "--resolve", "--config-dir", "--seed"),
+    *("--cfg", "--resolve", "--config", "--config-dir", "--seed"),
 )
 ON_ERROR = ("continue", "stop")
 # The functions of Hydra's override grammar.
@@ -47,6 +47,7 @@ class Arguments:
     multirun: bool = False
     resolve: bool = False
     cfg: str | None = None
+    config: Path | None = None  # the edited config of a run
     config_dir: Path | None = None
     trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
@@ -93,7 +94,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
-        if flag in ("--cfg", "--config-dir", "--seed"):
+        if flag in ("--cfg", "--config", "--config-dir", "--seed"):
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
@@ -109,12 +110,12 @@ def parse(argv: Sequence[str]) -> Arguments:
     elif found.overrides and found.overrides[0] in LOOKING:
         found.command, *found.words = found.overrides
         found.overrides = []
-        if found.multirun or found.cfg or found.config_dir:
+        if found.multirun or found.cfg or found.config or found.config_dir:
             found.faults.append(f"{found.command}: goes with no flags but --help and --debug")
     elif found.overrides and found.overrides[0] in AGAIN:
         found.command, *found.words = found.overrides
         found.overrides = []
-        if found.multirun or found.cfg:
+        if found.multirun or found.cfg or found.config:
             found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
@@ -124,6 +125,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     found.overrides = [quote_calls(word) for word in found.overrides]
     if found.seed is not None and found.command != "reproduce":
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
+    if found.config and found.command in ("simulate", "plot"):
+        found.faults.append(f"--config: goes with training runs only; `snnrun {found.command}` takes key=value")
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     of_sweeps = [word for word in ("--resume", "--dry-run", "on_error") if word in seen]
@@ -208,7 +211,13 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
-    elif value and os.path.isdir(value):  # not Path.is_dir, which raises where a name is too long
+    elif flag == "--config":
+        if value and os.path.isfile(value):  # not Path.is_file, which raises where a name is too long
+            found.config = Path(value)
+        else:
+            inside = f"; write {value.rstrip('/')}/config.yaml" if value and os.path.isdir(value) else ""
+            found.faults.append(f"--config: expected the config.yaml of a run, got {value!r}{inside}")
+    elif value and os.path.isdir(value):
         found.config_dir = Path(value).resolve()
     else:
         found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")

@@ -44,6 +44,7 @@ examples:
   snnrun                                              handwritten digits, in seconds, offline
   snnrun neuron=if surrogate=atan                     pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'     set what a part takes
+  snnrun --config mine.yaml seed=1                    the edited config.yaml of a run, with another seed
   snnrun experiment=snntorch_tutorial_5               a published experiment, by name (`snnrun list experiment`)
   snnrun -m neuron=if,lif seed=0,1,2                  six runs, each in its own folder
   snnrun -m neuron=if,lif seed=0,1,2 --resume         those of them that are not finished
@@ -166,6 +167,7 @@ flags:
   --dry-run           with -m: list the jobs, run and write nothing
   on_error=stop       with -m: end with the first job that fails; the default is on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve, references are filled in
+  --config FILE       the config.yaml of a run, edited, or a part of one; words beside it win
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR included (or set SNNRUN_TRUST=A,B)
   --debug             show the full traceback of an error (or set SNNRUN_DEBUG=1)

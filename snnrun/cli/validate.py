@@ -20,6 +20,7 @@ from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
+from snnrun.cli.config_file import SETUP, Choice, ConfigFile, Source
 from snnrun.cli.overrides import Given
 from snnrun.cli.search.faults import PREFIX, search_faults
 from snnrun.errors import ConfigError
@@ -39,6 +40,8 @@ class Plan(NamedTuple):
     search: bool  # a sweeper decides while running how many jobs there are
     words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
     output_dir: str  # of the first job; where a sweep to go on with is looked for
+    inherited: tuple[str, ...] = ()  # the overrides that stand for the file of --config
+    source: Source | None = None  # that file
 
 
 def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
@@ -56,7 +59,10 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults += folder.faults(catalogue.extra)
     faults += _launcher_faults(arguments)
     with composer(catalogue) as hydra:
-        given = overrides.read(arguments, catalogue, hydra, faults)
+        typed = overrides.read(arguments.overrides, arguments, catalogue, hydra, faults)
+        file = _config_file(arguments, faults)
+        inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
+        given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
         searches = "hydra/sweeper=optuna" in arguments.overrides
         faults += search_faults(arguments, hydra) if searches else []
         # Those of a search are checked by itself.
@@ -83,12 +89,56 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError(text.faults(_attributed(faults, file, inherited)))
+    for note in dict.fromkeys(file.notes if file else ()):
+        text.say(f"warning: {note}", error=True)
     search = overrides.searches(arguments)
     if search and arguments.dry_run:
         raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
-    return Plan(jobs, search, words, output_dir)
+    return Plan(jobs, search, words, output_dir, inherited, file.source if file else None)
+
+
+def _config_file(arguments: Arguments, faults: list[str]) -> ConfigFile | None:
+    """What ``--config`` names; what is wrong with it goes to ``faults``."""
+    if arguments.config is None or arguments.command != "train":
+        return None
+    if setup := next((word for word in arguments.overrides if word.startswith(f"{SETUP}=")), None):
+        faults.append(f"{setup}: a set-up sets all that --config sets; drop one of them")
+    try:
+        file = ConfigFile(arguments.config)
+    except ConfigError as error:
+        faults.append(str(error))
+        return None
+    faults += file.faults
+    return None if file.faults else file
+
+
+def _inherited(
+    file: ConfigFile, typed: Sequence[Given], catalogue: Catalogue, hydra: Composer, faults: list[str]
+) -> tuple[str, ...]:
+    """The overrides that the file stands for, beneath those of the command line."""
+    groups = [each for each in typed if each.group and each.key in catalogue.defaults and each.key != SETUP]
+    choices = [Choice(each.key, each.words) for each in groups]
+    chosen = file.groups(catalogue, choices)
+    unknown: list[str] = []
+    known = overrides.read(chosen, Arguments(), catalogue, hydra, unknown)
+    try:
+        jobs = _sample([each.words for each in (*known, *groups)])
+        bases = [_plain(hydra.compose(job), resolve=False) for job in jobs]
+    except ComposeError:  # which is found again with the keys of the command line
+        return tuple(chosen)
+    keys = [each.key for each in typed if not each.group]
+    return (*chosen, *file.values(catalogue, choices, keys, bases))
+
+
+def _attributed(faults: Sequence[str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
+    """The faults; those of a key that the file sets begin with its name."""
+    keys = {re.split("[=~+]", word.lstrip("~+"))[0] for word in inherited}
+    return [
+        f"{file.name}: {fault}" if file and re.split("[=:[]", fault.lstrip("~+"))[0] in keys else fault
+        for fault in faults
+    ]
 
 
 def _of_a_part(given: Given, faults: Sequence[str]) -> bool:
