@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -228,7 +228,7 @@ def _job_faults(
         config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
         defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
         raw = _plain(composed, resolve=False)
-        found = _value_faults(config, raw, defaults, command, catalogue, arguments.trusted, parts=parts, debug=debug)
+        found = _value_faults(config, raw, defaults, command, catalogue, arguments, parts=parts, debug=debug)
         return faults + found
     except ComposeError as error:
         return [*faults, str(error)]
@@ -252,7 +252,7 @@ def _value_faults(
     base: dict[str, Any],
     command: ModuleType,
     catalogue: Catalogue,
-    trusted: Collection[str],
+    arguments: Arguments,
     *,
     parts: bool,
     debug: bool,
@@ -261,7 +261,7 @@ def _value_faults(
 
     found = list(not_finite(config))
     for path, target in trust.targets(config):
-        if refusal := trust.refusal(target, trusted):
+        if refusal := trust.refusal(target, arguments.trusted):
             found.append(Fault(origin(f"{path}._target_", raw), refusal))
     known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
     for key in config:
@@ -278,11 +278,13 @@ def _value_faults(
         wrong = {line.partition(":")[0].partition(".")[0] for line in lines}
         checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
     elif parts:
-        found += [Fault(*fault) for fault in _machine_faults(checked)]
+        found += [Fault(*fault) for fault in _device_faults(checked)]
+        if not _goes_elsewhere(arguments):
+            found += [Fault(*fault) for fault in _folder_faults(checked)]
     lost = _lost_parts(config, catalogue)
     found += lost
     if parts and checked is not None and not lost:
-        trial = Trial(config, raw, base, checked, trusted=trusted, debug=debug)
+        trial = Trial(config, raw, base, checked, trusted=arguments.trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:
@@ -302,9 +304,14 @@ def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Any]:
     return lost
 
 
-def _machine_faults(checked: Any) -> list[tuple[str, str]]:
+def _goes_elsewhere(arguments: Arguments) -> bool:
+    """Whether nothing is written to ``output_dir``, which the current folder may then not even allow."""
+    key = "hydra.sweep.dir=" if arguments.multirun else "hydra.run.dir="
+    return arguments.dry_run or any(word.startswith(key) for word in arguments.overrides)
+
+
+def _device_faults(checked: Any) -> list[tuple[str, str]]:
     """What this machine cannot do."""
-    faults = []
     if getattr(checked, "device", "").startswith("cuda"):
         from snnrun.runtime import resolve_device
 
@@ -312,16 +319,22 @@ def _machine_faults(checked: Any) -> list[tuple[str, str]]:
             resolve_device(checked.device)
         except ConfigError as error:
             path, _, message = str(error).partition(": ")
-            faults.append((path, message))
+            return [(path, message)]
+    return []
+
+
+def _folder_faults(checked: Any) -> list[tuple[str, str]]:
+    """Why no run can be written to ``output_dir``."""
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
     if why := _unnameable(folder):
-        return [*faults, ("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
+        return [("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
     while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
-        faults.append(("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}"))
-    return faults
+        message = f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}; write output_dir=FOLDER"
+        return [("output_dir", message)]
+    return []
 
 
 def _unnameable(folder: Path) -> str | None:
