@@ -8,7 +8,10 @@ from typing import Any
 from snnrun.untrusted import dotted
 
 #: Keys of a manifest that say when and by what command, and no more.
-_BESIDE = ("command", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed", "wait_policy")
+_BESIDE = (
+    *("command", "config_file", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed"),
+    "wait_policy",
+)
 Differences = dict[str, tuple[Any, Any]]
 
 

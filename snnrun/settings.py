@@ -17,6 +17,10 @@ DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
 
+#: The name of a run is a piece of its folder's.
+NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
+LONGEST_NAME = 150  # bytes, for the time and the token go with it
+
 Check = Callable[[str, Any], Any]
 
 
@@ -66,6 +70,7 @@ class Settings:
     batch_size: int
     drop_last: bool  # leave out an epoch's last batch if it is smaller
     data_dir: str
+    name: str | None  # of the run
     output_dir: str
     on_nonfinite: str  # stop or warn
     clip_grad_norm: float | None
@@ -89,7 +94,10 @@ class Settings:
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with them, a line for each fault."""
-    values, faults = read_keys(config, _CHECKS, {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS})
+    # Runs of earlier versions have no name, and may be resumed.
+    values, faults = read_keys(
+        {"name": None, **config}, _CHECKS, {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS}
+    )
     if faults:
         return None, faults
     sections = {"checkpoint": Checkpoint(**values["checkpoint"]), "report": Report(**values["report"])}
@@ -159,6 +167,16 @@ def folder(name: str, value: Any) -> str:
     return value
 
 
+def run_name(name: str, value: Any) -> str:
+    """The name of a run, which a folder can have."""
+    if not isinstance(value, str) or not NAME.fullmatch(value) or len(value.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{name}: expected 1 to 64 letters, digits, spaces or signs of ._+-, the first a letter or digit, "
+            f"got {value!r}; a number alone needs a letter"
+        )
+    return value
+
+
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
         raise ValueError(f"{name}: expected auto, cpu, cuda, or cuda:N such as cuda:0, got {value!r}")
@@ -198,6 +216,7 @@ _CHECKS: Mapping[str, Check] = {
     "batch_size": whole(1),
     "drop_last": check.flag,
     "data_dir": folder,
+    "name": optional(run_name),
     "output_dir": folder,
     "on_nonfinite": one_of("stop", "warn"),
     "clip_grad_norm": optional(lambda name, value: check.number(name, value, above=0)),

@@ -106,7 +106,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my_parts" / "constant_leak.py").write_text(code, encoding="utf-8")
     (folder / "my_parts" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
     for name in ("12-00-00-lif-atan-digits-5d3a9e01", "13-00-00-if-atan-digits-c07b44f2"):
-        make_run(folder / "outputs" / "2026-03-01" / name)
+        make_run(folder / "outputs" / "2026-03-01" / name, changes={"name": "baseline" if "lif" in name else None})
     sweep = folder / "outputs" / "multirun" / "2026-03-01" / "14-00-00-0e9b2c55"
     make_run(sweep / "0-lif-atan-s0")
     (sweep / "multirun.yaml").write_text("{}\n", encoding="utf-8")

@@ -155,7 +155,7 @@ def _evaluate(folder: Path, arguments: Arguments) -> None:
 
 
 def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
-    changes: dict[str, Any] = {"max_seconds": None}
+    changes: dict[str, Any] = {"max_seconds": None, "name": None}  # the name is that of the run itself
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     run = frozen(folder, arguments, changes)

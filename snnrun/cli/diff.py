@@ -14,7 +14,7 @@ from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 MOST = 200
 ABSENT = "-"
 #: Differs between any two runs.
-NOT_ENVIRONMENT = ("command", "started", "seed", "config_sha256")
+NOT_ENVIRONMENT = ("command", "started", "seed", "config_sha256", "config_file")
 
 
 def diff(first: Path, second: Path) -> str:

@@ -98,7 +98,8 @@ environment, files. It reads the folder and runs nothing in it.
 
 usage: snnrun show RUN
 
-RUN is a folder, or any part of a run's name in outputs that no other run has: its token is enough.
+RUN is a folder, the name of a run (name=NAME; of several the newest), or any part of a folder's name in outputs that
+no other run has: its token is enough.
 """
 
 DIFF = """\

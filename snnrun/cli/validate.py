@@ -63,6 +63,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         file = _config_file(arguments, faults)
         inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
         given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
+        faults += [f"{each.words[0]}: the name is that of the whole sweep; give one" for each in typed if _names(each)]
         searches = "hydra/sweeper=optuna" in arguments.overrides
         faults += search_faults(arguments, hydra) if searches else []
         # Those of a search are checked by itself.
@@ -139,6 +140,11 @@ def _attributed(faults: Sequence[str], file: ConfigFile | None, inherited: Seque
         f"{file.name}: {fault}" if file and re.split("[=:[]", fault.lstrip("~+"))[0] in keys else fault
         for fault in faults
     ]
+
+
+def _names(given: Given) -> bool:
+    """Whether a word gives each run of a sweep another name."""
+    return given.key == "name" and len(given.words) > 1
 
 
 def _of_a_part(given: Given, faults: Sequence[str]) -> bool:

@@ -30,7 +30,7 @@ LONGEST = 200  # letters of a name or a line
 LONGEST_WORD = 4000  # of a word of the command line, which is of no use when cut
 NOT_STARTED = "not started"
 ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
-FILE = "sweep.json"  # what a sweep says of itself
+FILE = runs.SWEEP
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def is_sweep(folder: Path) -> bool:
 
 
 def named(word: str, root: Path = Path("outputs")) -> Path:
-    """The folder of a sweep or a run that ``word`` means: its path, or a part of its name in ``root``.
+    """The folder of a sweep or a run that ``word`` means: its path, its name, or a part of its path in ``root``.
 
     The end of a sweep's name counts before that of a run.
 
@@ -129,6 +129,8 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
             inside = {path} if is_sweep(path) else set(islice((p for p in _parents(path) if is_sweep(p)), 2))
             if len(inside) == 1:
                 return inside.pop()
+    if found := runs.of_name(word, root):
+        return found
     asked = word.replace(os.sep, "/").strip("/")
     known = {
         parent.relative_to(root).as_posix(): parent
