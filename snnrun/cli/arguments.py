@@ -15,7 +15,7 @@ from snnrun.cli.hints import Keys, assignment
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
-    *("--cfg", "--resolve", "--config", "--config-dir", "--seed"),
+    *("--cfg", "--resolve", "--config", "--config-dir", "--seed", "--sort", "--json"),
 )
 ON_ERROR = ("continue", "stop")
 # The functions of Hydra's override grammar.
@@ -55,6 +55,8 @@ class Arguments:
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seed: int | None = None  # of `snnrun reproduce`
+    sort: str | None = None  # of `snnrun runs`: KEY or KEY,asc or KEY,desc
+    json: bool = False
     resume: bool = False  # go on with a sweep
     resumed: Path | None = None  # its folder; None: the newest of the same command
     dry_run: bool = False
@@ -94,7 +96,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
-        if flag in ("--cfg", "--config", "--config-dir", "--seed"):
+        if flag in ("--cfg", "--config", "--config-dir", "--seed", "--sort"):
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
@@ -111,7 +113,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.command, *found.words = found.overrides
         found.overrides = []
         if found.multirun or found.cfg or found.config or found.config_dir:
-            found.faults.append(f"{found.command}: goes with no flags but --help and --debug")
+            found.faults.append(f"{found.command}: goes with no flags but {_flags_of(found.command)}--help and --debug")
     elif found.overrides and found.overrides[0] in AGAIN:
         found.command, *found.words = found.overrides
         found.overrides = []
@@ -127,6 +129,9 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
     if found.config and found.command in ("simulate", "plot"):
         found.faults.append(f"--config: goes with training runs only; `snnrun {found.command}` takes key=value")
+    listing = [flag for flag in ("--sort", "--json") if flag in seen]
+    if listing and found.command != "runs":
+        found.faults.append(f"{listing[0]}: goes with `snnrun runs` only")
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     of_sweeps = [word for word in ("--resume", "--dry-run", "on_error") if word in seen]
@@ -186,6 +191,10 @@ def _name_subject(found: Arguments) -> None:
         found.overrides.append(f"subject={named[0]}")
 
 
+def _flags_of(command: str) -> str:
+    return "--sort, --json, " if command == "runs" else ""
+
+
 def quote_calls(override: str) -> str:
     """The override with texts such as ``uniform(0,1)`` in quotes, which Hydra would read as calls of its functions."""
 
@@ -211,6 +220,10 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
+    elif flag == "--sort":
+        found.sort = value
+        if not value:
+            found.faults.append("--sort: expected what to sort by, such as accuracy, time or optimizer.lr, got nothing")
     elif flag == "--config":
         if value and os.path.isfile(value):  # not Path.is_file, which raises where a name is too long
             found.config = Path(value)

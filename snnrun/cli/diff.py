@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import untrusted
-from snnrun.cli.show import config_of
+from snnrun.cli.changes import config_of
 from snnrun.cli.words import table
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snnrun import defaults, runs, untrusted
+from snnrun import runs, untrusted
+from snnrun.cli.changes import UNKNOWN, Changes, config_of
 from snnrun.cli.words import PARTS, age, duration, figure, size, table
 from snnrun.layers import layer_rows, parameter_rows
 from snnrun.runs import Run
@@ -67,35 +68,11 @@ def settings(run: Run) -> str:
         config = config_of(run.folder)
     except Unreadable as error:
         return f"  (config.yaml: {error})"
-    primary = "config" if run.command == "train" else run.command
-    known = defaults.defaults(run.choices, primary)
-    asked = _asked(run.folder)
-    rows = []
-    for key, value in config.items():
-        group = key.partition(".")[0]
-        if key.rpartition(".")[2].startswith("_"):
-            continue
-        if key in known.values:
-            default = known.values[key]
-            # Where only the resolved config is left, a reference cannot be compared with what it stood for.
-            reference = isinstance(default, str) and "${" in default and not (isinstance(value, str) and "${" in value)
-            if not defaults.same(value, default) and (not reference or key in asked):
-                rows.append((f"{printable(key, 80)}={shown(value)}", f"default {shown(default)}"))
-        elif key in asked or not (group in known.unknown or group in run.choices or not run.choices):
-            rows.append((f"{printable(key, 80)}={shown(value)}", ""))
+    rows = [
+        (f"{printable(key, 80)}={shown(value)}", "" if default is UNKNOWN else f"default {shown(default)}")
+        for key, value, default in Changes().values(run, config)
+    ]
     return _rows(rows, MOST_SETTINGS) if rows else "  (none)"
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The config by dotted keys, its references not filled in where that is left, so that each value comes once.
-
-    Raises:
-        Unreadable: if neither form of it can be read.
-    """
-    try:
-        return dotted(untrusted.yaml_object(folder, ".hydra/config.yaml"))
-    except Unreadable:
-        return dotted(untrusted.yaml_object(folder, "config.yaml"))
 
 
 def result(run: Run) -> str:
@@ -252,16 +229,6 @@ def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
                         return
         except OSError:
             continue
-
-
-def _asked(folder: Path) -> set[str]:
-    """The keys that the command line set."""
-    try:
-        text = untrusted.head(folder, ".hydra/overrides.yaml")
-    except Unreadable:
-        return set()
-    words = [line[2:].strip("'\"") for line in text.splitlines() if line.startswith("- ")]
-    return {word.partition("=")[0].lstrip("+~") for word in words}
 
 
 def _columns(values: Mapping[str, Any], limit: int = 100) -> str:

@@ -33,7 +33,7 @@ usage: snnrun [key=value ...]            train
        snnrun simulate [key=value ...]   drive a neuron with a current and look at its traces
        snnrun plot GROUP=NAME            look at a surrogate, an encoder, or a neuron's firing rate
        snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
-       snnrun runs [FOLDER]              what has been run: status, parts, accuracy, age
+       snnrun runs [FOLDER]              what has been run: status, accuracy, what is not the default; --sort, --json
        snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
        snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
        snnrun best SWEEP                 the best configuration, and the command that runs it again
@@ -86,7 +86,11 @@ examples:
 RUNS = """\
 snnrun runs lists the runs in a folder, newest first, however deep they lie.
 
-usage: snnrun runs [FOLDER]      default: outputs
+usage: snnrun runs [FOLDER] [--sort KEY[,asc|,desc]] [--json]      default: outputs
+
+A line has the result, and what of the run is not the default. KEY is time (of the start), accuracy, loss, epochs,
+seconds, status, name, or a key of the config such as optimizer.lr or neuron; the best or newest comes first. --json
+gives a list of objects: folder, name, status, started, accuracy, loss, epochs, seconds, changes.
 
 The status is finished, failed, interrupted, running, stalled or dead. A dead run has no result, and no process
 writes it any more; a stalled one has a process that has not moved for a minute. + can go on from a checkpoint.

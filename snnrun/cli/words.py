@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from snnrun.runs import Run
 
 #: The parts that matter most, in the order in which they are named.
 PARTS = ("experiment", "neuron", "surrogate", "encoder", "model", "loss", "task")
 
-LEAST = 12  # letters of a column that shrinks
+LEAST = (20, 12, 8)  # letters of columns that shrink
 
 
 def table(
@@ -19,23 +19,28 @@ def table(
     right: Collection[int] = (),
     indent: str = "",
     *,
-    shrink: int | None = None,
+    shrink: int | Mapping[int, Callable[[str, int], str]] | None = None,
     width: int | None = None,
 ) -> str:
     """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up.
 
-    Where a line is longer than ``width``, the cells of the column ``shrink`` lose their middle, down to 12 letters.
+    Where a line is longer than ``width``, the cells of the columns ``shrink`` are cut, the first of them first: each
+    down to 20 letters, if that is not enough to 12, and then to 8. A cell loses its middle, or what the function cuts.
     """
     lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
     if not lines:
         return ""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    if shrink is not None and width is not None:
+    if width is not None:
         over = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
-        if over > 0:
-            widths[shrink] = min(widths[shrink], max(LEAST, widths[shrink] - over))
-            for line in lines:
-                line[shrink] = cut(line[shrink], widths[shrink])
+        cuts = {shrink: cut} if isinstance(shrink, int) else shrink or {}
+        for least in LEAST:
+            for i in cuts:
+                less = min(max(over, 0), max(widths[i] - least, 0))
+                widths[i], over = widths[i] - less, over - less
+        for line in lines:
+            for i, shorten in cuts.items():
+                line[i] = shorten(line[i], widths[i])
     return "\n".join(
         indent
         + "  ".join(
@@ -52,6 +57,16 @@ def cut(cell: str, width: int) -> str:
         return cell
     end = (width - 2) // 2
     return cell[: width - 2 - end] + ".." + cell[len(cell) - end :]
+
+
+def cut_start(cell: str, width: int) -> str:
+    """The cell in at most ``width`` letters, without its beginning where it is longer."""
+    return cell if len(cell) <= width else ".." + cell[len(cell) - width + 2 :]
+
+
+def cut_end(cell: str, width: int) -> str:
+    """The cell in at most ``width`` letters, without its end where it is longer."""
+    return cell if len(cell) <= width else cell[: width - 2] + ".."
 
 
 def age(started: float) -> str:
