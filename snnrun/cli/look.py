@@ -6,13 +6,13 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from snnrun import runs
+from snnrun import runs, sweeps
 from snnrun.cli import text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.changes import Changes, config_of
@@ -24,7 +24,7 @@ from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, printable, shown
 
 OUTPUTS = Path("outputs")
-EXPECTED = {"runs": (0, 1, "at most one folder"), "show": (1, 1, "one run"), "diff": (2, 2, "two runs")}
+EXPECTED = {"runs": (0, 1, "at most one folder"), "show": (1, 1, "one run or sweep"), "diff": (2, 2, "two runs")}
 NARROW = 70  # columns; below them the age is left out
 #: What runs are sorted by besides the keys of their configs, and whether the largest comes first.
 ORDERS = {
@@ -48,8 +48,8 @@ class Listed:
     changes: Mapping[str, Any]  # what is not the default
 
 
-def main(arguments: Arguments) -> int:
-    """Answer the command; returns the exit code."""
+def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
+    """Answer the command; returns the exit code. ``page``: what there is to say of the sweep in a folder."""
     command, words = arguments.command, arguments.words
     if arguments.help:
         text.say(text.LOOKING[command])
@@ -58,7 +58,11 @@ def main(arguments: Arguments) -> int:
     if command == "runs":
         text.say(listing(arguments))
     elif command == "show":
-        text.say(show(runs.named(words[0], OUTPUTS)))
+        folder = sweeps.named(words[0], OUTPUTS)
+        if sweeps.is_listed(folder):
+            text.say(page(folder))
+        else:
+            text.say(show(folder if runs.is_run(folder) else runs.named(words[0], OUTPUTS)))
     else:
         text.say(diff(*(runs.named(word, OUTPUTS) for word in words)))
     return 0

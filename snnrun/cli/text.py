@@ -34,7 +34,7 @@ usage: snnrun [key=value ...]            train
        snnrun plot GROUP=NAME            look at a surrogate, an encoder, or a neuron's firing rate
        snnrun list [GROUP [NAME]]        what there is to choose from, or all about one
        snnrun runs [FOLDER]              what has been run: status, accuracy, what is not the default; --sort, --json
-       snnrun show RUN                   all about one run; snnrun diff RUN RUN compares two
+       snnrun show RUN                   all about one run, or the jobs of a sweep; snnrun diff RUN RUN compares two
        snnrun report SWEEP               a page of tables and plots to open in a browser; also of one run
        snnrun best SWEEP                 the best configuration, and the command that runs it again
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
@@ -98,9 +98,11 @@ writes it any more; a stalled one has a process that has not moved for a minute.
 
 SHOW = """\
 snnrun show tells all about one run: parts, settings that are not the default, result, curves, warnings,
-environment, files. It reads the folder and runs nothing in it.
+environment, files. Of a sweep it lists the jobs, with the best configuration marked. It reads the folder and runs
+nothing in it.
 
 usage: snnrun show RUN
+       snnrun show SWEEP
 
 RUN is a folder, the name of a run (name=NAME; of several the newest), or any part of a folder's name in outputs that
 no other run has: its token is enough.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -21,18 +22,24 @@ def table(
     *,
     shrink: int | Mapping[int, Callable[[str, int], str]] | None = None,
     width: int | None = None,
+    stack: bool = False,
 ) -> str:
     """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up.
 
     Where a line is longer than ``width``, the cells of the columns ``shrink`` are cut, the first of them first: each
     down to 20 letters, if that is not enough to 12, and then to 8. A cell loses its middle, or what the function cuts.
+    With ``stack`` the words of the head stand above each other there.
     """
-    lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    heads = [list(head)] if head else []
+    lines = [*heads, *map(list, rows)]
     if not lines:
         return ""
+    if stack and width is not None and _long(lines, indent) > width:
+        pairs = [cell.rpartition(" ") for cell in head]
+        lines[:1] = [[first for first, _, _ in pairs], [last for _, _, last in pairs]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     if width is not None:
-        over = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
+        over = _long(lines, indent) - width
         cuts = {shrink: cut} if isinstance(shrink, int) else shrink or {}
         for least in LEAST:
             for i in cuts:
@@ -49,6 +56,36 @@ def table(
         ).rstrip()
         for line in lines
     )
+
+
+def _long(lines: Sequence[Sequence[str]], indent: str) -> int:
+    """The letters of the longest line of a table."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return len(indent) + sum(widths) + 2 * (len(widths) - 1)
+
+
+def pairs(rows: Sequence[tuple[str, str]], indent: str = "", width: int | None = None) -> str:
+    """Names and what is said of each, in two columns; what is longer than ``width`` goes on below."""
+    if width is None:
+        return table((), rows, indent=indent)
+    room = max(width - len(indent), LEAST[0])
+    left = max((len(name) for name, _ in rows if len(name) <= room * 3 // 5), default=0)
+    lines = []
+    for name, said in rows:
+        names = wrap(name, room) or [""]
+        right = wrap(said, room - left - 2)
+        if right and len(names) == 1 and len(name) <= left:
+            names = [f"{name:<{left}}  {right.pop(0)}"]
+        lines += [*names, *(" " * (left + 2) + line for line in right)]
+    return "\n".join(indent + line for line in lines)
+
+
+def wrap(line: str, width: int | None, indent: str = "") -> list[str]:
+    """A line in several of at most ``width`` letters, the others with ``indent``; words are broken where they must."""
+    if width is None or len(line) <= width:
+        return [line]
+    begins = len(line) - len(line.lstrip())
+    return textwrap.wrap(line.strip(), width, initial_indent=line[:begins], subsequent_indent=indent)
 
 
 def cut(cell: str, width: int) -> str:

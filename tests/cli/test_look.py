@@ -69,15 +69,15 @@ def test_another_folder(command: Command) -> None:
     ("line", "fault"),
     [
         (("runs", "a", "b"), "runs: expected at most one folder, got a b; see `snnrun runs --help`"),
-        (("show",), "show: expected one run, got nothing"),
-        (("show", "a", "b"), "show: expected one run, got a b"),
+        (("show",), "show: expected one run or sweep, got nothing"),
+        (("show", "a", "b"), "show: expected one run or sweep, got a b"),
         (("diff", "a"), "diff: expected two runs, got a"),
         (("show", "a", "-m"), "show: goes with no flags but --help and --debug"),
         (("runs", "--cfg", "job"), "runs: goes with no flags"),
         (("show", "a", "--json"), "--json: goes with `snnrun runs` only"),
         (("neuron=if", "--sort", "accuracy"), "--sort: goes with `snnrun runs` only"),
         (("runs", "--sort"), "--sort: expected what to sort by"),
-        (("show", "nothing"), "nothing: expected a run, but there is no such folder"),
+        (("show", "nothing"), "nothing: expected a sweep or a run, but there is no such folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -437,3 +437,38 @@ def test_the_table_fits_the_terminal(command: Command, monkeypatch: pytest.Monke
     assert "..." not in out
     for i in range(3):
         assert f"/{i}-lif-atan-s{i}" in out or f"f-atan-s{i}" in out, "the end of a folder's name is enough to name it"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    layer = {"neurons": 100_000, "firing_rate": 0.00012345, "silent": 0.1234, "saturated": 1.0}
+    learned = {"mean": 0.91234, "sd": 0.0123, "low": 0.8, "high": 0.95, "histogram": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
+    record = {
+        **epoch(1),
+        "learning_rate": 1.2345e-05,
+        "samples_per_second": 1_234_567.0,
+        "layers": {"convolution1": layer, "output": layer},
+        "gradients": {"convolution1": {"norm": 1.234e-7, "zero": 0.5}},
+        "neuron_parameters": {"convolution1": {"graded_spikes_factor": learned}},
+    }
+    sha = "0123456789abcdef" * 4
+    folder = make_run(
+        Path("outputs/2026-03-01/12-00-00-snntorch_tutorial_5-synaptic-triangular-mnist-0a1b2c3d"),
+        changes={"model.hidden": list(range(100, 120)), "neuron.beta": 0.9, "name": "x" * 64},
+        metrics=(record,),
+        result={**RESULT, "weights_sha256": sha},
+        manifest={"command": ["snnrun", *(f"optimizer.lr={i}" for i in range(10))], "data": {"digits": sha}},
+        log="warning: " + "a layer is silent and what to do, " * 10 + "\n",
+    )
+    (folder / "figures" / ("a" * 70 + ".png")).touch()
+    code, out, err = command("show", "0a1b2c3d")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= width
+    for said in (sha, "optimizer.lr=9", "convolution1" if width == 80 else "con..on1", "0.9123", "1,234,567", "x" * 64):
+        assert said in out.replace("\n", "").replace(" ", "") or said in out
+
+
+def test_a_page_in_a_pipe_has_whole_lines(command: Command) -> None:
+    make_run(Path("outputs/run"), log="warning: " + "word " * 100 + "\n")
+    assert max(map(len, command("show", "run").out.splitlines())) > 200

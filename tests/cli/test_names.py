@@ -11,10 +11,9 @@ import yaml
 from command import Command, Training
 from made_up import make_run
 from small import composed
-from snnrun import runs
+from snnrun import runs, sweeps
 from snnrun.errors import ConfigError
 from snnrun.fingerprint import config_hash
-from snnrun.report.page import gather
 
 
 @pytest.mark.parametrize("name", ["baseline", "run 2.1_b+c", "学", "x" * 64, "12a", "0"])
@@ -123,8 +122,8 @@ def test_the_newest_of_a_name_is_found(outputs: Path, word: str, found: str) -> 
 
 
 def test_the_name_of_a_sweep(outputs: Path) -> None:
-    assert gather.named("grid") == outputs / "m/grid2"
-    assert gather.named("base") == outputs / "d/3-lif-atan"
+    assert sweeps.named("grid") == outputs / "m/grid2"
+    assert sweeps.named("base") == outputs / "d/3-lif-atan"
     with pytest.raises(ConfigError, match="that is the name of a sweep"):
         runs.named("grid")
 
