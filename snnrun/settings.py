@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from snnrun import check
@@ -70,7 +70,7 @@ class Settings:
     batch_size: int
     drop_last: bool  # leave out an epoch's last batch if it is smaller
     data_dir: str
-    name: str | None  # of the run
+    name: str | None = field(default=None, kw_only=True)  # of the run
     output_dir: str
     on_nonfinite: str  # stop or warn
     clip_grad_norm: float | None
@@ -239,4 +239,4 @@ STYLE_CHECKS: Mapping[str, Check] = {
     "theme": one_of("light", "dark"),
 }
 
-KEYS = tuple(field.name for field in fields(Settings))
+KEYS = tuple(each.name for each in fields(Settings))
