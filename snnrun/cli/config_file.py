@@ -32,6 +32,7 @@ NO_KEYS = {
     "experiment": "expected parts and values; a set-up is chosen on the command line, without --config",
 }
 SETUP = "experiment"
+MOST_VALUES = 1000  # each becomes an override, which takes Hydra milliseconds
 _MISSING: Any = object()
 
 
@@ -83,6 +84,10 @@ class ConfigFile:
         # The config as its run was started with: what differs in it from what it refers to was meant.
         self._unedited = fingerprint.recorded(whole.parent) == fingerprint.config_hash(self.tree)
         self.faults = [f"{self.name}: {fault}" for fault in _faults(self.tree)]
+        if (count := len(untrusted.dotted(self.tree))) > MOST_VALUES:
+            self.faults = [
+                f"{self.name}: expected at most {MOST_VALUES:,} values, as a run's config has, got {count:,}"
+            ]
         self.notes: list[str] = []
 
     @property

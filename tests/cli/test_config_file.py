@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from command import Command, Training
 from small import composed
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import composer
+from snnrun.cli.config_file import ConfigFile
 
 SEEDS = ("seed=0,1",)
 
@@ -212,6 +216,7 @@ def test_the_composed_config_is_shown(command: Command) -> None:
         ("neuron: {_target_: mine.Mine}\n", ["neuron._target_: ", "trust=[mine]"]),
         ("a: &a [1]\nb: *a\n", ["--config: expected the config.yaml of a run", "cannot be read: aliases"]),
         ("a: !!python/object/apply:os.system [ls]\n", ["cannot be read: no plain YAML"]),
+        ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: expected at most 1,000 values"]),
         ("- 1\n", ["cannot be read: no mapping"]),
         ("a: [", ["cannot be read: no plain YAML"]),
         ("", ["cannot be read: no mapping"]),
@@ -259,3 +264,24 @@ def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> N
     outcome = command("--config", write(first))
     assert outcome.code == 2
     assert "trust=[my_neuron_of_tests]" in outcome.err
+
+
+def test_every_option_is_recognised(tmp_path: Path) -> None:
+    """The config that an option gives is that of one word; a task and a set-up choose other parts besides."""
+    catalogue, file = Catalogue(), tmp_path / "config.yaml"
+    with composer(catalogue) as hydra:
+        for group in catalogue.defaults:
+            for option in catalogue.groups[group]:
+                config = OmegaConf.to_container(hydra.compose([f"{group}={option}"]), resolve=True)
+                file.write_text(yaml.safe_dump(config, sort_keys=False))
+                read = ConfigFile(file)
+                chosen = read.groups(catalogue, [])
+                base = OmegaConf.to_container(hydra.compose(chosen))
+                assert isinstance(base, dict)
+                values = read.values(catalogue, [], [], [{str(key): value for key, value in base.items()}])
+                assert OmegaConf.to_container(hydra.compose([*chosen, *values]), resolve=True) == config
+                if group not in ("task", "experiment"):
+                    name = {"straight_through": "deterministic_pass"}.get(option, option)  # two names of one part
+                    words = [] if option == catalogue.defaults[group] else [f"{group}={name}"]
+                    several = [f"{group}=[{option}]"] if catalogue.several(group) else words
+                    assert [*chosen, *values] == several
