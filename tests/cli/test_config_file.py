@@ -268,7 +268,7 @@ def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> N
 
 def test_every_option_is_recognised(tmp_path: Path) -> None:
     """The config that an option gives is that of one word; a task and a set-up choose other parts besides."""
-    catalogue, file = Catalogue(), tmp_path / "config.yaml"
+    catalogue, file, seen = Catalogue(), tmp_path / "config.yaml", list[object]()
     with composer(catalogue) as hydra:
         for group in catalogue.defaults:
             for option in catalogue.groups[group]:
@@ -280,8 +280,9 @@ def test_every_option_is_recognised(tmp_path: Path) -> None:
                 assert isinstance(base, dict)
                 values = read.values(catalogue, [], [], [{str(key): value for key, value in base.items()}])
                 assert OmegaConf.to_container(hydra.compose([*chosen, *values]), resolve=True) == config
-                if group not in ("task", "experiment"):
-                    name = {"straight_through": "deterministic_pass"}.get(option, option)  # two names of one part
-                    words = [] if option == catalogue.defaults[group] else [f"{group}={name}"]
+                twin = config in seen  # two conventions may be the same
+                seen.append(config)
+                if group not in ("task", "experiment") and not twin:
+                    words = [] if option == catalogue.defaults[group] else [f"{group}={option}"]
                     several = [f"{group}=[{option}]"] if catalogue.several(group) else words
                     assert [*chosen, *values] == several
