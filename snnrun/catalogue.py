@@ -111,13 +111,44 @@ class Catalogue:
 
     def name(self, target: str, group: str) -> str:
         """The part as the command names it, ``encoder=none``; of a target that no file has, the class or function."""
-        for option, path in self.groups.get(group, {}).items():
+        option = self.recognise(group, {"_target_": target})
+        return f"{group}={option}" if option else target.rpartition(".")[2]
+
+    def place(self, group: str) -> str:
+        """Where the parts of a group stand in a config, by dotted key: ``task.augmentation`` of ``augmentation``."""
+        places = {_place(path, group, option) for option, path in self.groups.get(group, {}).items()}
+        return places.pop() if len(places) == 1 else group
+
+    def several(self, group: str) -> bool:
+        """Whether several parts of a group go beside each other, each by its name."""
+        return any(_header(path).count(".") for path in self.groups.get(group, {}).values())
+
+    def chosen_by(self, group: str, option: str) -> dict[str, str]:
+        """What an option chooses of other groups: ``{"loss": "mean_square"}`` of the task ``zeros``."""
+        path = self.groups.get(group, {}).get(option)
+        text = path.read_text(encoding="utf-8") if path else ""
+        return dict(re.findall(r"^  - override /(\w+): (\S+)", text, re.M))
+
+    def recognise(self, group: str, part: Mapping[str, Any]) -> str | None:
+        """The option of which ``part`` is a config with other values: that of its ``_target_``, else None.
+
+        Of several it is the one with most of the values; where none has more, the default.
+        """
+        target, best, most = part.get("_target_"), None, -1
+        options = self.groups.get(group, {})
+        first = self.defaults.get(group)
+        for option in sorted(options, key=lambda option: (option != first, option)):
             try:
-                if _target(_load(path), group) == target:
-                    return f"{group}={option}"
+                config = _load(options[option])
             except (yaml.YAMLError, UnicodeDecodeError, OSError):
                 continue
-        return target.rpartition(".")[2]
+            own = config.get(group, config) if isinstance(config, dict) else {}
+            if not isinstance(own, dict) or own.get("_target_") != target:
+                continue
+            count = sum(key in own and own[key] == value for key, value in part.items())
+            if count > most:
+                best, most = option, count
+        return best
 
     def describe(self, group: str, option: str) -> str:
         """One line about an option: of its callable's docstring, else the first comment in its file."""
@@ -223,6 +254,19 @@ def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
                 option = path.relative_to(group).with_suffix("")
                 if not any((group / f"{parent}.yaml").is_file() for parent in option.parents if parent.name):
                     yield group.name, option.as_posix(), path
+
+
+def _header(path: Path) -> str:
+    """The ``# @package`` that a file begins with; empty where it has none."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        match = re.match(r"# @package (\S+)$", file.readline(200))
+    return match[1] if match else ""
+
+
+def _place(path: Path, group: str, option: str) -> str:
+    """Where the content of a file belongs, without the name of the option where that is the end of it."""
+    header = _header(path)
+    return header.removesuffix(f".{option}") if "." in header else group
 
 
 def _load(path: Path) -> Any:

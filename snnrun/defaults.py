@@ -34,8 +34,12 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
     unknown: set[str] = set()
     for group in [*catalogue.defaults, *(group for group in choices if group not in catalogue.defaults)]:
         option = choices.get(group)
-        path = _piece(option) if group == PIECE else catalogue.groups.get(group, {}).get(option or "")
-        if path is not None:
+        names = (option or "").strip("[]").split(",")  # of several trackers and the like
+        known = catalogue.groups.get(group, {})
+        paths = [_piece(option)] if group == PIECE else [known.get(name) for name in names]
+        for path in paths:
+            if path is None:
+                continue
             place = _place(path, group)
             others = _others(path, choices) if group == SETUP else ()
             values |= {
@@ -43,7 +47,7 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
                 for key, value in _read(path).items()
                 if _own(key) and key.partition(".")[0] not in others
             }
-        elif option is not None and group != PIECE:
+        if option is not None and group != PIECE and None in paths:
             unknown.add(group)
     return Defaults(values, unknown)
 

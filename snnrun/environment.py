@@ -9,8 +9,8 @@ from snnrun.untrusted import dotted
 
 #: Keys of a manifest that say when, by what command and after which run, and no more.
 _BESIDE = (
-    *("command", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed", "wait_policy"),
-    "parent",
+    *("command", "config_file", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed"),
+    *("wait_policy", "parent"),
 )
 #: Keys of a manifest that say where and how a run computes.
 ENVIRONMENT = (

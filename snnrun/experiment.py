@@ -70,6 +70,7 @@ def run(
     resume: bool = False,
     team: Team | None = None,
     watch: Callable[[Record], None] = lambda record: None,
+    source: Mapping[str, str] | None = None,
 ) -> Result:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
@@ -77,6 +78,7 @@ def run(
     the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
     for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch,
     the state is saved; it may raise Pruned, which ends the run as an interruption does.
+    ``source``: ``name`` and ``sha256`` of the file that the config is from, for the manifest.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
@@ -109,7 +111,7 @@ def run(
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
-                record.begin(config, command)
+                record.begin(config, command, source)
             threads = recorded_threads(folder, team.size) if resume else None
             streams, data, model, optimizer, scheduler = _built(parts, settings, device, team, threads)
             progress = Progress()

@@ -17,8 +17,9 @@ KEY = "config_sha256"  # in manifest.json
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """SHA-256 of a resolved config, in hexadecimal; the order of its keys does not count."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, default=str).encode()).hexdigest()
+    """SHA-256 of a resolved config, in hexadecimal; the order of its keys does not count, nor does the run's name."""
+    named = {key: value for key, value in config.items() if key != "name"}
+    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def recorded(folder: Path) -> str | None:

@@ -37,6 +37,8 @@ MOST_THREADS = 1024  # that a process computes on; more are no number of ours
 
 FOLDERS = ("figures", "checkpoints")  # made when the first file goes into them
 
+SOURCE = "config_file"  # in manifest.json
+
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 
 
@@ -69,12 +71,14 @@ class FolderRecord:
                 check_place(folder / name)
         console.attach(folder / "run.log")
 
-    def begin(self, config: Mapping[str, Any], command: Sequence[str]) -> None:
+    def begin(self, config: Mapping[str, Any], command: Sequence[str], source: Mapping[str, str] | None = None) -> None:
         """The first files: ``manifest.json`` with the hash of the config, then ``config.yaml``.
 
         In this order, so that wherever the run is killed a config that is there can be compared with its hash.
+        ``source``: ``name`` and ``sha256`` of the file that the config is from, if it is from one.
         """
         self._start = {**manifest_start(command, record=self.folder), fingerprint.KEY: fingerprint.config_hash(config)}
+        self._start |= {SOURCE: dict(source)} if source else {}
         self._values("manifest.json", self._start)
         self.config(config)
 
@@ -116,7 +120,7 @@ class FolderRecord:
         noted = there.get("resumed")
         earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
         entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        origin = {PARENT: there[PARENT]} if isinstance(there.get(PARENT), dict) else {}
+        origin = {key: there[key] for key in (PARENT, SOURCE) if isinstance(there.get(key), dict)}
         self._manifest = {**before, **origin, "resumed": [*earlier, entry]}
         if len(json.dumps(self._manifest, indent=2)) > untrusted.LARGEST:  # nobody would read it again
             self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")

@@ -16,6 +16,7 @@ from typing import Any
 from snnrun import lock, untrusted
 from snnrun.errors import ConfigError
 from snnrun.lock import Holder
+from snnrun.settings import NAME
 from snnrun.untrusted import Unreadable
 
 DEEPEST = 16  # folders below the one that is searched
@@ -24,6 +25,8 @@ CURVES = 1 << 26  # bytes of it that are read for curves
 MOST_NAMED = 8  # runs in a message
 WEIGHTS = ("best.safetensors", "last.safetensors")  # without the state of training, so that nothing goes on from them
 STATUSES = ("finished", "failed", "interrupted")  # in result.json
+SWEEP = "sweep.json"  # what a sweep says of itself
+ABOVE = 4  # folders between a job and its sweep
 CHOICE = re.compile(r"[\w./ -]{1,80}")
 
 
@@ -44,6 +47,7 @@ class Run:
     loss: float | None
     seconds: float | None
     started: float  # seconds since 1970
+    name: str | None = None  # that the user gave
     result: Mapping[str, Any] = field(default_factory=dict)  # result.json
 
 
@@ -78,9 +82,10 @@ def find(root: Path) -> Iterator[Path]:
 
 
 def named(word: str, root: Path = Path("outputs")) -> Path:
-    """The run folder that ``word`` means: its path, or a part of its path in ``root`` that no other run has.
+    """The run folder that ``word`` means: its path, its name, or a part of its path in ``root`` that no other run has.
 
-    The end of a name counts more than a part of one: a run's token is enough.
+    Of several runs of a name (``name=NAME``) the newest is meant. The end of a path counts more than a part of one: a
+    run's token is enough.
 
     Raises:
         ConfigError: if no run is meant, or several are.
@@ -93,6 +98,8 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
             inside = list(islice(find(path), MOST_NAMED + 1))
             if len(inside) == 1:
                 return inside[0]
+            if not inside and (meant := of_name(word, root)):
+                return _only(word, meant)
             what = (
                 f"{_several(inside)}; name one"
                 if inside
@@ -100,6 +107,8 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
             )
             raise ConfigError(f"{untrusted.printable(word)}: expected the folder of a run, but {what}")
     asked = word.replace(os.sep, "/").strip("/")
+    if meant := of_name(word, root):
+        return _only(word, meant)
     known = {folder.relative_to(root).as_posix(): folder for folder in find(root)} if asked else {}
     ends = [folder for name, folder in known.items() if f"/{name}".endswith(f"/{asked}")]
     ends = ends or [folder for name, folder in known.items() if name.endswith(asked)]
@@ -112,6 +121,39 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
         else f"there is no such folder, and no run of that name in {root}; `snnrun runs` lists those there are"
     )
     raise ConfigError(f"{untrusted.printable(word) or repr(word)}: expected a run, but {what}")
+
+
+def of_name(word: str, root: Path) -> Path | None:
+    """The newest run in ``root`` with this name, or the sweep whose jobs have it; None where there is none."""
+    if not NAME.fullmatch(word):
+        return None
+    found = [folder for folder in find(root) if _name(_text(folder, "config.yaml")) == word]
+    if not found:
+        return None
+    newest = max(found, key=lambda folder: (_started(folder, _object(folder, "manifest.json")), str(folder)))
+    return sweep_of(newest) or newest
+
+
+def sweep_of(folder: Path) -> Path | None:
+    """The sweep that a run is a job of, by its list of jobs."""
+    above = list(folder.parents)[:ABOVE]
+    return next((parent for parent in above if os.path.isfile(parent / SWEEP)), None)
+
+
+def _only(word: str, folder: Path) -> Path:
+    """The run itself, or the only job of a sweep.
+
+    Raises:
+        ConfigError: if the sweep has several.
+    """
+    if is_run(folder):
+        return folder
+    jobs = list(islice(find(folder), MOST_NAMED + 1))
+    if len(jobs) == 1:
+        return jobs[0]
+    raise ConfigError(
+        f"{untrusted.printable(word)}: expected a run, but that is the name of a sweep: {_several(jobs)}; name one"
+    )
 
 
 def read(folder: Path) -> Run:
@@ -139,6 +181,7 @@ def read(folder: Path) -> Run:
         loss=untrusted.number(result.get("test_loss")) if over else None,
         seconds=untrusted.number(result.get("seconds")) if over else None,
         started=_started(folder, manifest),
+        name=_name(config),
         result=result,
     )
 
@@ -211,6 +254,13 @@ def _choices(hydra: str, config: str) -> dict[str, str]:
 def _top(config: str, key: str) -> int | None:
     match = re.search(rf"^{key}: (\d{{1,19}})$", config, re.M)
     return int(match[1]) if match else None
+
+
+def _name(config: str) -> str | None:
+    match = re.search(r"^name: (['\"]?)(.+)\1$", config, re.M)
+    if match is None or match[0] == "name: null" or not NAME.fullmatch(match[2]):
+        return None
+    return match[2]
 
 
 def _whole(value: Any) -> int | None:

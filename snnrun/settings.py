@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from snnrun import check
@@ -16,6 +16,10 @@ from snnrun.errors import ConfigError
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
+
+#: The name of a run is a piece of its folder's.
+NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
+LONGEST_NAME = 150  # bytes, for the time and the token go with it
 
 Check = Callable[[str, Any], Any]
 
@@ -67,6 +71,7 @@ class Settings:
     batch_size: int
     drop_last: bool  # leave out an epoch's last batch if it is smaller
     data_dir: str
+    name: str | None = field(default=None, kw_only=True)  # of the run
     output_dir: str
     on_nonfinite: str  # stop or warn
     clip_grad_norm: float | None
@@ -92,7 +97,8 @@ class Settings:
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
     """The settings, or None and what is wrong with them, a line for each fault."""
     sections = {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS, "style": STYLE_CHECKS}
-    values, faults = read_keys(config, _CHECKS, sections)
+    # Runs of earlier versions have no name, and may be resumed.
+    values, faults = read_keys({"name": None, **config}, _CHECKS, sections)
     if faults:
         return None, faults
     made = {
@@ -174,6 +180,16 @@ def folder(name: str, value: Any) -> str:
     return value
 
 
+def run_name(name: str, value: Any) -> str:
+    """The name of a run, which a folder can have."""
+    if not isinstance(value, str) or not NAME.fullmatch(value) or len(value.encode()) > LONGEST_NAME:
+        raise ValueError(
+            f"{name}: expected 1 to 64 letters, digits, spaces or signs of ._+-, the first a letter or digit, "
+            f"got {value!r}; a number alone needs a letter"
+        )
+    return value
+
+
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
         raise ValueError(f"{name}: expected auto, cpu, cuda, or cuda:N such as cuda:0, got {value!r}")
@@ -213,6 +229,7 @@ _CHECKS: Mapping[str, Check] = {
     "batch_size": whole(1),
     "drop_last": check.flag,
     "data_dir": folder,
+    "name": optional(run_name),
     "output_dir": folder,
     "on_nonfinite": one_of("stop", "warn"),
     "clip_grad_norm": optional(lambda name, value: check.number(name, value, above=0)),
@@ -236,4 +253,4 @@ STYLE_CHECKS: Mapping[str, Check] = {
     "theme": one_of("light", "dark"),
 }
 
-KEYS = tuple(field.name for field in fields(Settings))
+KEYS = tuple(each.name for each in fields(Settings))

@@ -98,18 +98,19 @@ RUNNING = [words for words in COMMANDS if (trains(words) and not elsewhere(words
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``my_parts/`` as CONTRIBUTING has it, the class and the config of its first two such blocks, and
-    the runs and the sweep that README looks at."""
+    """A folder with ``my_parts/`` as CONTRIBUTING has it, the class and the config of its first two such blocks, the
+    runs and the sweep that README looks at, and an edited config."""
     folder = tmp_path_factory.mktemp("clone")
     code, config = (next(b.text for b in blocks(CONTRIBUTING) if b.language == name) for name in ("python", "yaml"))
     (folder / "my_parts" / "neuron").mkdir(parents=True)
     (folder / "my_parts" / "constant_leak.py").write_text(code, encoding="utf-8")
     (folder / "my_parts" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
     for name in ("12-00-00-lif-atan-digits-5d3a9e01", "13-00-00-if-atan-digits-c07b44f2"):
-        make_run(folder / "outputs" / "2026-03-01" / name)
+        make_run(folder / "outputs" / "2026-03-01" / name, changes={"name": "baseline" if "lif" in name else None})
     sweep = folder / "outputs" / "multirun" / "2026-03-01" / "14-00-00-0e9b2c55"
     make_run(sweep / "0-lif-atan-s0")
     (sweep / "multirun.yaml").write_text("{}\n", encoding="utf-8")
+    (folder / "mine.yaml").write_text("neuron:\n  threshold: 0.5\nepochs: 2\n", encoding="utf-8")
     return folder
 
 

@@ -26,6 +26,7 @@ GOOD: dict[str, Any] = {
     "batch_size": 128,
     "drop_last": True,
     "data_dir": "data",
+    "name": "a run",
     "output_dir": "outputs",
     "on_nonfinite": "warn",
     "clip_grad_norm": 2,
@@ -67,6 +68,7 @@ def test_all_faults_are_told() -> None:
         "batch_size": True,
         "drop_last": 1,
         "data_dir": "",
+        "name": "a/b",
         "output_dir": None,
         "on_nonfinite": "ignore",
         "clip_grad_norm": 0,
@@ -85,7 +87,11 @@ def test_all_faults_are_told() -> None:
     assert named == [*list(bad)[:-3], *checkpoint, *report, *style]
 
 
-@pytest.mark.parametrize("key", KEYS)
+def test_a_run_of_an_earlier_version_has_no_name() -> None:
+    assert Settings.from_config({key: value for key, value in GOOD.items() if key != "name"}).name is None
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key != "name"])
 def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None

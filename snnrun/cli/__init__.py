@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
@@ -93,6 +94,13 @@ def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     return several.main(arguments, ranks, lambda: _dispatch(arguments, words, debug=debug))
 
 
+def _page(sweep: Path) -> str:
+    """What ``snnrun show`` says of a sweep; runs are shown without the libraries that this needs."""
+    from snnrun.cli import jobs
+
+    return jobs.page(sweep)
+
+
 def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.version:
         print(f"snnrun {__version__}")
@@ -104,7 +112,7 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.command in LOOKING:
         from snnrun.cli import look
 
-        return look.main(arguments)
+        return look.main(arguments, _page)
     allocator.keep_freed_memory()
     if arguments.command in AGAIN:
         from snnrun.cli import again
@@ -128,5 +136,5 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import launch  # not before: it imports torch, and a typo can be told without
 
         if arguments.cfg:
-            return launch.show_config(arguments)
+            return launch.show_config(arguments, plan)
         return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -203,6 +204,12 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Non
             "`snnrun resume RUN epochs=N`, with N above its epochs, trains it on"
         )
     (run,) = variants(parent, arguments, FINISHED, tracked=True)
+    if "name" not in run.words:  # the name is that of the run itself
+        run = run._replace(
+            config={**run.config, "name": None},
+            seen={**run.seen, "name": None},
+            settings=replace(run.settings, name=None),
+        )
     from snnrun import continuation
     from snnrun.cli.train import train
     from snnrun.storage import storing
@@ -214,7 +221,7 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Non
     before.check_longer(run.settings)
     warnings = list(_unlike_a_longer_run(parent, run, before.progress.step, Catalogue(arguments.config_dir)))
     with waiting():
-        folder = _new_folder(run.settings.output_dir, "resumed")
+        folder = _new_folder(run.settings.output_dir, run.settings.name or "resumed")
         with storing(folder):
             files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))
         for message in warnings:
@@ -300,7 +307,7 @@ def _warn_of_another_config(folder: Path) -> None:
 
 
 def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> None:
-    changes: dict[str, Any] = {"max_seconds": None}
+    changes: dict[str, Any] = {"max_seconds": None, "name": None}  # the name is that of the run itself
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     run = frozen(folder, arguments, changes)

@@ -15,7 +15,7 @@ from snnrun.cli.hints import Keys, assignment
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
-    *("--cfg", "--resolve", "--config-dir", "--seed"),
+    *("--cfg", "--resolve", "--config", "--config-dir", "--seed", "--sort", "--json"),
 )
 ON_ERROR = ("continue", "stop")
 # The functions of Hydra's override grammar.
@@ -48,6 +48,7 @@ class Arguments:
     multirun: bool = False
     resolve: bool = False
     cfg: str | None = None
+    config: Path | None = None  # the edited config of a run
     config_dir: Path | None = None
     trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
@@ -55,6 +56,8 @@ class Arguments:
     overrides: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     seed: int | None = None  # of `snnrun reproduce`
+    sort: str | None = None  # of `snnrun runs`: KEY or KEY,asc or KEY,desc
+    json: bool = False
     resume: bool = False  # go on with a sweep
     resumed: Path | None = None  # its folder; None: the newest of the same command
     dry_run: bool = False
@@ -94,7 +97,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
-        if flag in ("--cfg", "--config-dir", "--seed"):
+        if flag in ("--cfg", "--config", "--config-dir", "--seed", "--sort"):
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
@@ -110,14 +113,14 @@ def parse(argv: Sequence[str]) -> Arguments:
     elif found.overrides and found.overrides[0] in LOOKING:
         found.command, *found.words = found.overrides
         found.overrides = []
-        if found.multirun or found.cfg or found.config_dir:
-            found.faults.append(f"{found.command}: goes with no flags but --help and --debug")
+        if found.multirun or found.cfg or found.config or found.config_dir:
+            found.faults.append(f"{found.command}: goes with no flags but {_flags_of(found.command)}--help and --debug")
     elif found.overrides and found.overrides[0] in AGAIN:
         found.command, *found.words = found.overrides
         found.overrides = []
         if found.command != "reproduce":
             _name_run(found)
-        if found.multirun or found.cfg:
+        if found.multirun or found.cfg or found.config:
             found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
@@ -130,6 +133,11 @@ def parse(argv: Sequence[str]) -> Arguments:
     found.overrides = [quote_calls(word) for word in found.overrides]
     if found.seed is not None and found.command != "reproduce":
         found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
+    if found.config and found.command in ("simulate", "plot"):
+        found.faults.append(f"--config: goes with training runs only; `snnrun {found.command}` takes key=value")
+    listing = [flag for flag in ("--sort", "--json") if flag in seen]
+    if listing and found.command != "runs":
+        found.faults.append(f"{listing[0]}: goes with `snnrun runs` only")
     if found.cfg and found.multirun:
         found.faults.append("--cfg: shows one config and starts nothing; drop -m")
     of_sweeps = [word for word in ("--resume", "--dry-run", "on_error") if word in seen]
@@ -201,6 +209,10 @@ def _name_subject(found: Arguments) -> None:
         found.overrides.append(f"subject={named[0]}")
 
 
+def _flags_of(command: str) -> str:
+    return "--sort, --json, " if command == "runs" else ""
+
+
 def quote_calls(override: str) -> str:
     """The override with texts such as ``uniform(0,1)`` in quotes, which Hydra would read as calls of its functions."""
 
@@ -226,7 +238,17 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
-    elif value and os.path.isdir(value):  # not Path.is_dir, which raises where a name is too long
+    elif flag == "--sort":
+        found.sort = value
+        if not value:
+            found.faults.append("--sort: expected what to sort by, such as accuracy, time or optimizer.lr, got nothing")
+    elif flag == "--config":
+        if value and os.path.isfile(value):  # not Path.is_file, which raises where a name is too long
+            found.config = Path(value)
+        else:
+            inside = f"; write {value.rstrip('/')}/config.yaml" if value and os.path.isdir(value) else ""
+            found.faults.append(f"--config: expected the config.yaml of a run, got {value!r}{inside}")
+    elif value and os.path.isdir(value):
         found.config_dir = Path(value).resolve()
     else:
         found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")

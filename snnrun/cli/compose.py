@@ -81,11 +81,15 @@ def register_resolvers() -> None:
     ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
     ``${snnrun.home:PATH}``: the path with ``~`` filled in.
     ``${snnrun.named:NAME}``: the name of a set-up with a dash behind it, or nothing where there is none.
+    ``${snnrun.title:NAME,OTHER}``: the name that the user gave, or where there is none the other.
     ``${oc.env:NAME}`` of OmegaConf is refused.
     """
     OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("snnrun.home", lambda path: os.path.expanduser(str(path)), replace=True)
     OmegaConf.register_new_resolver("snnrun.named", _named, replace=True)
+    OmegaConf.register_new_resolver(
+        "snnrun.title", lambda name, other: str(other if name is None else name), replace=True
+    )
     OmegaConf.register_new_resolver("oc.env", _no_environment, replace=True)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 
 from snnrun import untrusted
 from snnrun.classes import CONFUSION
-from snnrun.cli.show import config_of
+from snnrun.cli.changes import config_of
 from snnrun.cli.words import table
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 
 MOST = 200
 ABSENT = "-"
 #: Differs between any two runs.
-NOT_ENVIRONMENT = ("command", "started", "seed", "config_sha256")
+NOT_ENVIRONMENT = ("command", "started", "seed", "config_sha256", "config_file")
 
 
 def diff(first: Path, second: Path) -> str:

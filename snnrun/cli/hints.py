@@ -17,7 +17,7 @@ SHORT = {"e": "epochs", "b": "batch_size", "s": "seed", "d": "device", "o": "out
 LONG = {
     **{"learning_rate": "optimizer.lr", "gpu": "device", "cuda": "device", "bs": "batch_size", "dataset": "task"},
     **{"timesteps": "num_steps", "time_steps": "num_steps", "steps": "num_steps", "output": "output_dir"},
-    **{"out": "output_dir", "data": "data_dir", "hidden_size": "model.hidden", "name": "experiment"},
+    **{"out": "output_dir", "data": "data_dir", "hidden_size": "model.hidden"},
 }
 
 

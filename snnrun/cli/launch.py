@@ -56,10 +56,10 @@ class Failure(NamedTuple):
     exit_code: int
 
 
-def show_config(arguments: Arguments) -> int:
+def show_config(arguments: Arguments, plan: Plan) -> int:
     """``snnrun --cfg job``: print the composed config."""
     flags = ["--cfg", str(arguments.cfg), *(["--resolve"] if arguments.resolve else [])]
-    _hydra_main(arguments, flags, TaskFunction(lambda config: None, None))
+    _hydra_main(arguments, flags, TaskFunction(lambda config: None, None), plan.inherited)
     return 0
 
 
@@ -72,10 +72,10 @@ def launch(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
 
 def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool) -> int:
     """A sweep of training runs, by the launcher that was chosen."""
-    orders = Orders(arguments, tuple(command), plan.search, debug)
+    orders = Orders(arguments, tuple(command), plan.search, debug, plan.inherited, plan.source)
     again = [_override("hydra.sweep.dir", _folder_of(arguments, plan))] if arguments.resume else []
     try:
-        _hydra_main(arguments, ["--multirun"], TaskFunction(lambda config: None, orders), again)
+        _hydra_main(arguments, ["--multirun"], TaskFunction(lambda config: None, orders), plan.inherited, again)
         if orders.folder is None:  # --dry-run
             return 0
         if not orders.search:  # a search says its best trials itself
@@ -133,7 +133,8 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
         try:
             folder = _folder(sweep)
             _mark(config, folder)
-            result = _run(part, config, folder, command, curves, arguments.trusted)
+            more = {} if plan.source is None else {"source": plan.source._asdict()}
+            result = _run(part, config, folder, command, curves, arguments.trusted, **more)
             if sweep:
                 finished.append((tuple(HydraConfig.get().overrides.task), result))
                 sweeps.add(folder.parent)
@@ -152,7 +153,8 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
 
     words = plan.words[0] if plan.words else None
     with waiting():
-        _hydra_main(arguments, ["--multirun"] if arguments.multirun else [], TaskFunction(job, None), words=words)
+        flags = ["--multirun"] if arguments.multirun else []
+        _hydra_main(arguments, flags, TaskFunction(job, None), plan.inherited, words=words)
     for folder in sweeps:
         names = labels([words for words, _ in finished])
         part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
@@ -202,11 +204,12 @@ def _run(
     command: list[str],
     curves: list[Curve],
     trusted: tuple[str, ...],
+    **more: Any,
 ) -> Any:
     from snnrun.build import PartError
 
     try:
-        return part.run(plain(part.prepare(config, trusted)), folder, command, curves, trusted)
+        return part.run(plain(part.prepare(config, trusted)), folder, command, curves, trusted, **more)
     except PartError as error:  # a combination of a large sweep that was not tried beforehand
         raise ConfigError(f"{error.path}: {error}") from error
 
@@ -249,10 +252,11 @@ def _hydra_main(
     arguments: Arguments,
     flags: list[str],
     job: TaskFunction,
+    inherited: Sequence[str] = (),
     more: Sequence[str] = (),
     words: Sequence[str] | None = None,
 ) -> None:
-    """``more``: overrides that win over those of the command.
+    """``inherited``: overrides beneath those of the command; ``more``: such that win over them.
 
     ``words``: the overrides of an overlay's first curve instead: one job stands for all, and its folder is theirs.
     """
@@ -264,7 +268,7 @@ def _hydra_main(
     own = arguments.overrides if words is None else words
     keys = {word.partition("=")[0] for word in more}
     kept = [word for word in own if word.partition("=")[0] not in keys]
-    with fitted(), _for_hydra(["snnrun", *flags, *extra, *kept, *more]):
+    with fitted(), _for_hydra(["snnrun", *flags, *extra, *inherited, *kept, *more]):
         try:
             decorate(job)()
         except OSError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,16 +38,27 @@ class Given:
     words: tuple[str, ...]  # one override for each value: one word, or several in a sweep
 
 
-def read(arguments: Arguments, catalogue: Catalogue, composer: Composer, faults: list[str]) -> list[Given]:
-    """The overrides that can be composed; what is wrong with the others goes to ``faults``."""
+def read(
+    written: Sequence[str],
+    arguments: Arguments,
+    catalogue: Catalogue,
+    composer: Composer,
+    faults: list[str],
+    *,
+    repeated: bool = False,
+) -> list[Given]:
+    """The overrides among the words ``written`` that can be composed; what is wrong with others goes to ``faults``.
+
+    ``repeated``: whether a key may be set more than once.
+    """
     given: list[Given] = []
     words: dict[str, str] = {}  # key -> the word that set it
-    for word in arguments.overrides:
+    for word in written:
         try:
             override = _parsed(word, composer, catalogue)
             _check_sweep(word, override, arguments, catalogue)
             earlier = words.setdefault(override.key_or_group, word)
-            if earlier is not word:
+            if earlier is not word and not repeated:
                 raise ValueError(f"{word}: {override.key_or_group} is already set by {earlier}; keep one of them")
             _check_hydra(word, override)
             if override.is_hydra_override() or override.package is not None:

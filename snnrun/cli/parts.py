@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from snnrun import check, untrusted
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
+from snnrun.cli.arguments import nearest
 from snnrun.cli.overrides import REFERENCE
 from snnrun.errors import OutOfMemoryError
 
@@ -389,7 +390,7 @@ def _blame(config: Mapping[str, Any], base: Any, message: str, part: str) -> tup
         return match[1] + match[2], f"together with {others}: {rest}" if others else rest
     if match := re.search(r"unexpected keyword argument '(\w+)'", message):
         keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
-        return match[1], f"there is no such key; there are {', '.join(keys)}"
+        return match[1], f"there is no such key{nearest(match[1], keys) or ';'} there are {', '.join(keys)}"
     arguments = {key: value for key, value in config.items() if not key.startswith("_")}
     defaults = base if isinstance(base, Mapping) else {}
     changed = [key for key, value in arguments.items() if key not in defaults or repr(defaults[key]) != repr(value)]

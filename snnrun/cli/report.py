@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from snnrun import files, runs
+from snnrun import files, runs, sweeps
 from snnrun.cli import show, text
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.words import table
@@ -31,13 +31,13 @@ def main(arguments: Arguments) -> int:
         text.say(fit(text.REPORTING[name], page_width()))
         return 0
     text.check_words(arguments, 1, 1, EXPECTED[name])
-    folder = gather.named(given[0], OUTPUTS)
+    folder = sweeps.named(given[0], OUTPUTS)
     if name == "report":
         # A link that is named is meant; inside of it none is followed.
         for path in report(files.named(folder)):
             text.say(printable(path, 4000))
     else:
-        if not gather.is_sweep(folder):
+        if not sweeps.is_sweep(folder):
             raise ConfigError(f"{printable(folder)}: expected a sweep, got a single run; `snnrun show` tells about it")
         text.say(best(ranked(folder)))
     return 0
@@ -50,7 +50,7 @@ def report(folder: Path) -> list[Path]:
         ConfigError: for a run that trained nothing.
         StorageError: if a file cannot be written.
     """
-    if gather.is_sweep(folder):
+    if sweeps.is_sweep(folder):
         ranking = ranked(folder)
         contents = {"report.html": sweep_page(ranking), "results.csv": csv_text(ranking)}
     else:

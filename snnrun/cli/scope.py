@@ -39,8 +39,8 @@ UNFINISHED = Scope(
     "end; then `snnrun resume RUN epochs=N` trains it on, as a new run",
 )
 FINISHED = Scope(
-    (*LENGTH, *WATCHING, "output_dir"),
-    f"{_NEW}. To train a finished run on, {', '.join((*LENGTH, *WATCHING, 'output_dir'))} can change",
+    (*LENGTH, *WATCHING, "output_dir", "name"),
+    f"{_NEW}. To train a finished run on, {', '.join((*LENGTH, *WATCHING, 'output_dir', 'name'))} can change",
 )
 _TESTED = ("num_steps", "task", "encoder", "batch_size", "device", "threads", "data_dir", "output_dir")
 TESTED = Scope(

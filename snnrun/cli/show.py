@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snnrun import defaults, runs, untrusted
+from snnrun import runs, untrusted
 from snnrun.classes import ACCURACY, CONFUSION, class_rows, worst
-from snnrun.cli.words import PARTS, age, duration, figure, size, table
+from snnrun.cli.changes import UNKNOWN, Changes, config_of
+from snnrun.cli.words import PARTS, age, cut, duration, figure, pairs, size, table, wrap
 from snnrun.layers import layer_rows, parameter_rows
+from snnrun.layout import columns
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 
@@ -24,39 +26,48 @@ NAMED = ("snnrun", "torch", "numpy", "numba", "hydra-core", "omegaconf", "safete
 
 
 def show(folder: Path) -> str:
-    """The page."""
-    run = runs.read(folder)
+    """The page, as wide as the terminal."""
+    run, width = runs.read(folder), columns()
     sections = {
-        "": head(run),
-        "parts": _columns(
-            {key: run.choices[key] for key in [*PARTS, *run.choices] if key in run.choices and "@" not in key}
-        ),
-        "settings that are not the default": settings(run),
-        "result": result(run),
-        "classes": classes_of(run.result),
-        "curves": curves(folder),
-        "layers": layers(folder),
-        "learned parameters of neurons": parameters(folder),
-        "warnings": warnings(folder),
-        "environment": environment(folder),
-        "files": files(folder),
+        "": head(run, width),
+        "parts": _columns(_parts(run), width),
+        "settings that are not the default": settings(run, width),
+        "result": result(run, width),
+        "classes": classes_of(run.result, width),
+        "curves": curves(folder, width),
+        "layers": layers(folder, width),
+        "learned parameters of neurons": parameters(folder, width),
+        "warnings": warnings(folder, width),
+        "environment": environment(folder, width),
+        "files": files(folder, width),
     }
     return "\n\n".join(f"{title}\n{body}" if title else body for title, body in sections.items() if body)
 
 
-def head(run: Run) -> str:
+def head(run: Run, width: int | None = None) -> str:
     """Where it is and how it stands."""
     words = [run.status]
     if run.epochs is not None:
         words.append(f"{run.epochs} of {run.epochs_asked} epochs" if run.epochs_asked else f"{run.epochs} epochs")
     words += [f"took {duration(run.seconds)}"] if run.seconds is not None else []
     words.append(f"started {age(run.started)} ago")
-    lines = [printable(run.folder), ", ".join(words)]
+    lines = [printable(run.folder)]
+    lines += [f"name: {run.name}"] if run.name is not None else []
+    lines.append(", ".join(words))
     if run.holder is not None:
         lines.append(f"written by {run.holder}, last beat {age_of(run.holder.silent)} ago")
     if run.resumable:
         lines.append("can go on from a checkpoint: `snnrun resume RUN`")
-    return "\n".join(lines)
+    return "\n".join(piece for line in lines for piece in wrap(line, width))
+
+
+def _parts(run: Run) -> dict[str, str]:
+    """The parts by group, as far as they are known."""
+    try:
+        chosen = Changes().choices(run, config_of(run.folder))
+    except Unreadable:
+        chosen = dict(run.choices)
+    return {group: chosen[group] for group in [*PARTS, *chosen] if group in chosen and "@" not in group}
 
 
 def age_of(seconds: float) -> str:
@@ -64,54 +75,32 @@ def age_of(seconds: float) -> str:
     return duration(max(0.0, seconds))
 
 
-def settings(run: Run) -> str:
+def settings(run: Run, width: int | None = None) -> str:
     """Keys whose value is not that of the parts' own files; of parts that are not ours, what the command line set."""
     try:
         config = config_of(run.folder)
     except Unreadable as error:
         return f"  (config.yaml: {error})"
-    primary = "config" if run.command == "train" else run.command
-    known = defaults.defaults(run.choices, primary)
-    asked = _asked(run.folder)
-    rows = []
-    for key, value in config.items():
-        group = key.partition(".")[0]
-        if key.rpartition(".")[2].startswith("_"):
-            continue
-        if key in known.values:
-            default = known.values[key]
-            # Where only the resolved config is left, a reference cannot be compared with what it stood for.
-            reference = isinstance(default, str) and "${" in default and not (isinstance(value, str) and "${" in value)
-            if not defaults.same(value, default) and (not reference or key in asked):
-                rows.append((f"{printable(key, 80)}={shown(value)}", f"default {shown(default)}"))
-        elif key in asked or not (group in known.unknown or group in run.choices or not run.choices):
-            rows.append((f"{printable(key, 80)}={shown(value)}", ""))
-    return _rows(rows, MOST_SETTINGS) if rows else "  (none)"
+    rows = [
+        (f"{printable(key, 80)}={shown(value)}", "" if default is UNKNOWN else f"default {shown(default)}")
+        for key, value, default in Changes().values(run, config)
+    ]
+    return _rows(rows, MOST_SETTINGS, width) if rows else "  (none)"
 
 
-def config_of(folder: Path) -> dict[str, Any]:
-    """The config by dotted keys, its references not filled in where that is left, so that each value comes once.
-
-    Raises:
-        Unreadable: if neither form of it can be read.
-    """
-    try:
-        return dotted(untrusted.yaml_object(folder, ".hydra/config.yaml"))
-    except Unreadable:
-        return dotted(untrusted.yaml_object(folder, "config.yaml"))
-
-
-def result(run: Run) -> str:
+def result(run: Run, width: int | None = None) -> str:
     """``result.json``."""
     if not run.result:
         try:
             untrusted.json_object(run.folder, "result.json")
         except Unreadable as error:
             return f"  ({error})"
-    return _columns({key: value for key, value in run.result.items() if key not in ("status", ACCURACY, CONFUSION)})
+    return _columns(
+        {key: value for key, value in run.result.items() if key not in ("status", ACCURACY, CONFUSION)}, width
+    )
 
 
-def classes_of(result: Mapping[str, Any]) -> str:
+def classes_of(result: Mapping[str, Any], width: int | None = None) -> str:
     """Each class of the test part: how many are right, and for what the others were taken; of many the worst."""
     found = class_rows(result)
     rows = [
@@ -120,10 +109,10 @@ def classes_of(result: Mapping[str, Any]) -> str:
     ]
     more = f"\n  the worst {len(rows)} of {len(found)} classes" if len(rows) < len(found) else ""
     names = ("class", "samples", "accuracy", "most often taken for")
-    return table(names, rows, right=(1, 2), indent="  ") + more if rows else ""
+    return table(names, rows, right=(1, 2), indent="  ", shrink=3, width=width) + more if rows else ""
 
 
-def curves(folder: Path) -> str:
+def curves(folder: Path, width: int | None = None) -> str:
     """Epochs, evenly spread, with the first, the best and the last."""
     try:
         found = list(runs.epochs(folder))
@@ -136,7 +125,9 @@ def curves(folder: Path) -> str:
     chosen = {round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS)} | ({best} if best is not None else set())
     rows = [(_whole(found[i].get("epoch")) + "*" * (i == best), *_curve(found[i])) for i in sorted(chosen)]
     names = ("epoch", "train loss", "validation loss", "accuracy", "learning rate", "samples/s")
-    return table(names, rows, right=range(6), indent="  ") + ("\n  * the best" if best is not None else "")
+    return table(names, rows, right=range(6), indent="  ", width=width, stack=True) + (
+        "\n  * the best" if best is not None else ""
+    )
 
 
 def _curve(record: Mapping[str, Any]) -> tuple[str, ...]:
@@ -151,7 +142,7 @@ def _curve(record: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def layers(folder: Path) -> str:
+def layers(folder: Path, width: int | None = None) -> str:
     """What each layer did in the best epoch of training; the last where none is the best."""
     found, at = _epochs(folder)
     rows = [
@@ -166,10 +157,10 @@ def layers(folder: Path) -> str:
         for row in (layer_rows(found[at]) if found else [])
     ]
     names = ("layer", "neurons", "firing rate", "silent", "saturated", "gradient")
-    return table(names, rows, right=range(1, 6), indent="  ") if rows else ""
+    return table(names, rows, right=range(1, 6), indent="  ", shrink=0, width=width, stack=True) if rows else ""
 
 
-def parameters(folder: Path) -> str:
+def parameters(folder: Path, width: int | None = None) -> str:
     """What the neurons of each layer have learned by the best epoch; the last where none is the best."""
     found, at = _epochs(folder)
     rows = [
@@ -177,7 +168,8 @@ def parameters(folder: Path) -> str:
         for row in parameter_rows(found, at)
     ]
     names = ("layer", "parameter", "epoch 1", "mean", "sd", "histogram")
-    return table(names, rows, right=range(2, 5), indent="  ") if rows else ""
+    shrink = {0: cut, 1: cut}
+    return table(names, rows, right=range(2, 5), indent="  ", shrink=shrink, width=width, stack=True) if rows else ""
 
 
 def _epochs(folder: Path) -> tuple[list[dict[str, Any]], int]:
@@ -193,7 +185,7 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f} %"
 
 
-def warnings(folder: Path) -> str:
+def warnings(folder: Path, width: int | None = None) -> str:
     """What the log warns of, and errors."""
     found: dict[str, int] = {}
     try:
@@ -206,10 +198,11 @@ def warnings(folder: Path) -> str:
         return "" if str(error) == "missing" else f"  (run.log: {error})"
     shown_ones = [f"  {said}" + (f" ({count} times)" if count > 1 else "") for said, count in found.items()]
     more = len(shown_ones) - MOST_WARNINGS
-    return "\n".join(shown_ones[:MOST_WARNINGS] + ([f"  ... and {more} more in run.log"] if more > 0 else []))
+    told = [piece for line in shown_ones[:MOST_WARNINGS] for piece in wrap(line, width, "    ")]
+    return "\n".join(told + ([f"  ... and {more} more in run.log"] if more > 0 else []))
 
 
-def environment(folder: Path) -> str:
+def environment(folder: Path, width: int | None = None) -> str:
     """What ``manifest.json`` says of software and machine."""
     try:
         manifest = untrusted.json_object(folder, "manifest.json")
@@ -235,10 +228,10 @@ def environment(folder: Path) -> str:
         "git": commit + " and changes" * (flat.get("git.dirty") is True) if "git.commit" in flat else None,
         **{f"data {key[5:]}": value for key, value in flat.items() if key.startswith("data.")},
     }
-    return _columns({key: value for key, value in rows.items() if value not in (None, "")}, limit=300)
+    return _columns({key: value for key, value in rows.items() if value not in (None, "")}, width, limit=300)
 
 
-def files(folder: Path) -> str:
+def files(folder: Path, width: int | None = None) -> str:
     """What lies in the folder, with sizes."""
     rows, total, count = [], 0, 0
     for name, bytes_ in walk(folder):
@@ -248,7 +241,7 @@ def files(folder: Path) -> str:
     if not rows:
         return ""
     more = f" ({count - MOST_FILES:,} more not shown)" if count > MOST_FILES else ""
-    return table((), [*sorted(rows), ("all", size(total) + more)], right=(), indent="  ")
+    return table((), [*sorted(rows), ("all", size(total) + more)], indent="  ", shrink=0, width=width)
 
 
 def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
@@ -270,23 +263,13 @@ def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
             continue
 
 
-def _asked(folder: Path) -> set[str]:
-    """The keys that the command line set."""
-    try:
-        text = untrusted.head(folder, ".hydra/overrides.yaml")
-    except Unreadable:
-        return set()
-    words = [line[2:].strip("'\"") for line in text.splitlines() if line.startswith("- ")]
-    return {word.partition("=")[0].lstrip("+~") for word in words}
+def _columns(values: Mapping[str, Any], width: int | None, limit: int = 100) -> str:
+    return _rows([(printable(key, 40), shown(value, limit)) for key, value in values.items()], 200, width)
 
 
-def _columns(values: Mapping[str, Any], limit: int = 100) -> str:
-    return _rows([(printable(key, 40), shown(value, limit)) for key, value in values.items()], 200)
-
-
-def _rows(rows: list[tuple[str, str]], most: int) -> str:
+def _rows(rows: list[tuple[str, str]], most: int, width: int | None) -> str:
     more = [f"  ... and {len(rows) - most:,} more"] if len(rows) > most else []
-    return "\n".join([table((), rows[:most], indent="  "), *more])
+    return "\n".join([pairs(rows[:most], "  ", width), *more])
 
 
 def _whole(value: Any) -> str:

@@ -31,8 +31,8 @@ usage: snnrun [key=value ...]            train
        snnrun simulate [key=value ...]   drive a neuron, look at its traces
        snnrun plot GROUP=NAME            draw a surrogate, encoder or neuron
        snnrun list [GROUP [NAME]]        what there is to choose from
-       snnrun runs [FOLDER]              what has been run
-       snnrun show RUN                   all about one run
+       snnrun runs [FOLDER]              what has been run; --sort, --json
+       snnrun show RUN                   all about one run, or a sweep's jobs
        snnrun diff RUN RUN               in what two runs differ
        snnrun report SWEEP               tables and plots, as a page to open
        snnrun best SWEEP                 the best configuration of a sweep
@@ -51,6 +51,7 @@ examples:
   snnrun                                           digits, in seconds, offline
   snnrun neuron=if surrogate=atan                  pick parts by name
   snnrun neuron.beta=0.9 'model.hidden=[500,200]'  set what a part takes
+  snnrun --config mine.yaml seed=1                 an edited config.yaml of a run
   snnrun experiment=snntorch_tutorial_5            a published experiment
   snnrun -m neuron=if,lif seed=0,1,2               six runs, a folder for each
   snnrun -m neuron=if,lif seed=0,1,2 --resume      those that are not finished
@@ -103,7 +104,13 @@ examples:
 RUNS = """\
 snnrun runs lists the runs in a folder, newest first, however deep they lie.
 
-usage: snnrun runs [FOLDER]      default: outputs
+usage: snnrun runs [FOLDER] [--sort KEY[,asc|,desc]] [--json]
+
+FOLDER is outputs by default. A line has the result, and what of the run is not
+the default. KEY is time (of the start), accuracy, loss, epochs, seconds, status,
+name, or a key of the config such as optimizer.lr or neuron; the best or newest
+comes first. --json gives a list of objects: folder, name, status, started,
+accuracy, loss, epochs, seconds, changes.
 
 The status is finished, failed, interrupted, running, stalled or dead. A dead
 run has no result, and no process writes it any more; a stalled one has a
@@ -112,13 +119,15 @@ process that has not moved for a minute. + can go on from a checkpoint.
 
 SHOW = """\
 snnrun show tells all about one run: parts, settings that are not the default,
-result, classes, curves, layers, warnings, environment, files. It reads the
-folder and runs nothing in it.
+result, classes, curves, layers, warnings, environment, files. Of a sweep it
+lists the jobs, with the best configuration marked. It reads the folder and runs
+nothing in it.
 
 usage: snnrun show RUN
+       snnrun show SWEEP
 
-RUN is a folder, or any part of a run's name in outputs that no other run has:
-its token is enough.
+RUN is a folder, the name of a run (name=NAME; of several the newest), or any
+part of a folder's name in outputs that no other run has: its token is enough.
 """
 
 DIFF = """\
@@ -232,6 +241,8 @@ flags:
                       on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve,
                       references are filled in
+  --config FILE       the config.yaml of a run, edited, or a part of one; words
+                      beside it win
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR
                       included (or set SNNRUN_TRUST=A,B)

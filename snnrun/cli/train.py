@@ -39,10 +39,12 @@ def run(
     command: Sequence[str],
     curves: Sequence[Curve],
     trusted: Collection[str],
+    source: Mapping[str, str] | None = None,
 ) -> Any:
-    """Train, and leave the record in ``folder``."""
-    settings = Settings.from_config(config)
-    return train(settings=settings, parts=parts_of(config, trusted), config=config, folder=folder, command=command)
+    """Train, and leave the record in ``folder``; ``source``: the file that the config is from."""
+    parts = parts_of(config, trusted)
+    settings, more = Settings.from_config(config), {} if source is None else {"source": source}
+    return train(settings=settings, parts=parts, config=config, folder=folder, command=command, **more)
 
 
 def train(*, settings: Settings, config: Mapping[str, Any], seen: Mapping[str, Any] | None = None, **rest: Any) -> Any:

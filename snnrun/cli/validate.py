@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -20,6 +20,7 @@ from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import folder, imports, overrides, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.compose import ComposeError, Composer, composer
+from snnrun.cli.config_file import SETUP, Choice, ConfigFile, Source
 from snnrun.cli.overrides import Given
 from snnrun.cli.search.faults import PREFIX, search_faults
 from snnrun.errors import ConfigError
@@ -39,6 +40,8 @@ class Plan(NamedTuple):
     search: bool  # a sweeper decides while running how many jobs there are
     words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
     output_dir: str  # of the first job; where a sweep to go on with is looked for
+    inherited: tuple[str, ...] = ()  # the overrides that stand for the file of --config
+    source: Source | None = None  # that file
 
 
 def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False) -> Plan:
@@ -56,7 +59,11 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         faults += folder.faults(catalogue.extra)
     faults += _launcher_faults(arguments)
     with composer(catalogue) as hydra:
-        given = overrides.read(arguments, catalogue, hydra, faults)
+        typed = overrides.read(arguments.overrides, arguments, catalogue, hydra, faults)
+        file = _config_file(arguments, faults)
+        inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
+        given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
+        faults += [f"{each.words[0]}: the name is that of the whole sweep; give one" for each in typed if _names(each)]
         searches = "hydra/sweeper=optuna" in arguments.overrides
         faults += search_faults(arguments, hydra) if searches else []
         # Those of a search are checked by itself.
@@ -83,12 +90,61 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError(text.faults(_attributed(faults, file, inherited)))
+    for note in dict.fromkeys(file.notes if file else ()):
+        text.say(f"warning: {note}", error=True)
     search = overrides.searches(arguments)
     if search and arguments.dry_run:
         raise ConfigError(text.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
     words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
-    return Plan(jobs, search, words, output_dir)
+    return Plan(jobs, search, words, output_dir, inherited, file.source if file else None)
+
+
+def _config_file(arguments: Arguments, faults: list[str]) -> ConfigFile | None:
+    """What ``--config`` names; what is wrong with it goes to ``faults``."""
+    if arguments.config is None or arguments.command != "train":
+        return None
+    if setup := next((word for word in arguments.overrides if word.startswith(f"{SETUP}=")), None):
+        faults.append(f"{setup}: a set-up sets all that --config sets; drop one of them")
+    try:
+        file = ConfigFile(arguments.config)
+    except ConfigError as error:
+        faults.append(str(error))
+        return None
+    faults += file.faults
+    return None if file.faults else file
+
+
+def _inherited(
+    file: ConfigFile, typed: Sequence[Given], catalogue: Catalogue, hydra: Composer, faults: list[str]
+) -> tuple[str, ...]:
+    """The overrides that the file stands for, beneath those of the command line."""
+    groups = [each for each in typed if each.group and each.key in catalogue.defaults and each.key != SETUP]
+    choices = [Choice(each.key, each.words) for each in groups]
+    chosen = file.groups(catalogue, choices)
+    unknown: list[str] = []
+    known = overrides.read(chosen, Arguments(), catalogue, hydra, unknown)
+    try:
+        jobs = _sample([each.words for each in (*known, *groups)])
+        bases = [_plain(hydra.compose(job), resolve=False) for job in jobs]
+    except ComposeError:  # which is found again with the keys of the command line
+        return tuple(chosen)
+    keys = [each.key for each in typed if not each.group]
+    return (*chosen, *file.values(catalogue, choices, keys, bases))
+
+
+def _attributed(faults: Sequence[str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
+    """The faults; those of a key that the file sets begin with its name."""
+    keys = {re.split("[=~+]", word.lstrip("~+"))[0] for word in inherited}
+    return [
+        f"{file.name}: {fault}" if file and re.split("[=:[]", fault.lstrip("~+"))[0] in keys else fault
+        for fault in faults
+    ]
+
+
+def _names(given: Given) -> bool:
+    """Whether a word gives each run of a sweep another name."""
+    return given.key == "name" and len(given.words) > 1
 
 
 def _of_a_part(given: Given, faults: Sequence[str]) -> bool:
@@ -178,7 +234,7 @@ def _job_faults(
         config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
         defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
         raw = _plain(composed, resolve=False)
-        found = _value_faults(config, raw, defaults, command, catalogue, arguments.trusted, parts=parts, debug=debug)
+        found = _value_faults(config, raw, defaults, command, catalogue, arguments, parts=parts, debug=debug)
         return faults + found
     except ComposeError as error:
         return [*faults, str(error)]
@@ -202,7 +258,7 @@ def _value_faults(
     base: dict[str, Any],
     command: ModuleType,
     catalogue: Catalogue,
-    trusted: Collection[str],
+    arguments: Arguments,
     *,
     parts: bool,
     debug: bool,
@@ -211,7 +267,7 @@ def _value_faults(
 
     found = list(not_finite(config))
     for path, target in trust.targets(config):
-        if refusal := trust.refusal(target, trusted):
+        if refusal := trust.refusal(target, arguments.trusted):
             found.append(Fault(origin(f"{path}._target_", raw), refusal))
     known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
     for key in config:
@@ -228,11 +284,13 @@ def _value_faults(
         wrong = {line.partition(":")[0].partition(".")[0] for line in lines}
         checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
     elif parts:
-        found += [Fault(*fault) for fault in _machine_faults(checked)]
+        found += [Fault(*fault) for fault in _device_faults(checked)]
+        if not _goes_elsewhere(arguments):
+            found += [Fault(*fault) for fault in _folder_faults(checked)]
     lost = _lost_parts(config, catalogue)
     found += lost
     if parts and checked is not None and not lost:
-        trial = Trial(config, raw, base, checked, trusted=trusted, debug=debug)
+        trial = Trial(config, raw, base, checked, trusted=arguments.trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
     unique: dict[str, str] = {}
     for path, message in found:
@@ -252,9 +310,14 @@ def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Any]:
     return lost
 
 
-def _machine_faults(checked: Any) -> list[tuple[str, str]]:
+def _goes_elsewhere(arguments: Arguments) -> bool:
+    """Whether nothing is written to ``output_dir``, which the current folder may then not even allow."""
+    key = "hydra.sweep.dir=" if arguments.multirun else "hydra.run.dir="
+    return arguments.dry_run or any(word.startswith(key) for word in arguments.overrides)
+
+
+def _device_faults(checked: Any) -> list[tuple[str, str]]:
     """What this machine cannot do."""
-    faults = []
     if getattr(checked, "device", "").startswith("cuda"):
         from snnrun.runtime import resolve_device
 
@@ -262,16 +325,22 @@ def _machine_faults(checked: Any) -> list[tuple[str, str]]:
             resolve_device(checked.device)
         except ConfigError as error:
             path, _, message = str(error).partition(": ")
-            faults.append((path, message))
+            return [(path, message)]
+    return []
+
+
+def _folder_faults(checked: Any) -> list[tuple[str, str]]:
+    """Why no run can be written to ``output_dir``."""
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
     if why := _unnameable(folder):
-        return [*faults, ("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
+        return [("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
     while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
-        faults.append(("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}"))
-    return faults
+        message = f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}; write output_dir=FOLDER"
+        return [("output_dir", message)]
+    return []
 
 
 def _unnameable(folder: Path) -> str | None:

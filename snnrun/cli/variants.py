@@ -50,8 +50,8 @@ def changed(
     if catalogue.extra:
         faults += folder.faults(catalogue.extra)
     with composer(catalogue) as hydra:
-        words = Arguments(overrides=arguments.overrides, multirun=True)
-        given = [each for each in overrides.read(words, catalogue, hydra, faults) if _allowed(each, scope, faults)]
+        read = overrides.read(arguments.overrides, Arguments(multirun=True), catalogue, hydra, faults)
+        given = [each for each in read if _allowed(each, scope, faults)]
         jobs = list(itertools.islice(itertools.product(*(each.words for each in given)), MOST + 1))
         if len(jobs) > MOST:
             faults.append(f"{arguments.command}: expected at most {MOST} combinations of values, got more")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from snnrun.runs import Run
@@ -11,7 +12,7 @@ from snnrun.runs import Run
 #: The parts that matter most, in the order in which they are named.
 PARTS = ("experiment", "neuron", "surrogate", "encoder", "model", "loss", "task")
 
-LEAST = 12  # letters of a column that shrinks
+LEAST = (20, 12, 8)  # letters of columns that shrink
 
 
 def table(
@@ -20,23 +21,34 @@ def table(
     right: Collection[int] = (),
     indent: str = "",
     *,
-    shrink: int | None = None,
+    shrink: int | Mapping[int, Callable[[str, int], str]] | None = None,
     width: int | None = None,
+    stack: bool = False,
 ) -> str:
     """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up.
 
-    Where a line is longer than ``width``, the cells of the column ``shrink`` lose their middle, down to 12 letters.
+    Where a line is longer than ``width``, the cells of the columns ``shrink`` are cut, the first of them first: each
+    down to 20 letters, if that is not enough to 12, and then to 8. A cell loses its middle, or what the function cuts.
+    With ``stack`` the words of the head stand above each other there.
     """
-    lines = [list(head), *map(list, rows)] if head else [list(row) for row in rows]
+    heads = [list(head)] if head else []
+    lines = [*heads, *map(list, rows)]
     if not lines:
         return ""
+    if stack and width is not None and _long(lines, indent) > width:
+        pairs = [cell.rpartition(" ") for cell in head]
+        lines[:1] = [[first for first, _, _ in pairs], [last for _, _, last in pairs]]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    if shrink is not None and width is not None:
-        over = len(indent) + sum(widths) + 2 * (len(widths) - 1) - width
-        if over > 0:
-            widths[shrink] = min(widths[shrink], max(LEAST, widths[shrink] - over))
-            for line in lines:
-                line[shrink] = cut(line[shrink], widths[shrink])
+    if width is not None:
+        over = _long(lines, indent) - width
+        cuts = {shrink: cut} if isinstance(shrink, int) else shrink or {}
+        for least in LEAST:
+            for i in cuts:
+                less = min(max(over, 0), max(widths[i] - least, 0))
+                widths[i], over = widths[i] - less, over - less
+        for line in lines:
+            for i, shorten in cuts.items():
+                line[i] = shorten(line[i], widths[i])
     return "\n".join(
         indent
         + "  ".join(
@@ -47,12 +59,52 @@ def table(
     )
 
 
+def _long(lines: Sequence[Sequence[str]], indent: str) -> int:
+    """The letters of the longest line of a table."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return len(indent) + sum(widths) + 2 * (len(widths) - 1)
+
+
+def pairs(rows: Sequence[tuple[str, str]], indent: str = "", width: int | None = None) -> str:
+    """Names and what is said of each, in two columns; what is longer than ``width`` goes on below."""
+    if width is None:
+        return table((), rows, indent=indent)
+    room = max(width - len(indent), LEAST[0])
+    left = max((len(name) for name, _ in rows if len(name) <= room * 3 // 5), default=0)
+    lines = []
+    for name, said in rows:
+        names = wrap(name, room) or [""]
+        right = wrap(said, room - left - 2)
+        if right and len(names) == 1 and len(name) <= left:
+            names = [f"{name:<{left}}  {right.pop(0)}"]
+        lines += [*names, *(" " * (left + 2) + line for line in right)]
+    return "\n".join(indent + line for line in lines)
+
+
+def wrap(line: str, width: int | None, indent: str = "") -> list[str]:
+    """A line in several of at most ``width`` letters, the others with ``indent``; words are broken where they must."""
+    if width is None or len(line) <= width:
+        return [line]
+    begins = len(line) - len(line.lstrip())
+    return textwrap.wrap(line.strip(), width, initial_indent=line[:begins], subsequent_indent=indent)
+
+
 def cut(cell: str, width: int) -> str:
     """The cell in at most ``width`` letters, without its middle where it is longer."""
     if len(cell) <= width:
         return cell
     end = (width - 2) // 2
     return cell[: width - 2 - end] + ".." + cell[len(cell) - end :]
+
+
+def cut_start(cell: str, width: int) -> str:
+    """The cell in at most ``width`` letters, without its beginning where it is longer."""
+    return cell if len(cell) <= width else ".." + cell[len(cell) - width + 2 :]
+
+
+def cut_end(cell: str, width: int) -> str:
+    """The cell in at most ``width`` letters, without its end where it is longer."""
+    return cell if len(cell) <= width else cell[: width - 2] + ".."
 
 
 def age(started: float) -> str:

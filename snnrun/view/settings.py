@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from snnrun import check
-from snnrun.settings import SEED, STYLE_CHECKS, Check, Style, folder, one_of, optional, read_keys, whole
+from snnrun.settings import SEED, STYLE_CHECKS, Check, Style, folder, one_of, optional, read_keys, run_name, whole
 
 SUBJECTS = ("surrogate", "encoder", "neuron")
 
@@ -19,6 +19,7 @@ class SimulateSettings:
     seed: int
     num_steps: int | None
     num_neurons: int
+    name: str | None
     output_dir: str
     style: Style
 
@@ -34,6 +35,7 @@ class PlotSettings:
     limit: float | None
     format: str | None
     data_dir: str
+    name: str | None
     output_dir: str
     style: Style
 
@@ -69,6 +71,7 @@ _SIMULATE: Mapping[str, Check] = {
     "seed": SEED,
     "num_steps": optional(whole(1, 1_000_000)),
     "num_neurons": whole(1, 1_000_000),
+    "name": optional(run_name),
     "output_dir": folder,
 }
 _PLOT: Mapping[str, Check] = {
@@ -79,5 +82,6 @@ _PLOT: Mapping[str, Check] = {
     "limit": optional(lambda name, value: check.number(name, value, above=0)),
     "format": optional(one_of("gif")),
     "data_dir": folder,
+    "name": optional(run_name),
     "output_dir": folder,
 }

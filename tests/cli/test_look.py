@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,12 +35,12 @@ def test_a_table_newest_first(command: Command) -> None:
         code, out, err = command("runs")
     assert (code, err) == (0, "")
     assert out == (
-        "status              test  seed  epochs     age  parts                              folder\n"
-        "running                      3       3   2 min  if atan rate mlp ce_count digits   d/live\n"
-        "interrupted+                 3     2/3   2 min  lif atan rate mlp ce_count digits  d/stopped\n"
-        "dead                         3     1/3  20 min  lif atan rate mlp ce_count digits  d/dead\n"
-        "finished      loss 0.125     3       3     5 h  lif atan rate mlp ce_count digits  d/loss\n"
-        "finished         97.50 %     3       3     3 d  lif atan rate mlp ce_count digits  d/old\n"
+        "status              test  epochs     age  not the default   folder\n"
+        "running                        3   2 min  neuron=if seed=3  d/live\n"
+        "interrupted+                 2/3   2 min  seed=3            d/stopped\n"
+        "dead                         1/3  20 min  seed=3            d/dead\n"
+        "finished      loss 0.125       3     5 h  seed=3            d/loss\n"
+        "finished         97.50 %       3     3 d  seed=3            d/old\n"
         "\n"
         "5 runs: 2 finished, 1 running, 1 interrupted, 1 dead\n"
         "+ can go on: `snnrun resume RUN`\n"
@@ -67,13 +69,15 @@ def test_another_folder(command: Command) -> None:
     ("line", "fault"),
     [
         (("runs", "a", "b"), "runs: expected at most one folder, got a b; see `snnrun runs --help`"),
-        (("show",), "show: expected one run, got nothing"),
-        (("show", "a", "b"), "show: expected one run, got a b"),
+        (("show",), "show: expected one run or sweep, got nothing"),
+        (("show", "a", "b"), "show: expected one run or sweep, got a b"),
         (("diff", "a"), "diff: expected two runs, got a"),
         (("show", "a", "-m"), "show: goes with no flags but --help and --debug"),
         (("runs", "--cfg", "job"), "runs: goes with no flags"),
-        (("runs", "--json"), "--json: there is no such flag"),
-        (("show", "nothing"), "nothing: expected a run, but there is no such folder"),
+        (("show", "a", "--json"), "--json: goes with `snnrun runs` only"),
+        (("neuron=if", "--sort", "accuracy"), "--sort: goes with `snnrun runs` only"),
+        (("runs", "--sort"), "--sort: expected what to sort by"),
+        (("show", "nothing"), "nothing: expected a sweep or a run, but there is no such folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -303,3 +307,199 @@ def test_thousands_of_runs(command: Command) -> None:
             (folder / name).hardlink_to(first / name)
     assert command("runs").out.endswith("\n300 runs: 300 finished\n")
     assert json.loads((first / "result.json").read_text()) == RESULT
+
+
+def set_up(name: str, accuracy: float | None = None, **more: Any) -> Path:
+    result = {**RESULT, "test_accuracy": accuracy, "test_loss": None if accuracy is None else 1 - accuracy}
+    return make_run(Path("outputs") / name, result=result, **more)
+
+
+def names(out: str) -> list[str]:
+    return [line.split()[-1] for line in out.partition("\n\n")[0].splitlines()[1:]]
+
+
+def test_what_is_not_the_default(command: Command) -> None:
+    plain = {"seed": 0, "epochs": 20, "num_steps": 25}
+    set_up("default", changes=plain)
+    set_up("parts", changes={**plain, "model.hidden": [64]}, choices={"neuron": "if", "surrogate": "sigmoid"})
+    set_up("own", changes={**plain, "neuron.a": 5}, choices={"neuron": "mine"}, overrides=("neuron.a=5",))
+    set_up(
+        "task", changes={"seed": 1, "epochs": 5}, choices={"task": "zeros", "loss": "mean_square", "encoder": "none"}
+    )
+    set_up("called", changes={**plain, "name": "called", "report.figures": False, "optimizer.lr": 0.001})
+    found = {each["folder"].rpartition("/")[2]: each["changes"] for each in json.loads(command("runs", "--json").out)}
+    assert found["default"] == {}
+    assert found["parts"] == {"neuron": "if", "surrogate": "sigmoid", "model.hidden": [64]}
+    assert found["own"] == {"neuron": "mine", "neuron.a": 5}
+    assert found["called"] == {"report.figures": False}
+    # The loss and the encoder are those that the task chooses, and num_steps=25 is not what it sets.
+    assert {key: found["task"][key] for key in found["task"] if "." not in key} == {
+        "task": "zeros",
+        "seed": 1,
+        "num_steps": 25,
+        "epochs": 5,
+    }
+    lines = {line.split()[-1]: line for line in command("runs").out.splitlines() if line}
+    assert "  neuron=if surrogate=sigmoid model.hidden=[64]  parts" in lines["parts"]
+    assert "  name=called report.figures=false " in lines["called"]
+
+
+def test_several_parts_of_a_group(command: Command) -> None:
+    parts = {
+        "augmentation": {"flip": {"_target_": "snnrun.augmentation.Flip", "share": 0.5}},
+        "validation": 0.1,
+        "_target_": "snnrun.task.Digits",
+    }
+    parts["augmentation"] |= {"crop": {"_target_": "snnrun.augmentation.Crop", "padding": 2}}  # type: ignore[operator]
+    set_up("run", changes={"task": parts})
+    (found,) = json.loads(command("runs", "--json").out)
+    assert found["changes"]["augmentation"] == ["flip", "crop"]
+    assert found["changes"]["task.augmentation.crop.padding"] == 2
+    assert "task.augmentation.flip.share" not in found["changes"]
+
+
+def test_without_hydras_folder_parts_are_recognised(command: Command) -> None:
+    folder = set_up("run", choices={"neuron": "synaptic", "optimizer": "sgd"})
+    shutil.rmtree(folder / ".hydra")
+    (found,) = json.loads(command("runs", "--json").out)
+    assert (found["changes"]["neuron"], found["changes"]["optimizer"]) == ("synaptic", "sgd")
+
+
+def test_a_list_of_objects(command: Command) -> None:
+    set_up("run", 0.9, changes={"name": "base"}, manifest={"started": "2026-03-01T12:00:00+00:00"})
+    make_run(Path("outputs/dead"), result=None, manifest={"started": "2026-03-02T12:00:00+01:00"})
+    code, out, err = command("runs", "--json")
+    assert (code, err) == (0, "")
+    first, second = json.loads(out)
+    fields = ["folder", "name", "status", "started", "accuracy", "loss", "epochs", "seconds", "changes"]
+    assert list(first) == list(second) == fields
+    assert [first[field] for field in fields[:-1]] == [
+        *("outputs/dead", None, "dead", "2026-03-02T11:00:00+00:00", None, None, 3, None),
+    ]
+    assert [second[field] for field in fields[:-1]] == [
+        *("outputs/run", "base", "finished", "2026-03-01T12:00:00+00:00", 0.9, pytest.approx(0.1), 3, 12.0),
+    ]
+    assert json.loads(command("runs", "--json", "nowhere-else").out or "null") is None
+    shutil.rmtree("outputs")
+    assert json.loads(command("runs", "--json").out) == []
+
+
+def test_values_that_json_has_not(command: Command) -> None:
+    folder = set_up("run")
+    config = "seed: .nan\nepochs: 2026-01-01\nnum_steps: [1, .inf, {a: !!set {b}}]\nbig: " + "9" * 100 + "\nx: {1: 2}\n"
+    (folder / ".hydra/config.yaml").write_text(config)
+    code, out, _ = command("runs", "--json")
+    assert code == 0
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    (found,) = json.loads(out, parse_constant=refuse)
+    assert found["changes"]["epochs"] == "2026-01-01"
+    assert command("runs", "--sort", "seed").code == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("accuracy", "b c a d"),
+        ("accuracy,asc", "a c b d"),
+        ("loss", "b c a d"),
+        ("time", "d c b a"),
+        ("time,asc", "a b c d"),
+        ("epochs", "c b a d"),
+        ("seconds", "a b c d"),
+        ("status", "d c b a"),
+        ("name", "c a d b"),
+        ("optimizer.lr", "b c d a"),
+        ("optimizer.lr,desc", "a d c b"),
+        ("neuron", "c d b a"),
+        ("model.hidden", "d c b a"),
+    ],
+)
+def test_sorting(command: Command, order: str, expected: str) -> None:
+    def started(day: int) -> dict[str, str]:
+        return {"started": f"2026-03-0{day}T12:00:00+00:00"}
+
+    lif: dict[str, str] = {"neuron": "lif"}
+    runs: dict[str, Any] = {
+        "a": (0.5, 1, {"name": "y", "optimizer.lr": 0.1}, lif, {"epochs": 3, "seconds": 1.0}),
+        "b": (0.9, 2, {"optimizer.lr": "1e-4"}, {"neuron": "lapicque"}, {"epochs": 4, "seconds": 2.0}),
+        "c": (0.7, 3, {"name": "x"}, {"neuron": "if"}, {"epochs": 5, "seconds": 3.0}),
+    }
+    for name, (accuracy, day, changes, choices, more) in runs.items():
+        result = {**RESULT, "test_accuracy": accuracy, "test_loss": 1 - accuracy, **more}
+        make_run(Path("outputs") / name, changes=changes, choices=choices, manifest=started(day), result=result)
+    ended: dict[str, Any] = {"status": "failed", "epochs": None, "seconds": None}
+    last = {"name": "z", "optimizer.lr": 0.01}
+    make_run(Path("outputs/d"), changes=last, choices={"neuron": "izhikevich"}, manifest=started(4), result=ended)
+    code, out, err = command("runs", "--sort", order)
+    assert (code, err) == (0, "")
+    assert " ".join(names(out)) == expected
+    assert command("runs", f"--sort={order}").out == out
+
+
+@pytest.mark.parametrize(
+    ("order", "fault"),
+    [
+        ("acuracy", "--sort: no run has acuracy, did you mean accuracy?"),
+        ("lr", "--sort: no run has lr, did you mean optimizer.lr?"),
+        ("loss,up", "--sort: expected loss,asc or loss,desc, got 'loss,up'"),
+        ("", "--sort: expected what to sort by"),
+    ],
+)
+def test_what_cannot_be_sorted_by(command: Command, order: str, fault: str) -> None:
+    set_up("run")
+    outcome = command("runs", f"--sort={order}")
+    assert (outcome.code, fault in outcome.err) == (2, True), outcome.err
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_the_table_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for i in range(3):
+        folder = Path(f"outputs/multirun/2026-03-01/12-00-00-a-name-that-is-rather-long-0a1b2c3d/{i}-lif-atan-s{i}")
+        make_run(folder, changes={"name": "a name", "model.hidden": [200] * i}, choices={"surrogate": "triangular"})
+    stopped = make_run(Path("outputs/d"), result={**RESULT, "status": "interrupted", "epochs": 1})
+    (stopped / "checkpoints" / "step-10.ckpt").touch()
+    out = command("runs").out
+    assert max(map(len, out.splitlines())) <= width
+    assert "name=a" in out
+    assert "..." not in out
+    for i in range(3):
+        assert f"/{i}-lif-atan-s{i}" in out or f"f-atan-s{i}" in out, "the end of a folder's name is enough to name it"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    layer = {"neurons": 100_000, "firing_rate": 0.00012345, "silent": 0.1234, "saturated": 1.0}
+    learned = {"mean": 0.91234, "sd": 0.0123, "low": 0.8, "high": 0.95, "histogram": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
+    record = {
+        **epoch(1),
+        "learning_rate": 1.2345e-05,
+        "samples_per_second": 1_234_567.0,
+        "layers": {"convolution1": layer, "output": layer},
+        "gradients": {"convolution1": {"norm": 1.234e-7, "zero": 0.5}},
+        "neuron_parameters": {"convolution1": {"graded_spikes_factor": learned}},
+    }
+    sha = "0123456789abcdef" * 4
+    folder = make_run(
+        Path("outputs/2026-03-01/12-00-00-snntorch_tutorial_5-synaptic-triangular-mnist-0a1b2c3d"),
+        changes={"model.hidden": list(range(100, 120)), "neuron.beta": 0.9, "name": "x" * 64},
+        metrics=(record,),
+        result={**RESULT, "weights_sha256": sha},
+        manifest={"command": ["snnrun", *(f"optimizer.lr={i}" for i in range(10))], "data": {"digits": sha}},
+        log="warning: " + "a layer is silent and what to do, " * 10 + "\n",
+    )
+    (folder / "figures" / ("a" * 70 + ".png")).touch()
+    code, out, err = command("show", "0a1b2c3d")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= width
+    for said in (sha, "optimizer.lr=9", "convolution1" if width == 80 else "con..on1", "0.9123", "1,234,567", "x" * 64):
+        assert said in out.replace("\n", "").replace(" ", "") or said in out
+
+
+def test_a_page_in_a_pipe_has_whole_lines(command: Command) -> None:
+    make_run(Path("outputs/run"), log="warning: " + "word " * 100 + "\n")
+    assert max(map(len, command("show", "run").out.splitlines())) > 200

@@ -28,8 +28,9 @@ def test_runs(sweep: Ended) -> None:
     for run, seed in zip(sweep.runs, "01", strict=True):
         line = by_folder[run.folder.relative_to(sweep.cwd / "outputs").as_posix()]
         accuracy = f"{100 * run.result['test_accuracy']:.2f}"
-        assert line.split()[:5] == ["finished", accuracy, "%", seed, "2"]
-        assert "  lif atan rate mlp ce_count digits  " in line
+        assert line.split()[:4] == ["finished", accuracy, "%", "2"]
+        changes = ["neuron.beta=0.8", *(["seed=1"] if seed == "1" else []), "num_steps=4"]
+        assert f"  {' '.join(changes)} report.figures=false report.summary=false  " in line
         assert not (run.folder / "run.lock").exists()
 
 

@@ -10,7 +10,8 @@ import pytest
 from made_up import make_run
 from snnrun.errors import ConfigError
 from snnrun.lock import RunLock
-from snnrun.report.page.gather import is_sweep, job, named, sweep
+from snnrun.report.page.gather import job, sweep
+from snnrun.sweeps import is_sweep, named
 from swept import make_job, make_sweep
 
 

@@ -106,7 +106,7 @@ def outside(folder: str) -> bool:
 
 def _what(arguments: Arguments) -> tuple[Any, ...]:
     words = tuple(word for word in arguments.overrides if not word.startswith(HOW))
-    return arguments.command, arguments.config_dir, words
+    return arguments.command, arguments.config, arguments.config_dir, words
 
 
 def _job(job: Any, folder: Path) -> Job:

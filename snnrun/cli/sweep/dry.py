@@ -10,10 +10,11 @@ from typing import Any
 from snnrun.cli import text
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.sweep.book import Job
+from snnrun.cli.sweep.orders import Orders
 from snnrun.cli.words import table
 
 
-def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, arguments: Arguments) -> None:
+def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, orders: Orders) -> None:
     """Say what would be run: number, overrides, trainable parameters, folder."""
     counts: dict[str, str] = {}
     rows = []
@@ -21,11 +22,11 @@ def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, arguments: Arg
         # Building a network takes longer than all the rest, and seeds do not change its size.
         key = json.dumps({**config, "seed": 0}, sort_keys=True, default=str)
         if key not in counts:
-            counts[key] = f"{_parameters(config, arguments):,}"
-        rows.append([str(job.number + 1), " ".join(job.overrides), counts[key], job.folder])
+            counts[key] = f"{_parameters(config, orders.arguments):,}"
+        rows.append([str(job.number + 1), orders.typed(job.overrides), counts[key], job.folder])
     text.say(table(["job", "overrides", "parameters", "folder"], rows, right=(0, 2)))
     # The name of a new sweep holds the time at which it starts.
-    text.say(f"{len(jobs)} jobs, in {sweep if arguments.resume else sweep.parent}; nothing was started")
+    text.say(f"{len(jobs)} jobs, in {sweep if orders.arguments.resume else sweep.parent}; nothing was started")
 
 
 def _parameters(config: dict[str, Any], arguments: Arguments) -> int:

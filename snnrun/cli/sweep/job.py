@@ -37,6 +37,7 @@ class Task:
     threads: int
     uses_cuda: bool
     hydra: Mapping[str, str]  # the files of .hydra/
+    source: Mapping[str, str] | None = None  # the file of --config
     watch: Callable[[Mapping[str, Any]], None] | None = None  # called with every record; may raise Pruned
 
     @property
@@ -84,6 +85,7 @@ def train(task: Task) -> Any:
             folder=task.folder,
             command=task.command,
             resume=begun,
+            source=task.source,
             watch=task.watch or (lambda record: None),
         )
 

@@ -76,7 +76,7 @@ class SweepLauncher(Launcher):
         jobs = [self._composed(number, list(words)) for number, words in enumerate(job_overrides, initial_job_idx)]
         _check_folders(jobs)
         if orders.arguments.dry_run:
-            dry.show([(each.job, each.config) for each in jobs], Path(self.config.hydra.sweep.dir), orders.arguments)
+            dry.show([(each.job, each.config) for each in jobs], Path(self.config.hydra.sweep.dir), orders)
             return []
         sweep = Path(self.config.hydra.sweep.dir).resolve()
         engine = self.engine(max((each.config["threads"] for each in jobs), default=THREADS))
@@ -180,7 +180,7 @@ def _task(each: Composed, sweep: Path, orders: Orders, total: int | None) -> Tas
     job = each.job
     return Task(
         number=job.number,
-        name=f"job {job.number + 1}{'' if total is None else f' of {total}'}: {' '.join(job.overrides)}",
+        name=f"job {job.number + 1}{'' if total is None else f' of {total}'}: {orders.typed(job.overrides)}",
         overrides=job.overrides,
         sweep=sweep,
         folder=sweep / job.folder,
@@ -192,6 +192,7 @@ def _task(each: Composed, sweep: Path, orders: Orders, total: int | None) -> Tas
         threads=each.config["threads"],
         uses_cuda=each.config["device"] != "cpu",
         hydra=each.hydra,
+        source=None if orders.source is None else orders.source._asdict(),
     )
 
 

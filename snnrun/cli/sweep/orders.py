@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snnrun.cli.arguments import Arguments
+from snnrun.cli.config_file import Source
 from snnrun.cli.sweep import book
 from snnrun.cli.sweep.book import Book
 from snnrun.cli.sweep.outcome import Outcome
@@ -25,6 +26,8 @@ class Orders:
     command: tuple[str, ...]
     search: bool
     debug: bool
+    inherited: tuple[str, ...] = ()  # overrides that stand for the file of --config
+    source: Source | None = None  # that file
     folder: Path | None = None  # of the sweep, once it was launched
     before: int = 0  # jobs that were finished already
     launched: int = 0  # jobs so far, those included
@@ -56,6 +59,10 @@ class Orders:
         if not book.same(found, self.arguments):
             raise ConfigError(f"{folder}: expected a sweep of this command, got that of `{' '.join(found.command)}`")
         return found
+
+    def typed(self, overrides: Sequence[str]) -> str:
+        """The overrides of a job for people: without those of a file."""
+        return " ".join(word for word in overrides if word not in self.inherited)
 
     def close(self) -> None:
         """Let go of the folder."""

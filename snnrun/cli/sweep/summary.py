@@ -60,8 +60,17 @@ def ranking(folder: Path) -> None:
 
 
 def ways_on(folder: Path) -> None:
-    """The commands that look at the sweep in ``folder``."""
-    name = shlex.quote(short(folder))
-    lines = [["snnrun report " + name, "tables and plots, as a page for the browser"]]
-    lines += [["snnrun best " + name, "the best configuration, and the command that runs it again"]]
-    text.say("\n" + "\n".join(f"{line}    # {what}" for line, what in lines))
+    """Say which commands look at the sweep in ``folder``."""
+    text.say("\n" + ways(folder))
+
+
+def ways(folder: Path) -> str:
+    """The commands that look at the sweep in ``folder``; what each does is left out where the line is too short."""
+    name, width = shlex.quote(short(folder)), columns()
+    lines = [
+        ("snnrun report " + name, "tables and plots, as a page for the browser"),
+        ("snnrun best " + name, "the best configuration, and the command that runs it again"),
+    ]
+    whole = [f"{line}    # {what}" for line, what in lines]
+    fits = width is None or max(map(len, whole)) <= width
+    return "\n".join(whole if fits else [line for line, _ in lines])

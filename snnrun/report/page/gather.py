@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from snnrun import runs, untrusted
 from snnrun.classes import ClassRow, class_rows
-from snnrun.errors import ConfigError
 from snnrun.layers import ParameterRow, parameter_rows
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable
@@ -31,7 +28,6 @@ LONGEST = 200  # letters of a name or a line
 LONGEST_WORD = 4000  # of a word of the command line, which is of no use when cut
 NOT_STARTED = "not started"
 ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
-FILE = "sweep.json"  # what a sweep says of itself
 
 
 @dataclass(frozen=True)
@@ -108,56 +104,10 @@ class Sweep:
         return printable(self.folder.name, LONGEST)
 
 
-def is_sweep(folder: Path) -> bool:
-    """Whether there are jobs of a sweep in the folder, or a list of them."""
-    if runs.is_run(folder):
-        return False
-    with suppress(OSError):
-        return _is_file(folder / FILE) or any(runs.is_run(child) for child in _children(folder))
-    return False
-
-
-def named(word: str, root: Path = Path("outputs")) -> Path:
-    """The folder of a sweep or a run that ``word`` means: its path, or a part of its name in ``root``.
-
-    The end of a sweep's name counts before that of a run.
-
-    Raises:
-        ConfigError: if none is meant, or several are.
-    """
-    with suppress(ValueError, OSError):  # a NUL; a name that is too long
-        path = Path(word).expanduser()
-        if word and path.is_dir() and not runs.is_run(path):
-            inside = {path} if is_sweep(path) else set(islice((p for p in _parents(path) if is_sweep(p)), 2))
-            if len(inside) == 1:
-                return inside.pop()
-    asked = word.replace(os.sep, "/").strip("/")
-    known = {
-        parent.relative_to(root).as_posix(): parent
-        for parent in (_parents(root) if asked else ())
-        if parent != root and (_is_file(parent / FILE) or _is_file(parent / "multirun.yaml"))
-    }
-    ends = [folder for name, folder in known.items() if f"/{name}".endswith((f"/{asked}", f"-{asked}"))]
-    if len(ends) == 1:
-        return ends[0]
-    try:
-        return runs.named(word, root)
-    except ConfigError as error:
-        parts = [folder for name, folder in known.items() if asked in name]
-        if len(parts) == 1:
-            return parts[0]
-        if "expected a run, but there is no such" in str(error):
-            message = (
-                str(error).replace("expected a run, but", "expected a sweep or a run, but").replace("no run", "none")
-            )
-            raise ConfigError(message) from None
-        raise
-
-
 def sweep(folder: Path) -> Sweep:
     """All jobs of the sweep in ``folder``: those of ``sweep.json``, and whatever else has run there."""
     try:
-        said = untrusted.json_object(folder, FILE)
+        said = untrusted.json_object(folder, runs.SWEEP)
     except Unreadable:
         said = {}
     listed: dict[str, tuple[int, tuple[str, ...]]] = {}
@@ -317,20 +267,6 @@ def _inside(folder: Path, name: str) -> bool:
         return not any(folder.joinpath(*pieces[: i + 1]).is_symlink() for i in range(len(pieces)))
     except OSError:  # a name that is too long
         return False
-
-
-def _parents(root: Path) -> list[Path]:
-    return list(dict.fromkeys(folder.parent for folder in runs.find(root)))
-
-
-def _children(folder: Path) -> Iterable[Path]:
-    with os.scandir(folder) as entries:
-        found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-    return [folder / name for name in sorted(found)]
-
-
-def _is_file(path: Path) -> bool:
-    return path.is_file() and not path.is_symlink()
 
 
 def _whole(value: Any) -> int | None:

@@ -1,0 +1,132 @@
+"""What of a run is not the default: parts that were chosen, and values that were set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from snnrun import defaults, untrusted
+from snnrun.catalogue import Catalogue
+from snnrun.cli.words import PARTS
+from snnrun.defaults import Defaults
+from snnrun.runs import Run
+from snnrun.untrusted import Unreadable, dotted
+
+#: What is written, and where and on what a run is computed: said last.
+LAST = ("device", "threads", "data_dir", "output_dir", "checkpoint", "report", "style")
+UNKNOWN: Any = object()  # the default of a part that is none of ours
+
+
+class Change(NamedTuple):
+    """A value that is not the default."""
+
+    key: str
+    value: Any
+    default: Any  # or UNKNOWN
+
+
+class Changes:
+    """Compares runs with the files of ``conf/``, and remembers what it has read of these."""
+
+    def __init__(self) -> None:
+        self._catalogues: dict[str, Catalogue] = {}
+        self._known: dict[tuple[str, ...], Defaults] = {}
+        self._recognised: dict[tuple[str, str], str | None] = {}
+
+    def of(self, run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is not the default, by group or dotted key; without the name. ``config``: by dotted keys."""
+        values = {change.key: change.value for change in self.values(run, config) if change.key != "name"}
+        late = {key: value for key, value in values.items() if key.partition(".")[0] in LAST}
+        early = {key: value for key, value in values.items() if key not in late}
+        parts: dict[str, Any] = {
+            group: option[1:-1].split(",") if option.startswith("[") else option
+            for group, option in self.parts(run, config).items()
+        }
+        return {**parts, **dict(sorted(early.items(), key=lambda pair: "." not in pair[0])), **late}
+
+    def parts(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
+        """The groups whose option is neither the default nor what the task or the set-up chooses."""
+        catalogue, chosen = self._catalogue(run), self.choices(run, config)
+        implied: dict[str, Any] = dict(catalogue.defaults)
+        for group in ("task", "experiment"):
+            implied |= catalogue.chosen_by(group, chosen.get(group, ""))
+        order = sorted(chosen, key=lambda group: PARTS.index(group) if group in PARTS else len(PARTS))
+        return {group: chosen[group] for group in order if "@" not in group and chosen[group] != implied.get(group)}
+
+    def values(self, run: Run, config: Mapping[str, Any]) -> list[Change]:
+        """Keys whose value is not that of the parts' own files; of parts that are not ours, what the command set."""
+        chosen, asked = self.choices(run, config), _asked(run.folder)
+        known = self._defaults(run, chosen)
+        found = []
+        for key, value in config.items():
+            group = key.partition(".")[0]
+            if key.rpartition(".")[2].startswith("_"):
+                continue
+            if key in known.values:
+                default = known.values[key]
+                # Where only the resolved config is left, a reference cannot be compared with what it stood for.
+                refers = isinstance(default, str) and "${" in default
+                resolved = refers and not (isinstance(value, str) and "${" in value)
+                if not defaults.same(value, default) and (not resolved or key in asked):
+                    found.append(Change(key, value, default))
+            elif key in asked or not (group in known.unknown or group in run.choices or not run.choices):
+                found.append(Change(key, value, UNKNOWN))
+        return found
+
+    def choices(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
+        """Group -> option, as far as they can be told from the choices and the config of the run.
+
+        Hydra does not note which of several parts were chosen, and without ``.hydra/`` there are only their classes.
+        """
+        catalogue, found = self._catalogue(run), dict(run.choices)
+        for group in catalogue.defaults:
+            options, place = catalogue.groups.get(group, {}), catalogue.place(group)
+            if catalogue.several(group):
+                pieces = (key[len(place) + 1 :] for key in config if key.startswith(f"{place}."))
+                names = list(dict.fromkeys(name for piece in pieces if (name := piece.partition(".")[0]) in options))
+                if len(names) > 1 or (names and group not in found):
+                    found[group] = names[0] if len(names) == 1 else f"[{','.join(names)}]"
+            elif found.get(group) not in options and isinstance(target := config.get(f"{group}._target_"), str):
+                option = self._recognise(group, target, config, catalogue)
+                found |= {} if option is None else {group: option}
+        return found
+
+    def _recognise(self, group: str, target: str, config: Mapping[str, Any], catalogue: Catalogue) -> str | None:
+        if (group, target) not in self._recognised:
+            part = {key[len(group) + 1 :]: value for key, value in config.items() if key.startswith(f"{group}.")}
+            self._recognised[group, target] = catalogue.recognise(group, part)
+        return self._recognised[group, target]
+
+    def _catalogue(self, run: Run) -> Catalogue:
+        primary = "config" if run.command == "train" else run.command
+        return self._catalogues.setdefault(primary, Catalogue(primary=primary))
+
+    def _defaults(self, run: Run, chosen: Mapping[str, str]) -> Defaults:
+        primary = "config" if run.command == "train" else run.command
+        key = (primary, *(f"{group}={option}" for group, option in chosen.items()))
+        if key not in self._known:
+            self._known[key] = defaults.defaults(chosen, primary)
+        return self._known[key]
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The config by dotted keys, its references not filled in where that is left, so that each value comes once.
+
+    Raises:
+        Unreadable: if neither form of it can be read.
+    """
+    try:
+        return dotted(untrusted.yaml_object(folder, ".hydra/config.yaml"))
+    except Unreadable:
+        return dotted(untrusted.yaml_object(folder, "config.yaml"))
+
+
+def _asked(folder: Path) -> set[str]:
+    """The keys that the command line set."""
+    try:
+        text = untrusted.head(folder, ".hydra/overrides.yaml")
+    except Unreadable:
+        return set()
+    words = [line[2:].strip("'\"") for line in text.splitlines() if line.startswith("- ")]
+    return {word.partition("=")[0].lstrip("+~") for word in words}

@@ -1,0 +1,87 @@
+"""``snnrun show SWEEP``: the jobs of a sweep, the best configuration, and the commands that say more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
+
+from snnrun import runs
+from snnrun.cli.sweep.summary import ways
+from snnrun.cli.words import age, cut_end, figure, table
+from snnrun.layout import columns, page_width
+from snnrun.report.page import gather, words
+from snnrun.report.page.gather import Job, Sweep
+from snnrun.report.page.ranking import Configuration, Ranking, rank
+from snnrun.untrusted import printable
+
+MOST_JOBS = 500  # in the table
+NARROW = 70  # columns; below them the validation figure is left out
+
+
+def page(folder: Path) -> str:
+    """The jobs, with a star at those of the best configuration."""
+    sweep = gather.sweep(folder)
+    begun = [job for job in sweep.jobs if job.status != gather.NOT_STARTED]
+    trains = not begun or runs.read(begun[0].folder).command == "train"
+    ranking = rank(sweep) if trains else None
+    width = columns()
+    common = _common(sweep.jobs)
+    lines = [printable(folder), _counts(sweep)]
+    if common:
+        lines.append(fill(f"all jobs: {' '.join(common)}", page_width(), subsequent_indent="  "))
+    if sweep.jobs:
+        lines += ["", _table(sweep, ranking, common, width)]
+    if len(sweep.jobs) > MOST_JOBS or sweep.unread:
+        lines.append(f"and {len(sweep.jobs) - min(MOST_JOBS, len(sweep.jobs)) + sweep.unread:,} more jobs")
+    if ranking is not None and (chosen := _best(ranking)) is not None:
+        by = f"by the mean over seeds of the validation {ranking.measure.title}"
+        best = f"* the best configuration, {by}: {words.assignment(chosen)}"
+        lines += ["", fill(best, page_width(), subsequent_indent="  ")]
+    return "\n".join([*lines, "", ways(folder)] if trains else lines)
+
+
+def _counts(sweep: Sweep) -> str:
+    count = len(sweep.jobs) + sweep.unread
+    said = f"{count:,} job{'s' * (count != 1)}: {words.counts(sweep.jobs)}" if count else "no jobs"
+    begun = [runs.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
+    return said + (f"; started {age(begun[0])} ago" if begun else "")
+
+
+def _common(jobs: Sequence[Job]) -> list[str]:
+    """The words that all jobs share, where there are several jobs."""
+    if len(jobs) < 2:
+        return []
+    shared = set(jobs[0].words).intersection(*(job.words for job in jobs[1:]))
+    return [word for word in jobs[0].words if word in shared]
+
+
+def _best(ranking: Ranking) -> Configuration | None:
+    """The best configuration, where there is another to compare it with."""
+    return ranking.chosen if len(ranking.configurations) > 1 else None
+
+
+def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
+    chosen = None if ranking is None else _best(ranking)
+    best = set() if chosen is None else {job.number for job in chosen.counted}
+    measure = None if ranking is None else ranking.measure
+    validated = measure is not None and (width is None or width >= NARROW) and any(job.validation for job in sweep.jobs)
+    scored = [] if measure is None or measure.name == "loss" else [measure]
+    head = ["job", "overrides", "status"]
+    if validated and measure is not None:
+        head.append(f"validation {measure.title}")
+    head += [each.title for each in scored]
+    head += ["loss"] if measure is not None else []
+    rows = []
+    for job in sweep.jobs[:MOST_JOBS]:
+        row = [
+            f"{job.number + 1}{'*' if job.number in best else ''}",
+            " ".join(word for word in job.words if word not in common),
+            job.status,
+        ]
+        if validated and measure is not None:
+            row.append(measure.figure(job.validation.get(measure.name)))
+        row += [each.figure(job.test.get(each.name)) for each in scored]
+        row += [figure(job.test.get("loss"))] if measure is not None else []
+        rows.append(row)
+    return table(head, rows, right=(0, *range(3, len(head))), shrink={1: cut_end}, width=width)

@@ -1,0 +1,288 @@
+"""``snnrun --config FILE``: an edited config of a run as the command line's own words, beneath those that are typed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from command import Command, Training
+from small import composed
+from snnrun.catalogue import Catalogue
+from snnrun.cli.compose import composer
+from snnrun.cli.config_file import ConfigFile
+
+SEEDS = ("seed=0,1",)
+
+
+def write(content: Any, name: str = "mine.yaml") -> str:
+    Path(name).write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    return name
+
+
+def run_with(command: Command, training: Training, *words: str) -> dict[str, Any]:
+    outcome = command(*words)
+    assert outcome.code == 0, outcome.err
+    return dict(training.calls[-1]["config"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (),
+        ("neuron=if", "surrogate=sigmoid", "encoder=latency", "optimizer=sgd", "scheduler=cosine", "epochs=3"),
+        ("neuron=synaptic", "neuron.reset=zero", "convention=spikingjelly", "surrogate=straight_through"),
+        ("task=zeros", "encoder=none", "loss=mean_square"),
+        ("task=zeros", "epochs=20", "batch_size=128", "num_steps=25"),
+        ("readout=li", "loss=ce_membrane", "regulariser=[sparsity,rate_bounds]", "loss.regularisers.sparsity.weight=1"),
+        ("task=cifar10", "augmentation=[flip,crop]", "task.augmentation.crop.padding=1", "model=convnet"),
+        ("tracker=[csv,tensorboard]", "model.hidden=[20,10]", "data_dir='a, b (c)'"),
+        ("+optimizer.foreach=true", "optimizer.lr=1e-6", "clip_grad_norm=1"),
+        ("optimizer._target_=torch.optim.Rprop", "~optimizer.betas", "~optimizer.eps", "~optimizer.weight_decay"),
+        ("neuron.surrogate={_target_:snnrun.surrogate.Sigmoid,alpha:3.0}",),
+        ("experiment=snntorch_tutorial_6",),
+        ("experiment=spikingjelly_csnn", "neuron=if"),
+        ("experiment=shd",),
+    ],
+    ids=" ".join,
+)
+def test_the_config_of_a_run_gives_that_config(command: Command, training: Training, words: tuple[str, ...]) -> None:
+    config = composed(*words)
+    assert run_with(command, training, "--config", write(config)) == config
+
+
+def test_choices_are_recognised(command: Command, training: Training) -> None:
+    config = composed("neuron=synaptic", "convention=snntorch", "task=zeros", "encoder=none", "loss=mean_square")
+    assert command("--config", write(config)).code == 0
+    folder = training.calls[0]["folder"]
+    assert "-synaptic-atan-zeros-" in folder.name
+    assert yaml.safe_load((folder / ".hydra/overrides.yaml").read_text()) == [
+        "convention=snntorch",
+        "neuron=synaptic",
+        "task=zeros",
+    ]
+
+
+def test_what_was_edited_counts(command: Command, training: Training) -> None:
+    config = composed("neuron=if")
+    config["neuron"]["threshold"], config["epochs"], config["optimizer"]["lr"] = 0.5, 3, "2e-3"
+    got = run_with(command, training, "--config", write(config), "seed=4")
+    assert (got["neuron"]["threshold"], got["epochs"], got["optimizer"]["lr"], got["seed"]) == (0.5, 3, 0.002, 4)
+
+
+def test_a_part_that_is_chosen_replaces_that_of_the_file_whole(command: Command, training: Training) -> None:
+    config = composed("neuron=synaptic", "neuron.threshold=0.5", "optimizer=sgd", "optimizer.lr=0.3", "epochs=7")
+    got = run_with(command, training, "--config", write(config), "neuron=lif", "neuron.beta=0.8", "optimizer.lr=0.1")
+    assert got == composed("neuron=lif", "neuron.beta=0.8", "optimizer=sgd", "optimizer.lr=0.1", "epochs=7")
+
+
+def test_the_values_of_the_file_win_over_those_of_a_task(command: Command, training: Training) -> None:
+    # The task zeros sets these too, a loss and an encoder.
+    file = write({"epochs": 20, "num_steps": 25, "batch_size": 128})
+    got = run_with(command, training, "--config", file, "task=zeros")
+    assert got == composed("task=zeros", "epochs=20", "num_steps=25", "batch_size=128")
+
+
+def test_an_augmentation_goes_with_its_group_and_not_with_the_task(command: Command, training: Training) -> None:
+    file = write(composed("task=cifar10", "augmentation=[crop]", "task.augmentation.crop.padding=2"))
+    got = run_with(command, training, "--config", file, "task=digits")
+    assert got["task"] == composed("augmentation=crop", "task.augmentation.crop.padding=2")["task"]
+    assert run_with(command, training, "--config", file, "~augmentation")["task"]["augmentation"] == {}
+
+
+def test_references_are_kept(command: Command, training: Training) -> None:
+    file = write(composed("scheduler=cosine", "epochs=5"))
+    words = ("epochs=9", "surrogate=sigmoid", "surrogate.alpha=2", "convention.reset=zero")
+    assert run_with(command, training, "--config", file, *words) == composed("scheduler=cosine", *words)
+
+
+def test_a_file_with_references(command: Command, training: Training) -> None:
+    file = write(composed("neuron=if", "scheduler=cosine", resolve=False))
+    got = run_with(command, training, "--config", file, "epochs=9", "surrogate=sigmoid")
+    assert got == composed("neuron=if", "scheduler=cosine", "epochs=9", "surrogate=sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("surrogate", {"_target_": "snnrun.surrogate.ATan", "alpha": 4.0}, "neuron.surrogate and surrogate differ"),
+        ("epochs", 30, "scheduler.T_max and epochs differ"),
+    ],
+)
+def test_an_edit_that_a_reference_hides(command: Command, training: Training, key: str, value: Any, said: str) -> None:
+    config = {**composed("scheduler=cosine"), key: value}
+    outcome = command("--config", write(config))
+    assert (outcome.code, outcome.err.count("warning")) == (0, 1)
+    assert f"warning: mine.yaml: {said}" in outcome.err
+    assert training.calls[0]["config"] == config
+
+
+def test_a_partial_file(command: Command, training: Training) -> None:
+    file = write("neuron: if\naugmentation: [flip]\nsurrogate:\n  alpha: 3\noptimizer: {lr: 1e-2}\nepochs: 2\n")
+    assert run_with(command, training, f"--config={file}") == composed(
+        "neuron=if", "augmentation=[flip]", "surrogate.alpha=3", "optimizer.lr=1e-2", "epochs=2"
+    )
+
+
+def test_an_empty_text_and_texts_with_signs(command: Command, training: Training) -> None:
+    for text in ("a b", "it's", 'say "x"', "a\\", "a, b", "[x]", "{y}", "50%", "a=b", "$HOME", "学", "#c", "null", "3"):
+        assert run_with(command, training, "--config", write({"data_dir": text}))["data_dir"] == text
+
+
+def test_a_sweep(command: Command, training: Training) -> None:
+    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2"))
+    outcome = command("-m", "--config", file, "neuron=if,lif", "seed=0,1")
+    assert outcome.code == 0, outcome.err
+    got = [call["config"] for call in training.calls]
+    want = [composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1") for n in ("if", "lif") for s in (0, 1)]
+    assert got == want
+    assert "job 1 of 4: neuron=if seed=0\n" in outcome.out
+
+
+def test_a_sweep_over_tasks_that_set_what_the_file_sets(command: Command, training: Training) -> None:
+    file = write({"epochs": 20, "loss": {"_target_": "snnrun.loss.CECount"}})
+    assert command("-m", "--config", file, "task=digits,mnist").code == 0
+    assert [call["config"]["epochs"] for call in training.calls] == [20, 20]
+
+
+def test_a_sweep_goes_on_only_with_the_same_file(command: Command, training: Training) -> None:
+    file = write({"epochs": 2})
+    words = ("-m", "--config", file, *SEEDS, "hydra.sweep.dir=sweep")
+    assert command(*words).code == 0
+    assert command(*words, "--resume").code == 0
+    assert command("-m", *SEEDS, "hydra.sweep.dir=sweep", "--resume").code == 2
+    write({"epochs": 3})
+    outcome = command(*words, "--resume")
+    assert (outcome.code, "epochs was 2 and is now 3" in outcome.err) == (2, True)
+
+
+def test_the_record_names_the_file(command: Command, training: Training) -> None:
+    file = write(composed(), "some config.yaml")
+    assert command("--config", file, "epochs=2").code == 0
+    source = {"name": file, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
+    assert training.calls[0]["source"] == source
+    assert list(training.calls[0]["command"]) == ["snnrun", "--config", file, "epochs=2"]
+    assert command("-m", "--config", file, *SEEDS).code == 0
+    assert [call["source"] for call in training.calls[1:]] == [source, source]
+
+
+QUICK = ("epochs=1", "num_steps=3", "model.hidden=[8]", "report.figures=false", "threads=1")
+
+
+def test_a_run_from_an_edited_file_is_reproduced(command: Command) -> None:
+    assert command(*QUICK, "hydra.run.dir=first").code == 0
+    config = yaml.safe_load(Path("first/config.yaml").read_text())
+    config["neuron"]["beta"] = 0.7
+    assert command("--config", write(config), "seed=2", "hydra.run.dir=second").code == 0
+    manifest = json.loads(Path("second/manifest.json").read_text())
+    assert manifest["config_file"]["name"] == "mine.yaml"
+    assert manifest["command"][:3] == ["snnrun", "--config", "mine.yaml"]
+    Path("mine.yaml").unlink()
+    outcome = command("reproduce", "second")
+    assert (outcome.code, "match: all" in outcome.out) == (0, True), outcome.err
+
+
+def test_the_composed_config_is_shown(command: Command) -> None:
+    out = command("--cfg", "job", "--config", write({"epochs": 3}), "neuron=if").out
+    assert "epochs: 3\n" in out and "snnrun.neuron.IF" in out
+
+
+@pytest.mark.parametrize(
+    ("content", "faults"),
+    [
+        ("neuron:\n  bet: 0.9\n", ["mine.yaml: neuron.bet: there is no such key, did you mean beta?"]),
+        ("epohcs: 3\n", ["mine.yaml: epohcs: there is no such key, did you mean epochs?"]),
+        ("epochs: many\nseed: true\n", ["mine.yaml: epochs: expected", "mine.yaml: seed: expected"]),
+        ("neuron: liff\n", ["neuron=liff: there is no neuron of that name, did you mean neuron=lif?"]),
+        ("neuron: null\n", ["neuron=null: a run needs a neuron"]),
+        ("neuron: 3\n", ["neuron=3: there is no neuron of that name"]),
+        ("neuron:\n  threshold: -1\nepochs: 0\n", ["mine.yaml: neuron.threshold: ", "mine.yaml: epochs: "]),
+        ("hydra: {run: {dir: /tmp}}\n", ["mine.yaml: hydra: expected the config of a run"]),
+        ("defaults: [a]\n", ["mine.yaml: defaults: expected"]),
+        ("trust: [mine]\n", ["trust: a config cannot trust itself"]),
+        ("experiment: shd\n", ["mine.yaml: experiment: expected parts and values"]),
+        ("data_dir: ${oc.env:HOME}\n", ["mine.yaml: data_dir: expected a value, or a reference"]),
+        ("data_dir: ${hydra:runtime.cwd}\n", ["mine.yaml: data_dir: expected a value, or a reference"]),
+        ("data_dir: 2026-01-01\n", ["mine.yaml: data_dir: expected a plain value"]),
+        ("a=b,hydra.run.dir: 1\n", ["mine.yaml: a=b,hydra.run.dir: expected a key"]),
+        ("neuron: {1: 2}\n", ["mine.yaml: neuron.1: expected a key"]),
+        ("clip_grad_norm: .inf\n", ["clip_grad_norm: expected a finite number"]),
+        ("optimizer: {_target_: os.system, command: ls}\n", ["optimizer._target_: os.system is no part"]),
+        ("neuron: {_target_: mine.Mine}\n", ["neuron._target_: ", "trust=[mine]"]),
+        ("a: &a [1]\nb: *a\n", ["--config: expected the config.yaml of a run", "cannot be read: aliases"]),
+        ("a: !!python/object/apply:os.system [ls]\n", ["cannot be read: no plain YAML"]),
+        ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: expected at most 1,000 values"]),
+        ("- 1\n", ["cannot be read: no mapping"]),
+        ("a: [", ["cannot be read: no plain YAML"]),
+        ("", ["cannot be read: no mapping"]),
+    ],
+)
+def test_faults(command: Command, training: Training, content: str, faults: list[str]) -> None:
+    outcome = command("--config", write(content))
+    assert (outcome.code, outcome.out, training.calls) == (2, "", [])
+    for fault in faults:
+        assert fault in outcome.err
+    assert not Path("outputs").exists()
+
+
+def test_all_faults_come_in_one_message(command: Command) -> None:
+    outcome = command("--config", write({"epochs": 0, "neuron": {"bet": 1}}), "surrogate=atn", "optimizer.lr=-1")
+    assert outcome.code == 2
+    for fault in ("surrogate=atn: ", "mine.yaml: epochs: ", "mine.yaml: neuron.bet: ", "optimizer.lr"):
+        assert fault in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--config", "nowhere.yaml"), "--config: expected the config.yaml of a run, got 'nowhere.yaml'"),
+        (("--config", "."), "got '.'; write ./config.yaml"),
+        (("--config",), "--config: expected the config.yaml of a run, got ''"),
+        (("simulate", "--config", "mine.yaml"), "--config: goes with training runs only"),
+        (("runs", "--config", "mine.yaml"), "runs: goes with no flags"),
+        (("resume", "run", "--config", "mine.yaml"), "resume: goes with no flags"),
+        (("--config", "mine.yaml", "experiment=shd"), "experiment=shd: a set-up sets all that --config sets"),
+        (("--config", "mine.yaml", "--config", "mine.yaml"), "--config: given more than once"),
+    ],
+)
+def test_words_that_do_not_go_with_it(command: Command, words: tuple[str, ...], fault: str) -> None:
+    write({"epochs": 1})
+    outcome = command(*words)
+    assert (outcome.code, fault in outcome.err) == (2, True), outcome.err
+
+
+def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> None:
+    words = ("--config-dir", str(own), "trust=my_neuron_of_tests")
+    first = run_with(command, training, *words, "neuron=mine", "neuron.gain=3")
+    got = run_with(command, training, *words, "--config", write(first))
+    assert (got, training.calls[-1]["folder"].name[9:13]) == (first, "mine")
+    outcome = command("--config", write(first))
+    assert outcome.code == 2
+    assert "trust=[my_neuron_of_tests]" in outcome.err
+
+
+def test_every_option_is_recognised(tmp_path: Path) -> None:
+    """The config that an option gives is that of one word; a task and a set-up choose other parts besides."""
+    catalogue, file, seen = Catalogue(), tmp_path / "config.yaml", list[object]()
+    with composer(catalogue) as hydra:
+        for group in catalogue.defaults:
+            for option in catalogue.groups[group]:
+                config = OmegaConf.to_container(hydra.compose([f"{group}={option}"]), resolve=True)
+                file.write_text(yaml.safe_dump(config, sort_keys=False))
+                read = ConfigFile(file)
+                chosen = read.groups(catalogue, [])
+                base = OmegaConf.to_container(hydra.compose(chosen))
+                assert isinstance(base, dict)
+                values = read.values(catalogue, [], [], [{str(key): value for key, value in base.items()}])
+                assert OmegaConf.to_container(hydra.compose([*chosen, *values]), resolve=True) == config
+                twin = config in seen  # two conventions may be the same
+                seen.append(config)
+                if group not in ("task", "experiment") and not twin:
+                    words = [] if option == catalogue.defaults[group] else [f"{group}={option}"]
+                    several = [f"{group}=[{option}]"] if catalogue.several(group) else words
+                    assert [*chosen, *values] == several
