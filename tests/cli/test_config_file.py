@@ -213,7 +213,7 @@ def test_the_composed_config_is_shown(command: Command) -> None:
         ("neuron: {1: 2}\n", ["mine.yaml: neuron.1: expected a key"]),
         ("clip_grad_norm: .inf\n", ["clip_grad_norm: expected a finite number"]),
         ("optimizer: {_target_: os.system, command: ls}\n", ["optimizer._target_: os.system is no part"]),
-        ("neuron: {_target_: mine.Mine}\n", ["neuron._target_: ", "trust=[mine]"]),
+        ("neuron: {_target_: mine.Mine}\n", ["neuron._target_: ", "trust=mine"]),
         ("a: &a [1]\nb: *a\n", ["--config: expected the config.yaml of a run", "cannot be read: aliases"]),
         ("a: !!python/object/apply:os.system [ls]\n", ["cannot be read: no plain YAML"]),
         ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: expected at most 1,000 values"]),
@@ -263,7 +263,7 @@ def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> N
     assert (got, training.calls[-1]["folder"].name[9:13]) == (first, "mine")
     outcome = command("--config", write(first))
     assert outcome.code == 2
-    assert "trust=[my_neuron_of_tests]" in outcome.err
+    assert "trust=my_neuron_of_tests" in outcome.err
 
 
 def test_every_option_is_recognised(tmp_path: Path) -> None:
