@@ -86,26 +86,30 @@ examples:
 RUNS = """\
 snnrun runs lists the runs in a folder, newest first, however deep they lie.
 
-usage: snnrun runs [FOLDER] [--sort KEY[,asc|,desc]] [--json]      default: outputs
+usage: snnrun runs [FOLDER] [--sort KEY[,asc|,desc]] [--json]
+FOLDER is outputs by default.
 
-A line has the result, and what of the run is not the default. KEY is time (of the start), accuracy, loss, epochs,
-seconds, status, name, or a key of the config such as optimizer.lr or neuron; the best or newest comes first. --json
-gives a list of objects: folder, name, status, started, accuracy, loss, epochs, seconds, changes.
+A line has the result, and what of the run is not the default.
+--sort KEY: time (of the start), accuracy, loss, epochs, seconds, status, name,
+or a key of the config such as optimizer.lr or neuron. The newest and the best
+come first, other values from small to large.
+--json: a list of objects with folder, name, status, started, accuracy, loss,
+epochs, seconds and changes.
 
 The status is finished, failed, interrupted, running, stalled or dead. A dead run has no result, and no process
 writes it any more; a stalled one has a process that has not moved for a minute. + can go on from a checkpoint.
 """
 
 SHOW = """\
-snnrun show tells all about one run: parts, settings that are not the default, result, curves, warnings,
-environment, files. Of a sweep it lists the jobs, with the best configuration marked. It reads the folder and runs
-nothing in it.
+snnrun show tells all about one run: parts, settings that are not the default,
+result, curves, warnings, environment, files. Of a sweep it lists the jobs, with
+the best configuration marked. It reads the folder and runs nothing in it.
 
 usage: snnrun show RUN
        snnrun show SWEEP
 
-RUN is a folder, the name of a run (name=NAME; of several the newest), or any part of a folder's name in outputs that
-no other run has: its token is enough.
+RUN is a folder, the name of a run (name=NAME; of several the newest), or any
+part of a folder's name in outputs that no other run has: its token is enough.
 """
 
 DIFF = """\
@@ -174,7 +178,7 @@ flags:
   --dry-run           with -m: list the jobs, run and write nothing
   on_error=stop       with -m: end with the first job that fails; the default is on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve, references are filled in
-  --config FILE       the config.yaml of a run, edited, or a part of one; words beside it win
+  --config FILE       run an edited config.yaml, or a few keys; other words win
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR included (or set SNNRUN_TRUST=A,B)
   --debug             show the full traceback of an error (or set SNNRUN_DEBUG=1)

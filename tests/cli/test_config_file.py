@@ -135,11 +135,15 @@ def test_an_empty_text_and_texts_with_signs(command: Command, training: Training
 
 
 def test_a_sweep(command: Command, training: Training) -> None:
-    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2"))
+    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2", "report.figures=false"))
     outcome = command("-m", "--config", file, "neuron=if,lif", "seed=0,1")
     assert outcome.code == 0, outcome.err
     got = [call["config"] for call in training.calls]
-    want = [composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1") for n in ("if", "lif") for s in (0, 1)]
+    want = [
+        composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1", "report.figures=false")
+        for n in ("if", "lif")
+        for s in (0, 1)
+    ]
     assert got == want
     assert "job 1 of 4: neuron=if seed=0\n" in outcome.out
 
