@@ -189,6 +189,12 @@ def test_a_run_from_an_edited_file_is_reproduced(command: Command) -> None:
     Path("mine.yaml").unlink()
     outcome = command("reproduce", "second")
     assert (outcome.code, "match: all" in outcome.out) == (0, True), outcome.err
+    (verdict,) = Path("outputs").glob("*/*-reproduced-*/reproduction.json")
+    assert json.loads(verdict.read_text())["environment"] == {}, "where a config is from is no environment"
+    # What goes on is from the same file.
+    Path("second/result.json").unlink()
+    assert command("resume", "second").code == 0
+    assert json.loads(Path("second/manifest.json").read_text())["config_file"] == manifest["config_file"]
 
 
 def test_the_composed_config_is_shown(command: Command) -> None:
