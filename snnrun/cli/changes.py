@@ -38,12 +38,13 @@ class Changes:
         """All that is not the default, by group or dotted key; without the name. ``config``: by dotted keys."""
         values = {change.key: change.value for change in self.values(run, config) if change.key != "name"}
         late = {key: value for key, value in values.items() if key.partition(".")[0] in LAST}
-        early = {key: value for key, value in values.items() if key not in late}
+        seed = {key: values[key] for key in ("seed",) if key in values}  # in many lists nothing else differs
+        early = {key: value for key, value in values.items() if key not in late | seed}
         parts: dict[str, Any] = {
             group: option[1:-1].split(",") if option.startswith("[") else option
             for group, option in self.parts(run, config).items()
         }
-        return {**parts, **dict(sorted(early.items(), key=lambda pair: "." not in pair[0])), **late}
+        return {**parts, **seed, **dict(sorted(early.items(), key=lambda pair: "." not in pair[0])), **late}
 
     def parts(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
         """The groups whose option is neither the default nor what the task or the set-up chooses."""

@@ -151,13 +151,20 @@ def _object(each: Listed) -> dict[str, Any]:
         "folder": str(run.folder),
         "name": run.name,
         "status": run.status,
-        "started": datetime.fromtimestamp(run.started, timezone.utc).isoformat(timespec="seconds"),
+        "started": _date(run.started),
         "accuracy": run.accuracy,
         "loss": run.loss,
         "epochs": run.epochs,
         "seconds": run.seconds,
         "changes": {printable(key, 200): _plain(value) for key, value in each.changes.items()},
     }
+
+
+def _date(seconds: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # a file may be of any time
+        return None
 
 
 def _plain(value: Any) -> Any:
@@ -198,9 +205,9 @@ def _table(found: Sequence[Listed], root: Path) -> str:
 
 
 def _described(each: Listed) -> str:
-    """The name of a run, and what is not the default."""
+    """What is not the default; and the name of a run, where its folder has another."""
     run = each.run
-    words = [f"name={run.name}"] if run.name is not None else []
+    words = [f"name={run.name}"] if run.name is not None and run.name not in str(run.folder) else []
     words += [run.command] if run.command != "train" else []
     changes = {key: value for key, value in each.changes.items() if key != "epochs"}  # they have a column
     return " ".join([*words, *(f"{printable(key, 60)}={_compact(value)}" for key, value in changes.items())])

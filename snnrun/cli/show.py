@@ -84,6 +84,7 @@ def settings(run: Run, width: int | None = None) -> str:
     rows = [
         (f"{printable(key, 80)}={shown(value)}", "" if default is UNKNOWN else f"default {shown(default)}")
         for key, value, default in Changes().values(run, config)
+        if key != "name"  # it stands at the top
     ]
     return _rows(rows, MOST_SETTINGS, width) if rows else "  (none)"
 

@@ -106,11 +106,14 @@ snnrun runs lists the runs in a folder, newest first, however deep they lie.
 
 usage: snnrun runs [FOLDER] [--sort KEY[,asc|,desc]] [--json]
 
-FOLDER is outputs by default. A line has the result, and what of the run is not
-the default. KEY is time (of the start), accuracy, loss, epochs, seconds, status,
-name, or a key of the config such as optimizer.lr or neuron; the best or newest
-comes first. --json gives a list of objects: folder, name, status, started,
-accuracy, loss, epochs, seconds, changes.
+FOLDER is outputs by default.
+
+A line has the result, and what of the run is not the default.
+--sort KEY: time (of the start), accuracy, loss, epochs, seconds, status, name,
+or a key of the config such as optimizer.lr or neuron. The newest and the best
+come first, other values from small to large.
+--json: a list of objects with folder, name, status, started, accuracy, loss,
+epochs, seconds and changes.
 
 The status is finished, failed, interrupted, running, stalled or dead. A dead
 run has no result, and no process writes it any more; a stalled one has a
@@ -241,8 +244,7 @@ flags:
                       on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve,
                       references are filled in
-  --config FILE       the config.yaml of a run, edited, or a part of one; words
-                      beside it win
+  --config FILE       run an edited config.yaml, or a few keys; other words win
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR
                       included (or set SNNRUN_TRUST=A,B)

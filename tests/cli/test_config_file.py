@@ -135,11 +135,15 @@ def test_an_empty_text_and_texts_with_signs(command: Command, training: Training
 
 
 def test_a_sweep(command: Command, training: Training) -> None:
-    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2"))
+    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2", "report.figures=false"))
     outcome = command("-m", "--config", file, "neuron=if,lif", "seed=0,1")
     assert outcome.code == 0, outcome.err
     got = [call["config"] for call in training.calls]
-    want = [composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1") for n in ("if", "lif") for s in (0, 1)]
+    want = [
+        composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1", "report.figures=false")
+        for n in ("if", "lif")
+        for s in (0, 1)
+    ]
     assert got == want
     assert "job 1 of 4: neuron=if seed=0\n" in outcome.out
 
@@ -185,6 +189,12 @@ def test_a_run_from_an_edited_file_is_reproduced(command: Command) -> None:
     Path("mine.yaml").unlink()
     outcome = command("reproduce", "second")
     assert (outcome.code, "match: all" in outcome.out) == (0, True), outcome.err
+    (verdict,) = Path("outputs").glob("*/*-reproduced-*/reproduction.json")
+    assert json.loads(verdict.read_text())["environment"] == {}, "where a config is from is no environment"
+    # What goes on is from the same file.
+    Path("second/result.json").unlink()
+    assert command("resume", "second").code == 0
+    assert json.loads(Path("second/manifest.json").read_text())["config_file"] == manifest["config_file"]
 
 
 def test_the_composed_config_is_shown(command: Command) -> None:

@@ -339,9 +339,11 @@ def test_what_is_not_the_default(command: Command) -> None:
         "num_steps": 25,
         "epochs": 5,
     }
+    set_up("elsewhere", changes={**plain, "name": "called", "neuron.beta": 0.9}, choices={"neuron": "lif"})
     lines = {line.split()[-1]: line for line in command("runs").out.splitlines() if line}
+    assert "  name=called neuron.beta=0.9 " in lines["elsewhere"]
     assert "  neuron=if surrogate=sigmoid model.hidden=[64]  parts" in lines["parts"]
-    assert "  name=called report.figures=false " in lines["called"]
+    assert "  report.figures=false " in lines["called"], "the folder has the name already"
 
 
 def test_several_parts_of_a_group(command: Command) -> None:
@@ -397,6 +399,14 @@ def test_values_that_json_has_not(command: Command) -> None:
     (found,) = json.loads(out, parse_constant=refuse)
     assert found["changes"]["epochs"] == "2026-01-01"
     assert command("runs", "--sort", "seed").code == 0
+
+
+def test_a_start_that_no_calendar_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up("run")
+    monkeypatch.setattr("snnrun.runs._started", lambda *_: 1e18)  # the time of a file, on some file systems
+    (found,) = json.loads(command("runs", "--json").out)
+    assert found["started"] is None
+    assert command("runs").code == 0
 
 
 @pytest.mark.parametrize(

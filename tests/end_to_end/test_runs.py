@@ -29,7 +29,7 @@ def test_runs(sweep: Ended) -> None:
         line = by_folder[run.folder.relative_to(sweep.cwd / "outputs").as_posix()]
         accuracy = f"{100 * run.result['test_accuracy']:.2f}"
         assert line.split()[:4] == ["finished", accuracy, "%", "2"]
-        changes = ["neuron.beta=0.8", *(["seed=1"] if seed == "1" else []), "num_steps=4"]
+        changes = [*(["seed=1"] if seed == "1" else []), "neuron.beta=0.8", "num_steps=4"]
         assert f"  {' '.join(changes)} report.figures=false report.summary=false  " in line
         assert not (run.folder / "run.lock").exists()
 

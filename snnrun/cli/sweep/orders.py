@@ -62,11 +62,16 @@ class Orders:
 
     def typed(self, overrides: Sequence[str]) -> str:
         """The overrides of a job for people: without those of a file."""
-        return " ".join(word for word in overrides if word not in self.inherited)
+        keys = {_key(word) for word in self.inherited}
+        return " ".join(word for word in overrides if _key(word) not in keys)
 
     def close(self) -> None:
         """Let go of the folder."""
         self._held.close()
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
 
 
 class TaskFunction:
