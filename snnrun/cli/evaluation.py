@@ -17,11 +17,12 @@ from snnrun.cli.again import Frozen
 from snnrun.cli.words import figure, table
 from snnrun.errors import ConfigError
 from snnrun.report.manifest import start as manifest_start
+from snnrun.settings import Style
 from snnrun.storage import storing
 from snnrun.streams import Streams
 from snnrun.untrusted import Unreadable, number, printable, shown
 
-WHERE = ("output_dir", "device", "threads", "data_dir")  # what is no other test
+WHERE = ("output_dir", "device", "threads", "data_dir", "style")  # what is no other test
 SPLIT = ("split_seed", "validation", "test")  # keys of a task, by which training and test part are told apart
 FIGURES = ("test_accuracy", "test_loss", "test_r2")  # in result.json
 
@@ -57,7 +58,7 @@ def evaluate(
     faults = [fault for test in tests if (fault := _misfit(test, weights))]
     if faults:
         raise ConfigError(text.faults(faults))
-    keys = [key for key in tests[0].words if key not in WHERE]
+    keys = [key for key in tests[0].words if key.partition(".")[0] not in WHERE]
     recorded = _recorded(folder)
     choices = runs.read(folder).choices
     before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
@@ -96,7 +97,7 @@ def evaluate(
         files.write_json(where / "evaluation.json", values)
         files.write_text(where / "evaluation.csv", _csv(done, keys))
         if len({test.num_steps for test in done}) > 1:
-            _draw(done, keys, recorded, tests[0].config.get("num_steps"), where)
+            _draw(done, keys, recorded, tests[0].config.get("num_steps"), where, tests[0].settings.style)
     return where
 
 
@@ -187,9 +188,14 @@ def _cell(value: Any) -> str:
 
 
 def _draw(
-    done: Sequence[Tested], keys: Sequence[str], recorded: Mapping[str, float | None], num_steps: Any, folder: Path
+    done: Sequence[Tested],
+    keys: Sequence[str],
+    recorded: Mapping[str, float | None],
+    num_steps: Any,
+    folder: Path,
+    style: Style,
 ) -> None:
-    """``accuracy.png``, or where a test has none ``loss.png``, against the number of steps."""
+    """``accuracy``, or where a test has none ``loss``, against the number of steps."""
     measure = "accuracy" if all(test.figures.get("test_accuracy") is not None for test in done) else "loss"
     curves: dict[str, list[tuple[int, float | None]]] = {}
     for test in done:
@@ -197,7 +203,7 @@ def _draw(
         curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
     was = recorded.get(f"test_{measure}")
     point = (num_steps, was) if isinstance(num_steps, int) and was is not None else None
-    report.evaluation_figure(curves, measure, folder / f"{measure}.png", recorded=point)
+    report.evaluation_figure(curves, measure, folder, style, recorded=point)
 
 
 def _varied(done: Sequence[Tested], keys: Sequence[str]) -> list[str]:

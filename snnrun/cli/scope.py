@@ -42,7 +42,7 @@ FINISHED = Scope(
     (*LENGTH, *WATCHING, "output_dir", "name"),
     f"{_NEW}. To train a finished run on, {', '.join((*LENGTH, *WATCHING, 'output_dir', 'name'))} can change",
 )
-_TESTED = ("num_steps", "task", "encoder", "batch_size", "device", "threads", "data_dir", "output_dir")
+_TESTED = ("num_steps", "task", "encoder", "batch_size", "device", "threads", "data_dir", "output_dir", "style")
 TESTED = Scope(
     _TESTED,
     f"the weights belong to the rest of the config; start a new run. In a test, {', '.join(_TESTED)} can change",

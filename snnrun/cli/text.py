@@ -214,8 +214,8 @@ examples:
 
 RUN is a folder, or any part of a run's name in outputs that no other run has.
 These can change: num_steps, task, task.*, encoder, encoder.*, batch_size,
-device, threads, data_dir, output_dir. Weights that depend on what is changed,
-such as those of neuron=psn on num_steps, are refused.
+device, threads, data_dir, output_dir, style.*. Weights that depend on what is
+changed, such as those of neuron=psn on num_steps, are refused.
 """
 
 REPRODUCE = """\

@@ -9,25 +9,32 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from snnrun.report.style import DASHES, LIGHT, picture, save
+from snnrun.report.style import DASHES, LIGHT, Palette, palette, picture, save
 from snnrun.settings import Style
 
-RUN = Style(format=("png",))
 Points = Sequence[tuple[int, float | None]]  # T, and the measure there
 
 
 def evaluation_figure(
-    curves: Mapping[str, Points], measure: str, path: Path, *, recorded: tuple[int, float] | None = None
-) -> bool:
+    curves: Mapping[str, Points],
+    measure: str,
+    folder: Path,
+    style: Style,
+    *,
+    recorded: tuple[int, float] | None = None,
+) -> list[Path]:
     """Write ``accuracy`` or ``loss`` (``measure``) against the number of time steps, a curve for each label.
 
-    ``recorded``: T of the run, and what its own test said. False, and no file, where there is nothing to draw.
+    ``recorded``: T of the run, and what its own test said. No file where there is nothing to draw.
     """
-    return bool(save(lambda: draw_evaluation(curves, measure, recorded), path.parent, path.stem, RUN))
+    return save(lambda: draw_evaluation(curves, measure, recorded, palette(style)), folder, measure, style)
 
 
 def draw_evaluation(
-    curves: Mapping[str, Points], measure: str, recorded: tuple[int, float] | None = None
+    curves: Mapping[str, Points],
+    measure: str,
+    recorded: tuple[int, float] | None = None,
+    colours: Palette = LIGHT,
 ) -> Figure | None:
     """One panel; an accuracy is a share from 0 to 1, and drawn in %."""
     scale, unit = (100.0, "accuracy (%)") if measure == "accuracy" else (1.0, measure)
@@ -39,12 +46,12 @@ def draw_evaluation(
     axes = figure.add_subplot(xlabel="time steps of a test sample, T", ylabel=f"test {unit}")
     axes.set_title(f"Test {measure} of the same weights against T", loc="left")
     for i, (label, (x, y)) in enumerate(drawn.items()):
-        colour, dashes = LIGHT.cycle[i % len(LIGHT.cycle)], DASHES[i // len(LIGHT.cycle) % len(DASHES)]
+        colour, dashes = colours.cycle[i % len(colours.cycle)], DASHES[i // len(colours.cycle) % len(DASHES)]
         axes.plot(x, y, marker="o", color=colour, ls=dashes, label=label or "tested again")
     if recorded is not None:
         at, value = recorded[0], scale * recorded[1]
         axes.plot(
-            at, value, "o", ms=10, mfc="none", mec=LIGHT.ink, mew=1.4, zorder=4, label=f"recorded test, T = {at}"
+            at, value, "o", ms=10, mfc="none", mec=colours.ink, mew=1.4, zorder=4, label=f"recorded test, T = {at}"
         )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1))
     handles, labels = axes.get_legend_handles_labels()

@@ -9,6 +9,8 @@ import pytest
 
 from snnrun.report import evaluation_figure
 from snnrun.report.evaluation import draw_evaluation
+from snnrun.report.style import DARK
+from snnrun.settings import Style
 
 
 def test_a_curve_in_the_order_of_the_steps() -> None:
@@ -34,5 +36,12 @@ def test_a_curve_for_each_label() -> None:
 
 @pytest.mark.parametrize("curves", [{}, {"": []}, {"": [(2, None)]}])
 def test_nothing_to_draw(curves: dict[str, list[tuple[int, float | None]]], tmp_path: Path) -> None:
-    assert not evaluation_figure(curves, "loss", tmp_path / "loss.png")
+    assert not evaluation_figure(curves, "loss", tmp_path, Style())
     assert not list(tmp_path.iterdir())
+
+
+def test_in_the_style(tmp_path: Path) -> None:
+    style = Style(format=("svg", "pdf"), theme="dark")
+    files = evaluation_figure({"": [(2, 0.5), (4, 0.6)]}, "accuracy", tmp_path, style)
+    assert [path.name for path in files] == ["accuracy.svg", "accuracy.pdf"]
+    assert DARK.paper.lower() in files[0].read_text(encoding="utf-8").lower()
