@@ -192,7 +192,8 @@ def test_a_terminal_shows_a_bar_and_the_log_stays_plain(terminal: Ended) -> None
     log = terminal.run.text("run.log")
     assert not CONTROL.search(log)
     assert "━" not in log
+    words = " ".join(shown.split())  # the terminal breaks lines between words, and shortens those of epochs
     for line in log.splitlines():
-        assert line in shown.replace("\r", "")
+        assert " ".join(line.partition("  validation")[0].split()) in words
     assert terminal.out.rpartition("━")[2].endswith("\x1b[2K"), "the bar is taken away at the end"
     assert terminal.out.count("\x1b[?25l") == terminal.out.count("\x1b[?25h"), "the cursor is shown again"
