@@ -322,7 +322,7 @@ def _reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> No
         train(settings=run.settings, parts=run.parts, config=run.seen, folder=copy, command=command)
     verdict = reproduction.compare(folder, copy, same_seed=arguments.seed is None)
     verdict.save(copy)
-    text.say(verdict.words())
+    text.say(verdict.words(), prose=True)
     if not verdict.reproduced:
         raise NotReproduced(f"{folder} was not reproduced; {copy} holds the other run")
 

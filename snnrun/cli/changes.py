@@ -88,14 +88,17 @@ class Changes:
                 names = list(dict.fromkeys(name for piece in pieces if (name := piece.partition(".")[0]) in options))
                 if len(names) > 1 or (names and group not in found):
                     found[group] = names[0] if len(names) == 1 else f"[{','.join(names)}]"
-            elif found.get(group) not in options and isinstance(target := config.get(f"{group}._target_"), str):
-                option = self._recognise(group, target, config, catalogue)
+            elif found.get(group) not in options and any(key.startswith(f"{group}.") for key in config):
+                option = self._recognise(group, config, catalogue)
                 found |= {} if option is None else {group: option}
         return found
 
-    def _recognise(self, group: str, target: str, config: Mapping[str, Any], catalogue: Catalogue) -> str | None:
+    def _recognise(self, group: str, config: Mapping[str, Any], catalogue: Catalogue) -> str | None:
+        part = {key[len(group) + 1 :]: value for key, value in config.items() if key.startswith(f"{group}.")}
+        target = part.get("_target_")
+        if not isinstance(target, str):  # a convention has none, and is known by its values
+            return catalogue.recognise(group, part) if target is None else None
         if (group, target) not in self._recognised:
-            part = {key[len(group) + 1 :]: value for key, value in config.items() if key.startswith(f"{group}.")}
             self._recognised[group, target] = catalogue.recognise(group, part)
         return self._recognised[group, target]
 

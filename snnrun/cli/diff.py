@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from snnrun import untrusted
 from snnrun.classes import CONFUSION
 from snnrun.cli.changes import config_of
-from snnrun.cli.words import table
+from snnrun.cli.words import cut_end, cut_start, table
+from snnrun.layout import columns
 from snnrun.untrusted import Unreadable, dotted, number, printable, shown
 
 MOST = 200
@@ -22,11 +23,21 @@ def diff(first: Path, second: Path) -> str:
     """The page: what is different, or that nothing is."""
     title = f"A  {printable(first)}\nB  {printable(second)}"
     sections = {
-        "config": _section(lambda folder: config_of(folder), first, second),
+        "config": _section(_config(first, second), first, second),
         "environment": _section(_environment, first, second),
         "result": _section(_result, first, second),
     }
     return "\n\n".join([title, *(f"{name}{body}" for name, body in sections.items())])
+
+
+def _config(*folders: Path) -> Callable[[Path], dict[str, Any]]:
+    """How the configs are read: with their references, unless one of them is left only as it was resolved."""
+    try:
+        for folder in folders:
+            untrusted.yaml_object(folder, ".hydra/config.yaml")
+    except Unreadable:
+        return lambda folder: dotted(untrusted.yaml_object(folder, "config.yaml"))
+    return config_of
 
 
 def _environment(folder: Path) -> dict[str, Any]:
@@ -40,7 +51,7 @@ def _result(folder: Path) -> dict[str, Any]:
     return dotted({key: value for key, value in result.items() if key != CONFUSION})
 
 
-def _section(read: Any, first: Path, second: Path) -> str:
+def _section(read: Callable[[Path], Mapping[str, Any]], first: Path, second: Path) -> str:
     values: list[Mapping[str, Any]] = []
     faults = []
     for letter, folder in (("A", first), ("B", second)):
@@ -56,7 +67,8 @@ def _section(read: Any, first: Path, second: Path) -> str:
         return ": no difference"
     rows = [(printable(key, 80), *(_value(side, key) for side in (a, b)), _change(a, b, key)) for key in keys[:MOST]]
     more = [f"  ... and {len(keys) - MOST:,} more"] if len(keys) > MOST else []
-    return "\n" + "\n".join([table(("", "A", "B", ""), rows, indent="  "), *more])
+    cuts = {0: cut_start, 1: cut_end, 2: cut_end}
+    return "\n" + "\n".join([table(("", "A", "B", ""), rows, indent="  ", shrink=cuts, width=columns()), *more])
 
 
 def _value(side: Mapping[str, Any], key: str) -> str:

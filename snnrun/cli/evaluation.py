@@ -75,9 +75,12 @@ def evaluate(
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
         was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
-        text.say(f"not the recorded test, but one with {changes}; recorded is that with {was}")
+        text.say(f"not the recorded test, but one with {changes}; recorded is that with {was}", prose=True)
     else:
-        text.say("the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()))
+        text.say(
+            "the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()),
+            prose=True,
+        )
     text.say(_table(done, keys, before, recorded))
     if len(done) < 2:
         return None

@@ -61,6 +61,14 @@ def _best(ranking: Ranking) -> Configuration | None:
     return ranking.chosen if len(ranking.configurations) > 1 else None
 
 
+def _short(job: Job, common: Sequence[str]) -> str:
+    """What sets the job apart, with the last piece of each key: ``lr=0.01`` for ``optimizer.lr=0.01``."""
+    words = [word.partition("=") for word in job.words if word not in common]
+    last = [key.rpartition(".")[2] for key, _, _ in words]
+    names = [short if last.count(short) == 1 else key for (key, _, _), short in zip(words, last, strict=True)]
+    return " ".join(f"{name}{equals}{value}" for name, (_, equals, value) in zip(names, words, strict=True))
+
+
 def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
     chosen = None if ranking is None else _best(ranking)
     best = set() if chosen is None else {job.number for job in chosen.counted}
@@ -76,7 +84,7 @@ def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: 
     for job in sweep.jobs[:MOST_JOBS]:
         row = [
             f"{job.number + 1}{'*' if job.number in best else ''}",
-            " ".join(word for word in job.words if word not in common),
+            " ".join(word for word in job.words if word not in common) if width is None else _short(job, common),
             job.status,
         ]
         if validated and measure is not None:

@@ -129,7 +129,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
         sweep = HydraConfig.get().mode is RunMode.MULTIRUN
         name = _job_name(plan) if sweep else ""
         if sweep:
-            text.say(f"snnrun: {name}")
+            text.say(f"snnrun: {name}", prose=True)
         try:
             folder = _folder(sweep)
             _mark(config, folder)

@@ -268,15 +268,17 @@ exit codes:
   143  stopped by SIGTERM, SIGUSR1 or max_seconds"""
 
 
-def say(answer: str, *, error: bool = False) -> None:
+def say(answer: str, *, error: bool = False, prose: bool = False) -> None:
     """Print, on any terminal: characters that it has not are spelt out, and what would steer it is left out.
 
-    Messages quote words of the command line, and of files that may be a stranger's.
+    Messages quote words of the command line, and of files that may be a stranger's. On a terminal the lines of an
+    ``error`` and of ``prose`` fit; a table takes care of that itself.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     printed = printable_lines(answer.rstrip("\n")).encode(encoding, "backslashreplace").decode(encoding)
-    if error and stream.isatty() and (width := columns(stream)):  # in a file or a pipe a message is one line
+    # In a file or a pipe a message is one line.
+    if (error or prose) and stream.isatty() and (width := columns(stream)):
         printed = fit(printed, width)
     print(printed, file=stream, flush=True)
 

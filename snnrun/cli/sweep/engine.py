@@ -40,7 +40,7 @@ class Serial(Engine):
 
     def run(self, tasks: Sequence[Task], heard: Heard) -> None:
         for task in tasks:
-            text.say(f"snnrun: {task.name}")
+            text.say(f"snnrun: {task.name}", prose=True)
             if not heard(self._ended(task)):
                 return
 

@@ -50,6 +50,7 @@ class Processes(Engine):
         context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if "forkserver" in methods:
             context.set_forkserver_preload(["snnrun.cli.sweep.warm"])
+            _start_server()
         waiting, running = deque(tasks), dict[int, tuple[Any, Task, str | None]]()
         going = True
         try:
@@ -82,9 +83,27 @@ class Processes(Engine):
         return places[: self.n_jobs]
 
 
+def _start_server() -> None:
+    """Start the process from which jobs are forked; a Ctrl-C on the terminal does not reach it, nor the jobs.
+
+    It imports torch first, which takes seconds, and would end with a traceback.
+    """
+    from multiprocessing import forkserver  # which some systems do not have
+
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()  # its mask is that of this process, and its children's too
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _main(task: Task, device: str | None) -> None:
     """In the process of the job."""
     os.setpgrp()  # a Ctrl-C on the terminal is the sweep's to hear, which asks its jobs to leave, once
+    if hasattr(signal, "pthread_sigmask"):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that came before is dropped
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.signal(signal.SIGINT, before)
     if device is not None:
         os.environ[DEVICES] = device  # before CUDA is looked at
     threading.Thread(target=_follow, daemon=True).start()

@@ -38,7 +38,7 @@ def ranking(folder: Path) -> None:
     Without a validation part they stand in the order of the jobs, since a choice by the test part is none.
     """
     from snnrun.report.page import gather  # with scipy, which no start of a run should wait for
-    from snnrun.report.page.ranking import rank
+    from snnrun.report.page.ranking import label, rank
     from snnrun.report.page.words import assignment, spread
 
     ranked = rank(gather.sweep(folder))
@@ -53,7 +53,11 @@ def ranking(folder: Path) -> None:
         if not each.counted:
             figures[0] = "none finished"
         rows.append([assignment(each), str(len(each.counted)), *figures])
-    text.say("\n" + table(head, rows, right=(1,), shrink=0, width=columns()))
+    width, page = columns(), table(head, rows, right=(1,))
+    if width is not None and max(map(len, page.splitlines())) > width:
+        named = [[label(each.values), *row[1:]] for each, row in zip(shown, rows, strict=True)]
+        page = table(head, named, right=(1,), shrink=0, width=width)
+    text.say(f"\n{page}")
     more = len(ranked.configurations) - len(shown)
     if more:
         text.say(f"and {more:,} more configuration{'s' * (more != 1)}")
