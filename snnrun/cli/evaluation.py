@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,14 +65,24 @@ def evaluate(
     before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
     if any(_splits_anew(test.seen["task"], test.config["task"]) for test in tests):
         text.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
-    done = [
-        Tested(
-            {key: _value(test.seen, key, test.words[key]) for key in keys},
-            test.settings.num_steps,
-            _figures(experiment.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
-        )
-        for test in tests
-    ]
+    # Made first: where nothing can be written, nothing is computed.
+    where = new_folder(tests[0].settings.output_dir) if len(tests) > 1 else None
+    try:
+        done = [
+            Tested(
+                {key: _value(test.seen, key, test.words[key]) for key in keys},
+                test.settings.num_steps,
+                _figures(
+                    experiment.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)
+                ),
+            )
+            for test in tests
+        ]
+    except BaseException:
+        if where is not None:
+            with suppress(OSError):
+                where.rmdir()
+        raise
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
         was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
@@ -82,9 +93,8 @@ def evaluate(
             prose=True,
         )
     text.say(_table(done, keys, before, recorded))
-    if len(done) < 2:
+    if where is None:
         return None
-    where = new_folder(tests[0].settings.output_dir)
     values = {
         "what": "another test than the recorded one, with the weights that were tested",
         **manifest_start(command, record=where),

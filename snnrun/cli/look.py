@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import runs, sweeps
-from snnrun.cli import text
+from snnrun.cli import evaluation_page, text
 from snnrun.cli.arguments import Arguments, nearest
 from snnrun.cli.changes import Changes, config_of
 from snnrun.cli.diff import diff
@@ -59,7 +59,14 @@ def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
     if command == "runs":
         text.say(listing(arguments))
     elif command == "show":
-        folder = sweeps.named(words[0], OUTPUTS)
+        try:
+            folder = sweeps.named(words[0], OUTPUTS)
+        except ConfigError:
+            evaluation = evaluation_page.find(words[0], OUTPUTS)
+            if evaluation is None:
+                raise
+            text.say(evaluation_page.page(evaluation))
+            return 0
         if sweeps.is_listed(folder):
             text.say(page(folder))
         else:

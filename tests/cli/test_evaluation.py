@@ -324,3 +324,47 @@ def test_a_made_up_run(command: Command) -> None:
     make_run(Path("other"))
     outcome = command("evaluate", "other", "num_steps=2")
     assert outcome.code in (2, 3) and "bug" not in outcome.err
+
+
+# --- what is left of it -------------------------------------------------------------------------------------------------
+
+
+def folder_of(outcome: Outcome) -> Path:
+    return Path(outcome.out.splitlines()[-1])
+
+
+@pytest.mark.parametrize("by", ["path", "token"])
+def test_it_can_be_shown(by: str, run: Path, command: Command) -> None:
+    folder = folder_of(command("evaluate", "run", "num_steps=2,3"))
+    outcome = command("show", str(folder) if by == "path" else folder.name.rpartition("-")[2])
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert [line[0] for line in lines if line and line[0] in ("2", "3")] == ["2", "3"]
+    assert "not the recorded test" in outcome.out and "figures: accuracy.png" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", "{", '{"tests": 3}', '{"tests": [{"num_steps": {"a": 1}}], "recorded": []}', ""]
+)
+def test_a_strangers_is_data(content: str, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "evaluation.json").write_text(content)
+    outcome = command("show", str(tmp_path / "there"))
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_nothing_is_computed_where_nothing_can_be_written(
+    run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("file").touch()
+    monkeypatch.setattr(experiment, "evaluate_run", lambda **options: pytest.fail("it was computed"))
+    assert command("evaluate", "run", "num_steps=2,3", "output_dir=file").code == 6
+
+
+def test_what_ends_early_leaves_no_folder(run: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(**options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(experiment, "evaluate_run", stop)
+    assert command("evaluate", "run", "num_steps=2,3").code == 130
+    assert not [path for path in Path("outputs").rglob("*") if "evaluated" in path.name]

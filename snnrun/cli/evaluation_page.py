@@ -1,0 +1,70 @@
+"""``snnrun show`` of a folder that ``snnrun evaluate`` left: which run was tested, how, and what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from snnrun import untrusted
+from snnrun.cli.words import figure, table
+from snnrun.layout import columns, fit, page_width
+from snnrun.untrusted import Unreadable, number, printable, shown
+
+NAME = "evaluation.json"
+MOST_TESTS = 200  # in the table
+FIGURES = {"test_accuracy": "accuracy", "test_loss": "loss", "test_r2": "R²"}
+
+
+def find(word: str, root: Path) -> Path | None:
+    """The folder of an evaluation that ``word`` means: its path, or the end of its name in ``root``; else None."""
+    with suppress(ValueError, OSError, RuntimeError):  # a NUL; a name that is too long; ~ of nobody
+        path = Path(word).expanduser()
+        if word and os.path.isfile(path / NAME):
+            return path
+    asked = word.replace(os.sep, "/").strip("/")
+    found = [path.parent for path in root.glob(f"*/*/{NAME}") if asked and path.parent.as_posix().endswith(asked)]
+    return found[0] if len(found) == 1 else None
+
+
+def page(folder: Path) -> str:
+    """The tests, with the recorded one beside them."""
+    try:
+        content = untrusted.json_object(folder, NAME)
+    except Unreadable as error:
+        return f"{printable(folder)}\n  ({error})"
+    of = content.get("run")
+    run = printable(of.get("folder") or of.get("name") or "") if isinstance(of, Mapping) else ""
+    tests = [test for test in _list(content.get("tests")) if isinstance(test, Mapping)]
+    lines = [printable(folder), fit(f"tests of the weights of {run or 'a run'}; not the recorded test", page_width())]
+    recorded = content.get("recorded")
+    if tests:
+        lines += ["", _table(tests[:MOST_TESTS], recorded if isinstance(recorded, Mapping) else {})]
+    if len(tests) > MOST_TESTS:
+        lines.append(f"and {len(tests) - MOST_TESTS:,} more")
+    figures = sorted(path.name for path in folder.glob("*.*") if path.stem in ("accuracy", "loss"))
+    return "\n".join([*lines, *(["", f"figures: {', '.join(map(printable, figures))}"] if figures else [])])
+
+
+def _table(tests: list[Mapping[str, Any]], recorded: Mapping[str, Any]) -> str:
+    keys = [str(key) for key in tests[0] if key not in FIGURES]
+    given = [key for key in FIGURES if any(number(test.get(key)) is not None for test in tests)]
+
+    def row(values: Mapping[str, Any], note: str) -> list[str]:
+        cells = [shown(values.get(key), 40) for key in keys]
+        return [*cells, *(_figure(key, values.get(key)) for key in given), note]
+
+    rows = [row(test, "") for test in tests] + ([row(recorded, "recorded")] if recorded else [])
+    head = [*(printable(key, 40) for key in keys), *(FIGURES[key] for key in given), ""]
+    return table(head, rows, right=range(len(head) - 1), shrink=0, width=columns())
+
+
+def _figure(key: str, value: Any) -> str:
+    found = number(value)
+    return "" if found is None else f"{100 * found:.2f} %" if key == "test_accuracy" else figure(found)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
