@@ -15,7 +15,7 @@ from command import Command, Outcome
 from made_up import make_run
 from shell import Run
 from small import write_mnist
-from snnrun import checkpoint, runs, untrusted
+from snnrun import checkpoint, experiment, runs, untrusted
 from snnrun.cli import main
 from snnrun.fingerprint import config_hash
 
@@ -326,7 +326,7 @@ def test_a_made_up_run(command: Command) -> None:
     assert outcome.code in (2, 3) and "bug" not in outcome.err
 
 
-# --- what is left of it -------------------------------------------------------------------------------------------------
+# --- what is left of it -------------------------------------------------------------------------------------------
 
 
 def folder_of(outcome: Outcome) -> Path:
