@@ -15,14 +15,31 @@ from types import ModuleType
 from typing import Any
 
 from snnrun import trust
+from snnrun.errors import ArgumentError, Fault
 
 
 class PartError(ValueError):
-    """A part cannot be built; ``path`` is the dotted key of the part or argument that is to blame."""
+    """A part cannot be built, or refuses an argument.
 
-    def __init__(self, path: str, message: str) -> None:
-        super().__init__(message)
-        self.path = path
+    Attributes:
+        path: the dotted key of the part or argument that is to blame.
+        fault: the same with what is wrong.
+        cause: what the part raised, where that names no argument of it. Default: nothing, since ``path`` is all.
+    """
+
+    def __init__(self, path: str, what: str | ArgumentError, cause: Exception | None = None) -> None:
+        self.fault = Fault.of(what, path) if isinstance(what, ArgumentError) else Fault(path, what)
+        super().__init__(self.fault.message)
+        self.path, self.cause = path, cause
+
+    @classmethod
+    def of(cls, path: str, error: Exception, arguments: Collection[str]) -> PartError:
+        """What the part at ``path``, called with these arguments, has raised."""
+        if isinstance(error, PartError):
+            return error
+        if isinstance(error, ArgumentError) and error.argument in arguments:
+            return cls(f"{path}.{error.name}", error)
+        return cls(path, str(error), error)
 
 
 def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
@@ -36,8 +53,7 @@ def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
             ValueError or TypeError of its own). Whatever else the callable raises is passed on.
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("_target_"), str):
-        got = "null" if config is None else repr(config)
-        raise PartError(path, f"expected a part, that is a mapping with _target_, got {got}")
+        raise PartError(path, ArgumentError(path, "a part, that is a mapping with _target_", config))
     target = locate(config["_target_"], f"{path}._target_", trusted)
     arguments = {str(key): _value(value, f"{path}.{key}", trusted) for key, value in config.items() if key not in _OWN}
     for key in getattr(target, "by_name", ()):
@@ -45,14 +61,14 @@ def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
             arguments[key] = locate(arguments[key], f"{path}.{key}", trusted, function=True)
     partial = config.get("_partial_", False)
     if not isinstance(partial, bool):
-        raise PartError(f"{path}._partial_", f"expected true or false, got {partial!r}")
+        raise PartError(f"{path}._partial_", ArgumentError("_partial_", "true or false", partial))
     check_arguments(target, arguments, path, partial=partial)
     if partial:
         return functools.partial(target, **arguments)
     try:
         return target(**arguments)
     except (ValueError, TypeError) as error:
-        raise PartError(path, str(error)) from error
+        raise PartError.of(path, error, arguments) from error
 
 
 def locate(name: str, path: str, trusted: Collection[str] = (), *, function: bool = False) -> Callable[..., Any]:
@@ -65,7 +81,7 @@ def locate(name: str, path: str, trusted: Collection[str] = (), *, function: boo
     """
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise PartError(path, f"expected a dotted name such as package.module.Class, got {name!r}")
+        raise PartError(path, ArgumentError(path, "a dotted name such as package.module.Class", name))
     if refusal := trust.refusal(name, trusted):
         raise PartError(path, refusal)
     # The longest prefix that is a module, then attributes.

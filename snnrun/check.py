@@ -1,13 +1,11 @@
-"""Argument checks that every part shares: they return the value, or raise ValueError with a full sentence.
-
-The sentence has one form, so that the command can gather many of them into one message:
-"<name>: expected <what>, got <value>".
-"""
+"""Argument checks that every part shares: they return the value, or raise ArgumentError."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+
+from snnrun.errors import ArgumentError
 
 
 def number(
@@ -18,19 +16,24 @@ def number(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    condition: str = "",
 ) -> float:
-    """A finite number, with ``low <= value <= high`` and ``above < value < below`` where given."""
+    """A finite number, with ``low <= value <= high`` and ``above < value < below`` where given.
+
+    ``condition`` says when these bounds hold, for the message: ``with this alpha``.
+    """
     bounds = [
         ("at least", low, lambda v, b: v >= b),
         ("at most", high, lambda v, b: v <= b),
         ("above", above, lambda v, b: v > b),
         ("below", below, lambda v, b: v < b),
     ]
-    expected = "a number " + " and ".join(f"{word} {bound:g}" for word, bound, _ in bounds if bound is not None)
+    limits = " and ".join(f"{word} {bound:g}" for word, bound, _ in bounds if bound is not None)
+    expected = " ".join(words for words in ("a number", limits, condition) if words)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not _finite(value):
-        raise ValueError(f"{name}: expected {expected.strip()}, got {value!r}")
+        raise ArgumentError(name, expected, value)
     if not all(holds(value, bound) for _, bound, holds in bounds if bound is not None):
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        raise ArgumentError(name, expected, value)
     return float(value)
 
 
@@ -47,21 +50,21 @@ def integer(name: str, value: object, *, low: int | None = None, high: int | Non
         or (low is not None and value < low)
         or (high is not None and value > high)
     ):
-        raise ValueError(f"{name}: expected {expected}, got {value!r}")
+        raise ArgumentError(name, expected, value)
     return value
 
 
 def flag(name: str, value: object) -> bool:
     """true or false."""
     if not isinstance(value, bool):
-        raise ValueError(f"{name}: expected true or false, got {value!r}")
+        raise ArgumentError(name, "true or false", value)
     return value
 
 
 def choice(name: str, value: object, options: Sequence[str]) -> str:
     """One of a few words."""
     if not isinstance(value, str) or value not in options:
-        raise ValueError(f"{name}: expected {' or '.join(repr(o) for o in options)}, got {value!r}")
+        raise ArgumentError(name, " or ".join(repr(option) for option in options), value)
     return value
 
 
@@ -75,5 +78,5 @@ def _finite(value: float) -> bool:
 def integers(name: str, values: object, *, low: int) -> tuple[int, ...]:
     """A list, possibly empty, of whole numbers of at least ``low``."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-        raise ValueError(f"{name}: expected a list of whole numbers such as [100, 50], got {values!r}")
+        raise ArgumentError(name, "a list of whole numbers such as [100, 50]", values)
     return tuple(integer(f"{name}[{i}]", value, low=low) for i, value in enumerate(values))

@@ -20,7 +20,7 @@ import torch
 from torch import Generator, Tensor
 
 from snnrun import check
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 
 STEPS = 100  # of a simulation, unless the input or the user knows better
 
@@ -47,9 +47,10 @@ class Input(ABC):
 
     def __post_init__(self) -> None:
         check.number("amplitude", self.amplitude)
-        for name, lowest in (("onset", {"low": 0.0}), ("duration", {"above": 0.0})):
-            if getattr(self, name) is not None:
-                check.number(name, getattr(self, name), **lowest)
+        if self.onset is not None:
+            check.number("onset", self.onset, low=0)
+        if self.duration is not None:
+            check.number("duration", self.duration, above=0)
 
     @abstractmethod
     def shape(self, num_steps: int, dt: float, num_neurons: int, generator: Generator | None) -> Tensor:
@@ -107,7 +108,7 @@ class Pulses(Input):
             if getattr(self, name) is not None:
                 check.number(name, getattr(self, name), above=0)
         if self.period is not None and self.width is not None and self.width > self.period:
-            raise ValueError(f"width: expected at most the period, {self.period:g}, got {self.width:g}")
+            raise ArgumentError("width", f"at most the period, {self.period:g}", self.width)
 
     def shape(self, num_steps: int, dt: float, num_neurons: int, generator: Generator | None) -> Tensor:
         time = torch.arange(num_steps, dtype=torch.float64)
@@ -255,7 +256,7 @@ class File(Input):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.path, str) or not self.path.lower().endswith((".csv", ".npy")):
-            raise ValueError(f"path: expected a file that ends in .csv or .npy, got {self.path!r}")
+            raise ArgumentError("path", "a file that ends in .csv or .npy", self.path)
 
     def steps(self, num_neurons: int) -> int:
         return len(self._read())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import lock, untrusted
-from snnrun.errors import ConfigError
+from snnrun.errors import ConfigError, NoSuchRun
 from snnrun.lock import Holder
 from snnrun.settings import NAME
 from snnrun.untrusted import Unreadable
@@ -115,12 +115,11 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
     found = ends or [folder for name, folder in known.items() if asked in name]
     if len(found) == 1:
         return found[0]
-    what = (
-        f"{_several(found[: MOST_NAMED + 1])}; write more of its name"
-        if found
-        else f"there is no such folder, and no run of that name in {root}; `snnrun runs` lists those there are"
-    )
-    raise ConfigError(f"{untrusted.printable(word) or repr(word)}: expected a run, but {what}")
+    shown = untrusted.printable(word) or repr(word)
+    if not found:
+        raise NoSuchRun(shown, root)
+    several = _several(found[: MOST_NAMED + 1])
+    raise ConfigError(f"{shown}: expected a run, but {several}; write more of its name")
 
 
 def of_name(word: str, root: Path) -> Path | None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import torch
 
-from snnrun import machine, threads
-from snnrun.errors import ConfigError, OutOfMemoryError
+from snnrun import foreign, machine, threads
+from snnrun.errors import ArgumentError, ConfigError, Description, OutOfMemoryError
 from snnrun.ranks import Ranks
 from snnrun.settings import Settings
 
@@ -22,7 +22,7 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """
     several = ranks is not None and ranks.size > 1
     if several and ":" in name:
-        raise ConfigError(f"device: expected auto, cpu or cuda for several processes, with a GPU each, got {name!r}")
+        raise ConfigError.of(ArgumentError("device", "auto, cpu or cuda for several processes, with a GPU each", name))
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     # Of an index above 127 torch keeps a few bits, which may be those of a device that is there.
@@ -39,7 +39,8 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
             )
         if max(index, device.index or 0) >= count:
             have = f"there are only {count}" if count else "there is no CUDA device here"
-            raise ConfigError(f"device: expected a device of this machine, got {name!r}, but {have}; use device=cpu")
+            got = Description(f"{name!r}, but {have}")
+            raise ConfigError.of(ArgumentError("device", "a device of this machine", got, advice="use device=cpu"))
         return torch.device("cuda", device.index or 0)
     return device
 
@@ -104,8 +105,7 @@ def memory(advice: str) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # On the CPU torch raises a plain RuntimeError, known by its words alone.
-        words = any(each in str(error) for each in ("can't allocate memory", "Storage size calculation overflowed"))
-        if not (words or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
+        if not (foreign.torch_lacks_memory(error) or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
             raise
         first = str(error).splitlines()[0] if str(error) else "no more to allocate"
         raise OutOfMemoryError(f"{advice} ({first})") from error

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from snnrun import check
-from snnrun.errors import ConfigError
+from snnrun.errors import ArgumentError, ConfigError, Fault
 
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
@@ -90,12 +90,12 @@ class Settings:
         """
         settings, faults = read(config)
         if settings is None:
-            raise ConfigError("\n".join(faults))
+            raise ConfigError("\n".join(map(str, faults)))
         return settings
 
 
-def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[str]]:
-    """The settings, or None and what is wrong with them, a line for each fault."""
+def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
+    """The settings, or None and what is wrong with them."""
     sections = {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS, "style": STYLE_CHECKS}
     # Runs of earlier versions have no name, and may be resumed.
     values, faults = read_keys({"name": None, **config}, _CHECKS, sections)
@@ -119,32 +119,36 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_keys(
     config: Mapping[str, Any], checks: Mapping[str, Check], sections: Mapping[str, Mapping[str, Check]]
-) -> tuple[dict[str, Any], list[str]]:
-    """The checked values of the keys in ``checks`` and, as mappings, of the ``sections``; and a line for each fault."""
-    faults: list[str] = []
+) -> tuple[dict[str, Any], list[Fault]]:
+    """The checked values of the keys in ``checks`` and, as mappings, of the ``sections``; and their faults."""
+    faults: list[Fault] = []
     values = _checked(config, checks, "", faults)
     for name, section in sections.items():
         given = config.get(name)
         if not isinstance(given, Mapping):
-            faults.append(f"{name}: expected the keys {', '.join(section)}, got {given!r}")
+            faults.append(Fault.of(ArgumentError(name, f"the keys {', '.join(section)}", given)))
             continue
         values[name] = _checked(given, section, f"{name}.", faults)
         faults += [
-            f"{name}.{key}: there is no such key; there are {', '.join(section)}" for key in given if key not in section
+            Fault(f"{name}.{key}", f"there is no such key; there are {', '.join(section)}")
+            for key in given
+            if key not in section
         ]
     return values, faults
 
 
-def _checked(config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str, faults: list[str]) -> dict[str, Any]:
+def _checked(
+    config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str, faults: list[Fault]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, checked in checks.items():
         if key not in config:
-            faults.append(f"{prefix}{key}: expected a value, but the key is missing")
+            faults.append(Fault(prefix + key, "expected a value, but the key is missing"))
             continue
         try:
             values[key] = checked(prefix + key, config[key])
-        except ValueError as error:
-            faults.append(str(error))
+        except ArgumentError as error:
+            faults.append(Fault.of(error))
     return values
 
 
@@ -167,38 +171,38 @@ def formats(name: str, value: Any) -> tuple[str, ...]:
     """One kind of picture, or a list of several."""
     given = value if isinstance(value, list) else [value]
     if not given or any(each not in FORMATS for each in given) or len(set(given)) < len(given):
-        raise ValueError(
-            f"{name}: expected {', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or a list of them, got {value!r}"
-        )
+        raise ArgumentError(name, f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or a list of them", value)
     return tuple(given)
 
 
 def folder(name: str, value: Any) -> str:
     """The path of a folder, which need not exist."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ValueError(f"{name}: expected the path of a folder, got {value!r}")
+        raise ArgumentError(name, "the path of a folder", value)
     return value
 
 
 def run_name(name: str, value: Any) -> str:
     """The name of a run, which a folder can have."""
     if not isinstance(value, str) or not NAME.fullmatch(value) or len(value.encode()) > LONGEST_NAME:
-        raise ValueError(
-            f"{name}: expected 1 to 64 letters, digits, spaces or signs of ._+-, the first a letter or digit, "
-            f"got {value!r}; a number alone needs a letter"
+        raise ArgumentError(
+            name,
+            "1 to 64 letters, digits, spaces or signs of ._+-, the first a letter or digit",
+            value,
+            advice="a number alone needs a letter",
         )
     return value
 
 
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
-        raise ValueError(f"{name}: expected auto, cpu, cuda, or cuda:N such as cuda:0, got {value!r}")
+        raise ArgumentError(name, "auto, cpu, cuda, or cuda:N such as cuda:0", value)
     return value
 
 
 def _share(name: str, value: Any) -> str | float:
     if isinstance(value, str) and value != "auto":
-        raise ValueError(f"{name}: expected auto, or a number from 0 to 1, got {value!r}")
+        raise ArgumentError(name, "auto, or a number from 0 to 1", value)
     return "auto" if value == "auto" else check.number(name, value, low=0, high=1)
 
 
@@ -207,8 +211,8 @@ def _threads(name: str, value: Any) -> str | int:
         return "auto"
     try:
         return check.integer(name, value, low=1, high=1024)
-    except ValueError:
-        raise ValueError(f"{name}: expected auto, or a whole number from 1 to 1024, got {value!r}") from None
+    except ArgumentError:
+        raise ArgumentError(name, "auto, or a whole number from 1 to 1024", value) from None
 
 
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes

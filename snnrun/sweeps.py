@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from snnrun import runs
-from snnrun.errors import ConfigError
+from snnrun.errors import ConfigError, NoSuchRun
 
 PICTURES = "multirun.yaml"  # left by a sweep of pictures, and by sweeps of earlier versions
 
@@ -54,11 +54,8 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
         parts = [folder for name, folder in known.items() if asked in name]
         if len(parts) == 1:
             return parts[0]
-        if "expected a run, but there is no such" in str(error):
-            message = (
-                str(error).replace("expected a run, but", "expected a sweep or a run, but").replace("no run", "none")
-            )
-            raise ConfigError(message) from None
+        if isinstance(error, NoSuchRun):
+            raise NoSuchRun(error.word, error.root, kind="a sweep or a run", none="none") from None
         raise
 
 

@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder import Latency
 from snnrun.encoder.train import levels, ramp
+from snnrun.errors import ArgumentError
 
 __all__ = [
     "LatencyTarget",
@@ -57,9 +58,7 @@ def from_one_hot(hot: Tensor) -> Tensor:
 def class_labels(target: Tensor | None) -> Tensor:
     """``target`` if it is class labels, int64; else ValueError."""
     if target is None or target.dtype != torch.int64:
-        raise ValueError(
-            f"target: expected class labels [B] of int64, got {'none' if target is None else target.dtype}"
-        )
+        raise ArgumentError("target", "class labels [B] of int64", None if target is None else target.dtype)
     return target
 
 
@@ -102,7 +101,7 @@ class TargetEncoder(ABC):
             ValueError: for labels that are not int64, or where a random one gets no generator.
         """
         if self.random and generator is None:
-            raise ValueError("generator: expected a torch.Generator for a random target, got None")
+            raise ArgumentError("generator", "a torch.Generator for a random target", None)
         train = self.train(class_labels(labels), num_classes, num_steps, generator)
         return (ramp if self.interpolate else levels)(train, self.on_target, self.off_target)
 
@@ -181,7 +180,7 @@ class LatencyTarget(TargetEncoder):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.code, Latency):
-            raise ValueError(f"code: expected a Latency encoder, got {self.code!r}")
+            raise ArgumentError("code", "a Latency encoder", self.code)
 
     def train(self, labels: Tensor, num_classes: int, num_steps: int, generator: Generator | None) -> Tensor:
         return self.code(one_hot(labels, num_classes)[None], num_steps)

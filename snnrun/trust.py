@@ -19,6 +19,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from snnrun.errors import ArgumentError
+
 #: Where the parts of snnrun live; other modules of it write files and start programs.
 _PARTS = ("augmentation", "encoder", "input", "loss", "model", "neuron", "surrogate", "target", "task", "tracker")
 PARTS = tuple(f"snnrun.{name}" for name in _PARTS)
@@ -39,7 +41,7 @@ def names(text: str, source: str) -> tuple[str, ...]:
     found = tuple(name.strip().strip("'\"") for name in bare.split(",") if name.strip())
     for name in found:
         if not all(piece.isidentifier() for piece in name.split(".")):
-            raise ValueError(f"{source}: expected names of packages, such as trust=my_parts, got {name!r}")
+            raise ArgumentError(source, "names of packages, such as trust=my_parts", name)
         if _first(name) in (*sys.stdlib_module_names, "snnrun", "torch"):
             raise ValueError(f"{source}: {_first(name)} is not a package of parts; name those that define yours")
     return found

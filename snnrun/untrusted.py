@@ -50,7 +50,19 @@ class Heavy(yaml.MarkedYAMLError):
 
 
 class Unreadable(Exception):
-    """A file is missing, or is not what it should be; the message says which, in a few words."""
+    """A file is missing, or is not what it should be; the message says which, in a few words.
+
+    Attributes:
+        missing: whether there is no such file.
+    """
+
+    missing = False
+
+
+class Missing(Unreadable):
+    """There is no such file."""
+
+    missing = True
 
 
 @contextmanager
@@ -70,7 +82,7 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
                 raise Unreadable("a link" if part is parts[-1] else f"{part} is a link")
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
-        raise Unreadable("missing") from None
+        raise Missing("missing") from None
     except (OSError, ValueError) as error:
         raise Unreadable(printable(getattr(error, "strerror", None) or error)) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -18,6 +18,7 @@ from made_up import make_run
 from snnrun.catalogue import Catalogue, conf_folder
 from snnrun.cli import main, text
 from snnrun.cli.arguments import AGAIN, LOOKING
+from snnrun.errors import EXIT_CODES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -241,8 +242,8 @@ def test_the_fields_are_as_described(run: Path) -> None:
 
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
-    codes = re.findall(r"(?:^|  )(\d+) ", text.EXIT_CODES, re.M)
-    assert table(RECORD, "exit code") == codes
+    assert table(RECORD, "exit code") == [str(each.code) for each in EXIT_CODES]
+    assert re.findall(r"(?:^|  )(\d+) ", text.EXITS, re.M) == table(RECORD, "exit code")
 
 
 def test_the_conventions_are_as_described() -> None:

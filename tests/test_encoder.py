@@ -33,6 +33,7 @@ from snnrun.encoder import (
     TimeToFirstSpike,
     WeightedPhase,
 )
+from snnrun.errors import ArgumentError
 from snnrun.target import levels, ramp
 
 
@@ -370,11 +371,13 @@ def test_input_that_does_not_fit_is_refused() -> None:
     assert Identity()(sequence, 5) is sequence
     encoder: Encoder
     for encoder in (Identity(), Delta()):
-        with pytest.raises(ValueError, match=f"{name_of(encoder, 'encoder')} needs input with a time axis of 5 steps"):
+        with pytest.raises(ArgumentError, match=f"x: expected .* {name_of(encoder, 'encoder')} needs") as caught:
             encoder(still, 5)
+        assert caught.value.got == "a still input"
     for encoder in (Direct(), Latency()):
-        with pytest.raises(ValueError, match=r"codes still input, \[1, B, \*N\], got a sequence of 5 steps"):
+        with pytest.raises(ArgumentError, match=rf"x: expected still input.* {name_of(encoder, 'encoder')}") as caught:
             encoder(sequence, 5)
+        assert caught.value.got == "a sequence of 5 steps"
     with pytest.raises(ValueError, match="expected 1 or num_steps=7 time steps, got 5"):
         Rate()(sequence, 7)
     with pytest.raises(ValueError, match=r"expected \[T, B, \*N\], got shape \[3\]"):
@@ -417,5 +420,5 @@ NOTHING: Any = None
     ],
 )
 def test_bad_arguments_are_refused_by_name(make: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message):
         make()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 import references
 from references import tensor
+from snnrun.errors import ArgumentError
 from snnrun.loss import (
     MSE,
     TET,
@@ -436,7 +437,7 @@ def test_bad_arguments_are_refused_by_name() -> None:
         (lambda: Sparsity(layers=bad), "layers: expected 'all' or 'hidden' or 'output', got 'spikes'"),
         (lambda: MSE(readout=bad), "readout: expected 'mean' or 'last'"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ArgumentError, match=message):
             make()
 
 

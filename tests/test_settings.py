@@ -95,7 +95,7 @@ def test_a_run_of_an_earlier_version_has_no_name() -> None:
 def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None
-    assert [fault.partition(":")[0] for fault in faults] == [key]
+    assert [fault.path for fault in faults] == [key]
 
 
 def test_a_config_of_an_earlier_version_is_completed() -> None:

@@ -17,11 +17,11 @@ from snnrun import __version__, allocator, trust
 from snnrun.catalogue import Catalogue
 from snnrun.cli import offer, text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
-from snnrun.errors import ConfigError, SnnrunError, StorageError
+from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
 from snnrun.ranks import Ranks
 from snnrun.stream import open_standard_streams, safe_output
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+INTERRUPTED = exit_code("INTERRUPTED")  # 128 + SIGINT, as shells have it
 
 
 def entry() -> int:

@@ -21,7 +21,7 @@ from snnrun.cli import imports, text
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.scope import FINISHED, TESTED, UNFINISHED, Scope
 from snnrun.cli.show import classes_of
-from snnrun.errors import ConfigError, NotReproduced
+from snnrun.errors import ConfigError, Fault, NotReproduced
 from snnrun.layout import fit, page_width
 from snnrun.settings import Settings, completed, read
 from snnrun.signals import waiting
@@ -101,7 +101,8 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
     from snnrun.cli.parts import not_finite
     from snnrun.cli.variants import changed
 
-    config, faults = _recorded(folder, tracked=tracked), list(arguments.faults)
+    config = _recorded(folder, tracked=tracked)
+    faults: list[Fault | str] = [*arguments.faults]
     seen = completed(_seen(config, folder))
     found = changed(seen, arguments, Catalogue(arguments.config_dir), scope, faults)
     # A typo is told without torch, which takes seconds to import, unless a part has to tell of a fault too.
@@ -112,8 +113,8 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
     for change in found:
         settings, said = _judged(change.config, seen, arguments, parts=parts)
         made.append((change, settings))
-        faults += [f"{fault.path}: {fault.message}" for fault in not_finite(change.config)]
-        faults += [fault for fault in said if not scope.ignored(fault)]
+        faults += not_finite(change.config)
+        faults += [fault for fault in said if not (scope.tests and fault.for_training)]
     if faults:
         raise ConfigError(text.faults(faults))
     from snnrun.cli.parts import parts_of
@@ -139,7 +140,7 @@ def _recorded(folder: Path, *, tracked: bool) -> dict[str, Any]:
 
 def _judged(
     config: Mapping[str, Any], base: Mapping[str, Any], arguments: Arguments, *, parts: bool = True
-) -> tuple[Settings | None, list[str]]:
+) -> tuple[Settings | None, list[Fault]]:
     """The settings of a config, if they can be read, and all its faults; without ``parts``, of the settings alone."""
     settings, faults = read(config)
     usable = settings or read(base)[0]
@@ -149,9 +150,9 @@ def _judged(
 
     try:
         trial = Trial(config, config, base, usable, trusted=arguments.trusted, debug=arguments.debug)
-        faults += [f"{fault.path}: {fault.message}" for fault in trial.run(Catalogue(arguments.config_dir))]
+        faults += trial.run(Catalogue(arguments.config_dir))
     except (KeyError, TypeError, AttributeError) as error:
-        faults.append(f"config.yaml: expected the config of a run ({type(error).__name__}: {error})")
+        faults.append(Fault("config.yaml", f"expected the config of a run ({type(error).__name__}: {error})"))
     return settings, faults
 
 

@@ -27,11 +27,11 @@ from snnrun.cli.preset import fitted
 from snnrun.cli.sweep import book, summary
 from snnrun.cli.sweep.orders import Orders, TaskFunction
 from snnrun.cli.validate import Plan, command_module
-from snnrun.errors import ConfigError, SnnrunError, StorageError
+from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
 from snnrun.signals import waiting
 from snnrun.storage import storing
 
-SWEEP_FAILED = 7
+SWEEP_FAILED = exit_code("SWEEP")
 
 
 class Curve(NamedTuple):

@@ -17,6 +17,7 @@ from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.cli.compose import Composer, yaml_fault
 from snnrun.cli.hints import assignment
 from snnrun.cli.search.space import ends
+from snnrun.errors import Fault
 from snnrun.untrusted import weigh
 
 # What may be set of Hydra itself, by the beginning of its key.
@@ -26,6 +27,19 @@ HYDRA = (
 )
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+
+
+class WordError(ValueError):
+    """A word of the command line cannot be taken.
+
+    Attributes:
+        word: as it was written; of several values in it, the one that is wrong.
+        message: what is wrong.
+    """
+
+    def __init__(self, word: str, message: str) -> None:
+        super().__init__(word, message)
+        self.word, self.message = word, message
 
 
 @dataclass(frozen=True)
@@ -43,7 +57,7 @@ def read(
     arguments: Arguments,
     catalogue: Catalogue,
     composer: Composer,
-    faults: list[str],
+    faults: list[Fault | str],
     *,
     repeated: bool = False,
 ) -> list[Given]:
@@ -59,7 +73,7 @@ def read(
             _check_sweep(word, override, arguments, catalogue)
             earlier = words.setdefault(override.key_or_group, word)
             if earlier is not word and not repeated:
-                raise ValueError(f"{word}: {override.key_or_group} is already set by {earlier}; keep one of them")
+                raise WordError(word, f"{override.key_or_group} is already set by {earlier}; keep one of them")
             _check_hydra(word, override)
             if override.is_hydra_override() or override.package is not None:
                 given.append(Given(override.key_or_group, True, override.type, (word,)))
@@ -69,10 +83,10 @@ def read(
             if is_group:
                 _check_group(word, override, expanded, catalogue)
             elif override.is_delete() and "=" in word:
-                raise ValueError(f"{word}: expected ~{override.key_or_group} alone, or a value without ~")
+                raise WordError(word, f"expected ~{override.key_or_group} alone, or a value without ~")
             given.append(Given(override.key_or_group, is_group, override.type, expanded))
-        except ValueError as error:
-            faults.append(str(error))
+        except WordError as error:
+            faults.append(Fault(error.word, error.message))
     return given
 
 
@@ -81,7 +95,7 @@ def searches(arguments: Arguments) -> bool:
     return any(w.startswith("hydra/sweeper=") and w != "hydra/sweeper=grid" for w in arguments.overrides)
 
 
-def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
+def key_fault(given: Given, tree: Mapping[str, Any]) -> Fault | None:
     """What is wrong with the key of an override, where ``tree`` is the config without it."""
     word, walked = given.words[0], list[str]()
     node: Any = tree
@@ -89,7 +103,7 @@ def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
         if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
             rest = given.key[len(".".join(walked)) + 1 :]
             where = ".".join(walked)
-            return f"{word}: {where} is a reference to {reference[1]}; set {reference[1]}.{rest} instead"
+            return Fault(word, f"{where} is a reference to {reference[1]}; set {reference[1]}.{rest} instead")
         if isinstance(node, list) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, Mapping) and part in node:
@@ -100,7 +114,7 @@ def key_fault(given: Given, tree: Mapping[str, Any]) -> str | None:
             return None
         walked.append(part)
     if given.type is OverrideType.ADD:
-        return f"{word}: {given.key} exists already; drop the +"
+        return Fault(word, f"{given.key} exists already; drop the +")
     return None
 
 
@@ -118,15 +132,13 @@ def keys_of(tree: Any, prefix: str = "") -> list[str]:
 def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     if "=" not in word and not word.startswith("~"):
         if word in catalogue.groups:
-            raise ValueError(f"{word}: expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
+            raise WordError(word, f"expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
         if near := [name for name in COMMANDS if name == word or nearest(word, [name])]:
-            raise ValueError(
-                f"{word}: expected key=value, or first of all the word {near[0]}, as in `snnrun {near[0]}`"
-            )
+            raise WordError(word, f"expected key=value, or first of all the word {near[0]}, as in `snnrun {near[0]}`")
         near_key = nearest(word, [key.name for key in catalogue.keys])
-        raise ValueError(f"{word}: expected key=value{near_key and near_key[:-1] + '=...?'}")
+        raise WordError(word, f"expected key=value{near_key and near_key[:-1] + '=...?'}")
     if word.startswith("="):
-        raise ValueError(f"{word}: expected key=value, and there is no key")
+        raise WordError(word, "expected key=value, and there is no key")
     try:
         return composer.parser.parse_override(word)
     except HydraException as error:
@@ -135,9 +147,10 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
         reason = "too deeply nested"
     key, _, value = word.partition("=")
     as_text = re.sub(r'["\\]', "", value)
-    raise ValueError(
-        f"{word}: cannot be read ({reason}); check brackets, commas and quotes; "
-        f"a text with special characters needs two pairs of quotes: '{key}=\"{as_text}\"'"
+    raise WordError(
+        word,
+        f"cannot be read ({reason}); check brackets, commas and quotes; "
+        f"a text with special characters needs two pairs of quotes: '{key}=\"{as_text}\"'",
     )
 
 
@@ -148,19 +161,19 @@ def _check_hydra(word: str, override: Override) -> None:
     if ours:
         return
     if package or not key.startswith(HYDRA) or "_target_" in word:
-        raise ValueError(f"{word}: this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
+        raise WordError(word, f"this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments, catalogue: Catalogue) -> None:
     if override.is_interval_sweep() and not searches(arguments):
         key = override.key_or_group
-        raise ValueError(f"{word}: an interval needs a sweeper that searches; list the values instead: {key}=a,b")
+        raise WordError(word, f"an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
-        fault = f"{word}: several values make a sweep, which needs -m"
+        fault = "several values make a sweep, which needs -m"
         if override.key_or_group not in catalogue.defaults:
             a_list = assignment(override.key_or_group, f"[{word.partition('=')[2]}]")
             fault += f"; for one value that is a list: {a_list}"
-        raise ValueError(fault)
+        raise WordError(word, fault)
 
 
 def _expanded(word: str, override: Override) -> list[str]:
@@ -170,9 +183,9 @@ def _expanded(word: str, override: Override) -> list[str]:
         # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
         values = [value for value, _ in zip(override.sweep_string_iterator(), range(100_001), strict=False)]
     except (HydraException, ValueError, TypeError, OverflowError) as error:
-        raise ValueError(f"{word}: cannot be read as a list of values ({error})") from None
+        raise WordError(word, f"cannot be read as a list of values ({error})") from None
     if not values or len(values) > 100_000:
-        raise ValueError(f"{word}: expected 1 to 100,000 values, got {'none' if not values else 'more'}")
+        raise WordError(word, f"expected 1 to 100,000 values, got {'none' if not values else 'more'}")
     return [f"{override.get_key_element()}={value}" for value in values]
 
 
@@ -182,15 +195,15 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
     there_are = f"there are {', '.join(options)}" if options else "and there is none so far"
     optional = catalogue.defaults.get(group) is None
     if group not in catalogue.defaults and (ours := _commands_with(group)):
-        raise ValueError(f"{word}: {group} is no part of this command; it goes with {' and '.join(ours)}")
+        raise WordError(word, f"{group} is no part of this command; it goes with {' and '.join(ours)}")
     if group not in catalogue.defaults and override.type is OverrideType.CHANGE:
-        raise ValueError(f"{word}: {group} is a group of your own; write +{word} to add it")
+        raise WordError(word, f"{group} is a group of your own; write +{word} to add it")
     if group in catalogue.defaults and override.type is OverrideType.ADD:
-        raise ValueError(f"{word}: {group} is there already; drop the +")
+        raise WordError(word, f"{group} is there already; drop the +")
     if override.is_delete():
         if optional:
             return
-        raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
+        raise WordError(word, f"a run needs {_article(group)}; {there_are}")
     for each in expanded:
         name = each.partition("=")[2].strip("'\"")
         if name == "null" and optional:  # Hydra takes no null for a group
@@ -198,14 +211,14 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
                 f"{word}: expected a name; leave {group} out, or write ~{group} where a set-up chooses one"
             )
         if name == "null":
-            raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
+            raise WordError(word, f"a run needs {_article(group)}; {there_are}")
         several = _names(name, options)
         if several is None:
-            raise ValueError(f"{word}: expected one name, got {name}; {there_are}")
+            raise WordError(word, f"expected one name, got {name}; {there_are}")
         for one in several:
             if one not in options:
                 hint = nearest(one, options, f"{group}=")
-                raise ValueError(f"{each}: there is no {group} of that name{hint or ';'} {there_are}")
+                raise WordError(each, f"there is no {group} of that name{hint or ';'} {there_are}")
             _check_file(each, options[one])
 
 
@@ -239,22 +252,22 @@ def _check_file(word: str, path: Path) -> None:
         weigh(text)
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"{word}: {yaml_fault(error, path)}; mend the file") from None
+        raise WordError(word, f"{yaml_fault(error, path)}; mend the file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{word}: {path} cannot be read: {error}; save it as plain UTF-8 text") from None
+        raise WordError(word, f"{path} cannot be read: {error}; save it as plain UTF-8 text") from None
     if not isinstance(content, Mapping):
         got = "an empty file" if content is None else f"a {type(content).__name__}"
-        raise ValueError(f"{word}: expected keys with values in {path}, got {got}")
+        raise WordError(word, f"expected keys with values in {path}, got {got}")
 
 
-def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[str], part: str) -> str:
+def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[str], part: str) -> Fault:
     prefix = "".join(f"{name}." for name in walked)
     here = [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, Mapping) else []
     # The name itself may be right and its place forgotten: lr is optimizer.lr.
     elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == given.key and not _is_reference(tree, key)]
     hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)
     there_are = f"there are {', '.join(here)}" if here else f"{'.'.join(walked)} has no keys"
-    return f"{given.words[0]}: there is no key {given.key}{hint or ';'} {there_are}"
+    return Fault(given.words[0], f"there is no key {given.key}{hint or ';'} {there_are}")
 
 
 def _is_reference(tree: Mapping[str, Any], key: str) -> bool:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from snnrun import check, untrusted
+from snnrun import check, foreign, untrusted
 from snnrun.build import PartError, build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import nearest
 from snnrun.cli.overrides import REFERENCE
-from snnrun.errors import OutOfMemoryError
+from snnrun.errors import ArgumentError, Description, Fault, OutOfMemoryError
 
 if TYPE_CHECKING:
     from snnrun.experiment import Parts
@@ -37,13 +36,6 @@ LOWEST: Mapping[str, int | float] = {
 
 LARGEST = 3.4e38  # about the largest float32
 LARGEST_WHOLE = 2**63 - 1  # of int64
-
-
-class Fault(NamedTuple):
-    """What is wrong with the value at the dotted key ``path``."""
-
-    path: str
-    message: str
 
 
 def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
@@ -136,16 +128,14 @@ class Trial:
             self.faults += _no_validation_faults(self.config, self.settings, catalogue)
         steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
         if steps != self.settings.num_steps:
-            message = (
-                f"expected the num_steps of the run, {self.settings.num_steps}, got {steps}; set num_steps instead"
-            )
-            self.faults.append(Fault("neuron.num_steps", message))
+            expected, advice = f"the num_steps of the run, {self.settings.num_steps}", "set num_steps instead"
+            self.faults.append(Fault.of(ArgumentError("neuron.num_steps", expected, steps, advice=advice)))
         if task and encoder:
             self.faults += input_faults(task, encoder, self.config, catalogue)
         try:
             trackers_of(self.config, self.trusted)
         except PartError as error:
-            self.faults.append(Fault(origin(error.path, self.raw), str(error)))
+            self._add(self._fault(error))
         if task and loss:
             self.faults += _target_faults(task, loss, self.config, catalogue)
         return self.faults
@@ -164,7 +154,7 @@ class Trial:
                 use(part)
                 return part
             except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError) as error:
-                if "can't allocate memory" in str(error):
+                if foreign.lacks_memory(error):
                     raise OutOfMemoryError(f"out of memory: this {group} does not fit; make it smaller") from error
                 if self.debug and not isinstance(error, (ValueError, TypeError)):
                     raise
@@ -185,7 +175,7 @@ class Trial:
                 try:
                     return make(**options)
                 except (ValueError, TypeError) as error:
-                    raise PartError(group, str(error)) from error
+                    raise PartError.of(group, error, self.config[group]) from error
 
             return made
 
@@ -208,8 +198,13 @@ class Trial:
             return
         if str(config.get("_target_")).startswith("torch."):
             for key, value in list(config.items()):
-                if key in base and key != "_target_" and _kind(value) != _kind(base[key]) and base[key] is not None:
-                    self._add(f"{group}.{key}", f"expected {_kind(base[key])}, got {value!r}")
+                if (
+                    key in base
+                    and key != "_target_"
+                    and foreign.kind(value) != foreign.kind(base[key])
+                    and base[key] is not None
+                ):
+                    self._add(Fault.of(ArgumentError(key, foreign.kind(base[key]), value), f"{group}.{key}"))
                     config[key] = base[key]
                 elif key in LOWEST:
                     low = LOWEST[key]
@@ -217,25 +212,15 @@ class Trial:
                         check.integer(key, value, low=low) if isinstance(low, int) else check.number(
                             key, value, low=low
                         )
-                    except ValueError as error:
-                        self._add(f"{group}.{key}", str(error).partition(": ")[2])
+                    except ArgumentError as error:
+                        self._add(Fault.of(error, f"{group}.{key}"))
                         config[key] = base[key]
 
     def _note(self, group: str, error: Exception) -> bool:
         """Record an error; True where the argument to blame could be set to its default."""
-        path = error.path if isinstance(error, PartError) else group
-        config = _at(self.config, path)
-        message = str(error) or type(error).__name__
-        if not isinstance(error, (ValueError, TypeError)):
-            message = f"{type(error).__name__}: {message}"
-        if isinstance(config, Mapping):
-            key, message = _blame(config, _at(self.base, path), message, self._part(config, path))
-            if key is None and (name := re.match(r"(\w+): ", message)) and hasattr(self.settings, name[1]):
-                self._add(name[1], message[name.end() :])  # a setting that was handed to the part, as backend
-                return False
-            path = f"{path}.{key}" if key else path
-        self._add(path, message)
-        parent, _, last = re.sub(r"\[\d+\]", "", path).rpartition(".")
+        fault = self._fault(PartError.of(group, error, self.config[group]))
+        self._add(fault)
+        parent, _, last = fault.key.rpartition(".")
         holder, default = _at(self.config, parent), _at(self.base, parent)
         if not isinstance(holder, dict) or last not in holder:
             return False
@@ -247,12 +232,30 @@ class Trial:
         holder[last] = default[last]
         return True
 
+    def _fault(self, error: PartError) -> Fault:
+        """What is to blame: an argument of the part, a setting that was handed to it, or the part itself."""
+        cause, path = error.cause, error.path
+        config = _at(self.config, path)
+        if cause is None or not isinstance(config, Mapping):
+            return error.fault
+        base = _at(self.base, path)
+        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.named(cause)
+        if fault and fault.key not in config and hasattr(self.settings, fault.key):
+            return fault  # as backend
+        if unknown := foreign.unknown_argument(cause):
+            keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
+            hint = nearest(unknown, keys) or ";"
+            fault = Fault(unknown, f"there is no such key{hint} there are {', '.join(keys)}")
+        elif fault is None or fault.key not in config:
+            fault = foreign.guess(cause, config, base, self._part(config, path))
+        return fault._replace(path=f"{path}.{fault.path}" if fault.path else path)
+
     def _part(self, config: Mapping[str, Any], path: str) -> str:
         """The part at ``path``, as the command names it."""
         return self._catalogue.name(str(config.get("_target_")), path.partition(".")[0])
 
-    def _add(self, path: str, message: str) -> None:
-        self.faults.append(Fault(origin(path, self.raw), message))
+    def _add(self, fault: Fault) -> None:
+        self.faults.append(fault._replace(path=origin(fault.path, self.raw)))
 
 
 def origin(path: str, raw: Mapping[str, Any]) -> str:
@@ -280,9 +283,10 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
         items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
     elif isinstance(tree, float) and not abs(tree) <= LARGEST:
         wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
-        yield Fault(path, f"expected {wanted}, got {tree}")
+        yield Fault.of(ArgumentError(path, wanted, tree))
     elif isinstance(tree, int) and not abs(tree) <= LARGEST_WHOLE:
-        yield Fault(path, f"expected a whole number of at most {LARGEST_WHOLE}, got {untrusted.cut(str(tree), 60)}")
+        got = Description(untrusted.cut(str(tree), 60))
+        yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
     for name, value in items:
         yield from not_finite(value, name)
 
@@ -340,13 +344,14 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
 
 def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
     """What asks for the validation loss of a task that has none."""
-    why = "there is no validation part to judge by; give the task one, such as task.validation=0.1"
+    why, advice = "there is no validation part to judge by", "give the task one, such as task.validation=0.1"
     found = []
     if settings.early_stopping is not None:
-        found.append(Fault("early_stopping", f"expected null, got {settings.early_stopping}: {why}"))
+        fault = Fault.of(ArgumentError("early_stopping", f"null, since {why}", settings.early_stopping, advice=advice))
+        found.append(fault._replace(for_training=True))
     if str(config["scheduler"]["_target_"]).endswith(".ReduceLROnPlateau"):
         name = _name(config, "scheduler", catalogue)
-        found.append(Fault("scheduler", f"{name} follows the validation loss: {why}"))
+        found.append(Fault("scheduler", f"{name} follows the validation loss: {why}; {advice}", for_training=True))
     return found
 
 
@@ -371,37 +376,3 @@ def _at(tree: Any, path: str) -> Any:
             return None
         tree = tree[part]
     return tree
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list) else "null" if value is None else "a mapping"
-
-
-def _blame(config: Mapping[str, Any], base: Any, message: str, part: str) -> tuple[str | None, str]:
-    """The argument that an error is about, and what to say of it."""
-    if (match := re.match(r"(\w+)((?:\[\d+\])*)(?: \([^)]*\))?(?:, \w+)*: ", message)) and match[1] in config:
-        others, rest = match[0].rstrip(": ").partition(", ")[2], message[match.end() :]
-        return match[1] + match[2], f"together with {others}: {rest}" if others else rest
-    if match := re.search(r"unexpected keyword argument '(\w+)'", message):
-        keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
-        return match[1], f"there is no such key{nearest(match[1], keys) or ';'} there are {', '.join(keys)}"
-    arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-    defaults = base if isinstance(base, Mapping) else {}
-    changed = [key for key, value in arguments.items() if key not in defaults or repr(defaults[key]) != repr(value)]
-    candidates = changed or list(arguments)
-    for narrower in (
-        [key for key in changed if _kind(arguments[key]) != _kind(defaults.get(key))],
-        [key for key in candidates if re.search(rf"\b{re.escape(key)}\b", message, re.IGNORECASE)],
-        [key for key in candidates if re.search(rf"(?<![\w.]){re.escape(str(arguments[key]))}(?![\w.])", message)],
-        changed,
-    ):
-        if len(narrower) == 1:
-            key = narrower[0]
-            return key, f"expected a value that {part} takes, got {arguments[key]!r} ({message})"
-    return None, message

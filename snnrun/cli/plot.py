@@ -11,8 +11,8 @@ from omegaconf import DictConfig
 from snnrun.build import build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import with_value
-from snnrun.cli.parts import Fault, Trial, input_faults
-from snnrun.errors import ConfigError
+from snnrun.cli.parts import Trial, input_faults
+from snnrun.errors import ConfigError, Fault
 from snnrun.view.settings import PLOT_KEYS as KEYS
 from snnrun.view.settings import read_plot as read
 
@@ -62,7 +62,7 @@ def run(
 
     settings, faults = read(config)
     if settings is None:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(map(str, faults)))
     configs = {curve.label: curve.config for curve in curves} or {"": dict(config)}
     groups = ("task", "encoder") if settings.subject == "encoder" else (settings.subject,)
     return plot.run(

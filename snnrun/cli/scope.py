@@ -21,10 +21,6 @@ class Scope(NamedTuple):
     followed: tuple[str, ...] = ("data_dir",)
     tests: bool = False
 
-    def ignored(self, fault: str) -> bool:
-        """Whether a fault of the config is none here: training follows the validation loss, and a test does not."""
-        return self.tests and fault.startswith(("early_stopping: ", "scheduler: ReduceLROnPlateau "))
-
 
 #: How a run is watched, and where it computes.
 WATCHING = ("max_seconds", "report", "checkpoint", "style", "tracker", "device", "threads", "data_dir")

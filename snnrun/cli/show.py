@@ -118,7 +118,7 @@ def curves(folder: Path, width: int | None = None) -> str:
     try:
         found = list(runs.epochs(folder))
     except Unreadable as error:
-        return "" if str(error) == "missing" else f"  (metrics.jsonl: {error})"
+        return "" if error.missing else f"  (metrics.jsonl: {error})"
     if not found:
         return ""
     best = max((i for i, record in enumerate(found) if record.get("best") is True), default=None)
@@ -196,7 +196,7 @@ def warnings(folder: Path, width: int | None = None) -> str:
                 if said in found or len(found) < 1000:
                     found[said] = found.get(said, 0) + 1
     except Unreadable as error:
-        return "" if str(error) == "missing" else f"  (run.log: {error})"
+        return "" if error.missing else f"  (run.log: {error})"
     shown_ones = [f"  {said}" + (f" ({count} times)" if count > 1 else "") for said, count in found.items()]
     more = len(shown_ones) - MOST_WARNINGS
     told = [piece for line in shown_ones[:MOST_WARNINGS] for piece in wrap(line, width, "    ")]

@@ -12,8 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from snnrun.build import build
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import with_value
-from snnrun.cli.parts import Fault, Trial
-from snnrun.errors import ConfigError
+from snnrun.cli.parts import Trial
+from snnrun.errors import ConfigError, Fault
 from snnrun.view.settings import SIMULATE_KEYS as KEYS
 from snnrun.view.settings import read_simulate as read
 
@@ -66,7 +66,7 @@ def run(
 
     settings, faults = read(config)
     if settings is None:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(map(str, faults)))
     return simulate.run(
         settings=settings,
         neuron=build(config["neuron"], "neuron", trusted),

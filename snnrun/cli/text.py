@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from snnrun import foreign
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import Arguments, nearest
-from snnrun.errors import ConfigError, OutOfMemoryError
+from snnrun.errors import EXIT_CODES, ConfigError, Fault, OutOfMemoryError
 from snnrun.layout import columns, fit, page_width
 from snnrun.untrusted import printable, printable_lines
 
-#: What the loader of libraries, torch and the C library say where there is too little memory.
-NO_MEMORY = re.compile(
-    r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages"
-    r"|can't start new thread",
-    re.IGNORECASE,
-)
 MOST_FAULTS = 20  # told at once
 
 TRAIN = """\
@@ -252,20 +246,7 @@ flags:
   --version, -h, --help
 """
 
-EXIT_CODES = """\
-exit codes:
-    0  done
-    1  a bug
-    2  bad command or config
-    3  missing data
-    4  a loss or gradient that is not finite
-    5  out of memory
-    6  the record could not be written
-    7  a job of a sweep did not finish
-    8  not reproduced
-    9  one of several processes was lost
-  130  interrupted
-  143  stopped by SIGTERM, SIGUSR1 or max_seconds"""
+EXITS = "\n".join(["exit codes:", *(f"{each.code:>5}  {each.meaning}" for each in EXIT_CODES)])
 
 
 def say(answer: str, *, error: bool = False, prose: bool = False) -> None:
@@ -295,7 +276,7 @@ def help_text(catalogue: Catalogue, command: str = "train") -> str:
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
         groups.append(textwrap.fill(names, page, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
     title = "parts (* = default; `snnrun list` says what each is):"
-    return fit("\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXIT_CODES]), page)
+    return fit("\n".join([USAGE[command], FLAGS, "keys:", *keys, "", title, *groups, "", EXITS]), page)
 
 
 def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
@@ -384,9 +365,9 @@ def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
     )
 
 
-def faults(messages: Iterable[str]) -> str:
+def faults(messages: Iterable[str | Fault]) -> str:
     """All faults of a command as one message."""
-    unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(messages)]
+    unique = [shorten(" ".join(message.split("\n"))) for message in dict.fromkeys(str(each) for each in messages)]
     count = "1 fault" if len(unique) == 1 else f"{len(unique)} faults"
     if len(unique) > MOST_FAULTS:
         unique[MOST_FAULTS:] = [f"... and {len(unique) - MOST_FAULTS} more"]
@@ -420,23 +401,11 @@ def bug(error: Exception) -> str:
 
 def unforeseen(error: Exception) -> tuple[str, int]:
     """What to say of an error that is none of ours, and the exit code: too little memory, or a bug."""
-    if not _lacks_memory(error):
+    if not foreign.lacks_memory(error):
         return bug(error), 1
     reason = shorten(" ".join(str(error).split()), 200) or "no more to allocate"
     advice = "end other programs, or raise the limit that was set (`ulimit -v`, or that of a queue or a container)"
     return f"snnrun: out of memory: {reason}; {advice}", OutOfMemoryError.exit_code
-
-
-def _lacks_memory(error: BaseException | None) -> bool:
-    """Whether an error says that there is too little memory, or address space for a library."""
-    seen = 0
-    while error is not None and seen < 10:
-        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
-            return True
-        if isinstance(error, (ImportError, OSError, RuntimeError)) and NO_MEMORY.search(str(error)):
-            return True
-        error, seen = error.__cause__ or error.__context__, seen + 1
-    return False
 
 
 def shorten(message: str, limit: int = 600) -> str:

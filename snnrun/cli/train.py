@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from snnrun.catalogue import Catalogue
-from snnrun.cli.parts import Fault, Trial, parts_of
+from snnrun.cli.parts import Trial, parts_of
+from snnrun.errors import Fault
 from snnrun.ranks import Ranks
 from snnrun.settings import KEYS, Settings, read
 

@@ -23,7 +23,7 @@ from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.config_file import SETUP, Choice, ConfigFile, Source
 from snnrun.cli.overrides import Given
 from snnrun.cli.search.faults import PREFIX, search_faults
-from snnrun.errors import ConfigError
+from snnrun.errors import ArgumentError, ConfigError, Description, Fault, as_yaml
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
 MOST_JOBS_CHECKED = 16
@@ -51,7 +51,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
         ConfigError: with all faults there are.
     """
     command = command_module(arguments.command)
-    faults = list(arguments.faults)
+    faults: list[Fault | str] = [*arguments.faults]
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
@@ -100,7 +100,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     return Plan(jobs, search, words, output_dir, inherited, file.source if file else None)
 
 
-def _config_file(arguments: Arguments, faults: list[str]) -> ConfigFile | None:
+def _config_file(arguments: Arguments, faults: list[Fault | str]) -> ConfigFile | None:
     """What ``--config`` names; what is wrong with it goes to ``faults``."""
     if arguments.config is None or arguments.command != "train":
         return None
@@ -116,13 +116,13 @@ def _config_file(arguments: Arguments, faults: list[str]) -> ConfigFile | None:
 
 
 def _inherited(
-    file: ConfigFile, typed: Sequence[Given], catalogue: Catalogue, hydra: Composer, faults: list[str]
+    file: ConfigFile, typed: Sequence[Given], catalogue: Catalogue, hydra: Composer, faults: list[Fault | str]
 ) -> tuple[str, ...]:
     """The overrides that the file stands for, beneath those of the command line."""
     groups = [each for each in typed if each.group and each.key in catalogue.defaults and each.key != SETUP]
     choices = [Choice(each.key, each.words) for each in groups]
     chosen = file.groups(catalogue, choices)
-    unknown: list[str] = []
+    unknown: list[Fault | str] = []
     known = overrides.read(chosen, Arguments(), catalogue, hydra, unknown)
     try:
         jobs = _sample([each.words for each in (*known, *groups)])
@@ -133,13 +133,20 @@ def _inherited(
     return (*chosen, *file.values(catalogue, choices, keys, bases))
 
 
-def _attributed(faults: Sequence[str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
+def _attributed(faults: Sequence[Fault | str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
     """The faults; those of a key that the file sets begin with its name."""
-    keys = {re.split("[=~+]", word.lstrip("~+"))[0] for word in inherited}
-    return [
-        f"{file.name}: {fault}" if file and re.split("[=:[]", fault.lstrip("~+"))[0] in keys else fault
-        for fault in faults
-    ]
+    keys = {_key_of(word) for word in inherited}
+    return [f"{file.name}: {fault}" if file and _key(fault) in keys else str(fault) for fault in faults]
+
+
+def _key(fault: Fault | str) -> str:
+    """The key that a fault is about; "" where it is about a flag."""
+    return _key_of(fault.path) if isinstance(fault, Fault) else ""
+
+
+def _key_of(word: str) -> str:
+    """The key of a word such as ``+neuron.beta=0.5``, or of a path such as ``model.layers[2]``."""
+    return re.split(r"[=~+[]", word.lstrip("~+"))[0]
 
 
 def _names(given: Given) -> bool:
@@ -147,13 +154,13 @@ def _names(given: Given) -> bool:
     return given.key == "name" and len(given.words) > 1
 
 
-def _of_a_part(given: Given, faults: Sequence[str]) -> bool:
+def _of_a_part(given: Given, faults: Sequence[Fault | str]) -> bool:
     """Whether a word may be wrong in a way that only its part can tell, and nothing is said against its key yet.
 
     That is a word that sets a key of a part, or chooses a tracker, whose package may be missing.
     """
     asked = given.key == "tracker" if given.group else "." in given.key
-    return asked and not any(fault.startswith(given.key) for fault in faults)
+    return asked and not any(_key(fault).startswith(given.key) for fault in faults)
 
 
 def _output_dir(hydra: Composer, words: list[str]) -> str:
@@ -211,7 +218,7 @@ def _job_faults(
     *,
     parts: bool,
     debug: bool,
-) -> list[str]:
+) -> list[Fault | str]:
     """The faults of names and settings; with ``parts`` those of the parts too, which needs torch."""
     groups = [word for given, word in chosen if given.group]
     values = [(given, word) for given, word in chosen if not given.group]
@@ -222,11 +229,11 @@ def _job_faults(
         return [f"{' '.join(groups) or f'{catalogue.primary}.yaml'}: {error}"]
     wrong = {given.key: overrides.key_fault(given, tree) for given, _ in values}
     swept = {given.key: word for given, word in chosen if given.group and len(given.words) > 1}
-    faults = []
+    faults: list[Fault | str] = []
     for key, fault in wrong.items():
         beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
         if fault:
-            faults.append(f"{fault} (with {beside})" if beside else fault)
+            faults.append(fault._replace(message=f"{fault.message} (with {beside})") if beside else fault)
     if arguments.cfg or not (parts or command.LIGHT):
         return faults
     try:
@@ -262,8 +269,8 @@ def _value_faults(
     *,
     parts: bool,
     debug: bool,
-) -> list[str]:
-    from snnrun.cli.parts import Fault, Trial, not_finite, origin
+) -> list[Fault]:
+    from snnrun.cli.parts import Trial, not_finite, origin
 
     found = list(not_finite(config))
     for path, target in trust.targets(config):
@@ -278,35 +285,34 @@ def _value_faults(
             hint = nearest(key, known)
             message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"
             found.append(Fault(key, message))
-    checked, lines = command.read(config)
-    found += [Fault(*line.split(": ", 1)) for line in lines]
+    checked, refused = command.read(config)
+    found += refused
     if checked is None:
-        wrong = {line.partition(":")[0].partition(".")[0] for line in lines}
+        wrong = {fault.path.partition(".")[0] for fault in refused}
         checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
     elif parts:
-        found += [Fault(*fault) for fault in _device_faults(checked)]
+        found += _device_faults(checked)
         if not _goes_elsewhere(arguments):
-            found += [Fault(*fault) for fault in _folder_faults(checked)]
+            found += _folder_faults(checked)
     lost = _lost_parts(config, catalogue)
     found += lost
     if parts and checked is not None and not lost:
         trial = Trial(config, raw, base, checked, trusted=arguments.trusted, debug=debug)
         found += command.try_parts(trial, catalogue)
-    unique: dict[str, str] = {}
-    for path, message in found:
-        unique.setdefault(path, f"{path}: {_yaml_words(message)}{_default(path, message, base)}")
+    unique: dict[str, Fault] = {}
+    for fault in found:
+        unique.setdefault(fault.path, fault._replace(message=fault.message + _default(fault, config, base)))
     return list(unique.values())
 
 
-def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Any]:
+def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
     """Parts that a run needs, and that a file for the package _global_ took away or replaced by something else."""
-    from snnrun.cli.parts import Fault
-
     lost = []
     for group, option in catalogue.defaults.items():
         if option is not None and not isinstance(config.get(group), Mapping):
-            got = repr(config[group]) if config.get(group) is not None else "nothing"
-            lost.append(Fault(group, f"expected a part, got {got}; there are {', '.join(catalogue.groups[group])}"))
+            got = config[group] if config.get(group) is not None else Description("nothing")
+            advice = f"there are {', '.join(catalogue.groups[group])}"
+            lost.append(Fault.of(ArgumentError(group, "a part", got, advice=advice)))
     return lost
 
 
@@ -316,7 +322,7 @@ def _goes_elsewhere(arguments: Arguments) -> bool:
     return arguments.dry_run or any(word.startswith(key) for word in arguments.overrides)
 
 
-def _device_faults(checked: Any) -> list[tuple[str, str]]:
+def _device_faults(checked: Any) -> list[Fault]:
     """What this machine cannot do."""
     if getattr(checked, "device", "").startswith("cuda"):
         from snnrun.runtime import resolve_device
@@ -324,23 +330,26 @@ def _device_faults(checked: Any) -> list[tuple[str, str]]:
         try:
             resolve_device(checked.device)
         except ConfigError as error:
-            path, _, message = str(error).partition(": ")
-            return [(path, message)]
+            return [error.fault or Fault("device", str(error))]
     return []
 
 
-def _folder_faults(checked: Any) -> list[tuple[str, str]]:
+def _folder_faults(checked: Any) -> list[Fault]:
     """Why no run can be written to ``output_dir``."""
     folder = Path(os.path.expanduser(checked.output_dir)).absolute()
     if why := _unnameable(folder):
-        return [("output_dir", f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}")]
+        return [_no_folder(checked.output_dir, why)]
     while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
-        message = f"expected a folder to write runs to, got {checked.output_dir!r}, but {why}; write output_dir=FOLDER"
-        return [("output_dir", message)]
+        return [_no_folder(checked.output_dir, f"{why}; write output_dir=FOLDER")]
     return []
+
+
+def _no_folder(name: str, why: str) -> Fault:
+    got = Description(f"{name!r}, but {why}")
+    return Fault.of(ArgumentError("output_dir", "a folder to write runs to", got))
 
 
 def _unnameable(folder: Path) -> str | None:
@@ -353,17 +362,15 @@ def _unnameable(folder: Path) -> str | None:
     return None
 
 
-def _yaml_words(message: str) -> str:
-    """``got None`` as the user wrote it: ``got null``."""
-    words = {"None": "null", "True": "true", "False": "false"}
-    return re.sub(r"\bgot (None|True|False)\b", lambda match: f"got {words[match[1]]}", message)
-
-
-def _default(path: str, message: str, base: Mapping[str, Any]) -> str:
-    node: Any = base
-    for part in re.sub(r"\[\d+\]", "", path).split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    if node is None or isinstance(node, Mapping) or "got" not in message or " use " in message:
+def _default(fault: Fault, config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """What the default of the key is, where a value was refused and the default is another."""
+    default = _at(base, fault.key)
+    if not fault.refused or default is None or isinstance(default, Mapping) or default == _at(config, fault.key):
         return ""
-    shown = str(node).lower() if isinstance(node, bool) else node
-    return f"; the default is {shown}"
+    return f"; the default is {default if isinstance(default, str) else as_yaml(default)}"
+
+
+def _at(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
+    return tree

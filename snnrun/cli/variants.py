@@ -23,6 +23,7 @@ from snnrun.cli.arguments import Arguments
 from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import REFERENCE, Given
 from snnrun.cli.scope import Scope
+from snnrun.errors import Fault
 from snnrun.untrusted import weigh
 
 MOST = 100  # configs of a grid
@@ -41,7 +42,7 @@ class Change(NamedTuple):
 
 
 def changed(
-    config: Mapping[str, Any], arguments: Arguments, catalogue: Catalogue, scope: Scope, faults: list[str]
+    config: Mapping[str, Any], arguments: Arguments, catalogue: Catalogue, scope: Scope, faults: list[Fault | str]
 ) -> list[Change]:
     """``config`` with the overrides of the command, one for each combination of their values.
 
@@ -79,7 +80,7 @@ def referring(catalogue: Catalogue, group: str, part: Any, setting: str) -> Iter
     yield from sorted(found)
 
 
-def _allowed(given: Given, scope: Scope, faults: list[str]) -> bool:
+def _allowed(given: Given, scope: Scope, faults: list[Fault | str]) -> bool:
     top, word = re.split(r"[./@]", given.key)[0], given.words[0]
     if given.type is not OverrideType.CHANGE:
         faults.append(f"{word}: expected key=value, without + and ~")
@@ -100,7 +101,7 @@ def _change(
     hydra: Composer,
     catalogue: Catalogue,
     scope: Scope,
-    faults: list[str],
+    faults: list[Fault | str],
 ) -> Change:
     found = copy.deepcopy(dict(config))
     inner = [(given, word) for given, word in chosen if not given.group and "." in given.key]
@@ -126,7 +127,9 @@ def _change(
     return Change({given.key: word.partition("=")[2] for given, word in chosen}, found)
 
 
-def _set(config: dict[str, Any], given: Given, word: str, hydra: Composer, scope: Scope, faults: list[str]) -> None:
+def _set(
+    config: dict[str, Any], given: Given, word: str, hydra: Composer, scope: Scope, faults: list[Fault | str]
+) -> None:
     """Set the value, or note what is wrong with the key."""
     *above, last = given.key.split(".")
     if fault := overrides.key_fault(given, config):

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError, Description
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,19 @@ class Encoder(ABC):
         name = name_of(self, "encoder")
         check.integer("num_steps", num_steps, low=1)
         if x.dim() < 2:
-            raise ValueError(f"x: expected [T, B, *N], got shape {list(x.shape)}")
+            raise ArgumentError("x", "[T, B, *N]", Description(f"shape {list(x.shape)}"))
         if x.shape[0] == 1 and not self.takes_still and num_steps > 1 and not self.any_length:
-            raise ValueError(f"{name} needs input with a time axis of {num_steps} steps, got a still input")
+            raise ArgumentError(
+                "x", f"a time axis of {num_steps} steps, which {name} needs", Description("a still input")
+            )
         if x.shape[0] > 1 and not self.takes_sequence:
-            raise ValueError(f"{name} codes still input, [1, B, *N], got a sequence of {x.shape[0]} steps")
+            raise ArgumentError(
+                "x",
+                f"still input, [1, B, *N], which is what {name} codes",
+                Description(f"a sequence of {x.shape[0]} steps"),
+            )
         if x.shape[0] not in (1, num_steps) and not self.any_length:
-            raise ValueError(f"x: expected 1 or num_steps={num_steps} time steps, got {x.shape[0]}")
+            raise ArgumentError("x", f"1 or num_steps={num_steps} time steps", x.shape[0])
         return self.encode(x, num_steps, generator)
 
 
@@ -60,4 +67,6 @@ def check_range(x: Tensor, low: float, high: float) -> None:
     """Raise ValueError where a value of ``x`` lies outside ``[low, high]``."""
     if x.numel() and (x.min() < low or x.max() > high):
         expected = f"in [{low:g}, {high:g}]" if high < float("inf") else f"of at least {low:g}"
-        raise ValueError(f"x: expected values {expected}, got {x.min():g} to {x.max():g}; scale the input first")
+        raise ArgumentError(
+            "x", f"values {expected}", Description(f"{x.min():g} to {x.max():g}"), advice="scale the input first"
+        )

@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder.base import Encoder, check_range
 from snnrun.encoder.train import single_spikes
+from snnrun.errors import ArgumentError, Description
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Latency(Encoder):
         for name in ("clip", "bypass"):
             check.flag(name, getattr(self, name))
         if not isinstance(self.normalize, bool) and self.normalize != "batch":
-            raise ValueError(f"normalize: expected true, false or 'batch', got {self.normalize!r}")
+            raise ArgumentError("normalize", "true, false or 'batch'", self.normalize)
         check.integer("first_spike_time", self.first_spike_time, low=0)
 
     def spike_time(self, x: Tensor, num_steps: int) -> Tensor:
@@ -75,7 +76,7 @@ class Latency(Encoder):
         x, first = x.double(), self.first_spike_time
         span = num_steps - 1 - first
         if span < 0:
-            raise ValueError(f"first_spike_time: expected less than num_steps={num_steps}, got {first}")
+            raise ArgumentError("first_spike_time", f"less than num_steps={num_steps}", first)
         if self.curve == "log":
             # ln(α x + 1) with ln α = ln(e^span - 1); e^span itself would overflow.
             log_alpha = span + math.log(-math.expm1(-span)) if span else -math.inf
@@ -96,9 +97,11 @@ class Latency(Encoder):
         check_range(x, 0.0, math.inf if self.curve == "rc" else 1.0)
         step = self.spike_time(x, num_steps).round().long()
         if not self.bypass and x.numel() and step.max() >= num_steps:
-            raise ValueError(
-                f"latency: expected every spike within num_steps={num_steps}, got one at step {int(step.max())}; "
-                "raise num_steps, lower encoder.tau, or set encoder.normalize=true or encoder.bypass=true"
+            raise ArgumentError(
+                "latency",
+                f"every spike within num_steps={num_steps}",
+                Description(f"one at step {int(step.max())}"),
+                advice="raise num_steps, lower encoder.tau, or set encoder.normalize=true or encoder.bypass=true",
             )
         fires = x >= self.threshold if self.clip else torch.ones_like(x, dtype=torch.bool)
         return single_spikes(step[0], num_steps, fires[0], x.dtype)

@@ -9,6 +9,7 @@ from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.encoder.base import Encoder, check_range
+from snnrun.errors import ArgumentError
 
 
 @dataclass(frozen=True)
@@ -62,5 +63,5 @@ class Periodic(Encoder):
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
         period = len(x) if self.period is None else self.period
         if period > len(x):
-            raise ValueError(f"period: expected at most the {len(x)} steps of the input, got {period}")
+            raise ArgumentError("period", f"at most the {len(x)} steps of the input", period)
         return x[torch.arange(num_steps, device=x.device) % period]

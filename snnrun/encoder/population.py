@@ -13,6 +13,7 @@ from snnrun.encoder.base import Encoder
 from snnrun.encoder.latency import Latency
 from snnrun.encoder.membrane import IntegrateFire
 from snnrun.encoder.rate import Rate
+from snnrun.errors import ArgumentError, Description
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Population(Encoder):
         if self.width is not None:
             check.number("width", self.width, above=0)
         if not isinstance(self.code, Encoder):
-            raise ValueError(f"code: expected an encoder such as Rate(), got {self.code!r}")
+            raise ArgumentError("code", "an encoder such as Rate()", self.code)
 
     @property
     def takes_still(self) -> bool:  # type: ignore[override]
@@ -79,7 +80,7 @@ class Population(Encoder):
     def response(self, x: Tensor) -> Tensor:
         """``[*, N_1 m, N_2 …]`` in (0, 1] for values ``x`` ``[T, B, N_1, N_2 …]``."""
         if x.dim() < 3:
-            raise ValueError(f"x: expected [T, B, *N] with a feature axis, got shape {list(x.shape)}")
+            raise ArgumentError("x", "[T, B, *N] with a feature axis", Description(f"shape {list(x.shape)}"))
         centres = torch.tensor(self.centres(), dtype=x.dtype, device=x.device).view(-1, *[1] * (x.dim() - 3))
         width = self.width
         if width is None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.loss import metric
 from snnrun.loss.readout import pool
 from snnrun.loss.regulariser import Regulariser
@@ -34,7 +35,7 @@ class Loss(ABC):
     def __post_init__(self) -> None:
         of = self.regularisers
         if not isinstance(of, Mapping) or not all(isinstance(part, Regulariser) for part in of.values()):
-            raise ValueError(f"regularisers: expected regularisers by name, got {of!r}")
+            raise ArgumentError("regularisers", "regularisers by name", of)
 
     @abstractmethod
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
@@ -115,11 +116,11 @@ class SampleLoss(LabelLoss):
         super().__post_init__()
         if self.class_weights is not None:
             if isinstance(self.class_weights, (str, bytes)) or not isinstance(self.class_weights, Sequence):
-                raise ValueError(f"class_weights: expected a list of numbers or null, got {self.class_weights!r}")
+                raise ArgumentError("class_weights", "a list of numbers or null", self.class_weights)
             for i, weight in enumerate(self.class_weights):
                 check.number(f"class_weights[{i}]", weight, low=0)
             if not sum(self.class_weights) > 0:
-                raise ValueError(f"class_weights: expected at least one above 0, got {list(self.class_weights)!r}")
+                raise ArgumentError("class_weights", "at least one above 0", list(self.class_weights))
         check.flag("normalize_weights", self.normalize_weights)
         check.choice("reduction", self.reduction, ("mean", "sum"))
 
@@ -141,9 +142,7 @@ class SampleLoss(LabelLoss):
 
     def num_outputs(self, size: int) -> int:
         if self.class_weights is not None and len(self.class_weights) != size:
-            raise ValueError(
-                f"class_weights: expected a number for each of the {size} classes, got {len(self.class_weights)}"
-            )
+            raise ArgumentError("class_weights", f"a number for each of the {size} classes", len(self.class_weights))
         return super().num_outputs(size)
 
     def _weighted(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor | None]:

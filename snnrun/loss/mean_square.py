@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.loss.base import Loss, SampleLoss
 from snnrun.loss.readout import spike_count, spike_times
 from snnrun.target import TargetEncoder, class_labels, one_hot
@@ -103,9 +104,8 @@ class MSEMembrane(SampleLoss):
         else:
             wanted = one_hot(class_labels(target), classes, on=self.on_target, off=self.off_target)
         if wanted.shape not in (membrane.shape, membrane.shape[1:]):
-            raise ValueError(
-                f"target: expected values [B, C] or [T, B, C], of shape {list(membrane.shape)}, "
-                f"got {list(wanted.shape)}"
+            raise ArgumentError(
+                "target", f"values [B, C] or [T, B, C], of shape {list(membrane.shape)}", list(wanted.shape)
             )
         return ((membrane - wanted.to(membrane.dtype)) ** 2).mean(0)
 
@@ -137,7 +137,7 @@ class MSETemporal(SampleLoss):
         super().__post_init__()
         on, off = _times("on_time", self.on_time), _times("off_time", self.off_time)
         if len(on) != len(off):
-            raise ValueError(f"off_time: expected as many times as on_time, {len(on)}, got {len(off)}")
+            raise ArgumentError("off_time", f"as many times as on_time, {len(on)}", len(off))
         check.number("tolerance", self.tolerance, low=0)
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
@@ -171,15 +171,15 @@ class MeanSquare(Loss):
 def check_encoding(encoding: object) -> None:
     """Raise ValueError unless ``encoding`` is a target encoder that draws nothing: a loss has no generator."""
     if not isinstance(encoding, TargetEncoder):
-        raise ValueError(f"encoding: expected a target encoder such as RateTarget(), got {encoding!r}")
+        raise ArgumentError("encoding", "a target encoder such as RateTarget()", encoding)
     if encoding.random:
-        raise ValueError("encoding: expected one without chance, with pattern 'regular', got a random one")
+        raise ArgumentError("encoding", "one without chance, with pattern 'regular'", Description("a random one"))
 
 
 def _times(name: str, value: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(value, Sequence) and not isinstance(value, str):
         times = tuple(check.integer(f"{name}[{i}]", time) for i, time in enumerate(value))
         if not times:
-            raise ValueError(f"{name}: expected a step, or a list of steps, got {value!r}")
+            raise ArgumentError(name, "a step, or a list of steps", value)
         return times
     return (check.integer(name, value),)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snnrun.errors import ArgumentError
+
 
 def spike_count(spikes: Tensor) -> Tensor:
     """Spikes of each neuron summed over time: ``[B, C]`` for ``[T, B, C]``."""
@@ -25,7 +27,7 @@ def pool(x: Tensor, population: int, *, mean: bool = False) -> Tensor:
     if population == 1:
         return x
     if x.shape[2] % population:
-        raise ValueError(f"population: expected a divisor of the {x.shape[2]} read-out neurons, got {population}")
+        raise ArgumentError("population", f"a divisor of the {x.shape[2]} read-out neurons", population)
     groups = x.unflatten(2, (-1, population))
     return groups.mean(3) if mean else groups.sum(3)
 
@@ -36,7 +38,7 @@ def vote(x: Tensor, size: int) -> Tensor:
     Source: SpikingJelly's ``VotingLayer``.
     """
     if x.shape[-1] % size:
-        raise ValueError(f"size: expected a divisor of the {x.shape[-1]} neurons, got {size}")
+        raise ArgumentError("size", f"a divisor of the {x.shape[-1]} neurons", size)
     return x.unflatten(-1, (-1, size)).mean(-1)
 
 

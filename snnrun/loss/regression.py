@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.loss.base import Loss
 
 
@@ -49,8 +50,8 @@ class MSE(Loss):
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         prediction = self.predict(spikes, membrane)
         if target is None or not target.is_floating_point():
-            raise ValueError(f"target: expected values [B, C], got {'none' if target is None else target.dtype}")
+            raise ArgumentError("target", "values [B, C]", None if target is None else target.dtype)
         wanted = target[:, None] if target.dim() == 1 else target
         if wanted.shape not in (prediction.shape, prediction.shape[-2:]):
-            raise ValueError(f"target: expected values of shape {list(prediction.shape)}, got {list(target.shape)}")
+            raise ArgumentError("target", f"values of shape {list(prediction.shape)}", list(target.shape))
         return ((prediction - wanted.to(prediction.dtype)) ** 2).mean()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.loss.base import LabelLoss, SampleLoss
 from snnrun.loss.mean_square import check_encoding
 from snnrun.target import RateTarget, TargetEncoder, class_labels
@@ -57,7 +58,7 @@ class VanRossum(SampleLoss):
         else:
             wanted = self.encoding(class_labels(target), spikes.shape[2], len(spikes))
         if wanted.shape != spikes.shape:
-            raise ValueError(f"target: expected trains of shape {list(spikes.shape)}, got {list(wanted.shape)}")
+            raise ArgumentError("target", f"trains of shape {list(spikes.shape)}", list(wanted.shape))
         return van_rossum_distance(spikes, wanted.to(spikes.dtype), self.tau)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.model import language
 from snnrun.model.language import Word
 from snnrun.model.layer import Layer, through
@@ -84,9 +85,11 @@ class ConvNet(nn.Module):
         check.number("dropout", dropout, low=0, below=1)
         check.flag("dropout_conv", dropout_conv)
         if len(input_shape) != 3:
-            raise ValueError(
-                f"layers: expected a task with images [C, H, W] as its input, got an input of shape "
-                f"{list(input_shape)}; use model=mlp"
+            raise ArgumentError(
+                "layers",
+                "a task with images [C, H, W] as its input",
+                Description(f"an input of shape {list(input_shape)}"),
+                advice="use model=mlp",
             )
         if not (words and words[-1].kind == "fc" and words[-1].size == num_outputs):
             words.append(Word(f"fc{num_outputs}", f"layers[{len(words)}]", "fc", size=num_outputs))

@@ -15,6 +15,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from snnrun.errors import ArgumentError, Description
+
 GRAMMAR = "12c5 (12 channels, kernel 5), 12c5s2p1 (stride 2, padding 1), mp2 or ap2 (max or mean pool), fc100"
 
 _WINDOW = r"(?:s(?P<stride>\d+))?(?:p(?P<padding>\d+))?"
@@ -53,9 +55,11 @@ class Word(NamedTuple):
                 advice += (
                     f" or more padding, such as {_with_padding(self, -(-(self.kernel - min(height, width)) // 2))}"
                 )
-            raise ValueError(
-                f"{self.place}: expected an image of at least {short}x{short} for {self.text}, got one of "
-                f"{height}x{width}: {advice}"
+            raise ArgumentError(
+                self.place,
+                f"an image of at least {short}x{short} for {self.text}",
+                Description(f"one of {height}x{width}"),
+                advice=advice,
             )
         return (
             (height + 2 * self.padding - self.kernel) // self.stride + 1,
@@ -70,13 +74,15 @@ def read(layers: object) -> list[Word]:
         ValueError: for what is no list, a word that is none of the language's, or an image layer after ``fc``.
     """
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
-        raise ValueError(f"layers: expected a list such as [12c5, mp2, fc10], got {layers!r}")
+        raise ArgumentError("layers", "a list such as [12c5, mp2, fc10]", layers)
     words = [_word(text, f"layers[{i}]") for i, text in enumerate(layers)]
     for before, word in itertools.pairwise(words):
         if before.kind == "fc" and word.kind != "fc":
-            raise ValueError(
-                f"{word.place}: expected no image layer after a fully connected one, got {word.text} "
-                f"after {before.text}; put it before"
+            raise ArgumentError(
+                word.place,
+                "no image layer after a fully connected one",
+                Description(f"{word.text} after {before.text}"),
+                advice="put it before",
             )
     return words
 
@@ -84,7 +90,7 @@ def read(layers: object) -> list[Word]:
 def _word(text: object, place: str) -> Word:
     match = _match(text) if isinstance(text, str) else None
     if match is None or not isinstance(text, str):
-        raise ValueError(f"{place}: expected a layer such as {GRAMMAR}; got {text!r}{_hint(text)}")
+        raise ArgumentError(place, f"a layer such as {GRAMMAR}", text, advice=_hint(text))
     kind = match["kind"]
     given = {key: int(value) for key, value in match.groupdict().items() if key != "kind" and value is not None}
     kernel = given.get("kernel", 0)
@@ -101,9 +107,9 @@ def _word(text: object, place: str) -> Word:
     for name in wanted:
         if getattr(word, name) < 1:
             shown = {"c": "channels", "fc": "neurons"}[kind] if name == "size" else name
-            raise ValueError(f"{place}: expected a number of at least 1 for the {shown}, got {text}")
+            raise ArgumentError(place, f"a number of at least 1 for the {shown}", text)
     if word.pools and 2 * word.padding > kernel:
-        raise ValueError(f"{place}: expected a padding of at most half the kernel, {kernel // 2}, got {text}")
+        raise ArgumentError(place, f"a padding of at most half the kernel, {kernel // 2}", text)
     return word
 
 
@@ -114,7 +120,7 @@ def _match(text: str) -> re.Match[str] | None:
 def _hint(text: object) -> str:
     """What was probably meant, for the ways in which papers and other programs write it."""
     if isinstance(text, int) and not isinstance(text, bool):
-        return f"; for {text} fully connected neurons write fc{text}"
+        return f"for {text} fully connected neurons write fc{text}"
     if not isinstance(text, str):
         return ""
     plain = re.sub(r"[\s_,()-]", "", text.lower())
@@ -130,14 +136,14 @@ def _hint(text: object) -> str:
         (r"(.*\d)p(\d+)s(\d+)", r"\1s\3p\2"),
     ):
         if re.fullmatch(pattern, plain) and _match(meant := re.sub(pattern, form, plain)):
-            return f"; write {meant}"
+            return f"write {meant}"
     lacking = {
         r"c\d+.*": "the number of channels before the c is missing",
         r"\d+c": "the kernel's size after the c is missing",
         r"mp|ap": "the size of the window is missing",
         r"fc": "the number of neurons is missing; leave the read-out out and it is made to suit the task",
     }
-    return next((f"; {what}" for pattern, what in lacking.items() if re.fullmatch(pattern, plain)), "")
+    return next((what for pattern, what in lacking.items() if re.fullmatch(pattern, plain)), "")
 
 
 def _with_padding(word: Word, padding: int) -> str:

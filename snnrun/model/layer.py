@@ -9,6 +9,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
 from snnrun.sequence import Trace, joined, resolve_backend, run_resolved, spikes_of
@@ -69,7 +70,12 @@ class Layer(nn.Module):
         check.choice("memory", memory, MEMORIES)
         if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
             what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else f"a {type(self).__name__}"
-            raise ValueError(f"memory: {what} cannot be computed again piece by piece; use memory=full")
+            raise ArgumentError(
+                "memory",
+                f"full, since {what} cannot be computed again piece by piece",
+                memory,
+                advice="use memory=full",
+            )
         self.memory, self.membrane, self.spikes = memory, membrane, spikes
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.model.layer import Layer, through
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
@@ -72,5 +73,5 @@ def _bounds(bias_init: str) -> tuple[float, float] | None:
     except ValueError:
         low, high = 0.0, -1.0
     if not low < high:
-        raise ValueError(f"bias_init: expected 'default' or 'uniform(low,high)' with low < high, got {bias_init!r}")
+        raise ArgumentError("bias_init", "'default' or 'uniform(low,high)' with low < high", bias_init)
     return low, high

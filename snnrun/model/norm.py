@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
@@ -93,7 +94,9 @@ class Norm(nn.Module):
         assert team is not None
         n = team.samples * x[:, :1, :1].numel()
         if n < 2:
-            raise ValueError(f"norm: expected more than 1 value per channel in training, got shape {list(x.shape)}")
+            raise ArgumentError(
+                "norm", "more than 1 value per channel in training", Description(f"shape {list(x.shape)}")
+            )
         per_channel = (-1, *[1] * (x.dim() - 3))
         own = x[:, : team.counted]
         # In double precision, as torch adds up on the CPU: the order of the sums then is of no account.
@@ -131,7 +134,10 @@ def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
 def _threshold(neuron: Neuron) -> float:
     """The threshold that the neurons start with, on average over the layer."""
     if not isinstance(getattr(neuron, "threshold", None), nn.Module):
-        raise ValueError(
-            f"norm: tdbn scales by the threshold, and {name_of(neuron, 'neuron')} has none; use norm=batch"
+        raise ArgumentError(
+            "norm",
+            f"none or batch, since tdbn scales by the threshold, and {name_of(neuron, 'neuron')} has none",
+            "tdbn",
+            advice="use norm=batch",
         )
     return float(torch.as_tensor(neuron.threshold()).detach().double().mean())

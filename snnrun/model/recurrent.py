@@ -13,6 +13,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import Layer
 from snnrun.model.product import Linear
 from snnrun.neuron import Neuron
@@ -38,9 +39,11 @@ class RecurrentLayer(Layer):
     def __init__(self, synapse: nn.Module, recurrence: nn.Linear, neuron: Neuron, *, dropout: float = 0.0) -> None:
         if neuron.needs_all_steps:
             name = name_of(neuron, "neuron")
-            raise ValueError(
-                f"neuron: a recurrent layer runs step by step, and {name} needs all steps at once; "
-                "use another neuron, or model=mlp"
+            raise ArgumentError(
+                "neuron",
+                "one that needs no more than a step at once, since a recurrent layer runs step by step",
+                Description(name),
+                advice="use another neuron, or model=mlp",
             )
         super().__init__(synapse, neuron, backend="reference", dropout=dropout)
         self.recurrence = recurrence
@@ -104,13 +107,17 @@ class Recurrent(nn.Module):
         spread = _spread(weight_init)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
         if len(sizes) == 1:
-            raise ValueError("hidden: expected at least one hidden layer, since those recur, got []; or use model=mlp")
+            raise ArgumentError(
+                "hidden", "at least one hidden layer, since those recur", [], advice="give one, or use model=mlp"
+            )
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
         if backend == "fused":
-            raise ValueError(
-                "backend: a recurrent layer runs step by step, whatever its neurons, got 'fused'; "
-                "use backend=auto or backend=reference"
+            raise ArgumentError(
+                "backend",
+                "auto or reference, since a recurrent layer runs step by step, whatever its neurons",
+                backend,
+                advice="use backend=auto or backend=reference",
             )
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
@@ -147,5 +154,5 @@ def _spread(weight_init: str) -> float | None:
     except ValueError:
         spread = 0.0
     if not 0 < spread < math.inf:
-        raise ValueError(f"weight_init: expected 'default' or 'normal(k)' with k above 0, got {weight_init!r}")
+        raise ArgumentError("weight_init", "'default' or 'normal(k)' with k above 0", weight_init)
     return spread

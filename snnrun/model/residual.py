@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
 from snnrun.model.product import Linear
@@ -77,11 +78,13 @@ class Residual(nn.Module):
         make_norm = norm_maker(norm, tdbn_alpha)
         check.flag("bias", bias)
         if not stages:
-            raise ValueError("channels: expected the channels of at least one stage, got []")
+            raise ArgumentError("channels", "the channels of at least one stage", [])
         if len(input_shape) != 3:
-            raise ValueError(
-                f"channels: expected a task with images [C, H, W] as its input, got an input of shape "
-                f"{list(input_shape)}; use model=mlp"
+            raise ArgumentError(
+                "channels",
+                "a task with images [C, H, W] as its input",
+                Description(f"an input of shape {list(input_shape)}"),
+                advice="use model=mlp",
             )
 
         def convolution(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.decay import decay_of
 from snnrun.neuron.synaptic import CurrentLIF
 
@@ -77,7 +78,7 @@ class AdEx(CurrentLIF):
         # Values of e^20 ΔT are far beyond any threshold, and still far from the end of every dtype.
         highest = float(torch.as_tensor(self.threshold()).detach().max())
         if self.v_T is not None and highest - self.v_T > 20 * self.delta_T:
-            raise ValueError(f"v_T: expected at least threshold - 20 delta_T = {highest - 20 * delta_T:g}, got {v_T:g}")
+            raise ArgumentError("v_T", f"at least threshold - 20 delta_T = {highest - 20 * delta_T:g}", v_T)
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         current = self.alpha() * state.current + self.with_feedback(x, state)

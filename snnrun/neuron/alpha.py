@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron
 
 
@@ -128,10 +129,10 @@ def _ratio(alpha: float | Sequence[float], beta: float | Sequence[float]) -> flo
         alphas = list(alpha) if isinstance(alpha, Sequence) else [alpha] * len(beta)  # type: ignore[arg-type]
         betas = list(beta) if isinstance(beta, Sequence) else [beta] * len(alphas)
         if len(alphas) != len(betas):
-            raise ValueError(f"beta: expected as many numbers as alpha has, {len(alphas)}, got {len(betas)}")
+            raise ArgumentError("beta", f"as many numbers as alpha has, {len(alphas)}", len(betas))
         return [float(_ratio(a, b)) for a, b in zip(alphas, betas, strict=True)]  # type: ignore[arg-type]
     slow = check.number("alpha", alpha, above=0, below=1)
-    return check.number("beta (with this alpha)", beta, above=0, below=slow) / slow
+    return check.number("beta", beta, above=0, below=slow, condition="with this alpha") / slow
 
 
 def _log(value: Tensor | float) -> Tensor | float:

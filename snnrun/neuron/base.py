@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.neuron.value import Value
 from snnrun.surrogate import ATan, Surrogate
 
@@ -51,17 +52,19 @@ def check_tensor(x: object, expected: str) -> None:
     # A symbol, which stands for a tensor where a step is recorded, answers for one.
     if isinstance(x, Tensor) or hasattr(type(x), "__torch_function__"):
         return
-    advice = "; use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
-    raise ValueError(f"x: expected {expected} as a tensor, got {type(x).__name__}{advice}")
+    advice = "use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
+    raise ArgumentError("x", f"{expected} as a tensor", Description(type(x).__name__), advice=advice)
 
 
 def check_state(state: object) -> None:
     """Raise ValueError unless ``state`` is a neuron's."""
     if not isinstance(state, tuple):
-        got = "None" if state is None else type(state).__name__
-        raise ValueError(
-            f"state: expected the state of the step before, got {got}; begin with neuron.initial_state(x), or call "
-            "neuron(x) for a whole sequence [T, B, *N]"
+        got = None if state is None else Description(type(state).__name__)
+        raise ArgumentError(
+            "state",
+            "the state of the step before",
+            got,
+            advice="begin with neuron.initial_state(x), or call neuron(x) for a whole sequence [T, B, *N]",
         )
 
 
@@ -129,9 +132,9 @@ class Neuron(nn.Module):
     ) -> None:
         super().__init__()
         if check.flag("per_neuron", per_neuron) and shape is None:
-            raise ValueError("per_neuron: expected the shape of the layer with it, got shape=None")
+            raise ArgumentError("per_neuron", "the shape of the layer with it", Description("shape=None"))
         if surrogate is not None and not isinstance(surrogate, Surrogate):
-            raise ValueError(f"surrogate: expected a surrogate such as ATan(), got {surrogate!r}")
+            raise ArgumentError("surrogate", "a surrogate such as ATan()", surrogate)
         self.surrogate: Surrogate = ATan() if surrogate is None else surrogate
         self.inclusive = check.choice("fires_at", fires_at, (">", ">=")) == ">="
         self.reset = check.choice("reset", reset, ("subtract", "zero", "none"))
@@ -161,14 +164,19 @@ class Neuron(nn.Module):
 
         check_tensor(x, "a sequence [T, B, *N]")
         if state is not None:
-            raise ValueError(
-                "state: a neuron that is called runs a whole sequence from its initial state, and takes none; use "
-                "step(x, state) for a single step, or snnrun.sequence.run(neuron, x, state) to go on from a state"
+            raise ArgumentError(
+                "state",
+                "none, since a neuron that is called runs a whole sequence from its initial state",
+                Description(type(state).__name__),
+                advice="use step(x, state) for a single step, or snnrun.sequence.run(neuron, x, state) to go on from a "
+                "state",
             )
         if x.dim() < 3:
-            raise ValueError(
-                f"x: expected a sequence [T, B, *N] of at least three axes, got shape {list(x.shape)}; use "
-                "step(x, state) for a single step [B, *N], and x[:, None] for a sequence without a batch"
+            raise ArgumentError(
+                "x",
+                "a sequence [T, B, *N] of at least three axes",
+                Description(f"shape {list(x.shape)}"),
+                advice="use step(x, state) for a single step [B, *N], and x[:, None] for a sequence without a batch",
             )
         trace, _ = run(self, x, membrane=not self.spiking)
         return trace.spikes if self.spiking else trace.membrane

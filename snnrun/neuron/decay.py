@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 
 
 def check_decay(dt: object, integration: object) -> None:
@@ -25,7 +26,7 @@ def decay_of(name: str, tau: float | Sequence[float], dt: float, integration: st
     if integration == "exact":
         return math.exp(-dt / check.number(name, tau, above=0))
     # Beyond dt = τ the Euler step overshoots rest, and the factor would be negative.
-    return 1 - dt / check.number(f"{name} (with integration=euler)", tau, low=dt)
+    return 1 - dt / check.number(name, tau, low=dt, condition="with integration=euler")
 
 
 def factor(
@@ -42,10 +43,7 @@ def factor(
     """
     (beta, tau), (its_name, tau_name) = given, names
     if beta is not None and tau is not None:
-        raise ValueError(
-            f"{its_name}, {tau_name}: expected one of them, got {its_name}={beta} and {tau_name}={tau}; "
-            "set the other to null"
-        )
+        raise ArgumentError(its_name, "one of them", (beta, tau), advice="set the other to null", others=(tau_name,))
     if tau is not None:
         return decay_of(tau_name, tau, dt, integration)
     return default if beta is None else beta

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.neuron.base import Neuron
 from snnrun.neuron.value import Value
 from snnrun.surrogate import Surrogate
@@ -103,7 +104,7 @@ class GLIF(Neuron):
     def step(self, x: Tensor, state: GatedState) -> tuple[Tensor, GatedState]:
         time = int(state.time)
         if time >= self.num_steps:
-            raise ValueError(f"x: expected at most num_steps={self.num_steps} steps, got one more")
+            raise ArgumentError("x", f"at most num_steps={self.num_steps} steps", Description("one more"))
         alpha, conduct = self.alpha(), self.conduct()
         assert isinstance(conduct, Tensor)
         d = 1 - alpha * (1 - self.decay())

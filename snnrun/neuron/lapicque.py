@@ -6,6 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Linear, LinearNeuron
 
 
@@ -51,9 +52,11 @@ class Lapicque(LinearNeuron):
         self.dt = check.number("dt", dt, above=0)
         self.integration = check.choice("integration", integration, ("exact", "euler"))
         if integration == "euler" and dt > R * C:
-            raise ValueError(
-                f"dt: expected at most R*C = {R * C:g} with integration=euler, got {dt:g}; "
-                "use a shorter step or integration=exact"
+            raise ArgumentError(
+                "dt",
+                f"at most R*C = {R * C:g} with integration=euler",
+                dt,
+                advice="use a shorter step or integration=exact",
             )
 
     def linear(self) -> Linear:

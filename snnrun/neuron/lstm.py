@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron
 from snnrun.neuron.recurrent import as_image, image_shape, layer_shape
 
@@ -31,7 +32,7 @@ class _SpikingLSTM(Neuron):
         check.flag("bias", bias)
         for one in threshold if isinstance(threshold, (list, tuple)) else [threshold]:
             # The hidden state is a product of a logistic function and a tanh.
-            check.number("threshold (of a membrane that stays within -1 and 1)", one, above=0, below=1)
+            check.number("threshold", one, above=0, below=1, condition="since the membrane stays within -1 and 1")
 
     def gates(self, x: Tensor, v: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define gates(x, v)")
@@ -139,7 +140,7 @@ class SConv2dLSTM(_SpikingLSTM):
         inputs = channels if in_channels is None else check.integer("in_channels", in_channels, low=1)
         width = check.integer("kernel_size", kernel_size, low=1)
         if width % 2 == 0:
-            raise ValueError(f"kernel_size: expected an odd number, which keeps the layer's shape, got {width}")
+            raise ArgumentError("kernel_size", "an odd number, which keeps the layer's shape", width)
         self.inputs = nn.Conv2d(inputs, 4 * channels, width, padding=width // 2, bias=bias)
         self.hidden = nn.Conv2d(channels, 4 * channels, width, padding=width // 2, bias=False)
         if bias:

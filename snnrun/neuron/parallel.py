@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron, State
 from snnrun.surrogate import Surrogate
 
@@ -101,7 +102,7 @@ class PSN(SequenceNeuron):
 
     def sequence(self, x: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
         if x.shape[0] != self.num_steps:
-            raise ValueError(f"x: expected the whole sequence of num_steps={self.num_steps} steps, got {x.shape[0]}")
+            raise ArgumentError("x", f"the whole sequence of num_steps={self.num_steps} steps", x.shape[0])
         u = _mix(self.weight, x) + _per_step(self.bias, x)
         spikes = self.fire(u)
         return spikes, u, State(u[-1], spikes[-1])
@@ -154,11 +155,13 @@ class MaskedPSN(SequenceNeuron):
     def sequence(self, x: Tensor, state: WindowState) -> tuple[Tensor, Tensor, WindowState]:
         start, end = int(state.time), int(state.time) + x.shape[0]
         if end > self.num_steps:
-            raise ValueError(f"x: expected at most num_steps={self.num_steps} steps, got {end}")
+            raise ArgumentError("x", f"at most num_steps={self.num_steps} steps", end)
         if self.needs_all_steps and x.shape[0] != self.num_steps:
-            raise ValueError(
-                f"x: expected the whole sequence of num_steps={self.num_steps} steps, got {x.shape[0]}; "
-                "with masking=1 it can be run in parts"
+            raise ArgumentError(
+                "x",
+                f"the whole sequence of num_steps={self.num_steps} steps",
+                x.shape[0],
+                advice="with masking=1 it can be run in parts",
             )
         mask = torch.ones_like(self.weight).tril().triu(1 - self.k)
         weight = self.weight * (self.masking * mask + (1 - self.masking))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron
 from snnrun.neuron.leaky import LIF
 
@@ -59,11 +60,11 @@ class Recurrent(Neuron):
         bias = check.flag("recurrent_bias", recurrent_bias)
         width = check.integer("kernel_size", kernel_size, low=1)
         if width % 2 == 0:
-            raise ValueError(f"kernel_size: expected an odd number, which keeps the layer's shape, got {width}")
+            raise ArgumentError("kernel_size", "an odd number, which keeps the layer's shape", width)
         if not autapses and recurrence not in ("all_to_all", "none"):
-            raise ValueError(f"autapses: expected true with recurrence={recurrence}, got False")
+            raise ArgumentError("autapses", f"true with recurrence={recurrence}", False)
         if bias and recurrence not in ("all_to_all", "convolution"):
-            raise ValueError(f"recurrent_bias: expected false with recurrence={recurrence}, got True")
+            raise ArgumentError("recurrent_bias", f"false with recurrence={recurrence}", True)
         self.feedback: nn.Module | None = None
         if recurrence == "elementwise":
             self.feedback = self._value("recurrent_weight", recurrent_weight, "real", learn=True)
@@ -98,7 +99,7 @@ class Recurrent(Neuron):
 def layer_shape(shape: Sequence[int] | None, what: str) -> tuple[int, ...]:
     """The layer's shape, or ValueError saying what needs it."""
     if shape is None:
-        raise ValueError(f"shape: expected the shape of the layer, which {what} needs, got None")
+        raise ArgumentError("shape", f"the shape of the layer, which {what} needs", None)
     return tuple(shape)
 
 
@@ -106,7 +107,7 @@ def image_shape(shape: Sequence[int] | None, what: str) -> tuple[int, int, int]:
     """The layer's shape as ``(C, H, W)``; ``(n,)`` is an image of n channels and one pixel."""
     given = layer_shape(shape, what)
     if len(given) not in (1, 3):
-        raise ValueError(f"shape: expected a layer [n] or [C, H, W], which {what} needs, got {list(given)}")
+        raise ArgumentError("shape", f"a layer [n] or [C, H, W], which {what} needs", list(given))
     channels, height, width = given if len(given) == 3 else (given[0], 1, 1)
     return channels, height, width
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 from snnrun.neuron.base import Neuron
 
 
@@ -57,7 +58,9 @@ class ResonateAndFire(Neuron):
         self.decay, self.omega = check.number("decay", decay, above=0), check.number("omega", omega, above=0)
         self.dt = check.number("dt", dt, above=0)
         if omega * dt >= math.pi:
-            raise ValueError(f"omega: expected omega * dt below π, got {omega * dt:g}; use a shorter step")
+            raise ArgumentError(
+                "omega", "omega * dt below π", Description(f"{omega * dt:g}"), advice="use a shorter step"
+            )
         rho = math.exp(-decay * dt)
         self._cos, self._sin = rho * math.cos(omega * dt), rho * math.sin(omega * dt)
 

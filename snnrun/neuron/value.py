@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description
 
 
 class Value(nn.Module):
@@ -69,7 +70,7 @@ class Value(nn.Module):
     def _check(self, value: object) -> float | list[float]:
         if isinstance(value, Sequence) and not isinstance(value, str):
             if not value:
-                raise ValueError(f"{self.name}: expected a number or a list of numbers, got an empty list")
+                raise ArgumentError(self.name, "a number or a list of numbers", value)
             return [self._check_one(number) for number in value]
         return self._check_one(value)
 
@@ -79,16 +80,17 @@ class Value(nn.Module):
         if self.interval == "positive":
             return check.number(self.name, number, above=0)
         if self.learn:
-            return check.number(f"{self.name} (learnable)", number, above=0, below=1)
+            return check.number(self.name, number, above=0, below=1, condition="where it is learned")
         return check.number(self.name, number, low=0, high=1)
 
     def _spread(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
         if tensor.dim() == 0:
             return tensor.expand(shape).clone()
         if tensor.numel() != torch.Size(shape).numel():
-            raise ValueError(
-                f"{self.name}: expected one number, or one for each of the {torch.Size(shape).numel()} neurons "
-                f"of the layer, got a list of {tensor.numel()}"
+            raise ArgumentError(
+                self.name,
+                f"one number, or one for each of the {torch.Size(shape).numel()} neurons of the layer",
+                Description(f"a list of {tensor.numel()}"),
             )
         return tensor.reshape(shape)
 

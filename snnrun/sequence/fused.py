@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.sequence import kernel_llvm, kernel_torch
 from snnrun.sequence.kernel import Kernel
@@ -53,9 +54,11 @@ def run(
 
 def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
     if value.shape != x.shape[1:]:
-        raise ValueError(f"state.{name}: expected the shape of a step, {list(x.shape[1:])}, got {list(value.shape)}")
+        raise ArgumentError(f"state.{name}", f"the shape of a step, {list(x.shape[1:])}", list(value.shape))
     if as_spikes and not bool(((value == 0) | (value == 1)).all()):
-        raise ValueError(f"state.{name}: expected spikes of 0 and 1, got other values; use backend=reference for those")
+        raise ArgumentError(
+            f"state.{name}", "spikes of 0 and 1", Description("other values"), advice="use backend=reference for those"
+        )
 
 
 def forwards(

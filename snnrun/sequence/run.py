@@ -8,6 +8,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
@@ -64,10 +65,10 @@ def run_resolved(
 ) -> tuple[Trace, Any]:
     """:func:`run`, for those who have asked :func:`resolve_backend` once and for all."""
     if x.dim() < 2 or x.shape[0] < 1:
-        raise ValueError(f"x: expected a sequence [T, B, *N] of at least one step, got shape {list(x.shape)}")
+        raise ArgumentError("x", "a sequence [T, B, *N] of at least one step", Description(f"shape {list(x.shape)}"))
     count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
     if x.shape[0] not in (1, count):
-        raise ValueError(f"x: expected 1 or steps={count} steps, got {x.shape[0]}")
+        raise ArgumentError("x", f"1 or steps={count} steps", x.shape[0])
     if backend == "fused":
         spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane)
         return Trace(spikes, membranes, fired), state
@@ -91,8 +92,11 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
         if backend == "auto":
             return "reference"
         name = name_of(neuron, "neuron")
-        raise ValueError(
-            f"backend: fused execution is for neurons whose step is elementwise, and that of {name} "
-            f"has {reason}; use backend=auto or backend=reference"
+        raise ArgumentError(
+            "backend",
+            f"auto or reference, since fused execution is for neurons whose step is elementwise, and that of {name} "
+            f"has {reason}",
+            backend,
+            advice="use backend=auto or backend=reference",
         ) from None
     return "fused"

@@ -21,6 +21,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from snnrun import check
 from snnrun.catalogue import name_of
+from snnrun.errors import ArgumentError, Description
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,12 @@ class Surrogate(ABC):
         named = (name_of(kind, "surrogate").partition("=") for kind in others)
         names = ", ".join(sorted(option for _, equals, option in named if equals))
         name = name_of(self, "surrogate")
-        raise ValueError(f"{name} has no primitive to run with spiking=false; these have one: {names}")
+        raise ArgumentError(
+            "surrogate",
+            "one with a primitive to run with spiking=false",
+            Description(f"{name}, which has no primitive"),
+            advice=f"these have one: {names}",
+        )
 
     @property
     def has_primitive(self) -> bool:

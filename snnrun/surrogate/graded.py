@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.surrogate.base import Surrogate
 
 
@@ -57,6 +58,6 @@ class MultiLevelSpikeCount(Surrogate):
 
 def _window(value: object) -> tuple[float, float]:
     if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != 2:
-        raise ValueError(f"grad_window: expected two numbers such as [0, 4], or null, got {value!r}")
+        raise ArgumentError("grad_window", "two numbers such as [0, 4], or null", value)
     low = check.number("grad_window[0]", value[0])
     return low, check.number("grad_window[1]", value[1], low=low)

@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from snnrun.errors import ArgumentError
 from snnrun.surrogate.base import Surrogate
 
 
@@ -45,7 +46,7 @@ class Custom(Surrogate):
         for name in self.by_name:
             value = getattr(self, name)
             if not callable(value) and not (name == "integral" and value is None):
-                raise ValueError(f"{name}: expected a function, in a config its dotted name, got {value!r}")
+                raise ArgumentError(name, "a function, in a config its dotted name", value)
 
     def derivative(self, x: Tensor) -> Tensor:
         return _applied("function", self.function, x)
@@ -66,6 +67,6 @@ def example(x: Tensor) -> Tensor:
 def _applied(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     result = function(x)
     if not isinstance(result, torch.Tensor) or result.shape != x.shape:
-        got = list(result.shape) if isinstance(result, torch.Tensor) else repr(result)
-        raise ValueError(f"{name}: expected to return a tensor of the shape of x, {list(x.shape)}, got {got}")
+        got = list(result.shape) if isinstance(result, torch.Tensor) else result
+        raise ArgumentError(name, f"to return a tensor of the shape of x, {list(x.shape)}", got)
     return result

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.npy import Store, Stored
 from snnrun.task.own import STAND_IN, check_path, located, unnamed
@@ -108,7 +108,7 @@ class Arrays(Task):
         given = {"inputs": inputs, "targets": targets, "test_inputs": test_inputs, "test_targets": test_targets}
         for key, value in given.items():
             if not isinstance(value, str) or not value or set(value) & set("/\\\0"):
-                raise ValueError(f"{key}: expected the name of an array, got {value!r}")
+                raise ArgumentError(key, "the name of an array", value)
         self.names = given
         self.has_time = check.flag("time", time)
         self.has_values = check.flag("regress", regress)
@@ -120,8 +120,8 @@ class Arrays(Task):
         self.has_validation = self.validation > 0
         self.test = check.number("test", test, above=0, below=1)
         if self.validation + self.test >= 1:
-            raise ValueError(
-                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            raise ArgumentError(
+                "validation", "a sum below 1, the rest is trained on", (validation, test), others=("test",)
             )
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         self.num_steps = check.integer("num_steps", num_steps, low=1)
@@ -158,8 +158,9 @@ class Arrays(Task):
         """Inputs and targets, then those of the test part if there are any."""
         if self.path is None:
             raise unnamed("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
+        path = located("arrays", self.path, self.data_dir)
         try:
-            store = Store(located("arrays", self.path, self.data_dir))
+            store = Store(path)
             wanted = [self.names["inputs"], self.names["targets"]]
             test = [self.names["test_inputs"], self.names["test_targets"]]
             named = any(self.names[key] != key for key in ("test_inputs", "test_targets"))
@@ -167,8 +168,7 @@ class Arrays(Task):
                 wanted += test  # both, or it is an error
             found = [store.array(name) for name in wanted]
         except DataError as error:
-            message = str(error)
-            raise DataError(message if message.startswith("arrays: ") else f"arrays: {message}") from None
+            raise DataError(f"arrays: {error}") from None
         return list(zip(found[::2], found[1::2], strict=True))
 
     def _look(self) -> None:
@@ -188,9 +188,8 @@ class Arrays(Task):
             self._check_targets(inputs, targets)
         inputs, targets = pairs[0]
         if self.has_time and inputs.shape[1] != self.num_steps:
-            raise ValueError(
-                f"num_steps: expected {inputs.shape[1]}, the steps of {inputs.place} {list(inputs.shape)}, "
-                f"got {self.num_steps}"
+            raise ArgumentError(
+                "num_steps", f"{inputs.shape[1]}, the steps of {inputs.place} {list(inputs.shape)}", self.num_steps
             )
         self.input_shape = inputs.shape[axes:]
         if self.has_values:
@@ -279,6 +278,6 @@ def _at(stored: Stored, index: np.ndarray) -> str:
 
 def _limits(limits: Any) -> tuple[float, float]:
     if not isinstance(limits, (list, tuple)) or len(limits) != 2:
-        raise ValueError(f"limits: expected two numbers such as [0, 1], or null, got {limits!r}")
+        raise ArgumentError("limits", "two numbers such as [0, 1], or null", limits)
     low = check.number("limits[0]", limits[0])
     return low, check.number("limits[1]", limits[1], above=low)

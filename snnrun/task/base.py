@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from snnrun.errors import ArgumentError
+
 
 class Batch(NamedTuple):
     """Samples that are run together."""
@@ -74,7 +76,7 @@ class Task(ABC):
             return tuple(map(str, range(self.num_outputs)))
         names, distinct = tuple(self.classes), set(self.classes)
         if not all(isinstance(name, str) for name in names) or not len(names) == len(distinct) == self.num_outputs:
-            raise ValueError(f"classes: expected {self.num_outputs} different names, one for each label, got {names!r}")
+            raise ArgumentError("classes", f"{self.num_outputs} different names, one for each label", names)
         return names
 
     @abstractmethod

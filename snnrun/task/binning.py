@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnrun import check
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 
 Integers = NDArray[np.int64]
 
@@ -103,7 +103,13 @@ def steps(
     owner = np.repeat(np.arange(len(sizes)), sizes)
     if by == "count":
         if duration is not None or start is not None:
-            raise ValueError("duration and start: expected None for binning by count; choose by='time'")
+            raise ArgumentError(
+                "duration",
+                "None for binning by count",
+                (duration, start),
+                advice="choose by='time'",
+                others=("start",),
+            )
         return _by_count(moments, sizes, owner, num_steps)
     return _by_time(moments, sizes, owner, num_steps, duration, start, source)
 
@@ -175,5 +181,5 @@ def _by_time(
 def _sizes(lengths: ArrayLike | None, total: int) -> Integers:
     sizes = np.asarray([total] if lengths is None else lengths, dtype=np.int64)
     if sizes.ndim != 1 or (sizes < 0).any() or int(sizes.sum()) != total:
-        raise ValueError(f"lengths: expected numbers of events with the sum {total}, got {sizes.tolist()}")
+        raise ArgumentError("lengths", f"numbers of events with the sum {total}", sizes.tolist())
     return sizes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from snnrun import check
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.event_files import DECODERS, Recording, files_of, members
 from snnrun.task.events import EventTask, Source
@@ -187,8 +187,8 @@ class CIFAR10DVS(CameraTask):
         super().__init__(by=by, duration=duration, size=size, clip=clip, validation=validation, split_seed=split_seed)
         self.test = check.number("test", test, above=0, below=1)
         if validation + test >= 1:
-            raise ValueError(
-                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            raise ArgumentError(
+                "validation", "a sum below 1, the rest is trained on", (validation, test), others=("test",)
             )
 
     def class_of(self, name: str, source: object) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun import check
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.download import looked_in
@@ -100,7 +100,7 @@ class EventTask(Task):
         self.by = check.choice("by", by, binning.WAYS)
         self.duration = None if duration is None else check.number("duration", duration, above=0)
         if by == "count" and duration is not None:
-            raise ValueError(f"duration: expected null for frames by count, got {duration!r}; choose by=time")
+            raise ArgumentError("duration", "null for frames by count", duration, advice="choose by=time")
         self.clip = check.flag("clip", clip)
         self.validation = None if validation is None else check.number("validation", validation, low=0, below=1)
         self.has_validation = validation != 0

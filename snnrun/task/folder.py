@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from snnrun import check
+from snnrun import check, foreign
 from snnrun.augmentation import NONE, Augmentation
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task.images import ImageSet, ImageTask
 from snnrun.task.own import STAND_IN, check_path, located, unnamed
 
@@ -78,7 +78,7 @@ class Folder(ImageTask):
         self.path, self.data_dir = check_path(path), data_dir
         self.size = None if size is None else _size(size)
         if channels is not None and (check.integer("channels", channels) not in _WORDS):
-            raise ValueError(f"channels: expected 1 (grey) or 3 (colour), got {channels!r}")
+            raise ArgumentError("channels", "1 (grey) or 3 (colour)", channels)
         self.channels = channels
         shape, self.num_outputs = STAND_IN
         self.classes: tuple[str, ...] = ()
@@ -164,7 +164,7 @@ class Folder(ImageTask):
         except DataError:
             raise
         except Exception as error:  # a decoder's ways to fail have no end
-            message = " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
+            message = foreign.without_name(error, path)
             raise DataError(f"{self.name}: {path}: not an image that can be read: {message}") from None
         if first is not None and channels != self.input_shape[0]:
             expected, got = _WORDS[self.input_shape[0]], _WORDS[channels]
@@ -215,4 +215,4 @@ def _size(size: Any) -> tuple[int, int]:
     if isinstance(size, (list, tuple)) and len(size) == 2:
         height, width = check.integers("size", size, low=1)
         return height, width
-    raise ValueError(f"size: expected [height, width], one number for both, or null, got {size!r}")
+    raise ArgumentError("size", "[height, width], one number for both, or null", size)

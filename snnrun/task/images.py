@@ -13,7 +13,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.augmentation import NONE, Augmentation, augment
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.split import batches_of, stratified
 
@@ -107,11 +107,11 @@ class ImageTask(Task):
         self.test = None if test is None else check.number("test", test, above=0, below=1)
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
         if self.test is not None and self.validation + self.test >= 1:
-            raise ValueError(
-                f"validation + test: expected a sum below 1, the rest is trained on, got {validation!r} + {test!r}"
+            raise ArgumentError(
+                "validation", "a sum below 1, the rest is trained on", (validation, test), others=("test",)
             )
         if not isinstance(augmentation, Mapping) or not all(isinstance(a, Augmentation) for a in augmentation.values()):
-            raise ValueError(f"augmentation: expected augmentations by name, got {augmentation!r}")
+            raise ArgumentError("augmentation", "augmentations by name", augmentation)
         self.augmentation = dict(augmentation)
 
     @abstractmethod

@@ -9,6 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.generated import generated
 from snnrun.task.noise import add_noise, most_noise
@@ -74,7 +75,7 @@ class MovingBars(Task):
         test_samples: int = 1000,
     ) -> None:
         if check.integer("directions", directions, low=4) not in (4, 8):
-            raise ValueError(f"directions: expected 4 or 8, got {directions!r}")
+            raise ArgumentError("directions", "4 or 8", directions)
         self.num_outputs = directions
         self.classes = _DIRECTIONS[:: 8 // directions]
         self.directions = directions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 
 #: What is known of data that nobody has named yet, so that all else of a config can be checked: as MNIST has it.
 STAND_IN = ((1, 28, 28), 10)
@@ -17,7 +17,7 @@ def check_path(path: object) -> str | None:
         ValueError: for anything else.
     """
     if path is not None and (not isinstance(path, str) or not path.strip() or "\0" in path):
-        raise ValueError(f"path: expected a path in data_dir, or an absolute one, got {path!r}")
+        raise ArgumentError("path", "a path in data_dir, or an absolute one", path)
     return path
 
 

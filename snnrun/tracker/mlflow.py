@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from snnrun.database import tables
+from snnrun.errors import ArgumentError, Description
 from snnrun.tracker.base import Record, Tracker, curves, flat
 
 T = TypeVar("T")
@@ -44,9 +45,9 @@ class MLflow(Tracker):
 
     def __init__(self, *, store: str | None = None, experiment: str = "snnrun") -> None:
         if store is not None and (not isinstance(store, str) or not store.strip() or "://" in store):
-            raise ValueError(f"store: expected the path of a file, or null, got {store!r}")
+            raise ArgumentError("store", "the path of a file, or null", store)
         if not isinstance(experiment, str) or not experiment.strip():
-            raise ValueError(f"experiment: expected a name, got {experiment!r}")
+            raise ArgumentError("experiment", "a name", experiment)
         self.store, self.experiment = store, experiment
         self._client: Any = None
         self._run = ""
@@ -67,7 +68,9 @@ class MLflow(Tracker):
         # A stranger's config may name any database of the user, to which MLflow would add its tables.
         known = tables(path)
         if known and "experiments" not in known:  # MLflow makes this table first: another run may be at it
-            raise ValueError(f"store: expected a file of MLflow, or none, got {path}, a database of something else")
+            raise ArgumentError(
+                "store", "a file of MLflow, or none", Description(f"{path}, a database of something else")
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri=f"sqlite:///{path}")
         found = self._client.get_experiment_by_name(self.experiment)

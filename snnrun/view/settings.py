@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from snnrun import check
+from snnrun.errors import ArgumentError, Description, Fault
 from snnrun.settings import SEED, STYLE_CHECKS, Check, Style, folder, one_of, optional, read_keys, run_name, whole
 
 SUBJECTS = ("surrogate", "encoder", "neuron")
@@ -44,24 +45,25 @@ SIMULATE_KEYS = tuple(field.name for field in fields(SimulateSettings))
 PLOT_KEYS = tuple(field.name for field in fields(PlotSettings))
 
 
-def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[str]]:
-    """The settings, or None and what is wrong with them, a line for each fault."""
+def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[Fault]]:
+    """The settings, or None and what is wrong with them."""
     values, faults = read_keys(config, _SIMULATE, {"style": STYLE_CHECKS})
     return (None, faults) if faults else (SimulateSettings(**{**values, "style": Style(**values["style"])}), [])
 
 
-def read_plot(config: Mapping[str, Any]) -> tuple[PlotSettings | None, list[str]]:
-    """The settings, or None and what is wrong with them, a line for each fault."""
+def read_plot(config: Mapping[str, Any]) -> tuple[PlotSettings | None, list[Fault]]:
+    """The settings, or None and what is wrong with them."""
     values, faults = read_keys(config, _PLOT, {"style": STYLE_CHECKS})
     if not faults and values["format"] == "gif" and values["subject"] != "encoder":
-        faults.append(f"format: expected null, got 'gif'; only an encoder has an animation, not a {values['subject']}")
+        advice = f"only an encoder has an animation, not a {values['subject']}"
+        faults.append(Fault.of(ArgumentError("format", "null", "gif", advice=advice)))
     return (None, faults) if faults else (PlotSettings(**{**values, "style": Style(**values["style"])}), [])
 
 
 def _subject(name: str, value: Any) -> str:
     if value is None:
-        raise ValueError(
-            f"{name}: expected a surrogate, an encoder or a neuron to draw, as in `snnrun plot neuron=lif`, got nothing"
+        raise ArgumentError(
+            name, "a surrogate, an encoder or a neuron to draw, as in `snnrun plot neuron=lif`", Description("nothing")
         )
     return check.choice(name, value, SUBJECTS)
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snnrun.encoder import Direct
+from snnrun.errors import ArgumentError
 from snnrun.model import ConvNet, Layer, Norm, Residual
 from snnrun.neuron import IF, LIF, Neuron
 from snnrun.report import summary
@@ -314,5 +315,6 @@ def test_the_model_says_how_it_runs() -> None:
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_by_name(make: Callable[..., Any], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         make(**options)
+    assert caught.value.argument in options or "shape" in options

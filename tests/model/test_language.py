@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from torch import nn, zeros
 
+from snnrun.errors import ArgumentError
 from snnrun.model import language
 from snnrun.model.language import Word
 
@@ -40,16 +41,17 @@ def test_the_size_of_an_image_is_that_of_torch(text: str) -> None:
         (
             "mp2",
             1,
-            r"layers\[3\]: expected an image of at least 2x2 for mp2, got one of 1x1: drop this layer, pool less",
+            r"layers\[3\]: expected an image of at least 2x2 for mp2, got one of 1x1; drop this layer, pool less",
         ),
-        ("8c5s2", 2, r"of at least 5x5 for 8c5s2, got one of 2x2: .* or more padding, such as 8c5s2p2"),
-        ("8c7p1", 4, r"of at least 5x5 for 8c7p1, got one of 4x4: .*, such as 8c7p2"),
+        ("8c5s2", 2, r"of at least 5x5 for 8c5s2, got one of 2x2; .* or more padding, such as 8c5s2p2"),
+        ("8c7p1", 4, r"of at least 5x5 for 8c7p1, got one of 4x4; .*, such as 8c7p2"),
     ],
 )
 def test_an_image_that_is_too_small_names_the_layer(text: str, height: int, message: str) -> None:
     word = Word(text, "layers[3]", *language.read([text])[0][2:])
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         word.image(height, height)
+    assert (caught.value.name, caught.value.argument) == ("layers[3]", "layers")
 
 
 @pytest.mark.parametrize(
@@ -75,16 +77,17 @@ def test_an_image_that_is_too_small_names_the_layer(text: str, height: int, mess
         ([""], "got ''$"),
         ([10], "got 10; for 10 fully connected neurons write fc10"),
         ([None], "got None$"),
-        (["0c5"], r"layers\[0\]: expected a number of at least 1 for the channels, got 0c5"),
-        (["12c0"], "at least 1 for the kernel, got 12c0"),
-        (["12c5s0"], "at least 1 for the stride, got 12c5s0"),
-        (["fc0"], "at least 1 for the neurons, got fc0"),
-        (["mp0"], "at least 1 for the kernel, got mp0"),
-        (["mp2p2"], "a padding of at most half the kernel, 1, got mp2p2"),
+        (["0c5"], r"layers\[0\]: expected a number of at least 1 for the channels, got '0c5'"),
+        (["12c0"], "at least 1 for the kernel, got '12c0'"),
+        (["12c5s0"], "at least 1 for the stride, got '12c5s0'"),
+        (["fc0"], "at least 1 for the neurons, got 'fc0'"),
+        (["mp0"], "at least 1 for the kernel, got 'mp0'"),
+        (["mp2p2"], "a padding of at most half the kernel, 1, got 'mp2p2'"),
         (["fc10", "mp2"], r"layers\[1\]: expected no image layer after a fully connected one, got mp2 after fc10"),
         (["٣c5"], "got '٣c5'$"),
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_fix(layers: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         language.read(layers)
+    assert caught.value.argument == "layers"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from snnrun.encoder import Direct
+from snnrun.errors import ArgumentError
 from snnrun.model import Norm
 from snnrun.model.norm import norm_maker
 from snnrun.neuron import LIF
@@ -73,5 +74,6 @@ def test_bad_arguments_are_refused_by_name() -> None:
         norm_maker("tdbn", 0)
     neuron = LIF()
     del neuron.threshold
-    with pytest.raises(ValueError, match="norm: tdbn scales by the threshold, and neuron=lif has none; use norm=batch"):
+    with pytest.raises(ArgumentError, match="neuron=lif has none") as caught:
         norm_maker("tdbn", 1.0)(2, neuron)
+    assert (caught.value.name, caught.value.got, caught.value.advice) == ("norm", "tdbn", "use norm=batch")

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from snnrun.errors import ArgumentError
 from snnrun.model import ConvNet, Layer, Recurrent, RecurrentLayer, Residual
 from snnrun.neuron import IF, LIF, Lapicque, Neuron
 from snnrun.report import summary
@@ -113,9 +114,12 @@ def test_dropout_autocast_and_backends() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backend": "fused"}, "backend: a recurrent layer runs step by step, .* use backend=auto"),
+        (
+            {"backend": "fused"},
+            "backend: expected auto or reference, since a recurrent layer .* use backend=auto",
+        ),
         ({"backend": "fast"}, "backend: expected 'auto'"),
-        ({"hidden": []}, r"hidden: expected at least one hidden layer, .* got \[\]; or use model=mlp"),
+        ({"hidden": []}, r"hidden: expected at least one hidden layer, .* got \[\]; give one, or use model=mlp"),
         ({"hidden": [3, 0]}, r"hidden\[1\]: expected a whole number of at least 1, got 0"),
         ({"bias": 0}, "bias: expected true or false, got 0"),
         ({"weight_init": "normal(0)"}, r"weight_init: expected 'default' or 'normal\(k\)' with k above 0"),
@@ -125,8 +129,9 @@ def test_dropout_autocast_and_backends() -> None:
     ],
 )
 def test_bad_arguments_are_refused_by_name(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         recurrent(**options)
+    assert caught.value.argument in options
 
 
 @pytest.mark.parametrize(

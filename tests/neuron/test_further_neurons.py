@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from snnrun import sequence
+from snnrun.errors import ArgumentError
 from snnrun.neuron import (
     CLIF,
     EIF,
@@ -505,7 +506,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (ILIF, {"max_spikes": 0}, "max_spikes: expected a whole number of at least 1, got 0"),
     (AdLIF, {"a": -1}, "a: expected a number at least 0, got -1"),
     (AdLIF, {"a": 0.0, "learn_adaptation": True}, "a: expected a number above 0, got 0.0"),
-    (GLIF, {"alpha": 1.0}, r"alpha \(learnable\): expected a number above 0 and below 1, got 1.0"),
+    (GLIF, {"alpha": 1.0}, r"alpha: expected a number above 0 and below 1 where it is learned, got 1.0"),
     (GLIF, {"num_steps": 0}, "num_steps: expected a whole number of at least 1, got 0"),
     (PSN, {"num_steps": 2.5}, "num_steps: expected a whole number of at least 1, got 2.5"),
     (MaskedPSN, {"masking": 2}, "masking: expected a number at least 0 and at most 1, got 2"),
@@ -517,8 +518,9 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("kind", "options", "message"), BAD, ids=[f"{b[0].__name__}-{b[1]}" for b in BAD])
 def test_bad_arguments_are_refused_by_name(kind: Any, options: dict[str, Any], message: str) -> None:
     steps = {"num_steps": STEPS} if kind in (GLIF, PSN, MaskedPSN) else {}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         kind(**steps | options)
+    assert caught.value.argument in {*options, "dt"}
 
 
 @pytest.mark.parametrize("kind", [GLIF, *PARALLEL])

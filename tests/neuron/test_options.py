@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from snnrun.errors import ArgumentError
 from snnrun.neuron import (
     ALIF,
     LI,
@@ -73,11 +74,11 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (Synaptic, {"alpha": 0.5, "tau_syn": 3.0}, "alpha, tau_syn: expected one of them, got alpha=0.5 and tau_syn=3.0"),
     (Synaptic, {"beta": 0.5, "tau_mem": 3.0}, "beta, tau_mem: expected one of them, got beta=0.5 and tau_mem=3.0"),
     (Synaptic, {"tau_syn": 0.0}, "tau_syn: expected a number above 0, got 0.0"),
-    (CurrentLIF, {"tau_mem": 0.5}, r"tau_mem \(with integration=euler\): expected a number at least 1, got 0.5"),
+    (CurrentLIF, {"tau_mem": 0.5}, r"tau_mem: expected a number at least 1 with integration=euler, got 0.5"),
     (CurrentLIF, {"dt": 0}, "dt: expected a number above 0, got 0"),
     (CurrentLIF, {"integration": "rk4"}, "integration: expected 'exact' or 'euler', got 'rk4'"),
     (CurrentLIF, {"decay_input": 1}, "decay_input: expected true or false, got 1"),
-    (Alpha, {"beta": 0.9}, r"beta \(with this alpha\): expected a number above 0 and below 0.9, got 0.9"),
+    (Alpha, {"beta": 0.9}, r"beta: expected a number above 0 and below 0.9 with this alpha, got 0.9"),
     (Alpha, {"alpha": 1.0}, "alpha: expected a number above 0 and below 1, got 1.0"),
     (Alpha, {"alpha": [0.9, 0.8], "beta": [0.5]}, "beta: expected as many numbers as alpha has, 2, got 1"),
     (Alpha, {"published_reset": 1}, "published_reset: expected true or false, got 1"),
@@ -96,7 +97,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
         "recurrent_bias: expected false with recurrence=elem",
     ),
     (RLIF, {"recurrence": "elementwise", "recurrent_weight": "x"}, "recurrent_weight: expected a number, got 'x'"),
-    (LSNN, {"tau_adapt": 0.5}, r"tau_adapt \(with integration=euler\): expected a number at least 1, got 0.5"),
+    (LSNN, {"tau_adapt": 0.5}, r"tau_adapt: expected a number at least 1 with integration=euler, got 0.5"),
     (LSNN, {"jump": None}, "jump: expected a number, got None"),
     (ALIF, {"delay_input": 0}, "delay_input: expected true or false, got 0"),
     (AdEx, {"delta_T": 0}, "delta_T: expected a number above 0, got 0"),
@@ -104,7 +105,7 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
     (RefractoryLIF, {"refractory": -1}, "refractory: expected a whole number of at least 0, got -1"),
     (RefractoryLIF, {"refractory": 2.0}, "refractory: expected a whole number of at least 0, got 2.0"),
     (SLSTM, {}, "shape: expected the shape of the layer, which SLSTM needs, got None"),
-    (SLSTM, {"threshold": 1.0, "shape": (3,)}, "threshold .*: expected a number above 0 and below 1, got 1.0"),
+    (SLSTM, {"threshold": 1.0, "shape": (3,)}, "threshold: expected a number above 0 and below 1 .*, got 1.0"),
     (SLSTM, {"input_size": 0, "shape": (3,)}, "input_size: expected a whole number of at least 1, got 0"),
     (SConv2dLSTM, {"kernel_size": 2, "shape": (3,)}, "kernel_size: expected an odd number"),
     (LI, {"beta": 2.0}, "beta: expected a number at least 0 and at most 1, got 2.0"),
@@ -113,8 +114,9 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("kind", "options", "message"), BAD, ids=[f"{b[0].__name__}-{b[1]}" for b in BAD])
 def test_bad_arguments_are_refused_by_name(kind: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as caught:
         kind(**options)
+    assert caught.value.argument in (options or {"shape"})
 
 
 def test_learnable_decays_are_parameters_per_neuron() -> None:

@@ -209,7 +209,7 @@ def test_a_beta_above_one_is_refused() -> None:
     entry = references.entry("neurons", "snntorch.leaky.subtract.beta_above_one")
     with pytest.raises(ValueError, match=r"beta: expected a number at least 0 and at most 1, got 1\.178"):
         leaky(entry, learn=False)
-    with pytest.raises(ValueError, match=r"beta \(learnable\): expected a number above 0 and below 1, got 1\.0"):
+    with pytest.raises(ValueError, match=r"beta: expected a number above 0 and below 1 where it is learned, got 1\.0"):
         LIF(1.0, learn_beta=True)
 
 

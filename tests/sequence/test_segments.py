@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from catalogued import neurons
+from snnrun.errors import ArgumentError
 from snnrun.model import Layer, Norm
 from snnrun.neuron import LI, PSN
 
@@ -107,7 +108,8 @@ def test_no_spikes_no_gradient() -> None:
 
 
 def test_neurons_that_need_all_steps_are_refused() -> None:
-    with pytest.raises(ValueError, match="memory: neuron=psn cannot be computed again piece by piece; use memory=full"):
+    with pytest.raises(ArgumentError, match="neuron=psn cannot be computed again piece by piece") as caught:
         Layer(nn.Linear(6, 5), PSN(8), memory="low")
+    assert (caught.value.name, caught.value.got, caught.value.advice) == ("memory", "low", "use memory=full")
     with pytest.raises(ValueError, match="memory: expected 'full' or 'low', got 'some'"):
         Layer(nn.Linear(6, 5), LI(), memory="some")

@@ -22,6 +22,7 @@ import snnrun.surrogate
 from snnrun import surrogate
 from snnrun.build import PartError, build
 from snnrun.catalogue import conf_folder
+from snnrun.errors import ArgumentError, Fault
 from snnrun.neuron import LIF
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate
@@ -253,7 +254,7 @@ def test_spiking_false_runs_the_primitive_of_those_that_have_one() -> None:
     without = {name for name, spike in EVERY.items() if not spike.has_primitive}
     assert without == {"custom", "stochastic_spike_operator"}
     for name in without:
-        with pytest.raises(ValueError, match=r"has no primitive to run with spiking=false; .*: atan, circ,"):
+        with pytest.raises(ValueError, match=r"one with a primitive to run with spiking=false, .*: atan, circ,"):
             EVERY[name](torch.zeros(1), spiking=False)
 
 
@@ -313,11 +314,13 @@ def test_what_is_no_number_is_refused(name: str, parameter: str, value: Any) -> 
     ],
 )
 def test_refusals(kind: Any, arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ArgumentError, match=message) as direct:
         kind(**arguments)
+    assert direct.value.argument in arguments
     target = f"snnrun.surrogate.{kind.__name__}"
-    with pytest.raises(PartError, match=message):
+    with pytest.raises(PartError) as built:
         build({"_target_": target, **arguments}, "surrogate")
+    assert built.value.fault == Fault.of(direct.value, f"surrogate.{direct.value.name}")
 
 
 def test_a_mean_may_be_negative_and_a_window_a_list() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task import ArrayPart, Arrays, Data
 
 CPU = torch.device("cpu")
@@ -386,10 +386,11 @@ def test_what_is_no_file_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ({"divide": 0}, "divide: expected a number above 0, got 0"),
         ({"limits": [1, 0]}, "limits[1]: expected a number above 1, got 0"),
         ({"limits": 1}, "limits: expected two numbers such as [0, 1], or null, got 1"),
-        ({"validation": 0.5, "test": 0.6}, "validation + test: expected a sum below 1"),
+        ({"validation": 0.5, "test": 0.6}, "validation, test: expected a sum below 1"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         Arrays(**options)
+    assert {caught.value.argument, *caught.value.others} <= set(options)
     assert str(caught.value).startswith(message)

@@ -155,7 +155,7 @@ def test_a_time_before_the_start_is_named() -> None:
     [
         ({"num_steps": 0}, "num_steps: expected a whole number of at least 1, got 0"),
         ({"by": "events"}, "by: expected 'count' or 'time', got 'events'"),
-        ({"by": "count", "duration": 1.0}, "duration and start: expected None"),
+        ({"by": "count", "duration": 1.0}, "duration, start: expected None"),
         ({"by": "time", "duration": 0}, "duration: expected a number above 0, got 0"),
         ({"lengths": [2]}, "lengths: expected numbers of events with the sum 3"),
         ({"lengths": [4, -1]}, "lengths: expected numbers of events with the sum 3"),

@@ -346,7 +346,7 @@ def test_after_a_short_recording_frames_are_empty(gestures: Path) -> None:
         (lambda: NMNIST(duration=0.3), "duration: expected null for frames by count, got 0.3; choose by=time"),
         (lambda: NMNIST(by="time", duration=-1), "duration: expected a number above 0, got -1"),
         (lambda: NMNIST(clip=1), "clip: expected true or false, got 1"),  # type: ignore[arg-type]
-        (lambda: CIFAR10DVS(validation=0.5, test=0.5), "validation [+] test: expected a sum below 1"),
+        (lambda: CIFAR10DVS(validation=0.5, test=0.5), "validation, test: expected a sum below 1"),
         (lambda: SHD(pool=0), "pool: expected a whole number of at least 1 and at most 700, got 0"),
         (lambda: SHD(split_seed=-1), "split_seed: expected a whole number of at least 0"),
     ],

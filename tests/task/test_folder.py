@@ -12,7 +12,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task import Data, Folder, ImagePart
 from written import cyclic, drawn, write_folder
 
@@ -229,10 +229,11 @@ def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ({"size": [4]}, "size: expected [height, width], one number for both, or null, got [4]"),
         ({"size": "4x4"}, "size: expected [height, width], one number for both, or null, got '4x4'"),
         ({"channels": 2}, "channels: expected 1 (grey) or 3 (colour), got 2"),
-        ({"validation": 0.5, "test": 0.5}, "validation + test: expected a sum below 1"),
+        ({"validation": 0.5, "test": 0.5}, "validation, test: expected a sum below 1"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         Folder(**options)
+    assert {caught.value.argument, *caught.value.others} <= set(options)
     assert str(caught.value).startswith(message)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from snnrun.errors import DataError
+from snnrun.errors import ArgumentError, DataError
 from snnrun.task import Data, ImagePart, ImageSet, ImageTask
 
 CPU = torch.device("cpu")
@@ -148,13 +148,14 @@ def test_the_work_of_a_pass_grows_with_the_batches_not_with_the_samples() -> Non
         ({"split_seed": 0.5}, "split_seed: expected a whole number of at least 0"),
         (
             {"validation": 0.5, "test": 0.5},
-            "validation + test: expected a sum below 1, the rest is trained on, got 0.5 + 0.5",
+            "validation, test: expected a sum below 1, the rest is trained on, got validation=0.5 and test=0.5",
         ),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ArgumentError) as caught:
         Plain(**options)
+    assert {caught.value.argument, *caught.value.others} <= set(options)
     assert str(caught.value).startswith(message)
 
 

@@ -19,6 +19,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -67,7 +68,7 @@ class CmaEs(BaseSampler):
         self._separable = check.flag("use_separable_cma", use_separable_cma)
         self._lr_adapt = check.flag("lr_adapt", lr_adapt)
         if self._separable and self._lr_adapt:
-            raise ValueError("lr_adapt: expected false with use_separable_cma, got True")
+            raise ArgumentError("lr_adapt", "false with use_separable_cma", True)
         self._random = RandomSampler(seed)
         self._draws = np.random.default_rng(seed)
         self._space = IntersectionSearchSpace()

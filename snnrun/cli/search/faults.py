@@ -12,7 +12,7 @@ from snnrun.catalogue import conf_folder
 from snnrun.cli.arguments import Arguments
 from snnrun.cli.compose import Composer
 from snnrun.cli.search import options as checked
-from snnrun.cli.search.space import Space, space_of
+from snnrun.cli.search.space import Space, SpaceError, space_of
 
 PREFIX = "hydra.sweeper."
 
@@ -33,13 +33,13 @@ def search_faults(arguments: Arguments, composer: Composer) -> list[str]:
     for each in overrides:
         if each.key_or_group.startswith(PREFIX) and not each.is_sweep_override():
             given[each.key_or_group.removeprefix(PREFIX)] = each.value()
-    options, lines = checked.read(given)
-    faults += [PREFIX + line for line in lines]
+    options, wrong = checked.read(given)
+    faults += [f"{PREFIX}{fault}" for fault in wrong]
     space: Space = {}
     try:
         space = space_of([each for each in overrides if not each.is_hydra_override()])
-    except ValueError as error:
-        faults += str(error).split("\n")
+    except SpaceError as error:
+        faults += error.faults
     else:
         if not space:
             faults.append("hydra/sweeper=optuna: expected a key with several values, or an interval, to search in")

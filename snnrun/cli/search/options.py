@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from snnrun.errors import ArgumentError, Description, Fault
 from snnrun.settings import Check, optional, read_keys, whole
 
 if TYPE_CHECKING:
@@ -61,29 +62,29 @@ def installed() -> bool:
     return importlib.util.find_spec("optuna") is not None
 
 
-def read(config: Mapping[str, Any]) -> tuple[Options | None, list[str]]:
-    """The options, or None and a line for each fault."""
+def read(config: Mapping[str, Any]) -> tuple[Options | None, list[Fault]]:
+    """The options, or None and their faults."""
     values, faults = read_keys(config, _CHECKS, {})
-    faults += [f"{key}: there is no such key; there are {', '.join(_CHECKS)}" for key in config if key not in _CHECKS]
+    there_are = f"there is no such key; there are {', '.join(_CHECKS)}"
+    faults += [Fault(key, there_are) for key in config if key not in _CHECKS]
     if faults:
         return None, faults
     options = Options(**values)
     objectives, directions = options.objective, options.direction
     if options.sampler == "cmaes" and len(objectives or ()) > 1:
-        faults.append(
-            f"sampler: expected one for several objectives, such as nsga2, got cmaes with {len(objectives or ())}"
-        )
+        got = Description(f"cmaes with {len(objectives or ())}")
+        faults.append(Fault.of(ArgumentError("sampler", "one for several objectives, such as nsga2", got)))
     if directions and objectives and len(directions) != len(objectives):
-        faults.append(f"direction: expected one for each of {len(objectives)} objectives, got {len(directions)}")
+        expected = f"one for each of {len(objectives)} objectives"
+        faults.append(Fault.of(ArgumentError("direction", expected, len(directions))))
     for name in objectives or ():
         if "test" in name:
-            faults.append(
-                f"objective: expected no figure of the test part, got {name}: a search would fit itself to it"
-            )
+            got = Description(f"{name}: a search would fit itself to it")
+            faults.append(Fault.of(ArgumentError("objective", "no figure of the test part", got)))
         elif not directions and direction_of(name) is None:
-            faults.append(f"direction: expected maximize or minimize for {name}, whose name does not tell")
+            faults.append(Fault("direction", f"expected maximize or minimize for {name}, whose name does not tell"))
     if options.pruner != "none" and (objectives is not None and (len(objectives) > 1 or objectives[0] in RESULTS)):
-        faults.append("pruner: expected none where there are several objectives, or one that no epoch has")
+        faults.append(Fault("pruner", "expected none where there are several objectives, or one that no epoch has"))
     return (None, faults) if faults else (options, [])
 
 
@@ -148,29 +149,32 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
         return list(distribution.choices)
     if isinstance(distribution, IntDistribution) and not distribution.log:
         return list(range(distribution.low, distribution.high + 1, distribution.step))
-    raise ValueError(
-        f"hydra.sweeper.sampler: a grid needs a list of values, and {key} has an interval; list its values"
+    raise ArgumentError(
+        "hydra.sweeper.sampler",
+        f"another one, since a grid needs a list of values, and {key} has an interval",
+        "grid",
+        advice="list its values",
     )
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list) or not given or not all(isinstance(each, str) and each for each in given):
-        raise ValueError(f"{name}: expected a name, or a list of names, got {value!r}")
+        raise ArgumentError(name, "a name, or a list of names", value)
     return tuple(given)
 
 
 def _directions(name: str, value: Any) -> tuple[str, ...]:
     found = _names(name, value)
     if not set(found) <= set(DIRECTIONS):
-        raise ValueError(f"{name}: expected {' or '.join(DIRECTIONS)}, or a list of them, got {value!r}")
+        raise ArgumentError(name, f"{' or '.join(DIRECTIONS)}, or a list of them", value)
     return found
 
 
 def _seeds(name: str, value: Any) -> tuple[int, ...]:
     good = isinstance(value, list) and value and all(isinstance(x, int) and not isinstance(x, bool) for x in value)
     if not good or len(set(value)) < len(value) or min(value) < 0:
-        raise ValueError(f"{name}: expected a list of different whole numbers such as [0,1,2], got {value!r}")
+        raise ArgumentError(name, "a list of different whole numbers such as [0,1,2]", value)
     return tuple(value)
 
 
@@ -178,20 +182,20 @@ def _mapping(name: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise ValueError(f"{name}: expected a mapping such as {{n_startup_trials: 5}}, got {value!r}")
+        raise ArgumentError(name, "a mapping such as {n_startup_trials: 5}", value)
     return {str(key): item for key, item in value.items()}
 
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name}: expected a text, got {value!r}")
+        raise ArgumentError(name, "a text", value)
     return value
 
 
 def _one_of(names: Mapping[str, str]) -> Check:
     def checked(name: str, value: Any) -> str:
         if value not in names:
-            raise ValueError(f"{name}: expected {', '.join(names)}, got {value!r}")
+            raise ArgumentError(name, ", ".join(names), value)
         return str(value)
 
     return checked

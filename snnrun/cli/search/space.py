@@ -13,11 +13,23 @@ if TYPE_CHECKING:
 Space = dict[str, "BaseDistribution"]
 
 
+class SpaceError(ValueError):
+    """Words of the command line stand for no space to search in.
+
+    Attributes:
+        faults: what is wrong, a line for each word.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
 def space_of(overrides: Sequence[Override]) -> Space:
     """The distribution of each key that has several values; choices are texts, as the command line has them.
 
     Raises:
-        ValueError: with a line for every fault.
+        SpaceError: with every fault.
     """
     space, faults = Space(), []
     for override in overrides:
@@ -27,7 +39,7 @@ def space_of(overrides: Sequence[Override]) -> Space:
             except ValueError as error:
                 faults.append(str(error))
     if faults:
-        raise ValueError("\n".join(faults))
+        raise SpaceError(faults)
     return space
 
 

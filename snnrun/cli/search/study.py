@@ -22,7 +22,7 @@ from snnrun.cli.search.options import Options, direction_of, pruner_of, sampler_
 from snnrun.cli.search.space import Space, space_of
 from snnrun.cli.sweep import book
 from snnrun.cli.sweep.orders import Orders
-from snnrun.errors import ConfigError, StorageError
+from snnrun.errors import ArgumentError, ConfigError, StorageError
 from snnrun.report.series import finite
 from snnrun.settings import STYLE_CHECKS, Style, read_keys
 from snnrun.untrusted import Unreadable, printable, shown
@@ -227,7 +227,7 @@ def _style(sweeper: Any, fixed: Sequence[str]) -> Style:
     config = _plain(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(fixed)).style)
     values, faults = read_keys({"style": config}, {}, {"style": STYLE_CHECKS})
     if faults:
-        raise ConfigError("\n".join(faults))
+        raise ConfigError("\n".join(map(str, faults)))
     return Style(**values["style"])
 
 
@@ -239,7 +239,9 @@ def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -
     config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, [*fixed, *chosen])
     task = build(_plain(config.task), "task", orders.arguments.trusted)
     if not task.has_validation:
-        raise ValueError("hydra.sweeper.objective: expected a name, since the task has no validation part to judge by")
+        raise ArgumentError(
+            "hydra.sweeper.objective", "a name, since the task has no validation part to judge by", None
+        )
     return "validation_accuracy" if task.has_accuracy else "validation_loss"
 
 
@@ -253,7 +255,7 @@ def _url(storage: str | None, folder: Path) -> str:
     path = folder / "search.db" if storage is None else Path(storage).expanduser().absolute()
     database.check(path, linked=storage is not None)
     if not path.parent.is_dir():
-        raise ValueError(f"hydra.sweeper.storage: expected a file in a folder that exists, got {storage!r}")
+        raise ArgumentError("hydra.sweeper.storage", "a file in a folder that exists", storage)
     return f"sqlite:///{path}"
 
 

@@ -1,0 +1,77 @@
+"""Whose argument an error is about: ours carries its facts, and that of a user's class or of torch is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from command import Command
+
+MODULE = """\
+from typing import Any
+
+from snnrun.neuron import Linear, LinearNeuron
+
+
+class Plain(LinearNeuron):
+    def __init__(self, *, leak: float | None = 0.02, name: str = "a", **options: Any) -> None:
+        super().__init__(**options)
+        if leak is None:
+            raise ValueError(f"leak: expected a number, got {leak}")
+        if leak < 0:
+            raise ValueError("a leak cannot be negative")
+        self.leak = leak
+
+    def linear(self) -> Linear:
+        return Linear(decay=1.0, offset=-self.leak)
+"""
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    folder = tmp_path / "parts"
+    (folder / "neuron").mkdir(parents=True)
+    (folder / "plain_errors.py").write_text(MODULE)
+    (folder / "neuron" / "plain.yaml").write_text(
+        "# Raises plain errors.\n_target_: plain_errors.Plain\n_partial_: true\nleak: 0.02\nname: a\n"
+    )
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("neuron.leak=null", "neuron.leak: expected a number, got null; the default is 0.02\n"),
+        ("neuron.leak=-1", "got -1 (a leak cannot be negative); the default is 0.02\n"),
+    ],
+)
+def test_a_plain_error_of_a_users_class_names_its_key(word: str, said: str, parts: Path, command: Command) -> None:
+    outcome = command("--config-dir", str(parts), "neuron=plain", word, "trust=[plain_errors]")
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert outcome.err.count("neuron.leak: ") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["encoder=rate", "encoder.gain=null"], "encoder.gain: expected a number, got null; the default is 1.0"),
+        (["neuron.beta=0.9", "neuron.tau=null", "neuron.dt=true"], "neuron.dt: expected a number above 0, got true"),
+        (["task.validation=0.5", "task.test=0.5"], "task.validation: together with test: expected a sum below 1"),
+        (["optimizer.lr=-1"], "got -1 (Invalid learning rate: -1); the default is"),
+        (["model.hidden=[3,0]"], "model.hidden[1]: expected a whole number of at least 1, got 0; the default is [100]"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_a_fault_names_its_key_and_its_default(words: list[str], said: str, command: Command) -> None:
+    outcome = command(*words)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def test_the_default_is_not_told_where_it_is_what_was_refused(command: Command) -> None:
+    outcome = command("model=convnet", "task=zeros")
+    assert outcome.code == 2
+    assert "model.layers: expected a task with images" in outcome.err
+    assert "the default is" not in outcome.err
