@@ -38,7 +38,7 @@ from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
 from snnrun.tally import Activity, Scores
-from snnrun.task import Batch, Data, Task
+from snnrun.task import Batch, Data, Task, check_streams
 from snnrun.tracker import Tracker, Trackers
 from snnrun.trainer import Record, evaluate, fit
 
@@ -337,6 +337,7 @@ def _built(
     data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
     if not team.ranks.local:
         team.agree(0)
+    check_streams(data)
     if settings.report.figures and settings.report.sample >= len(data.test):
         raise ConfigError(
             f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "

@@ -188,7 +188,12 @@ def out_of_patience(progress: Progress, settings: Settings) -> bool:
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
     """What is left of the epoch under way."""
     left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
-    batches = itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+
+    def rest() -> Iterator[Batch]:
+        return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+
+    # What a part draws without a generator must not depend on what the model drew in between: that is not drawn again.
+    batches = streams.apart(rest, f"data {progress.epoch}")
     if not settings.drop_last:
         return batches
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)

@@ -51,6 +51,10 @@ class Few:
     part: Part
     count: int
 
+    @property
+    def stream(self) -> Generator | None:
+        return self.part.stream
+
     def __len__(self) -> int:
         return len(self.part)
 

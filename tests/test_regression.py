@@ -47,6 +47,8 @@ SETTINGS = Settings(
 
 
 class Part:
+    stream = None
+
     def __init__(self, size: int, seed: int) -> None:
         self.x = torch.rand(1, size, 1, generator=torch.Generator().manual_seed(seed))
         self.y = torch.stack([torch.sin(6 * self.x[0, :, 0]), self.x[0, :, 0]], 1)

@@ -32,6 +32,7 @@ class Given:
     """A part that hands out these batches, in this order."""
 
     given: list[Batch]
+    stream: None = None
 
     def __len__(self) -> int:
         return sum(batch.x.shape[1] for batch in self.given)
