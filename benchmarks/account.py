@@ -65,6 +65,7 @@ class Account:
 class _Watched:
     def __init__(self, part: Any, account: Account) -> None:
         self._part, self._account = part, account
+        self.stream: Generator | None = part.stream
 
     def __len__(self) -> int:
         return len(self._part)

@@ -21,7 +21,7 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
 from snnrun.cli.parts import parts_of
-from snnrun.experiment import build_model, build_optimizer
+from snnrun.experiment import build_model
 from snnrun.record import RunRecord
 from snnrun.report import Console
 from snnrun.runtime import runtime
@@ -30,6 +30,7 @@ from snnrun.streams import Streams
 from snnrun.task import Data, MNIST5k, Part
 from snnrun.task.images import ImagePart
 from snnrun.trainer import evaluate, fit
+from snnrun.training_state import TrainingState
 
 # Nearly all of the 5,000 images are for training and test.
 VALIDATION, TEST = 0.002, 0.1788
@@ -88,13 +89,12 @@ class Ours:
         self.job, self.parts, self.settings = job, parts_of(config), Settings.from_config(config)
         self.streams, self.data = Streams(seed, torch.device("cpu")), data
         self.model = build_model(self.parts, self.settings, self.streams)
-        optimizer = build_optimizer(self.parts, self.model)
-        scheduler = self.parts.scheduler(optimizer)
-        self._account = Account(self.model, optimizer) if account else None
+        parts, settings = self.parts, self.settings
+        state = TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        self._account = Account(self.model, state.optimizer) if account else None
         train = self._account.watch(self.data) if self._account else self.data
         self._folder, self._config = folder, config
-        parts, settings = self.parts, self.settings
-        self._records = fit(self.model, train, parts.encoder, parts.loss, optimizer, scheduler, self.streams, settings)
+        self._records = fit(state, train, parts.encoder, parts.loss, settings)
         self.losses: list[float] = []
 
     def weights(self) -> Weights:

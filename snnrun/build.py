@@ -12,7 +12,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from snnrun import trust
 from snnrun.errors import ArgumentError, Fault
@@ -42,6 +42,16 @@ class PartError(ValueError):
         return cls(path, str(error), error)
 
 
+class TakesFunctions:
+    """Base of a part that takes functions, which a config gives by their dotted names, ``my_module.my_function``.
+
+    Attributes:
+        by_name: the arguments that are functions. ``build`` looks up those that are text.
+    """
+
+    by_name: ClassVar[tuple[str, ...]]
+
+
 def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
     """Build the part whose config, plain and resolved, stands at the dotted key ``path``; parts in it first.
 
@@ -56,9 +66,10 @@ def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
         raise PartError(path, ArgumentError(path, "a part, that is a mapping with _target_", config))
     target = locate(config["_target_"], f"{path}._target_", trusted)
     arguments = {str(key): _value(value, f"{path}.{key}", trusted) for key, value in config.items() if key not in _OWN}
-    for key in getattr(target, "by_name", ()):
-        if isinstance(arguments.get(key), str):
-            arguments[key] = locate(arguments[key], f"{path}.{key}", trusted, function=True)
+    if isinstance(target, type) and issubclass(target, TakesFunctions):
+        for key in target.by_name:
+            if isinstance(arguments.get(key), str):
+                arguments[key] = locate(arguments[key], f"{path}.{key}", trusted, function=True)
     partial = config.get("_partial_", False)
     if not isinstance(partial, bool):
         raise PartError(f"{path}._partial_", ArgumentError("_partial_", "true or false", partial))

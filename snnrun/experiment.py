@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from snnrun import cache, checkpoint, classes, fingerprint, keeper, report
+from snnrun import cache, checkpoint, classes, fingerprint, report
 from snnrun.chance import Chance
 from snnrun.compiled import nothing_kept
 from snnrun.encoder import Encoder
@@ -29,7 +27,6 @@ from snnrun.model import Layer, keep, multiply_adds, product
 from snnrun.model.together import share
 from snnrun.neuron import Neuron
 from snnrun.parallel import Team
-from snnrun.progress import Progress
 from snnrun.record import RunRecord, recorded_threads, verdict
 from snnrun.runtime import runtime, use_threads
 from snnrun.sample import SampleSearch
@@ -38,9 +35,10 @@ from snnrun.settings import Settings
 from snnrun.signals import Interrupted, Stop, TimeUp
 from snnrun.streams import Streams
 from snnrun.tally import Activity, Scores
-from snnrun.task import Batch, Data, Task
+from snnrun.task import Batch, Data, Task, check_streams
 from snnrun.tracker import Tracker, Trackers
 from snnrun.trainer import Record, evaluate, fit
+from snnrun.training_state import TrainingState
 
 Result = dict[str, Any]
 
@@ -95,8 +93,8 @@ def run(
         RunLock(folder),
         patience(),
     ):
-        state = latest(folder / "checkpoints", config, console.warning) if resume else None
-        if resume and state is None and not fingerprint.check(folder, config):
+        saved = latest(folder / "checkpoints", config, console.warning) if resume else None
+        if resume and saved is None and not fingerprint.check(folder, config):
             console.warning(
                 "manifest.json does not say with which config the run was started; config.yaml is taken as it is"
             )
@@ -113,8 +111,8 @@ def run(
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.begin(config, command, source)
             threads = recorded_threads(folder, team.size) if resume else None
-            streams, data, model, optimizer, scheduler = _built(parts, settings, device, team, threads)
-            progress = Progress()
+            state, data = _built(parts, settings, device, team, threads)
+            model, streams = state.model, state.streams
             facts = {
                 "settings": asdict(settings),
                 "command": command,
@@ -132,28 +130,18 @@ def run(
                 f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
-            if settings.report.summary and (state is None or not (folder / "summary.txt").exists()):
+            if settings.report.summary and (saved is None or not (folder / "summary.txt").exists()):
                 first = next(data.test.batches(1)).x
                 record.summary(model, parts.encoder(first, settings.num_steps, streams.evaluation()))
 
-            kept = Keeper(
-                record,
-                settings.checkpoint,
-                config,
-                model=model,
-                optimizer=optimizer,
-                scheduler=scheduler,
-                streams=streams,
-                progress=progress,
-                warn=console.warning,
-            )
+            kept = Keeper(record, settings.checkpoint, config, state, warn=console.warning)
             with streams.ambient("training"):
-                if state is not None:
-                    kept.restore(state)
+                if saved is not None:
+                    kept.restore(saved)
                 elif resume:  # it was killed before it could save anything
                     record.rewind(0)
                 if resume:
-                    record.resumed(**facts, config=config, step=progress.step)
+                    record.resumed(**facts, config=config, step=state.progress.step)
                 record.track(config)
                 if device.type == "cpu" and (reason := cache.fault()) is not None:
                     console.warning(reason)
@@ -161,14 +149,11 @@ def run(
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 whole, rest = divmod(len(data.train), settings.batch_size)
                 steps = whole + (rest > 0 and not settings.drop_last)
-                console.start(settings.epochs, steps, progress.step, settings.max_steps)
+                console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
                 if team.size > 1:
                     share(model, team)
-                    team.told(checkpoint.pack(kept.state()) if resume else None)
-                _train(
-                    model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team,
-                    record, kept, watch,
-                )  # fmt: skip
+                    team.told(checkpoint.pack(state.state_dict()) if resume else None)
+                _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
             epochs = _epochs(record.records)
@@ -182,7 +167,7 @@ def run(
                 chance.add(batch)
                 chosen.add(batch)
 
-            test = _tested(model, data, parts, streams, settings, stop, team, look=look)
+            test = _tested(state, data, parts, settings, stop, team, look=look)
             record.compare_with_chance(accuracy=test.accuracy, r2=test.r2, share=chance.share(), n=chance.samples)
             if settings.report.figures and chosen.found is None:
                 console.warning(
@@ -225,16 +210,13 @@ def _speed(epochs: Sequence[Record]) -> float:
 
 
 def _train(
-    model: nn.Module,
+    state: TrainingState,
     data: Data,
     parts: Parts,
-    optimizer: Optimizer,
-    scheduler: LRScheduler,
-    streams: Streams,
     settings: Settings,
-    progress: Progress,
     stop: Stop,
     team: Team,
+    *,
     record: RunRecord | None = None,
     kept: Keeper | None = None,
     watch: Callable[[Record], None] = lambda record: None,
@@ -244,6 +226,7 @@ def _train(
     The clock stops no process before it has made a step or ended an epoch: a run that is resumed again and again, each
     time for fewer seconds than it takes to begin, comes to its end all the same.
     """
+    progress = state.progress
     begin = progress.epoch, progress.step
 
     def boundary() -> None:
@@ -263,26 +246,22 @@ def _train(
     try:
         with stop.patiently():
             if team.size > 1:
-                team.check_same(checkpoint.weights_sha256(model.state_dict()))
+                team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
             for entry in fit(
-                model,
+                state,
                 data,
                 parts.encoder,
                 parts.loss,
-                optimizer,
-                scheduler,
-                streams,
                 settings,
-                progress=progress,
                 boundary=boundary,
                 watch=between_batches,
                 team=team,
             ):
                 if record is not None:
-                    record.add(entry, model)
+                    record.add(entry, state.model)
                 if entry["kind"] == "epoch":
                     if team.size > 1:
-                        team.check_same(checkpoint.weights_sha256(model.state_dict()))
+                        team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
                     if kept is not None:
                         kept.save()
                 watch(entry)
@@ -302,34 +281,25 @@ def follow(*, settings: Settings, parts: Parts, team: Team) -> None:
     """
     stop = Stop(settings.max_seconds)
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
-        streams, data, model, optimizer, scheduler = _built(parts, settings, device, team)
-        progress = Progress()
-        with streams.ambient("training"):
-            share(model, team)
+        state, data = _built(parts, settings, device, team)
+        with state.streams.ambient("training"):
+            share(state.model, team)
             if (message := team.told(None)) is not None:
-                whole = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-                keeper.restore(checkpoint.unpack(message), whole, streams, progress)
-                progress.activity = Activity(progress.activity.skip)  # what was counted is counted at rank 0
-            _train(model, data, parts, optimizer, scheduler, streams, settings, progress, stop, team)
+                state.load_state_dict(checkpoint.unpack(message))
+                state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
+            _train(state, data, parts, settings, stop, team)
         if (message := team.told(None)) is not None:
-            model.load_state_dict(checkpoint.unpack(message))
-        _tested(model, data, parts, streams, settings, stop, team)
-
-
-class Built(NamedTuple):
-    """What a run makes before it trains."""
-
-    streams: Streams
-    data: Data
-    model: nn.Module
-    optimizer: Optimizer
-    scheduler: LRScheduler
+            state.model.load_state_dict(checkpoint.unpack(message))
+        _tested(state, data, parts, settings, stop, team)
 
 
 def _built(
     parts: Parts, settings: Settings, device: torch.device, team: Team, recorded_threads: int | None = None
-) -> Built:
-    """``recorded_threads``: of the run that goes on, as rank 0 knows it."""
+) -> tuple[TrainingState, Data]:
+    """The state before the first step, and the data.
+
+    ``recorded_threads``: of the run that goes on, as rank 0 knows it.
+    """
     streams = Streams(settings.seed, device)
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
@@ -337,6 +307,7 @@ def _built(
     data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
     if not team.ranks.local:
         team.agree(0)
+    check_streams(data)
     if settings.report.figures and settings.report.sample >= len(data.test):
         raise ConfigError(
             f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "
@@ -345,18 +316,17 @@ def _built(
     model = build_model(parts, settings, streams).to(device)
     (recorded,) = team.agree(recorded_threads or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
-    optimizer = build_optimizer(parts, model)
-    return Built(streams, data, model, optimizer, parts.scheduler(optimizer))
+    return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
 
 
 def _tested(
-    model: nn.Module,
+    state: TrainingState,
     data: Data,
     parts: Parts,
-    streams: Streams,
     settings: Settings,
     stop: Stop,
     team: Team,
+    *,
     look: Callable[[Batch], None] = lambda batch: None,
 ) -> Scores:
     def watch() -> None:
@@ -365,7 +335,7 @@ def _tested(
             stop.obey(wanted)
 
     return evaluate(
-        model, data.test, parts.encoder, parts.loss, streams, settings,
+        state.model, data.test, parts.encoder, parts.loss, state.streams, settings,
         watch=watch, look=look, classes=parts.task.class_names(), team=team,
     )  # fmt: skip
 
@@ -457,26 +427,6 @@ def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
-
-
-def build_optimizer(parts: Parts, model: nn.Module) -> Optimizer:
-    """The optimizer; where torch has a fused step for it and the config says nothing else, with that.
-
-    The fused step is the same update, in one pass over a parameter instead of one for each of the update's operations.
-
-    Raises:
-        ValueError: for an argument out of range.
-    """
-    parameters, make = list(model.parameters()), parts.optimizer
-    if not isinstance(make, functools.partial) or not make.func.__module__.startswith("torch.optim."):
-        return make(parameters)
-    decided = any(make.keywords.get(name) is not None for name in ("fused", "foreach"))
-    decided |= make.keywords.get("differentiable", False)
-    # Without these, torch's fused steps are an error.
-    able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-    if able and not decided and "fused" in inspect.signature(make.func).parameters:
-        return make(parameters, fused=True)
-    return make(parameters)
 
 
 def product_of(settings: Settings) -> product.Product:

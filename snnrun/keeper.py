@@ -7,20 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
-
 from snnrun import checkpoint
 from snnrun.errors import ConfigError, DataError
 from snnrun.files import make_folder
 from snnrun.fingerprint import config_hash
-from snnrun.progress import Progress
 from snnrun.record import RunRecord
 from snnrun.saved import CannotSave
 from snnrun.settings import Checkpoint
 from snnrun.storage import storing
-from snnrun.streams import Streams
+from snnrun.training_state import TrainingState
 
 State = dict[str, Any]
 
@@ -31,8 +26,8 @@ class Keeper:
     Args:
         record: of the run.
         every: steps or minutes between two states.
-        config: of the run; a state knows it by its hash.
-        model, optimizer, scheduler, streams, progress: what a state is of.
+        config: of the run; a saved state has its hash.
+        state: what is saved and restored.
         warn: told, once, if some part's state cannot be saved; the run then goes on without.
     """
 
@@ -41,23 +36,18 @@ class Keeper:
         record: RunRecord,
         every: Checkpoint,
         config: Mapping[str, Any],
+        state: TrainingState,
         *,
-        model: nn.Module,
-        optimizer: Optimizer,
-        scheduler: LRScheduler,
-        streams: Streams,
-        progress: Progress,
         warn: Callable[[str], None],
     ) -> None:
-        self._record, self._every, self._config = record, every, config_hash(config)
-        self._parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "scheduler": scheduler}
-        self._streams, self.progress, self._warn = streams, progress, warn
-        self._saved_at, self._saved_step, self._able = time.monotonic(), progress.step, True
+        self._record, self._every, self._config, self._state = record, every, config_hash(config), state
+        self._warn, self._able = warn, True
+        self._saved_at, self._saved_step = time.monotonic(), state.progress.step
 
     def due(self) -> bool:
         """Whether it is time to save."""
         steps, minutes = self._every.every_steps, self._every.every_minutes
-        due = steps is not None and self.progress.step - self._saved_step >= steps
+        due = steps is not None and self._state.progress.step - self._saved_step >= steps
         return due or (minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes)
 
     def save(self) -> None:
@@ -68,48 +58,30 @@ class Keeper:
         """
         if not self._able:
             return
-        folder = self._record.checkpoints
-        state = {"config": self._config, "metrics": self._record.durable(), **self.state()}
+        folder, step = self._record.checkpoints, self._state.progress.step
+        saved = {"config": self._config, "metrics": self._record.durable(), **self._state.state_dict()}
         try:
             with storing(folder):
                 make_folder(folder)
-                checkpoint.save_state(folder, self.progress.step, state)
+                checkpoint.save_state(folder, step, saved)
         except CannotSave as error:
             self._able = False
             self._warn(f"this run cannot be resumed, since no checkpoint can hold all of its state: {error}")
-        self._saved_at, self._saved_step = time.monotonic(), self.progress.step
+        self._saved_at, self._saved_step = time.monotonic(), step
 
-    def state(self) -> State:
-        """What ``restore`` takes."""
-        return {
-            "progress": self.progress.state(),
-            "streams": self._streams.state(),
-            **{name: part.state_dict() for name, part in self._parts.items()},
-        }
-
-    def restore(self, state: State) -> None:
-        """Put everything back to ``state``.
+    def restore(self, saved: State) -> None:
+        """Put state and records back to what was saved.
 
         Raises:
             DataError: if it does not fit.
         """
         try:
-            restore(state, self._parts, self._streams, self.progress)
-            self._record.rewind(state["metrics"])
+            self._state.load_state_dict(saved)
+            self._record.rewind(saved["metrics"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"the checkpoint does not fit this run: {message}") from error
-        self._saved_step = self.progress.step
-
-
-def restore(state: State, parts: Mapping[str, Any], streams: Streams, progress: Progress) -> None:
-    """Put model, optimizer and scheduler (``parts``), streams and progress back to ``state``."""
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    # Else torch's scheduler warns, where an epoch's steps were made by the process before.
-    parts["optimizer"]._opt_called = True
-    streams.restore(state["streams"])
-    progress.__dict__.update(Progress.of(state["progress"]).__dict__)
+        self._saved_step = self._state.progress.step
 
 
 def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Generator, Tensor
+from torch import Tensor
 
 from snnrun.streams import Streams
 from snnrun.tally import Activity, Totals
@@ -46,7 +46,7 @@ class Progress:
 
     def begin_epoch(self, streams: Streams, part: Part) -> None:
         """Note where the streams stand, or put them back to where they stood as the epoch under way began."""
-        own: Generator | None = getattr(part, "stream", None)
+        own = part.stream
         if self.order is None:
             self.order = streams.order.get_state()
             self.data = None if own is None else own.get_state()

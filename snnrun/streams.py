@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Generator, Tensor
+
+T = TypeVar("T")
 
 
 class Streams:
@@ -71,6 +74,41 @@ class Streams:
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(_derived(self._seed, f"ambient {purpose}"))
             yield
+
+    def apart(self, make: Callable[[], Iterable[T]], purpose: str) -> Iterator[T]:
+        """The items of ``make()``; while each is made, torch's global generators are a stream of their own.
+
+        That stream begins anew with every call, and goes on from item to item, whatever was drawn in between. Between
+        two items the global generators are the caller's.
+        """
+        inner = [self._generator(f"ambient {purpose}", device).get_state() for device in self._ambient_devices()]
+        items: Iterator[T] | None = None
+        while True:
+            outer = self._ambient()
+            self._set_ambient(inner)
+            try:
+                items = iter(make()) if items is None else items
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                inner = self._ambient()
+                self._set_ambient(outer)
+            yield item
+
+    def _ambient_devices(self) -> list[torch.device]:
+        return [torch.device("cpu"), *([self._device] if self._device.type == "cuda" else [])]
+
+    def _ambient(self) -> list[Tensor]:
+        states = [torch.get_rng_state()]
+        if self._device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self._device))
+        return states
+
+    def _set_ambient(self, states: Sequence[Tensor]) -> None:
+        torch.set_rng_state(states[0])
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(states[1], self._device)
 
     def _generator(self, purpose: str, device: torch.device) -> Generator:
         return Generator(device).manual_seed(_derived(self._seed, purpose))

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnrun.neuron import Neuron
+from snnrun.neuron import Neuron, SequenceNeuron
 from snnrun.sequence import Trace, run
 
 Array = NDArray[Any]
@@ -54,29 +54,25 @@ def record(neuron: Neuron, x: Tensor, dt: float = 1.0) -> Traces:
     """
     gradients = {}
     with torch.no_grad():
-        if hasattr(neuron, "sequence"):
+        if isinstance(neuron, SequenceNeuron):
             trace = drive(neuron, x)
             fields = {"spikes": list(trace.spikes), "membrane": list(trace.membrane)}
         else:
             fields = _steps(neuron, x)
-    if len(x) == 1 and not hasattr(neuron, "sequence"):
+    if len(x) == 1 and not isinstance(neuron, SequenceNeuron):
         gradients = _gradients(neuron, x[0])
     stacked = {name: _array(torch.stack(values)) for name, values in fields.items()}
     spikes, membrane = stacked.pop("spikes"), stacked.pop("membrane")
     fixed = neuron.threshold()
     fixed = fixed.detach().float() if isinstance(fixed, Tensor) else torch.tensor(float(fixed))
     threshold = stacked.pop("threshold", None)
-    if threshold is None and getattr(neuron, "spiking", True) and bool(fixed.isfinite().all()):
+    if threshold is None and neuron.spiking and bool(fixed.isfinite().all()):
         threshold = np.broadcast_to(fixed.reshape(-1).numpy(), membrane.shape).copy()
-    return Traces(dt, _array(x), spikes, membrane, threshold, stacked, gradients, getattr(neuron, "units", {}))
+    return Traces(dt, _array(x), spikes, membrane, threshold, stacked, gradients, neuron.units)
 
 
 def drive(neuron: Neuron, x: Tensor) -> Trace:
     """Spikes and membranes of ``neuron`` for ``x`` ``[T, B, *N]``; of one that has no step, all at once."""
-    sequence: Any = getattr(neuron, "sequence", None)
-    if sequence is not None:
-        spikes, membrane, _ = sequence(x, neuron.initial_state(x[0]))
-        return Trace(spikes, membrane)
     return run(neuron, x, backend="reference")[0]
 
 

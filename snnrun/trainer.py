@@ -1,17 +1,20 @@
-"""The training loop. ``fit`` is read once, downwards; it yields records, prints nothing and writes no file."""
+"""The training loop, read downwards: ``fit``, ``train_epoch``, ``train_step``, ``end_epoch``, ``evaluate``.
+
+It yields records, prints nothing and writes no file.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from snnrun import nonfinite
 from snnrun.confusion import Predictions
@@ -28,32 +31,66 @@ from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.tally import Scores, Totals
 from snnrun.task import Batch, Data, Part
+from snnrun.training_state import TrainingState
 
 Record = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same from the first training step to the last.
+
+    Attributes:
+        parameters: those that are trained.
+        begin: when training would have begun, on ``time.perf_counter``, had one process made all of it.
+        boundary, watch, team: see :func:`fit`.
+    """
+
+    data: Data
+    encoder: Encoder
+    loss: Loss
+    settings: Settings
+    parameters: list[nn.Parameter]
+    begin: float
+    boundary: Callable[[], None]
+    watch: Callable[[], None]
+    team: Team
+
+
+class StepResult(NamedTuple):
+    """What came of a training step, as numbers.
+
+    Attributes:
+        correct: how many samples of the batch were right; None without class labels, or where no record is due.
+        due: whether there is a record of this step.
+        broken: whether loss or gradient were not finite.
+    """
+
+    loss: float
+    gradient_norm: float
+    correct: float | None
+    due: bool
+    broken: bool
+
+
 def fit(
-    model: nn.Module,
+    state: TrainingState,
     data: Data,
     encoder: Encoder,
-    loss_function: Loss,
-    optimizer: Optimizer,
-    scheduler: LRScheduler,
-    streams: Streams,
+    loss: Loss,
     settings: Settings,
     *,
-    progress: Progress | None = None,
     boundary: Callable[[], None] = lambda: None,
     watch: Callable[[], None] = lambda: None,
     team: Team | None = None,
 ) -> Iterator[Record]:
-    """Train ``model`` and yield a record for every logged step, every warning and every epoch.
+    """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
     While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
     record says that its validation loss is the lowest so far; without validation samples none is.
 
     Args:
-        progress: where to go on; it is kept up to date, so that between two steps it says all there is to say.
+        state: where to begin, or to go on. Updated after every step, so it can be saved between any two steps.
         boundary: called between two steps, where nothing is half done. What it raises ends the training.
         watch: called between two batches of an evaluation; likewise.
         team: the processes that share out each batch. Each yields the same records, but for ``layers``, which rank 0
@@ -64,112 +101,160 @@ def fit(
             the weights.
         ConfigError: where ``drop_last`` leaves no batch.
     """
-    progress = Progress() if progress is None else progress
-    team = Team() if team is None else team
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    begin = time.perf_counter() - progress.seconds
-    progress.activity.skip = {name for name, neuron in neurons(model).items() if not neuron.spiking}
-    while goes_on(progress, settings):
-        model.train()
-        epoch, totals, activity = progress.epoch, progress.totals, progress.activity
-        epoch_begin = last_time = time.perf_counter()
-        first_samples = last_samples = totals.samples
-        away = 0.0  # seconds that the caller spent on records and boundaries
-        progress.begin_epoch(streams, data.train)
-        for batch in _batches(data.train, progress, streams, settings):
-            progress.step += 1
-            step = progress.step
-            traces = forward(model, encoder, batch.x, settings, streams.encoding, streams.dropout, team)
-            loss, result = score(traces, batch, loss_function, team)
-            optimizer.zero_grad()
-            loss.backward()
-            team.add_gradients(parameters)
-            norm = nonfinite.norm([p.grad for p in parameters if p.grad is not None])
-            due = step == 1 or step % settings.report.log_every == 0
-            correct = [result] if due and result is not None and not result.dim() else []
-            # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
-            loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *correct)).tolist()
+    setup = Setup(
+        data=data,
+        encoder=encoder,
+        loss=loss,
+        settings=settings,
+        parameters=[parameter for parameter in state.model.parameters() if parameter.requires_grad],
+        begin=time.perf_counter() - state.progress.seconds,
+        boundary=boundary,
+        watch=watch,
+        team=Team() if team is None else team,
+    )
+    state.progress.activity.skip = {name for name, neuron in neurons(state.model).items() if not neuron.spiking}
+    while goes_on(state.progress, settings):
+        samples, seconds = yield from train_epoch(state, setup)
+        yield end_epoch(state, setup, samples, seconds)
 
-            # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
-            broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
-            if broken and settings.on_nonfinite == "stop":
-                raise NonFiniteError(nonfinite.describe(model, step, loss_value))
-            if _ends_epoch(progress, data.train, settings):
-                progress.gradients = layer_gradients(model)
-            if settings.clip_grad_norm is not None:
-                # A norm that is not finite would carry one neuron's fault to all the others.
-                bound = nonfinite.finite_norm(parameters) if broken else norm
-                torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_grad_norm, bound)
-            optimizer.step()
-            totals.add(loss_value, result, batch.x.shape[1])
-            activity.add(traces if team.counted else _of_nobody(traces))
-            progress.batch += 1
-            if broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
-                progress.lost = now_lost
-                message = nonfinite.describe(model, step, loss_value)
-                yield {"kind": "warning", "epoch": epoch, "step": step, "message": message, "lost": now_lost}
-            now = time.perf_counter()
-            if due:
-                yield {
-                    "kind": "step",
-                    "epoch": epoch,
-                    "step": step,
-                    "loss": loss_value,
-                    **_optional("accuracy", correct[0] / batch.x.shape[1] if correct else None),
-                    "learning_rate": optimizer.param_groups[0]["lr"],
-                    "samples_per_second": (totals.samples - last_samples) / (now - last_time),
-                    "gradient_norm": norm_value,
-                    "time": now - begin,
-                }
-            progress.seconds = now - begin
-            boundary()
-            if due:
-                last_time, last_samples = time.perf_counter(), totals.samples
-            away += time.perf_counter() - now
 
-        if not totals.samples:
-            raise ConfigError(
-                f"batch_size: expected at most {len(data.train)}, the number of training samples, since drop_last=true "
-                f"leaves out a smaller batch, got {settings.batch_size}"
-            )
-        seconds = time.perf_counter() - epoch_begin - away
-        samples = totals.samples - first_samples  # those of this process
-        train = totals.scores()
-        validation = Scores(math.nan, None)
-        if len(data.validation):
-            validation = evaluate(
-                model, data.validation, encoder, loss_function, streams, settings, watch=watch, team=team
-            )
-        activity.pool(team)
-        best = validation.loss < progress.best_loss
-        if best:
-            progress.best_loss, progress.best_epoch = validation.loss, epoch
-        record = {
-            "kind": "epoch",
-            "epoch": epoch,
-            "step": progress.step,
-            "train_loss": train.loss,
-            **_optional("train_accuracy", train.accuracy),
-            **_optional("train_r2", train.r2),
-            **_optional("validation_loss", validation.loss if len(data.validation) else None),
-            **_optional("validation_accuracy", validation.accuracy),
-            **_optional("validation_r2", validation.r2),
-            "learning_rate": optimizer.param_groups[0]["lr"],
-            "samples_per_second": samples / seconds,
-            "seconds": seconds,
-            "best": best,
-            "time": time.perf_counter() - begin,
-            "layers": activity.summary() if team.leads else {},
-            **_optional("gradients", progress.gradients),
-            **_optional("neuron_parameters", neuron_parameters(model) or None),
-        }
-        if isinstance(scheduler, ReduceLROnPlateau):
-            scheduler.step(validation.loss)
-        else:
-            scheduler.step()
-        progress.end_epoch(streams, data.train)
-        progress.seconds = time.perf_counter() - begin
-        yield record
+def train_epoch(state: TrainingState, setup: Setup) -> Generator[Record, None, tuple[int, float]]:
+    """Make the steps that are left of the epoch under way, and yield their records and warnings.
+
+    Returns the samples that this process has trained on, and the seconds that it took, without the caller's.
+    """
+    model, progress, totals = state.model, state.progress, state.progress.totals
+    model.train()
+    begin = last_time = time.perf_counter()
+    first_samples = last_samples = totals.samples
+    away = 0.0  # seconds that the caller spent on records and boundaries
+    progress.begin_epoch(state.streams, setup.data.train)
+    for batch in _batches(setup.data.train, progress, state.streams, setup.settings):
+        result = train_step(state, setup, batch)
+        if result.broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
+            progress.lost = now_lost
+            message = nonfinite.describe(model, progress.step, result.loss)
+            yield {
+                "kind": "warning",
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "message": message,
+                "lost": now_lost,
+            }
+        now = time.perf_counter()
+        if result.due:
+            correct = result.correct
+            yield {
+                "kind": "step",
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "loss": result.loss,
+                **_optional("accuracy", None if correct is None else correct / batch.x.shape[1]),
+                "learning_rate": state.optimizer.param_groups[0]["lr"],
+                "samples_per_second": (totals.samples - last_samples) / (now - last_time),
+                "gradient_norm": result.gradient_norm,
+                "time": now - setup.begin,
+            }
+        progress.seconds = now - setup.begin
+        setup.boundary()
+        if result.due:
+            last_time, last_samples = time.perf_counter(), totals.samples
+        away += time.perf_counter() - now
+    if not totals.samples:
+        raise ConfigError(
+            f"batch_size: expected at most {len(setup.data.train)}, the number of training samples, since "
+            f"drop_last=true leaves out a smaller batch, got {setup.settings.batch_size}"
+        )
+    return totals.samples - first_samples, time.perf_counter() - begin - away
+
+
+def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
+    """One step on ``batch``: loss, gradients, update; and the sums of the epoch, with it in them.
+
+    Raises:
+        NonFiniteError: see :func:`fit`; the weights are as they were.
+    """
+    model, progress, streams = state.model, state.progress, state.streams
+    settings, team = setup.settings, setup.team
+    progress.step += 1
+    traces = forward(model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+    loss, result = score(traces, batch, setup.loss, team)
+    state.optimizer.zero_grad()
+    loss.backward()
+    team.add_gradients(setup.parameters)
+    norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
+    due = progress.step == 1 or progress.step % settings.report.log_every == 0
+    count = [result] if due and result is not None and not result.dim() else []
+    # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *count)).tolist()
+
+    # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
+    broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
+    if broken and settings.on_nonfinite == "stop":
+        raise NonFiniteError(nonfinite.describe(model, progress.step, loss_value))
+    if _ends_epoch(progress, setup.data.train, settings):
+        progress.gradients = layer_gradients(model)
+    if settings.clip_grad_norm is not None:
+        # A norm that is not finite would carry one neuron's fault to all the others.
+        bound = nonfinite.finite_norm(setup.parameters) if broken else norm
+        torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
+    state.optimizer.step()
+    progress.totals.add(loss_value, result, batch.x.shape[1])
+    progress.activity.add(traces if team.counted else _without_samples(traces))
+    progress.batch += 1
+    return StepResult(loss_value, norm_value, correct[0] if correct else None, due, broken)
+
+
+def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> Record:
+    """Validate, change the learning rate, and begin the next epoch; returns the record of the one that is over.
+
+    ``samples``, ``seconds``: see :func:`train_epoch`.
+    """
+    model, progress = state.model, state.progress
+    data, settings = setup.data, setup.settings
+    train = progress.totals.scores()
+    validation = Scores(math.nan, None)
+    if len(data.validation):
+        validation = evaluate(
+            model,
+            data.validation,
+            setup.encoder,
+            setup.loss,
+            state.streams,
+            settings,
+            watch=setup.watch,
+            team=setup.team,
+        )
+    progress.activity.pool(setup.team)
+    best = validation.loss < progress.best_loss
+    if best:
+        progress.best_loss, progress.best_epoch = validation.loss, progress.epoch
+    record = {
+        "kind": "epoch",
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "train_loss": train.loss,
+        **_optional("train_accuracy", train.accuracy),
+        **_optional("train_r2", train.r2),
+        **_optional("validation_loss", validation.loss if len(data.validation) else None),
+        **_optional("validation_accuracy", validation.accuracy),
+        **_optional("validation_r2", validation.r2),
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
+        "samples_per_second": samples / seconds,
+        "seconds": seconds,
+        "best": best,
+        "time": time.perf_counter() - setup.begin,
+        "layers": progress.activity.summary() if setup.team.leads else {},
+        **_optional("gradients", progress.gradients),
+        **_optional("neuron_parameters", neuron_parameters(model) or None),
+    }
+    if isinstance(state.scheduler, ReduceLROnPlateau):
+        state.scheduler.step(validation.loss)
+    else:
+        state.scheduler.step()
+    progress.end_epoch(state.streams, data.train)
+    progress.seconds = time.perf_counter() - setup.begin
+    return record
 
 
 def goes_on(progress: Progress, settings: Settings) -> bool:
@@ -188,7 +273,12 @@ def out_of_patience(progress: Progress, settings: Settings) -> bool:
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
     """What is left of the epoch under way."""
     left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
-    batches = itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+
+    def rest() -> Iterator[Batch]:
+        return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+
+    # What a part draws without a generator must not depend on what the model drew in between: that is not drawn again.
+    batches = streams.apart(rest, f"data {progress.epoch}")
     if not settings.drop_last:
         return batches
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
@@ -247,8 +337,8 @@ def forward(
     encoder: Encoder,
     x: Tensor,
     settings: Settings,
-    encoding: Generator,
-    dropout: Generator | None = None,
+    encoding: torch.Generator,
+    dropout: torch.Generator | None = None,
     team: Team | None = None,
 ) -> dict[str, Trace]:
     """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
@@ -263,13 +353,15 @@ def forward(
     return run(model, encoded, settings, dropout)
 
 
-def encode(encoder: Encoder, x: Tensor, settings: Settings, generator: Generator) -> Tensor:
+def encode(encoder: Encoder, x: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
     """The train ``[T, B, *N]`` of ``x``."""
     with _precision(x, settings):
         return encoder(x, settings.num_steps, generator)
 
 
-def run(model: nn.Module, encoded: Tensor, settings: Settings, dropout: Generator | None = None) -> dict[str, Trace]:
+def run(
+    model: nn.Module, encoded: Tensor, settings: Settings, dropout: torch.Generator | None = None
+) -> dict[str, Trace]:
     """Every layer's trace for a train, the read-out last."""
     with _precision(encoded, settings):
         traces: dict[str, Trace] = model(encoded, dropout)
@@ -306,7 +398,7 @@ def score(
     return loss, outcome(prediction, batch.target)
 
 
-def _of_nobody(traces: dict[str, Trace]) -> dict[str, Trace]:
+def _without_samples(traces: dict[str, Trace]) -> dict[str, Trace]:
     return {name: Trace(trace.spikes[:, :0], trace.membrane[:, :0]) for name, trace in traces.items()}
 
 

@@ -25,22 +25,24 @@ class Drawn:
     def __init__(
         self, entry: dict[str, Any], generator: torch.Generator, dtype: torch.dtype, iterations: int | None = None
     ) -> None:
-        self.params, self.generator, self.dtype = entry["params"], generator, dtype
+        self.params, self.dtype = entry["params"], dtype
         self.iterations = int(self.params["iterations"]) if iterations is None else iterations
-        self.ones: list[list[int]] = []
+        self.stream, self.ones = generator, list[list[int]]()
 
     def __len__(self) -> int:
         return self.iterations
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         for _ in range(len(self)):
-            bits = torch.randint(0, 2, (self.params["n_time"], self.params["size_input"]), generator=self.generator)
+            bits = torch.randint(0, 2, (self.params["n_time"], self.params["size_input"]), generator=self.stream)
             self.ones.append(bits.sum(1).tolist())
             yield Batch(bits[:, None].to(self.dtype), None)
 
 
 class Silent:
     """No validation: one batch of zeros, so that no number is drawn."""
+
+    stream = None
 
     def __init__(self, entry: dict[str, Any], dtype: torch.dtype) -> None:
         self.x = torch.zeros(entry["params"]["n_time"], 1, entry["params"]["size_input"], dtype=dtype)

@@ -21,12 +21,11 @@ import torch
 from small import Few, Training, training_of
 from snnrun import parallel
 from snnrun.errors import SnnrunError
-from snnrun.experiment import build_optimizer
 from snnrun.model import Norm
 from snnrun.model.together import share
 from snnrun.parallel import Processes, Team
 from snnrun.ranks import Ranks
-from snnrun.trainer import evaluate, fit
+from snnrun.trainer import evaluate
 
 
 def training(job: dict[str, Any]) -> Training:
@@ -39,13 +38,9 @@ def training(job: dict[str, Any]) -> Training:
 def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
     """The records of a training; with the scores of its test part in the last."""
     made = training(job)
-    parts, optimizer = made.parts, build_optimizer(made.parts, made.model)
+    state = made.state()
     share(made.model, team)
-    common = parts.encoder, parts.loss
-    records = fit(
-        made.model, made.data, *common, optimizer, parts.scheduler(optimizer), made.streams, made.settings, team=team
-    )
-    return list(records)
+    return made.fit(state, team=team)
 
 
 def scores(job: dict[str, Any], team: Team) -> list[Any]:

@@ -19,11 +19,12 @@ from torch import Generator, Tensor, nn
 from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import composer
 from snnrun.cli.parts import parts_of
-from snnrun.experiment import Parts, build_model, build_optimizer
+from snnrun.experiment import Parts, build_model
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Part
 from snnrun.trainer import Record, fit
+from snnrun.training_state import TrainingState
 
 CPU = torch.device("cpu")
 
@@ -51,6 +52,10 @@ class Few:
     part: Part
     count: int
 
+    @property
+    def stream(self) -> Generator | None:
+        return self.part.stream
+
     def __len__(self) -> int:
         return len(self.part)
 
@@ -74,12 +79,18 @@ class Training:
     data: Data
     model: nn.Module
 
-    def fit(self) -> list[Record]:
+    def state(self) -> TrainingState:
+        """The model and the streams as they are, with an optimizer and a scheduler that are new."""
         parts = self.parts
-        optimizer = build_optimizer(parts, self.model)
-        scheduler = parts.scheduler(optimizer)
-        streams, settings = self.streams, self.settings
-        return list(fit(self.model, self.data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings))
+        return TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+
+    def fit(self, state: TrainingState | None = None, **options: Any) -> list[Record]:
+        """The records of a training, from ``state`` on; default: a new one."""
+        return list(self.records(self.state() if state is None else state, **options))
+
+    def records(self, state: TrainingState, **options: Any) -> Iterator[Record]:
+        """The same one by one; ``options`` as ``snnrun.trainer.fit`` takes them."""
+        return fit(state, self.data, self.parts.encoder, self.parts.loss, self.settings, **options)
 
 
 def training(*overrides: str, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:

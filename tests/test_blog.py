@@ -28,6 +28,7 @@ from snnrun.streams import Streams
 from snnrun.surrogate import Heaviside
 from snnrun.task import Data
 from snnrun.trainer import fit
+from snnrun.training_state import TrainingState
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
 
@@ -102,16 +103,9 @@ class Training:
             checkpoint=Checkpoint(None, None),
             report=Report(figures=False, summary=False, progress=False, log_every=1),
         )
-        self.records = fit(
-            self.model,
-            Data(self.train, held_out, held_out, {}),
-            Identity(),
-            MeanSquare(),
-            optimizer,
-            ConstantLR(optimizer, factor=1.0),
-            Streams(0, torch.device("cpu")),
-            settings,
-        )
+        streams = Streams(0, torch.device("cpu"))
+        state = TrainingState(self.model, optimizer, ConstantLR(optimizer, factor=1.0), streams)
+        self.records = fit(state, Data(self.train, held_out, held_out, {}), Identity(), MeanSquare(), settings)
 
     def spikes_per_step(self) -> list[list[int]]:
         return [spikes.sum(1).int().tolist() for spikes in self.model.spikes]

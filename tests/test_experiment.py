@@ -24,12 +24,13 @@ from snnrun import checkpoint, report
 from snnrun.cli.parts import parts_of
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError, NonFiniteError, OutOfMemoryError, StorageError
-from snnrun.experiment import Parts, Result, build_model, build_optimizer, count_parameters, evaluate_run, run
+from snnrun.experiment import Parts, Result, build_model, count_parameters, evaluate_run, run
 from snnrun.loss import CECount
 from snnrun.report.style import DARK
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.trainer import evaluate
+from snnrun.training_state import build_optimizer
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
 PLAIN = ["report.figures=false", "report.summary=false"]
@@ -536,7 +537,7 @@ def test_parameters_that_do_not_learn_are_not_counted() -> None:
 )
 def test_the_fused_step_is_taken_where_there_is_one(words: tuple[str, ...], fused: bool | None) -> None:
     parts = parts_of(composed(*words))
-    optimizer = build_optimizer(parts, nn.Linear(3, 2))
+    optimizer = build_optimizer(parts.optimizer, nn.Linear(3, 2))
     assert optimizer.defaults.get("fused") is fused
 
 
@@ -547,7 +548,7 @@ def test_the_fused_step_is_the_same_update(optimizer: str) -> None:
     models = [nn.Linear(3, 2).double() for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
     fused, plain = (
-        build_optimizer(parts_of(composed(*words, *extra)), model)
+        build_optimizer(parts_of(composed(*words, *extra)).optimizer, model)
         for model, extra in zip(models, [(), ("+optimizer.fused=false",)], strict=True)
     )
     for step in range(4):
@@ -564,4 +565,4 @@ def test_an_optimizer_of_the_users_own_is_left_alone() -> None:
         pass
 
     parts = dataclasses.replace(parts_of(composed()), optimizer=functools.partial(Own, lr=0.1))
-    assert build_optimizer(parts, nn.Linear(3, 2)).defaults["fused"] is None
+    assert build_optimizer(parts.optimizer, nn.Linear(3, 2)).defaults["fused"] is None

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim import Optimizer
 
 import references
 from blog import Drawn, Observed, Silent, load
@@ -16,11 +15,12 @@ from catalogued import CATALOGUE, at
 from references import tensor
 from small import CPU, composed, training, write_mnist
 from snnrun.cli.parts import Trial, parts_of
-from snnrun.experiment import build_model, build_optimizer, count_parameters
+from snnrun.experiment import build_model, count_parameters
 from snnrun.settings import Settings
 from snnrun.streams import Streams
 from snnrun.task import Data
 from snnrun.trainer import Record, fit
+from snnrun.training_state import TrainingState
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
@@ -230,20 +230,11 @@ class AsInTheBlog:
         self.synapse: Any = model.get_submodule("layers.output.synapse")
         load(self.synapse, entry, generator)
         self.model = Observed(model)
-        optimizer: Optimizer = build_optimizer(parts, self.model)
+        state = TrainingState.create(self.model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
         train = Drawn(entry, generator, torch.float32, iterations=config["task"]["steps_per_epoch"])
         held_out = Silent(entry, torch.float32)
         self.records: list[Record] = list(
-            fit(
-                self.model,
-                Data(train, held_out, held_out, {}),
-                parts.encoder,
-                parts.loss,
-                optimizer,
-                parts.scheduler(optimizer),
-                streams,
-                settings,
-            )
+            fit(state, Data(train, held_out, held_out, {}), parts.encoder, parts.loss, settings)
         )
 
     def of(self, kind: str) -> list[Record]:

@@ -19,6 +19,7 @@ from snnrun.settings import Checkpoint, Report, Settings
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Task
 from snnrun.trainer import evaluate, fit, forward
+from snnrun.training_state import TrainingState
 
 SETTINGS = Settings(
     seed=0,
@@ -47,6 +48,8 @@ SETTINGS = Settings(
 
 
 class Part:
+    stream = None
+
     def __init__(self, size: int, seed: int) -> None:
         self.x = torch.rand(1, size, 1, generator=torch.Generator().manual_seed(seed))
         self.y = torch.stack([torch.sin(6 * self.x[0, :, 0]), self.x[0, :, 0]], 1)
@@ -85,8 +88,8 @@ def test_regression_is_scored_by_r2() -> None:
         Streams(0, torch.device("cpu")),
     )
     model, data, test = build_model(of, SETTINGS, streams), Curves().load(), Part(40, 2)
-    optimizer = of.optimizer(model.parameters())
-    records = list(fit(model, data, of.encoder, of.loss, optimizer, of.scheduler(optimizer), streams, SETTINGS))
+    state = TrainingState.create(model, streams, optimizer=of.optimizer, scheduler=of.scheduler)
+    records = list(fit(state, data, of.encoder, of.loss, SETTINGS))
     epochs = [record for record in records if record["kind"] == "epoch"]
     assert all({"train_r2", "validation_r2"} <= set(epoch) for epoch in epochs)
     assert not any("accuracy" in key for record in records for key in record)

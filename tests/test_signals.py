@@ -57,6 +57,7 @@ FILES = {
         "lock.py",
         "files.py",
         "keeper.py",
+        "training_state.py",
         "fingerprint.py",
         "view/simulate.py",
     )

@@ -16,13 +16,11 @@ from torch import Generator, Tensor, nn
 from small import CPU, Training, same, training, weights
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
-from snnrun.experiment import build_optimizer
 from snnrun.loss import CECount, Loss
-from snnrun.progress import Progress
 from snnrun.sequence import Trace
 from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Part
-from snnrun.trainer import Record, evaluate, fit
+from snnrun.trainer import Record, evaluate
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 
@@ -32,6 +30,7 @@ class Given:
     """A part that hands out these batches, in this order."""
 
     given: list[Batch]
+    stream: None = None
 
     def __len__(self) -> int:
         return sum(batch.x.shape[1] for batch in self.given)
@@ -258,34 +257,26 @@ def test_max_steps_holds_for_a_run_that_goes_on(at: int) -> None:
     words = (*SMALL, "max_steps=5")
     unbroken = training(*words, batches=3)
     expected = unbroken.fit()
-    broken, progress = training(*words, batches=3), Progress()
-    optimizer = build_optimizer(broken.parts, broken.model)
-    scheduler = broken.parts.scheduler(optimizer)
+    broken = training(*words, batches=3)
+    state = broken.state()
 
     class Left(Exception):
         pass
 
     def leave() -> None:
-        if progress.step == at:
+        if state.progress.step == at:
             raise Left
-
-    def go_on(boundary: Callable[[], None]) -> Iterator[Record]:
-        part = broken.parts
-        yield from fit(
-            broken.model, broken.data, part.encoder, part.loss, optimizer, scheduler, broken.streams, broken.settings,
-            progress=progress, boundary=boundary,
-        )  # fmt: skip
 
     records: list[Record] = []
     with pytest.raises(Left):
-        for record in go_on(leave):
+        for record in broken.records(state, boundary=leave):
             records.append(record)
-    records += go_on(lambda: None)
+    records += broken.fit(state)
     assert [(r["kind"], r["epoch"], r["step"]) for r in records] == [
         (r["kind"], r["epoch"], r["step"]) for r in expected
     ]
     assert same(weights(broken.model), weights(unbroken.model))
-    assert not list(go_on(lambda: None)), "it is over"
+    assert not broken.fit(state), "it is over"
 
 
 def test_a_smaller_last_batch_may_be_dropped() -> None:

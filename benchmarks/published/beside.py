@@ -29,7 +29,7 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
 from snnrun.cli.parts import parts_of
-from snnrun.experiment import Parts, build_model, build_optimizer
+from snnrun.experiment import Parts, build_model
 from snnrun.files import write_json
 from snnrun.runtime import runtime
 from snnrun.settings import Settings
@@ -37,6 +37,7 @@ from snnrun.streams import Streams
 from snnrun.task import Batch, Data
 from snnrun.trainer import encode, fit, score
 from snnrun.trainer import run as run_model
+from snnrun.training_state import TrainingState
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -74,9 +75,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         model = build_model(parts, settings, streams)
         recipe, twin = kind(), kind()
         apart = [gradients_apart(recipe, model, data, parts, settings)]
-        optimizer = build_optimizer(parts, model)
-        scheduler = parts.scheduler(optimizer)
-        records = fit(model, data, parts.encoder, parts.loss, optimizer, scheduler, streams, settings)
+        state = TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        records = fit(state, data, parts.encoder, parts.loss, settings)
         steps = [record for record in records if record["kind"] == "step"]
         ours, times = [step["loss"] for step in steps], [step["time"] for step in steps]
         apart.append(gradients_apart(twin, model, data, parts, settings))

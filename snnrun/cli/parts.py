@@ -303,11 +303,14 @@ def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
 
 
 def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
-    attribute = "takes_sequence" if task.has_time else "takes_still"
-    if getattr(encoder, attribute):
+    def fits_task(encoder: Any) -> bool:
+        fits: bool = encoder.takes_sequence if task.has_time else encoder.takes_still
+        return fits
+
+    if fits_task(encoder):
         return []
     kind = "a sequence" if task.has_time else "still images, without a time axis"
-    fits = [name for name, part in _others("encoder", catalogue) if getattr(part, attribute, False)]
+    fits = [name for name, part in _others("encoder", catalogue) if fits_task(part)]
     choose = f"; choose encoder={' or '.join(fits)}" if fits else ""
     name, data = _name(config, "encoder", catalogue), _name(config, "task", catalogue)
     return [Fault("encoder", f"{name} does not take the input of {data}, which is {kind}{choose}")]

@@ -131,7 +131,7 @@ class Recurrent(nn.Module):
         )
         if spread is not None:
             for layer in self.layers.values():
-                for linear in (layer.synapse, getattr(layer, "recurrence", None)):
+                for linear in (layer.synapse, layer.recurrence if isinstance(layer, RecurrentLayer) else None):
                     if isinstance(linear, nn.Linear):
                         nn.init.normal_(linear.weight, std=spread / math.sqrt(linear.in_features))
 

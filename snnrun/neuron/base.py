@@ -13,8 +13,9 @@ The libraries of the field disagree on four points; they are options of every ne
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -108,6 +109,8 @@ class Neuron(nn.Module):
 
     #: False for a read-out that never fires: its record is its membrane.
     spiking = True
+    #: Of ``time``, ``input`` and ``membrane``, for the axes of figures; what is not named has arbitrary units.
+    units: ClassVar[Mapping[str, str]] = MappingProxyType({})
     #: Where the membrane leaks to, and starts; 0 for a neuron that leaks nowhere.
     v_rest = 0.0
     #: True for a neuron that passes on real numbers, which need never be 0.

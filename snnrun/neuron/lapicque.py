@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from snnrun import check
@@ -41,8 +42,7 @@ class Lapicque(LinearNeuron):
     """
 
     reset_drops_input = True
-    #: For the axes of figures; a neuron without has arbitrary units.
-    units: ClassVar = {"time": "s", "input": "A", "membrane": "V"}
+    units: ClassVar[Mapping[str, str]] = {"time": "s", "input": "A", "membrane": "V"}
 
     def __init__(
         self, *, R: float = 5.0, C: float = 1e-3, dt: float = 1e-3, integration: str = "euler", **options: Any

@@ -9,12 +9,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from snnrun.build import TakesFunctions
 from snnrun.errors import ArgumentError
 from snnrun.surrogate.base import Surrogate
 
 
 @dataclass(frozen=True)
-class Custom(Surrogate):
+class Custom(TakesFunctions, Surrogate):
     """Any function of ``x`` as the derivative.
 
     ::
@@ -36,7 +37,6 @@ class Custom(Surrogate):
     Source: snnTorch's ``custom_surrogate``.
     """
 
-    #: Arguments that a config gives as the dotted name of a function; ``snnrun.build`` looks them up.
     by_name: ClassVar[tuple[str, ...]] = ("function", "integral")
 
     function: Callable[[Tensor], Tensor]

@@ -1,7 +1,7 @@
 """Tasks: where the input comes from, what is asked of the network, and how the data is parted."""
 
 from snnrun.task.arrays import ArrayPart, Arrays
-from snnrun.task.base import Batch, Data, Part, Task
+from snnrun.task.base import Batch, Data, Part, Task, check_streams
 from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
 from snnrun.task.cochleas import SHD, SSC
@@ -53,4 +53,5 @@ __all__ = [
     "SpokenTones",
     "Task",
     "Zeros",
+    "check_streams",
 ]

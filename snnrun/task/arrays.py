@@ -33,6 +33,8 @@ class ArrayPart:
         time: whether the second axis is time.
     """
 
+    stream: torch.Generator | None = None
+
     def __init__(self, inputs: np.ndarray, targets: Tensor, indices: Tensor, divide: float, time: bool) -> None:
         self.inputs = inputs
         self.targets = targets

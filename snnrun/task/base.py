@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from snnrun.errors import ArgumentError
+from snnrun.errors import ArgumentError, DataError
 
 
 class Batch(NamedTuple):
@@ -24,6 +24,17 @@ class Batch(NamedTuple):
 
 class Part(Protocol):
     """One part of the data: train, validation or test."""
+
+    @property
+    def stream(self) -> torch.Generator | None:
+        """The generator from which shuffled passes draw numbers of their own, on top of the order; None: they do not.
+
+        Noise, random changes and samples that are made as they are asked for are such numbers. A run that is resumed in
+        the middle of an epoch puts the generator back to where it stood as the epoch began, and draws the epoch again;
+        so whatever else a pass depends on must be the same in every pass. A part that draws from torch's global
+        generator needs none: these numbers, too, are those of the run's seed and the epoch.
+        """
+        ...
 
     def __len__(self) -> int:
         """Number of samples in one pass."""
@@ -44,6 +55,25 @@ class Data(NamedTuple):
     validation: Part
     test: Part
     hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty where it is generated
+
+
+def check_streams(data: Data) -> None:
+    """Check that each part says what it draws from.
+
+    Raises:
+        DataError: for a part without ``stream``, or with one that is neither a generator nor None. A resumed run could
+            not give it the numbers of an uninterrupted one.
+    """
+    for name, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
+        stream = getattr(part, "stream", ...)  # a class of the user's, which no type checker has seen
+        if stream is None or isinstance(stream, torch.Generator):
+            continue
+        kind, got = type(part), "no such attribute" if stream is ... else type(stream).__name__
+        raise DataError(
+            f"task: {kind.__module__}.{kind.__qualname__}, the {name} part: expected an attribute stream, the "
+            f"torch.Generator that its batches are drawn from, got {got}; a resumed run sets it back. Write "
+            "self.stream = generator where batches() draws numbers of its own, or stream = None where it does not"
+        )
 
 
 class Task(ABC):
@@ -89,6 +119,8 @@ class Task(ABC):
             device: where the batches are wanted.
             generator: on the CPU; seeds what a *generated* task draws, and the random changes to training images. The
                 split of a set has a seed of its own, so that runs with several seeds share one test part.
+
+        Each part says in ``stream`` which generator it draws from; see :class:`Part`.
 
         Raises:
             DataError: data is missing or damaged.

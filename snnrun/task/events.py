@@ -36,6 +36,8 @@ class EventPart:
         shape: of a frame.
     """
 
+    stream: torch.Generator | None = None
+
     def __init__(self, store: FrameStore, labels: Tensor, indices: Tensor, shape: tuple[int, ...]) -> None:
         self.store = store
         self.labels = labels

@@ -120,7 +120,7 @@ def _rates(
     for label, neuron in made.items():
         name = label or type(neuron).__name__
         rate = rates(neuron, current, steps)
-        curves[name] = RateCurve(current.numpy(), rate.numpy(), dt_of(configs[label]), getattr(neuron, "units", {}))
+        curves[name] = RateCurve(current.numpy(), rate.numpy(), dt_of(configs[label]), neuron.units)
         first = current[rate > 0]
         console.line(
             f"{name}: fires from a current of {first[0]:.3g} on, at most {rate.max():.3g} spikes per step"

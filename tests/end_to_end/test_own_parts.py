@@ -90,6 +90,8 @@ class Halves(Task):
 
 
 class Listed:
+    stream = None
+
     def __init__(self, x, target):
         self.x, self.target = x, target
 

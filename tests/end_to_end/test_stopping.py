@@ -328,7 +328,7 @@ def pause(name):
 
 class Part:
     def __init__(self, part):
-        self._part = part
+        self._part, self.stream = part, part.stream
 
     def __len__(self):
         return len(self._part)

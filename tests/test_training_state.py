@@ -1,0 +1,98 @@
+"""The state of a training: saved and loaded as one object, between any two steps."""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from small import Training, same, training, weights
+from snnrun import checkpoint
+from snnrun.trainer import Record
+
+WORDS = (
+    *("num_steps=4", "epochs=2", "batch_size=32", "model.hidden=[12]", "report.log_every=1"),
+    *("model.dropout=0.3", "neuron.learn_beta=true", "optimizer=adam", "scheduler=cosine", "augmentation=[flip]"),
+)
+TIMES = ("time", "seconds", "samples_per_second")
+
+
+class Left(Exception):
+    """Training is left between two steps."""
+
+
+def made() -> Training:
+    return training(*WORDS, batches=3)
+
+
+def without_times(records: list[Record]) -> list[Record]:
+    return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+
+
+@pytest.mark.parametrize("at", [0, 1, 3, 4])
+def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) -> None:
+    """By way of a file, in objects that were made anew; 3 is the last step of an epoch, before its validation."""
+    unbroken = made()
+    with unbroken.streams.ambient("training"):
+        expected = unbroken.fit()
+
+    broken = made()
+    state = broken.state()
+
+    def leave() -> None:
+        if state.progress.step == at:
+            raise Left
+
+    records: list[Record] = []
+    with broken.streams.ambient("training"):
+        if at:
+            with pytest.raises(Left):
+                records += broken.records(state, boundary=leave)
+        path = checkpoint.save_state(tmp_path, at, state.state_dict())
+
+    resumed = made()
+    later = resumed.state()
+    with resumed.streams.ambient("training"), warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch's scheduler would warn of an optimizer that has not stepped
+        later.load_state_dict(checkpoint.load_state(path))
+        assert later.progress.step == at
+        records = resumed.fit(later)
+    assert without_times(records) == without_times(expected)[-len(records) :]
+    assert [record["step"] for record in records if record["kind"] == "step"] == list(range(at + 1, 7))
+    assert same(weights(resumed.model), weights(unbroken.model))
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {key: each for k, v in value.items() for key, each in flat(v, f"{name}.{k}").items()}
+    return {name: value}
+
+
+def test_what_is_loaded_is_what_was_saved() -> None:
+    first, second = made(), made()
+    trained, state = first.state(), second.state()
+    first.fit(trained)
+    saved = copy.deepcopy(trained.state_dict())
+    assert list(saved) == ["progress", "streams", "model", "optimizer", "scheduler"], "the order in files of old runs"
+    state.load_state_dict(saved)
+    expected, got = flat(saved), flat(state.state_dict())
+    assert expected.keys() == got.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]) if isinstance(value, Tensor) else value == got[name], name
+    assert (state.progress.epoch, state.progress.step) == (3, 6)
+    assert math.isfinite(state.progress.best_loss)
+
+
+@pytest.mark.parametrize("key", ["progress", "streams", "model", "optimizer", "scheduler"])
+def test_a_state_that_lacks_something_is_refused(key: str) -> None:
+    state = made().state()
+    saved = state.state_dict()
+    del saved[key]
+    with pytest.raises(KeyError, match=key):
+        state.load_state_dict(saved)
