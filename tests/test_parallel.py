@@ -217,7 +217,7 @@ def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     [
         (("-m", "seed=0,1"), 2, "a sweep under torchrun"),
         (("report.figures=true", "report.sample=359"), 2, "report.sample: expected at most 358"),
-        (("surrogate=poisson_pass",), 2, "PoissonPass (hidden1) draws random numbers"),
+        (("surrogate=poisson_pass",), 2, "surrogate=poisson_pass (hidden1) draws random numbers"),
         (("loss=ce_membrane", "optimizer=sgd", "optimizer.lr=1e38"), 4, "not finite"),
     ],
 )
