@@ -238,7 +238,13 @@ class RunRecord(FolderRecord):
         """Warn of a test result that guessing would reach too; ``share``: of the most frequent of ``n`` samples."""
         last = next((record for record in reversed(self.records) if record["kind"] == "epoch"), None)
         warning = report.chance_warning(
-            accuracy=accuracy, r2=r2, share=share, samples=n, config=self._config, last_epoch=last
+            accuracy=accuracy,
+            r2=r2,
+            share=share,
+            samples=n,
+            config=self._config,
+            last_epoch=last,
+            warned={kind for _, kind in self._warned},
         )
         if warning is not None:
             self._console.warning(warning)
