@@ -194,7 +194,9 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
     for each in expanded:
         name = each.partition("=")[2].strip("'\"")
         if name == "null" and optional:  # Hydra takes no null for a group
-            raise ValueError(f"{word}: expected a name; leave {group} out, or write ~{group} where a set-up chooses one")
+            raise ValueError(
+                f"{word}: expected a name; leave {group} out, or write ~{group} where a set-up chooses one"
+            )
         if name == "null":
             raise ValueError(f"{word}: a run needs {_article(group)}; {there_are}")
         several = _names(name, options)
