@@ -208,7 +208,9 @@ def test_the_page_of_a_run_says_which_sample_and_has_its_classes(tmp_path: Path)
     page = run_page(job(folder), settings="", warnings="")
     check(page)
     assert sample_of(folder) == {"sample": 7, "label": 0, "prediction": 5}
-    assert "sample 7 of the test part: class cat, prediction 5" in page
+    assert "sample 7 of the test part: class cat, prediction 5." in page
+    np.savez_compressed(folder / "figures" / "raster.npz", tied=np.int64(3), **facts)
+    assert "prediction 5 (a tie of 3 classes" in run_page(job(folder), settings="", warnings="")
     row = re.search(
         r"<tr><td class=\"text\">cat</td><td>4</td><td>50.0 %</td><td class=\"text\">(.*?) \(2\)</td></tr>", page
     )

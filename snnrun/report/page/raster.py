@@ -19,7 +19,7 @@ LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
 MOST_LAYERS = 30
 MOST_NEURONS = 120  # drawn of a layer
 MOST_SPIKES = 20_000  # drawn of all
-FACTS = ("sample", "label", "prediction")
+FACTS = ("sample", "label", "prediction", "tied")
 # zipfile and numpy raise these for what is damaged, or made so.
 DAMAGED = (
     *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
@@ -53,7 +53,7 @@ def rasters(folder: Path) -> list[Raster]:
 
 
 def sample_of(folder: Path) -> dict[str, int]:
-    """Which sample that is: "sample", and "label" and "prediction" where they are known."""
+    """Which sample that is: "sample", and "label", "prediction" and "tied" where they are known."""
     try:
         return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
     except DAMAGED:

@@ -14,6 +14,7 @@ from snnrun.report.page.html import page
 from snnrun.report.page.ranking import measure_of
 from snnrun.report.page.raster import rasters, sample_of
 from snnrun.report.page.sweep import count
+from snnrun.report.raster import tie
 from snnrun.untrusted import Unreadable, cut, head, printable_lines
 
 MOST_CLASSES = 40  # in the table; of more the worst
@@ -88,7 +89,8 @@ def _sample(shown: Mapping[str, int], job: Job) -> str:
         job.classes[value].name if 0 <= value < len(job.classes) else str(value)
         for value in (shown["label"], shown["prediction"])
     )
-    return f"{words}: class {label}, prediction {prediction}"
+    said = tie(shown.get("tied", 1))
+    return f"{words}: class {label}, prediction {prediction}" + (f" ({said})" if said else "")
 
 
 def _activity(layer: Layer) -> dict[str, tuple[float | None, ...]]:
