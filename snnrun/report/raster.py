@@ -102,7 +102,8 @@ def save_raster(
     All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 where it holds downward events
     and float32 where it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
     With ``example`` there is "sample", its index in the test part, and where it has them "label", "prediction" and
-    "tied", the number of classes that share the largest score: each one int64.
+    "tied", the number of classes that share the largest score: each one int64. A still image is "image", uint8
+    ``[1 or 3, H, W]`` from 0 (black) to 255.
     """
     given = one_sample(input_train, sample)
     kind = np.float32 if not is_spike_train(given) else np.uint8 if given.min(initial=0) >= 0 else np.int8
@@ -114,6 +115,8 @@ def save_raster(
     if example is not None:
         facts = {"sample": example.number, "label": example.label, "prediction": example.prediction}
         facts["tied"] = None if example.prediction is None else example.tied
+        if example.image is not None:
+            arrays["image"] = np.rint(255 * np.clip(np.nan_to_num(example.image), 0, 1)).astype(np.uint8)
         arrays |= {name: np.int64(value) for name, value in facts.items() if value is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

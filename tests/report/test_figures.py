@@ -339,6 +339,10 @@ def test_saved_raster_says_which_sample_it_is(tmp_path: Path) -> None:
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5))
     with np.load(tmp_path / "raster.npz") as found:
         assert set(found) == {"input", "sample"}
+    image = np.array([[[0.0, 0.5, 2.0]]], np.float32)
+    raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, image=image))
+    with np.load(tmp_path / "raster.npz") as found:
+        assert found["image"].dtype == np.uint8 and found["image"].tolist() == [[[0, 128, 255]]]
 
 
 @pytest.mark.parametrize(("low", "kind"), [(0, np.uint8), (-1, np.int8)])

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnrun import untrusted
+from snnrun.report.page.picture import Picture, picture_of
 from snnrun.untrusted import Unreadable, printable
 
 LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
@@ -58,6 +59,14 @@ def sample_of(folder: Path) -> dict[str, int]:
         return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
     except DAMAGED:
         return {}
+
+
+def picture(folder: Path) -> Picture | None:
+    """The still image that the sample is, where the record has one."""
+    try:
+        return next((picture_of(values) for _, values in _arrays(folder, "image".__eq__)), None)
+    except DAMAGED:
+        return None
 
 
 def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -11,8 +11,9 @@ from snnrun.report.page.curves import rounded, thin
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.report.page.html import page
+from snnrun.report.page.matrix import matrix_of
 from snnrun.report.page.ranking import measure_of
-from snnrun.report.page.raster import rasters, sample_of
+from snnrun.report.page.raster import picture, rasters, sample_of
 from snnrun.report.page.sweep import count
 from snnrun.report.raster import tie
 from snnrun.untrusted import Unreadable, cut, head, printable_lines
@@ -50,7 +51,9 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "neuron_parameters": [_parameter(row) for row in job.neuron_parameters],
         "classes": [_class(row) for row in worst(job.classes, MOST_CLASSES)],
         "all_classes": len(job.classes),
+        "matrix": matrix_of(job),
         "has_raster": bool(drawn),
+        "picture": picture(job.folder),
         "sample": _sample(shown, job),
         "summary": summary,
         "environment": environment([job]),
