@@ -39,6 +39,13 @@ def class_rows(result: Mapping[str, Any]) -> list[ClassRow]:
     return rows
 
 
+def confusion_matrix(result: Mapping[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """The counts of a result, a row for each class in the order of ``class_rows``; empty where there are none."""
+    accuracy = result.get(ACCURACY)
+    size = len(accuracy) if isinstance(accuracy, Mapping) else 0
+    return tuple(tuple(row) for row in _matrix(result.get(CONFUSION), size)) if 0 < size <= MOST else ()
+
+
 def worst(rows: Sequence[ClassRow], most: int) -> list[ClassRow]:
     """All rows as they are; of more than ``most`` those with the lowest accuracy, lowest first."""
     if len(rows) <= most:

@@ -22,7 +22,7 @@ from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError
 from snnrun.keeper import Keeper, latest
 from snnrun.lock import RunLock
-from snnrun.loss import Loss
+from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds, product
 from snnrun.model.together import share
 from snnrun.neuron import Neuron
@@ -390,11 +390,14 @@ def example_of(batch: Batch, index: int, traces: Mapping[str, Trace], parts: Par
     names = parts.task.class_names()
     image = batch.x[0, 0].cpu().numpy() if batch.x.shape[0] == 1 and batch.x.dim() == 5 else None
     label = prediction = None
+    sharing = 1
     if names and batch.target is not None and batch.target.dim() == 1:
         spikes, membrane, _ = list(traces.values())[-1]
         label = int(batch.target[0])
         prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
-    return report.Example(index, names, label, prediction, image)
+        if type(parts.loss).predict is Loss.predict:  # else its scores may not be what it answers by
+            sharing = int(tied(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
+    return report.Example(index, names, label, prediction, image, sharing)
 
 
 def words_of(test: Scores) -> str:

@@ -40,6 +40,8 @@ FOLDERS = ("figures", "checkpoints")  # made when the first file goes into them
 SOURCE = "config_file"  # in manifest.json
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
+STUCK = 3  # epochs of saturated layers; a network whose accuracy stays where it is does not get out of that by itself
+LEAST_GAIN = 0.05  # of accuracy or R² in so many epochs; less is none
 
 
 class FolderRecord:
@@ -209,36 +211,50 @@ class RunRecord(FolderRecord):
             self._warn_of_layers(model)
 
     def _warn_of_layers(self, model: nn.Module) -> None:
-        """Warn of layers that cannot learn, where that lasts for 150 training steps or is so in the last epoch."""
+        """Warn of layers that cannot learn, where that lasts for 150 training steps or is so in the last epoch.
+
+        Of saturated ones after three epochs that brought nothing, however few steps they are.
+        """
         epochs = [record for record in self.records if record["kind"] == "epoch"]
         last, known = epochs[-1], self._config.get("epochs")
-        if known is None or last["epoch"] >= known:
-            epochs = epochs[-1:]
-        else:
-            # Those since the last epoch that was over before then.
-            over = [i for i, record in enumerate(epochs) if record["step"] <= last["step"] - LASTING]
-            if not over and last["step"] < LASTING:
-                return
-            epochs = epochs[over[-1] + 1 if over else 0 :]
-        found = report.activity_warnings(
-            last,
+        found = []
+        if len(epochs) >= STUCK and _stuck(epochs[-STUCK:]):
+            found += self._activity(epochs[-STUCK:], model, ("saturated",))
+        # Those since the last epoch that was over before then.
+        over = [i for i, record in enumerate(epochs) if record["step"] <= last["step"] - LASTING]
+        at_end = known is None or last["epoch"] >= known
+        if at_end or over or last["step"] >= LASTING:
+            epochs = epochs[-1:] if at_end else epochs[over[-1] + 1 if over else 0 :]
+            found += self._activity(epochs, model, ("silent", "saturated"))
+            found += report.gradient_warnings(
+                epochs, self._warned, self._config, learns=self._silence_is_the_target or _learns(last)
+            )
+        for warning in found:
+            self._console.warning(warning)
+
+    def _activity(self, epochs: Sequence[Record], model: nn.Module, kinds: Sequence[str]) -> list[str]:
+        """Of what all these epochs show."""
+        return report.activity_warnings(
+            epochs[-1],
             self._warned,
             self._config,
             silence_is_the_target=self._silence_is_the_target,
             before=epochs[:-1],
             analogue=[name for name, neuron in neurons(model).items() if neuron.analogue],
+            kinds=kinds,
         )
-        found += report.gradient_warnings(
-            epochs, self._warned, self._config, learns=self._silence_is_the_target or _learns(last)
-        )
-        for warning in found:
-            self._console.warning(warning)
 
     def compare_with_chance(self, *, accuracy: float | None, r2: float | None, share: float | None, n: int) -> None:
         """Warn of a test result that guessing would reach too; ``share``: of the most frequent of ``n`` samples."""
         last = next((record for record in reversed(self.records) if record["kind"] == "epoch"), None)
         warning = report.chance_warning(
-            accuracy=accuracy, r2=r2, share=share, samples=n, config=self._config, last_epoch=last
+            accuracy=accuracy,
+            r2=r2,
+            share=share,
+            samples=n,
+            config=self._config,
+            last_epoch=last,
+            warned={kind for _, kind in self._warned},
         )
         if warning is not None:
             self._console.warning(warning)
@@ -355,6 +371,15 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
 def _learns(record: Record) -> bool:
     """Whether training goes well, whatever the gradient: most optimizers do not care for its scale."""
     return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.9
+
+
+def _stuck(epochs: Sequence[Record]) -> bool:
+    """Whether these epochs of training have brought nothing; False where there is neither accuracy nor R²."""
+    for key in ("train_accuracy", "train_r2"):
+        scores = [score for record in epochs if isinstance(score := record.get(key), float)]
+        if len(scores) == len(epochs):
+            return max(scores) <= min(scores) + LEAST_GAIN and not any(map(_learns, epochs))
+    return False
 
 
 def _append(path: Path, line: bytes) -> None:

@@ -269,6 +269,26 @@ def test_the_raster_shows_the_input_that_the_network_saw(precision: str, experim
     torch.testing.assert_close(torch.from_numpy(raster["hidden1.membrane"][0]), current[0], atol=tolerance, rtol=0)
 
 
+@pytest.mark.parametrize(("threshold", "tied"), [(100.0, 10), (1.0, 1)])
+def test_a_silent_output_is_a_tie_and_not_correct(
+    threshold: float, tied: int, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headlines: list[str] = []
+    words = report.Example.words
+
+    def heard(example: report.Example) -> str:
+        headlines.append(words(example))
+        return headlines[-1]
+
+    monkeypatch.setattr(report.Example, "words", heard)
+    experiment("epochs=1", f"neuron.threshold={threshold}", "encoder=direct", "encoder.gain=9", "report.sample=0")
+    with np.load(folder / "figures/raster.npz") as raster:
+        counts = raster["output.spikes"].sum(0)
+        assert int(raster["tied"]) == (counts == counts.max()).sum() == tied
+    assert headlines and all(("correct" in each or "wrong" in each) is (tied == 1) for each in headlines)
+    assert all(("a tie of 10 classes" in each) is (tied == 10) for each in headlines)
+
+
 @pytest.mark.parametrize("sample", [0, 130, 358])
 def test_the_raster_is_of_the_sample_that_was_asked_for(sample: int, experiment: Experiment, folder: Path) -> None:
     experiment("epochs=1", "encoder=direct", f"report.sample={sample}", "report.summary=false")

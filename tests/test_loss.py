@@ -42,6 +42,7 @@ from snnrun.loss import (
     predict_by_first_spike,
     r2_score,
     spike_times,
+    tied,
     van_rossum_distance,
     vote,
 )
@@ -453,3 +454,20 @@ def test_mse_rate_is_the_mean_squared_error_of_the_firing_rate() -> None:
     torch.testing.assert_close(MSERate(population=2)(twice, twice, labels), wanted)
     half = F.mse_loss(spikes.mean(0), 0.5 * F.one_hot(labels, 3).double() + 0.25)
     torch.testing.assert_close(MSERate(correct_rate=0.75, incorrect_rate=0.25)(spikes, spikes, labels), half)
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"),
+    [("count", [3, 2]), ("first_spike", [2, 1]), ("membrane", [1, 2]), ("last_membrane", [2, 1])],
+)
+def test_classes_that_share_the_largest_score(accuracy: str, expected: list[int]) -> None:
+    spikes = torch.tensor([[[1.0, 1, 0], [0, 1, 0]], [[0, 0, 1], [0, 0, 1]]])  # [2, 2, 3]
+    membrane = torch.tensor([[[0.0, 1, 0], [2, 0, 0]], [[1, 1, 0], [0, 2, 0]]])
+    loss = CECount(accuracy=accuracy)
+    scores = loss.scores(spikes, membrane)
+    assert tied(scores).tolist() == expected
+    assert loss.predict(spikes, membrane).tolist() == scores.argmax(1).tolist()
+
+
+def test_no_class_shares_what_is_not_a_number() -> None:
+    assert tied(torch.tensor([[torch.nan, 0.0], [0.0, 0.0]])).tolist() == [1, 2]

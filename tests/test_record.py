@@ -171,8 +171,8 @@ def test_a_folder_that_holds_a_record_is_not_written_over(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def of_epoch(number: int, step: int, silent: float) -> dict[str, Any]:
-    layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": 0.0}}
+def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> dict[str, Any]:
+    layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": saturated}}
     return {"kind": "epoch", "epoch": number, "step": step, "train_loss": 1.0, "best": False, "layers": layers}
 
 
@@ -196,6 +196,34 @@ def test_a_silence_must_last_or_be_there_at_the_end(
         record.add(of_epoch(i + 1, step, share), nn.Linear(1, 1))
         seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
     assert seen == warned
+
+
+@pytest.mark.parametrize(
+    ("saturated", "accuracy", "warned"),
+    [
+        ((0.6, 0.7, 0.7, 0.7, 0.7), (0.1, 0.12, 0.1, 0.1, 0.1), [3]),
+        ((0.0, 0.7, 0.7, 0.7, 0.7), (0.1, 0.1, 0.1, 0.1, 0.1), [4]),
+        ((0.7, 0.7, 0.0, 0.7, 0.7), (0.1, 0.1, 0.1, 0.1, 0.1), []),
+        ((0.7, 0.7, 0.7, 0.7, 0.7), (0.1, 0.2, 0.3, 0.4, 0.5), []),  # it learns all the same
+        ((0.7, 0.7, 0.7, 0.7, 0.7), (0.95, 0.96, 0.97, 0.97, 0.97), []),  # or has learned
+        ((0.7, 0.7, 0.7, 0.7, 0.7), (None, None, None, None, None), []),  # unknown: not before 150 steps
+    ],
+)
+def test_a_saturation_that_brings_nothing_is_told_of_after_three_epochs(
+    record: RunRecord,
+    streams: Any,
+    saturated: tuple[float, ...],
+    accuracy: tuple[float | None, ...],
+    warned: list[int],
+) -> None:
+    record.config({"epochs": 20})
+    seen = []
+    for i, (share, score) in enumerate(zip(saturated, accuracy, strict=True)):
+        before = streams[1].getvalue().count("warning: ")
+        record.add(of_epoch(i + 1, 10 * i + 10, 0.0, share) | {"train_accuracy": score}, nn.Linear(1, 1))
+        seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
+    assert seen == warned
+    assert ("fired at every step" in streams[1].getvalue()) is bool(warned)
 
 
 def test_a_result_at_chance_is_told(record: RunRecord, streams: Any) -> None:

@@ -18,6 +18,7 @@ from snnrun.loss.metric import (
     predict_by_max_membrane,
     predict_by_membrane,
     r2_score,
+    tied,
 )
 from snnrun.loss.readout import first_spike_index, first_spike_time, pool, spike_count, spike_times, vote
 from snnrun.loss.regression import MSE
@@ -59,6 +60,7 @@ __all__ = [
     "r2_score",
     "spike_count",
     "spike_times",
+    "tied",
     "van_rossum_distance",
     "vote",
 ]

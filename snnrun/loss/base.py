@@ -51,8 +51,12 @@ class Loss(ABC):
         return sum((part(spikes) for part in self.regularisers.values()), 0.0)
 
     def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
-        """What the read-out says: classes ``[B]``, int64, or values."""
-        return metric.predict_by_count(spikes)
+        """What the read-out says: classes ``[B]``, int64, the first of those with the largest score; or values."""
+        return self.scores(spikes, membrane).argmax(1)
+
+    def scores(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """What decides the predicted class, ``[B, C]``: the largest wins. By default the spikes of each neuron."""
+        return metric.scores_by_count(spikes)
 
     def num_outputs(self, size: int) -> int:
         """Read-out neurons for ``size`` classes or values."""
@@ -80,17 +84,17 @@ class LabelLoss(Loss):
         check.choice("accuracy", self.accuracy, ACCURACIES)
         check.integer("population", self.population, low=1)
 
-    def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
-        """The predicted class of each sample, ``[B]``."""
+    def scores(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """What decides the predicted class, ``[B, C]``, as ``accuracy`` says."""
         if self.accuracy == "count":
-            return metric.predict_by_count(spikes, self.population)
+            return metric.scores_by_count(spikes, self.population)
         if self.accuracy == "first_spike":
-            return metric.predict_by_first_spike(spikes, self.population)
+            return metric.scores_by_first_spike(spikes, self.population)
         if self.accuracy == "max_membrane":
-            return metric.predict_by_max_membrane(membrane, self.population)
+            return metric.scores_by_max_membrane(membrane, self.population)
         if self.accuracy == "last_membrane":
-            return metric.predict_by_membrane(membrane[-1:], self.population)
-        return metric.predict_by_membrane(membrane, self.population)
+            return metric.scores_by_membrane(membrane[-1:], self.population)
+        return metric.scores_by_membrane(membrane, self.population)
 
     def num_outputs(self, size: int) -> int:
         return size * self.population

@@ -10,22 +10,47 @@ from snnrun.loss.readout import first_spike_time, pool, spike_count
 
 def predict_by_count(spikes: Tensor, population: int = 1) -> Tensor:
     """The class ``[B]`` whose neurons fired most; among equals, silent ones included, the lowest index."""
-    return spike_count(pool(spikes, population)).argmax(1)
+    return scores_by_count(spikes, population).argmax(1)
 
 
 def predict_by_membrane(membrane: Tensor, population: int = 1) -> Tensor:
     """The class ``[B]`` with the largest membrane summed over time; among equals the lowest index."""
-    return pool(membrane, population).sum(0).argmax(1)
+    return scores_by_membrane(membrane, population).argmax(1)
 
 
 def predict_by_max_membrane(membrane: Tensor, population: int = 1) -> Tensor:
     """The class ``[B]`` with the largest membrane at any step; among equals the lowest index."""
-    return pool(membrane, population, mean=True).amax(0).argmax(1)
+    return scores_by_max_membrane(membrane, population).argmax(1)
 
 
 def predict_by_first_spike(spikes: Tensor, population: int = 1) -> Tensor:
     """The class ``[B]`` that fired first; among equals the lowest index. A silent one fires at the last step."""
-    return first_spike_time(pool(spikes, population)).argmin(1)
+    return scores_by_first_spike(spikes, population).argmax(1)
+
+
+def scores_by_count(spikes: Tensor, population: int = 1) -> Tensor:
+    """The spikes of each class, ``[B, C]``."""
+    return spike_count(pool(spikes, population))
+
+
+def scores_by_membrane(membrane: Tensor, population: int = 1) -> Tensor:
+    """The membrane of each class summed over time, ``[B, C]``."""
+    return pool(membrane, population).sum(0)
+
+
+def scores_by_max_membrane(membrane: Tensor, population: int = 1) -> Tensor:
+    """The largest membrane of each class, the mean of its neurons, ``[B, C]``."""
+    return pool(membrane, population, mean=True).amax(0)
+
+
+def scores_by_first_spike(spikes: Tensor, population: int = 1) -> Tensor:
+    """The step of the first spike of each class, negative, so that the earliest is the largest: ``[B, C]``."""
+    return -first_spike_time(pool(spikes, population))
+
+
+def tied(scores: Tensor) -> Tensor:
+    """How many classes share the largest of the scores ``[B, C]``: ``[B]`` int64, 1 where there is one answer."""
+    return (scores == scores.amax(1, keepdim=True)).sum(1).clamp(min=1)  # NaN equals nothing, itself included
 
 
 def accuracy_by_count(spikes: Tensor, target: Tensor, population: int = 1) -> Tensor:

@@ -5,39 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from snnrun.report.remedies import advice, learning_rate
+from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back
 
 # Share of a layer's neurons above which it is worth a warning. A neuron may be silent since its features are rare;
 # one that fires at every step of every sample says nothing.
 LIMITS = {"silent": 0.9, "saturated": 0.5}
 
-# What helps, most helpful first, and the key of the config that it needs, if any.
-_KINDS: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "silent": (
-        "never fired",
-        (
-            ("neuron.threshold", "a lower neuron.threshold, such as 0.3"),
-            ("neuron.decay_input", "neuron.decay_input=false, where the input is scaled down by the leak"),
-            ("neuron.beta", "a slower leak (a larger neuron.beta)"),
-            ("encoder.gain", "a stronger input (encoder.gain)"),
-            ("model.norm", "model.norm=batch"),
-            ("model.bias_init", "'model.bias_init=\"uniform(0,1)\"'"),
-            ("optimizer.lr", "more epochs, or a larger optimizer.lr"),
-            ("surrogate.alpha", "a wider surrogate (surrogate=atan with a smaller alpha)"),
-        ),
-    ),
-    "saturated": (
-        "fired at every step",
-        (
-            ("neuron.threshold", "a higher neuron.threshold"),
-            ("neuron.beta", "a faster leak (a smaller neuron.beta)"),
-            ("encoder.gain", "a weaker input (encoder.gain)"),
-            ("model.norm", "model.norm=batch"),
-            ("optimizer.lr", "a smaller optimizer.lr"),
-            ("", "regulariser=rate_bounds"),
-        ),
-    ),
-}
+_KINDS = {"silent": "never fired", "saturated": "fired at every step"}
 
 
 def activity_warnings(
@@ -48,6 +22,7 @@ def activity_warnings(
     silence_is_the_target: bool = False,
     before: Sequence[Mapping[str, Any]] = (),
     analogue: Collection[str] = (),
+    kinds: Collection[str] = tuple(_KINDS),
 ) -> list[str]:
     """The warnings that an epoch record calls for, each naming the layer and the remedies.
 
@@ -56,21 +31,58 @@ def activity_warnings(
     ``before``: records of earlier epochs, which must show the same: many a network is silent at first, and learns.
     ``analogue``: layers whose neurons pass on real numbers; that they are never 0 is no fault.
     ``silence_is_the_target``: silent layers are what the task asks for, and no reason to warn.
+    ``kinds``: of which is warned: "silent", "saturated"; default both.
+
+    No remedy makes neurons fire more once a layer of the run was saturated, nor less once one was silent.
     """
     found = []
-    off = learning_rate(config)
     for layer, activity in (epoch_record.get("layers") or {}).items():
-        for kind, (what, remedies) in _KINDS.items():
+        for kind in _KINDS:
             if (kind == "silent" and silence_is_the_target) or (kind == "saturated" and layer in analogue):
                 continue
             shares = [((each.get("layers") or {}).get(layer) or {}).get(kind) for each in before]
             share = activity.get(kind)
             lasting = all(each is not None and each > LIMITS[kind] for each in (*shares, share))
-            if lasting and (layer, kind) not in seen:
+            if lasting and kind in kinds and (layer, kind) not in seen:
                 seen.add((layer, kind))
-                # One decimal: 90.2 % must not read "90 %", nor 99.9 % "100 %".
-                neurons = "all" if share == 1 else f"{100 * share:.1f} %"
-                helps = advice([*([off] if off else []), *remedies], config)
-                epoch = epoch_record["epoch"]
-                found.append(f"layer {layer!r}: {neurons} of its neurons {what} in epoch {epoch}. Try: {helps}.")
-    return found
+                found.append((layer, kind, share))
+    # Only now are all kinds known, which decide what may be offered.
+    epoch, everything = epoch_record["epoch"], {kind for _, kind in seen}
+    return [_text(layer, kind, share, epoch, _remedies(kind, config, everything)) for layer, kind, share in found]
+
+
+def _text(layer: str, kind: str, share: float, epoch: int, helps: str) -> str:
+    # One decimal: 90.2 % must not read "90 %", nor 99.9 % "100 %".
+    neurons = "all" if share == 1 else f"{100 * share:.1f} %"
+    return f"layer {layer!r}: {neurons} of its neurons {_KINDS[kind]} in epoch {epoch}. Try: {helps}."
+
+
+def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str]) -> str:
+    """What helps, most helpful first; what is far from its usual value alone."""
+    if far := put_back(config, kinds):
+        return advice(far, config, kinds)
+    norm = Remedy("model.norm", "model.norm=batch")
+    if kind == "saturated":
+        found = [
+            Remedy("neuron.threshold", "a higher neuron.threshold", LESS),
+            Remedy("neuron.beta", "a faster leak (a smaller neuron.beta)", LESS),
+            Remedy("encoder.gain", "a weaker input (encoder.gain)", LESS),
+            norm,
+            Remedy("optimizer.lr", "a smaller optimizer.lr", LESS),
+            Remedy("", "regulariser=rate_bounds"),
+        ]
+    else:
+        leak = "neuron.decay_input=false, where the input is scaled down by the leak"
+        found = [
+            *more_steps(config),
+            lower_threshold(config),
+            Remedy("neuron.decay_input", leak, MORE),
+            Remedy("neuron.beta", "a slower leak (a larger neuron.beta)", MORE),
+            Remedy("encoder.gain", "a stronger input (encoder.gain)", MORE),
+            norm,
+            Remedy("model.bias_init", "'model.bias_init=\"uniform(0,1)\"'", MORE),
+            Remedy("optimizer.lr", "more epochs, or a larger optimizer.lr", MORE),
+            Remedy("surrogate.alpha", "a wider surrogate (surrogate=atan with a smaller alpha)"),
+            Remedy("", "more epochs"),
+        ]
+    return advice(found, config, kinds)

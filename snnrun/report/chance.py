@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from snnrun.report.remedies import Remedy, advice, learning_rate, value
+from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back, value
 
 MARGIN = 2.0  # standard errors that count as chance: of 40 networks that guess one is beyond them
 R2 = 4.0  # over the number of samples: a line through unrelated values explains more in one case of twenty
@@ -21,6 +21,7 @@ def chance_warning(
     samples: int,
     config: Mapping[str, Any],
     last_epoch: Mapping[str, Any] | None = None,
+    warned: Collection[str] = (),
 ) -> str | None:
     """What to say of a test result at chance, and what may help; None for a better one.
 
@@ -33,6 +34,7 @@ def chance_warning(
         samples: n, its size.
         config: of the run.
         last_epoch: the record of the last epoch, for what its layers did.
+        warned: kinds of layers that the run was warned of, "silent" or "saturated"; the remedies agree with theirs.
     """
     if accuracy is not None and share is not None and 0 < share < 1 and samples:
         bound = share + MARGIN * math.sqrt(share * (1 - share) / samples)
@@ -46,29 +48,38 @@ def chance_warning(
         what = f"the test R², {r2:.3g}, is no better than predicting the mean, which has 0"
     else:
         return None
-    return f"{what}. Try: {advice(_remedies(config, last_epoch or {}, accuracy is not None), config)}."
+    layers = [layer for layer in ((last_epoch or {}).get("layers") or {}).values() if isinstance(layer, Mapping)]
+    seen = [k for k in ("silent", "saturated") if k in warned or any((layer.get(k) or 0) > 0.5 for layer in layers)]
+    return f"{what}. Try: {advice(_remedies(config, seen, accuracy is not None), config, seen)}."
 
 
-def _remedies(config: Mapping[str, Any], last: Mapping[str, Any], classes: bool) -> list[Remedy]:
+def _remedies(config: Mapping[str, Any], kinds: Collection[str], classes: bool) -> list[Remedy]:
     found: list[Remedy] = []
     if str(value(config, "loss._target_")).endswith(".SpikeSimilarity"):
-        found.append(("", "loss=ce_count (this loss ties no class to an output neuron)"))
-    if off := learning_rate(config):
-        found.append(off)
+        found.append(Remedy("", "loss=ce_count (this loss ties no class to an output neuron)"))
+    far = put_back(config, kinds)
+    found += far
     epochs = config.get("epochs")
     if isinstance(epochs, int) and epochs <= FEW_EPOCHS:
-        found.append(("", f"more epochs (epochs={max(20, 4 * epochs)})"))
+        found.append(Remedy("", f"more epochs (epochs={max(20, 4 * epochs)})"))
     if config.get("max_steps") is not None:
-        found.append(("", "max_steps=null"))
-    layers = [layer for layer in (last.get("layers") or {}).values() if isinstance(layer, Mapping)]
-    if any((layer.get("silent") or 0) > 0.5 for layer in layers):
-        found.append(("neuron.threshold", "a lower neuron.threshold, such as 0.3"))
-    if any((layer.get("saturated") or 0) > 0.5 for layer in layers):
-        found.append(("neuron.beta", "a faster leak (neuron.beta=0.5)"))
+        found.append(Remedy("", "max_steps=null"))
+    found += more_steps(config)
+    if far:
+        return found  # whatever else is changed, such a value stays far off
+    if "silent" in kinds:
+        found.append(lower_threshold(config))
+    if "saturated" in kinds:
+        found.append(Remedy("neuron.beta", "a faster leak (neuron.beta=0.5)", LESS))
     if classes and config.get("readout") is None:
-        found.append(("", "readout=li loss=ce_membrane"))
+        found.append(Remedy("", "readout=li loss=ce_membrane"))
     if value(config, "encoder._target_") not in ("snnrun.encoder.Direct", "snnrun.encoder.Identity", None):
-        found.append(("", "encoder=direct"))
-    found.append(("model.norm", "model.norm=batch"))
-    found += [("optimizer.lr", "a smaller or larger optimizer.lr"), ("", "more epochs")]
-    return found
+        found.append(Remedy("", "encoder=direct"))
+    found.append(Remedy("model.norm", "model.norm=batch"))
+    either = {"silent": ("larger", MORE), "saturated": ("smaller", LESS)}
+    rates = [either[kind] for kind in kinds if kind in either]
+    if len(rates) == 1:
+        found.append(Remedy("optimizer.lr", f"a {rates[0][0]} optimizer.lr", rates[0][1]))
+    else:
+        found.append(Remedy("optimizer.lr", "a smaller or larger optimizer.lr"))
+    return [*found, Remedy("", "more epochs")]

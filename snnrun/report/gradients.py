@@ -21,10 +21,10 @@ surrogate's derivative and by the path through the reset.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from snnrun.report.remedies import Remedy, advice, learning_rate, value
+from snnrun.report.remedies import LESS, Remedy, advice, lower_threshold, put_back, value
 
 Record = Mapping[str, Any]
 
@@ -60,7 +60,8 @@ def gradient_warnings(
         if kind != "explodes" and {(layer, each) for each in ("silent", "saturated", "vanishes")} & seen:
             continue  # one thing is wrong with the layer, and has been said
         seen.add((layer, kind))
-        remedies = advice(_remedies(kind, config), config)
+        kinds = {known for _, known in seen}
+        remedies = advice(_remedies(kind, config, kinds, deep=_hidden_layers(epochs[-1]) > 1), config, kinds)
         texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1]['epoch']}. Try: {remedies}.")
     return texts
 
@@ -97,38 +98,38 @@ def _reads_spikes(config: Mapping[str, Any]) -> bool:
     return loss in _SPIKES_ARE_READ and value(config, "loss.population") == 1
 
 
-def _remedies(kind: str, config: Mapping[str, Any]) -> list[Remedy]:
-    found: list[Remedy] = []
-    if off := learning_rate(config):
-        found.append(off)
+def _hidden_layers(record: Record) -> int:
+    """How many layers of neurons there are besides the output."""
+    return len(record.get("layers") or record["gradients"]) - 1
+
+
+def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str], *, deep: bool) -> list[Remedy]:
+    if far := put_back(config, kinds):
+        return far
+    fewer = [Remedy("", "fewer layers")] if deep else []
     wider = _surrogate(config)
     if kind == "lost":
-        others: list[Remedy] = [("", "readout=li loss=ce_membrane, which needs no spikes"), ("", "more epochs")]
-        return [*found, *wider, *others]
+        return [*wider, Remedy("", "readout=li loss=ce_membrane, which needs no spikes"), Remedy("", "more epochs")]
     if kind == "explodes":
+        found: list[Remedy] = []
         if value(config, "neuron.detach_reset") is False:
-            found.append(("", "neuron.detach_reset=true"))
-        found += [*wider, ("", "fewer layers")]
+            found.append(Remedy("", "neuron.detach_reset=true"))
+        found += [*wider, *fewer]
         if config.get("clip_grad_norm") is None:
-            found.append(("", "clip_grad_norm=1"))
-        return [*found, ("optimizer.lr", "a smaller optimizer.lr")]
-    if config.get("readout") is None:
-        found.append(("neuron.activation", "readout=li loss=ce_membrane"))
-    return [
-        *found,
-        ("model.norm", "model.norm=batch"),
-        *wider,
-        ("neuron.threshold", "a lower neuron.threshold, such as 0.3"),
-        ("", "fewer layers"),
-    ]
+            found.append(Remedy("", "clip_grad_norm=1"))
+        return [*found, Remedy("optimizer.lr", "a smaller optimizer.lr", LESS)]
+    readout = [Remedy("neuron.activation", "readout=li loss=ce_membrane")] if config.get("readout") is None else []
+    return [*readout, Remedy("model.norm", "model.norm=batch"), *wider, lower_threshold(config), *fewer]
 
 
 def _surrogate(config: Mapping[str, Any]) -> list[Remedy]:
     """A derivative that is lower and reaches further: the arc tangent, or a wider one."""
     if str(value(config, "surrogate._target_")).rpartition(".")[2] != "ATan":
-        return [("", "surrogate=atan, whose derivative is 0 nowhere")]
+        return [Remedy("", "surrogate=atan, whose derivative is 0 nowhere")]
     alpha = value(config, "surrogate.alpha")
-    return [("", f"a wider surrogate (surrogate.alpha={alpha / 2:g})")] if isinstance(alpha, (int, float)) else []
+    if not isinstance(alpha, (int, float)):
+        return []
+    return [Remedy("", f"a wider surrogate (surrogate.alpha={alpha / 2:g})")]
 
 
 def _number(value: Any) -> float:

@@ -34,6 +34,7 @@ class Example(NamedTuple):
         label, prediction: its class, and the class that the network answered for the spikes that are drawn; None where
             there are no labels.
         image: ``[1 or 3, H, W]`` with values in [0, 1], if the sample is a still image.
+        tied: classes that share the largest score, of which the prediction is the first; 1 where none does.
     """
 
     number: int = 0
@@ -41,17 +42,23 @@ class Example(NamedTuple):
     label: int | None = None
     prediction: int | None = None
     image: Floats | None = None
+    tied: int = 1
 
     def words(self) -> str:
         """What it is: index, class and answer."""
         words = f"test sample {self.number}"
         if self.label is None or self.prediction is None:
             return words
-        verdict = "correct" if self.label == self.prediction else "wrong"
+        verdict = tie(self.tied) or ("correct" if self.label == self.prediction else "wrong")
         return f"{words}: class {self._name(self.label)}, prediction {self._name(self.prediction)} ({verdict})"
 
     def _name(self, label: int) -> str:
         return printable(self.classes[label], LONGEST_NAME) if 0 <= label < len(self.classes) else str(label)
+
+
+def tie(count: int) -> str:
+    """What to say of a prediction that is the first of ``count`` classes with the largest score; nothing for one."""
+    return f"a tie of {count} classes, the first counts" if count > 1 else ""
 
 
 def rows(traces: Mapping[str, Any], sample: int = 0) -> list[Row]:
@@ -94,8 +101,9 @@ def save_raster(
 
     All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 where it holds downward events
     and float32 where it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
-    With ``example`` there is "sample", its index in the test part, and where it has them "label" and "prediction": each
-    one int64.
+    With ``example`` there is "sample", its index in the test part, and where it has them "label", "prediction" and
+    "tied", the number of classes that share the largest score: each one int64. A still image is "image", uint8
+    ``[1 or 3, H, W]`` from 0 (black) to 255.
     """
     given = one_sample(input_train, sample)
     kind = np.float32 if not is_spike_train(given) else np.uint8 if given.min(initial=0) >= 0 else np.int8
@@ -106,6 +114,9 @@ def save_raster(
             arrays[f"{name}.membrane"] = membrane
     if example is not None:
         facts = {"sample": example.number, "label": example.label, "prediction": example.prediction}
+        facts["tied"] = None if example.prediction is None else example.tied
+        if example.image is not None:
+            arrays["image"] = np.rint(255 * np.clip(np.nan_to_num(example.image), 0, 1)).astype(np.uint8)
         arrays |= {name: np.int64(value) for name, value in facts.items() if value is not None}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)

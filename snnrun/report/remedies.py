@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
 
 MOST = 4
+FAR = 4.0  # a threshold that is so many times the usual one, or its so manyth part
 #: Learning rates of conf/optimizer, by the class of the optimizer.
 LEARNING_RATES: Mapping[str, float] = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3, "RMSprop": 1e-3, "Adamax": 2e-3}
+#: Thresholds of conf/neuron that are not 1, by the class of the neuron.
+THRESHOLDS: Mapping[str, float] = {"CubaLIF": 0.5, "GLIF": 0.5, "SLSTM": 0.1, "SConv2dLSTM": 0.1}
+FEW_STEPS = 10  # fewer are too few for a rate
+_RATE_CODES = ("Rate", "Poisson", "Population")
 
-#: A remedy: the key of the config that it needs (empty: none), and the words for it.
-Remedy = tuple[str, str]
+# What a remedy does to the number of spikes, and the kind of layer that it must not be offered for.
+MORE, LESS, NEITHER = "more", "less", ""
+_AGAINST: Mapping[str, str] = {"saturated": MORE, "silent": LESS}
 
 
-def advice(remedies: Sequence[Remedy], config: Mapping[str, Any]) -> str:
-    """The first few remedies that this config can take, most helpful first."""
+class Remedy(NamedTuple):
+    """A change of the config that may help.
+
+    Attributes:
+        key: of the config, without which it is none; empty: it needs none.
+        words: for it.
+        spikes: whether neurons fire ``MORE`` or ``LESS`` with it, or ``NEITHER`` is its purpose.
+    """
+
+    key: str
+    words: str
+    spikes: str = NEITHER
+
+
+def advice(remedies: Sequence[Remedy], config: Mapping[str, Any], kinds: Collection[str] = ()) -> str:
+    """The first few remedies that this config can take, most helpful first.
+
+    ``kinds``: what the run's layers are, "silent" or "saturated". Neurons that are saturated must not be made to fire
+    more, nor silent ones less; where there are both, only what does neither is offered.
+    """
+    against = {_AGAINST[kind] for kind in kinds if kind in _AGAINST}
     # Words that a shell would take apart are in quotes.
     able = [
-        words
-        for key, words in remedies
-        if has(config, key) and words.translate({39: None, 34: None}) != f"{key}={value(config, key)}"
+        each.words
+        for each in remedies
+        if each.spikes not in against
+        and has(config, each.key)
+        and each.words.translate({39: None, 34: None}) != f"{each.key}={value(config, each.key)}"
     ]
     return "; ".join(able[:MOST])
 
@@ -38,10 +66,53 @@ def value(config: Mapping[str, Any], key: str) -> Any:
     return part.get(name) if isinstance(part, Mapping) else None
 
 
-def learning_rate(config: Mapping[str, Any]) -> Remedy | None:
-    """The optimizer's usual learning rate, where the config's is ten times larger or smaller, or further off."""
-    lr, target = value(config, "optimizer.lr"), value(config, "optimizer._target_")
-    usual = LEARNING_RATES.get(str(target).rpartition(".")[2])
-    if usual is None or isinstance(lr, bool) or not isinstance(lr, (int, float)) or usual / 10 < lr < usual * 10:
-        return None
-    return ("optimizer.lr", f"optimizer.lr={usual:g}, the usual one of this optimizer, where {lr:g} is set")
+def put_back(config: Mapping[str, Any], kinds: Collection[str] = ()) -> list[Remedy]:
+    """What is far from its usual value, each to be put back: nothing else is known to help before.
+
+    A learning rate ten times larger or smaller than the optimizer's usual one, or further off; a threshold four times.
+    ``kinds`` as for :func:`advice`: a threshold that is not the cause of them is left out.
+    """
+    found = []
+    lr, usual = _positive(config, "optimizer.lr"), LEARNING_RATES.get(_class(config, "optimizer"))
+    if lr is not None and usual is not None and not usual / 10 < lr < usual * 10:
+        words = f"optimizer.lr={usual:g}, the usual one of this optimizer, where {lr:g} is set"
+        found.append(Remedy("optimizer.lr", words))
+    threshold, usual = _positive(config, "neuron.threshold"), usual_threshold(config)
+    if threshold is not None and usual is not None and not usual / FAR < threshold < usual * FAR:
+        words = f"neuron.threshold={usual:g}, the usual one of this neuron, where {threshold:g} is set"
+        found.append(Remedy("neuron.threshold", words, MORE if threshold > usual else LESS))
+    return [each for each in found if each.spikes not in {_AGAINST.get(kind) for kind in kinds}]
+
+
+def usual_threshold(config: Mapping[str, Any]) -> float | None:
+    """The default threshold of the config's neuron; None for one of the user's own, or that does not rest at 0."""
+    known = str(value(config, "neuron._target_")).startswith("snnrun.neuron.")
+    return THRESHOLDS.get(_class(config, "neuron"), 1.0) if known and _rests_at_0(config) else None
+
+
+def lower_threshold(config: Mapping[str, Any]) -> Remedy:
+    """A third of the threshold that is set."""
+    threshold = _positive(config, "neuron.threshold")
+    such = "" if threshold is None or not _rests_at_0(config) else f", such as {0.3 * threshold:.2g}"
+    return Remedy("neuron.threshold", f"a lower neuron.threshold{such}", MORE)
+
+
+def more_steps(config: Mapping[str, Any]) -> list[Remedy]:
+    """More time steps, where a rate stands for the value and there are few steps to tell it in."""
+    steps = config.get("num_steps")
+    few = isinstance(steps, int) and steps < FEW_STEPS and _class(config, "encoder") in _RATE_CODES
+    return [Remedy("", "more time steps (num_steps=25)")] if few else []
+
+
+def _rests_at_0(config: Mapping[str, Any]) -> bool:
+    return value(config, "neuron.v_rest") in (None, 0)
+
+
+def _class(config: Mapping[str, Any], group: str) -> str:
+    return str(value(config, f"{group}._target_")).rpartition(".")[2]
+
+
+def _positive(config: Mapping[str, Any], key: str) -> float | None:
+    number = value(config, key)
+    usable = isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number) and number > 0
+    return float(number) if usable else None

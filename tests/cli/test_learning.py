@@ -28,6 +28,7 @@ def test_a_learning_rate_that_saturates_the_output(command: Command) -> None:
     assert code == 0 and accuracy() < 0.15
     saturated, chance = warnings(err)
     assert "'output'" in saturated and "fired at every step" in saturated
+    assert int(re.findall(r"in epoch (\d+)\.", saturated)[0]) <= 6, "not only after 150 steps, in epoch 15"
     assert "no better than chance" in chance
     (remedy,) = {words for text in (saturated, chance) for words in re.findall(r"Try: (optimizer\.lr=\S+),", text)}
     code, _, err = command(*QUIET, remedy, "hydra.run.dir=again")
@@ -61,6 +62,9 @@ def test_the_learned_parameters_of_a_run(command: Command) -> None:
         (("neuron=klif", "neuron.beta=0.95"), ("readout=li", "loss=ce_membrane"), 0.9),
         (("neuron=liaf", "neuron.activation=relu", "seed=1"), ("readout=li", "loss=ce_membrane"), 0.9),
         (("optimizer.lr=1e-6",), ("optimizer.lr=0.001",), 0.95),
+        (("optimizer.lr=0.3", "neuron.threshold=5"), ("optimizer.lr=0.001",), 0.9),
+        (("neuron.threshold=100",), ("neuron.threshold=1",), 0.95),
+        (("num_steps=1", "epochs=3"), ("num_steps=25",), 0.5),
         (("neuron=plif", "epochs=2"), ("epochs=20",), 0.9),
         (("loss=spike_similarity",), ("loss=ce_count",), 0.95),
         (("model.hidden=[100,100,100,100,100,100,100,100]", "epochs=10"), ("surrogate.alpha=1",), 0.7),
@@ -74,6 +78,14 @@ def test_a_remedy_helps(command: Command, ill: tuple[str, ...], remedy: tuple[st
     kept = [word for word in ill if word.partition("=")[0] not in keys]
     assert command(*QUIET, *kept, *remedy, "hydra.run.dir=again").code == 0
     assert accuracy("again") > max(above, before)
+
+
+def test_the_remedies_of_one_run_agree(command: Command) -> None:
+    words = ("neuron=if", "num_steps=20", "model=recurrent", "optimizer.lr=0.05", "epochs=3")
+    said = warnings(command(*QUIET, *words, "hydra.run.dir=run").err)
+    assert len(said) >= 2, said
+    remedies = " ".join(text.partition("Try: ")[2] for text in said)
+    assert "optimizer.lr=0.001" in remedies and "a lower neuron.threshold" not in remedies
 
 
 @pytest.mark.slow

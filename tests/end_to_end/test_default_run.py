@@ -119,6 +119,8 @@ def test_the_numbers_behind_the_raster(default: Ended) -> None:
             "sample": (),
             "label": (),
             "prediction": (),
+            "tied": (),
+            "image": (1, 8, 8),
         }
         assert (int(arrays["sample"]), int(arrays["label"]), int(arrays["prediction"])) == (0, 1, 1)
         assert set(np.unique(arrays["input"])) == {0, 1}

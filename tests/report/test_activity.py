@@ -92,4 +92,76 @@ def test_an_analogue_neuron_may_be_active_at_every_step() -> None:
 def test_a_learning_rate_far_off_comes_first() -> None:
     far = CONFIG | {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.3}}
     (text,) = activity_warnings(record(output=(0.0, 0.7)), set(), far)
-    assert "Try: optimizer.lr=0.001" in text
+    assert "Try: optimizer.lr=0.001" in text and ";" not in text
+
+
+MORE = ("a lower neuron.threshold", "slower leak", "stronger input", "bias_init", "larger optimizer.lr")
+LESS = ("a higher neuron.threshold", "faster leak", "weaker input", "smaller optimizer.lr")
+
+
+@pytest.mark.parametrize(
+    ("layers", "told", "never", "instead"),
+    [
+        ({"output": (1.0, 0.0)}, set(), LESS, "a lower neuron.threshold"),
+        ({"output": (0.0, 1.0)}, set(), MORE, "a higher neuron.threshold"),
+        ({"output": (1.0, 0.0)}, {("hidden1", "saturated")}, (*MORE, *LESS), "model.norm=batch"),
+        ({"output": (0.0, 1.0)}, {("hidden1", "silent")}, (*MORE, *LESS), "regulariser=rate_bounds"),
+        ({"hidden1": (1.0, 0.0), "output": (0.0, 1.0)}, set(), (*MORE, *LESS), "model.norm=batch"),
+    ],
+)
+def test_the_remedies_of_a_run_do_not_contradict_each_other(
+    layers: dict[str, tuple[float, float]], told: set[tuple[str, str]], never: tuple[str, ...], instead: str
+) -> None:
+    config = CONFIG | {"model": {"norm": "none", "bias_init": "default"}}
+    found = activity_warnings(record(1, **layers), told, config)
+    assert len(found) == len(layers)
+    for text in found:
+        assert instead in text
+        assert not [words for words in never if words in text]
+
+
+@pytest.mark.parametrize(
+    ("neuron", "shares", "remedy"),
+    [
+        ({"_target_": "snnrun.neuron.LIF", "threshold": 100.0}, (1.0, 0.0), "neuron.threshold=1"),
+        ({"_target_": "snnrun.neuron.LIF", "threshold": 0.05}, (0.0, 1.0), "neuron.threshold=1"),
+        ({"_target_": "snnrun.neuron.SLSTM", "threshold": 1.0}, (1.0, 0.0), "neuron.threshold=0.1"),
+    ],
+)
+def test_a_threshold_far_off_is_put_back_and_nothing_else(
+    neuron: dict[str, Any], shares: tuple[float, float], remedy: str
+) -> None:
+    (text,) = activity_warnings(record(output=shares), set(), CONFIG | {"neuron": neuron})
+    assert text.partition("Try: ")[2].startswith(f"{remedy}, ") and ";" not in text
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        {"_target_": "snnrun.neuron.LIF", "threshold": 3.9},
+        {"_target_": "snnrun.neuron.SLSTM", "threshold": 0.1},
+        {"_target_": "my.neuron.LIF", "threshold": 30.0},  # in what unit, nobody knows
+        {"_target_": "snnrun.neuron.EIF", "threshold": 30.0, "v_rest": -65.0},
+    ],
+)
+def test_a_threshold_that_may_be_meant_is_not_put_back(neuron: dict[str, Any]) -> None:
+    (text,) = activity_warnings(record(output=(1.0, 0.0)), set(), CONFIG | {"neuron": neuron})
+    assert "a lower neuron.threshold" in text
+
+
+def test_putting_a_threshold_back_must_not_make_it_worse() -> None:
+    ill = {"_target_": "snnrun.neuron.LIF", "threshold": 5.0}
+    (text,) = activity_warnings(record(output=(0.0, 1.0)), set(), CONFIG | {"neuron": ill})
+    assert "a higher neuron.threshold" in text and "neuron.threshold=1" not in text
+
+
+def test_a_lower_threshold_is_below_the_one_that_is_set() -> None:
+    (text,) = activity_warnings(record(output=(1.0, 0.0)), set(), CONFIG | {"neuron": {"threshold": 0.3}})
+    assert "such as 0.09" in text
+
+
+def test_too_few_time_steps_for_a_rate() -> None:
+    for steps, encoder, offered in ((1, "Rate", True), (9, "Poisson", True), (10, "Rate", False), (1, "Direct", False)):
+        config = CONFIG | {"num_steps": steps, "encoder": {"_target_": f"snnrun.encoder.{encoder}"}}
+        (text,) = activity_warnings(record(output=(1.0, 0.0)), set(), config)
+        assert ("num_steps=25" in text) is offered

@@ -59,7 +59,40 @@ def test_remedies_are_for_what_is_seen() -> None:
         ({}, {"layers": {"output": {"silent": 0.6, "saturated": 0.0}}}, "Try: a lower neuron.threshold"),
         ({}, {"layers": {"output": {"silent": 0.0, "saturated": 0.6}}}, "Try: a faster leak (neuron.beta=0.5)"),
         ({"loss": {"_target_": "snnrun.loss.SpikeSimilarity"}}, {}, "Try: loss=ce_count"),
+        ({"num_steps": 1}, {}, "Try: more time steps (num_steps=25)"),
+        ({"neuron": {"_target_": "snnrun.neuron.LIF", "threshold": 100.0}}, {}, "Try: neuron.threshold=1"),
     ]
     for change, last, begin in changes:
         text = said(accuracy=0.1, share=0.1, config=CONFIG | change, last_epoch=last)
         assert text is not None and begin in text
+
+
+def test_what_is_far_off_is_put_back_before_anything_else() -> None:
+    far = {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.3}, "epochs": 3}
+    saturated = {"layers": {"output": {"silent": 0.0, "saturated": 0.6}}}
+    text = said(accuracy=0.1, share=0.1, config=CONFIG | far, last_epoch=saturated)
+    assert text is not None
+    first, second = text.partition("Try: ")[2].split("; ")
+    assert first.startswith("optimizer.lr=0.001") and second == "more epochs (epochs=20)."
+
+
+@pytest.mark.parametrize(
+    ("warned", "silent", "saturated", "never"),
+    [
+        (("saturated",), 0.6, 0.0, ("a lower", "a faster", "larger")),
+        (("silent",), 0.0, 0.6, ("a lower", "a faster", "smaller")),
+        ((), 0.6, 0.6, ("a lower", "a faster")),
+        (("saturated",), 0.0, 0.0, ("a lower", "larger")),
+        (("silent",), 0.0, 0.0, ("a faster", "smaller")),
+    ],
+)
+def test_the_remedies_agree_with_those_that_the_run_was_told(
+    warned: tuple[str, ...], silent: float, saturated: float, never: tuple[str, ...]
+) -> None:
+    last = {"layers": {"output": {"silent": silent, "saturated": saturated}}}
+    config = CONFIG | {"encoder": {"_target_": "snnrun.encoder.Direct"}, "readout": {}}
+    text = said(accuracy=0.1, share=0.1, config=config, last_epoch=last, warned=warned)
+    assert text is not None
+    remedies = text.partition("Try: ")[2].split("; ")
+    contrary = [each for each in remedies for words in never if each.startswith(words) or f"a {words} opt" in each]
+    assert remedies and "" not in remedies and not contrary

@@ -192,6 +192,9 @@ def test_a_sample_without_a_label_has_its_number_alone() -> None:
     assert Example(4).words() == "test sample 4"
     assert Example(4, ("a", "b"), 1, None).words() == "test sample 4"
     assert Example(0, ("a", "b"), 1, 5).words() == "test sample 0: class b, prediction 5 (wrong)"
+    assert Example(0, "ab", 0, 0, tied=2).words() == (
+        "test sample 0: class a, prediction a (a tie of 2 classes, the first counts)"
+    )
     assert len(Example(0, ("a" * 1000, "\x1b[31m\nb"), 0, 1).words()) < 100
     assert "class b," in Example(0, ("a", "\x1b[31m\nb"), 1, 0).words()
 
@@ -331,10 +334,15 @@ def test_saved_raster_says_which_sample_it_is(tmp_path: Path) -> None:
     train = torch.zeros(2, 1, 3)
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, ("a", "b"), 1, 0))
     with np.load(tmp_path / "raster.npz") as found:
-        assert {name: int(found[name]) for name in set(found) - {"input"}} == {"sample": 5, "label": 1, "prediction": 0}
+        facts = {name: int(found[name]) for name in set(found) - {"input"}}
+    assert facts == {"sample": 5, "label": 1, "prediction": 0, "tied": 1}
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5))
     with np.load(tmp_path / "raster.npz") as found:
         assert set(found) == {"input", "sample"}
+    image = np.array([[[0.0, 0.5, 2.0]]], np.float32)
+    raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, image=image))
+    with np.load(tmp_path / "raster.npz") as found:
+        assert found["image"].dtype == np.uint8 and found["image"].tolist() == [[[0, 128, 255]]]
 
 
 @pytest.mark.parametrize(("low", "kind"), [(0, np.uint8), (-1, np.int8)])

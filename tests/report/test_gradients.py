@@ -99,3 +99,24 @@ def test_a_silent_output_is_no_loss_where_membranes_or_populations_answer() -> N
     found = record(1.0, 1.0, silent=0.1, epoch=9)
     for loss in ({"_target_": "snnrun.loss.CEMembrane", "population": 1}, {**CONFIG["loss"], "population": 5}):  # type: ignore[dict-item]
         assert gradient_warnings([found], set(), CONFIG | {"loss": loss}) == []
+
+
+def test_fewer_layers_only_where_there_are_several() -> None:
+    for found in (record(1.0, 1.0, zero=(0.6, 0.0)), record(5e3, 5e3)):
+        for hidden, offered in ((1, False), (2, True)):
+            layers: dict[str, Any] = {name: {} for name in (*(f"hidden{i + 1}" for i in range(hidden)), "output")}
+            (text,) = gradient_warnings([found | {"layers": layers}], set(), CONFIG | {"readout": {}})
+            assert ("fewer layers" in text) is offered
+
+
+def test_its_remedies_agree_with_those_of_the_layers() -> None:
+    found = record(1.0, 1.0, zero=(0.6, 0.0))
+    (text,) = gradient_warnings([found], {("output", "silent")}, CONFIG)
+    assert "a lower neuron.threshold" in text
+    (text,) = gradient_warnings([found], {("output", "saturated")}, CONFIG)
+    assert "neuron.threshold" not in text
+    (text,) = gradient_warnings([record(5e3, 5e3)], {("output", "silent")}, CONFIG | {"clip_grad_norm": None})
+    assert "smaller optimizer.lr" not in text
+    far = CONFIG | {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.3}}
+    (text,) = gradient_warnings([found], set(), far)
+    assert text.partition("Try: ")[2].startswith("optimizer.lr=0.001") and ";" not in text

@@ -18,7 +18,7 @@ from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import Job, job, sweep
 from snnrun.report.page.html import SCRIPTS, asset, harmless_json, policy
 from snnrun.report.page.ranking import rank
-from snnrun.report.page.raster import rasters, sample_of
+from snnrun.report.page.raster import picture, rasters, sample_of
 from snnrun.report.page.run import run_page
 from snnrun.report.page.sweep import names, sweep_page
 from swept import EVIL, evil_sweep, make_job, make_sweep
@@ -28,7 +28,7 @@ ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "a", "main", "header", "section", "footer", "script"),
     *("p", "h1", "h2", "h3", "small", "span", "div", "b", "code", "pre", "em", "dl", "dt", "dd"),
     *("button", "label", "select", "option", "details", "summary", "figure", "figcaption"),
-    *("table", "thead", "tbody", "tr", "th", "td", "svg", "line", "circle"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "line", "circle", "rect"),
 }
 
 
@@ -208,11 +208,84 @@ def test_the_page_of_a_run_says_which_sample_and_has_its_classes(tmp_path: Path)
     page = run_page(job(folder), settings="", warnings="")
     check(page)
     assert sample_of(folder) == {"sample": 7, "label": 0, "prediction": 5}
-    assert "sample 7 of the test part: class cat, prediction 5" in page
+    assert "sample 7 of the test part: class cat, prediction 5." in page
+    np.savez_compressed(folder / "figures" / "raster.npz", tied=np.int64(3), **facts)
+    assert "prediction 5 (a tie of 3 classes" in run_page(job(folder), settings="", warnings="")
     row = re.search(
         r"<tr><td class=\"text\">cat</td><td>4</td><td>50.0 %</td><td class=\"text\">(.*?) \(2\)</td></tr>", page
     )
     assert row is not None and "<" not in row[1]
+
+
+def with_classes(folder: Path, names: list[str], counts: list[list[int]]) -> Path:
+    result = json.loads((folder / "result.json").read_text())
+    classes = {"test_accuracy_by_class": dict.fromkeys(names, 0.5), "test_confusion": counts}
+    (folder / "result.json").write_text(json.dumps({**result, **classes}))
+    return folder
+
+
+def test_the_confusion_matrix_is_a_table_shaded_by_the_share_of_the_row(tmp_path: Path) -> None:
+    folder = with_classes(make_job(tmp_path / "0-x", ["seed=0"], 0.5), ["cat", EVIL], [[3, 1], [0, 1200]])
+    page = run_page(job(folder), settings="", warnings="")
+    check(page)
+    table = page.partition('<table class="matrix')[2].partition("</table>")[0]
+    cells = re.findall(r"<td(?: style=\"--shade: (\d+)%\")?>(.*?)</td>", table)
+    assert cells == [("38", "3"), ("12", "1"), ("", ""), ("50", "1,200")]
+    assert table.count('scope="row"') == table.count("<span>") == 2
+
+
+@pytest.mark.parametrize(("size", "shown"), [(40, True), (41, False)])
+def test_a_matrix_of_too_many_classes_is_left_out(tmp_path: Path, size: int, shown: bool) -> None:
+    names, counts = [str(i) for i in range(size)], np.eye(size, dtype=int).tolist()
+    folder = with_classes(make_job(tmp_path / "0-x", ["seed=0"], 0.5), names, counts)
+    assert ('<table class="matrix' in run_page(job(folder), settings="", warnings="")) is shown
+
+
+@pytest.mark.parametrize("counts", [[[1, 2]], [[1, 2], [3, -1]], [[1, 2], [3, "4"]], "1234", None])
+def test_a_matrix_that_is_none(tmp_path: Path, counts: Any) -> None:
+    folder = with_classes(make_job(tmp_path / "0-x", ["seed=0"], 0.5), ["a", "b"], counts)
+    page = run_page(job(folder), settings="", warnings="")
+    check(page)
+    assert '<table class="matrix' not in page
+
+
+def save_image(folder: Path, image: Any) -> None:
+    (folder / "figures").mkdir(exist_ok=True)
+    np.savez_compressed(folder / "figures" / "raster.npz", image=image, sample=np.int64(3))
+
+
+def test_the_picture_of_the_sample_is_drawn_from_the_record(tmp_path: Path) -> None:
+    folder = make_job(tmp_path / "0-x", ["seed=0"], 0.5)
+    save_image(folder, np.array([[[0, 255, 255], [16, 0, 0]]], np.uint8))
+    assert picture(folder) == (3, 2, ((1, 0, 2, "#ffffff"), (0, 1, 1, "#101010")), (3, 2))
+    page = run_page(job(folder), settings="", warnings="")
+    check(page)
+    assert 'viewBox="0 0 3 2"' in page and '<rect x="1" y="0" width="2" height="1" fill="#ffffff"/>' in page
+    save_image(folder, np.array([[[1]], [[2]], [[255]]], np.uint8))
+    found = picture(folder)
+    assert found is not None and found.blocks == ((0, 0, 1, "#0102ff"),)
+
+
+def test_a_large_picture_is_thinned(tmp_path: Path) -> None:
+    save_image(tmp_path, np.random.default_rng(0).integers(0, 256, (3, 200, 100), dtype=np.uint8))
+    found = picture(tmp_path)
+    assert found is not None and (found.width, found.height, found.of) == (64, 64, (100, 200))
+    assert len(found.blocks) <= 64 * 64
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.ones((2, 3, 3), np.uint8),
+        np.ones((3, 3), np.uint8),
+        np.ones((1, 3, 3)),
+        np.ones((1, 0, 3), np.uint8),
+        np.ones((1, 3, 3), np.int64),
+    ],
+)
+def test_what_is_no_picture(tmp_path: Path, image: Any) -> None:
+    save_image(tmp_path, image)
+    assert picture(tmp_path) is None
 
 
 @pytest.mark.parametrize("case", ["missing", "damaged", "cut", "objects", "huge", "numbers"])
@@ -231,3 +304,4 @@ def test_rasters_that_cannot_be_read(tmp_path: Path, case: str) -> None:
         path.write_bytes(path.read_bytes()[:-40])
     assert rasters(tmp_path) == []
     assert sample_of(tmp_path) == {}
+    assert picture(tmp_path) is None

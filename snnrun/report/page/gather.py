@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun import runs, untrusted
-from snnrun.classes import ClassRow, class_rows
+from snnrun.classes import ClassRow, class_rows, confusion_matrix
 from snnrun.layers import ParameterRow, parameter_rows
 from snnrun.runs import Run
 from snnrun.untrusted import Unreadable, dotted, number, printable
@@ -59,6 +59,7 @@ class Job:
     layers: tuple[Layer, ...] = ()
     neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
     classes: tuple[ClassRow, ...] = ()  # of the test part
+    confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row for each class, in it a column for each prediction
     spikes: float | None = None  # of all layers for one sample, in the best epoch of training
     parameters: int | None = None
     seconds: float | None = None
@@ -163,6 +164,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
         layers=_layers(epochs),
         neuron_parameters=tuple(parameter_rows(epochs, -1 if best is None else best)),
         classes=tuple(class_rows(run.result)) if over else (),
+        confusion=confusion_matrix(run.result) if over else (),
         spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
         parameters=_whole(run.result.get("parameters")),
         seconds=run.seconds,

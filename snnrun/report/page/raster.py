@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnrun import untrusted
+from snnrun.report.page.picture import Picture, picture_of
 from snnrun.untrusted import Unreadable, printable
 
 LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
 MOST_LAYERS = 30
 MOST_NEURONS = 120  # drawn of a layer
 MOST_SPIKES = 20_000  # drawn of all
-FACTS = ("sample", "label", "prediction")
+FACTS = ("sample", "label", "prediction", "tied")
 # zipfile and numpy raise these for what is damaged, or made so.
 DAMAGED = (
     *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
@@ -53,11 +54,19 @@ def rasters(folder: Path) -> list[Raster]:
 
 
 def sample_of(folder: Path) -> dict[str, int]:
-    """Which sample that is: "sample", and "label" and "prediction" where they are known."""
+    """Which sample that is: "sample", and "label", "prediction" and "tied" where they are known."""
     try:
         return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
     except DAMAGED:
         return {}
+
+
+def picture(folder: Path) -> Picture | None:
+    """The still image that the sample is, where the record has one."""
+    try:
+        return next((picture_of(values) for _, values in _arrays(folder, "image".__eq__)), None)
+    except DAMAGED:
+        return None
 
 
 def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:

@@ -11,9 +11,11 @@ from snnrun.report.page.curves import rounded, thin
 from snnrun.report.page.environment import environment
 from snnrun.report.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.report.page.html import page
+from snnrun.report.page.matrix import matrix_of
 from snnrun.report.page.ranking import measure_of
-from snnrun.report.page.raster import rasters, sample_of
+from snnrun.report.page.raster import picture, rasters, sample_of
 from snnrun.report.page.sweep import count
+from snnrun.report.raster import tie
 from snnrun.untrusted import Unreadable, cut, head, printable_lines
 
 MOST_CLASSES = 40  # in the table; of more the worst
@@ -49,7 +51,9 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "neuron_parameters": [_parameter(row) for row in job.neuron_parameters],
         "classes": [_class(row) for row in worst(job.classes, MOST_CLASSES)],
         "all_classes": len(job.classes),
+        "matrix": matrix_of(job),
         "has_raster": bool(drawn),
+        "picture": picture(job.folder),
         "sample": _sample(shown, job),
         "summary": summary,
         "environment": environment([job]),
@@ -88,7 +92,8 @@ def _sample(shown: Mapping[str, int], job: Job) -> str:
         job.classes[value].name if 0 <= value < len(job.classes) else str(value)
         for value in (shown["label"], shown["prediction"])
     )
-    return f"{words}: class {label}, prediction {prediction}"
+    said = tie(shown.get("tied", 1))
+    return f"{words}: class {label}, prediction {prediction}" + (f" ({said})" if said else "")
 
 
 def _activity(layer: Layer) -> dict[str, tuple[float | None, ...]]:
