@@ -90,7 +90,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(_attributed(faults, file, inherited)))
+        raise ConfigError(text.faults(_attributed(faults, file, inherited, typed)))
     for note in dict.fromkeys(file.notes if file else ()):
         text.say(f"warning: {note}", error=True)
     search = overrides.searches(arguments)
@@ -133,12 +133,17 @@ def _inherited(
     return (*chosen, *file.values(catalogue, choices, keys, bases))
 
 
-def _attributed(faults: Sequence[str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
-    """The faults; those of a key that the file sets begin with its name."""
+def _attributed(
+    faults: Sequence[str], file: ConfigFile | None, inherited: Sequence[str], typed: Sequence[Given]
+) -> list[str]:
+    """The faults; those of a key that the file sets begin with its name, and so do those of a mapping around it."""
+    if file is None:
+        return list(faults)
     keys = {re.split("[=~+]", word.lstrip("~+"))[0] for word in inherited}
+    around = {".".join(key.split(".")[:i]) for key in keys for i in range(1, key.count(".") + 1)}
+    of_file = keys | (around - {each.key for each in typed})
     return [
-        f"{file.name}: {fault}" if file and re.split("[=:[]", fault.lstrip("~+"))[0] in keys else fault
-        for fault in faults
+        f"{file.name}: {fault}" if re.split("[=:[]", fault.lstrip("~+"))[0] in of_file else fault for fault in faults
     ]
 
 

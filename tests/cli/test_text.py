@@ -64,6 +64,14 @@ def test_a_list_says_what_each_part_is(command: Command) -> None:
     assert [line for line in lines if "lif*" in line]
 
 
+@pytest.mark.parametrize("words", [["list", "--help"], ["list", "neuron", "--help"], ["--help", "list"]])
+def test_the_list_has_a_help_of_its_own(words: list[str], command: Command) -> None:
+    code, text, _ = command(*words)
+    assert code == 0
+    assert "usage: snnrun list [GROUP [NAME]]" in text and "exit codes" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("width", [60, 80])
 @pytest.mark.parametrize(
     "words",
