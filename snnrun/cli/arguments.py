@@ -76,7 +76,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     found, words, seen = Arguments(), list(argv), set[str]()
     while words:
         if count := split_at(words):
-            found.faults.append(_split(words[:count]))
+            whole, fault = _joined(words[:count])
+            found.faults.append(fault)
+            found.overrides.append(whole)
             del words[:count]
             continue
         word = words.pop(0)
@@ -184,12 +186,12 @@ def _line(argv: Sequence[str], word: str, command: str) -> str:
     return f"`{shlex.join(['snnrun', command, *others])}`"
 
 
-def _split(words: Sequence[str]) -> str:
-    """The fault of an override that a shell split at its spaces."""
+def _joined(words: Sequence[str]) -> tuple[str, str]:
+    """An override that a shell split at its spaces, and the fault."""
     whole = re.sub(r"\s*,\s*", ",", " ".join(words))
     quoted = shlex.quote(whole)
     advice = f"write it without: {whole}" if quoted == whole else f"quote it: {quoted}"
-    return f"{' '.join(words)}: the value was split at a space; {advice}"
+    return whole, f"{' '.join(words)}: the value was split at a space; {advice}"
 
 
 def _follows(words: Sequence[str]) -> bool:
@@ -225,7 +227,8 @@ def _no_flag(flag: str, equals: str, value: str, words: list[str], *, lists: boo
     if takes and follows and not equals:
         equals, value = " ", words.pop(0)
     if meant:
-        line = " ".join([meant, *([shlex.quote(value) if value else "VALUE"] if takes else [])])
+        nothing = "KEY" if meant == "--sort" else "FILE"
+        line = f"{meant} {shlex.quote(value or nothing)}" if takes else meant
         return f"{flag}{equals}{value}: there is no such flag; write {line}"
     assert key is not None
     return f"{flag}{equals}{value}: there is no such flag, and keys have no dashes; write {assignment(key, value)}"

@@ -113,8 +113,9 @@ examples:
                              defaults, source
 
 A part is chosen with GROUP=NAME, as in `snnrun neuron=if`, and what it takes is
-set with GROUP.PARAMETER=VALUE, as in `snnrun neuron.beta=0.9`. With --config-dir
-the parts of your own in DIR/GROUP/NAME.yaml are listed too.
+set with GROUP.PARAMETER=VALUE, as in `snnrun neuron.beta=0.9`.
+
+With --config-dir, parts of your own in DIR/GROUP/NAME.yaml are listed too.
 """
 
 RUNS = """\

@@ -58,7 +58,7 @@ class Own(LinearNeuron):
         (("text",), "x", "got str"),
         ((X > 0,), "x", "expected floating point numbers, got torch.bool; use x.float()"),
         ((X.long(),), "x", "expected floating point numbers, got torch.int64; use x.float()"),
-        ((X.cfloat(),), "x", "expected floating point numbers, got torch.complex64"),
+        ((X.to(torch.complex64),), "x", "expected floating point numbers, got torch.complex64"),
         ((X[0],), "x", "[3, 4]"),
         ((X, torch.zeros(3, 4)), "state", "step(x, state)"),
     ],
