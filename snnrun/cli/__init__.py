@@ -18,6 +18,7 @@ from snnrun.catalogue import Catalogue
 from snnrun.cli import offer, text
 from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
 from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
+from snnrun.layout import fit, page_width
 from snnrun.ranks import Ranks
 from snnrun.stream import open_standard_streams, safe_output
 
@@ -120,6 +121,9 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         with trust.importable(arguments.config_dir, arguments.trusted):
             return again.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
+    if arguments.help and arguments.list_words is not None:
+        text.say(fit(text.LIST, page_width()))
+        return 0
     if arguments.help:
         text.say(text.help_text(catalogue, arguments.command))
         return 0

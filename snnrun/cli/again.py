@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnrun import files, fingerprint, runs, untrusted
+from snnrun import files, fingerprint, runs, trust, untrusted
 from snnrun.catalogue import Catalogue
 from snnrun.classes import CONFUSION
 from snnrun.cli import imports, text
@@ -88,7 +88,7 @@ def frozen(
     seen = completed(_seen(config, folder))
     settings, faults = _judged(seen, seen, arguments)
     if faults or settings is None:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError("\n".join([text.faults(faults), *_lacking_folder(folder, config, arguments)]))
     return Frozen(config, seen, settings, parts_of(seen, arguments.trusted))
 
 
@@ -116,7 +116,7 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
         faults += not_finite(change.config)
         faults += [fault for fault in said if not (scope.tests and fault.for_training)]
     if faults:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError("\n".join([text.faults(faults), *_lacking_folder(folder, config, arguments)]))
     from snnrun.cli.parts import parts_of
 
     return [
@@ -124,6 +124,20 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
         for change, settings in made
         if settings is not None
     ]
+
+
+def _lacking_folder(folder: Path, config: Mapping[str, Any], arguments: Arguments) -> list[str]:
+    """A line on the ``--config-dir`` of the recorded command, where parts from outside need it and it is not given."""
+    if arguments.config_dir or not any(trust.refusal(target, ()) for _, target in trust.targets(config)):
+        return []
+    try:
+        command = untrusted.json_object(folder, "manifest.json").get("command")
+    except Unreadable:
+        return []
+    from snnrun.report.page.command import folder_remark
+
+    words = [word for word in command if isinstance(word, str)] if isinstance(command, list) else []
+    return [said] if (said := folder_remark(words)) else []
 
 
 def _recorded(folder: Path, *, tracked: bool) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from snnrun import trust
 from snnrun.catalogue import Catalogue
-from snnrun.cli.hints import Keys, assignment
+from snnrun.cli.hints import COMMAND, FLAG, FLAG_AS_KEY, Keys, assignment, command_meant, split_at
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
@@ -35,6 +36,7 @@ NUMBER = re.compile(r"-[\d.]+(e-?\d+)?")
 # Commands that run a run again, from its folder.
 AGAIN = ("resume", "evaluate", "reproduce")
 COMMANDS = ("list", "simulate", "plot", *LOOKING, *AGAIN)  # the words themselves; training needs none
+ALL_COMMANDS = ("train", *COMMANDS)
 
 
 @dataclass
@@ -73,6 +75,12 @@ def parse(argv: Sequence[str]) -> Arguments:
     """Sort the words of a command line."""
     found, words, seen = Arguments(), list(argv), set[str]()
     while words:
+        if count := split_at(words):
+            whole, fault = _joined(words[:count])
+            found.faults.append(fault)
+            found.overrides.append(whole)
+            del words[:count]
+            continue
         word = words.pop(0)
         if word.startswith("trust="):
             try:
@@ -92,7 +100,14 @@ def parse(argv: Sequence[str]) -> Arguments:
         flag, equals, value = word.partition("=")
         flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
         if flag not in FLAGS:
-            found.faults.append(_no_flag(flag, equals, value, words))
+            command = _command_with_dashes(flag)
+            if command and not equals:
+                line = _line(argv, word, command)
+                found.faults.append(f"{flag}: there is no such flag, and commands have no dashes; write {line}")
+                found.overrides.insert(0, command)
+            else:
+                lists = "runs" in found.overrides[:1]
+                found.faults.append(_no_flag(flag, equals, value, words, lists=lists))
             continue
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
@@ -101,18 +116,30 @@ def parse(argv: Sequence[str]) -> Arguments:
             if not equals and words and not words[0].startswith("-"):
                 value = words.pop(0)
             _with_value(found, flag, value)
-        elif flag == "--resume" and equals:
-            _with_value(found, flag, value)
+        elif flag == "--resume" and (equals or _follows(words)):
+            value = value if equals else words.pop(0)
+            if not {"-m", "--multirun"}.intersection(argv):
+                run = shlex.quote(value) if value else "RUN"
+                found.faults.append(f"{flag} {value}: goes with a sweep; for a run write `snnrun resume {run}`")
+                seen.remove(flag)
+            elif equals:
+                _with_value(found, flag, value)
+            else:
+                folder = shlex.quote(value)
+                found.faults.append(f"{flag} {value}: the folder of a sweep comes after =; write --resume={folder}")
         elif equals:
             found.faults.append(f"{word}: {flag} takes no value; write it alone")
         else:
             setattr(found, flag.lstrip("-").replace("-", "_"), True)
+    _mistyped_command(found, argv)
     _first_word(found)
     if found.overrides and found.overrides[0] == "list":
         found.list_words, found.overrides = found.overrides[1:], []
     elif found.overrides and found.overrides[0] in LOOKING:
         found.command, *found.words = found.overrides
         found.overrides = []
+        if found.command == "runs":
+            _keys_for_flags(found, {"sort": "--sort {}", "json": "--json"})
         if found.multirun or found.cfg or found.config or found.config_dir:
             found.faults.append(f"{found.command}: goes with no flags but {_flags_of(found.command)}--help and --debug")
     elif found.overrides and found.overrides[0] in AGAIN:
@@ -120,19 +147,23 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.overrides = []
         if found.command != "reproduce":
             _name_run(found)
+        else:
+            _keys_for_flags(found, {"seed": "--seed {}"}, "a run is reproduced as it was; only --seed K changes it")
         if found.multirun or found.cfg or found.config:
             found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
         if found.command == "plot":
             _name_subject(found)
+    if found.command == "train":
+        _files(found)
     _bare_pairs(found)
     if found.command in AGAIN:
         found.words += [word for word in found.overrides if not IS_OVERRIDE.match(word)]  # one too many
         found.overrides = [word for word in found.overrides if IS_OVERRIDE.match(word)]
     found.overrides = [quote_calls(word) for word in found.overrides]
     if found.seed is not None and found.command != "reproduce":
-        found.faults.append("--seed: goes with `snnrun reproduce` only; elsewhere write seed=N")
+        found.faults.append(f"--seed: goes with `snnrun reproduce` only; elsewhere write seed={found.seed}")
     if found.config and found.command in ("simulate", "plot"):
         found.faults.append(f"--config: goes with training runs only; `snnrun {found.command}` takes key=value")
     listing = [flag for flag in ("--sort", "--json") if flag in seen]
@@ -148,16 +179,98 @@ def parse(argv: Sequence[str]) -> Arguments:
     return found
 
 
-def _no_flag(flag: str, equals: str, value: str, words: list[str]) -> str:
-    """The fault of an unknown flag; of a key that was written as one, with the value that follows it in ``words``."""
+def _line(argv: Sequence[str], word: str, command: str) -> str:
+    """The command line with ``command`` in the first place, and without the ``word`` that stood for it."""
+    others = list(argv)
+    others.remove(word)
+    return f"`{shlex.join(['snnrun', command, *others])}`"
+
+
+def _joined(words: Sequence[str]) -> tuple[str, str]:
+    """An override that a shell split at its spaces, and the fault."""
+    whole = re.sub(r"\s*,\s*", ",", " ".join(words))
+    quoted = shlex.quote(whole)
+    advice = f"write it without: {whole}" if quoted == whole else f"quote it: {quoted}"
+    return whole, f"{' '.join(words)}: the value was split at a space; {advice}"
+
+
+def _follows(words: Sequence[str]) -> bool:
+    """Whether the next word may be the value of a flag: it is no flag, override or command."""
+    return bool(words) and not words[0].startswith("-") and not IS_OVERRIDE.match(words[0]) and words[0] not in COMMANDS
+
+
+def _command_with_dashes(flag: str) -> str | None:
+    """The command that was meant by an unknown flag, unless a key or another flag looks more like it."""
+    name = flag.lstrip("-")
+    if name in ALL_COMMANDS or name in COMMAND:
+        return COMMAND.get(name, name)
     keys = Keys(Catalogue())
-    key = keys.of(flag) or keys.near(flag, FLAGS)
-    if key is None:
+    if len(name) < 3 or flag in FLAG or keys.of(flag) or keys.near(flag, (*FLAGS, *ALL_COMMANDS)):
+        return None
+    near = command_meant(name, [*ALL_COMMANDS, *(each.lstrip("-") for each in FLAGS)])
+    return near if near in ALL_COMMANDS and f"--{near}" not in FLAGS else None
+
+
+def _no_flag(flag: str, equals: str, value: str, words: list[str], *, lists: bool) -> str:
+    """The fault of an unknown flag; of a key that was written as one, with the value that follows it in ``words``.
+
+    ``lists``: whether the command is ``runs``, which takes no keys.
+    """
+    meant = "--sort" if lists and flag == "-s" else FLAG.get(flag)
+    keys = Keys(Catalogue())
+    key = None if meant else keys.of(flag) or keys.near(flag, FLAGS)
+    if key is None and meant is None:
         hint = nearest(flag, FLAGS) or ";"
         return f"{flag}{equals}{value}: there is no such flag{hint} there are {', '.join(FLAGS)}"
-    if not equals and words and "=" not in words[0] and (not words[0].startswith("-") or NUMBER.fullmatch(words[0])):
+    takes = meant != "--version"
+    follows = bool(words) and "=" not in words[0] and (not words[0].startswith("-") or NUMBER.fullmatch(words[0]))
+    if takes and follows and not equals:
         equals, value = " ", words.pop(0)
+    if meant:
+        nothing = "KEY" if meant == "--sort" else "FILE"
+        line = f"{meant} {shlex.quote(value or nothing)}" if takes else meant
+        return f"{flag}{equals}{value}: there is no such flag; write {line}"
+    assert key is not None
     return f"{flag}{equals}{value}: there is no such flag, and keys have no dashes; write {assignment(key, value)}"
+
+
+def _mistyped_command(found: Arguments, argv: Sequence[str]) -> None:
+    """A first word that looks like a command is noted as a fault; the others are judged as those of that command."""
+    word = next(iter(found.overrides), "")
+    if not word or IS_OVERRIDE.match(word) or word in (*ALL_COMMANDS, "help", "version"):
+        return
+    catalogue = Catalogue()
+    keys = Keys(catalogue)
+    if word not in COMMAND and (word in catalogue.groups or keys.of(f"--{word}") or keys.near(word, ALL_COMMANDS)):
+        return
+    if command := command_meant(word, ALL_COMMANDS):
+        line = _line(argv, word, command)
+        found.faults.append(f"{word}: expected key=value, or first of all a command; write {line}")
+        found.overrides[0] = command
+
+
+def _keys_for_flags(found: Arguments, flags: Mapping[str, str], otherwise: str = "") -> None:
+    """Words such as ``sort=accuracy`` of commands that have a flag for it, and take no key."""
+    for word in [word for word in found.words if IS_OVERRIDE.match(word) and not os.path.isdir(word)]:
+        key, _, value = word.partition("=")
+        advice = f"write {flags[key].format(shlex.quote(value))}" if key in flags else otherwise
+        if advice:
+            found.words.remove(word)
+            found.faults.append(f"{word}: {found.command} takes no key=value; {advice}")
+
+
+def _files(found: Arguments) -> None:
+    """A file without ``--config``, and ``config=FILE``."""
+    for word in list(found.overrides):
+        key, equals, value = word.partition("=")
+        if equals and key in FLAG_AS_KEY:
+            flag = FLAG_AS_KEY[key]
+        elif not equals and word.endswith((".yaml", ".yml")):
+            flag, value = "--config", word
+        else:
+            continue
+        found.overrides.remove(word)
+        found.faults.append(f"{word}: expected a key of the config; write {flag} {shlex.quote(value or 'VALUE')}")
 
 
 def _first_word(found: Arguments) -> None:
@@ -246,8 +359,11 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         if value and os.path.isfile(value):  # not Path.is_file, which raises where a name is too long
             found.config = Path(value)
         else:
-            inside = f"; write {value.rstrip('/')}/config.yaml" if value and os.path.isdir(value) else ""
-            found.faults.append(f"--config: expected the config.yaml of a run, got {value!r}{inside}")
+            if value and os.path.isdir(value):
+                why = f"; write {shlex.quote(value.rstrip('/') + '/config.yaml')}"
+            else:
+                why = "; write --config FILE" if not value else ", but there is no such file"
+            found.faults.append(f"--config: expected the config.yaml of a run, got {value!r}{why}")
     elif value and os.path.isdir(value):
         found.config_dir = Path(value).resolve()
     else:

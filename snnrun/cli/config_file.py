@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import yaml
 from hydra.core.override_parser.types import Quote, QuotedString
 
 from snnrun import fingerprint, untrusted
@@ -34,6 +35,7 @@ NO_KEYS = {
 SETUP = "experiment"
 MOST_VALUES = 1000  # each becomes an override, which takes Hydra milliseconds
 _MISSING: Any = object()
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Source(NamedTuple):
@@ -74,7 +76,8 @@ class ConfigFile:
                 data = file.read(untrusted.LARGEST_YAML + 1)
             if len(data) > untrusted.LARGEST_YAML:
                 raise Unreadable(f"more than {untrusted.LARGEST_YAML >> 10} KiB")
-            self.tree = untrusted.yaml_text(data.decode("utf-8-sig", errors="replace"))
+            text = data.decode("utf-8-sig", errors="replace")
+            self.tree = untrusted.yaml_text(text)
         except Unreadable as error:
             raise ConfigError(
                 f"--config: expected the config.yaml of a run, or one like it, got {printable(path)}, which cannot be "
@@ -83,7 +86,9 @@ class ConfigFile:
         self.source = Source(path.name, hashlib.sha256(data).hexdigest())
         # The config as its run was started with: what differs in it from what it refers to was meant.
         self._unedited = fingerprint.recorded(whole.parent) == fingerprint.config_hash(self.tree)
-        self.faults = [f"{self.name}: {fault}" for fault in _faults(self.tree)]
+        self.faults = [
+            f"{self.name}: {fault}" for fault in (*_repeated(yaml.compose(text, _LOADER)), *_faults(self.tree))
+        ]
         if (count := len(untrusted.dotted(self.tree))) > MOST_VALUES:
             self.faults = [
                 f"{self.name}: expected at most {MOST_VALUES:,} values, as a run's config has, got {count:,}"
@@ -199,6 +204,27 @@ class ConfigFile:
             elif origin is _MISSING:
                 different = True
         return different
+
+
+def _repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
+    """The keys that a mapping has more than once, of which YAML takes the last without a word.
+
+    ``node``: of a text that was found light enough to be loaded.
+    """
+    pairs: list[tuple[str, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            where = f"{path}{printable(name, 80)}"
+            if name in lines:
+                yield f"{where}: set in line {lines[name]} and again in line {line}; keep one of them"
+            lines.setdefault(name, line)
+            pairs.append((f"{where}.", value))
+    elif isinstance(node, yaml.SequenceNode):
+        pairs = [(f"{path.rstrip('.')}[{i}].", item) for i, item in enumerate(node.value)]
+    for inside, value in pairs:
+        yield from _repeated(value, inside)
 
 
 def _faults(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:

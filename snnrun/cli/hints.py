@@ -1,11 +1,11 @@
-"""What a user meant who wrote a key as other programs have it: ``--epochs 5``, ``-e 5``, ``epochs 5``."""
+"""What a user meant who wrote a key as other programs have it, ``--epochs 5``, ``-e 5``, ``epochs 5``, or mistyped."""
 
 from __future__ import annotations
 
 import difflib
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import yaml
@@ -19,6 +19,48 @@ LONG = {
     **{"timesteps": "num_steps", "time_steps": "num_steps", "steps": "num_steps", "output": "output_dir"},
     **{"out": "output_dir", "data": "data_dir", "hidden_size": "model.hidden"},
 }
+
+#: Words and options of other programs for commands and flags of this one.
+COMMAND = {"test": "evaluate", "eval": "evaluate", "fit": "train"}
+FLAG = {
+    "-v": "--version",
+    "-V": "--version",
+    "-c": "--config",
+    "--config-file": "--config",
+    "--config_file": "--config",
+}
+#: Flags with a value that other programs, and Hydra, take as a key.
+FLAG_AS_KEY = {
+    **{"config": "--config", "config_file": "--config", "config-file": "--config"},
+    **{"config_dir": "--config-dir", "config-dir": "--config-dir", "cfg": "--cfg"},
+}
+QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+
+
+def command_meant(word: str, commands: Sequence[str]) -> str | None:
+    """The command that the word stands for, or looks most like; None where it looks like none."""
+    name = word.lstrip("-").lower()
+    if name in commands:
+        return name
+    close = difflib.get_close_matches(name, commands, n=1, cutoff=0.6)
+    return COMMAND.get(name) or (close[0] if close else None)
+
+
+def split_at(words: Sequence[str]) -> int:
+    """How many words at the beginning are one override that a shell split at its spaces: 0 where none is.
+
+    ``model.hidden=[200,`` ``100]`` are two, and ``seed=0,`` ``1`` too.
+    """
+    if not re.match(r"[+~]*[\w./@:-]+=", words[0]) or words[0].startswith("-"):
+        return 0
+    for count, word in enumerate(words, 1):
+        if count > 1 and re.match(r"[+~]*[A-Za-z_][\w./@:-]*=|--?[A-Za-z]", word):
+            return 0  # another override, or a flag
+        bare = QUOTED.sub("", " ".join(words[:count]))
+        unclosed = sum(map(bare.count, "[{(")) > sum(map(bare.count, "]})"))
+        if not unclosed and not bare.endswith(","):
+            return count if count > 1 else 0
+    return 0
 
 
 class Keys:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS, PRIMARY, Arguments, nearest
-from snnrun.cli.compose import Composer, yaml_fault
-from snnrun.cli.hints import assignment
+from snnrun.cli.compose import ComposeError, Composer, yaml_fault
+from snnrun.cli.hints import Keys, assignment
 from snnrun.cli.search.space import ends
 from snnrun.errors import Fault
 from snnrun.untrusted import weigh
@@ -27,6 +30,8 @@ HYDRA = (
 )
 
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+# What Hydra's parser says of a letter that no word without quotes has.
+UNREAD = re.compile(r"token recognition error at: '(.)")
 
 
 class WordError(ValueError):
@@ -70,7 +75,7 @@ def read(
     for word in written:
         try:
             override = _parsed(word, composer, catalogue)
-            _check_sweep(word, override, arguments, catalogue)
+            _check_sweep(word, override, arguments, lambda key: _is_list(key, written, catalogue, composer))
             earlier = words.setdefault(override.key_or_group, word)
             if earlier is not word and not repeated:
                 raise WordError(word, f"{override.key_or_group} is already set by {earlier}; keep one of them")
@@ -133,8 +138,8 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     if "=" not in word and not word.startswith("~"):
         if word in catalogue.groups:
             raise WordError(word, f"expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
-        if near := [name for name in COMMANDS if name == word or nearest(word, [name])]:
-            raise WordError(word, f"expected key=value, or first of all the word {near[0]}, as in `snnrun {near[0]}`")
+        if word in COMMANDS:
+            raise WordError(word, f"expected key=value, or first of all the word {word}, as in `snnrun {word}`")
         near_key = nearest(word, [key.name for key in catalogue.keys])
         raise WordError(word, f"expected key=value{near_key and near_key[:-1] + '=...?'}")
     if word.startswith("="):
@@ -147,11 +152,27 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
         reason = "too deeply nested"
     key, _, value = word.partition("=")
     as_text = re.sub(r'["\\]', "", value)
+    if other := UNREAD.match(reason):
+        raise _quoted(word, other[1], f'{key}="{as_text}"', composer)
     raise WordError(
         word,
         f"cannot be read ({reason}); check brackets, commas and quotes; "
         f"a text with special characters needs two pairs of quotes: '{key}=\"{as_text}\"'",
     )
+
+
+def _quoted(word: str, letter: str, quoted: str, composer: Composer) -> WordError:
+    """The fault of a word with a letter that needs quotes; ``quoted`` is the word with its value in them."""
+    fault = f"cannot be read, since a value with {letter} needs two pairs of quotes"
+    try:
+        composer.parser.parse_override(quoted)
+    except (HydraException, RecursionError):
+        return WordError(
+            word, f"cannot be read, since {letter} stands where it cannot; check brackets, commas and quotes"
+        )
+    if word.partition("=")[2].startswith(("[", "{")):
+        return WordError(word, f'{fault}, those inside around each text: \'key=["a text","another"]\'')
+    return WordError(word, f"{fault}; write {shlex.quote(quoted)}")
 
 
 def _check_hydra(word: str, override: Override) -> None:
@@ -164,13 +185,25 @@ def _check_hydra(word: str, override: Override) -> None:
         raise WordError(word, f"this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
 
 
-def _check_sweep(word: str, override: Override, arguments: Arguments, catalogue: Catalogue) -> None:
+def _is_list(key: str, written: Sequence[str], catalogue: Catalogue, composer: Composer) -> bool:
+    """Whether the default of a key is a list, with the parts that the words choose."""
+    chosen = [word for word in written if word.partition("=")[0] in catalogue.defaults and "," not in word]
+    try:
+        node: Any = OmegaConf.to_container(composer.compose(chosen), resolve=False)
+    except ComposeError:
+        return False
+    for part in key.split("."):
+        node = node.get(part) if isinstance(node, Mapping) else None
+    return isinstance(node, list)
+
+
+def _check_sweep(word: str, override: Override, arguments: Arguments, is_list: Callable[[str], bool]) -> None:
     if override.is_interval_sweep() and not searches(arguments):
         key = override.key_or_group
         raise WordError(word, f"an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
         fault = "several values make a sweep, which needs -m"
-        if override.key_or_group not in catalogue.defaults:
+        if is_list(override.key_or_group):
             a_list = assignment(override.key_or_group, f"[{word.partition('=')[2]}]")
             fault += f"; for one value that is a list: {a_list}"
         raise WordError(word, fault)
@@ -266,8 +299,22 @@ def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[
     # The name itself may be right and its place forgotten: lr is optimizer.lr.
     elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == given.key and not _is_reference(tree, key)]
     hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)
+    value, known = given.words[0].partition("=")[2], keys_of(tree)
+    if not elsewhere and (meant := _meant(given.key, known)):
+        hint = f", did you mean {assignment(meant, value) if value else meant}?"
     there_are = f"there are {', '.join(here)}" if here else f"{'.'.join(walked)} has no keys"
     return Fault(given.words[0], f"there is no key {given.key}{hint or ';'} {there_are}")
+
+
+def _meant(key: str, known: Sequence[str]) -> str | None:
+    """The key of the config that another program's word (``T``) means, or a key whose group is mistyped."""
+    top, dot, inside = key.partition(".")
+    if not dot:
+        meant = Keys(Catalogue()).of(f"--{key}")
+        return meant if meant in known else None
+    close = difflib.get_close_matches(top, [name for name in known if "." not in name], n=1, cutoff=0.6)
+    right = f"{close[0]}.{inside}" if close else ""
+    return right if top not in known and right in known else None
 
 
 def _is_reference(tree: Mapping[str, Any], key: str) -> bool:

@@ -14,12 +14,20 @@ class Scope(NamedTuple):
         followed: settings whose new value goes to the parts that refer to it.
         tests: whether weights are only tested. Then several values of a key make a grid, and what only training needs
             is no fault.
+        unused: top-level keys and groups of which the command makes no use.
     """
 
     keys: tuple[str, ...]
     otherwise: str
     followed: tuple[str, ...] = ("data_dir",)
     tests: bool = False
+    unused: tuple[str, ...] = ()
+
+    def refusal(self, key: str) -> str:
+        """What to say of a dotted key that may not change."""
+        if key.partition(".")[0] in self.unused:
+            return f"a test makes no use of {key}; leave it out. In a test, {', '.join(self.keys)} can change"
+        return self.otherwise
 
 
 #: How a run is watched, and where it computes.
@@ -44,4 +52,5 @@ TESTED = Scope(
     f"the weights belong to the rest of the config; start a new run. In a test, {', '.join(_TESTED)} can change",
     followed=("num_steps", "batch_size", "data_dir"),
     tests=True,
+    unused=tuple(key for key in (*WATCHING, *LENGTH, "name") if key not in _TESTED),
 )

@@ -95,6 +95,23 @@ examples:
   snnrun plot neuron=lif neuron.beta=0.8,0.9,0.95
 """
 
+LIST = """\
+snnrun list shows what there is to choose from: a line for each part.
+
+usage: snnrun list [GROUP [NAME]] [--config-dir DIR]
+
+examples:
+  snnrun list                all groups, with the names in each
+  snnrun list neuron         the neurons; * marks the default
+  snnrun list neuron lif     all about one: equation, parameters and their
+                             defaults, source
+
+A part is chosen with GROUP=NAME, as in `snnrun neuron=if`, and what it takes is
+set with GROUP.PARAMETER=VALUE, as in `snnrun neuron.beta=0.9`.
+
+With --config-dir, parts of your own in DIR/GROUP/NAME.yaml are listed too.
+"""
+
 RUNS = """\
 snnrun runs lists the runs in a folder, newest first, however deep they lie.
 

@@ -90,7 +90,7 @@ def validate(arguments: Arguments, catalogue: Catalogue, *, debug: bool = False)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
     if faults:
-        raise ConfigError(text.faults(_attributed(faults, file, inherited)))
+        raise ConfigError(text.faults(_attributed(faults, file, inherited, typed)))
     for note in dict.fromkeys(file.notes if file else ()):
         text.say(f"warning: {note}", error=True)
     search = overrides.searches(arguments)
@@ -133,10 +133,16 @@ def _inherited(
     return (*chosen, *file.values(catalogue, choices, keys, bases))
 
 
-def _attributed(faults: Sequence[Fault | str], file: ConfigFile | None, inherited: Sequence[str]) -> list[str]:
-    """The faults; those of a key that the file sets begin with its name."""
+def _attributed(
+    faults: Sequence[Fault | str], file: ConfigFile | None, inherited: Sequence[str], typed: Sequence[Given]
+) -> list[str]:
+    """The faults; those of a key that the file sets begin with its name, and so do those of a mapping around it."""
+    if file is None:
+        return [str(fault) for fault in faults]
     keys = {_key_of(word) for word in inherited}
-    return [f"{file.name}: {fault}" if file and _key(fault) in keys else str(fault) for fault in faults]
+    around = {".".join(key.split(".")[:i]) for key in keys for i in range(1, key.count(".") + 1)}
+    of_file = keys | (around - {each.key for each in typed})
+    return [f"{file.name}: {fault}" if _key(fault) in of_file else str(fault) for fault in faults]
 
 
 def _key(fault: Fault | str) -> str:

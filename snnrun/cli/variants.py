@@ -115,7 +115,7 @@ def _change(
     for given, word in chosen:
         if given.group:
             if given.key not in scope.keys:
-                faults.append(f"{word}: {scope.otherwise}")
+                faults.append(f"{word}: {scope.refusal(given.key)}")
                 continue
             try:
                 part = _part(given.key, word, hydra, found)
@@ -135,7 +135,7 @@ def _set(
     if fault := overrides.key_fault(given, config):
         faults.append(fault)
     elif given.key.partition(".")[0] not in scope.keys:
-        faults.append(f"{word}: {scope.otherwise}")
+        faults.append(f"{word}: {scope.refusal(given.key)}")
     else:
         node: Any = config
         for name in above:

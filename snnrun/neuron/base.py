@@ -49,11 +49,17 @@ class Linear(NamedTuple):
 
 
 def check_tensor(x: object, expected: str) -> None:
-    """Raise ValueError unless ``x`` is a tensor; ``expected`` says which."""
-    # A symbol, which stands for a tensor where a step is recorded, answers for one.
-    if isinstance(x, Tensor) or hasattr(type(x), "__torch_function__"):
+    """Raise ArgumentError unless ``x`` is a tensor of floating point numbers; ``expected`` says which."""
+    if isinstance(x, Tensor):
+        if not x.is_floating_point():
+            advice = "" if x.is_complex() else "use x.float()"
+            raise ArgumentError("x", "floating point numbers", Description(str(x.dtype)), advice=advice)
         return
-    advice = "use torch.from_numpy(x)" if type(x).__module__ == "numpy" else ""
+    # A symbol, which stands for a tensor where a step is recorded, answers for one.
+    if hasattr(type(x), "__torch_function__"):
+        return
+    advice = "use torch.tensor(x)" if isinstance(x, (list, tuple)) else ""
+    advice = "use torch.from_numpy(x)" if type(x).__module__ == "numpy" else advice
     raise ArgumentError("x", f"{expected} as a tensor", Description(type(x).__name__), advice=advice)
 
 
@@ -161,7 +167,7 @@ class Neuron(nn.Module):
         That is the spikes, or the membranes of a read-out that never fires.
 
         Raises:
-            ValueError: for an input that is not a tensor with these axes, or a state.
+            ValueError: for an input that is not a tensor of floating point numbers with these axes, or a state.
         """
         from snnrun.sequence.run import run  # above this package; the one call upwards
 

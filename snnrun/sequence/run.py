@@ -51,8 +51,9 @@ def run(
         The trace, and the state after the last step.
 
     Raises:
-        ValueError: for an unknown backend, ``fused`` where there is none, an input that is no tensor, has no steps, or
-            a number of steps that is neither ``steps`` nor 1, and a state that is no neuron's.
+        ValueError: for an unknown backend, ``fused`` where there is none, an input that is no tensor of floating
+            point numbers, has no steps, or a number of steps that is neither ``steps`` nor 1, and a state that is no
+            neuron's.
     """
     check_tensor(x, "a sequence [T, B, *N]")
     if state is not None:

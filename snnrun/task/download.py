@@ -60,11 +60,11 @@ def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
     if fault is None and (found := _files(kept, source)):
         return found
     count = {1: "this file", 2: "these two files", 4: "these four files"}.get(len(source.names), "these files")
+    packed = ", as they are or gzipped (.gz)," if source.packed else ""
     raise DataError(
         f"{name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
         f"{looked_in(data_dir, folders)}\n"
-        f"Put {count}{', as they are or gzipped (.gz),' if source.packed else ''} into one of those folders: "
-        f"{', '.join(source.names)}\n"
+        f"Put {count}{packed} into {place(data_dir, name)}: {', '.join(source.names)}\n"
         f"{offline(name)}"
     )
 
@@ -74,6 +74,11 @@ def looked_in(data_dir: Path, folders: Sequence[Path]) -> str:
     if not data_dir.is_dir():
         return f"Looked in: {data_dir}, which is no folder; data_dir says where data sets lie"
     return f"Looked in: {', '.join(map(str, folders))}"
+
+
+def place(data_dir: Path, name: str) -> str:
+    """Where the files of the task ``name`` can be put, in words."""
+    return "one of those folders" if data_dir.is_dir() else f"a new folder {data_dir / name}"
 
 
 def offline(name: str) -> str:

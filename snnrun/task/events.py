@@ -17,7 +17,7 @@ from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.download import looked_in
+from snnrun.task.download import looked_in, place
 from snnrun.task.event_download import download_events
 from snnrun.task.event_files import MissingPackage, files_of
 from snnrun.task.frame_store import Chunk, FrameStore, stored
@@ -197,7 +197,7 @@ class EventTask(Task):
         raise DataError(
             f"{self.name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
             f"{looked_in(data_dir, folders)}\n"
-            f"Put into one of those folders: {wanted}\n"
+            f"Put into {place(data_dir, self.name)}: {wanted}\n"
             "Or choose a task of made-up events, which works offline: task=moving_bars, task=spoken_tones"
         )
 

@@ -122,7 +122,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "nearly list": ("lst", ["lst: expected key=value", "`snnrun list`"]),
     "no key": ("=3", ["=3: expected key=value, and there is no key"]),
     "given twice": ("seed=1 seed=2", ["seed is already set by seed=1"]),
-    "sweep without -m": ("seed=1,2", ["several values make a sweep, which needs -m", "'seed=[1,2]'"]),
+    "sweep without -m": ("seed=1,2", ["seed=1,2: several values make a sweep, which needs -m\n"]),
     "interval": ("-m optimizer.lr=interval(0,1)", ["an interval needs a sweeper", "optimizer.lr=a,b"]),
     "endless sweep": ("-m seed=range(0,1000000000)", ["expected 1 to 100,000 values, got more"]),
     "-m twice": ("-m -m seed=1,2", ["-m: given more than once"]),

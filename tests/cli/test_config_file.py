@@ -207,6 +207,10 @@ def test_the_composed_config_is_shown(command: Command) -> None:
     [
         ("neuron:\n  bet: 0.9\n", ["mine.yaml: neuron.bet: there is no such key, did you mean beta?"]),
         ("epohcs: 3\n", ["mine.yaml: epohcs: there is no such key, did you mean epochs?"]),
+        ("optimzer:\n  lr: 0.1\n", ["mine.yaml: optimzer: there is no such key, did you mean optimizer?"]),
+        ("epochs: 3\nseed: 1\nepochs: 1\n", ["mine.yaml: epochs: set in line 1 and again in line 3"]),
+        ("neuron: {beta: 0.5, beta: 0.9}\n", ["mine.yaml: neuron.beta: set in line 1 and again"]),
+        ("neuron: {x: [{a: 1, a: 2}]}\n", ["mine.yaml: neuron.x[0].a: set in line 1 and again"]),
         ("epochs: many\nseed: true\n", ["mine.yaml: epochs: expected", "mine.yaml: seed: expected"]),
         ("neuron: liff\n", ["neuron=liff: there is no neuron of that name, did you mean neuron=lif?"]),
         ("neuron: null\n", ["neuron=null: a run needs a neuron"]),
@@ -238,6 +242,11 @@ def test_faults(command: Command, training: Training, content: str, faults: list
     for fault in faults:
         assert fault in outcome.err
     assert not Path("outputs").exists()
+
+
+def test_a_fault_of_a_typed_word_is_not_that_of_the_file(command: Command) -> None:
+    err = command("--config", write({"neuron": {"beta": 0.9}}), "optimizer.lr=-1", "neuron.threshold=-1").err
+    assert "\n  neuron.threshold: " in err and "\n  optimizer.lr: " in err and "mine.yaml" not in err
 
 
 def test_all_faults_come_in_one_message(command: Command) -> None:

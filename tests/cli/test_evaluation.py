@@ -229,6 +229,10 @@ REFUSED = {
         ["neuron.beta=0.5", "neuron=if", "seed=3"],
         ["neuron.beta=0.5: the weights belong", "3 faults"],
     ),
+    "what no test uses": (
+        ["report.sample=3", "checkpoint.every_steps=3", "tracker=csv", "epochs=3"],
+        [f"a test makes no use of {key}; " for key in ("report.sample", "checkpoint.every_steps", "tracker", "epochs")],
+    ),
     "data of another size": (["task=moving_bars", "encoder=none"], ["task=moving_bars encoder=none: the weights"]),
     "an encoder that does not take it": (["encoder=none"], ["encoder=none does not take the input of task=digits"]),
     "typos": (["num_step=3", "encodr=x"], ["did you mean num_steps?", "did you mean encoder?", "2 faults"]),
@@ -271,6 +275,25 @@ def test_weights_that_are_missing_or_damaged(run: Path, command: Command) -> Non
 
 
 # --- whose code runs -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["evaluate", "resume", "reproduce"])
+def test_the_folder_of_the_recorded_command_is_named(name: str, run: Path, command: Command) -> None:
+    config = untrusted.yaml_object(run, "config.yaml")
+    (run / "config.yaml").write_text(yaml.safe_dump({**config, "neuron": {"_target_": "floor_lif_of_tests.Floor"}}))
+    manifest = json.loads((run / "manifest.json").read_text())
+    words = ["snnrun", "--config-dir", "my parts; rm x\x1b[31m", "trust=floor_lif_of_tests", "neuron=floor"]
+    (run / "manifest.json").write_text(json.dumps({**manifest, "command": words}))
+    (run / "result.json").unlink()  # a run that did not finish can be resumed
+    for trusted, fault in ([], "add trust=floor_lif_of_tests"), (["trust=floor_lif_of_tests"], "there is no module"):
+        err = command(name, "run", *trusted).err
+        assert fault in err
+        assert "'--config-dir=my parts; rm x" in err and "\x1b" not in err and "Add --config-dir if" in err
+    given = command(name, "run", "--config-dir", ".", "trust=floor_lif_of_tests")
+    assert given.code == 2 and "The recorded command" not in given.err
+    for nothing in (["snnrun", "neuron=floor"], [3, None], "snnrun", None):
+        (run / "manifest.json").write_text(json.dumps({**manifest, "command": nothing}))
+        assert "The recorded command" not in command(name, "run").err
 
 
 def test_parts_of_ones_own(run: Path, tmp_path: Path, command: Command) -> None:

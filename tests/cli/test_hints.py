@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,89 @@ def test_an_option_of_other_programs(command: Command, words: tuple[str, ...], l
     assert line in outcome.err
 
 
+# What is typed, and what the answer must hold; each is one fault.
+MISTYPED = {
+    "--train": ["`snnrun train`"],
+    "--train epochs=1": ["`snnrun train epochs=1`"],
+    "--list": ["`snnrun list`"],
+    "--list neuron lif": ["`snnrun list neuron lif`"],
+    "--runs": ["`snnrun runs`"],
+    "--runs --sort accuracy": ["`snnrun runs --sort accuracy`"],
+    "--show X": ["`snnrun show X`"],
+    "--reprot X": ["`snnrun report X`"],
+    "reprot x": ["write `snnrun report x`"],
+    "trian epochs=1": ["`snnrun train epochs=1`"],
+    "simluate input=step": ["`snnrun simulate input=step`"],
+    "test 9b08cbaa": ["`snnrun evaluate 9b08cbaa`"],
+    "part.yaml": ["write --config part.yaml"],
+    "-c part.yaml": ["-c part.yaml: there is no such flag; write --config part.yaml"],
+    "--config-file part.yaml": ["write --config part.yaml"],
+    "--config-file=part.yaml": ["write --config part.yaml"],
+    "config=part.yaml": ["write --config part.yaml"],
+    "-c": ["write --config FILE"],
+    "config=": ["write --config VALUE"],
+    "config_dir=parts": ["write --config-dir parts"],
+    "--config nofile.yaml": ["there is no such file"],
+    "--config .": ["write ./config.yaml"],
+    "runs -s accuracy": ["write --sort accuracy"],
+    "runs sort=accuracy": ["write --sort accuracy"],
+    "runs json=true": ["write --json"],
+    "-s 3": ["write seed=3"],
+    "--resume 9b08cbaa": ["`snnrun resume 9b08cbaa`"],
+    "--resume=9b08cbaa": ["`snnrun resume 9b08cbaa`"],
+    "-m seed=1,2 --resume outputs/sweep": ["--resume=outputs/sweep"],
+    "reproduce RUN seed=3": ["write --seed 3"],
+    "reproduce RUN epochs=3": ["epochs=3", "--seed K"],
+    "--seed 3": ["write seed=3"],
+    "-v": ["write --version"],
+    "-V": ["write --version"],
+    "T=10": ["did you mean num_steps=10?"],
+    "learning_rate=0.1": ["did you mean optimizer.lr=0.1?"],
+    "optimzer.lr=0.1": ["did you mean optimizer.lr=0.1?"],
+    "model.hidden=[200, 100]": ["split at a space; quote it: 'model.hidden=[200,100]'"],
+    "model.hidden=[200, -1, 100] epochs=1": ["quote it: 'model.hidden=[200,-1,100]'"],
+    "plot encoder=latency, rate": ["write it without: encoder=latency,rate"],
+    "-m seed=0, 1": ["split at a space; write it without: seed=0,1"],
+    "model.hidden=3,4": ["needs -m; for one value that is a list: 'model.hidden=[3,4]'"],
+    "name=Übung": ["""write 'name="Übung"'""", "Ü needs two pairs of quotes"],
+    "name=[Übung,a]": ["Ü needs two pairs of quotes", "around each text"],
+    "größe=3": ["ö stands where it cannot"],
+}
+# What must not be said, since it is beside the point.
+MISLEADING = ("--sort?", "encoder.gain", "word plot", "word best", "report.sample=...", "token recognition", '[200,"')
+
+
+@pytest.mark.parametrize("typed", MISTYPED)
+def test_a_mistyped_command(command: Command, typed: str) -> None:
+    outcome = command(*typed.split(" "))
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "1 fault in the command" in outcome.err
+    for part in MISTYPED[typed]:
+        assert part in outcome.err
+    for part in MISLEADING:
+        assert part not in outcome.err
+
+
+@pytest.mark.parametrize("word", ["seed=0,1", "report.sample=5,6", "optimizer.lr=0,1", "neuron=if,lif"])
+def test_a_list_is_offered_only_where_the_key_takes_one(command: Command, word: str) -> None:
+    outcome = command(word)
+    assert outcome.code == 2
+    assert f"{word}: several values make a sweep, which needs -m\n" in outcome.err
+
+
+def test_the_default_of_the_chosen_part_says_whether_a_key_takes_a_list(command: Command, own: Path) -> None:
+    (own / "neuron" / "listed.yaml").write_text("_target_: snnrun.neuron.LIF\n_partial_: true\nbeta: [0.5]\n")
+    assert "'neuron.beta=[1,2]'" in command("--config-dir", str(own), "neuron=listed", "neuron.beta=1,2").err
+    assert "'neuron.beta=[1,2]'" not in command("neuron.beta=1,2").err
+
+
+@pytest.mark.parametrize("word", ["name=a,", "model.hidden=[200,"])
+def test_what_follows_is_no_piece_of_a_value(command: Command, word: str) -> None:
+    outcome = command(word, "epochs=five")
+    assert "2 faults" in outcome.err
+    assert "split" not in outcome.err
+
+
 def test_words_of_other_programs(command: Command, training: Training) -> None:
     assert command("train", "neuron=if", "seed=3").code == 0
     assert training.calls[0]["settings"].seed == 3
@@ -44,7 +128,11 @@ TYPO = "import sys; from snnrun.cli import main; code = main(sys.argv[1:]); prin
 
 
 @pytest.mark.parametrize(
-    "words", [("epoch=5",), ("neuron=liff",), ("neuron.bet=0.9",), ("epochs=five",), ("--epochs", "5"), ("seed=-1",)]
+    "words",
+    [
+        *[("epoch=5",), ("neuron=liff",), ("neuron.bet=0.9",), ("epochs=five",), ("--epochs", "5"), ("seed=-1",)],
+        *[("--train",), ("trian", "epochs=1"), ("T=10",), ("optimzer.lr=0.1",), ("seed=0,1",), ("name=Übung",)],
+    ],
 )
 def test_a_typo_is_found_without_torch(words: tuple[str, ...]) -> None:
     ended = subprocess.run([sys.executable, "-c", TYPO, *words], capture_output=True, text=True, check=True)

@@ -13,7 +13,7 @@ import yaml
 from command import Command
 from snnrun.catalogue import Catalogue
 from snnrun.cli.arguments import COMMANDS
-from snnrun.cli.text import faults
+from snnrun.cli.text import LIST, faults
 from snnrun.untrusted import dotted
 
 #: Where parts stand that are parts of others, or several.
@@ -62,6 +62,15 @@ def test_a_list_says_what_each_part_is(command: Command) -> None:
         assert list(shown) == list(options)
         assert all(described.endswith(".") for described in shown.values())
     assert [line for line in lines if "lif*" in line]
+
+
+@pytest.mark.parametrize("words", [["list", "--help"], ["list", "neuron", "--help"], ["--help", "list"]])
+def test_the_list_has_a_help_of_its_own(words: list[str], command: Command) -> None:
+    code, text, _ = command(*words)
+    assert code == 0
+    assert "usage: snnrun list [GROUP [NAME]]" in text and "exit codes" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert len(text.splitlines()) == len(LIST.splitlines()), "no line had to be broken"
 
 
 @pytest.mark.parametrize("width", [60, 80])

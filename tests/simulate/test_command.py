@@ -178,7 +178,7 @@ FAULTS = {
     "simulate encoder=rate": ["encoder is no part of this command; it goes with snnrun and snnrun plot"],
     "simulate neuron.beta=2": ["neuron.beta: expected a number"],
     "input=step": ["input is no part of this command; it goes with snnrun simulate"],
-    "simulat neuron=lif": ["`snnrun simulate`"],
+    "simulat neuron=lif": ["write `snnrun simulate neuron=lif`"],
     "neuron=lif plot": ["`snnrun plot`"],
 }
 

@@ -35,6 +35,7 @@ def test_a_misspelt_data_dir_is_not_made(
     err = capsys.readouterr().err
     assert code == 3
     assert "missspelt/sets, which is no folder" in err
+    assert f"a new folder missspelt/sets/{task}: " in err and "one of those folders" not in err
     assert ("task=mnist5k" in err) is (task in ("mnist", "emnist"))
     assert ("task=moving_bars" in err) is (task in ("shd", "nmnist", "dvs_gesture"))
     assert not Path("missspelt").exists()

@@ -42,6 +42,17 @@ def remark(command: Sequence[str]) -> str:
     )
 
 
+def folder_remark(command: Sequence[str]) -> str:
+    """What the recorded command had as ``--config-dir``, for a command that lacks the folder; or nothing."""
+    found = [word for word in _named(command) if word.startswith("--config-dir=")]
+    if not found:
+        return ""
+    return (
+        f"The recorded command had {printable(shlex.quote(found[0]), LONGEST)}, as seen from where it was started. "
+        "Add --config-dir if that folder is yours or you trust it: code in it runs on your machine."
+    )
+
+
 def _named(command: Sequence[str]) -> list[str]:
     found, words = [], list(command)
     while words:
