@@ -74,7 +74,6 @@ MISTYPED = {
     "learning_rate=0.1": ["did you mean optimizer.lr=0.1?"],
     "optimzer.lr=0.1": ["did you mean optimizer.lr=0.1?"],
     "model.hidden=[200, 100]": ["split at a space; quote it: 'model.hidden=[200,100]'"],
-    "model.hidden=[200, -1, 100] epochs=1": ["quote it: 'model.hidden=[200,-1,100]'"],
     "plot encoder=latency, rate": ["write it without: encoder=latency,rate"],
     "-m seed=0, 1": ["split at a space; write it without: seed=0,1"],
     "model.hidden=3,4": ["needs -m; for one value that is a list: 'model.hidden=[3,4]'"],
@@ -95,6 +94,14 @@ def test_a_mistyped_command(command: Command, typed: str) -> None:
         assert part in outcome.err
     for part in MISLEADING:
         assert part not in outcome.err
+
+
+def test_a_number_below_zero_in_a_list_is_no_flag(command: Command) -> None:
+    outcome = command("model.hidden=[200,", "-1,", "100]", "epochs=1")
+    assert outcome.code == 2
+    assert "quote it: 'model.hidden=[200,-1,100]'" in outcome.err
+    assert "model.hidden[1]: expected a whole number of at least 1, got -1" in outcome.err
+    assert "flag" not in outcome.err
 
 
 @pytest.mark.parametrize("word", ["seed=0,1", "report.sample=5,6", "optimizer.lr=0,1", "neuron=if,lif"])
