@@ -29,6 +29,8 @@ HYDRA = (
     *("hydra/launcher", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper."),
 )
 
+# The key itself, and no longer word around it, such as zero_target_article.
+TARGET = re.compile(r"(?<!\w)_target_(?!\w)")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 # What Hydra's parser says of a letter that no word without quotes has.
 UNREAD = re.compile(r"token recognition error at: '(.)")
@@ -181,7 +183,7 @@ def _check_hydra(word: str, override: Override) -> None:
     ours = key.partition(".")[0].partition("/")[0] != "hydra" and package.partition(".")[0] != "hydra"
     if ours:
         return
-    if package or not key.startswith(HYDRA) or "_target_" in word:
+    if package or not key.startswith(HYDRA) or TARGET.search(word):
         raise WordError(word, f"this setting of Hydra could run any program; there are {', '.join(HYDRA)}")
 
 
