@@ -332,6 +332,7 @@ TYPED = {
     "hydra.searchpath=[pkg://payload_of_tests]": "could run any program",
     "hydra.sweeper._target_=os.system": "could run any program",
     "hydra.launcher={_target_:os.system}": "could run any program",
+    "hydra.run.dir={_target_:os.system}": "could run any program",
     "hydra.job_logging.root={}": "could run any program",
     "hydra/job_logging=default": "could run any program",
     "hydra.job.env_set.PATH=.": "could run any program",
@@ -456,3 +457,7 @@ def test_a_frozen_config_is_not_trusted_either() -> None:
     for target in ("os.system", "payload_of_tests.run", "snnrun.files.write_text"):
         with pytest.raises(PartError, match=r"is no part|is code outside snnrun"):
             build(json.loads(json.dumps({"_target_": target, **TOUCH})), "neuron")
+
+
+def test_a_word_around_the_key_is_none(command: Command) -> None:
+    assert command("--cfg", "job", "hydra.run.dir=zero_target_article").code == 0
