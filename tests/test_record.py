@@ -138,7 +138,7 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_pa
     with np.load(folder / "raster.npz") as arrays:
         layers = {"hidden1": 5, "hidden2": 4, "output": 10}
         names = [f"{layer}.{what}" for layer in layers for what in ("spikes", "membrane")]
-        assert sorted(arrays) == sorted(["input", "sample", "label", "prediction", *names])
+        assert sorted(arrays) == sorted(["input", "sample", "label", "prediction", "tied", *names])
         assert arrays["input"].shape == (7, 64)
         assert np.array_equal(arrays["input"], encoded[:, 0].flatten(1).numpy())
         for layer, trace in traces.items():
