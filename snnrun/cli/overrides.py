@@ -148,7 +148,7 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
         raise WordError(word, "expected key=value, and there is no key")
     try:
         return composer.parser.parse_override(word)
-    except HydraException as error:
+    except (HydraException, ValueError) as error:  # a number of more digits than Python reads is a ValueError
         reason = str(error).strip().partition("\n")[0]
     except RecursionError:
         reason = "too deeply nested"
@@ -168,7 +168,7 @@ def _quoted(word: str, letter: str, quoted: str, composer: Composer) -> WordErro
     fault = f"cannot be read, since a value with {letter} needs two pairs of quotes"
     try:
         composer.parser.parse_override(quoted)
-    except (HydraException, RecursionError):
+    except (HydraException, ValueError, RecursionError):
         return WordError(
             word, f"cannot be read, since {letter} stands where it cannot; check brackets, commas and quotes"
         )
