@@ -45,7 +45,7 @@ def test_missing_files(tmp_path: Path) -> None:
     ended = snnrun("task=mnist", "data_dir=my data", cwd=tmp_path, env=OFFLINE)
     assert ended.code == 3
     for words in (
-        "my data/MNIST/raw",
+        "my data, which is no folder",
         "my data/mnist",
         "train-images-idx3-ubyte",
         "train-labels-idx1-ubyte",
