@@ -129,22 +129,28 @@ class Catalogue:
         text = path.read_text(encoding="utf-8") if path else ""
         return dict(re.findall(r"^  - override /(\w+): (\S+)", text, re.M))
 
-    def recognise(self, group: str, part: Mapping[str, Any]) -> str | None:
-        """The option of which ``part`` is a config with other values: that of its ``_target_``, else None.
+    def options_of(self, group: str, target: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The options whose part has this ``_target_``, with that part as its file has it; the default first.
 
-        Of several it is the one with most of the values; where none has more, the default.
+        A file that cannot be read is none of them.
         """
-        target, best, most = part.get("_target_"), None, -1
-        options = self.groups.get(group, {})
-        first = self.defaults.get(group)
+        options, first = self.groups.get(group, {}), self.defaults.get(group)
         for option in sorted(options, key=lambda option: (option != first, option)):
             try:
                 config = _load(options[option])
             except (yaml.YAMLError, UnicodeDecodeError, OSError):
                 continue
             own = config.get(group, config) if isinstance(config, dict) else {}
-            if not isinstance(own, dict) or own.get("_target_") != target:
-                continue
+            if isinstance(own, dict) and own.get("_target_") == target:
+                yield option, own
+
+    def recognise(self, group: str, part: Mapping[str, Any]) -> str | None:
+        """The option of which ``part`` is a config with other values: that of its ``_target_``, else None.
+
+        Of several it is the one with most of the values; where none has more, the default.
+        """
+        best, most = None, -1
+        for option, own in self.options_of(group, part.get("_target_")):
             count = sum(key in own and own[key] == value for key, value in part.items())
             if count > most:
                 best, most = option, count

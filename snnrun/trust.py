@@ -91,6 +91,11 @@ def targets(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield from targets(value, name)
 
 
+def names_code(config: Any) -> bool:
+    """Whether a resolved config names code that has to be trusted."""
+    return any(refusal(target, ()) for _, target in targets(config))
+
+
 @contextmanager
 def importable(folder: Path | None, trusted: Collection[str]) -> Iterator[None]:
     """Within this context trusted modules are found in ``folder`` too, after all others; nothing else in it is.

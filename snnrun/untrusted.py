@@ -11,7 +11,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -230,6 +230,15 @@ def dotted(tree: dict[str, Any], prefix: str = "", depth: int = DEEPEST) -> dict
         else:
             found[f"{prefix}{_key(key)}"] = value
     return found
+
+
+def at(tree: Any, key: str, otherwise: Any = None) -> Any:
+    """What stands in a tree at a dotted key; ``otherwise`` where there is no such key."""
+    for part in key.split("."):
+        if not isinstance(tree, Mapping) or part not in tree:
+            return otherwise
+        tree = tree[part]
+    return tree
 
 
 def number(value: Any) -> float | None:

@@ -128,7 +128,7 @@ def variants(folder: Path, arguments: Arguments, scope: Scope, *, tracked: bool 
 
 def _lacking_folder(folder: Path, config: Mapping[str, Any], arguments: Arguments) -> list[str]:
     """A line on the ``--config-dir`` of the recorded command, where parts from outside need it and it is not given."""
-    if arguments.config_dir or not any(trust.refusal(target, ()) for _, target in trust.targets(config)):
+    if arguments.config_dir or not trust.names_code(config):
         return []
     try:
         command = untrusted.json_object(folder, "manifest.json").get("command")

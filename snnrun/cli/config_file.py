@@ -22,7 +22,7 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from snnrun import fingerprint, untrusted
 from snnrun.catalogue import Catalogue
 from snnrun.errors import ConfigError
-from snnrun.untrusted import Unreadable, printable, shown
+from snnrun.untrusted import Unreadable, at, printable, shown
 
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 REFERENCE = re.compile(r"\$\{([\w.]+)\}", re.ASCII)
@@ -150,7 +150,7 @@ class ConfigFile:
 
     def _option(self, group: str, catalogue: Catalogue) -> str | None:
         """The option that the file has in a group, as an override names it; None if it says nothing of it."""
-        part, several = _at(self.tree, catalogue.place(group)), catalogue.several(group)
+        part, several = at(self.tree, catalogue.place(group), _MISSING), catalogue.several(group)
         if isinstance(self.tree.get(group), (str, list)):
             part = self.tree[group]
         if isinstance(part, str):
@@ -193,7 +193,7 @@ class ConfigFile:
                 nothing = value == {} and isinstance(node, Mapping)
                 different |= not nothing and not _same(value, node)
                 continue
-            origin = _at(self.tree, reference[1])
+            origin = at(self.tree, reference[1], _MISSING)
             if origin is not _MISSING and not _same(value, origin):
                 different = True
                 if not self._unedited:
@@ -277,14 +277,6 @@ def _text(value: Any) -> str:
         bare = NUMBER.fullmatch(value) or REFERENCE.fullmatch(value)
         return value if bare else QuotedString(value, Quote.single).with_quotes()
     return repr(value)
-
-
-def _at(tree: Any, path: str) -> Any:
-    for part in path.split("."):
-        if not isinstance(tree, Mapping) or part not in tree:
-            return _MISSING
-        tree = tree[part]
-    return tree
 
 
 def _value(word: str) -> str:

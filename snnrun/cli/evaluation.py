@@ -21,7 +21,7 @@ from snnrun.report.manifest import start as manifest_start
 from snnrun.settings import Style
 from snnrun.storage import storing
 from snnrun.streams import Streams
-from snnrun.untrusted import Unreadable, number, printable, shown
+from snnrun.untrusted import Unreadable, at, number, printable, shown
 
 WHERE = ("output_dir", "device", "threads", "data_dir", "style")  # what is no other test
 SPLIT = ("split_seed", "validation", "test")  # keys of a task, by which training and test part are told apart
@@ -159,9 +159,7 @@ def _recorded(folder: Path) -> dict[str, float | None]:
 
 def _value(config: Mapping[str, Any], key: str, choice: str | None) -> Any:
     """The value at a dotted key, as JSON has it; of a part its name, ``choice``, or if that is unknown its class."""
-    node: Any = config
-    for name in key.split("."):
-        node = node.get(name) if isinstance(node, Mapping) else None
+    node = at(config, key)
     if isinstance(node, Mapping):
         return choice or str(node.get("_target_")).rpartition(".")[2]
     return json.loads(json.dumps(node, default=str))

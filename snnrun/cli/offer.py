@@ -45,4 +45,4 @@ def _names_code(folder: Path) -> bool:
         config = untrusted.yaml_object(folder, "config.yaml")
     except Unreadable:
         return False
-    return any(trust.refusal(target, ()) for _, target in trust.targets(config))
+    return trust.names_code(config)

@@ -21,7 +21,7 @@ from snnrun.cli.compose import ComposeError, Composer, yaml_fault
 from snnrun.cli.hints import Keys, assignment
 from snnrun.cli.search.space import ends
 from snnrun.errors import Fault
-from snnrun.untrusted import weigh
+from snnrun.untrusted import at, weigh
 
 # What may be set of Hydra itself, by the beginning of its key.
 HYDRA = (
@@ -191,12 +191,9 @@ def _is_list(key: str, written: Sequence[str], catalogue: Catalogue, composer: C
     """Whether the default of a key is a list, with the parts that the words choose."""
     chosen = [word for word in written if word.partition("=")[0] in catalogue.defaults and "," not in word]
     try:
-        node: Any = OmegaConf.to_container(composer.compose(chosen), resolve=False)
+        return isinstance(at(OmegaConf.to_container(composer.compose(chosen), resolve=False), key), list)
     except ComposeError:
         return False
-    for part in key.split("."):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return isinstance(node, list)
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments, is_list: Callable[[str], bool]) -> None:
@@ -320,9 +317,7 @@ def _meant(key: str, known: Sequence[str]) -> str | None:
 
 
 def _is_reference(tree: Mapping[str, Any], key: str) -> bool:
-    node: Any = tree
-    for part in key.split("."):
-        node = node[part]
+    node = at(tree, key)
     return isinstance(node, str) and REFERENCE.fullmatch(node) is not None
 
 

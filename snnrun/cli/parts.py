@@ -221,7 +221,7 @@ class Trial:
         fault = self._fault(PartError.of(group, error, self.config[group]))
         self._add(fault)
         parent, _, last = fault.key.rpartition(".")
-        holder, default = _at(self.config, parent), _at(self.base, parent)
+        holder, default = untrusted.at(self.config, parent), untrusted.at(self.base, parent)
         if not isinstance(holder, dict) or last not in holder:
             return False
         if not isinstance(default, Mapping) or last not in default:
@@ -235,10 +235,10 @@ class Trial:
     def _fault(self, error: PartError) -> Fault:
         """What is to blame: an argument of the part, a setting that was handed to it, or the part itself."""
         cause, path = error.cause, error.path
-        config = _at(self.config, path)
+        config = untrusted.at(self.config, path)
         if cause is None or not isinstance(config, Mapping):
             return error.fault
-        base = _at(self.base, path)
+        base = untrusted.at(self.base, path)
         fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.named(cause)
         if fault and fault.key not in config and hasattr(self.settings, fault.key):
             return fault  # as backend
@@ -318,14 +318,19 @@ def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: 
 
 def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
     """A loss needs the targets that the task has: labels, or numbers."""
+    labels = loss.needs_labels and not task.has_accuracy
+    values = not labels and task.has_values and not loss.needs_values
+    numbers = loss.needs_values and not task.has_values
+    if not (labels or values or numbers):
+        return []  # before files are read for the names
     name, data = _name(config, "loss", catalogue), _name(config, "task", catalogue)
     found = []
-    if loss.needs_labels and not task.has_accuracy:
+    if labels:
         found.append(Fault("loss", f"{name} needs labels, and {data} has none"))
-    elif task.has_values and not loss.needs_values:
+    elif values:
         message = f"{name} takes no values as targets, and {data} has them; choose a loss that does, such as loss=mse"
         found.append(Fault("loss", message))
-    if loss.needs_values and not task.has_values:
+    if numbers:
         kind = "class labels" if task.has_accuracy else "none"
         found.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
     return found
@@ -371,11 +376,3 @@ def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
 
 def _name(config: Mapping[str, Any], group: str, catalogue: Catalogue) -> str:
     return catalogue.name(str(config[group]["_target_"]), group)
-
-
-def _at(tree: Any, path: str) -> Any:
-    for part in path.split("."):
-        if not isinstance(tree, Mapping) or part not in tree:
-            return None
-        tree = tree[part]
-    return tree

@@ -24,6 +24,7 @@ from snnrun.cli.config_file import SETUP, Choice, ConfigFile, Source
 from snnrun.cli.overrides import Given
 from snnrun.cli.search.faults import PREFIX, search_faults
 from snnrun.errors import ArgumentError, ConfigError, Description, Fault, as_yaml
+from snnrun.untrusted import at
 
 # Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
 MOST_JOBS_CHECKED = 16
@@ -370,13 +371,7 @@ def _unnameable(folder: Path) -> str | None:
 
 def _default(fault: Fault, config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What the default of the key is, where a value was refused and the default is another."""
-    default = _at(base, fault.key)
-    if not fault.refused or default is None or isinstance(default, Mapping) or default == _at(config, fault.key):
+    default = at(base, fault.key)
+    if not fault.refused or default is None or isinstance(default, Mapping) or default == at(config, fault.key):
         return ""
     return f"; the default is {default if isinstance(default, str) else as_yaml(default)}"
-
-
-def _at(tree: Any, key: str) -> Any:
-    for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, Mapping) else None
-    return tree

@@ -9,10 +9,9 @@ from __future__ import annotations
 import copy
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import yaml
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -24,7 +23,6 @@ from snnrun.cli.compose import ComposeError, Composer, composer
 from snnrun.cli.overrides import REFERENCE, Given
 from snnrun.cli.scope import Scope
 from snnrun.errors import Fault
-from snnrun.untrusted import weigh
 
 MOST = 100  # configs of a grid
 
@@ -57,27 +55,22 @@ def changed(
         if len(jobs) > MOST:
             faults.append(f"{arguments.command}: expected at most {MOST} combinations of values, got more")
             return []
-        return [_change(config, list(zip(given, job, strict=True)), hydra, catalogue, scope, faults) for job in jobs]
+        followers = [
+            (group, key, setting)
+            for group, setting in itertools.product(catalogue.groups, scope.followed)
+            for key in referring(catalogue, group, config.get(group), setting)
+            if config[group][key] == config.get(setting)
+        ]
+        return [_change(config, list(zip(given, job, strict=True)), hydra, followers, scope, faults) for job in jobs]
 
 
 def referring(catalogue: Catalogue, group: str, part: Any, setting: str) -> Iterator[str]:
     """The keys of ``part``, the config of a part in ``group``, that its file sets to the top-level key ``setting``."""
     if not isinstance(part, Mapping) or not isinstance(target := part.get("_target_"), str):
         return
-    found: set[str] = set()
-    for path in catalogue.groups.get(group, {}).values():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if "${" + setting + "}" not in text or target not in text:
-            continue
-        try:
-            weigh(text)
-            content = yaml.safe_load(text)
-        except yaml.YAMLError:  # a broken file is nobody's
-            continue
-        own = content.get(group, content) if isinstance(content, dict) else {}
-        if isinstance(own, dict) and own.get("_target_") == target:
-            found |= {key for key, value in own.items() if value == "${" + setting + "}" and key in part}
-    yield from sorted(found)
+    reference = "${" + setting + "}"
+    parts = [own for _, own in catalogue.options_of(group, target)]
+    yield from sorted({key for own in parts for key, value in own.items() if value == reference and key in part})
 
 
 def _allowed(given: Given, scope: Scope, faults: list[Fault | str]) -> bool:
@@ -99,19 +92,18 @@ def _change(
     config: Mapping[str, Any],
     chosen: list[tuple[Given, str]],
     hydra: Composer,
-    catalogue: Catalogue,
+    followers: Sequence[tuple[str, str, str]],
     scope: Scope,
     faults: list[Fault | str],
 ) -> Change:
+    """``followers``: group, key in its part, and the setting that the key follows."""
     found = copy.deepcopy(dict(config))
     inner = [(given, word) for given, word in chosen if not given.group and "." in given.key]
     for given, word in chosen:
         if not given.group and "." not in given.key:
             _set(found, given, word, hydra, scope, faults)
-    for group, setting in itertools.product(catalogue.groups, scope.followed):
-        for key in referring(catalogue, group, found.get(group), setting):
-            if found[group][key] == config.get(setting):
-                found[group][key] = found.get(setting)
+    for group, key, setting in followers:
+        found[group][key] = found.get(setting)
     for given, word in chosen:
         if given.group:
             if given.key not in scope.keys:
