@@ -16,6 +16,11 @@ from typing import Any, NoReturn
 UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SNNRUN_DEBUG", "TTY_COMPATIBLE", "PYTHONWARNINGS")
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file in the folder and below, by its path in it."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @dataclass(frozen=True)
 class Run:
     """The folder that a run left."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from shell import Run
+from shell import Run, contents
 from snnrun import checkpoint, files, runs, untrusted
 from snnrun.cli import main
 from snnrun.fingerprint import config_hash
@@ -54,10 +54,6 @@ def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     return Path(shutil.copytree(finished, tmp_path / "run"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def new(kind: str = "resumed", root: str = "outputs") -> Path:

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from shell import contents
 from snnrun import checkpoint, files, untrusted
 from snnrun.cli import main
 from snnrun.fingerprint import config_hash
@@ -78,10 +79,6 @@ def edited(run: Path) -> Path:
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "seed": 5}, sort_keys=False))
     return run
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_manifest_has_the_hash_of_the_config(whole: Path) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from snnrun import checkpoint, continuation, experiment, files, fingerprint, report, runs, untrusted
 from snnrun.cli import text
 from snnrun.cli.again import Frozen
-from snnrun.cli.words import figure, table
+from snnrun.cli.evaluation_page import FIGURES, NAME, table_of
 from snnrun.errors import ConfigError
 from snnrun.report.manifest import start as manifest_start
 from snnrun.settings import Style
@@ -25,7 +25,6 @@ from snnrun.untrusted import Unreadable, at, number, printable, shown
 
 WHERE = ("output_dir", "device", "threads", "data_dir", "style")  # what is no other test
 SPLIT = ("split_seed", "validation", "test")  # keys of a task, by which training and test part are told apart
-FIGURES = ("test_accuracy", "test_loss", "test_r2")  # in result.json
 
 
 class Tested(NamedTuple):
@@ -92,10 +91,11 @@ def evaluate(
             "the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()),
             prose=True,
         )
-    text.say(_table(done, keys, before, recorded))
+    values = [{**test.values, **test.figures} for test in done]
+    text.say(table_of(keys, values, {**before, **recorded} if recorded else {}))
     if where is None:
         return None
-    values = {
+    content = {
         "what": "another test than the recorded one, with the weights that were tested",
         **manifest_start(command, record=where),
         "run": {
@@ -104,10 +104,10 @@ def evaluate(
             "weights_sha256": checkpoint.weights_sha256(weights),
         },
         "recorded": {**before, **recorded},
-        "tests": [{**test.values, **test.figures} for test in done],
+        "tests": values,
     }
     with storing(where):
-        files.write_json(where / "evaluation.json", values)
+        files.write_json(where / NAME, content)
         files.write_text(where / "evaluation.csv", _csv(done, keys))
         if len({test.num_steps for test in done}) > 1:
             _draw(done, keys, recorded, tests[0].config.get("num_steps"), where, tests[0].settings.style)
@@ -163,24 +163,6 @@ def _value(config: Mapping[str, Any], key: str, choice: str | None) -> Any:
     if isinstance(node, Mapping):
         return choice or str(node.get("_target_")).rpartition(".")[2]
     return json.loads(json.dumps(node, default=str))
-
-
-def _table(
-    done: Sequence[Tested], keys: Sequence[str], before: Mapping[str, Any], recorded: Mapping[str, float | None]
-) -> str:
-    accuracy = any(test.figures.get("test_accuracy") is not None for test in done)
-    r2 = any(test.figures.get("test_r2") is not None for test in done)
-    head = [*keys, *["accuracy"] * accuracy, "loss", *["R²"] * r2, ""]
-
-    def row(values: Mapping[str, Any], figures: Mapping[str, float | None], note: str) -> list[str]:
-        share = figures.get("test_accuracy")
-        cells = ["" if share is None else f"{100 * share:.2f} %"] * accuracy
-        cells.append(figure(figures.get("test_loss")))
-        return [*(shown(values[key]) for key in keys), *cells, *[figure(figures.get("test_r2"))] * r2, note]
-
-    rows = [row(test.values, test.figures, "") for test in done]
-    rows += [row(before, recorded, "recorded")] if recorded else []
-    return table(head, rows, right=range(len(head) - 1))
 
 
 def _csv(done: Sequence[Tested], keys: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from snnrun.untrusted import Unreadable, number, printable, shown
 
 NAME = "evaluation.json"
 MOST_TESTS = 200  # in the table
-FIGURES = {"test_accuracy": "accuracy", "test_loss": "loss", "test_r2": "R²"}
+LOSS = "test_loss"  # that every test has
+FIGURES = {"test_accuracy": "accuracy", LOSS: "loss", "test_r2": "R²"}  # in result.json
 
 
 def find(word: str, root: Path) -> Path | None:
@@ -41,24 +42,25 @@ def page(folder: Path) -> str:
     lines = [printable(folder), fit(f"tests of the weights of {run or 'a run'}; not the recorded test", page_width())]
     recorded = content.get("recorded")
     if tests:
-        lines += ["", _table(tests[:MOST_TESTS], recorded if isinstance(recorded, Mapping) else {})]
+        keys = [str(key) for key in tests[0] if key not in FIGURES]
+        lines += ["", table_of(keys, tests[:MOST_TESTS], recorded if isinstance(recorded, Mapping) else {})]
     if len(tests) > MOST_TESTS:
         lines.append(f"and {len(tests) - MOST_TESTS:,} more")
     figures = sorted(path.name for path in folder.glob("*.*") if path.stem in ("accuracy", "loss"))
     return "\n".join([*lines, *(["", f"figures: {', '.join(map(printable, figures))}"] if figures else [])])
 
 
-def _table(tests: list[Mapping[str, Any]], recorded: Mapping[str, Any]) -> str:
-    keys = [str(key) for key in tests[0] if key not in FIGURES]
-    given = [key for key in FIGURES if any(number(test.get(key)) is not None for test in tests)]
+def table_of(keys: Sequence[str], tests: Sequence[Mapping[str, Any]], recorded: Mapping[str, Any]) -> str:
+    """A row for each test: its values at ``keys``, and its figures; ``recorded`` is that of the run, empty for none."""
+    given = [key for key in FIGURES if key == LOSS or any(number(test.get(key)) is not None for test in tests)]
 
     def row(values: Mapping[str, Any], note: str) -> list[str]:
-        cells = [shown(values.get(key), 40) for key in keys]
+        cells = [shown(values.get(key)) for key in keys]
         return [*cells, *(_figure(key, values.get(key)) for key in given), note]
 
     rows = [row(test, "") for test in tests] + ([row(recorded, "recorded")] if recorded else [])
     head = [*(printable(key, 40) for key in keys), *(FIGURES[key] for key in given), ""]
-    return table(head, rows, right=range(len(head) - 1), shrink=0, width=columns())
+    return table(head, rows, right=range(len(head) - 1), shrink=0 if keys else None, width=columns())
 
 
 def _figure(key: str, value: Any) -> str:

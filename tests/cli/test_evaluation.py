@@ -13,7 +13,7 @@ import yaml
 
 from command import Command, Outcome
 from made_up import make_run
-from shell import Run
+from shell import Run, contents
 from small import write_mnist
 from snnrun import checkpoint, experiment, runs, untrusted
 from snnrun.cli import main
@@ -39,10 +39,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(trained: Path, command: Command) -> Path:
     """A copy in the working directory, which ``command`` has made."""
     return Path(shutil.copytree(trained, "run"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def rows(outcome: Outcome) -> list[list[str]]:

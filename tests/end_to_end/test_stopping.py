@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from shell import Run, environment, program
+from shell import Run, contents, environment, program
 from snnrun import checkpoint, runs
 from snnrun.cli import main
 from snnrun.lock import RunLock
@@ -99,10 +99,6 @@ def copy(interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     return Path(shutil.copytree(interrupted, tmp_path / "run"))
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 # --- the core ------------------------------------------------------------------------------------------------------
