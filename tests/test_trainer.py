@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from small import CPU, Training, same, training, weights
+from snnrun import catalogue
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import CECount, Loss
@@ -181,6 +183,19 @@ def test_activity_against_a_count_by_hand() -> None:
 def scripted(values: list[float], *overrides: str) -> list[Record]:
     made = training(*SMALL, f"epochs={len(values)}", *overrides, batches=1)
     return of_kind(changed(made, loss=Scripted(values=list(values))).fit(), "epoch")
+
+
+@pytest.mark.parametrize("encoder", ["rate", "direct", "latency", "population"])
+@pytest.mark.parametrize("model", ["mlp", "recurrent"])
+def test_training_reads_no_file_of_the_catalogue(encoder: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part's name is for messages; to look it up at every batch took as long as the training."""
+    made = training(f"encoder={encoder}", f"model={model}", "epochs=1", "num_steps=4")
+
+    def refuse(path: Path) -> None:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(catalogue, "_load", refuse)
+    assert made.fit()[-1]["kind"] == "epoch"
 
 
 def test_best_is_the_lowest_so_far() -> None:

@@ -39,15 +39,17 @@ class Encoder(ABC):
         Raises:
             ValueError: if the encoder does not take this kind of input, or the sequence has another length.
         """
-        name = name_of(self, "encoder")
         check.integer("num_steps", num_steps, low=1)
         if x.dim() < 2:
             raise ArgumentError("x", "[T, B, *N]", Description(f"shape {list(x.shape)}"))
         if x.shape[0] == 1 and not self.takes_still and num_steps > 1 and not self.any_length:
+            # The name comes from files, which no batch should wait for.
+            name = name_of(self, "encoder")
             raise ArgumentError(
                 "x", f"a time axis of {num_steps} steps, which {name} needs", Description("a still input")
             )
         if x.shape[0] > 1 and not self.takes_sequence:
+            name = name_of(self, "encoder")
             raise ArgumentError(
                 "x",
                 f"still input, [1, B, *N], which is what {name} codes",
