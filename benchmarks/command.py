@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import peers
 from benchmarks.machine import machine
 from benchmarks.report import tables
-from snnrun.files import write_json
+from snnrun.system.files import write_json
 
 Benchmark = Callable[[argparse.Namespace], dict[str, Any]]
 

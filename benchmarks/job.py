@@ -20,8 +20,8 @@ from benchmarks.ours import Ours, batches, configs, load
 from benchmarks.peers.network import Network
 from benchmarks.products import Products
 from benchmarks.setting import Job
-from snnrun.streams import Streams
 from snnrun.task import Data
+from snnrun.training.streams import Streams
 
 OURS, OURS_BF16 = "snnrun", "snnrun, bf16"
 FLOOR, FLOOR_BF16 = "matrix products", "matrix products, bf16"

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from benchmarks import peers
 from benchmarks.products import SPIKING, forward_and_weight
-from snnrun.model import Layer, Linear, product
+from snnrun.model import Layer, Linear
+from snnrun.model.products import product
 from snnrun.neuron import LIF
 
 BETA = 0.95

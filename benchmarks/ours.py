@@ -16,21 +16,21 @@ from torch import Tensor, nn
 
 from benchmarks.account import Account
 from benchmarks.setting import Job, Weights
-from snnrun.allocator import keep_freed_memory
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import build_model
-from snnrun.record import RunRecord
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import Settings
+from snnrun.job.compose import composer
+from snnrun.job.parts import parts_of
 from snnrun.report import Console
-from snnrun.runtime import runtime
-from snnrun.settings import Settings
-from snnrun.streams import Streams
+from snnrun.run.execute import build_model
+from snnrun.run.folder import RunRecord
+from snnrun.system.machine import keep_freed_memory
 from snnrun.task import Data, MNIST5k, Part
 from snnrun.task.images import ImagePart
-from snnrun.trainer import evaluate, fit
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import evaluate, fit
+from snnrun.training.runtime import runtime
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 # Nearly all of the 5,000 images are for training and test.
 VALIDATION, TEST = 0.002, 0.1788

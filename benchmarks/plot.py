@@ -11,8 +11,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from benchmarks.layer import BASE, SWEEPS
 from benchmarks.measure import FLOOR, OURS, OURS_LOW
+from snnrun.config.settings import Style
 from snnrun.report.style import picture, save
-from snnrun.settings import Style
 
 COLOURS = {
     OURS: "#009E73",

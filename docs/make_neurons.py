@@ -21,18 +21,18 @@ from typing import Any
 import torch
 from PIL import Image
 
-from snnrun.build import build
-from snnrun.catalogue import Catalogue, conf_folder
-from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
-from snnrun.input import Step
+from snnrun.config.build import build
+from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.config.settings import Style
+from snnrun.job.compose import composer
 from snnrun.neuron import Neuron
+from snnrun.neuron.input import Step
 from snnrun.report import traces_figure
-from snnrun.settings import Style
-from snnrun.streams import Streams
-from snnrun.traces import drive, record
-from snnrun.view.plot import rates, rheobase
-from snnrun.view.simulate import dt_of
+from snnrun.report.neuron_traces import drive, record
+from snnrun.run.plot import rates, rheobase
+from snnrun.run.simulate import dt_of
+from snnrun.training.streams import Streams
 
 DOCS = Path(__file__).resolve().parent
 PAGE = DOCS / "neurons.md"

@@ -23,13 +23,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import ComposeError, composer
 from snnrun.cli.launch import plain
-from snnrun.files import write_json
-from snnrun.report.page.statistics import difference, estimate
-from snnrun.runs import find
-from snnrun.untrusted import dotted
+from snnrun.config.catalogue import Catalogue
+from snnrun.job.compose import ComposeError, composer
+from snnrun.run.browse import find
+from snnrun.sweep.page.statistics import difference, estimate
+from snnrun.system.files import write_json
+from snnrun.system.safe_read import dotted
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS, BLOG = ROOT / "conf" / "experiment", ROOT / "tests" / "reference" / "blog.json"

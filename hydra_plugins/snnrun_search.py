@@ -29,6 +29,6 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Search; ``arguments`` are the overrides of the command."""
-        from snnrun.cli.search.study import search
+        from snnrun.sweep.search.study import search
 
         return search(self, arguments)

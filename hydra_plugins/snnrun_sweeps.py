@@ -12,8 +12,8 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from snnrun import check
-from snnrun.cli.sweep.engine import Engine, Serial
-from snnrun.cli.sweep.launcher import SweepLauncher
+from snnrun.sweep.engine import Engine, Serial
+from snnrun.sweep.launcher import SweepLauncher
 
 
 class Grid(BasicSweeper):
@@ -54,7 +54,7 @@ class LocalParallelLauncher(SweepLauncher):
         self.gpus_per_job = check.number("hydra.launcher.gpus_per_job", gpus_per_job, above=0, high=1)
 
     def engine(self, threads: int) -> Engine:
-        from snnrun.cli.sweep.processes import Processes
+        from snnrun.sweep.local import Processes
 
         return Processes(self.n_jobs, self.gpus_per_job, threads)
 
@@ -96,7 +96,7 @@ class SlurmLauncher(SweepLauncher):
         }
 
     def engine(self, threads: int) -> Engine:
-        from snnrun.cli.sweep.slurm import Slurm
+        from snnrun.sweep.slurm import Slurm
 
         parameters = {key: value for key, value in self.parameters.items() if value is not None}
         return Slurm(self.cluster, {"cpus_per_task": threads, **parameters})
@@ -118,7 +118,7 @@ class RayLauncher(SweepLauncher):
         self.gpus = check.number("hydra.launcher.gpus", gpus, low=0)
 
     def engine(self, threads: int) -> Engine:
-        from snnrun.cli.sweep.ray import Ray
+        from snnrun.sweep.ray import Ray
 
         return Ray(self.address, self.n_jobs, threads if self.cpus is None else self.cpus, self.gpus)
 

@@ -1,6 +1,6 @@
 """snnrun trains spiking neural networks from a composed config, and keeps a record of what it did."""
 
-from snnrun.threads import sleep_while_waiting
+from snnrun.system.threads import sleep_while_waiting
 
 __version__ = "0.1.0"
 

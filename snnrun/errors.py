@@ -13,15 +13,15 @@
     │   ├── NotReproduced       8  a run came out otherwise when it was run again
     │   ├── ProcessLost         9  one of several processes was killed, or is silent
     │   ├── Elsewhere              another process failed; the code is that of its error
-    │   ├── TimeUp            143  max_seconds are over               (snnrun.signals)
-    │   └── Pruned                 a search gave the run up           (snnrun.signals)
+    │   ├── TimeUp            143  max_seconds are over               (snnrun.training.stop)
+    │   └── Pruned                 a search gave the run up           (snnrun.training.stop)
     ├── ValueError
     │   ├── ArgumentError          an argument is not what was expected, by its name
-    │   └── PartError              a part of a config cannot be built (snnrun.build)
-    └── Unreadable                 a file is missing or damaged       (snnrun.untrusted)
+    │   └── PartError              a part of a config cannot be built (snnrun.config.build)
+    └── Unreadable                 a file is missing or damaged       (snnrun.system.safe_read)
 
 A message says what was expected, what came, and what to do. Code that wants to know more reads the fields of an error,
-never its text. What other libraries raise has no fields; ``snnrun.foreign`` reads their text, and nothing else does.
+never its text. What other libraries raise has no fields; only ``snnrun.system.foreign`` reads their text.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from small import composed
-from snnrun.build import build
-from snnrun.catalogue import Catalogue
+from snnrun.config.build import build
+from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import Neuron
 
 CATALOGUE = Catalogue()

@@ -34,7 +34,7 @@ class Parts:
 
 @dataclass
 class Training:
-    """What the stand-in for ``snnrun.experiment.run`` was called with, and what it shall do."""
+    """What the stand-in for ``snnrun.run.execute.run`` was called with, and what it shall do."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     behaviour: Callable[[dict[str, Any]], None] = lambda call: None

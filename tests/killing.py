@@ -66,7 +66,7 @@ def broken(words: list[str], kills: int, seconds: float, chance: random.Random) 
 
 
 def main() -> None:
-    import snnrun.experiment  # noqa: F401  (before the first fork)
+    import snnrun.run.execute  # noqa: F401  (before the first fork)
 
     jobs, home, results = json.load(sys.stdin), Path.cwd(), []
     chance = random.Random(0)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from snnrun.catalogue import Catalogue
+from snnrun.config.catalogue import Catalogue
 
 CHOICES = {
     "task": "digits",

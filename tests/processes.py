@@ -19,13 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent))  # where the shared modules of th
 import torch
 
 from small import Few, Training, training_of
-from snnrun import parallel
 from snnrun.errors import SnnrunError
 from snnrun.model import Norm
 from snnrun.model.together import share
-from snnrun.parallel import Processes, Team
-from snnrun.ranks import Ranks
-from snnrun.trainer import evaluate
+from snnrun.system import processes
+from snnrun.system.processes import Processes, Team
+from snnrun.system.ranks import Ranks
+from snnrun.training.loop import evaluate
 
 
 def training(job: dict[str, Any]) -> Training:
@@ -92,10 +92,10 @@ def silent(ranks: Ranks, team: Processes, board: Any) -> str:
 def main() -> None:
     jobs, ranks = json.loads(Path(sys.argv[1]).read_text()), Ranks.of(os.environ)
     torch.set_num_threads(1)
-    parallel.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
-    board = parallel.connect(ranks)
+    processes.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
+    board = processes.connect(ranks)
     found: dict[str, Any] = {"trained": {}, "norm": {}}
-    with parallel.joined(ranks, board, "cpu") as team:
+    with processes.joined(ranks, board, "cpu") as team:
         for name, job in jobs.get("train", {}).items():
             alone = (train(job, Team()), scores(job, Team())) if team.leads else None
             found["trained"][name] = [alone, (train(job, team), scores(job, team))]

@@ -16,15 +16,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Generator, Tensor, nn
 
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import composer
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import Parts, build_model
-from snnrun.settings import Settings
-from snnrun.streams import Streams
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import Settings
+from snnrun.job.compose import composer
+from snnrun.job.parts import Parts, parts_of
+from snnrun.run.execute import build_model
 from snnrun.task import Batch, Data, Part
-from snnrun.trainer import Record, fit
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import Record, fit
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 CPU = torch.device("cpu")
 
@@ -89,7 +89,7 @@ class Training:
         return list(self.records(self.state() if state is None else state, **options))
 
     def records(self, state: TrainingState, **options: Any) -> Iterator[Record]:
-        """The same one by one; ``options`` as ``snnrun.trainer.fit`` takes them."""
+        """The same one by one; ``options`` as ``snnrun.training.loop.fit`` takes them."""
         return fit(state, self.data, self.parts.encoder, self.parts.loss, self.settings, **options)
 
 

@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import ConstantLR
 import references
 from blog import Drawn, Observed, Silent, load
 from references import tensor
+from snnrun.config.settings import Checkpoint, Report, Settings
 from snnrun.encoder import Identity
 from snnrun.errors import NonFiniteError
 from snnrun.loss import MeanSquare
@@ -23,12 +24,11 @@ from snnrun.model import MLP
 from snnrun.neuron import IF, State
 from snnrun.report import summary
 from snnrun.sequence import run
-from snnrun.settings import Checkpoint, Report, Settings
-from snnrun.streams import Streams
 from snnrun.surrogate import Heaviside
 from snnrun.task import Data
-from snnrun.trainer import fit
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import fit
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
 

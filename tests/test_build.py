@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from snnrun.build import PartError
-from snnrun.build import build as build_part
+from snnrun.config.build import PartError
+from snnrun.config.build import build as build_part
 
 OURS = ("fractions", "math", "nowhere", "os", "textwrap", "types")  # no parts, but what everyone has at hand
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.cache import cache_dir, fault, stranger
+from snnrun.system.cache import cache_dir, fault, stranger
 
 
 @pytest.fixture(autouse=True)
@@ -75,7 +75,7 @@ def open_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who runs the tests may be root, or have a group of their own: neither may decide."""
-    monkeypatch.setattr("snnrun.cache._is_own_group", lambda number: False)
+    monkeypatch.setattr("snnrun.system.cache._is_own_group", lambda number: False)
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners and modes")

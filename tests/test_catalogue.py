@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snnrun.catalogue import Catalogue, conf_folder
+from snnrun.config.catalogue import Catalogue, conf_folder
 
 
 def test_every_default_exists() -> None:

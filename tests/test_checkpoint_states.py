@@ -20,10 +20,10 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from snnrun import checkpoint, keeper
+from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
-from snnrun.fingerprint import config_hash
-from snnrun.saved import CannotSave, join, split
+from snnrun.run import checkpoint, checkpointer
+from snnrun.run.saved import CannotSave, join, split
 
 LIMIT = 60  # seconds after which a test hangs
 
@@ -211,25 +211,25 @@ def test_a_file_that_is_cut_or_grew_is_detected(tmp_path: Path) -> None:
 def test_the_one_before_is_used_and_that_is_said(tmp_path: Path) -> None:
     config, said = {"seed": 1}, list[str]()
     state = {"config": config_hash(config)}
-    assert keeper.latest(tmp_path, config, said.append) is None
+    assert checkpointer.latest(tmp_path, config, said.append) is None
     first, last = (checkpoint.save_state(tmp_path, step, {**state, "step": step}) for step in (4, 8))
-    found = keeper.latest(tmp_path, config, said.append)
+    found = checkpointer.latest(tmp_path, config, said.append)
     assert found is not None and found["step"] == 8 and not said
 
     whole = last.read_bytes()
     last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    found = keeper.latest(tmp_path, config, said.append)
+    found = checkpointer.latest(tmp_path, config, said.append)
     assert found is not None and found["step"] == 4
     (warning,) = said
     assert str(last) in warning and warning.endswith("; trying the one before")
 
     first.write_bytes(b"")
-    assert keeper.latest(tmp_path, config, said.append) is None
+    assert checkpointer.latest(tmp_path, config, said.append) is None
     assert len(said) == 3
 
     checkpoint.save_state(tmp_path, 9, {**state, "step": 9})
     with pytest.raises(ConfigError, match=r"config\.yaml is another one than it was"):
-        keeper.latest(tmp_path, {"seed": 2}, said.append)
+        checkpointer.latest(tmp_path, {"seed": 2}, said.append)
 
 
 def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,7 +392,7 @@ def refused(path: Path, monkeypatch: pytest.MonkeyPatch, *readers: Callable[[Pat
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000, "kilobytes"
     assert not Path("canary").exists()
     said: list[str] = []
-    assert keeper.latest(path.parent, {}, said.append) is None
+    assert checkpointer.latest(path.parent, {}, said.append) is None
     assert len(said) == path.is_file()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from snnrun.classes import MOST, ClassRow, class_rows, worst
+from snnrun.run.classes import MOST, ClassRow, class_rows, worst
 
 RESULT: dict[str, Any] = {
     "test_accuracy_by_class": {"cat": 0.5, "dog": 1.0, "eel": None},

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from small import training
-from snnrun.confusion import MOST_CLASSES, Confusion, Predictions
 from snnrun.loss import metric
-from snnrun.parallel import Team
-from snnrun.ranks import Ranks
-from snnrun.trainer import evaluate
+from snnrun.system.processes import Team
+from snnrun.system.ranks import Ranks
+from snnrun.training.confusion import MOST_CLASSES, Confusion, Predictions
+from snnrun.training.loop import evaluate
 
 
 class Half(Team):

@@ -14,10 +14,11 @@ import torch
 import yaml
 
 from shell import Run, contents
-from snnrun import checkpoint, files, runs, untrusted
 from snnrun.cli import main
-from snnrun.fingerprint import config_hash
-from snnrun.reproduction import compare
+from snnrun.config.fingerprint import config_hash
+from snnrun.run import browse, checkpoint
+from snnrun.run.compare import compare
+from snnrun.system import files, safe_read
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"]
 #: 12 steps an epoch; draws for the order, the encoding and dropout.
@@ -68,7 +69,7 @@ def warnings(said: Said) -> list[str]:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    return untrusted.yaml_object(folder, "config.yaml")
+    return safe_read.yaml_object(folder, "config.yaml")
 
 
 # --- the core ------------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def test_stopped_it_goes_on_as_any_run(run: Path, longer: Path, capsys: Said) ->
     assert main(["resume", "run", "epochs=4", "max_seconds=1e-9"]) == 143
     child = new()
     assert capsys.readouterr().err.splitlines()[-1] == f"snnrun resume {child}"
-    assert runs.read(child).status == "interrupted"
+    assert browse.read(child).status == "interrupted"
     parent = Run(child).manifest["parent"]
     assert main(["resume", str(child), "max_seconds=null"]) == 0
     verdict = compare(longer, child, same_seed=True)
@@ -312,7 +313,7 @@ def test_a_typo_is_told_before_torch_is_imported(run: Path, monkeypatch: pytest.
     def imported(command: str) -> None:
         raise AssertionError("torch is asked for")
 
-    monkeypatch.setattr("snnrun.cli.imports.load", imported)
+    monkeypatch.setattr("snnrun.run.imports.load", imported)
     assert main(["resume", "run", "epoch=3"]) == 2
     assert main(["evaluate", "run", "num_step=3"]) == 2
 
@@ -401,7 +402,7 @@ def test_another_environment_is_a_warning(run: Path, capsys: Said) -> None:
 
 
 def test_it_computes_on_as_many_threads_as_its_parent(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    monkeypatch.setattr("snnrun.system.machine.cores", lambda: 4)
     (run / "manifest.json").write_text(json.dumps({**Run(run).manifest, "threads": 3}))
     assert main(["resume", "run", "epochs=3"]) == 0
     manifest = Run(new()).manifest

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from snnrun import database
 from snnrun.errors import ConfigError
+from snnrun.system import database
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from omegaconf import OmegaConf
 
-from snnrun import defaults
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import composer
-from snnrun.untrusted import dotted
+from snnrun.config import defaults
+from snnrun.config.catalogue import Catalogue
+from snnrun.job.compose import composer
+from snnrun.system.safe_read import dotted
 
 WORDS = [
     [],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from snnrun.docstrings import first_line, read
+from snnrun.config.docstrings import first_line, read
 
 SOURCE = '''
 from dataclasses import dataclass

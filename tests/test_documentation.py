@@ -15,10 +15,10 @@ import pytest
 
 import snnrun
 from made_up import make_run
-from snnrun.catalogue import Catalogue, conf_folder
-from snnrun.cli import main, text
-from snnrun.cli.arguments import AGAIN, LOOKING
+from snnrun.cli import main, usage
+from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import EXIT_CODES
+from snnrun.job.arguments import AGAIN, LOOKING
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -157,9 +157,9 @@ def test_a_command_is_valid(
     if elsewhere(words):
         words = (*(word for word in words if not word.startswith("--resume")), "--dry-run")
     calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("snnrun.experiment.run", lambda **call: calls.append(call))
+    monkeypatch.setattr("snnrun.run.execute.run", lambda **call: calls.append(call))
     for name in AGAIN:  # of the made-up runs, which hold no weights
-        monkeypatch.setattr(f"snnrun.cli.again._{name}", lambda *_: None)
+        monkeypatch.setattr(f"snnrun.cli.rerun._{name}", lambda *_: None)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     monkeypatch.chdir(clone)
     code = main(words)
@@ -243,7 +243,7 @@ def test_the_fields_are_as_described(run: Path) -> None:
 
 def test_the_exit_codes_are_those_of_the_help() -> None:
     assert table(RECORD, "exit code") == [str(each.code) for each in EXIT_CODES]
-    assert re.findall(r"(?:^|  )(\d+) ", text.EXITS, re.M) == table(RECORD, "exit code")
+    assert re.findall(r"(?:^|  )(\d+) ", usage.EXITS, re.M) == table(RECORD, "exit code")
 
 
 def test_the_conventions_are_as_described() -> None:

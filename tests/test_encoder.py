@@ -11,7 +11,7 @@ from torch import Tensor
 
 import references
 from references import tensor
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.encoder import (
     Burst,
     Delta,
@@ -34,7 +34,7 @@ from snnrun.encoder import (
     WeightedPhase,
 )
 from snnrun.errors import ArgumentError
-from snnrun.target import levels, ramp
+from snnrun.loss.target import levels, ramp
 
 
 def named(*names: str) -> list[dict[str, Any]]:

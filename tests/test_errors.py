@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 import snnrun
-from snnrun import check, errors, foreign, signals
-from snnrun.build import PartError, build
-from snnrun.catalogue import Catalogue
-from snnrun.cli import text
+from snnrun import check, errors
+from snnrun.cli import usage
+from snnrun.config.build import PartError, build
+from snnrun.config.catalogue import Catalogue
 from snnrun.errors import EXIT_CODES, ArgumentError, ConfigError, Description, Fault, NoSuchRun, SnnrunError, as_yaml
+from snnrun.system import foreign
+from snnrun.training import stop
 
 SOURCE = Path(snnrun.__file__).parent
 
@@ -137,7 +139,7 @@ def test_an_error_of_another_library_is_put_down_to_the_argument_that_it_is_abou
 
 def test_the_tree_and_the_table_name_every_error_and_every_exit_code() -> None:
     assert errors.__doc__ is not None
-    kinds = [each for each in _below(SnnrunError) if each.__module__ in (errors.__name__, signals.__name__)]
+    kinds = [each for each in _below(SnnrunError) if each.__module__ in (errors.__name__, stop.__name__)]
     assert len(kinds) >= 10
     codes = {each.code for each in EXIT_CODES}
     assert len(codes) == len(EXIT_CODES)
@@ -146,7 +148,7 @@ def test_the_tree_and_the_table_name_every_error_and_every_exit_code() -> None:
         code = vars(kind).get("exit_code")
         assert code is None or code in codes
         assert isinstance(code, int) == (f"  {code}  " in line), line
-    help_text = text.help_text(Catalogue())
+    help_text = usage.help_text(Catalogue())
     for each in EXIT_CODES:
         assert f"{each.code:>5}  {each.meaning}" in help_text.splitlines()
 

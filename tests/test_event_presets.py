@@ -13,11 +13,11 @@ from torch import Tensor
 from catalogued import at
 from event_sets import write_event_set
 from small import CPU, composed, training
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import build_model, count_parameters
+from snnrun.config.settings import Settings
+from snnrun.job.parts import parts_of
 from snnrun.model import Recurrent
-from snnrun.settings import Settings
-from snnrun.streams import Streams
+from snnrun.run.execute import build_model, count_parameters
+from snnrun.training.streams import Streams
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
 SOURCES: dict[str, dict[str, Any]] = {

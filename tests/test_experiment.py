@@ -20,17 +20,18 @@ import yaml
 from torch import Tensor, nn
 
 from small import CPU, composed
-from snnrun import checkpoint, report
-from snnrun.cli.parts import parts_of
+from snnrun import report
+from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError, NonFiniteError, OutOfMemoryError, StorageError
-from snnrun.experiment import Parts, Result, build_model, count_parameters, evaluate_run, run
+from snnrun.job.parts import Parts, parts_of
 from snnrun.loss import CECount
 from snnrun.report.style import DARK
-from snnrun.settings import Settings
-from snnrun.streams import Streams
-from snnrun.trainer import evaluate
-from snnrun.training_state import build_optimizer
+from snnrun.run import checkpoint
+from snnrun.run.execute import Result, build_model, count_parameters, evaluate_run, run
+from snnrun.training.loop import evaluate
+from snnrun.training.state import build_optimizer
+from snnrun.training.streams import Streams
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
 PLAIN = ["report.figures=false", "report.summary=false"]

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from snnrun import checkpoint, files
 from snnrun.errors import DataError
+from snnrun.run import checkpoint
+from snnrun.system import files
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from fuzz import COMMANDS, OWN, Mutant, mutant
-from snnrun import runs
 from snnrun.cli import main
+from snnrun.run import browse
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about what it is told to do
 
@@ -71,7 +71,7 @@ def check(made: Mutant, folder: Path, capsys: pytest.CaptureFixture[str]) -> int
         assert max(map(len, told)) <= 1500, err
         faults = [line for line in told if line.startswith("  ")] or told[:1]
         assert all(FIX.search(fault) for fault in faults), err
-    for run in map(runs.read, runs.find(folder)):
+    for run in map(browse.read, browse.find(folder)):
         assert run.status in ("finished", "failed", "interrupted"), run.folder
         assert code or run.status == "finished"
     assert not list(folder.rglob("*.tmp"))

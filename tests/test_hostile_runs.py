@@ -17,9 +17,9 @@ from random import Random
 import pytest
 
 from made_up import MANIFEST, RESULT, epoch, make_run
-from snnrun import lock
 from snnrun.cli import main
-from snnrun.report.page.html import SCRIPTS, asset
+from snnrun.sweep.page.html import SCRIPTS, asset
+from snnrun.system import lock
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and alarms")
 

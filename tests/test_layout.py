@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snnrun.layout import columns, fit, page_width
+from snnrun.system.layout import columns, fit, page_width
 
 PROSE = (
     "model.hidden: expected a list of positive whole numbers such as [500,200], got 'many'; see `snnrun --help` for it"

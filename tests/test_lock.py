@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from snnrun import lock
 from snnrun.errors import ConfigError, StorageError
-from snnrun.lock import RunLock, holder
+from snnrun.system import lock
+from snnrun.system.lock import RunLock, holder
 
 HOLD = """
 import sys
 from pathlib import Path
-from snnrun.lock import RunLock
+from snnrun.system.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
@@ -114,7 +114,7 @@ def test_a_child_does_not_keep_the_lock_of_a_killed_parent(tmp_path: Path, how: 
     script = f"""
 import os, subprocess, sys
 from pathlib import Path
-from snnrun.lock import RunLock
+from snnrun.system.lock import RunLock
 with RunLock(Path(sys.argv[1])):
     {start.replace(chr(10), chr(10) + "    ")}
     print("held", flush=True)

@@ -46,8 +46,8 @@ from snnrun.loss import (
     van_rossum_distance,
     vote,
 )
-from snnrun.tally import Totals
-from snnrun.target import RateTarget, one_hot
+from snnrun.loss.target import RateTarget, one_hot
+from snnrun.training.metrics import Totals
 
 LOSSES: dict[str, type[SampleLoss]] = {
     "ce_rate_loss": CERate,

@@ -19,7 +19,7 @@ from event_sets import write_event_set
 from shell import Run, environment, snnrun, strict
 from small import composed
 from snnrun.errors import ConfigError
-from snnrun.ranks import Ranks
+from snnrun.system.ranks import Ranks
 from written import write_everything
 
 HERE = Path(__file__).parent

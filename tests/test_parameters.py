@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from small import composed, training
-from snnrun.build import build
-from snnrun.catalogue import Catalogue
-from snnrun.layers import blocks, layer_rows, parameter_rows
+from snnrun.config.build import build
+from snnrun.config.catalogue import Catalogue
 from snnrun.model import MLP
 from snnrun.neuron import LIF, PLIF, Alpha
-from snnrun.parameters import neuron_parameters
 from snnrun.report.parameters import draw_parameters
+from snnrun.run.layers import blocks, layer_rows, parameter_rows
 from snnrun.tracker import Csv
 from snnrun.tracker.base import curves
+from snnrun.training.parameters import neuron_parameters
 
 OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for them
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from snnrun import untrusted
 from snnrun.cli import main
-from snnrun.reproduction import compare
+from snnrun.run.compare import compare
+from snnrun.system import safe_read
 
 TASK = '''
 import torch
@@ -106,6 +106,6 @@ def test_a_part_that_does_not_say_what_it_draws_from_is_refused(
     assert main([*PARTS, *WORDS, f"task.stream={stream}", "hydra.run.dir=run"]) == 3
     error = capsys.readouterr().err
     assert "part_streams_task.Part" in error and "stream" in error and got in error
-    result = untrusted.json_object(folder / "run", "result.json")
+    result = safe_read.json_object(folder / "run", "result.json")
     assert (result["status"], result["epochs"]) == ("failed", 0)
     assert not (folder / "run" / "checkpoints").exists()

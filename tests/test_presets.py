@@ -14,13 +14,13 @@ from blog import Drawn, Observed, Silent, load
 from catalogued import CATALOGUE, at
 from references import tensor
 from small import CPU, composed, training, write_mnist
-from snnrun.cli.parts import Trial, parts_of
-from snnrun.experiment import build_model, count_parameters
-from snnrun.settings import Settings
-from snnrun.streams import Streams
+from snnrun.config.settings import Settings
+from snnrun.job.parts import Trial, parts_of
+from snnrun.run.execute import build_model, count_parameters
 from snnrun.task import Data
-from snnrun.trainer import Record, fit
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import Record, fit
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}

@@ -17,11 +17,12 @@ import yaml
 from torch import nn
 
 from small import same, training, weights
-from snnrun import checkpoint, report
+from snnrun import report
 from snnrun.errors import ConfigError, StorageError
-from snnrun.record import RunRecord
-from snnrun.storage import storing
-from snnrun.trainer import forward
+from snnrun.run import checkpoint
+from snnrun.run.folder import RunRecord
+from snnrun.system.storage import storing
+from snnrun.training.loop import forward
 
 STEP = {"kind": "step", "epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1}
 

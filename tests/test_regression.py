@@ -10,16 +10,17 @@ import torch
 from torch import Generator
 from torch.optim.lr_scheduler import ConstantLR
 
+from snnrun.config.settings import Checkpoint, Report, Settings
 from snnrun.encoder import Direct, Population
-from snnrun.experiment import Parts, build_model
+from snnrun.job.parts import Parts
 from snnrun.loss import MSE, CECount, RateBounds, r2_score
 from snnrun.model import MLP
 from snnrun.neuron import LIF
-from snnrun.settings import Checkpoint, Report, Settings
-from snnrun.streams import Streams
+from snnrun.run.execute import build_model
 from snnrun.task import Batch, Data, Task
-from snnrun.trainer import evaluate, fit, forward
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import evaluate, fit, forward
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 SETTINGS = Settings(
     seed=0,

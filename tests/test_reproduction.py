@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from made_up import RESULT, epoch, make_run, step
-from snnrun.reproduction import Verdict, compare
+from snnrun.run.compare import Verdict, compare
 
 RECORDS = [record for number in (1, 2, 3) for record in (step(number, 10 * number - 5), epoch(number))]
 

@@ -13,11 +13,12 @@ import torch
 import yaml
 
 from shell import contents
-from snnrun import checkpoint, files, untrusted
 from snnrun.cli import main
-from snnrun.fingerprint import config_hash
-from snnrun.record import recorded_threads
-from snnrun.reproduction import compare
+from snnrun.config.fingerprint import config_hash
+from snnrun.run import checkpoint
+from snnrun.run.compare import compare
+from snnrun.run.folder import recorded_threads
+from snnrun.system import files, safe_read
 
 WORDS = [
     "report.figures=false",
@@ -82,8 +83,8 @@ def edited(run: Path) -> Path:
 
 
 def test_the_manifest_has_the_hash_of_the_config(whole: Path) -> None:
-    manifest = untrusted.json_object(whole, "manifest.json")
-    assert manifest["config_sha256"] == config_hash(untrusted.yaml_object(whole, "config.yaml"))
+    manifest = safe_read.json_object(whole, "manifest.json")
+    assert manifest["config_sha256"] == config_hash(safe_read.yaml_object(whole, "config.yaml"))
     assert {"packages", "seed", "threads", "directory"} <= set(manifest)
 
 
@@ -146,8 +147,8 @@ def test_killed_while_it_writes_its_first_files(instant: int, tmp_path: Path, mo
     assert main(["resume", str(edited(run))]) == 2
     (run / "config.yaml").write_bytes(original)
     assert main(["resume", "run"]) == 0
-    manifest = untrusted.json_object(run, "manifest.json")
-    assert manifest["config_sha256"] == config_hash(untrusted.yaml_object(run, "config.yaml"))
+    manifest = safe_read.json_object(run, "manifest.json")
+    assert manifest["config_sha256"] == config_hash(safe_read.yaml_object(run, "config.yaml"))
     assert manifest["seed"] == 0 and manifest["packages"] and manifest["resumed"][0]["changed"] == {}
 
 
@@ -173,29 +174,29 @@ DAMAGED: dict[str, bytes | None] = {
 
 
 def with_threads(run: Path, **values: object) -> None:
-    manifest = untrusted.json_object(run, "manifest.json")
+    manifest = safe_read.json_object(run, "manifest.json")
     (run / "manifest.json").write_text(json.dumps({**manifest, **values}))
 
 
 def changed_threads(run: Path) -> object:
     """What the manifest says that became of the number of threads; None where it stayed."""
-    return untrusted.json_object(run, "manifest.json")["resumed"][-1]["changed"].get("threads")
+    return safe_read.json_object(run, "manifest.json")["resumed"][-1]["changed"].get("threads")
 
 
 def test_it_computes_on_as_many_threads_as_before(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is worth one; it had three, and this machine has four cores."""
-    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    monkeypatch.setattr("snnrun.system.machine.cores", lambda: 4)
     with_threads(run, threads=3)
     before = torch.get_num_threads()
     assert main(["resume", "run"]) == 0
     assert changed_threads(run) is None
-    assert untrusted.json_object(run, "manifest.json")["threads"] == 3
+    assert safe_read.json_object(run, "manifest.json")["threads"] == 3
     assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("threads", [5, 10**6])
 def test_if_the_machine_has_that_many(threads: int, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    monkeypatch.setattr("snnrun.system.machine.cores", lambda: 4)
     with_threads(run, threads=threads)
     assert main(["resume", "run"]) == 0
     assert changed_threads(run) == [threads, 1]
@@ -203,14 +204,14 @@ def test_if_the_machine_has_that_many(threads: int, run: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("threads", [0, -2, True, 2.5, "2", None])
 def test_threads_that_are_no_number_of_threads(threads: object, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    monkeypatch.setattr("snnrun.system.machine.cores", lambda: 4)
     with_threads(run, threads=threads)
     assert recorded_threads(run, 1) is None
     assert main(["resume", "run"]) == 0
 
 
 def test_threads_of_another_number_of_processes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnrun.machine.cores", lambda: 4)
+    monkeypatch.setattr("snnrun.system.machine.cores", lambda: 4)
     with_threads(run, threads=3, parallel={"world_size": 2, "backend": "gloo"})
     assert recorded_threads(run, 2) == 3
     assert main(["resume", "run"]) == 0
@@ -226,9 +227,9 @@ def test_a_damaged_manifest_is_written_anew(
     assert main(["resume", "run"]) == 0
     _, err = capsys.readouterr()
     assert "\x1b" not in err and len(err) < 20_000
-    manifest = untrusted.json_object(run, "manifest.json")
-    assert manifest["config_sha256"] == config_hash(untrusted.yaml_object(run, "config.yaml"))
-    assert set(manifest) - {"resumed"} == set(untrusted.json_object(whole, "manifest.json"))
+    manifest = safe_read.json_object(run, "manifest.json")
+    assert manifest["config_sha256"] == config_hash(safe_read.yaml_object(run, "config.yaml"))
+    assert set(manifest) - {"resumed"} == set(safe_read.json_object(whole, "manifest.json"))
     assert manifest["resumed"][-1]["step"] == 2
     if "manifest" in err:
         assert "written anew" in err
@@ -238,11 +239,11 @@ def test_a_damaged_manifest_is_written_anew(
 
 
 def test_what_is_left_of_a_manifest_stays(run: Path) -> None:
-    manifest = untrusted.json_object(run, "manifest.json")
+    manifest = safe_read.json_object(run, "manifest.json")
     manifest["started"], manifest["packages"] = "2026-03-01T12:00:00+00:00", 3
     (run / "manifest.json").write_text(json.dumps(manifest))
     assert main(["resume", "run"]) == 0
-    after = untrusted.json_object(run, "manifest.json")
+    after = safe_read.json_object(run, "manifest.json")
     assert after["started"] == manifest["started"] and isinstance(after["packages"], dict)
 
 

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from made_up import MANIFEST, RESULT, epoch, make_run, step
-from snnrun import lock, runs
 from snnrun.errors import ConfigError
-from snnrun.lock import RunLock
+from snnrun.run import browse
+from snnrun.system import lock
+from snnrun.system.lock import RunLock
 
 
 def test_runs_are_found_where_training_puts_them(tmp_path: Path) -> None:
@@ -27,8 +28,8 @@ def test_runs_are_found_where_training_puts_them(tmp_path: Path) -> None:
     (tmp_path / ".hidden" / "run" / ".hydra").mkdir(parents=True)
     inside = make_run(single / "again")
     (single / "figures" / ".hydra").mkdir()
-    assert set(runs.find(tmp_path)) == {single, *jobs, bare, inside}
-    assert list(runs.find(tmp_path / "nowhere")) == []
+    assert set(browse.find(tmp_path)) == {single, *jobs, bare, inside}
+    assert list(browse.find(tmp_path / "nowhere")) == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links")
@@ -38,8 +39,8 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     outputs.mkdir()
     (outputs / "loop").symlink_to(outputs)
     (outputs / "linked").symlink_to(run)
-    assert list(runs.find(outputs)) == []
-    assert runs.named(str(outputs / "linked")) == outputs / "linked", "but a link that is named is meant"
+    assert list(browse.find(outputs)) == []
+    assert browse.named(str(outputs / "linked")) == outputs / "linked", "but a link that is named is meant"
 
 
 def test_a_tree_without_end(tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_a_tree_without_end(tmp_path: Path) -> None:
     for _ in range(100):
         deep = deep / "d"
     (deep / ".hydra").mkdir(parents=True)
-    assert list(runs.find(tmp_path)) == []
+    assert list(browse.find(tmp_path)) == []
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word: str, found: str) -> None:
-    assert runs.named(word).resolve() == outputs / found
+    assert browse.named(word).resolve() == outputs / found
 
 
 @pytest.mark.parametrize(
@@ -96,12 +97,12 @@ def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word
 def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, said: str) -> None:
     (outputs.parent / "empty").mkdir()
     with pytest.raises(ConfigError, match=said) as caught:
-        runs.named(word)
+        browse.named(word)
     assert len(str(caught.value)) < 2000
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
-    run = runs.read(make_run(tmp_path / "run"))
+    run = browse.read(make_run(tmp_path / "run"))
     assert (run.status, run.resumable, run.command, run.holder) == ("finished", False, "train", None)
     assert run.choices["neuron"] == "lif"
     assert "readout" not in run.choices, "null is no choice"
@@ -113,7 +114,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
 def test_without_hydras_folder_the_classes_are_named(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run")
     (folder / ".hydra" / "hydra.yaml").unlink()
-    choices = runs.read(folder).choices
+    choices = browse.read(folder).choices
     assert (choices["neuron"], choices["task"], choices["optimizer"]) == ("LIF", "Digits", "Adam")
 
 
@@ -121,30 +122,30 @@ def test_without_hydras_folder_the_classes_are_named(tmp_path: Path) -> None:
 def test_what_ended_early(tmp_path: Path, status: str) -> None:
     result = {"status": status, "error": None, "test_accuracy": None, "test_loss": None, "epochs": 2, "seconds": 1.0}
     folder = make_run(tmp_path / "run", result=result)
-    run = runs.read(folder)
+    run = browse.read(folder)
     assert (run.status, run.resumable, run.epochs, run.accuracy) == (status, False, 2, None)
     (folder / "checkpoints" / "step-20.ckpt").touch()
-    assert runs.read(folder).resumable
+    assert browse.read(folder).resumable
 
 
 def test_dead_running_and_stalled(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", result=None)
-    assert runs.read(folder).status == "dead"
+    assert browse.read(folder).status == "dead"
     with RunLock(folder):
-        run = runs.read(folder)
+        run = browse.read(folder)
         assert run.status == "running"
         assert run.holder is not None and run.holder.pid == os.getpid()
         os.utime(folder / lock.NAME, (0, time.time() - lock.DEAD - 1))
-        assert runs.read(folder).status == "stalled"
-    assert runs.read(folder).status == "dead"
+        assert browse.read(folder).status == "stalled"
+    assert browse.read(folder).status == "dead"
 
 
 def test_a_run_that_goes_on_is_running_whatever_it_said_before(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", result={**RESULT, "status": "interrupted"})
     with RunLock(folder):
-        run = runs.read(folder)
+        run = browse.read(folder)
         assert (run.status, run.accuracy, run.epochs) == ("running", None, 3)
-    assert runs.read(folder).status == "interrupted"
+    assert browse.read(folder).status == "interrupted"
 
 
 @pytest.mark.parametrize(
@@ -164,14 +165,14 @@ def test_epochs_of_a_run_that_has_not_ended(
     folder = make_run(tmp_path / "run", result=None, metrics=metrics)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(tail)
-    assert runs.read(folder).epochs == done
-    whole = [record for record in runs.epochs(folder) if isinstance(record["epoch"], int)]
+    assert browse.read(folder).epochs == done
+    whole = [record for record in browse.epochs(folder) if isinstance(record["epoch"], int)]
     assert whole == [record for record in metrics if record["kind"] == "epoch"]
 
 
 def test_epochs_are_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:
     steps = tuple(step(7, number) for number in range(10_000))
-    assert runs.read(make_run(tmp_path / "run", result=None, metrics=(epoch(6), *steps))).epochs == 6
+    assert browse.read(make_run(tmp_path / "run", result=None, metrics=(epoch(6), *steps))).epochs == 6
 
 
 @pytest.mark.parametrize(
@@ -180,12 +181,12 @@ def test_epochs_are_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:
     ids=range(5),
 )
 def test_a_result_that_says_nothing(tmp_path: Path, result: dict[str, Any]) -> None:
-    assert runs.read(make_run(tmp_path / "run", result=result)).status == "dead"
+    assert browse.read(make_run(tmp_path / "run", result=result)).status == "dead"
 
 
 def test_values_of_the_wrong_type(tmp_path: Path) -> None:
     wrong = {"test_accuracy": "high", "test_loss": [1], "epochs": -3, "seconds": True}
-    run = runs.read(make_run(tmp_path / "run", result={**RESULT, **wrong}))
+    run = browse.read(make_run(tmp_path / "run", result={**RESULT, **wrong}))
     assert (run.status, run.accuracy, run.loss, run.epochs, run.seconds) == ("finished", None, None, None, None)
 
 
@@ -193,7 +194,7 @@ def test_values_of_the_wrong_type(tmp_path: Path) -> None:
 def test_a_start_that_cannot_be(tmp_path: Path, started: object) -> None:
     folder = make_run(tmp_path / "run", manifest={"started": started})
     os.utime(folder / "config.yaml", (1000, 1000))
-    assert runs.read(folder).started == 1000
+    assert browse.read(folder).started == 1000
 
 
 BREAK: dict[str, Callable[[Path], object]] = {
@@ -209,7 +210,7 @@ def test_every_file_may_be_missing_or_broken(tmp_path: Path, how: str) -> None:
     for i, name in enumerate(path for path in make_run(tmp_path / "whole").rglob("*") if path.is_file()):
         folder = make_run(tmp_path / str(i))
         BREAK[how](folder / name.relative_to(tmp_path / "whole"))
-        run = runs.read(folder)
+        run = browse.read(folder)
         assert run.status == ("dead" if name.name == "result.json" else "finished")
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from snnrun.catalogue import Catalogue
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import KEYS, Report, Settings, Style, completed, read
 from snnrun.errors import ConfigError
-from snnrun.settings import KEYS, Report, Settings, Style, completed, read
 
 GOOD: dict[str, Any] = {
     "seed": 0,

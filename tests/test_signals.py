@@ -19,11 +19,11 @@ import pytest
 
 import snnrun
 from small import composed
-from snnrun import experiment
 from snnrun.cli import main
-from snnrun.cli.parts import parts_of
-from snnrun.settings import Settings
-from snnrun.signals import SIGNALS, Interrupted, Stop, waiting
+from snnrun.config.settings import Settings
+from snnrun.job.parts import parts_of
+from snnrun.run import execute
+from snnrun.training.stop import SIGNALS, Interrupted, Stop, waiting
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),
@@ -126,7 +126,7 @@ def trained() -> int:
     def begin() -> None:
         with waiting():
             (folder / ".hydra").mkdir(parents=True)
-            experiment.run(settings=settings, parts=parts, config=config, folder=folder, command=["snnrun"])
+            execute.run(settings=settings, parts=parts, config=config, folder=folder, command=["snnrun"])
 
     try:
         begin()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from snnrun.streams import Streams
+from snnrun.training.streams import Streams
 
 CPU = torch.device("cpu")
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnrun import tally
 from snnrun.sequence import Trace
-from snnrun.tally import Activity, Totals
+from snnrun.training import metrics
+from snnrun.training.metrics import Activity, Totals
 
 
 def times_fired(spikes: Tensor) -> Tensor:
-    return tally.times_fired(Trace(spikes, spikes))
+    return metrics.times_fired(Trace(spikes, spikes))
 
 
 def spikes(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -51,7 +51,7 @@ def test_threads_do_not_matter() -> None:
 
 def test_what_was_counted_on_the_way_is_not_counted_again() -> None:
     s = spikes(20, 10, 900)
-    assert torch.equal(tally.times_fired(Trace(torch.zeros(0), s, s.sum(0))), times_fired(s))
+    assert torch.equal(metrics.times_fired(Trace(torch.zeros(0), s, s.sum(0))), times_fired(s))
 
 
 def test_activity_adds_up_batches() -> None:

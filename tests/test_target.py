@@ -10,7 +10,7 @@ import torch
 import references
 from references import tensor
 from snnrun.encoder import Latency
-from snnrun.target import LatencyTarget, RateTarget, TargetEncoder, from_one_hot, one_hot, ramp, regular_train
+from snnrun.loss.target import LatencyTarget, RateTarget, TargetEncoder, from_one_hot, one_hot, ramp, regular_train
 
 CODES = {
     e["id"].partition("/")[2]: e

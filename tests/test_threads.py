@@ -16,12 +16,12 @@ import torch
 from torch import nn
 
 from small import composed
-from snnrun import threads
+from snnrun.config.settings import Settings
 from snnrun.model import MLP, ConvNet, multiply_adds
 from snnrun.neuron import LIF
-from snnrun.ranks import Ranks
-from snnrun.runtime import runtime, use_threads
-from snnrun.settings import Settings
+from snnrun.system import threads
+from snnrun.system.ranks import Ranks
+from snnrun.training.runtime import runtime, use_threads
 
 # Loads torch's OpenMP runtime, which then prints what it read from the environment; torch itself takes seconds.
 LOAD = """

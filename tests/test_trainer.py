@@ -15,14 +15,14 @@ import torch
 from torch import Generator, Tensor, nn
 
 from small import CPU, Training, same, training, weights
-from snnrun import catalogue
+from snnrun.config import catalogue
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import CECount, Loss
 from snnrun.sequence import Trace
-from snnrun.streams import Streams
 from snnrun.task import Batch, Data, Part
-from snnrun.trainer import Record, evaluate
+from snnrun.training.loop import Record, evaluate
+from snnrun.training.streams import Streams
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from small import Training, same, training, weights
-from snnrun import checkpoint
-from snnrun.trainer import Record
+from snnrun.run import checkpoint
+from snnrun.training.loop import Record
 
 WORDS = (
     *("num_steps=4", "epochs=2", "batch_size=32", "model.hidden=[12]", "report.log_every=1"),

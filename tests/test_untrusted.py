@@ -10,8 +10,8 @@ import pytest
 import yaml
 from yaml.scanner import ScannerError
 
-from snnrun import untrusted
-from snnrun.untrusted import Unreadable, dotted, printable, shown
+from snnrun.system import safe_read
+from snnrun.system.safe_read import Unreadable, dotted, printable, shown
 
 
 def numbered(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
@@ -33,7 +33,7 @@ def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
     """Reads YAML with each loader that there is."""
     if request.param is None:
         pytest.skip("PyYAML was built without LibYAML")
-    monkeypatch.setattr(untrusted, "_LOADER", request.param)
+    monkeypatch.setattr(safe_read, "_LOADER", request.param)
 
 
 def write(folder: Path, name: str, content: str | bytes) -> None:
@@ -105,7 +105,7 @@ def test_leaves_by_dotted_keys() -> None:
 
 def test_json(tmp_path: Path) -> None:
     write(tmp_path, "a", '\ufeff{"a": [1, 2.5, NaN, 1e999], "b": "\\u0007", "c": ' + "9" * 5000 + "}")
-    assert untrusted.json_object(tmp_path, "a") == {"a": [1, 2.5, None, None], "b": "\x07", "c": None}
+    assert safe_read.json_object(tmp_path, "a") == {"a": [1, 2.5, None, None], "b": "\x07", "c": None}
 
 
 @numbered(
@@ -118,19 +118,19 @@ def test_json(tmp_path: Path) -> None:
         (b"\xff\xfe\x80", "no JSON, line 1"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
-        ('{"a": "' + "x" * untrusted.LARGEST + '"}', "more than 1 MiB"),
+        ('{"a": "' + "x" * safe_read.LARGEST + '"}', "more than 1 MiB"),
     ],
 )
 def test_what_is_no_json(tmp_path: Path, content: str | bytes, reason: str) -> None:
     write(tmp_path, "a", content)
     with pytest.raises(Unreadable, match=f"^{reason}$"):
-        untrusted.json_object(tmp_path, "a")
+        safe_read.json_object(tmp_path, "a")
 
 
 @pytest.mark.usefixtures("loader")
 def test_yaml(tmp_path: Path) -> None:
     write(tmp_path, "a", "a: {b: [1, 2.5, null, yes]}\n1: x\n")
-    assert untrusted.yaml_object(tmp_path, "a") == {"a": {"b": [1, 2.5, None, True]}, "1": "x"}
+    assert safe_read.yaml_object(tmp_path, "a") == {"a": {"b": [1, 2.5, None, True]}, "1": "x"}
 
 
 LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 30))
@@ -157,20 +157,20 @@ LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 
         ("a: " + "[" * 100 + "\n# " + "x" * 100_000 + "\0\n", "no plain YAML"),
         ("a: " + "[" * 70 + "@", "no plain YAML, line 1"),
         ("a: |\n x\n  y\n z\nw", "no plain YAML, line 5"),
-        ("# " + "x" * untrusted.LARGEST_YAML, "more than 256 KiB"),
+        ("# " + "x" * safe_read.LARGEST_YAML, "more than 256 KiB"),
     ],
 )
 def test_what_is_no_yaml(tmp_path: Path, content: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "a", content)
     with pytest.raises(Unreadable, match=f"^{reason}"):
-        untrusted.yaml_object(tmp_path, "a")
+        safe_read.yaml_object(tmp_path, "a")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     write(tmp_path, "a", f"0x{'f' * 1000}: 0x{'f' * 50_000}\n")
-    (pair,) = untrusted.yaml_object(tmp_path, "a").items()
+    (pair,) = safe_read.yaml_object(tmp_path, "a").items()
     assert (pair[0], shown(pair[1])) == ("(a huge number)", "(a huge number)")
 
 
@@ -190,30 +190,30 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     ],
 )
 def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
-    with pytest.raises(untrusted.Heavy) as caught:
-        untrusted.weigh(text)
+    with pytest.raises(safe_read.Heavy) as caught:
+        safe_read.weigh(text)
     assert caught.value.problem == problem
 
 
 @pytest.mark.usefixtures("loader")
 def test_yaml_that_is_not_too_much() -> None:
-    untrusted.weigh("")
-    untrusted.weigh("[" * 49 + "]" * 49)
-    untrusted.weigh("a: &a [1, &b {c: 1}]\nb: *a\nc: [*b, *b, *a]\nd: &s text\ne: *s\n")
-    untrusted.weigh("- 1\n" * 2000)
-    with pytest.raises(untrusted.Heavy):
-        untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=5)
-    untrusted.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=6)
+    safe_read.weigh("")
+    safe_read.weigh("[" * 49 + "]" * 49)
+    safe_read.weigh("a: &a [1, &b {c: 1}]\nb: *a\nc: [*b, *b, *a]\nd: &s text\ne: *s\n")
+    safe_read.weigh("- 1\n" * 2000)
+    with pytest.raises(safe_read.Heavy):
+        safe_read.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=5)
+    safe_read.weigh("a: &a [1, 2]\nb: [*a, *a]\n", most=6)
 
 
 def test_long_yaml() -> None:
-    untrusted.weigh("- 1\n" * 200_000)
+    safe_read.weigh("- 1\n" * 200_000)
 
 
 def test_lines_of_a_large_file(tmp_path: Path) -> None:
     write(tmp_path, "a", "".join(f"{i}\n" for i in range(1000)))
-    assert list(untrusted.lines(tmp_path, "a", 10_000)) == [f"{i}\n".encode() for i in range(1000)]
-    assert list(untrusted.lines(tmp_path, "a", 10)) == [b"998\n", b"999\n"]
+    assert list(safe_read.lines(tmp_path, "a", 10_000)) == [f"{i}\n".encode() for i in range(1000)]
+    assert list(safe_read.lines(tmp_path, "a", 10)) == [b"998\n", b"999\n"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes")
@@ -239,4 +239,4 @@ def test_what_is_no_file(tmp_path: Path) -> None:
         "a\0b": "embedded null byte",
     }.items():
         with pytest.raises(Unreadable, match=f"^{reason}$"):
-            untrusted.head(folder, name)
+            safe_read.head(folder, name)

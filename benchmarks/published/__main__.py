@@ -15,8 +15,8 @@ import torch
 from benchmarks import published
 from benchmarks.published import training
 from benchmarks.published.recipe import Recipe
-from snnrun.files import write_json
 from snnrun.report import manifest
+from snnrun.system.files import write_json
 
 PACKAGES = ("torch", "numpy")
 

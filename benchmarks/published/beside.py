@@ -25,19 +25,19 @@ from torch import Tensor, nn
 
 from benchmarks import published
 from benchmarks.published.recipe import Recipe
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import composer
 from snnrun.cli.launch import plain
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import Parts, build_model
-from snnrun.files import write_json
-from snnrun.runtime import runtime
-from snnrun.settings import Settings
-from snnrun.streams import Streams
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import Settings
+from snnrun.job.compose import composer
+from snnrun.job.parts import Parts, parts_of
+from snnrun.run.execute import build_model
+from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
-from snnrun.trainer import encode, fit, score
-from snnrun.trainer import run as run_model
-from snnrun.training_state import TrainingState
+from snnrun.training.loop import encode, fit, score
+from snnrun.training.loop import run as run_model
+from snnrun.training.runtime import runtime
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
 
 
 def main(words: Sequence[str] | None = None) -> int:

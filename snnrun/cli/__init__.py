@@ -13,14 +13,16 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from snnrun import __version__, allocator, trust
-from snnrun.catalogue import Catalogue
-from snnrun.cli import offer, text
-from snnrun.cli.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
+from snnrun import __version__
+from snnrun.cli import offer, usage
+from snnrun.config import trust
+from snnrun.config.catalogue import Catalogue
 from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
-from snnrun.layout import fit, page_width
-from snnrun.ranks import Ranks
-from snnrun.stream import open_standard_streams, safe_output
+from snnrun.job.arguments import AGAIN, LOOKING, PRIMARY, Arguments, parse
+from snnrun.system import machine, say
+from snnrun.system.layout import fit, page_width
+from snnrun.system.ranks import Ranks
+from snnrun.system.stream import open_standard_streams, safe_output
 
 INTERRUPTED = exit_code("INTERRUPTED")  # 128 + SIGINT, as shells have it
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A run that nobody could watch is a run all the same; an answer that nobody got is none.
         if code == 0 and out.error is not None and not isinstance(out.error, BrokenPipeError) and _answers(arguments):
             reason = getattr(out.error, "strerror", None) or out.error
-            text.say(f"snnrun: the answer could not be written: {reason}", error=True)
+            say.say(f"snnrun: the answer could not be written: {reason}", error=True)
             return StorageError.exit_code
         return code
 
@@ -56,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _answers(arguments: Arguments) -> bool:
     """Whether what the command prints is all that it does."""
     shows = arguments.help or arguments.version or arguments.list_words is not None or arguments.cfg
-    return bool(shows or arguments.dry_run or arguments.command in (*text.LOOKING, "best", "evaluate"))
+    return bool(shows or arguments.dry_run or arguments.command in (*usage.LOOKING, "best", "evaluate"))
 
 
 def _code(arguments: Arguments, argv: list[str]) -> int:
@@ -75,14 +77,14 @@ def _code(arguments: Arguments, argv: list[str]) -> int:
     except SnnrunError as error:
         if debug:
             traceback.print_exc()
-        text.say("\n".join(text.shorten(line, 1500) for line in f"snnrun: {error}".split("\n")), error=True)
+        say.say("\n".join(say.shorten(line, 1500) for line in f"snnrun: {error}".split("\n")), error=True)
         offer.after(error, arguments)
         return error.exit_code
     except Exception as error:
         if debug:
             traceback.print_exc()
-        words, code = text.unforeseen(error)
-        text.say(words, error=True)
+        words, code = say.unforeseen(error)
+        say.say(words, error=True)
         return code
 
 
@@ -90,9 +92,9 @@ def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     ranks = Ranks.of(os.environ)
     if ranks.size == 1:
         return _dispatch(arguments, words, debug=debug)
-    from snnrun.cli import several
+    from snnrun.cli import torchrun
 
-    return several.main(arguments, ranks, lambda: _dispatch(arguments, words, debug=debug))
+    return torchrun.main(arguments, ranks, lambda: _dispatch(arguments, words, debug=debug))
 
 
 def _page(sweep: Path) -> str:
@@ -106,37 +108,39 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.version:
         print(f"snnrun {__version__}")
         return 0
-    if arguments.command in text.REPORTING:
+    if arguments.command in usage.REPORTING:
         from snnrun.cli import report
 
         return report.main(arguments)
     if arguments.command in LOOKING:
-        from snnrun.cli import look
+        from snnrun.cli import runs
 
-        return look.main(arguments, _page)
-    allocator.keep_freed_memory()
+        return runs.main(arguments, _page)
+    machine.keep_freed_memory()
     if arguments.command in AGAIN:
-        from snnrun.cli import again
+        from snnrun.cli import rerun
 
         with trust.importable(arguments.config_dir, arguments.trusted):
-            return again.main(arguments, ["snnrun", *words])
+            return rerun.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help and arguments.list_words is not None:
-        text.say(fit(text.LIST, page_width()))
+        say.say(fit(usage.LIST, page_width()))
         return 0
     if arguments.help:
-        text.say(text.help_text(catalogue, arguments.command))
+        say.say(usage.help_text(catalogue, arguments.command))
         return 0
     if arguments.list_words is not None:
         if arguments.faults:
-            raise ConfigError(text.faults(arguments.faults))
-        text.say(text.listing(catalogue, arguments.list_words))
+            raise ConfigError(say.faults(arguments.faults))
+        say.say(usage.listing(catalogue, arguments.list_words))
         return 0
 
-    from snnrun.cli import validate
+    from snnrun.cli.commands import command_of
+    from snnrun.job import validate
+    from snnrun.run import imports
 
     with trust.importable(arguments.config_dir, arguments.trusted):
-        plan = validate.validate(arguments, catalogue, debug=debug)
+        plan = validate.validate(arguments, catalogue, command_of(arguments.command), load=imports.load, debug=debug)
         from snnrun.cli import launch  # not before: it imports torch, and a typo can be told without
 
         if arguments.cfg:

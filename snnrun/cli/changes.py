@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnrun import defaults, untrusted
-from snnrun.catalogue import Catalogue
-from snnrun.cli.words import PARTS
-from snnrun.defaults import Defaults
-from snnrun.runs import Run
-from snnrun.untrusted import Unreadable, dotted
+from snnrun.config import defaults
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.defaults import Defaults
+from snnrun.run.browse import Run
+from snnrun.system import safe_read
+from snnrun.system.format import PARTS
+from snnrun.system.safe_read import Unreadable, dotted
 
 #: What is written, and where and on what a run is computed: said last.
 LAST = ("device", "threads", "data_dir", "output_dir", "checkpoint", "report", "style")
@@ -121,15 +122,15 @@ def config_of(folder: Path) -> dict[str, Any]:
         Unreadable: if neither form of it can be read.
     """
     try:
-        return dotted(untrusted.yaml_object(folder, ".hydra/config.yaml"))
+        return dotted(safe_read.yaml_object(folder, ".hydra/config.yaml"))
     except Unreadable:
-        return dotted(untrusted.yaml_object(folder, "config.yaml"))
+        return dotted(safe_read.yaml_object(folder, "config.yaml"))
 
 
 def _asked(folder: Path) -> set[str]:
     """The keys that the command line set."""
     try:
-        text = untrusted.head(folder, ".hydra/overrides.yaml")
+        text = safe_read.head(folder, ".hydra/overrides.yaml")
     except Unreadable:
         return set()
     words = [line[2:].strip("'\"") for line in text.splitlines() if line.startswith("- ")]

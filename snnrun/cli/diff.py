@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from snnrun import untrusted
-from snnrun.classes import CONFUSION
 from snnrun.cli.changes import config_of
-from snnrun.cli.words import cut_end, cut_start, table
-from snnrun.layout import columns
-from snnrun.untrusted import Unreadable, dotted, number, printable, shown
+from snnrun.run.classes import CONFUSION
+from snnrun.system import safe_read
+from snnrun.system.format import cut_end, cut_start, table
+from snnrun.system.layout import columns
+from snnrun.system.safe_read import Unreadable, dotted, number, printable, shown
 
 MOST = 200
 ABSENT = "-"
@@ -34,20 +34,20 @@ def _config(*folders: Path) -> Callable[[Path], dict[str, Any]]:
     """How the configs are read: with their references, unless one of them is left only as it was resolved."""
     try:
         for folder in folders:
-            untrusted.yaml_object(folder, ".hydra/config.yaml")
+            safe_read.yaml_object(folder, ".hydra/config.yaml")
     except Unreadable:
-        return lambda folder: dotted(untrusted.yaml_object(folder, "config.yaml"))
+        return lambda folder: dotted(safe_read.yaml_object(folder, "config.yaml"))
     return config_of
 
 
 def _environment(folder: Path) -> dict[str, Any]:
-    manifest = untrusted.json_object(folder, "manifest.json")
+    manifest = safe_read.json_object(folder, "manifest.json")
     return dotted({key: value for key, value in manifest.items() if key not in NOT_ENVIRONMENT})
 
 
 def _result(folder: Path) -> dict[str, Any]:
     """A confusion matrix is left out: where two differ, so does the accuracy of a class."""
-    result = untrusted.json_object(folder, "result.json")
+    result = safe_read.json_object(folder, "result.json")
     return dotted({key: value for key, value in result.items() if key != CONFUSION})
 
 

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from snnrun import checkpoint, continuation, experiment, files, fingerprint, report, runs, untrusted
-from snnrun.cli import text
-from snnrun.cli.again import Frozen
+from snnrun import report
 from snnrun.cli.evaluation_page import FIGURES, NAME, table_of
+from snnrun.cli.rerun import Frozen
+from snnrun.config import fingerprint
+from snnrun.config.settings import Style
 from snnrun.errors import ConfigError
 from snnrun.report.manifest import start as manifest_start
-from snnrun.settings import Style
-from snnrun.storage import storing
-from snnrun.streams import Streams
-from snnrun.untrusted import Unreadable, at, number, printable, shown
+from snnrun.run import browse, checkpoint, continuation, execute
+from snnrun.system import files, safe_read, say
+from snnrun.system.safe_read import Unreadable, at, number, printable, shown
+from snnrun.system.storage import storing
+from snnrun.training.streams import Streams
 
 WHERE = ("output_dir", "device", "threads", "data_dir", "style")  # what is no other test
 SPLIT = ("split_seed", "validation", "test")  # keys of a task, by which training and test part are told apart
@@ -57,13 +59,13 @@ def evaluate(
     weights = checkpoint.load(path)
     faults = [fault for test in tests if (fault := _misfit(test, weights))]
     if faults:
-        raise ConfigError(text.faults(faults))
+        raise ConfigError(say.faults(faults))
     keys = [key for key in tests[0].words if key.partition(".")[0] not in WHERE]
     recorded = _recorded(folder)
-    choices = runs.read(folder).choices
+    choices = browse.read(folder).choices
     before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
     if any(_splits_anew(test.seen["task"], test.config["task"]) for test in tests):
-        text.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
+        say.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
     # Made first: where nothing can be written, nothing is computed.
     where = new_folder(tests[0].settings.output_dir) if len(tests) > 1 else None
     try:
@@ -71,9 +73,7 @@ def evaluate(
             Tested(
                 {key: _value(test.seen, key, test.words[key]) for key in keys},
                 test.settings.num_steps,
-                _figures(
-                    experiment.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)
-                ),
+                _figures(execute.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
             )
             for test in tests
         ]
@@ -85,14 +85,14 @@ def evaluate(
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
         was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
-        text.say(f"not the recorded test, but one with {changes}; recorded is that with {was}", prose=True)
+        say.say(f"not the recorded test, but one with {changes}; recorded is that with {was}", prose=True)
     else:
-        text.say(
+        say.say(
             "the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()),
             prose=True,
         )
     values = [{**test.values, **test.figures} for test in done]
-    text.say(table_of(keys, values, {**before, **recorded} if recorded else {}))
+    say.say(table_of(keys, values, {**before, **recorded} if recorded else {}))
     if where is None:
         return None
     content = {
@@ -131,7 +131,7 @@ def _misfit(test: Frozen, weights: Mapping[str, Tensor]) -> str | None:
     """Why the weights are none of the test's model, or None."""
     import torch
 
-    model = experiment.build_model(test.parts, test.settings, Streams(test.settings.seed, torch.device("cpu")))
+    model = execute.build_model(test.parts, test.settings, Streams(test.settings.seed, torch.device("cpu")))
     wanted = {name: list(each.shape) for name, each in model.state_dict().items()}
     have = {name: list(each.shape) for name, each in weights.items()}
     for name in [*wanted, *have]:
@@ -152,7 +152,7 @@ def _figures(result: Mapping[str, Any]) -> dict[str, float | None]:
 def _recorded(folder: Path) -> dict[str, float | None]:
     """The figures in ``result.json``."""
     try:
-        return _figures(untrusted.json_object(folder, "result.json"))
+        return _figures(safe_read.json_object(folder, "result.json"))
     except Unreadable:
         return {}
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from snnrun import untrusted
-from snnrun.cli.words import figure, table
-from snnrun.layout import columns, fit, page_width
-from snnrun.untrusted import Unreadable, number, printable, shown
+from snnrun.system import safe_read
+from snnrun.system.format import figure, table
+from snnrun.system.layout import columns, fit, page_width
+from snnrun.system.safe_read import Unreadable, number, printable, shown
 
 NAME = "evaluation.json"
 MOST_TESTS = 200  # in the table
@@ -33,7 +33,7 @@ def find(word: str, root: Path) -> Path | None:
 def page(folder: Path) -> str:
     """The tests, with the recorded one beside them."""
     try:
-        content = untrusted.json_object(folder, NAME)
+        content = safe_read.json_object(folder, NAME)
     except Unreadable as error:
         return f"{printable(folder)}\n  ({error})"
     of = content.get("run")

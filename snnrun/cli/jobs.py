@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from snnrun import runs
-from snnrun.cli.sweep.summary import ways
-from snnrun.cli.words import age, cut_end, figure, table
-from snnrun.layout import columns, page_width
-from snnrun.report.page import gather, words
-from snnrun.report.page.gather import Job, Sweep
-from snnrun.report.page.ranking import Configuration, Ranking, rank
-from snnrun.untrusted import printable
+from snnrun.run import browse
+from snnrun.sweep.page import gather, words
+from snnrun.sweep.page.gather import Job, Sweep
+from snnrun.sweep.page.ranking import Configuration, Ranking, rank
+from snnrun.sweep.summary import ways
+from snnrun.system.format import age, cut_end, figure, table
+from snnrun.system.layout import columns, page_width
+from snnrun.system.safe_read import printable
 
 MOST_JOBS = 500  # in the table
 NARROW = 70  # columns; below them the validation figure is left out
@@ -23,7 +23,7 @@ def page(folder: Path) -> str:
     """The jobs, with a star at those of the best configuration."""
     sweep = gather.sweep(folder)
     begun = [job for job in sweep.jobs if job.status != gather.NOT_STARTED]
-    trains = not begun or runs.read(begun[0].folder).command == "train"
+    trains = not begun or browse.read(begun[0].folder).command == "train"
     ranking = rank(sweep) if trains else None
     width = columns()
     common = _common(sweep.jobs)
@@ -44,7 +44,7 @@ def page(folder: Path) -> str:
 def _counts(sweep: Sweep) -> str:
     count = len(sweep.jobs) + sweep.unread
     said = f"{count:,} job{'s' * (count != 1)}: {words.counts(sweep.jobs)}" if count else "no jobs"
-    begun = [runs.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
+    begun = [browse.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
     return said + (f"; started {age(begun[0])} ago" if begun else "")
 
 

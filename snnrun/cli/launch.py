@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import hydra
@@ -18,34 +17,22 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from snnrun import files
-from snnrun.catalogue import Catalogue, conf_folder
-from snnrun.cli import offer, text
-from snnrun.cli.arguments import PRIMARY, Arguments
-from snnrun.cli.compose import VERSION_BASE, composer, register_resolvers
-from snnrun.cli.preset import fitted
-from snnrun.cli.sweep import book, summary
-from snnrun.cli.sweep.orders import Orders, TaskFunction
-from snnrun.cli.validate import Plan, command_module
+from snnrun.cli import offer
+from snnrun.cli.commands import command_of
+from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
-from snnrun.signals import waiting
-from snnrun.storage import storing
+from snnrun.job.arguments import PRIMARY, Arguments
+from snnrun.job.command import Command, Curve, Finished
+from snnrun.job.compose import VERSION_BASE, composer, register_resolvers
+from snnrun.job.preset import fitted
+from snnrun.job.validate import Plan
+from snnrun.sweep import job_list, summary
+from snnrun.sweep.orders import Orders, TaskFunction
+from snnrun.system import files, say
+from snnrun.system.storage import storing
+from snnrun.training.stop import waiting
 
 SWEEP_FAILED = exit_code("SWEEP")
-
-
-class Curve(NamedTuple):
-    """One of several configs that are drawn in one figure."""
-
-    label: str  # what sets it apart from the others
-    config: dict[str, Any]  # resolved
-
-
-class Finished(NamedTuple):
-    """A job of a sweep that ended well."""
-
-    label: str
-    result: Any
 
 
 class Failure(NamedTuple):
@@ -80,15 +67,15 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, *, debug: bool)
             return 0
         if not orders.search:  # a search says its best trials itself
             summary.ranking(orders.folder)
-        summary.failures(orders.outcomes, len(book.read(orders.folder).jobs))
+        summary.failures(orders.outcomes, len(job_list.read(orders.folder).jobs))
         summary.ways_on(orders.folder)
         if orders.stopped:
-            text.say("snnrun: stopped by on_error=stop; the same command with --resume runs the rest", error=True)
+            say.say("snnrun: stopped by on_error=stop; the same command with --resume runs the rest", error=True)
         return SWEEP_FAILED if any(not outcome.well for outcome in orders.outcomes) else 0
     except KeyboardInterrupt:
         if orders.folder is not None:
             done = orders.before + sum(outcome.finished for outcome in orders.outcomes)
-            text.say(
+            say.say(
                 f"snnrun: {done} jobs of the sweep in {orders.folder} are finished; the same command with --resume "
                 "runs the rest",
                 error=True,
@@ -102,8 +89,10 @@ def _folder_of(arguments: Arguments, plan: Plan) -> Path:
     """The sweep to go on with."""
     words = [word.partition("=") for word in arguments.overrides if word.startswith("hydra.sweep.dir=")]
     given = [value.strip("'\"") for _, _, value in words]
-    here = [Path(os.path.expanduser(path)) for path in given if (Path(os.path.expanduser(path)) / book.NAME).is_file()]
-    found = arguments.resumed or (here[0] if here else book.newest(Path(plan.output_dir), arguments))
+    here = [
+        Path(os.path.expanduser(path)) for path in given if (Path(os.path.expanduser(path)) / job_list.NAME).is_file()
+    ]
+    found = arguments.resumed or (here[0] if here else job_list.newest(Path(plan.output_dir), arguments))
     if found is None:
         raise ConfigError(
             f"--resume: expected a sweep of this command in {plan.output_dir}, but there is none; name its folder with "
@@ -122,14 +111,14 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
     failures: list[Failure] = []
     finished: list[tuple[tuple[str, ...], Any]] = []
     sweeps: set[Path] = set()
-    part = command_module(arguments.command)
+    part = command_of(arguments.command)
     curves = _curves(arguments, plan)
 
     def job(config: DictConfig) -> Any:
         sweep = HydraConfig.get().mode is RunMode.MULTIRUN
         name = _job_name(plan) if sweep else ""
         if sweep:
-            text.say(f"snnrun: {name}", prose=True)
+            say.say(f"snnrun: {name}", prose=True)
         try:
             folder = _folder(sweep)
             _mark(config, folder)
@@ -145,9 +134,9 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
                 traceback.print_exc()
             message, code = f"snnrun: {error}", getattr(error, "exit_code", 1)
             if not isinstance(error, SnnrunError):
-                message, code = text.unforeseen(error)
+                message, code = say.unforeseen(error)
             failures.append(Failure(name, message, code))
-            text.say(message, error=True)
+            say.say(message, error=True)
             offer.after(error, arguments)
             return None
 
@@ -162,9 +151,9 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, *, debug: bo
         return 0
     if not arguments.multirun:
         return failures[0].exit_code
-    text.say(f"snnrun: {len(failures)} of {plan.jobs} jobs failed:", error=True)
+    say.say(f"snnrun: {len(failures)} of {plan.jobs} jobs failed:", error=True)
     for failure in failures:
-        text.say(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", error=True)
+        say.say(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", error=True)
     return SWEEP_FAILED
 
 
@@ -198,7 +187,7 @@ def _mark(config: DictConfig, folder: Path) -> None:
 
 
 def _run(
-    part: ModuleType,
+    part: Command,
     config: DictConfig,
     folder: Path,
     command: list[str],
@@ -206,7 +195,7 @@ def _run(
     trusted: tuple[str, ...],
     **more: Any,
 ) -> Any:
-    from snnrun.build import PartError
+    from snnrun.config.build import PartError
 
     try:
         return part.run(plain(part.prepare(config, trusted)), folder, command, curves, trusted, **more)
@@ -226,7 +215,7 @@ def _curves(arguments: Arguments, plan: Plan) -> list[Curve]:
         return []
     names = labels(plan.words)
     with composer(Catalogue(arguments.config_dir, PRIMARY[arguments.command])) as hydra:
-        prepare = command_module(arguments.command).prepare
+        prepare = command_of(arguments.command).prepare
         return [
             Curve(name, plain(prepare(hydra.compose(words), arguments.trusted)))
             for name, words in zip(names, plan.words, strict=True)

@@ -6,18 +6,19 @@ import os
 import shlex
 from pathlib import Path
 
-from snnrun import runs, trust, untrusted
-from snnrun.cli import text
-from snnrun.cli.arguments import Arguments
-from snnrun.cli.words import short
-from snnrun.untrusted import Unreadable
+from snnrun.config import trust
+from snnrun.job.arguments import Arguments
+from snnrun.run import browse
+from snnrun.system import safe_read, say
+from snnrun.system.format import short
+from snnrun.system.safe_read import Unreadable
 
 
 def after(error: BaseException, arguments: Arguments) -> None:
     """Print the command, if ``error`` ended a training run that has saved a state; a sweep names its own way on."""
     folder = getattr(error, "folder", None)
-    if isinstance(folder, Path) and not arguments.multirun and runs.read(folder).resumable:
-        text.say(command(folder, arguments), error=True)
+    if isinstance(folder, Path) and not arguments.multirun and browse.read(folder).resumable:
+        say.say(command(folder, arguments), error=True)
 
 
 def command(folder: Path, arguments: Arguments) -> str:
@@ -42,7 +43,7 @@ def _plainly(folder: Path) -> str:
 def _names_code(folder: Path) -> bool:
     """Whether the config of the run in ``folder`` names code that has to be trusted."""
     try:
-        config = untrusted.yaml_object(folder, "config.yaml")
+        config = safe_read.yaml_object(folder, "config.yaml")
     except Unreadable:
         return False
     return trust.names_code(config)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
 
-from snnrun.build import build
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import with_value
-from snnrun.cli.parts import Trial, input_faults
+from snnrun.config.build import build
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.view_settings import PLOT_KEYS as KEYS
+from snnrun.config.view_settings import read_plot as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.view.settings import PLOT_KEYS as KEYS
-from snnrun.view.settings import read_plot as read
-
-if TYPE_CHECKING:
-    from snnrun.cli.launch import Curve, Finished
+from snnrun.job.command import Curve, Finished
+from snnrun.job.compose import with_value
+from snnrun.job.parts import Trial, input_faults
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
@@ -58,7 +56,7 @@ def run(
     trusted: Collection[str],
 ) -> Any:
     """Draw, and leave the record in ``folder``."""
-    from snnrun.view import plot
+    from snnrun.run import plot
 
     settings, faults = read(config)
     if settings is None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from snnrun import files, runs, sweeps
-from snnrun.cli import show, text
-from snnrun.cli.arguments import Arguments
-from snnrun.cli.words import table
+from snnrun.cli import show, usage
 from snnrun.errors import ConfigError, StorageError
-from snnrun.layout import fit, page_width
-from snnrun.report.page import gather, words
-from snnrun.report.page.command import remark
-from snnrun.report.page.ranking import Ranking, command, rank
-from snnrun.report.page.run import run_page
-from snnrun.report.page.sweep import sweep_page
-from snnrun.report.page.table import csv_text
-from snnrun.untrusted import printable
+from snnrun.job.arguments import Arguments, check_words
+from snnrun.run import browse
+from snnrun.sweep import folders
+from snnrun.sweep.page import gather, words
+from snnrun.sweep.page.command import remark
+from snnrun.sweep.page.ranking import Ranking, command, rank
+from snnrun.sweep.page.run import run_page
+from snnrun.sweep.page.sweep import sweep_page
+from snnrun.sweep.page.table import csv_text
+from snnrun.system import files, say
+from snnrun.system.format import table
+from snnrun.system.layout import fit, page_width
+from snnrun.system.safe_read import printable
 
 OUTPUTS = Path("outputs")
 EXPECTED = {"report": "one sweep or run", "best": "one sweep"}
@@ -28,18 +30,18 @@ def main(arguments: Arguments) -> int:
     """Answer the command; returns the exit code."""
     name, given = arguments.command, arguments.words
     if arguments.help:
-        text.say(fit(text.REPORTING[name], page_width()))
+        say.say(fit(usage.REPORTING[name], page_width()))
         return 0
-    text.check_words(arguments, 1, 1, EXPECTED[name])
-    folder = sweeps.named(given[0], OUTPUTS)
+    check_words(arguments, 1, 1, EXPECTED[name])
+    folder = folders.named(given[0], OUTPUTS)
     if name == "report":
         # A link that is named is meant; inside of it none is followed.
         for path in report(files.named(folder)):
-            text.say(printable(path, 4000))
+            say.say(printable(path, 4000))
     else:
-        if not sweeps.is_sweep(folder):
+        if not folders.is_sweep(folder):
             raise ConfigError(f"{printable(folder)}: expected a sweep, got a single run; `snnrun show` tells about it")
-        text.say(best(ranked(folder)))
+        say.say(best(ranked(folder)))
     return 0
 
 
@@ -50,11 +52,11 @@ def report(folder: Path) -> list[Path]:
         ConfigError: for a run that trained nothing.
         StorageError: if a file cannot be written.
     """
-    if sweeps.is_sweep(folder):
+    if folders.is_sweep(folder):
         ranking = ranked(folder)
         contents = {"report.html": sweep_page(ranking), "results.csv": csv_text(ranking)}
     else:
-        run = runs.read(folder)
+        run = browse.read(folder)
         if run.command != "train":
             raise ConfigError(f"{printable(folder)}: expected a training run, got one of `snnrun {run.command}`")
         page = run_page(gather.job(folder), settings=show.settings(run), warnings=show.warnings(folder))
@@ -76,7 +78,7 @@ def ranked(folder: Path) -> Ranking:
     """
     sweep = gather.sweep(folder)
     begun = next((job.folder for job in sweep.jobs if job.status != gather.NOT_STARTED), None)
-    said = runs.read(begun).command if begun is not None else "train"
+    said = browse.read(begun).command if begun is not None else "train"
     if said != "train":
         raise ConfigError(f"{printable(folder)}: expected a sweep of training runs, got one of `snnrun {said}`")
     return rank(sweep)

@@ -7,14 +7,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from snnrun import runs, untrusted
-from snnrun.classes import ACCURACY, CONFUSION, class_rows, worst
 from snnrun.cli.changes import UNKNOWN, Changes, config_of
-from snnrun.cli.words import PARTS, age, cut, duration, figure, pairs, size, table, wrap
-from snnrun.layers import layer_rows, parameter_rows
-from snnrun.layout import columns
-from snnrun.runs import Run
-from snnrun.untrusted import Unreadable, dotted, number, printable, shown
+from snnrun.run import browse
+from snnrun.run.browse import Run
+from snnrun.run.classes import ACCURACY, CONFUSION, class_rows, worst
+from snnrun.run.layers import layer_rows, parameter_rows
+from snnrun.system import safe_read
+from snnrun.system.format import PARTS, age, cut, duration, figure, pairs, size, table, wrap
+from snnrun.system.layout import columns
+from snnrun.system.safe_read import Unreadable, dotted, number, printable, shown
 
 MOST_ROWS = 12  # epochs in the table of curves
 MOST_CLASSES = 20
@@ -27,7 +28,7 @@ NAMED = ("snnrun", "torch", "numpy", "numba", "hydra-core", "omegaconf", "safete
 
 def show(folder: Path) -> str:
     """The page, as wide as the terminal."""
-    run, width = runs.read(folder), columns()
+    run, width = browse.read(folder), columns()
     sections = {
         "": head(run, width),
         "parts": _columns(_parts(run), width),
@@ -93,7 +94,7 @@ def result(run: Run, width: int | None = None) -> str:
     """``result.json``."""
     if not run.result:
         try:
-            untrusted.json_object(run.folder, "result.json")
+            safe_read.json_object(run.folder, "result.json")
         except Unreadable as error:
             return f"  ({error})"
     return _columns(
@@ -116,7 +117,7 @@ def classes_of(result: Mapping[str, Any], width: int | None = None) -> str:
 def curves(folder: Path, width: int | None = None) -> str:
     """Epochs, evenly spread, with the first, the best and the last."""
     try:
-        found = list(runs.epochs(folder))
+        found = list(browse.epochs(folder))
     except Unreadable as error:
         return "" if error.missing else f"  (metrics.jsonl: {error})"
     if not found:
@@ -176,7 +177,7 @@ def parameters(folder: Path, width: int | None = None) -> str:
 def _epochs(folder: Path) -> tuple[list[dict[str, Any]], int]:
     """The records of epochs, and which of them is the best or else the last."""
     try:
-        found = list(runs.epochs(folder))
+        found = list(browse.epochs(folder))
     except Unreadable:
         return [], -1
     return found, max((i for i, record in enumerate(found) if record.get("best") is True), default=-1)
@@ -190,7 +191,7 @@ def warnings(folder: Path, width: int | None = None) -> str:
     """What the log warns of, and errors."""
     found: dict[str, int] = {}
     try:
-        for line in untrusted.lines(folder, "run.log", LOG):
+        for line in safe_read.lines(folder, "run.log", LOG):
             if line.startswith((b"warning: ", b"error: ")):
                 said = printable(line.decode("utf-8", errors="replace"))
                 if said in found or len(found) < 1000:
@@ -206,7 +207,7 @@ def warnings(folder: Path, width: int | None = None) -> str:
 def environment(folder: Path, width: int | None = None) -> str:
     """What ``manifest.json`` says of software and machine."""
     try:
-        manifest = untrusted.json_object(folder, "manifest.json")
+        manifest = safe_read.json_object(folder, "manifest.json")
     except Unreadable as error:
         return f"  (manifest.json: {error})"
     flat = dotted(manifest)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from snnrun.build import build
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import with_value
-from snnrun.cli.parts import Trial
+from snnrun.config.build import build
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.view_settings import SIMULATE_KEYS as KEYS
+from snnrun.config.view_settings import read_simulate as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.view.settings import SIMULATE_KEYS as KEYS
-from snnrun.view.settings import read_simulate as read
-
-if TYPE_CHECKING:
-    from snnrun.cli.launch import Curve, Finished
+from snnrun.job.command import Curve, Finished
+from snnrun.job.compose import with_value
+from snnrun.job.parts import Trial
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
@@ -62,7 +60,7 @@ def run(
     trusted: Collection[str],
 ) -> Any:
     """Simulate, and leave the record in ``folder``."""
-    from snnrun.view import simulate
+    from snnrun.run import simulate
 
     settings, faults = read(config)
     if settings is None:
@@ -79,6 +77,6 @@ def run(
 
 def finish(jobs: Sequence[Finished], folder: Path) -> None:
     """The traces of all jobs of a sweep in one figure."""
-    from snnrun.view import simulate
+    from snnrun.run import simulate
 
     simulate.overlay({job.label: job.result for job in jobs}, folder)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
 
-from snnrun.catalogue import Catalogue
-from snnrun.cli.parts import Trial, parts_of
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import KEYS, Settings, read
 from snnrun.errors import Fault
-from snnrun.ranks import Ranks
-from snnrun.settings import KEYS, Settings, read
-
-if TYPE_CHECKING:
-    from snnrun.cli.launch import Curve, Finished
+from snnrun.job.command import Curve, Finished
+from snnrun.job.parts import Trial, parts_of
+from snnrun.system.ranks import Ranks
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
@@ -49,21 +47,21 @@ def run(
 
 
 def train(*, settings: Settings, config: Mapping[str, Any], seen: Mapping[str, Any] | None = None, **rest: Any) -> Any:
-    """``snnrun.experiment.run``, with the other processes of torchrun where there are some.
+    """``snnrun.run.execute.run``, with the other processes of torchrun where there are some.
 
     ``seen``: what these make their parts of, where it is not the config that is recorded.
     """
-    from snnrun import experiment
+    from snnrun.run import execute
 
     ranks = Ranks.of(os.environ)
     if ranks.size == 1:
-        return experiment.run(settings=settings, config=config, **rest)
-    from snnrun import parallel
-    from snnrun.runtime import resolve_device
+        return execute.run(settings=settings, config=config, **rest)
+    from snnrun.system import processes
+    from snnrun.training.runtime import resolve_device
 
     device = resolve_device(settings.device, ranks).type
-    with parallel.leading(ranks, {"config": config if seen is None else seen}, device) as team:
-        return experiment.run(settings=settings, config=config, team=team, **rest)
+    with processes.leading(ranks, {"config": config if seen is None else seen}, device) as team:
+        return execute.run(settings=settings, config=config, team=team, **rest)
 
 
 def finish(jobs: Sequence[Finished], folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Generator, Tensor
 
 from snnrun import check
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 
 

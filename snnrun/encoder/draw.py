@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from snnrun.compiled import compiled
-from snnrun.pool import spread
+from snnrun.system.jit import compiled
+from snnrun.system.pool import spread
 
 
 def bernoulli(probability: Tensor, num_steps: int, generator: Generator | None) -> Tensor:

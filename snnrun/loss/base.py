@@ -14,7 +14,7 @@ from snnrun.errors import ArgumentError
 from snnrun.loss import metric
 from snnrun.loss.readout import pool
 from snnrun.loss.regulariser import Regulariser
-from snnrun.target import class_labels
+from snnrun.loss.target import class_labels
 
 ACCURACIES = ("count", "membrane", "max_membrane", "last_membrane", "first_spike")
 

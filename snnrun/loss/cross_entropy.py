@@ -10,7 +10,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.loss.base import SampleLoss
 from snnrun.loss.readout import first_spike_time, spike_count
-from snnrun.target import class_labels
+from snnrun.loss.target import class_labels
 
 
 @dataclass(frozen=True, kw_only=True)

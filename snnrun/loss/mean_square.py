@@ -12,7 +12,7 @@ from snnrun import check
 from snnrun.errors import ArgumentError, Description
 from snnrun.loss.base import Loss, SampleLoss
 from snnrun.loss.readout import spike_count, spike_times
-from snnrun.target import TargetEncoder, class_labels, one_hot
+from snnrun.loss.target import TargetEncoder, class_labels, one_hot
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.loss.base import LabelLoss, SampleLoss
 from snnrun.loss.mean_square import check_encoding
-from snnrun.target import RateTarget, TargetEncoder, class_labels
+from snnrun.loss.target import RateTarget, TargetEncoder, class_labels
 
 
 def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:

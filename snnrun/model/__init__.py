@@ -4,7 +4,7 @@ from snnrun.model.convnet import ConvNet
 from snnrun.model.layer import Layer, holders, keep, neurons
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
-from snnrun.model.product import Linear, Product
+from snnrun.model.products.product import Linear, Product
 from snnrun.model.recurrent import Recurrent, RecurrentLayer
 from snnrun.model.residual import Residual
 from snnrun.model.work import multiply_adds

@@ -13,7 +13,7 @@ from snnrun.model import language
 from snnrun.model.language import Word
 from snnrun.model.layer import Layer, through
 from snnrun.model.norm import norm_maker
-from snnrun.model.product import Linear
+from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 

@@ -8,11 +8,11 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError
 from snnrun.neuron import Neuron
-from snnrun.parallel import Team
-from snnrun.sequence import Trace, joined, resolve_backend, run_resolved, spikes_of
+from snnrun.sequence import Trace, fused_readout, resolve_backend, run_resolved, spikes_of
+from snnrun.system.processes import Team
 
 MEMORIES = ("full", "low")
 
@@ -94,14 +94,14 @@ class Layer(nn.Module):
     def into(self, x: Tensor, generator: Generator | None, following: Layer) -> tuple[Trace, Tensor | None]:
         """The trace, and what reaches the neurons of the layer that follows, if one pass gives both.
 
-        Such a pass records no spikes (see :mod:`snnrun.sequence.joined`); so there is none where they are wanted.
+        Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout`), so not where they are wanted.
         """
         synapse = following.synapse
         if not (self._may_join() and following._is_bare() and isinstance(synapse, nn.Linear)):
             return self(x, generator), None
         x = self.dropped(x, generator)
         steps, current = x.shape[0], self._short_current(x)
-        found = joined.run(self.neuron, current, steps, synapse.weight, synapse.bias)
+        found = fused_readout.run(self.neuron, current, steps, synapse.weight, synapse.bias)
         if found is None:
             return self.fire(current, steps), None
         passed_on, fired = found

@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.model.layer import Layer, through
-from snnrun.model.product import Linear
+from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 

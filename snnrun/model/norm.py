@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from snnrun import check
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
-from snnrun.parallel import Team
+from snnrun.system.processes import Team
 
 NORMS = ("none", "batch", "tdbn")
 

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from snnrun import check
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import Layer
-from snnrun.model.product import Linear
+from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 

@@ -10,7 +10,7 @@ from snnrun import check
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
-from snnrun.model.product import Linear
+from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 

@@ -6,12 +6,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ConfigError
 from snnrun.model.layer import Layer, neurons
 from snnrun.model.norm import Norm
-from snnrun.parallel import Team
 from snnrun.surrogate import Surrogate
+from snnrun.system.processes import Team
 
 
 def share(model: nn.Module, team: Team) -> None:

@@ -17,18 +17,12 @@ from snnrun.report.summary import summary
 
 if TYPE_CHECKING:
     from snnrun.report.confusion import confusion_figure
+    from snnrun.report.draw_traces import overlay_figure, traces_figure
     from snnrun.report.evaluation import evaluation_figure
-    from snnrun.report.figures import (
-        accuracy_figure,
-        firing_rate_figure,
-        loss_figure,
-        membrane_figure,
-        raster_figure,
-    )
+    from snnrun.report.figures import accuracy_figure, firing_rate_figure, loss_figure, membrane_figure, raster_figure
     from snnrun.report.parameters import parameters_figure
     from snnrun.report.raster import Example, save_raster
     from snnrun.report.search import history_figure, importance_figure
-    from snnrun.report.traces import overlay_figure, traces_figure
     from snnrun.report.views import encoder_animation, encoder_figure, rate_figure, surrogate_figure
 
 __all__ = [

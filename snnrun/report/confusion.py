@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
+from snnrun.config.settings import Style
 from snnrun.report.style import LIGHT, Palette, ink_map, palette, picture, save
-from snnrun.settings import Style
-from snnrun.untrusted import printable
+from snnrun.system.safe_read import printable
 
 if TYPE_CHECKING:
-    from snnrun.confusion import Confusion
+    from snnrun.training.confusion import Confusion
 
 MOST_COUNTS = 20  # classes up to which each count is written
 MOST_NAMES = 40  # classes up to which each is named

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
-from snnrun import files
 from snnrun.errors import StorageError
-from snnrun.layout import fit
 from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
-from snnrun.stream import SafeStream
+from snnrun.system import files
+from snnrun.system.layout import fit
+from snnrun.system.stream import SafeStream
 
 if TYPE_CHECKING:
     import rich.console

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from snnrun.config.settings import Style
 from snnrun.report.style import DASHES, LIGHT, Palette, palette, picture, save
-from snnrun.settings import Style
 
 Points = Sequence[tuple[int, float | None]]  # T, and the measure there
 

@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
+from snnrun.config.settings import Style
 from snnrun.report import series
 from snnrun.report.raster import Example, Floats, Row, is_spike_train, rows, thin, to_array
 from snnrun.report.series import Record
 from snnrun.report.style import DASHES, HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
-from snnrun.settings import Style
 
 FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
 LONGEST_LINE = 78  # letters of a headline; a longer one is smaller

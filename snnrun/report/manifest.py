@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnrun import machine
+from snnrun.system import machine
 
 if TYPE_CHECKING:
     import torch

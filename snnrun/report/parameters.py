@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from snnrun.config.settings import Style
 from snnrun.report import series
 from snnrun.report.series import Record
 from snnrun.report.style import DASHES, LIGHT, Palette, palette, picture, save
-from snnrun.settings import Style
 
 MOST = 10  # parameters that are drawn
 ROW = 1.9  # inches

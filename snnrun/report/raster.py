@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnrun.files import make_folder, write_bytes
-from snnrun.untrusted import printable
+from snnrun.system.files import make_folder, write_bytes
+from snnrun.system.safe_read import printable
 
 Floats = NDArray[np.float32]
 LONGEST_NAME = 27  # letters of a class's name in a figure

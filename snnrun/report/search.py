@@ -7,8 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from snnrun.config.settings import Style
 from snnrun.report.style import LIGHT, Palette, palette, picture, save
-from snnrun.settings import Style
 
 History = tuple[Sequence[tuple[int, float]], bool]  # (trial, value) of each, and whether lower is better
 

@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from snnrun.files import make_folder, write_bytes
-from snnrun.settings import Style
+from snnrun.config.settings import Style
+from snnrun.system.files import make_folder, write_bytes
 
 DPI = 150
 WIDTH = 8.0  # inches

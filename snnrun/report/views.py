@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from snnrun.files import write_bytes
+from snnrun.config.settings import Style
 from snnrun.report import marks
 from snnrun.report.raster import is_spike_train, thin
 from snnrun.report.style import DASHES, Palette, ink_map, palette, picture, save, sheet
-from snnrun.settings import Style
+from snnrun.system.files import write_bytes
 
 Array = NDArray[Any]
 FRAMES = 200  # of an animation, at most

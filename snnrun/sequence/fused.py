@@ -21,11 +21,11 @@ from torch.autograd.function import once_differentiable
 
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
-from snnrun.sequence import kernel_llvm, kernel_torch
-from snnrun.sequence.kernel import Kernel
-from snnrun.sequence.plan import Backward, Forward, Recipe, backward_plan, forward_plan
-from snnrun.sequence.program import Node
-from snnrun.sequence.symbol import record
+from snnrun.sequence.kernel import eager, llvm
+from snnrun.sequence.kernel.kernel import Kernel
+from snnrun.sequence.kernel.plan import Backward, Forward, Recipe, backward_plan, forward_plan
+from snnrun.sequence.record.program import Node
+from snnrun.sequence.record.tracer import record
 
 
 def run(
@@ -196,9 +196,9 @@ def _call(
         return
     values = [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
     if kernel.narrow is not None:
-        kernel_llvm.call_narrow(kernel, values, tensors, steps, like, tensors.get("grad_weights"))
+        llvm.call_narrow(kernel, values, tensors, steps, like, tensors.get("grad_weights"))
         return
-    execution = kernel_llvm if kernel_llvm.supports(like) else kernel_torch
+    execution = llvm if llvm.supports(like) else eager
     execution.call(kernel, values, tensors, steps, like)
 
 

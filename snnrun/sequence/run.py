@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from snnrun import check
-from snnrun.catalogue import name_of
+from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
-from snnrun.sequence.symbol import Unfusable, check_repeatable
+from snnrun.sequence.record.tracer import Unfusable, check_repeatable
 
 BACKENDS = ("auto", "reference", "fused")
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from snnrun.allocator import give_back_freed_memory
 from snnrun.neuron import Neuron
 from snnrun.sequence.run import run
+from snnrun.system.machine import give_back_freed_memory
 
 
 def spikes_of(

@@ -24,14 +24,7 @@ from snnrun.surrogate.piecewise import (
     SparseFastSigmoid,
     Triangular,
 )
-from snnrun.surrogate.ramp import (
-    S2NN,
-    Heaviside,
-    LeakyKReLU,
-    LeakySpikeOperator,
-    LogTailedReLU,
-    StraightThrough,
-)
+from snnrun.surrogate.ramp import S2NN, Heaviside, LeakyKReLU, LeakySpikeOperator, LogTailedReLU, StraightThrough
 from snnrun.surrogate.stochastic import (
     BernoulliSurrogate,
     CircDist,

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from snnrun.build import TakesFunctions
+from snnrun.config.build import TakesFunctions
 from snnrun.errors import ArgumentError
 from snnrun.surrogate.base import Surrogate
 

@@ -15,8 +15,8 @@ from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.npy import Store, Stored
-from snnrun.task.own import STAND_IN, check_path, located, unnamed
 from snnrun.task.split import batches_of, stratified
+from snnrun.task.user_data import STAND_IN, check_path, located, unnamed
 
 _CHUNK = 1 << 25  # bytes of an array that are looked at together
 _LARGEST = float(np.finfo(np.float32).max)

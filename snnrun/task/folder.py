@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from snnrun import check, foreign
+from snnrun import check
 from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import ArgumentError, DataError
+from snnrun.system import foreign
 from snnrun.task.images import ImageSet, ImageTask
-from snnrun.task.own import STAND_IN, check_path, located, unnamed
+from snnrun.task.user_data import STAND_IN, check_path, located, unnamed
 
 #: File names that are read, and the decoders that may try; others of Pillow's start programs (EPS) or are rarely used.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")

@@ -35,8 +35,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun.errors import ConfigError, StorageError
-from snnrun.files import named, write_json
-from snnrun.lock import RunLock, holder
+from snnrun.system.files import named, write_json
+from snnrun.system.lock import RunLock, holder
 
 Array = NDArray[Any]
 

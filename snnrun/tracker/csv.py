@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from snnrun import files
+from snnrun.system import files
 from snnrun.tracker.base import Record, Tracker, flat
 
 

@@ -11,8 +11,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from snnrun.database import tables
 from snnrun.errors import ArgumentError, Description
+from snnrun.system.database import tables
 from snnrun.tracker.base import Record, Tracker, curves, flat
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from snnrun import files
+from snnrun.system import files
 from snnrun.tracker.base import Record, Tracker, curves, flat
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from torchvision.transforms import InterpolationMode
 from catalogued import options, part
 from small import composed, training
 from snnrun.augmentation import Affine, Augmentation, Crop, Erase, Flip, augment
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import run
-from snnrun.settings import Settings
-from snnrun.signals import Pruned
+from snnrun.config.settings import Settings
+from snnrun.job.parts import parts_of
+from snnrun.run.execute import run
 from snnrun.task import Digits, ImagePart
-from snnrun.trainer import Record
+from snnrun.training.loop import Record
+from snnrun.training.stop import Pruned
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
 

@@ -33,9 +33,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 @pytest.fixture
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     """Replaces the training, so that what the command hands over can be seen at once."""
-    stand_in, module = Training(), ModuleType("snnrun.experiment")
+    stand_in, module = Training(), ModuleType("snnrun.run.execute")
     vars(module).update(Parts=Parts, run=stand_in.run)
-    monkeypatch.setitem(sys.modules, "snnrun.experiment", module)
+    monkeypatch.setitem(sys.modules, "snnrun.run.execute", module)
     monkeypatch.setattr(snnrun, "experiment", module, raising=False)
     return stand_in
 

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from command import Command
-from snnrun.classes import ACCURACY, CONFUSION
-from snnrun.cli.again import _seen
-from snnrun.fingerprint import KEY, config_hash
+from snnrun.cli.rerun import _seen
+from snnrun.config.fingerprint import KEY, config_hash
+from snnrun.run.classes import ACCURACY, CONFUSION
 
 
 @pytest.fixture

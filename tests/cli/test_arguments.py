@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from snnrun.cli.arguments import parse, quote_calls
+from snnrun.job.arguments import parse, quote_calls
 
 
 @pytest.mark.parametrize(

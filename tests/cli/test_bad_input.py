@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from command import Command, Training
-from snnrun.catalogue import Catalogue
-from snnrun.cli import imports
+from snnrun.config.catalogue import Catalogue
+from snnrun.run import imports
 
 NEURONS = ", ".join(Catalogue().groups["neuron"])
 

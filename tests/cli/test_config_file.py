@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 
 from command import Command, Training
 from small import composed
-from snnrun.catalogue import Catalogue
-from snnrun.cli.compose import composer
-from snnrun.cli.config_file import ConfigFile
+from snnrun.config.catalogue import Catalogue
+from snnrun.job.compose import composer
+from snnrun.job.config_file import ConfigFile
 
 SEEDS = ("seed=0,1",)
 

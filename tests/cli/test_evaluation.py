@@ -15,9 +15,10 @@ from command import Command, Outcome
 from made_up import make_run
 from shell import Run, contents
 from small import write_mnist
-from snnrun import checkpoint, experiment, runs, untrusted
 from snnrun.cli import main
-from snnrun.fingerprint import config_hash
+from snnrun.config.fingerprint import config_hash
+from snnrun.run import browse, checkpoint, execute
+from snnrun.system import safe_read
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"]
 WORDS = [*QUIET, "epochs=2", "num_steps=4", "model.hidden=[8]", "batch_size=32", "optimizer.lr=0.02"]
@@ -81,7 +82,7 @@ def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command:
     assert content["run"] == {
         "name": "run",
         "folder": "../../../run",
-        "config_sha256": config_hash(untrusted.yaml_object(run, "config.yaml")),
+        "config_sha256": config_hash(safe_read.yaml_object(run, "config.yaml")),
         "weights_sha256": checkpoint.weights_sha256(checkpoint.load(run / "checkpoints" / "best.safetensors")),
     }
     assert content["command"][1:] == ["evaluate", "run", "num_steps=2,4,8"]
@@ -89,7 +90,7 @@ def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command:
     assert [row["num_steps"] for row in table] == ["2", "4", "8"]
     assert [float(row["test_loss"]) for row in table] == [test["test_loss"] for test in content["tests"]]
     assert contents(run) == contents(trained), "nothing is written into the run"
-    assert not runs.is_run(folder) and command("runs").out.count("evaluated") == 0
+    assert not browse.is_run(folder) and command("runs").out.count("evaluated") == 0
 
 
 def test_a_grid(run: Path, command: Command) -> None:
@@ -154,7 +155,7 @@ def test_a_task_without_a_validation_part(run: Path, command: Command) -> None:
     weights = run / "checkpoints" / "last.safetensors"
     weights.unlink()
     assert command("evaluate", "run", "task.validation=0").code == 0
-    config = untrusted.yaml_object(run, "config.yaml")
+    config = safe_read.yaml_object(run, "config.yaml")
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "early_stopping": 3}))
     outcome = command("evaluate", "run", "task.validation=0")
     assert outcome.code == 0 and "config.yaml is another one" in outcome.err
@@ -275,7 +276,7 @@ def test_weights_that_are_missing_or_damaged(run: Path, command: Command) -> Non
 
 @pytest.mark.parametrize("name", ["evaluate", "resume", "reproduce"])
 def test_the_folder_of_the_recorded_command_is_named(name: str, run: Path, command: Command) -> None:
-    config = untrusted.yaml_object(run, "config.yaml")
+    config = safe_read.yaml_object(run, "config.yaml")
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "neuron": {"_target_": "floor_lif_of_tests.Floor"}}))
     manifest = json.loads((run / "manifest.json").read_text())
     words = ["snnrun", "--config-dir", "my parts; rm x\x1b[31m", "trust=floor_lif_of_tests", "neuron=floor"]
@@ -321,7 +322,7 @@ def test_a_folder_of_parts_may_not_configure_hydra(run: Path, tmp_path: Path, co
 def test_a_strangers_config_is_data(run: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """References in it are text, and what it names is judged by trust, whatever the command changes."""
     monkeypatch.setenv("SECRET_OF_TESTS", "hunter2")
-    config = untrusted.yaml_object(run, "config.yaml")
+    config = safe_read.yaml_object(run, "config.yaml")
     path = run / "config.yaml"
     path.write_text(yaml.safe_dump({**config, "data_dir": "${oc.env:SECRET_OF_TESTS}", "output_dir": "${oc.env:HOME}"}))
     outcome = command("evaluate", "run", "num_steps=2,3", "task=digits")
@@ -376,7 +377,7 @@ def test_nothing_is_computed_where_nothing_can_be_written(
     run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("file").touch()
-    monkeypatch.setattr(experiment, "evaluate_run", lambda **options: pytest.fail("it was computed"))
+    monkeypatch.setattr(execute, "evaluate_run", lambda **options: pytest.fail("it was computed"))
     assert command("evaluate", "run", "num_steps=2,3", "output_dir=file").code == 6
 
 
@@ -384,6 +385,6 @@ def test_what_ends_early_leaves_no_folder(run: Path, command: Command, monkeypat
     def stop(**options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(experiment, "evaluate_run", stop)
+    monkeypatch.setattr(execute, "evaluate_run", stop)
     assert command("evaluate", "run", "num_steps=2,3").code == 130
     assert not [path for path in Path("outputs").rglob("*") if "evaluated" in path.name]

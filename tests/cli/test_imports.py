@@ -40,6 +40,6 @@ def test_a_collector_that_was_off_stays_off() -> None:
 
 
 def test_a_launch_does_not_wait_for_what_the_end_of_a_sweep_needs() -> None:
-    script = "import sys; from snnrun.cli import launch; print('snnrun.report.page.statistics' in sys.modules)"
+    script = "import sys; from snnrun.cli import launch; print('snnrun.sweep.page.statistics' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]

@@ -15,8 +15,8 @@ import pytest
 
 from command import Command
 from made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
-from snnrun.cli import words
-from snnrun.lock import RunLock
+from snnrun.system import format
+from snnrun.system.lock import RunLock
 
 
 def ago(seconds: float) -> dict[str, str]:
@@ -292,14 +292,14 @@ def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
     [(0.04, "0.0 s"), (9.94, "9.9 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (86_400 * 3, "3 d")],
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert words.duration(seconds) == text
+    assert format.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("count", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (123_456, "123 kB"), (2 * 10**15, "2,000.0 TB")]
 )
 def test_sizes(count: int, text: str) -> None:
-    assert words.size(count) == text
+    assert format.size(count) == text
 
 
 def test_thousands_of_runs(command: Command) -> None:
@@ -407,7 +407,7 @@ def test_values_that_json_has_not(command: Command) -> None:
 
 def test_a_start_that_no_calendar_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up("run")
-    monkeypatch.setattr("snnrun.runs._started", lambda *_: 1e18)  # the time of a file, on some file systems
+    monkeypatch.setattr("snnrun.run.browse._started", lambda *_: 1e18)  # the time of a file, on some file systems
     (found,) = json.loads(command("runs", "--json").out)
     assert found["started"] is None
     assert command("runs").code == 0

@@ -11,9 +11,10 @@ import yaml
 from command import Command, Training
 from made_up import make_run
 from small import composed
-from snnrun import runs, sweeps
+from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError
-from snnrun.fingerprint import config_hash
+from snnrun.run import browse
+from snnrun.sweep import folders
 
 
 @pytest.mark.parametrize("name", ["baseline", "run 2.1_b+c", "学", "x" * 64, "12a", "0"])
@@ -50,7 +51,7 @@ def test_pictures_are_named(command: Command, line: tuple[str, ...]) -> None:
     assert command(*line, "name=look").code == 0
     (folder,) = Path("outputs").glob("*/*")
     assert folder.name[9:-9] == "look"
-    assert runs.read(folder).name == "look"
+    assert browse.read(folder).name == "look"
 
 
 @pytest.mark.parametrize(
@@ -116,22 +117,22 @@ def outputs(command: Command) -> Path:
     ],
 )
 def test_the_newest_of_a_name_is_found(outputs: Path, word: str, found: str) -> None:
-    assert runs.named(word) == outputs / found
+    assert browse.named(word) == outputs / found
     Path(word).mkdir()
-    assert runs.named(word) == outputs / found, "a folder without runs is not meant"
+    assert browse.named(word) == outputs / found, "a folder without runs is not meant"
 
 
 def test_the_name_of_a_sweep(outputs: Path) -> None:
-    assert sweeps.named("grid") == outputs / "m/grid2"
-    assert sweeps.named("base") == outputs / "d/3-lif-atan"
+    assert folders.named("grid") == outputs / "m/grid2"
+    assert folders.named("base") == outputs / "d/3-lif-atan"
     with pytest.raises(ConfigError, match="that is the name of a sweep"):
-        runs.named("grid")
+        browse.named("grid")
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "../x", "x" * 300])
 def test_a_name_that_a_stranger_wrote(outputs: Path, name: str) -> None:
     folder = make_run(outputs / "d/evil", changes={"name": name})
-    assert runs.read(folder).name is None
+    assert browse.read(folder).name is None
 
 
 QUICK = ("epochs=2", "num_steps=3", "model.hidden=[8]", "report.figures=false", "threads=1")
@@ -143,7 +144,7 @@ def test_a_named_run_is_reproduced_and_goes_on(command: Command) -> None:
     assert (outcome.code, "match: all" in outcome.out) == (0, True), outcome.err
     (copy,) = Path("outputs").glob("*/*-reproduced-*")
     assert yaml.safe_load((copy / "config.yaml").read_text())["name"] is None
-    run = runs.named("base")
+    run = browse.named("base")
     assert run != copy
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("name: base", "name: other"))

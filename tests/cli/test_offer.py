@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from command import Command
-from snnrun import runs
-from snnrun.cli.arguments import Arguments
 from snnrun.cli.offer import command as offered
-from snnrun.signals import Interrupted
+from snnrun.job.arguments import Arguments
+from snnrun.run import browse
+from snnrun.training.stop import Interrupted
 
 SMALL = [
     *("report.figures=false", "report.summary=false", "report.progress=false"),
@@ -75,10 +75,10 @@ def test_nothing_is_offered_where_nothing_was_saved(command: Command, monkeypatc
         raise Interrupted(2)
 
     with monkeypatch.context() as patch:
-        patch.setattr("snnrun.experiment._built", interrupted)
+        patch.setattr("snnrun.run.execute._built", interrupted)
         code, _, err = command(*SMALL, "hydra.run.dir=run")
     assert (code, err) == (130, "snnrun: interrupted\n")
-    assert runs.read(Path("run")).status == "interrupted"
+    assert browse.read(Path("run")).status == "interrupted"
 
 
 def test_nor_after_a_sweep_which_names_its_own_way_on(command: Command) -> None:

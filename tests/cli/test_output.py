@@ -15,7 +15,7 @@ from command import Command, Training
 from made_up import make_run
 from shell import environment, program
 from snnrun.cli import main
-from snnrun.stream import SafeStream, safe_output
+from snnrun.system.stream import SafeStream, safe_output
 
 #: What a shell does with the streams of a command, and which of them are left.
 REDIRECTIONS = {

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from command import Command, Training
-from snnrun import files
 from snnrun.errors import NonFiniteError
+from snnrun.system import files
 from swept import make_sweep
 
 WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")

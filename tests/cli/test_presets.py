@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from command import Command, Training
-from snnrun.catalogue import Catalogue
+from snnrun.config.catalogue import Catalogue
 
 NAMES = list(Catalogue().groups["experiment"])
 

@@ -12,8 +12,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from command import Command, Training
+from snnrun.config.settings import Settings
 from snnrun.errors import DataError, NonFiniteError
-from snnrun.settings import Settings
 
 
 def test_the_defaults(command: Command, training: Training) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from snnrun.cli.sweep.job import Task
 from snnrun.errors import StorageError
+from snnrun.sweep.job import Task
 
 submitit = pytest.importorskip("submitit")
 
@@ -29,7 +29,7 @@ class Payload:
 
 def folder_of(sweep: Path) -> Path:
     """Where submitit would keep the files of a launch."""
-    from snnrun.cli.sweep.slurm import Slurm
+    from snnrun.sweep.slurm import Slurm
 
     task = Task(0, "job 0", (), sweep, sweep / "0", (), (), None, False, sweep, 1, False, {})
     return Path(Slurm("local", {}).executor([task]).folder)

@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from command import Command, Training
-from snnrun import runs
-from snnrun.cli.sweep import summary
-from snnrun.cli.sweep.book import LOCK, NAME, read
-from snnrun.cli.sweep.job import Task
-from snnrun.cli.sweep.processes import Processes
 from snnrun.errors import ConfigError, NonFiniteError
-from snnrun.lock import RunLock
+from snnrun.run import browse
+from snnrun.sweep import summary
+from snnrun.sweep.job import Task
+from snnrun.sweep.job_list import LOCK, NAME, read
+from snnrun.sweep.local import Processes
+from snnrun.system.lock import RunLock
 from swept import make_job
 
 WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")
@@ -66,9 +66,9 @@ def test_a_sweep_is_frozen_at_launch(command: Command, training: Training) -> No
         assert frozen == call["config"]
         assert frozen["threads"] == 1
         assert call["resume"] is False
-        assert runs.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
+        assert browse.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
     assert not (SWEEP / LOCK).exists()
-    assert not runs.is_run(SWEEP)
+    assert not browse.is_run(SWEEP)
 
 
 def test_resume_runs_what_is_not_finished(command: Command, training: Training) -> None:
@@ -302,7 +302,7 @@ def test_how_gpus_are_shared_out(
 def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not run on a real Slurm; this is the text of the batch file."""
     pytest.importorskip("submitit")
-    from snnrun.cli.sweep.slurm import Slurm
+    from snnrun.sweep.slurm import Slurm
 
     for name in ("sbatch", "srun"):
         (tmp_path / name).write_text("#!/bin/sh\n")

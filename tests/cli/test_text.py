@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from command import Command
-from snnrun.catalogue import Catalogue
-from snnrun.cli.arguments import COMMANDS
-from snnrun.cli.text import LIST, faults
-from snnrun.untrusted import dotted
+from snnrun.cli.usage import LIST
+from snnrun.config.catalogue import Catalogue
+from snnrun.job.arguments import COMMANDS
+from snnrun.system.safe_read import dotted
+from snnrun.system.say import faults
 
 #: Where parts stand that are parts of others, or several.
 PARENTS = {"augmentation": "task.augmentation", "regulariser": "loss.regularisers", "tracker": "tracker"}

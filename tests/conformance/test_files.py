@@ -32,13 +32,13 @@ from catalogued import (
 )
 from small import composed
 from snnrun.augmentation import Augmentation
-from snnrun.build import build, locate
-from snnrun.catalogue import HANDED, conf_folder
-from snnrun.cli.parts import Trial
+from snnrun.config.build import build, locate
+from snnrun.config.catalogue import HANDED, conf_folder
+from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
+from snnrun.job.parts import Trial
 from snnrun.loss import Loss, Regulariser
 from snnrun.neuron import IF, Neuron
-from snnrun.settings import Settings
 from snnrun.surrogate import Surrogate
 from snnrun.task import Task
 from snnrun.tracker.base import missing

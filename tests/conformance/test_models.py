@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from catalogued import config_of, neurons, options, part
-from snnrun.build import build
+from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.neuron import LIAF
 from snnrun.sequence import Trace

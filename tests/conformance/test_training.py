@@ -14,10 +14,10 @@ import torch
 from catalogued import assembled, neurons, options, part, raw
 from event_sets import write_event_set
 from small import Training, same, training_of, weights
-from snnrun.build import build
+from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
-from snnrun.trainer import Record
+from snnrun.training.loop import Record
 from written import write_everything
 
 #: Small and quick, yet with every layer active; a config has some of these keys.

@@ -11,7 +11,7 @@ import safetensors.torch
 import yaml
 
 from shell import Ended
-from snnrun.checkpoint import weights_sha256
+from snnrun.run.checkpoint import weights_sha256
 
 #: What differs from run to run.
 TIMES = {"time", "seconds", "samples_per_second"}

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from shell import snnrun, strict
-from snnrun import checkpoint
 from snnrun.cli import main
-from snnrun.reproduction import compare
+from snnrun.run import checkpoint
+from snnrun.run.compare import compare
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="how a write fails is the system's own")
 

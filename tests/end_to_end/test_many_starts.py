@@ -24,7 +24,7 @@ WORDS = [
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-import killing, json, snnrun.cli.launch, snnrun.experiment
+import killing, json, snnrun.cli.launch, snnrun.run.execute
 children = [killing.start({WORDS!r}) for _ in range({COUNT})]
 print(json.dumps([killing.ended(child) for child in children]))
 """

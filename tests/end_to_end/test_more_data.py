@@ -8,9 +8,9 @@ import pytest
 
 from shell import snnrun
 from small import composed
-from snnrun.cli.parts import parts_of
-from snnrun.experiment import run
-from snnrun.settings import Settings
+from snnrun.config.settings import Settings
+from snnrun.job.parts import parts_of
+from snnrun.run.execute import run
 
 pytestmark = pytest.mark.slow
 

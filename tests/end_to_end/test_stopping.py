@@ -15,10 +15,10 @@ import pytest
 import yaml
 
 from shell import Run, contents, environment, program
-from snnrun import checkpoint, runs
 from snnrun.cli import main
-from snnrun.lock import RunLock
-from snnrun.reproduction import compare
+from snnrun.run import browse, checkpoint
+from snnrun.run.compare import compare
+from snnrun.system.lock import RunLock
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -113,7 +113,7 @@ def test_a_run_that_is_interrupted_says_so(interrupted: Path) -> None:
     assert last == run.metrics("step")[-1]["step"]
     assert not (interrupted / "run.lock").exists()
     assert not half_written(interrupted)
-    found = runs.read(interrupted)
+    found = browse.read(interrupted)
     assert (found.status, found.resumable) == ("interrupted", True)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from command import Command, Stranger
 from shell import snnrun
-from snnrun.build import PartError, build
+from snnrun.config.build import PartError, build
 
 LIF = yaml.safe_dump({"_target_": "snnrun.neuron.LIF", "_partial_": True, "surrogate": "${surrogate}"})
 TOUCH = {"command": "touch canary"}
@@ -140,9 +140,9 @@ CASES: dict[str, tuple[dict[str, str], str, str]] = {
         "snnrun.report.manifest._output is no part",
     ),
     "our own writer of files": (
-        {"neuron/evil.yaml": neuron("snnrun.files.write_text", path="canary", text="")},
+        {"neuron/evil.yaml": neuron("snnrun.system.files.write_text", path="canary", text="")},
         "neuron=evil",
-        "snnrun.files.write_text is no part",
+        "snnrun.system.files.write_text is no part",
     ),
     "our own command": (
         {"neuron/evil.yaml": neuron("snnrun.cli.main", argv=["trust=payload_of_tests"])},
@@ -454,7 +454,7 @@ def test_a_file_of_numbers_is_not_unpickled(command: Command, tmp_path: Path) ->
 
 def test_a_frozen_config_is_not_trusted_either() -> None:
     """As a run's folder keeps it, and as it is built again without Hydra."""
-    for target in ("os.system", "payload_of_tests.run", "snnrun.files.write_text"):
+    for target in ("os.system", "payload_of_tests.run", "snnrun.system.files.write_text"):
         with pytest.raises(PartError, match=r"is no part|is code outside snnrun"):
             build(json.loads(json.dumps({"_target_": target, **TOUCH})), "neuron")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnrun.model import events
-from snnrun.model.events import BLOCK, TILE, WIDTH
+from snnrun.model.products import events
+from snnrun.model.products.events import BLOCK, TILE, WIDTH
 
 # M, K, N: around the sizes of blocks, tiles and stripes.
 SHAPES = [

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from small import composed, training
+from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
-from snnrun.experiment import product_of
-from snnrun.model import Linear, Product, events, product
-from snnrun.settings import Settings
+from snnrun.model import Linear, Product
+from snnrun.model.products import events, product
+from snnrun.run.execute import product_of
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
 
@@ -199,7 +200,7 @@ def test_a_damaged_cache_is_measured_anew(content: str, tmp_path: Path, monkeypa
     assert json.loads(kept.read_text())["choice"] == "onednn"
 
 
-@pytest.mark.parametrize("changed", ["snnrun.machine.processor", "torch.__version__"])
+@pytest.mark.parametrize("changed", ["snnrun.system.machine.processor", "torch.__version__"])
 def test_another_processor_or_torch_is_measured_for_itself(
     changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

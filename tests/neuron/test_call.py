@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from catalogued import part
-from snnrun.catalogue import Catalogue
+from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import LI, LIF, PSN, Linear, LinearNeuron
 from snnrun.sequence import run
 

@@ -11,7 +11,7 @@ import torch
 import references
 from catalogued import part
 from references import tensor
-from snnrun.catalogue import Catalogue
+from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import IF, LIF, Alpha, Neuron
 from snnrun.sequence import run
 

@@ -133,7 +133,7 @@ def test_a_log_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_a_storage_error_unless_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     # A log is a regular file, and this is none.
-    monkeypatch.setattr("snnrun.files.open_to_append", lambda path: os.open(path, os.O_WRONLY))
+    monkeypatch.setattr("snnrun.system.files.open_to_append", lambda path: os.open(path, os.O_WRONLY))
     out, errors = io.StringIO(), io.StringIO()
     console = Console(stream=out, error_stream=errors)
     console.attach(Path("/dev/full"))

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snnrun.config.settings import Style
 from snnrun.report import evaluation_figure
 from snnrun.report.evaluation import draw_evaluation
 from snnrun.report.style import DARK
-from snnrun.settings import Style
 
 
 def test_a_curve_in_the_order_of_the_steps() -> None:

@@ -15,12 +15,12 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import Tensor
 
-from snnrun.confusion import Confusion
+from snnrun.config.settings import Style
 from snnrun.report import figures, raster
 from snnrun.report.confusion import confusion_figure, draw_confusion
 from snnrun.report.raster import Example
 from snnrun.report.style import DARK, LIGHT, sheet
-from snnrun.settings import Style
+from snnrun.training.confusion import Confusion
 
 PNG = Style(format=("png",))
 
@@ -359,7 +359,7 @@ def test_the_package_is_light_to_import() -> None:
     script = f"import sys, snnrun.report; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-    script = "import sys\nfrom snnrun.report import *\nfrom snnrun.settings import Style\n"
+    script = "import sys\nfrom snnrun.report import *\nfrom snnrun.config.settings import Style\n"
     script += "loss_figure([], 'x', Style())\nprint('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnrun.report.page.gather import job, sweep
-from snnrun.report.page.ranking import rank
-from snnrun.report.page.run import run_page
-from snnrun.report.page.sweep import sweep_page
+from snnrun.sweep.page.gather import job, sweep
+from snnrun.sweep.page.ranking import rank
+from snnrun.sweep.page.run import run_page
+from snnrun.sweep.page.sweep import sweep_page
 from swept import evil_sweep, make_job, make_sweep
 
 if "SNNRUN_CI" not in os.environ:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snnrun.cli.report import best, ranked, report
-from snnrun.report.page.command import command_of, is_override, remark
+from snnrun.sweep.page.command import command_of, is_override, remark
 from swept import make_job, make_sweep
 
 OVERRIDES = [

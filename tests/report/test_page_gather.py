@@ -9,9 +9,9 @@ import pytest
 
 from made_up import make_run
 from snnrun.errors import ConfigError
-from snnrun.lock import RunLock
-from snnrun.report.page.gather import job, sweep
-from snnrun.sweeps import is_sweep, named
+from snnrun.sweep.folders import is_sweep, named
+from snnrun.sweep.page.gather import job, sweep
+from snnrun.system.lock import RunLock
 from swept import make_job, make_sweep
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnrun.report.page.curves import bands, points, thin
-from snnrun.report.page.environment import environment
-from snnrun.report.page.gather import Job, job, sweep
-from snnrun.report.page.html import SCRIPTS, asset, harmless_json, policy
-from snnrun.report.page.ranking import rank
-from snnrun.report.page.raster import picture, rasters, sample_of
-from snnrun.report.page.run import run_page
-from snnrun.report.page.sweep import names, sweep_page
+from snnrun.sweep.page.curves import bands, points, thin
+from snnrun.sweep.page.environment import environment
+from snnrun.sweep.page.gather import Job, job, sweep
+from snnrun.sweep.page.html import SCRIPTS, asset, harmless_json, policy
+from snnrun.sweep.page.ranking import rank
+from snnrun.sweep.page.raster import picture, rasters, sample_of
+from snnrun.sweep.page.run import run_page
+from snnrun.sweep.page.sweep import names, sweep_page
 from swept import EVIL, evil_sweep, make_job, make_sweep
 
 LARGEST = 2_000_000  # bytes of a page
@@ -137,7 +137,7 @@ def test_data_cannot_end_its_element() -> None:
 
 
 def test_the_libraries_are_those_of_the_note() -> None:
-    folder = resources.files("snnrun.report.page") / "assets"
+    folder = resources.files("snnrun.sweep.page") / "assets"
     note = (folder / "licences" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([\w.]+)` \| .* \| `([0-9a-f]{64})` \|$", note, re.M)
     assert {name for name, _ in rows} == {name for name in SCRIPTS if ".min." in name}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.report.page import words
-from snnrun.report.page.gather import Job, sweep
-from snnrun.report.page.ranking import Ranking, command, label, rank, swept_keys, values_of
+from snnrun.sweep.page import words
+from snnrun.sweep.page.gather import Job, sweep
+from snnrun.sweep.page.ranking import Ranking, command, label, rank, swept_keys, values_of
 from swept import make_job, make_sweep
 
 

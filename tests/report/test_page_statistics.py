@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from snnrun.report.page.statistics import difference, estimate, quantile
+from snnrun.sweep.page.statistics import difference, estimate, quantile
 
 # Student 1908, "The probable error of a mean": hours of sleep gained with two drugs, ten patients. The intervals are
 # those of R's t.test, in the examples of its manual.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.report.page.gather import sweep
-from snnrun.report.page.ranking import rank
-from snnrun.report.page.table import csv_text, harmless
+from snnrun.sweep.page.gather import sweep
+from snnrun.sweep.page.ranking import rank
+from snnrun.sweep.page.table import csv_text, harmless
 from swept import make_job, make_sweep
 
 

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from snnrun.cli.search.cma_es import GENERATION, CmaEs, _places, _value
+from snnrun.job.search.cma_es import GENERATION, CmaEs, _places, _value
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from snnrun.cli import main
-from snnrun.cli.search.study import _check_same, _release
+from snnrun.sweep.search.study import _check_same, _release
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "task=digits", "num_steps=2")
 SEARCH = ("-m", "hydra/sweeper=optuna", "optimizer.lr=interval(1e-4,1e-2)", "hydra.sweeper.n_trials=2")

@@ -14,10 +14,10 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, TrialState
 
 from shell import Ended, Run, snnrun
-from snnrun.catalogue import Catalogue
 from snnrun.cli import main
-from snnrun.cli.compose import composer
-from snnrun.cli.search.space import space_of
+from snnrun.config.catalogue import Catalogue
+from snnrun.job.compose import composer
+from snnrun.job.search.space import space_of
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")
@@ -303,7 +303,7 @@ def test_a_wrong_word(
 
 
 def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("snnrun.cli.search.options.installed", lambda: False)
+    monkeypatch.setattr("snnrun.job.search.options.installed", lambda: False)
     monkeypatch.chdir(tmp_path)
     assert main([*SEARCH, "neuron=if,lif"]) == 2
     assert "pip install 'snnrun[optuna]'" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from catalogued import neurons, options, part
 from snnrun.neuron import LIF, Neuron
-from snnrun.sequence import kernel_llvm, resolve_backend, run
+from snnrun.sequence import resolve_backend, run
+from snnrun.sequence.kernel import llvm
 
 #: Those with matrix products between the steps or within one, or that count their steps.
 STEP_BY_STEP = {"glif", "masked_psn", "psn", "rlif", "rsynaptic", "sconv2dlstm", "sliding_psn", "slstm"}
@@ -66,7 +67,7 @@ def test_what_is_fused() -> None:
 @pytest.mark.parametrize("name", FUSED)
 def test_neurons(name: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "torch":
-        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
+        monkeypatch.setattr(llvm, "supports", lambda x: False)
     for convention in options("convention"):
         for learn in (True, False):
             agree(make(name, convention=convention, learn=learn), sequence())
@@ -91,7 +92,7 @@ def test_surrogates(surrogate: str, kernel: str, monkeypatch: pytest.MonkeyPatch
         assert resolve_backend(neuron, "auto") == "reference"
         return
     if kernel == "torch":
-        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
+        monkeypatch.setattr(llvm, "supports", lambda x: False)
     for membrane in (True, False):
         agree(neuron, sequence(), membrane=membrane)
 

@@ -12,7 +12,7 @@ from catalogued import neurons, options, part
 from snnrun.model import MLP, ConvNet, Layer
 from snnrun.model.layer import keep, through
 from snnrun.neuron import LIF, Neuron
-from snnrun.sequence import joined, resolve_backend, run
+from snnrun.sequence import fused_readout, resolve_backend, run
 
 FUSED = [name for name in options("neuron") if resolve_backend(neurons("neuron", name), "auto") == "fused"]
 #: Their output is no bare spike.
@@ -43,7 +43,7 @@ def agree(
     offset = random(outputs).requires_grad_() if bias else None
     leaves = [x, weight, *([] if offset is None else [offset]), *neuron.parameters()]
     seen = []
-    for way in (apart, joined.run):
+    for way in (apart, fused_readout.run):
         found = way(neuron, x, steps, weight, offset)
         assert found is not None
         seen.append([*found, *torch.autograd.grad(found[0], leaves, given, allow_unused=True, materialize_grads=True)])
@@ -57,7 +57,7 @@ def test_every_neuron(name: str) -> None:
     for convention in ("snntorch", "spikingjelly"):
         neuron = make(name, 19, convention=convention, learn=True)
         x = torch.ones(1, 1, 19, dtype=torch.float64, requires_grad=True)
-        if joined.run(neuron, x, 2, torch.ones(2, 19, dtype=torch.float64), None) is None:
+        if fused_readout.run(neuron, x, 2, torch.ones(2, 19, dtype=torch.float64), None) is None:
             assert name in APART
         else:
             agree(neuron, 19, 7, 3, 4)
@@ -80,7 +80,7 @@ def test_surrogates(surrogate: str) -> None:
         return
     neuron = LIF(0.9, shape=(12,), surrogate=spike, detach_reset=False, learn_beta=True).double()
     x = torch.ones(1, 1, 12, dtype=torch.float64, requires_grad=True)
-    if joined.run(neuron, x, 2, torch.ones(2, 12).double(), None) is None:
+    if fused_readout.run(neuron, x, 2, torch.ones(2, 12).double(), None) is None:
         assert surrogate in ("custom", "squarewave_fourier_series")
     else:
         agree(neuron, 12, 6, 3, 4)
@@ -92,7 +92,7 @@ def test_in_single_precision_as_near_as_apart() -> None:
     neuron = make("lif", 1000)
     exact = apart(neuron.double(), x.double(), 25, weight.double(), None)[0]
     neuron.float()
-    found = joined.run(neuron, x, 25, weight, None)
+    found = fused_readout.run(neuron, x, 25, weight, None)
     assert found is not None
     torch.testing.assert_close(found[0].double(), exact, rtol=1e-5, atol=1e-5 * exact.abs().max().item())
 
@@ -100,13 +100,13 @@ def test_in_single_precision_as_near_as_apart() -> None:
 def test_where_it_cannot_be() -> None:
     neuron, weight = make("lif", 16), torch.ones(2, 16, dtype=torch.float64)
     x = torch.ones(3, 2, 16, dtype=torch.float64, requires_grad=True)
-    assert joined.run(neuron, x, 3, weight, None) is not None
-    assert joined.run(neuron, x.detach(), 3, weight, None) is None  # no gradient
-    assert joined.run(neuron, x[:, :0], 3, weight, None) is None  # no sample
-    assert joined.run(neuron, x, 3, torch.ones(17, 16, dtype=torch.float64), None) is None  # many outputs
-    assert joined.run(neuron, x, 3, weight.float(), None) is None
+    assert fused_readout.run(neuron, x, 3, weight, None) is not None
+    assert fused_readout.run(neuron, x.detach(), 3, weight, None) is None  # no gradient
+    assert fused_readout.run(neuron, x[:, :0], 3, weight, None) is None  # no sample
+    assert fused_readout.run(neuron, x, 3, torch.ones(17, 16, dtype=torch.float64), None) is None  # many outputs
+    assert fused_readout.run(neuron, x, 3, weight.float(), None) is None
     few = torch.ones(3, 2, 7, dtype=torch.float64, requires_grad=True)
-    assert joined.run(make("lif", 7), few, 3, weight[:, :7], None) is None  # less than a vector
+    assert fused_readout.run(make("lif", 7), few, 3, weight[:, :7], None) is None  # less than a vector
 
 
 def test_the_number_of_threads_changes_no_bit() -> None:
@@ -117,7 +117,7 @@ def test_the_number_of_threads_changes_no_bit() -> None:
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            y, fired = joined.run(neuron, x, 30, weight, None) or (x, x)
+            y, fired = fused_readout.run(neuron, x, 30, weight, None) or (x, x)
             seen.append([y, fired, *torch.autograd.grad(y.square().sum(), [x, weight, *neuron.parameters()])])
     finally:
         torch.set_num_threads(before)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import LIF
-from snnrun.sequence import kernel_llvm
-from snnrun.sequence.kernel import Array, Kernel
-from snnrun.sequence.operation import OPERATIONS
-from snnrun.sequence.program import BOOLEAN, Program
+from snnrun.sequence.kernel import llvm
+from snnrun.sequence.kernel.kernel import Array, Kernel
+from snnrun.sequence.record.operation import OPERATIONS
+from snnrun.sequence.record.program import BOOLEAN, Program
 
 SPECIAL = [
     0.0,
@@ -55,7 +55,7 @@ def evaluate(program: Program, wanted: list[int], inputs: dict[int, Tensor]) -> 
     )
     tensors = {array.name: inputs[i] for i, array in arrays.items()}
     tensors |= {name: torch.empty_like(inputs[next(iter(inputs))]) for name in writes}
-    kernel_llvm.call(kernel, program.numbers, tensors, 1, like)
+    llvm.call(kernel, program.numbers, tensors, 1, like)
     return [tensors[f"out{i}"] for i in wanted]
 
 
@@ -129,8 +129,8 @@ def test_every_operation_is_known_to_both() -> None:
 
 
 def test_a_number_may_change_without_another_kernel() -> None:
-    from snnrun.sequence.plan import Recipe
-    from snnrun.sequence.symbol import record
+    from snnrun.sequence.kernel.plan import Recipe
+    from snnrun.sequence.record.tracer import record
 
     one, other = (Recipe.of(record(LIF(beta))) for beta in (0.9, 0.8))
     assert one.nodes == other.nodes

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
-from snnrun.sequence import fused, kernel_llvm, resolve_backend, run
+from snnrun.sequence import fused, resolve_backend, run
+from snnrun.sequence.kernel import llvm
 from snnrun.surrogate import ATan
 
 NEURONS: dict[str, Any] = {
@@ -58,7 +59,7 @@ def compare(make: Any, form: dict[str, Any], steps: int, dtype: torch.dtype, tol
 @pytest.mark.parametrize("name", NEURONS)
 def test_every_form(name: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "torch":
-        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
+        monkeypatch.setattr(llvm, "supports", lambda x: False)
     for form, steps in itertools.product(FORMS, (1, 6)):
         compare(NEURONS[name], form, steps, torch.float64, 1e-10)
     compare(NEURONS[name], FORMS[0], 40, torch.float32, 1e-5)
@@ -179,7 +180,7 @@ def test_the_backend_asked_for_is_the_one_that_runs(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("kernel", ["llvm", "torch"])
 def test_an_input_of_one_step_may_be_held(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "torch":
-        monkeypatch.setattr(kernel_llvm, "supports", lambda x: False)
+        monkeypatch.setattr(llvm, "supports", lambda x: False)
     neuron = LIF(0.9, learn_beta=True, reset="zero", reset_timing="delayed", detach_reset=False)
     x = torch.rand(1, 3, 5, generator=torch.Generator().manual_seed(0)).requires_grad_()
     grads = []
@@ -194,7 +195,7 @@ def test_an_input_of_one_step_may_be_held(kernel: str, monkeypatch: pytest.Monke
 
 
 def test_kernels_are_chosen_by_device_and_dtype() -> None:
-    assert kernel_llvm.supports(torch.zeros(1))
-    assert kernel_llvm.supports(torch.zeros(1, dtype=torch.float64))
-    assert not kernel_llvm.supports(torch.zeros(1, dtype=torch.bfloat16))
-    assert not kernel_llvm.supports(torch.zeros(1, device="meta"))
+    assert llvm.supports(torch.zeros(1))
+    assert llvm.supports(torch.zeros(1, dtype=torch.float64))
+    assert not llvm.supports(torch.zeros(1, dtype=torch.bfloat16))
+    assert not llvm.supports(torch.zeros(1, device="meta"))

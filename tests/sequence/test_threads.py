@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnrun import pool
 from snnrun.neuron import LIF
 from snnrun.sequence import run
+from snnrun.system import pool
 
 
 def gradients(seed: int) -> list[Tensor]:

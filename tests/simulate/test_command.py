@@ -14,9 +14,9 @@ import yaml
 from PIL import Image
 
 from command import Command, Folder
-from snnrun.build import build
-from snnrun.catalogue import conf_folder
-from snnrun.cli.validate import MOST_CURVES
+from snnrun.config.build import build
+from snnrun.config.catalogue import conf_folder
+from snnrun.job.validate import MOST_CURVES
 
 QUICK = ["style.format=png", "style.dpi=40"]
 

@@ -11,7 +11,7 @@ import torch
 
 import references
 from command import Command, Folder
-from snnrun.catalogue import conf_folder
+from snnrun.config.catalogue import conf_folder
 
 ENTRIES = {entry["id"]: entry for entry in references.entries("simulate")}
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from snnrun.catalogue import conf_folder
+from snnrun.config.catalogue import conf_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (conf_folder() / "neuron").glob("*.yaml"))

@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from snnrun import input as inputs
-from snnrun.build import PartError, build, locate
-from snnrun.catalogue import Catalogue, conf_folder
+from snnrun.config.build import PartError, build, locate
+from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import DataError
+from snnrun.neuron import input as inputs
 
 NAMES = sorted(path.stem for path in (conf_folder() / "input").glob("*.yaml"))
 

@@ -12,13 +12,13 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from snnrun.config.settings import Style
 from snnrun.neuron import IF, LIF, Neuron
-from snnrun.report import marks, traces, views
+from snnrun.report import draw_traces, marks, views
+from snnrun.report.neuron_traces import Traces, record, statistics
 from snnrun.report.style import DARK, LIGHT, Palette, palette, sheet
 from snnrun.sequence import run
-from snnrun.settings import Style
 from snnrun.surrogate import Sigmoid
-from snnrun.traces import Traces, record, statistics
 
 
 class Filtered(NamedTuple):
@@ -112,7 +112,7 @@ def every_axis_has_a_unit(figure: Figure) -> bool:
 
 def test_the_figure_shows_each_quantity_in_its_colour(colours: Palette) -> None:
     found = record(Everything(), 0.3 * torch.ones(30, 1, 1))
-    figure = traces.draw_traces(found, "all", colours)
+    figure = draw_traces.draw_traces(found, "all", colours)
     given, current, adaptation, membrane = figure.axes
     assert given.get_lines()[0].get_color() == colours.input
     assert (current.get_lines()[0].get_color(), adaptation.get_lines()[0].get_color()) == colours.states[:2]
@@ -132,7 +132,7 @@ def test_many_neurons_and_steps_are_thinned_and_it_is_said() -> None:
     generator = torch.Generator().manual_seed(0)
     found = record(IF(), torch.rand(5000, 1, 300, generator=generator))
     with sheet(Style()):
-        figure = traces.draw_traces(found, "many", LIGHT)
+        figure = draw_traces.draw_traces(found, "many", LIGHT)
     assert "lowest to highest in 5 steps" in figure.axes[0].get_title(loc="left")
     caption = figure.axes[-1].get_title(loc="left")
     assert "100 of 300 neurons shown" in caption and "a mark is a spike or more in 5 steps" in caption
@@ -153,7 +153,7 @@ def test_thinning_loses_no_peak() -> None:
 def test_the_overlay_has_a_row_for_each_simulation(colours: Palette) -> None:
     x = 0.3 * torch.ones(30, 1, 1)
     given = {name: record(LIF(0.9, reset=name), x) for name in ("subtract", "zero", "none")}
-    figure = traces.draw_overlay(given, colours)
+    figure = draw_traces.draw_overlay(given, colours)
     top, middle, bottom = figure.axes
     assert len(top.get_lines()) == 1, "one input for all"
     assert [line.get_color() for line in middle.get_lines()[:3]] == list(colours.cycle[:3])
@@ -162,11 +162,11 @@ def test_the_overlay_has_a_row_for_each_simulation(colours: Palette) -> None:
     ]
     many = {f"s{i}": record(LIF(0.9), (0.1 + 0.01 * i) * x) for i in range(30)}
     with sheet(Style()):
-        assert "curves of the first 12 only" in traces.draw_overlay(many, colours).axes[0].get_title(loc="left")
+        assert "curves of the first 12 only" in draw_traces.draw_overlay(many, colours).axes[0].get_title(loc="left")
 
 
 def test_the_step_figure_and_the_views_have_units(colours: Palette) -> None:
-    step = traces.draw_step(record(IF(), torch.linspace(0, 2, 9)[None, None]), "ramp", colours)
+    step = draw_traces.draw_step(record(IF(), torch.linspace(0, 2, 9)[None, None]), "ramp", colours)
     assert "4 of 9 neurons fire" in step.axes[0].get_title(loc="left")
     x = np.linspace(-2, 2, 401)
     surrogate = views.draw_surrogates({"a": views.SurrogateCurve(x, x > 0, x, x)}, colours)

@@ -20,8 +20,8 @@ from torch import Tensor
 import references
 import snnrun.surrogate
 from snnrun import surrogate
-from snnrun.build import PartError, build
-from snnrun.catalogue import conf_folder
+from snnrun.config.build import PartError, build
+from snnrun.config.catalogue import conf_folder
 from snnrun.errors import ArgumentError, Fault
 from snnrun.neuron import LIF
 from snnrun.sequence import run

@@ -1,0 +1,232 @@
+"""``snnrun runs``, ``show`` and ``diff``: what the folders of runs say, as text; nothing is composed or run."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from snnrun.cli import evaluation_page, usage
+from snnrun.cli.changes import Changes, config_of
+from snnrun.cli.diff import diff
+from snnrun.cli.show import show
+from snnrun.errors import ConfigError
+from snnrun.job.arguments import Arguments, check_words, nearest
+from snnrun.run import browse
+from snnrun.run.browse import Run, end
+from snnrun.sweep import folders
+from snnrun.system import say
+from snnrun.system.format import age, cut_end, cut_start, table
+from snnrun.system.layout import columns, fit, page_width
+from snnrun.system.safe_read import Unreadable, printable, shown
+
+OUTPUTS = Path("outputs")
+EXPECTED = {"runs": (0, 1, "at most one folder"), "show": (1, 1, "one run or sweep"), "diff": (2, 2, "two runs")}
+NARROW = 70  # columns; below them the age is left out
+#: What runs are sorted by besides the keys of their configs, and whether the largest comes first.
+ORDERS = {
+    "time": True,
+    "accuracy": True,
+    "loss": False,
+    "epochs": True,
+    "seconds": False,
+    "status": False,
+    "name": False,
+}
+DIRECTIONS = {"asc": False, "desc": True}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run in the list."""
+
+    run: Run
+    config: Mapping[str, Any]  # by dotted keys, and its choices by group; empty where it cannot be read
+    changes: Mapping[str, Any]  # what is not the default
+
+
+def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
+    """Answer the command; returns the exit code. ``page``: what there is to say of the sweep in a folder."""
+    command, words = arguments.command, arguments.words
+    if arguments.help:
+        say.say(fit(usage.LOOKING[command], page_width()))
+        return 0
+    check_words(arguments, *EXPECTED[command])
+    if command == "runs":
+        say.say(listing(arguments))
+    elif command == "show":
+        try:
+            folder = folders.named(words[0], OUTPUTS)
+        except ConfigError:
+            evaluation = evaluation_page.find(words[0], OUTPUTS)
+            if evaluation is None:
+                raise
+            say.say(evaluation_page.page(evaluation))
+            return 0
+        if folders.is_listed(folder):
+            say.say(page(folder))
+        else:
+            say.say(show(folder if browse.is_run(folder) else browse.named(words[0], OUTPUTS)))
+    else:
+        say.say(diff(*(browse.named(word, OUTPUTS) for word in words)))
+    return 0
+
+
+def listing(arguments: Arguments) -> str:
+    """The answer of ``snnrun runs``: a table, or with ``--json`` a list of objects."""
+    words = arguments.words
+    root = Path(words[0]).expanduser() if words else OUTPUTS
+    there = os.path.isdir(root)  # not Path.is_dir, which raises where a name is too long
+    if words and not there:
+        raise ConfigError(f"runs: expected a folder that exists, got {printable(words[0])!r}")
+    changes = Changes()
+    found = ordered([_listed(browse.read(folder), changes) for folder in browse.find(root)], arguments.sort)
+    if arguments.json:
+        return json.dumps([_object(each) for each in found], indent=2)
+    if not there:
+        return f"no runs: there is no folder {OUTPUTS} here; `snnrun` makes one, `snnrun runs FOLDER` looks elsewhere"
+    return _table(found, root) if found else f"no runs in {printable(root)}"
+
+
+def ordered(found: Sequence[Listed], order: str | None) -> list[Listed]:
+    """The runs by ``order``, KEY or KEY,asc or KEY,desc; the newest first where that says nothing. None is last.
+
+    Raises:
+        ConfigError: for a key that no run has, and another direction.
+    """
+    newest = sorted(found, key=lambda each: (-each.run.started, str(each.run.folder)))
+    if order is None:
+        return newest
+    key, _, direction = order.partition(",")
+    if direction and direction not in DIRECTIONS:
+        raise ConfigError(f"--sort: expected {key},asc or {key},desc, got {printable(order)!r}")
+    known = list(dict.fromkeys(name for each in found for name in each.config))
+    if key not in ORDERS and key not in known and found:
+        elsewhere = [name for name in known if name.rpartition(".")[2] == key]
+        hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(key, [*ORDERS, *known])
+        raise ConfigError(
+            f"--sort: no run has {printable(key) or repr(key)}{hint or ';'} there are {', '.join(ORDERS)}, and the "
+            "keys of a config such as optimizer.lr"
+        )
+    values = [(each, _value(each, key)) for each in newest]
+    given = [(each, value) for each, value in values if value is not None]
+    down = DIRECTIONS.get(direction, ORDERS.get(key, False))
+    given.sort(key=lambda pair: _rank(pair[1]), reverse=down)
+    return [each for each, _ in given] + [each for each, value in values if value is None]
+
+
+def _listed(run: Run, changes: Changes) -> Listed:
+    try:
+        config = config_of(run.folder)
+    except Unreadable:
+        config = {}
+    return Listed(run, {**config, **changes.choices(run, config)}, changes.of(run, config))
+
+
+def _value(each: Listed, key: str) -> Any:
+    run = each.run
+    fixed = {
+        "time": run.started,
+        "accuracy": run.accuracy,
+        "loss": run.loss,
+        "epochs": run.epochs,
+        "seconds": run.seconds,
+        "status": run.status,
+        "name": run.name,
+    }
+    return fixed[key] if key in fixed else each.config.get(key)
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    """Numbers by size, before texts by their letters."""
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):  # 1e-3 is a text for YAML
+            return 1, 0.0, shown(value)
+        return (1, 0.0, "nan") if math.isnan(number) else (0, number, "")
+    return 1, 0.0, shown(value)
+
+
+def _object(each: Listed) -> dict[str, Any]:
+    run = each.run
+    return {
+        "folder": str(run.folder),
+        "name": run.name,
+        "status": run.status,
+        "started": _date(run.started),
+        "accuracy": run.accuracy,
+        "loss": run.loss,
+        "epochs": run.epochs,
+        "seconds": run.seconds,
+        "changes": {printable(key, 200): _plain(value) for key, value in each.changes.items()},
+    }
+
+
+def _date(seconds: float) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):  # a file may be of any time
+        return None
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has of a value in YAML; the rest as text."""
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {printable(key, 200): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    return value if isinstance(value, int) and value.bit_length() < 64 else shown(value)
+
+
+def _table(found: Sequence[Listed], root: Path) -> str:
+    width = columns()
+    aged = width is None or width >= NARROW
+    head = ["status", "test", "epochs", *["age"] * aged, "not the default", "folder"]
+    rows = [
+        [
+            run.status + "+" * run.resumable,
+            end(run),
+            _progress(run),
+            *[age(run.started)] * aged,
+            _described(each),
+            printable(run.folder.relative_to(root)),
+        ]
+        for each in found
+        for run in [each.run]
+    ]
+    last = len(head) - 1
+    count = Counter(each.run.status for each in found)
+    total = f"{len(rows):,} run{'s' * (len(rows) != 1)}: " + ", ".join(f"{n:,} {s}" for s, n in count.most_common())
+    more = ["+ can go on: `snnrun resume RUN`"] if any(each.run.resumable for each in found) else []
+    shrink = {last: cut_start, last - 1: cut_end}
+    return "\n".join([table(head, rows, right=range(1, last - 1), shrink=shrink, width=width), "", total, *more])
+
+
+def _described(each: Listed) -> str:
+    """What is not the default; and the name of a run, where its folder has another."""
+    run = each.run
+    words = [f"name={run.name}"] if run.name is not None and run.name not in str(run.folder) else []
+    words += [run.command] if run.command != "train" else []
+    changes = {key: value for key, value in each.changes.items() if key != "epochs"}  # they have a column
+    return " ".join([*words, *(f"{printable(key, 60)}={_compact(value)}" for key, value in changes.items())])
+
+
+def _compact(value: Any) -> str:
+    return shown(value, 40).replace(", ", ",") if isinstance(value, list) else shown(value, 40)
+
+
+def _progress(run: Run) -> str:
+    if run.epochs is None:
+        return ""
+    return str(run.epochs) if run.epochs_asked in (None, run.epochs) else f"{run.epochs}/{run.epochs_asked}"

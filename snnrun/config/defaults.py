@@ -1,0 +1,90 @@
+"""What a config would be if nothing but its parts were chosen, from the files of ``conf/`` and without Hydra.
+
+References such as ``${surrogate}`` stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.system.safe_read import dotted
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+PIECE = "task@_global_"  # what a task sets for a model
+SETUP = "experiment"
+
+
+class Defaults(NamedTuple):
+    """Values by dotted key, and the groups of which nothing is known: parts of a user's own."""
+
+    values: dict[str, Any]
+    unknown: set[str]
+
+
+def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
+    """The defaults of the command that starts from ``conf/<primary>.yaml`` with these parts."""
+    catalogue = Catalogue(primary=primary)
+    values = {key: value for key, value in _read(conf_folder() / f"{primary}.yaml").items() if _own(key)}
+    unknown: set[str] = set()
+    for group in [*catalogue.defaults, *(group for group in choices if group not in catalogue.defaults)]:
+        option = choices.get(group)
+        names = (option or "").strip("[]").split(",")  # of several trackers and the like
+        known = catalogue.groups.get(group, {})
+        paths = [_piece(option)] if group == PIECE else [known.get(name) for name in names]
+        for path in paths:
+            if path is None:
+                continue
+            place = _place(path, group)
+            others = _others(path, choices) if group == SETUP else ()
+            values |= {
+                f"{place}{key}": value
+                for key, value in _read(path).items()
+                if _own(key) and key.partition(".")[0] not in others
+            }
+        if option is not None and group != PIECE and None in paths:
+            unknown.add(group)
+    return Defaults(values, unknown)
+
+
+def same(value: Any, default: Any) -> bool:
+    """Whether a value of a config is a default; YAML's 1e-3 is a text for some readers and a number for others."""
+    if value == default:
+        return True
+    try:
+        return float(str(value)) == float(str(default))
+    except (ValueError, OverflowError):
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+    return dotted(content if isinstance(content, dict) else {})
+
+
+def _others(path: Path, choices: Mapping[str, str]) -> set[str]:
+    """Groups in which a set-up names a part, and another was chosen: what it says of the part is then left out."""
+    named = re.findall(r"^  - override /(\w+): (\S+)", path.read_text(encoding="utf-8"), re.M)
+    return {group for group, option in named if choices.get(group, "null") != option}
+
+
+def _own(key: str) -> bool:
+    return key.partition(".")[0] not in ("defaults", "hydra")
+
+
+def _place(path: Path, group: str) -> str:
+    package = re.search(r"^# @package (\S+)$", path.read_text(encoding="utf-8"), re.M)
+    place = package[1] if package else group.partition("@")[2] or group
+    return "" if place == "_global_" else f"{place}."
+
+
+def _piece(option: str | None) -> Path | None:
+    if option is None or not re.fullmatch(r"\w+/\w+", option):
+        return None
+    path = conf_folder() / "task" / f"{option}.yaml"
+    return path if path.is_file() else None

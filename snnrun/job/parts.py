@@ -1,0 +1,400 @@
+"""Builds the parts of a config: for a run, and before it to find what is wrong with them."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from snnrun import check
+from snnrun.config.build import PartError, build
+from snnrun.config.catalogue import Catalogue
+from snnrun.errors import ArgumentError, Description, Fault, OutOfMemoryError
+from snnrun.job.arguments import nearest
+from snnrun.job.overrides import REFERENCE
+from snnrun.system import foreign, safe_read
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+    from snnrun.encoder import Encoder
+    from snnrun.loss import Loss
+    from snnrun.neuron import Neuron
+    from snnrun.task import Task
+    from snnrun.tracker import Tracker
+
+WHOLE = ("task", "encoder", "loss")  # built once
+FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
+OPTIONAL = ("readout",)  # as those, where there is one
+
+# The least values of torch's schedulers where torch itself checks nothing; whole numbers where whole is needed.
+LOWEST: Mapping[str, int | float] = {
+    "T_max": 1,
+    "step_size": 1,
+    "patience": 0,
+    "gamma": 0.0,
+    "eta_min": 0.0,
+    "factor": 0.0,
+}
+
+
+LARGEST = 3.4e38  # about the largest float32
+LARGEST_WHOLE = 2**63 - 1  # of int64
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a config composes: finished parts, and makers for those that need another part first."""
+
+    task: Task
+    encoder: Encoder
+    neuron: Callable[..., Neuron]  # shape= -> the neurons of one layer
+    model: Callable[..., nn.Module]  # input_shape=, num_outputs=, neuron=, readout=, backend= -> the model
+    loss: Loss
+    optimizer: Callable[..., Optimizer]  # parameters -> optimizer
+    scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
+    readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
+    trackers: Mapping[str, Tracker] = field(default_factory=dict)  # by name
+
+
+def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
+    """The parts that a resolved config names."""
+    optional = [group for group in OPTIONAL if config.get(group) is not None]
+    whole = {group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)}
+    return Parts(**whole, trackers=trackers_of(config, trusted))
+
+
+def trackers_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> dict[str, Tracker]:
+    """The trackers that a resolved config names, by the last piece of their key.
+
+    Raises:
+        PartError: for one that cannot be built, or needs a package that is not installed.
+    """
+    from snnrun.tracker.base import Tracker, missing
+
+    found: dict[str, Tracker] = {}
+    given = config.get("tracker") or {}
+    if not isinstance(given, Mapping) or "_target_" in given:
+        raise PartError("tracker", "expected trackers by name; its file begins with the line # @package tracker.NAME")
+    for name, each in given.items():
+        path = f"tracker.{name}"
+        tracker = build(each, path, trusted)
+        if not isinstance(tracker, Tracker):
+            raise PartError(path, f"expected a snnrun.tracker.Tracker, got a {type(tracker).__name__}")
+        if lack := missing(tracker):
+            raise PartError(path, lack)
+        found[str(name)] = tracker
+    return found
+
+
+class Trial:
+    """Builds every part of one config for a moment, and gathers the faults.
+
+    Args:
+        config: the resolved config.
+        raw: the same with its references (``${convention.reset}``), so that a fault names what the user set.
+        base: the resolved config of the same parts without the user's values: the defaults.
+        settings: the command's, of the config, or of the base where they have faults.
+        trusted: packages that the config may name.
+        debug: let an error that is no ValueError or TypeError through, for its traceback.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        raw: Mapping[str, Any],
+        base: Mapping[str, Any],
+        settings: Any,
+        *,
+        trusted: Collection[str] = (),
+        debug: bool = False,
+    ) -> None:
+        self.config, self.raw, self.base = copy.deepcopy(dict(config)), raw, base
+        self.settings, self.trusted, self.debug = settings, trusted, debug
+        self.faults: list[Fault] = []
+        self._catalogue = Catalogue()
+
+    def run(self, catalogue: Catalogue) -> list[Fault]:
+        """All faults of the parts, and of how they go together."""
+        import torch
+
+        self._catalogue = catalogue
+        # The trial must not move the random streams of the process that may go on to train.
+        with torch.random.fork_rng(devices=[]):
+            task = self.attempt(
+                "task", lambda task: (task.input_shape, task.num_outputs, task.has_time, task.class_names())
+            )
+            encoder = self.attempt("encoder", lambda encoder: encoder.output_shape(task.input_shape if task else (1,)))
+            loss = self.attempt("loss", lambda loss: loss.num_outputs(task.num_outputs if task else 10))
+            shape = (task.num_outputs if task else 10,)
+            neuron = self.attempt("neuron", lambda neuron: None if self._has_lists("neuron") else neuron(shape=shape))
+            readout = None
+            if self.config.get("readout") is not None:
+                readout = self.attempt("readout", lambda readout: readout(shape=shape))
+            if task and loss and readout and not readout(shape=shape).spiking:
+                self.faults += _readout_faults(loss, self.config, catalogue)
+            if task and neuron:
+                input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
+                num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
+                self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron, readout))
+            weights = [torch.nn.Parameter(torch.zeros(1))]
+            optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
+            if optimizer:
+                self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+        if task and not task.has_validation:
+            self.faults += _no_validation_faults(self.config, self.settings, catalogue)
+        steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
+        if steps != self.settings.num_steps:
+            expected, advice = f"the num_steps of the run, {self.settings.num_steps}", "set num_steps instead"
+            self.faults.append(Fault.of(ArgumentError("neuron.num_steps", expected, steps, advice=advice)))
+        if task and encoder:
+            self.faults += input_faults(task, encoder, self.config, catalogue)
+        try:
+            trackers_of(self.config, self.trusted)
+        except PartError as error:
+            self._add(self._fault(error))
+        if task and loss:
+            self.faults += _target_faults(task, loss, self.config, catalogue)
+        return self.faults
+
+    def attempt(self, group: str, use: Callable[[Any], object]) -> Any:
+        """Build a part and use it once; a bad argument is noted, set to its default, and the part tried again.
+
+        Returns the part, or None where it cannot be built even so.
+        """
+        self._check_torch(group)
+        for _ in range(12):
+            try:
+                part = build(self.config[group], group, self.trusted)
+                if group in (*FACTORIES, *OPTIONAL) and not isinstance(part, partial):
+                    raise PartError(f"{group}._partial_", "expected true in its YAML file: the run calls this part")
+                use(part)
+                return part
+            except (ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError) as error:
+                if foreign.lacks_memory(error):
+                    raise OutOfMemoryError(f"out of memory: this {group} does not fit; make it smaller") from error
+                if self.debug and not isinstance(error, (ValueError, TypeError)):
+                    raise
+                if not self._note(group, error):
+                    return None
+        return None
+
+    def _model(
+        self,
+        model: Callable[..., Any],
+        input_shape: tuple[int, ...],
+        num_outputs: int,
+        neuron: Callable[..., Any],
+        readout: Callable[..., Any] | None,
+    ) -> None:
+        def named(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
+            def made(**options: Any) -> Any:
+                try:
+                    return make(**options)
+                except (ValueError, TypeError) as error:
+                    raise PartError.of(group, error, self.config[group]) from error
+
+            return made
+
+        model(
+            input_shape=input_shape,
+            num_outputs=num_outputs,
+            neuron=named("neuron", neuron),
+            readout=named("readout", readout) if readout else None,
+            backend=self.settings.backend,
+        )
+
+    def _has_lists(self, group: str) -> bool:
+        # A list holds one value per neuron of a layer, and only the model knows how many those are.
+        return any(isinstance(value, list) for value in self.config[group].values())
+
+    def _check_torch(self, group: str) -> None:
+        """torch's classes take true for 1.0, stumble over text and train on with a step size of -1: checked here."""
+        config, base = self.config[group], self.base.get(group)
+        if not isinstance(config, dict) or not isinstance(base, Mapping):
+            return
+        if str(config.get("_target_")).startswith("torch."):
+            for key, value in list(config.items()):
+                if (
+                    key in base
+                    and key != "_target_"
+                    and foreign.kind(value) != foreign.kind(base[key])
+                    and base[key] is not None
+                ):
+                    self._add(Fault.of(ArgumentError(key, foreign.kind(base[key]), value), f"{group}.{key}"))
+                    config[key] = base[key]
+                elif key in LOWEST:
+                    low = LOWEST[key]
+                    try:
+                        check.integer(key, value, low=low) if isinstance(low, int) else check.number(
+                            key, value, low=low
+                        )
+                    except ArgumentError as error:
+                        self._add(Fault.of(error, f"{group}.{key}"))
+                        config[key] = base[key]
+
+    def _note(self, group: str, error: Exception) -> bool:
+        """Record an error; True where the argument to blame could be set to its default."""
+        fault = self._fault(PartError.of(group, error, self.config[group]))
+        self._add(fault)
+        parent, _, last = fault.key.rpartition(".")
+        holder, default = safe_read.at(self.config, parent), safe_read.at(self.base, parent)
+        if not isinstance(holder, dict) or last not in holder:
+            return False
+        if not isinstance(default, Mapping) or last not in default:
+            del holder[last]
+            return True
+        if repr(holder[last]) == repr(default[last]):
+            return False
+        holder[last] = default[last]
+        return True
+
+    def _fault(self, error: PartError) -> Fault:
+        """What is to blame: an argument of the part, a setting that was handed to it, or the part itself."""
+        cause, path = error.cause, error.path
+        config = safe_read.at(self.config, path)
+        if cause is None or not isinstance(config, Mapping):
+            return error.fault
+        base = safe_read.at(self.base, path)
+        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.named(cause)
+        if fault and fault.key not in config and hasattr(self.settings, fault.key):
+            return fault  # as backend
+        if unknown := foreign.unknown_argument(cause):
+            keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
+            hint = nearest(unknown, keys) or ";"
+            fault = Fault(unknown, f"there is no such key{hint} there are {', '.join(keys)}")
+        elif fault is None or fault.key not in config:
+            fault = foreign.guess(cause, config, base, self._part(config, path))
+        return fault._replace(path=f"{path}.{fault.path}" if fault.path else path)
+
+    def _part(self, config: Mapping[str, Any], path: str) -> str:
+        """The part at ``path``, as the command names it."""
+        return self._catalogue.name(str(config.get("_target_")), path.partition(".")[0])
+
+    def _add(self, fault: Fault) -> None:
+        self.faults.append(fault._replace(path=origin(fault.path, self.raw)))
+
+
+def origin(path: str, raw: Mapping[str, Any]) -> str:
+    """Where the value at ``path`` was set: follows references, so neuron.reset is convention.reset."""
+    node: Any = raw
+    walked: list[str] = []
+    for part in path.split("."):
+        name = part.partition("[")[0]
+        if not isinstance(node, Mapping) or name not in node:
+            return path
+        node = node[name]
+        walked.append(part)
+        if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
+            rest = path[len(".".join(walked)) :]
+            return origin(reference[1] + rest, raw)
+    return path
+
+
+def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
+    """A fault for every infinity, NaN and number beyond float32 or int64 in a config: no part has a use for one."""
+    items: list[tuple[str, Any]] = []
+    if isinstance(tree, Mapping):
+        items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
+    elif isinstance(tree, list):
+        items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
+    elif isinstance(tree, float) and not abs(tree) <= LARGEST:
+        wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
+        yield Fault.of(ArgumentError(path, wanted, tree))
+    elif isinstance(tree, int) and not abs(tree) <= LARGEST_WHOLE:
+        got = Description(safe_read.cut(str(tree), 60))
+        yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
+    for name, value in items:
+        yield from not_finite(value, name)
+
+
+def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    made = scheduler(optimizer)
+    optimizer.step()  # first, or the scheduler warns
+    if isinstance(made, ReduceLROnPlateau):
+        made.step(0.0)
+    else:
+        made.step()
+
+
+def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    def fits_task(encoder: Any) -> bool:
+        fits: bool = encoder.takes_sequence if task.has_time else encoder.takes_still
+        return fits
+
+    if fits_task(encoder):
+        return []
+    kind = "a sequence" if task.has_time else "still images, without a time axis"
+    fits = [name for name, part in _others("encoder", catalogue) if fits_task(part)]
+    choose = f"; choose encoder={' or '.join(fits)}" if fits else ""
+    name, data = _name(config, "encoder", catalogue), _name(config, "task", catalogue)
+    return [Fault("encoder", f"{name} does not take the input of {data}, which is {kind}{choose}")]
+
+
+def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    """A loss needs the targets that the task has: labels, or numbers."""
+    labels = loss.needs_labels and not task.has_accuracy
+    values = not labels and task.has_values and not loss.needs_values
+    numbers = loss.needs_values and not task.has_values
+    if not (labels or values or numbers):
+        return []  # before files are read for the names
+    name, data = _name(config, "loss", catalogue), _name(config, "task", catalogue)
+    found = []
+    if labels:
+        found.append(Fault("loss", f"{name} needs labels, and {data} has none"))
+    elif values:
+        message = f"{name} takes no values as targets, and {data} has them; choose a loss that does, such as loss=mse"
+        found.append(Fault("loss", message))
+    if numbers:
+        kind = "class labels" if task.has_accuracy else "none"
+        found.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
+    return found
+
+
+def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    """A read-out that never fires needs a loss that looks at its membrane: tried out."""
+    import torch
+
+    size = loss.num_outputs(2)
+    membrane = torch.zeros(2, 1, size, requires_grad=True)
+    target = torch.zeros(1, size) if loss.needs_values else torch.zeros(1, dtype=torch.int64)
+    if loss(torch.zeros(2, 1, size), membrane, target).requires_grad:
+        return []
+    name, readout = _name(config, "loss", catalogue), _name(config, "readout", catalogue)
+    message = f"{name} reads spikes, and {readout} never fires; choose a loss on the membrane, such as loss=ce_membrane"
+    return [Fault("loss", message)]
+
+
+def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
+    """What asks for the validation loss of a task that has none."""
+    why, advice = "there is no validation part to judge by", "give the task one, such as task.validation=0.1"
+    found = []
+    if settings.early_stopping is not None:
+        fault = Fault.of(ArgumentError("early_stopping", f"null, since {why}", settings.early_stopping, advice=advice))
+        found.append(fault._replace(for_training=True))
+    if str(config["scheduler"]["_target_"]).endswith(".ReduceLROnPlateau"):
+        name = _name(config, "scheduler", catalogue)
+        found.append(Fault("scheduler", f"{name} follows the validation loss: {why}; {advice}", for_training=True))
+    return found
+
+
+def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
+    """The parts of a group that can be built from their file alone."""
+    import yaml
+
+    for name, path in catalogue.groups[group].items():
+        try:
+            yield name, build(yaml.safe_load(path.read_text(encoding="utf-8")), group)
+        except Exception:  # whatever is wrong with it: it is not the part that was asked for, and no suggestion
+            continue
+
+
+def _name(config: Mapping[str, Any], group: str, catalogue: Catalogue) -> str:
+    return catalogue.name(str(config[group]["_target_"]), group)

@@ -1,0 +1,369 @@
+"""Finds all faults of a command before anything is started, and says them in one message."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
+
+from snnrun.config import trust
+from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.errors import ArgumentError, ConfigError, Description, Fault, as_yaml
+from snnrun.job import overrides, own_folder
+from snnrun.job.arguments import Arguments, nearest
+from snnrun.job.command import Command
+from snnrun.job.compose import ComposeError, Composer, composer
+from snnrun.job.config_file import SETUP, Choice, ConfigFile, Source
+from snnrun.job.overrides import Given
+from snnrun.job.search.faults import PREFIX, search_faults
+from snnrun.system import say
+from snnrun.system.safe_read import at
+
+# Composing takes about 0.1 s. A larger sweep is checked value by value, each beside the first of all other keys.
+MOST_JOBS_CHECKED = 16
+LONGEST_NAME = 255  # bytes, on all usual file systems
+LONGEST_PATH = 3500  # bytes, of the 4096 of Linux: the names of a run and of its files follow
+MOST_LEVELS = 200  # folders above one another; making them takes a call within a call for each
+MOST_CURVES = 12  # more than that no reader tells apart
+
+
+class Plan(NamedTuple):
+    """What a valid command will do."""
+
+    jobs: int
+    search: bool  # a sweeper decides while running how many jobs there are
+    words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
+    output_dir: str  # of the first job; where a sweep to go on with is looked for
+    inherited: tuple[str, ...] = ()  # the overrides that stand for the file of --config
+    source: Source | None = None  # that file
+
+
+def validate(
+    arguments: Arguments, catalogue: Catalogue, command: Command, *, load: Callable[[str], None], debug: bool = False
+) -> Plan:
+    """Check names, types, ranges and combinations; values only where something will run.
+
+    ``load`` imports what the command of that name works with; it is called only if values of parts are to be checked.
+
+    Raises:
+        ConfigError: with all faults there are.
+    """
+    faults: list[Fault | str] = [*arguments.faults]
+    if shadowed := catalogue.shadowed():
+        names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
+        faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
+    if catalogue.extra:
+        faults += own_folder.faults(catalogue.extra)
+    faults += _launcher_faults(arguments)
+    with composer(catalogue) as hydra:
+        typed = overrides.read(arguments.overrides, arguments, catalogue, hydra, faults)
+        file = _config_file(arguments, faults)
+        inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
+        given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
+        faults += [f"{each.words[0]}: the name is that of the whole sweep; give one" for each in typed if _names(each)]
+        searches = "hydra/sweeper=optuna" in arguments.overrides
+        faults += search_faults(arguments, hydra) if searches else []
+        # Those of a search are checked by itself.
+        sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
+        jobs_checked = [
+            [(each, word) for each, word in zip(sweep, job, strict=True)]
+            for job in _sample([_telling(each) for each in sweep])
+        ]
+        # Names and settings first, since they need no torch, which takes seconds to import. It is not needed at all for
+        # a command with a typo that sets nothing of a part: then there is no further value that could be wrong.
+        light = [
+            _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug)
+            for chosen in jobs_checked
+        ]
+        said = [*faults, *itertools.chain.from_iterable(light)]
+        if not arguments.cfg and (not said or any(_of_a_part(each, said) for each in sweep)):
+            load(arguments.command)
+            for chosen in jobs_checked:
+                faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=True, debug=debug)
+        else:
+            faults = said
+        output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
+    jobs = math.prod(len(each.words) for each in sweep)
+    if arguments.overlay and jobs > MOST_CURVES:
+        faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
+    if faults:
+        raise ConfigError(say.faults(_attributed(faults, file, inherited, typed)))
+    for note in dict.fromkeys(file.notes if file else ()):
+        say.say(f"warning: {note}", error=True)
+    search = overrides.searches(arguments)
+    if search and arguments.dry_run:
+        raise ConfigError(say.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
+    words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
+    return Plan(jobs, search, words, output_dir, inherited, file.source if file else None)
+
+
+def _config_file(arguments: Arguments, faults: list[Fault | str]) -> ConfigFile | None:
+    """What ``--config`` names; what is wrong with it goes to ``faults``."""
+    if arguments.config is None or arguments.command != "train":
+        return None
+    if setup := next((word for word in arguments.overrides if word.startswith(f"{SETUP}=")), None):
+        faults.append(f"{setup}: a set-up sets all that --config sets; drop one of them")
+    try:
+        file = ConfigFile(arguments.config)
+    except ConfigError as error:
+        faults.append(str(error))
+        return None
+    faults += file.faults
+    return None if file.faults else file
+
+
+def _inherited(
+    file: ConfigFile, typed: Sequence[Given], catalogue: Catalogue, hydra: Composer, faults: list[Fault | str]
+) -> tuple[str, ...]:
+    """The overrides that the file stands for, beneath those of the command line."""
+    groups = [each for each in typed if each.group and each.key in catalogue.defaults and each.key != SETUP]
+    choices = [Choice(each.key, each.words) for each in groups]
+    chosen = file.groups(catalogue, choices)
+    unknown: list[Fault | str] = []
+    known = overrides.read(chosen, Arguments(), catalogue, hydra, unknown)
+    try:
+        jobs = _sample([each.words for each in (*known, *groups)])
+        bases = [_plain(hydra.compose(job), resolve=False) for job in jobs]
+    except ComposeError:  # which is found again with the keys of the command line
+        return tuple(chosen)
+    keys = [each.key for each in typed if not each.group]
+    return (*chosen, *file.values(catalogue, choices, keys, bases))
+
+
+def _attributed(
+    faults: Sequence[Fault | str], file: ConfigFile | None, inherited: Sequence[str], typed: Sequence[Given]
+) -> list[str]:
+    """The faults; those of a key that the file sets begin with its name, and so do those of a mapping around it."""
+    if file is None:
+        return [str(fault) for fault in faults]
+    keys = {_key_of(word) for word in inherited}
+    around = {".".join(key.split(".")[:i]) for key in keys for i in range(1, key.count(".") + 1)}
+    of_file = keys | (around - {each.key for each in typed})
+    return [f"{file.name}: {fault}" if _key(fault) in of_file else str(fault) for fault in faults]
+
+
+def _key(fault: Fault | str) -> str:
+    """The key that a fault is about; "" where it is about a flag."""
+    return _key_of(fault.path) if isinstance(fault, Fault) else ""
+
+
+def _key_of(word: str) -> str:
+    """The key of a word such as ``+neuron.beta=0.5``, or of a path such as ``model.layers[2]``."""
+    return re.split(r"[=~+[]", word.lstrip("~+"))[0]
+
+
+def _names(given: Given) -> bool:
+    """Whether a word gives each run of a sweep another name."""
+    return given.key == "name" and len(given.words) > 1
+
+
+def _of_a_part(given: Given, faults: Sequence[Fault | str]) -> bool:
+    """Whether a word may be wrong in a way that only its part can tell, and nothing is said against its key yet.
+
+    That is a word that sets a key of a part, or chooses a tracker, whose package may be missing.
+    """
+    asked = given.key == "tracker" if given.group else "." in given.key
+    return asked and not any(_key(fault).startswith(given.key) for fault in faults)
+
+
+def _output_dir(hydra: Composer, words: list[str]) -> str:
+    return os.path.expanduser(str(hydra.compose(words)["output_dir"]))
+
+
+def _launcher_faults(arguments: Arguments) -> list[str]:
+    """Hydra's other launchers know nothing of --resume, of jobs that fail, and of threads."""
+    if not arguments.multirun or arguments.command != "train":
+        return []
+    ours = sorted(path.stem for path in (conf_folder() / "hydra" / "launcher").glob("*.yaml"))
+    words = [word for word in arguments.overrides if word.startswith("hydra/launcher=")]
+    return [
+        f"{word}: there is no launcher of that name for sweeps; there are {', '.join(ours)}"
+        for word in words
+        if word.partition("=")[2] not in ours
+    ]
+
+
+def _telling(given: Given) -> Sequence[str]:
+    """The values to check: of many seeds the first, and those that are no plain number; a run with another is alike."""
+    if given.key != "seed":
+        return given.words
+    plain_numbers = [word for word in given.words if re.fullmatch(r"seed=\d{1,18}", word)]
+    return [word for word in given.words if word not in plain_numbers[1:]]
+
+
+def _sample(words: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    """The jobs to check: all of a small sweep, else enough to see every value of every key once."""
+    jobs = list(itertools.islice(itertools.product(*words), MOST_JOBS_CHECKED + 1))
+    if len(jobs) <= MOST_JOBS_CHECKED:
+        return jobs
+    first = [options[0] for options in words]
+    varied = [(*first[:i], word, *first[i + 1 :]) for i, options in enumerate(words) for word in options[1:]]
+    return [tuple(first), *varied]
+
+
+def _job_faults(
+    chosen: list[tuple[Given, str]],
+    command: Command,
+    catalogue: Catalogue,
+    hydra: Composer,
+    arguments: Arguments,
+    *,
+    parts: bool,
+    debug: bool,
+) -> list[Fault | str]:
+    """The faults of names and settings; with ``parts`` those of the parts too, which needs torch."""
+    groups = [word for given, word in chosen if given.group]
+    values = [(given, word) for given, word in chosen if not given.group]
+    try:
+        base = hydra.compose(groups)
+        tree = _plain(base, resolve=False)
+    except ComposeError as error:
+        return [f"{' '.join(groups) or f'{catalogue.primary}.yaml'}: {error}"]
+    wrong = {given.key: overrides.key_fault(given, tree) for given, _ in values}
+    swept = {given.key: word for given, word in chosen if given.group and len(given.words) > 1}
+    faults: list[Fault | str] = []
+    for key, fault in wrong.items():
+        beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
+        if fault:
+            faults.append(fault._replace(message=f"{fault.message} (with {beside})") if beside else fault)
+    if arguments.cfg or not (parts or command.LIGHT):
+        return faults
+    try:
+        composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
+        config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
+        defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
+        raw = _plain(composed, resolve=False)
+        found = _value_faults(config, raw, defaults, command, catalogue, arguments, parts=parts, debug=debug)
+        return faults + found
+    except ComposeError as error:
+        return [*faults, str(error)]
+
+
+def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve)
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        reason = str(error).strip().partition("\n")[0]
+        advice = "; check what ${...} names" if isinstance(error, InterpolationResolutionError) else ""
+        raise ComposeError(f"{key}: {reason}{advice}" if key else f"{reason}{advice}") from error
+    assert isinstance(plain, dict)  # the primary config is a mapping
+    return {str(key): value for key, value in plain.items()}
+
+
+def _value_faults(
+    config: dict[str, Any],
+    raw: Mapping[str, Any],
+    base: dict[str, Any],
+    command: Command,
+    catalogue: Catalogue,
+    arguments: Arguments,
+    *,
+    parts: bool,
+    debug: bool,
+) -> list[Fault]:
+    from snnrun.job.parts import Trial, not_finite, origin
+
+    found = list(not_finite(config))
+    for path, target in trust.targets(config):
+        if refusal := trust.refusal(target, arguments.trusted):
+            found.append(Fault(origin(f"{path}._target_", raw), refusal))
+    known = [*command.KEYS, *{**catalogue.defaults, **catalogue.groups}]
+    for key in config:
+        # What a part sets for training (epochs, ...) is no fault of those who only look at it.
+        if key == "trust":
+            found.append(Fault(key, "a config cannot trust itself; write trust=PACKAGE on the command line"))
+        elif key not in known and (command.STRICT or key not in base):
+            hint = nearest(key, known)
+            message = f"there is no such key{hint or ';'} there are {', '.join(command.KEYS)}"
+            found.append(Fault(key, message))
+    checked, refused = command.read(config)
+    found += refused
+    if checked is None:
+        wrong = {fault.path.partition(".")[0] for fault in refused}
+        checked, _ = command.read({**config, **{key: base[key] for key in wrong if key in base}})
+    elif parts:
+        found += _device_faults(checked)
+        if not _goes_elsewhere(arguments):
+            found += _folder_faults(checked)
+    lost = _lost_parts(config, catalogue)
+    found += lost
+    if parts and checked is not None and not lost:
+        trial = Trial(config, raw, base, checked, trusted=arguments.trusted, debug=debug)
+        found += command.try_parts(trial, catalogue)
+    unique: dict[str, Fault] = {}
+    for fault in found:
+        unique.setdefault(fault.path, fault._replace(message=fault.message + _default(fault, config, base)))
+    return list(unique.values())
+
+
+def _lost_parts(config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
+    """Parts that a run needs, and that a file for the package _global_ took away or replaced by something else."""
+    lost = []
+    for group, option in catalogue.defaults.items():
+        if option is not None and not isinstance(config.get(group), Mapping):
+            got = config[group] if config.get(group) is not None else Description("nothing")
+            advice = f"there are {', '.join(catalogue.groups[group])}"
+            lost.append(Fault.of(ArgumentError(group, "a part", got, advice=advice)))
+    return lost
+
+
+def _goes_elsewhere(arguments: Arguments) -> bool:
+    """Whether nothing is written to ``output_dir``, which the current folder may then not even allow."""
+    key = "hydra.sweep.dir=" if arguments.multirun else "hydra.run.dir="
+    return arguments.dry_run or any(word.startswith(key) for word in arguments.overrides)
+
+
+def _device_faults(checked: Any) -> list[Fault]:
+    """What this machine cannot do."""
+    if getattr(checked, "device", "").startswith("cuda"):
+        from snnrun.training.runtime import resolve_device
+
+        try:
+            resolve_device(checked.device)
+        except ConfigError as error:
+            return [error.fault or Fault("device", str(error))]
+    return []
+
+
+def _folder_faults(checked: Any) -> list[Fault]:
+    """Why no run can be written to ``output_dir``."""
+    folder = Path(os.path.expanduser(checked.output_dir)).absolute()
+    if why := _unnameable(folder):
+        return [_no_folder(checked.output_dir, why)]
+    while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        why = f"{folder} {'cannot be written to' if folder.is_dir() else 'is a file'}"
+        return [_no_folder(checked.output_dir, f"{why}; write output_dir=FOLDER")]
+    return []
+
+
+def _no_folder(name: str, why: str) -> Fault:
+    got = Description(f"{name!r}, but {why}")
+    return Fault.of(ArgumentError("output_dir", "a folder to write runs to", got))
+
+
+def _unnameable(folder: Path) -> str | None:
+    """Why no system can have a folder of that path, with those of a run in it; None where it can."""
+    longest = max(len(os.fsencode(part)) for part in folder.parts)
+    if longest > LONGEST_NAME:
+        return f"one of its names has {longest} bytes, and {LONGEST_NAME} is the most"
+    if len(os.fsencode(folder)) > LONGEST_PATH or len(folder.parts) > MOST_LEVELS:
+        return f"a path may have {MOST_LEVELS} folders and {LONGEST_PATH} bytes at most"
+    return None
+
+
+def _default(fault: Fault, config: Mapping[str, Any], base: Mapping[str, Any]) -> str:
+    """What the default of the key is, where a value was refused and the default is another."""
+    default = at(base, fault.key)
+    if not fault.refused or default is None or isinstance(default, Mapping) or default == at(config, fault.key):
+        return ""
+    return f"; the default is {default if isinstance(default, str) else as_yaml(default)}"

@@ -1,0 +1,216 @@
+"""The matrix product of a linear layer, taken in the way that is fast for its input on this processor.
+
+==================== ================================================================================================
+spikes, few enough   their events (:mod:`snnrun.model.products.events`): on the CPU, for float32, forwards and for the
+                     gradient of the weights
+all else             ``default``, torch's own product, or ``onednn``, oneDNN's kernel for float32, which on some
+                     processors is twice as fast, on others not
+==================== ================================================================================================
+
+All of them are float32 products with float32 sums; they differ in the order of the terms, hence in the last bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from snnrun.errors import ConfigError
+from snnrun.model.products import events
+from snnrun.system import files, machine
+from snnrun.system.cache import cache_dir
+
+#: Multiplications below which a product is always torch's own: there is nothing to gain.
+SMALL = 10_000_000
+#: Outputs below which events do not pay: a spike is added to ``events.WIDTH`` sums at a time.
+FEW = 64
+
+
+@dataclass(frozen=True)
+class Product:
+    """How large products are taken on the CPU.
+
+    Args:
+        dense: ``default`` or ``onednn``.
+        events_below: share of spikes below which a product is that of their events; 0: never.
+    """
+
+    dense: str = "default"
+    events_below: float = 0.0
+
+
+class Linear(nn.Linear):
+    """``torch.nn.Linear``, but that ``product`` says how it is taken; as constructed, in torch's own way.
+
+    With another :class:`Product` it can be differentiated once. Whether an input consists of spikes is seen from its
+    values, so any other input is right too.
+    """
+
+    product = Product()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``x W^T + b`` ``[*, N]`` for ``x`` ``[*, K]``."""
+        if self.product == Product() or not self._applies(x):
+            return super().forward(x)
+        rows = x.reshape(-1, x.shape[-1])
+        found = events.find(rows, self.product.events_below) if self._may_be_events() else None
+        if found is not None:
+            y = _Events.apply(rows, self.weight, self.bias, found, self.product.dense)
+        elif self.product.dense == "onednn":
+            y = _OneDNN.apply(rows, self.weight, self.bias)
+        else:
+            return super().forward(x)
+        return y.view(*x.shape[:-1], self.out_features)
+
+    def _applies(self, x: Tensor) -> bool:
+        return (
+            x.numel() > 0
+            and x.numel() * self.out_features >= SMALL
+            and not torch.is_autocast_enabled("cpu")
+            and all(each.device.type == "cpu" and each.dtype == torch.float32 for each in (x, self.weight))
+        )
+
+    def _may_be_events(self) -> bool:
+        return self.product.events_below > 0 and self.out_features >= FEW
+
+
+def use(model: nn.Module, product: Product) -> None:
+    """Have all linear layers of ``model`` take their products in this way."""
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.product = product
+
+
+class _Events(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, found: events.Events, dense: str) -> Tensor:
+        # Of the spikes only their places are kept, a quarter of their size.
+        ctx.save_for_backward(weight, found.places, found.lengths)
+        ctx.columns, ctx.dense = found.columns, dense
+        return events.product(found, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        weight, places, lengths = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
+        grad_weight, grad_bias = None, None
+        if for_weight:
+            found = events.Events(places, lengths, ctx.columns)
+            grad_weight, grad_bias = events.weight_gradient(found, grad, with_bias=for_bias)
+        elif for_bias:
+            grad_bias = grad.sum(0)
+        grad_x = DENSE[ctx.dense](grad, weight.t(), None) if for_x else None
+        return grad_x, grad_weight, grad_bias, None, None
+
+
+class _OneDNN(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _onednn(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad
+        return (
+            _onednn(grad, weight.t(), None) if for_x else None,
+            _onednn(grad.t(), x.t(), None) if for_weight else None,
+            grad.sum(0) if for_bias else None,
+        )
+
+
+def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+#: ``x W^T + b`` for ``x`` ``[M, K]`` and ``W`` ``[N, K]``, by the name of what takes it.
+DENSE: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
+    "default": nn.functional.linear,
+    "onednn": _onednn,
+}
+
+
+def choose(matmul: str, events_below: str | float) -> Product:
+    """The product that the settings ``matmul`` and ``events_below`` mean on this machine.
+
+    ``matmul=auto`` is ``default``, unless a measurement, taken once per processor and version of torch and then kept
+    in the user's cache, found ``onednn`` clearly faster. So runs on one machine choose alike. Where nothing can be
+    kept nothing is measured. ``events_below=auto`` is 0.3 on x86-64, where events then cost less than
+    a dense product in float32, and 0 elsewhere: there are processors with units for dense products alone.
+
+    Raises:
+        ConfigError: for ``onednn`` where torch comes without.
+    """
+    if matmul == "onednn" and not _has_onednn():
+        raise ConfigError(
+            "matmul: expected a product that this torch has, got onednn, which it lacks; use matmul=default"
+        )
+    if events_below == "auto":
+        events_below = 0.3 if platform.machine().lower() in ("x86_64", "amd64") else 0.0
+    return Product(_measured() if matmul == "auto" else matmul, float(events_below))
+
+
+def _has_onednn() -> bool:
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
+def _measured() -> str:
+    folder = cache_dir() if _has_onednn() else None
+    if folder is None:
+        return "default"
+    facts = {"processor": machine.processor(), "torch": torch.__version__}
+    name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+    path = folder / f"matmul-{name}.json"
+    found = _read(path)
+    if found is None:
+        seconds = measure()
+        # Clearly, so that noise does not decide.
+        found = "onednn" if seconds["onednn"] < 0.8 * seconds["default"] else "default"
+        try:
+            files.write_json(path, {"choice": found, "seconds": seconds, **facts})
+        except OSError:  # a full disk: the next run would measure again, and might choose otherwise
+            return "default"
+    return found
+
+
+def _read(path: Path) -> str | None:
+    try:
+        choice = json.loads(path.read_text(encoding="utf-8"))["choice"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return choice if choice in DENSE else None
+
+
+def measure() -> dict[str, float]:
+    """Seconds of each dense product ``[1024, 784] x [784, 1000]``: the least of several, taken in turn.
+
+    They are those that one thread computes, and not those that pass: so other work on the machine does not count.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x, weight = torch.rand(1024, 784, generator=generator), torch.rand(1000, 784, generator=generator)
+    best = dict.fromkeys(DENSE, float("inf"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            for _ in range(6):
+                for name, product in DENSE.items():
+                    begin = time.thread_time()
+                    product(x, weight, None)
+                    best[name] = min(best[name], time.thread_time() - begin)
+    finally:
+        torch.set_num_threads(threads)
+    return best

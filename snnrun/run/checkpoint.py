@@ -1,0 +1,180 @@
+"""Checkpoints on disk: safetensors, written whole or not at all, with a checksum that is verified when they are read.
+
+``save`` and ``load`` are for weights alone. ``save_state`` and ``load_state`` are for all that training needs to go on:
+tensors as such, everything else as JSON beside them. Neither reads nor writes a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as from_bytes
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from snnrun.errors import DataError
+from snnrun.run.saved import join, split
+from snnrun.system import files
+from snnrun.system.safe_read import printable
+
+_CHECKSUM, _STATE = "weights_sha256", "state"
+_STEPS = "step-*.safetensors"
+#: What a file that is none of ours may make safetensors and torch raise: unknown types, absurd sizes.
+_UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, MemoryError)
+MOST_HEADER = 1 << 24  # bytes; a state's JSON stands in it, and has some ten thousand
+MOST_TENSORS = 20_000  # an optimizer has a few for each of a network's
+KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
+
+
+def weights_sha256(state: Mapping[str, Tensor]) -> str:
+    """A hash of names, dtypes, shapes and values, independent of order, device and file format."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save(path: Path, model: nn.Module) -> None:
+    """Write the model's weights to ``path``, atomically."""
+    save_weights(path, model.state_dict())
+
+
+def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """The same of weights by their names."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    files.write_bytes(path, to_bytes(state, metadata={_CHECKSUM: weights_sha256(state)}))
+
+
+def load(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+    """The weights at ``path``, on the CPU.
+
+    Args:
+        like: tensors of the names and shapes that the weights must have, which is found out before any is read.
+            Default: whatever they have.
+
+    Raises:
+        DataError: if the file is missing, damaged, not one of ours, or has other tensors than ``like``.
+    """
+    return _read(path, like)[0]
+
+
+def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write the state of a run after ``step`` steps into ``folder``, atomically, and remove all but the last two.
+
+    Raises:
+        CannotSave: for a value that is no number, text, tensor, list or mapping.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(split(dict(state), _STATE, tensors), allow_nan=False)
+    # An empty tensor, since a file needs one.
+    tensors.setdefault("none", torch.zeros(0))
+    path = folder / f"step-{step:010d}.safetensors"
+    files.write_bytes(path, to_bytes(tensors, metadata={_CHECKSUM: _checksum(tensors, text), _STATE: text}))
+    for old in states(folder)[KEPT:]:
+        if old != path:
+            old.unlink(missing_ok=True)
+    return path
+
+
+def states(folder: Path) -> list[Path]:
+    """The states in ``folder``, the latest first."""
+    return sorted((path for path in folder.glob(_STEPS) if path.is_file()), reverse=True)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """What ``save_state`` was given; tensors are on the CPU.
+
+    Raises:
+        DataError: if the file is missing, damaged, or not one of ours.
+    """
+    tensors, text = _read(path)
+    try:
+        state = join(json.loads(text), tensors)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise DataError(
+            f"{path}: expected the state of a run, but it holds something else ({printable(error, 80)})"
+        ) from error
+    if not isinstance(state, dict):
+        raise DataError(f"{path}: expected the state of a run, got {type(state).__name__}")
+    return state
+
+
+def pack(state: Mapping[str, Any]) -> bytes:
+    """A state, as ``save_state`` takes it, to be sent to another process."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(split(dict(state), _STATE, tensors)).encode()
+    return len(text).to_bytes(8, "big") + text + to_bytes(tensors)
+
+
+def unpack(message: bytes) -> Any:
+    """What ``pack`` was given; tensors are on the CPU."""
+    end = 8 + int.from_bytes(message[:8], "big")
+    return join(json.loads(message[8:end]), from_bytes(message[end:]))
+
+
+def _read(path: Path, like: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], str]:
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
+            raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
+        _check_header(path)
+        with safe_open(path, framework="pt") as file:
+            if like is not None:
+                _check_like(path, {name: file.get_slice(name).get_shape() for name in file.keys()}, like)  # noqa: SIM118
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        checksum = _checksum(tensors, metadata.get(_STATE, ""))
+    except _UNREADABLE as error:
+        reason = printable(error) or type(error).__name__
+        raise DataError(f"{path}: expected weights in safetensors format, but reading them failed: {reason}") from error
+    expected, text = metadata.get(_CHECKSUM), metadata.get(_STATE, "")
+    if expected is None:
+        raise DataError(f"{path}: expected a checksum beside the weights; this file was not written by snnrun")
+    if checksum != expected:
+        raise DataError(f"{path}: the weights do not match their checksum; the file is damaged, use another checkpoint")
+    return tensors, text
+
+
+def _check_header(path: Path) -> None:
+    """Look at a file's first bytes before its tensors: a header of megabytes names more of them than any network has.
+
+    Raises:
+        DataError: for a header that is too long, or names too many tensors.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > MOST_HEADER:
+            raise DataError(f"{path}: expected a header of at most {MOST_HEADER >> 20} MiB, got {length:,} bytes")
+        header = file.read(length)
+    # Each tensor has its own "dtype"; in a name or in the state, which is text in quotes, the quotes are escaped.
+    if (count := header.count(b'"dtype"')) > MOST_TENSORS:
+        raise DataError(f"{path}: expected at most {MOST_TENSORS:,} tensors, got {count:,}")
+
+
+def _check_like(path: Path, shapes: Mapping[str, list[int]], like: Mapping[str, Tensor]) -> None:
+    wanted = {name: list(tensor.shape) for name, tensor in like.items()}
+    if shapes == wanted:
+        return
+    for name in [*wanted, *shapes]:
+        if shapes.get(name) != wanted.get(name):
+            there, here = (f"shape {found[name]}" if name in found else "none" for found in (shapes, wanted))
+            raise DataError(
+                f"{path}: expected the weights of this config's model, whose {printable(name, 80)} has {here}; "
+                f"got {printable(there, 80)}"
+            )
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    """That of the weights alone, or of tensors and text."""
+    weights = weights_sha256(tensors)
+    return hashlib.sha256(f"{weights} {text}".encode()).hexdigest() if text else weights

@@ -1,0 +1,242 @@
+"""Whether a run came out again: its records and weights beside those of another run of the same config."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+from typing import Any
+
+from snnrun.run.classes import ACCURACY as ACCURACY_BY_CLASS
+from snnrun.run.classes import CONFUSION
+from snnrun.run.environment import differences
+from snnrun.system import files, safe_read
+from snnrun.system.safe_read import Unreadable, printable, shown
+
+#: What depends on the clock.
+TIMES = ("time", "seconds", "samples_per_second")
+#: Fields that records of earlier versions lack.
+LATER = ("gradients", "neuron_parameters")
+#: The same of results.
+LATER_RESULTS = (ACCURACY_BY_CLASS, CONFUSION)
+#: How far losses may lie apart between two environments: rounding that training has had some steps to amplify.
+TOLERANCE = 0.05
+#: Likewise of the accuracy on the test part.
+ACCURACY = 0.02
+NAME = "metrics.jsonl"
+MOST_VALUES = 20  # in a message
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How two runs of one config compare.
+
+    Attributes:
+        exact: both runs are whole, and all records (times aside), the weights' hash and the result are the same, bit
+            for bit.
+        reproduced: they need no more: exact; or in another environment, whole and within the tolerances; or with
+            another seed, where only the results stand side by side.
+        records: compared, to the first difference or the end of the shorter.
+        first: where they first differ: the record's epoch and step, and per key the two values. None if nowhere.
+        environment: what differs between the manifests, by key, that of the first run first.
+        results: of ``result.json``, likewise.
+        same_seed: whether the seeds are the same.
+        gaps: what either run lacks of a whole one, in words. Default: nothing.
+    """
+
+    exact: bool
+    reproduced: bool
+    records: int
+    first: dict[str, Any] | None
+    environment: dict[str, tuple[Any, Any]]
+    results: dict[str, tuple[Any, Any]]
+    same_seed: bool
+    gaps: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """The verdict for people."""
+        if self.exact:
+            lines = [f"match: all {self.records} records, the weights and the result are the same, bit for bit"]
+        elif not self.same_seed:
+            lines = ["another seed, so the runs are compared by their results:"]
+            lines += [] if self.reproduced else ["no match: there is no whole result to compare"]
+        else:
+            lines = ["match within the tolerance of another environment" if self.reproduced else "no match"]
+            if self.first:
+                lines += [f"the {_records_of(self.records)} before are the same; {_first(self.first)}"]
+            elif self.gaps:
+                lines += [f"only {_records_of(self.records)} could be compared, and are the same"]
+            else:
+                lines += [f"all {_records_of(self.records)} are the same, the weights or the result are not"]
+        lines += ["not all could be compared:", *(f"  {gap}" for gap in self.gaps)] if self.gaps else []
+        lines += [f"  {key}: {shown(a)} there, {shown(b)} here" for key, (a, b) in self.results.items()]
+        if self.environment and not self.exact:
+            lines += ["the environments differ:"]
+            lines += [
+                f"  {printable(key, 80)}: {shown(a)} there, {shown(b)} here" for key, (a, b) in self.environment.items()
+            ]
+        elif not self.exact and self.same_seed and not self.gaps:
+            lines += ["the environments are the same"]
+        return "\n".join(lines)
+
+    def save(self, folder: Path) -> None:
+        """Write ``reproduction.json``."""
+        files.write_json(folder / "reproduction.json", _plain(asdict(self)))
+
+
+def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
+    """Compare the run in ``before`` with its repetition in ``after``.
+
+    Only runs that are whole can match: finished, with a record of every epoch that the result counts, no line damaged,
+    and the hash of the weights.
+    """
+    one, other = _Metrics(before), _Metrics(after)
+    count, first, longer = 0, None, None
+    for left, right in zip_longest(one, other):
+        if left is None or right is None:
+            longer = "here" if left is None else "there"
+            break
+        if found := _different(left, right):
+            first = {"kind": left.get("kind"), "epoch": left.get("epoch"), "step": left.get("step"), "values": found}
+            break
+        count += 1
+    # A stranger's file may be endless; beside that of its repetition it is as long, give or take what numbers need.
+    if one.size() > 2 * other.size() + (1 << 20):
+        one.fault = one.fault or f"{NAME} has {one.size()} bytes, and that of the other run {other.size()}"
+    for each in (one, other):
+        each.rest()
+    old, new = _json(before, "result.json"), _json(after, "result.json")
+    gaps = [*_gaps("there", one, old), *_gaps("here", other, new)]
+    if longer and not gaps:
+        gaps.append(f"{NAME} has more records {longer}")
+    results = {key: (old.get(key), new.get(key)) for key in new if key not in (*TIMES, "status")}
+    results = {key: pair for key, pair in results.items() if key in old or key not in LATER_RESULTS}
+    results = {key: pair for key, pair in results.items() if not _same(*pair)}
+    manifests = _json(before, "manifest.json"), _json(after, "manifest.json")
+    known = all("packages" in manifest for manifest in manifests)
+    environment = differences(*manifests) if known else {}
+    if not known and (first or results):
+        gaps.append("manifest.json does not say in which environment the run was made")
+    exact = same_seed and not (first or results or gaps)
+    if same_seed:
+        reproduced = exact or (bool(environment) and not gaps and _close(old, new))
+    else:
+        reproduced = _ended(old) and _ended(new)
+    return Verdict(exact, reproduced, count, first, environment, results, same_seed, tuple(gaps))
+
+
+class _Metrics:
+    """The records of a run, one by one to the first line that is none.
+
+    Attributes:
+        epochs: that have a record, among those read so far.
+        fault: why there are no more, in words; None at the end of the file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._records = self._read()
+        self.epochs: list[Any] = []
+        self.fault: str | None = None
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self._records
+
+    def rest(self) -> None:
+        """Read what is left."""
+        while self.fault is None and next(self._records, None) is not None:
+            pass
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        try:
+            return os.lstat(self._folder / NAME).st_size
+        except OSError:
+            return 0
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        number = 0
+        try:
+            for line in safe_read.lines(self._folder, NAME, sys.maxsize):
+                number += 1
+                record = safe_read.parsed(line)
+                if record.get("kind") == "epoch":
+                    self.epochs.append(record.get("epoch"))
+                yield record
+        except Unreadable as error:
+            self.fault = f"{NAME}, line {number}: {error}" if number else f"{NAME}: {error}"
+
+
+def _gaps(where: str, metrics: _Metrics, result: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps a run from being a whole one."""
+    if not result:
+        yield f"{where}: result.json is missing, or cannot be read"
+    elif not _ended(result):
+        yield f"{where}: the run is not finished: its status is {shown(result.get('status'))}"
+    elif not isinstance(result.get("weights_sha256"), str):
+        yield f"{where}: result.json has no weights_sha256"
+    if metrics.fault is not None:
+        yield f"{where}: {metrics.fault}"
+    elif not metrics.epochs or metrics.epochs != list(range(1, len(metrics.epochs) + 1)):
+        yield f"{where}: {NAME} does not have a record for each epoch"
+    elif _ended(result) and result.get("epochs") != len(metrics.epochs):
+        yield f"{where}: {NAME} has {len(metrics.epochs)} epochs, result.json {shown(result.get('epochs'))}"
+
+
+def _ended(result: Mapping[str, Any]) -> bool:
+    return result.get("status") == "finished"
+
+
+def _close(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    pairs = [(old.get(key), new.get(key)) for key in ("test_loss", "test_accuracy")]
+    (loss, other_loss), (accuracy, other_accuracy) = pairs
+    if not isinstance(loss, float) or not isinstance(other_loss, float):
+        return False
+    if not math.isclose(loss, other_loss, rel_tol=TOLERANCE, abs_tol=1e-6):
+        return False
+    if isinstance(accuracy, float) and isinstance(other_accuracy, float):
+        return abs(accuracy - other_accuracy) <= ACCURACY
+    return accuracy == other_accuracy
+
+
+def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = [key for key in {**one, **other} if key not in TIMES and (key in one or key not in LATER)]
+    return {key: (one.get(key), other.get(key)) for key in keys if not _same(one.get(key), other.get(key))}
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values are the same as JSON has them: 1, 1.0 and true are not, nor are 0.0 and -0.0."""
+    return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
+def _json(folder: Path, name: str) -> dict[str, Any]:
+    try:
+        return safe_read.json_object(folder, name)
+    except Unreadable:
+        return {}
+
+
+def _records_of(count: int) -> str:
+    return f"{count} record{'' if count == 1 else 's'}"
+
+
+def _first(first: Mapping[str, Any]) -> str:
+    found = islice(first["values"].items(), MOST_VALUES)
+    values = [f"{printable(key, 80)}: {shown(a)} there, {shown(b)} here" for key, (a, b) in found]
+    epoch = first["kind"] == "epoch"
+    where = f"epoch {shown(first['epoch'])}" if epoch else f"step {shown(first['step'])}"
+    return f"the first difference is in {where}: " + "; ".join(values)
+
+
+def _plain(value: Any) -> Any:
+    """As strict JSON has it: no NaN, and lists for tuples."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

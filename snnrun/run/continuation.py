@@ -1,0 +1,168 @@
+"""How a finished run is trained on: a new folder that begins with what the run has left, and names it as its parent.
+
+The new folder is made to look like a run of the new config that was stopped where its parent ended. From there it goes
+on as any run does that was stopped; its parent stays as it is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from torch import Tensor
+
+from snnrun.config import fingerprint
+from snnrun.config.settings import Settings
+from snnrun.errors import ConfigError, DataError
+from snnrun.report.manifest import start as manifest_start
+from snnrun.run import checkpoint, checkpointer
+from snnrun.run.checkpointer import State
+from snnrun.run.environment import ENVIRONMENT
+from snnrun.run.folder import PARENT
+from snnrun.system import files, safe_read
+from snnrun.system.safe_read import Unreadable
+from snnrun.system.storage import storing
+from snnrun.training.loop import goes_on, out_of_patience
+from snnrun.training.progress import Progress
+
+LAST, BEST = "last.safetensors", "best.safetensors"
+
+
+class Parent(NamedTuple):
+    """What a finished run has left for another to go on from.
+
+    Attributes:
+        folder: of the run.
+        state: of its training, after the last step.
+        progress: where it ended.
+        metrics: the content of ``metrics.jsonl``.
+        weights: by the names of their files in ``checkpoints/``; without a validation part there are no best.
+        environment: what its manifest says of where it was trained.
+    """
+
+    folder: Path
+    state: State
+    progress: Progress
+    metrics: bytes
+    weights: Mapping[str, Mapping[str, Tensor]]
+    environment: dict[str, Any]
+
+    def check_longer(self, settings: Settings) -> None:
+        """That a run of ``settings`` is longer.
+
+        Raises:
+            ConfigError: if it would end at once; it says which setting is to blame.
+        """
+        progress, done = self.progress, self.progress.epoch - 1
+        if goes_on(progress, settings):
+            return
+        if progress.epoch > settings.epochs:
+            raise ConfigError(
+                f"epochs: expected more than {done}, which the run has trained, got {settings.epochs}; "
+                f"write epochs=N with N above {done}"
+            )
+        if out_of_patience(progress, settings):
+            raise ConfigError(
+                f"early_stopping: the validation loss was lowest in epoch {progress.best_epoch}, so that "
+                f"early_stopping={settings.early_stopping} ended the run after epoch {done}, and would again; "
+                "write early_stopping=null too, or a larger number"
+            )
+        raise ConfigError(
+            f"max_steps: expected null, or more than {progress.step}, which the run has made, got {settings.max_steps}"
+        )
+
+    def begin(self, folder: Path, *, config: Mapping[str, Any], command: Sequence[str]) -> None:
+        """Make ``folder``, which holds no run, one of ``config`` that was stopped where the parent ended.
+
+        ``config.yaml`` is written last, so that a folder that has one is whole.
+
+        Raises:
+            StorageError: if a file cannot be written.
+        """
+        digest, checkpoints = fingerprint.config_hash(config), folder / "checkpoints"
+        parent = {
+            **named(self.folder, folder),
+            fingerprint.KEY: self.state["config"],
+            "weights_sha256": checkpoint.weights_sha256(self.state["model"]),
+            "epochs": self.progress.epoch - 1,
+            "step": self.progress.step,
+        }
+        manifest = {
+            **self.environment,
+            **manifest_start(command, record=folder),
+            fingerprint.KEY: digest,
+            PARENT: parent,
+        }
+        with storing(folder):
+            files.make_folder(checkpoints)
+            files.write_bytes(folder / "metrics.jsonl", self.metrics)
+            for name, weights in self.weights.items():
+                checkpoint.save_weights(checkpoints / name, weights)
+            checkpoint.save_state(checkpoints, self.progress.step, {**self.state, "config": digest})
+            files.write_json(folder / "manifest.json", manifest)
+            files.write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
+
+def read(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> Parent:
+    """What the finished run in ``folder`` has left; ``config`` is what its ``config.yaml`` says.
+
+    Raises:
+        ConfigError: if it was started with another config, or has no state to go on from.
+        DataError: if something is missing, or damaged.
+    """
+    fingerprint.check(folder, config)
+    state = checkpointer.latest(folder / "checkpoints", config, warn)
+    if state is None:
+        raise ConfigError(
+            f"{folder}: expected the last state of the run, checkpoints/step-….safetensors, but there is none to go on "
+            "from; start a new run"
+        )
+    model = state.get("model")
+    if not isinstance(model, Mapping) or not all(isinstance(each, Tensor) for each in model.values()):
+        raise DataError(f"{folder}: expected a checkpoint with the weights of the run, got one without")
+    try:
+        progress = Progress.of(state["progress"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{folder}: expected a checkpoint that says where the run stood: {safe_read.printable(error, 80)}"
+        ) from error
+    there = [name for name in (LAST, BEST) if name == LAST or os.path.lexists(folder / "checkpoints" / name)]
+    weights = {name: checkpoint.load(folder / "checkpoints" / name, model) for name in there}
+    return Parent(folder, state, progress, _metrics(folder, state.get("metrics")), weights, _environment(folder))
+
+
+def named(run: Path, record: Path) -> dict[str, str | None]:
+    """The ``name`` of a run's folder, and as ``folder`` the way to it from the folder ``record``.
+
+    The way is None unless both lie in the working directory: it would tell of folders above.
+    """
+    here, there, start = (path.resolve() for path in (Path.cwd(), run, record))
+    within = there.is_relative_to(here) and start.is_relative_to(here)
+    way = os.path.relpath(there, start).replace(os.sep, "/") if within else None
+    return {"name": safe_read.printable(there.name), "folder": way and safe_read.printable(way)}
+
+
+def _metrics(folder: Path, size: Any) -> bytes:
+    """The first ``size`` bytes of the records."""
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+        raise DataError(f"{folder}: expected a checkpoint with the length of metrics.jsonl, got one without")
+    try:
+        with safe_read.opened(folder, "metrics.jsonl") as file:
+            there = os.fstat(file.fileno()).st_size
+            found = file.read(size) if size <= there else b""
+    except Unreadable as error:
+        raise DataError(f"{folder / 'metrics.jsonl'}: expected the records of the run, but: {error}") from error
+    if len(found) != size:
+        raise DataError(f"{folder / 'metrics.jsonl'}: expected at least {size} bytes, got {there}")
+    return found
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    try:
+        manifest = safe_read.json_object(folder, "manifest.json")
+    except Unreadable:
+        return {}
+    return {key: manifest[key] for key in ENVIRONMENT if key in manifest}

@@ -1,0 +1,167 @@
+"""``snnrun simulate``: one neuron driven by one input, its whole record, and the overlay of a sweep."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from snnrun import report
+from snnrun.config.view_settings import SimulateSettings
+from snnrun.neuron import Neuron
+from snnrun.neuron.input import Input
+from snnrun.report.neuron_traces import Traces, record, statistics
+from snnrun.report.raster import thin
+from snnrun.run.folder import FolderRecord, verdict
+from snnrun.system.files import write_bytes
+from snnrun.system.storage import storing
+from snnrun.training.runtime import memory
+from snnrun.training.stop import Stop
+from snnrun.training.streams import Streams
+
+ADVICE = "out of memory: fewer num_steps or num_neurons need less"
+MOST_ROWS = 100_000  # of traces.csv; traces.npz holds everything
+
+
+class Simulation(NamedTuple):
+    """A simulation that is done, for the overlay of a sweep."""
+
+    traces: Traces
+    settings: SimulateSettings
+    result: dict[str, Any]
+
+
+def run(
+    *,
+    settings: SimulateSettings,
+    neuron: Callable[..., Neuron],
+    given: Input,
+    config: Mapping[str, Any],
+    folder: Path,
+    command: Sequence[str],
+) -> Simulation:
+    """Simulate, and leave the record in ``folder``.
+
+    Raises:
+        SnnrunError: whatever ends it early; ``result.json`` says so too.
+    """
+    begin, stop = time.perf_counter(), Stop()
+    with report.Console(progress=False) as console, stop.listening(deaf=True):
+        files = FolderRecord(folder, console)
+        with verdict(files, stop, lambda: {"seconds": time.perf_counter() - begin}), memory(ADVICE):
+            files.config(config)
+            streams = Streams(settings.seed, torch.device("cpu"))
+            dt = dt_of(config)
+            with streams.initialisation():
+                made = neuron(shape=(settings.num_neurons,))
+            steps = settings.num_steps or given.steps(settings.num_neurons)
+            x = given(steps, dt, settings.num_neurons, streams.data)
+            traces = record(made, x, dt)
+            files.manifest(
+                settings={"seed": settings.seed, "precision": "fp32", "deterministic": True},
+                command=command,
+                device="cpu",
+                backend="reference",
+                data_hashes={},
+            )
+            _save(traces, folder, console)
+            title = f"{type(made).__name__}, {type(given).__name__.lower()} input"
+            report.traces_figure(traces, title, folder / "figures", settings.style)
+            found = statistics(traces)
+            result = {
+                "status": "finished",
+                "num_steps": steps,
+                "num_neurons": settings.num_neurons,
+                "dt": dt,
+                **found,
+                "seconds": time.perf_counter() - begin,
+            }
+            stop.deafen()
+            files.result(result)
+            for line in _lines(title, traces, found):
+                console.line(line)
+            console.line(f"{result['seconds']:.1f} s  {folder}")
+    return Simulation(traces, settings, result)
+
+
+def overlay(simulations: Mapping[str, Simulation], folder: Path) -> None:
+    """One figure of all simulations of a sweep, ``overlay`` in its folder."""
+    if len(simulations) > 1:
+        style = next(iter(simulations.values())).settings.style
+        with storing(folder):
+            done = report.overlay_figure({label: each.traces for label, each in simulations.items()}, folder, style)
+        with report.Console(progress=False) as console:
+            console.line(f"overlay of {len(simulations)} simulations: {', '.join(str(path) for path in done)}")
+
+
+def dt_of(config: Mapping[str, Any]) -> float:
+    """The length of a step: the neuron's ``dt`` where it has one, else 1."""
+    value = (config.get("neuron") or {}).get("dt")
+    return float(value) if isinstance(value, (int, float)) and value > 0 else 1.0
+
+
+def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str]:
+    steps, count = traces.input.shape
+    dt = "" if traces.dt == 1 else f" of {traces.dt:g}"
+    yield f"{title}: {_plural(count, 'neuron')}, {_plural(steps, 'step')}{dt}"
+    if not found["spikes"]:
+        highest = float(np.nanmax(np.where(np.isfinite(traces.membrane), traces.membrane, -np.inf)))
+        if traces.threshold is None:
+            yield f"no spikes: the neuron is a read-out, which never fires; its membrane reached {highest:.4g}"
+        else:
+            level = float(traces.threshold.min())
+            yield f"no spikes: the membrane reached {highest:.4g}, the threshold is {level:.4g}; try input.amplitude"
+        return
+    words = [f"{_plural(found['spikes'], 'spike')}", f"rate {found['rate']:.4g}"]
+    if traces.dt != 1:
+        words.append(f"({found['firing_rate']:.4g} per step)")
+    words.append(f"first spike at {found['first_spike']:.4g}")
+    if found["interval_mean"] is not None:
+        words.append(f"interval {found['interval_mean']:.4g}")
+    if found["interval_cv"] is not None:
+        words.append(f"CV {found['interval_cv']:.3f}")
+    if count > 1:
+        words.append(f"{found['silent_neurons']} of {count} neurons silent")
+    yield "  ".join(words)
+    for name, values in traces.gradients.items():
+        have = np.count_nonzero(values)
+        yield f"{name.replace('_', ' ')}: {have} of {count} neurons have one, sum {values.sum():.4g}"
+
+
+def _save(traces: Traces, folder: Path, console: report.Console) -> None:
+    arrays = traces.arrays()
+    buffer = io.BytesIO()
+    # Compressing takes seconds for many values, and saves little where all differ.
+    write = np.savez_compressed if traces.input.size <= 1_000_000 else np.savez
+    write(buffer, **arrays)
+    steps, count = traces.input.shape
+    shown = thin(count, max(1, MOST_ROWS // steps))
+    if len(shown) < count:
+        console.line(f"traces.csv holds {len(shown)} of {count} neurons, traces.npz all")
+    with storing(folder):
+        write_bytes(folder / "traces.npz", buffer.getvalue())
+        write_bytes(folder / "traces.csv", _csv(arrays, shown))
+
+
+def _csv(arrays: Mapping[str, Any], neurons: Any) -> bytes:
+    """A row for each step and neuron; nine digits give back every float32."""
+    columns = {name: values[:, neurons] for name, values in arrays.items() if name != "time"}
+    steps = len(arrays["time"])
+    flat = [
+        np.repeat(np.arange(steps), len(neurons)).tolist(),
+        np.repeat(arrays["time"], len(neurons)).tolist(),
+        np.tile(neurons, steps).tolist(),
+        *(values.reshape(-1).tolist() for values in columns.values()),
+    ]
+    form = ",".join(["%d", "%.12g", "%d", *("%.9g" for _ in columns)])
+    lines = [",".join(["step", "time", "neuron", *columns]), *(form % row for row in zip(*flat, strict=True))]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,131 @@
+"""Kernels in torch operations, for every device and dtype.
+
+What does not depend on the step before is computed for all steps in one call, before the loop over time or after it;
+the loop itself holds only what must be done one step after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnrun.sequence.kernel.kernel import Array, Kernel
+from snnrun.sequence.record.operation import OPERATIONS
+from snnrun.sequence.record.program import Program
+
+
+def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by name; see :func:`snnrun.sequence.kernel.llvm.call`."""
+    if kernel.replay is not None:
+        tensors = tensors | {array.name: like.new_empty((steps, *like.shape)) for array in kernel.kept()}
+        # Tensors of one number come after all others.
+        first = [*numbers[: kernel.replay.numbers], *numbers[kernel.numbers :]]
+        call(kernel.replay, first, tensors, steps, like)
+    program = Program()
+    program.nodes = list(kernel.nodes)
+    whole = _given(kernel, program, numbers, tensors, like)
+    carried = [leaf for leaf, _, _ in kernel.carries]
+    onwards = [node for _, node, _ in kernel.carries if node is not None]
+    wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
+
+    depends = set(carried)  # on the step before
+    for i in program.below([*onwards, *wanted]):
+        if any(j in depends for j in program.args(i)):
+            depends.add(i)
+    inside = [i for i in program.below(onwards) if i in depends]
+    after = [i for i in program.below(wanted) if i in depends and i not in inside]
+    outside = program.below([*onwards, *wanted])
+    for i in outside:
+        if i not in depends and i not in whole:
+            whole[i] = _value(program, i, whole, like)
+
+    # What is made in the loop and asked for outside of it is kept for all steps.
+    looped = {*inside, *carried}
+    asked = {j for i in after for j in program.args(i)} | set(wanted)
+    kept = {i: like.new_empty((steps, *like.shape)) for i in sorted(asked & looped)}
+    # Straight into the array that takes it, where there is one of its dtype.
+    kept |= {i: tensors[array.name] for i, array in kernel.writes if i in kept and array.kind != "bytes"}
+
+    values: dict[int, Any] = {
+        leaf: torch.zeros_like(like) if array is None else tensors[array.name].to(like.dtype)
+        for leaf, _, array in kernel.carries
+    }
+    needed = {j for i in inside for j in program.args(i)} - looped
+
+    def at(i: int, t: int) -> Any:
+        over_time = isinstance(whole[i], Tensor) and whole[i].dim() > like.dim()
+        return whole[i][t] if over_time else whole[i]
+
+    for t in reversed(range(steps)) if kernel.backwards else range(steps):
+        values.update((j, at(j, t)) for j in needed)
+        for i in inside:
+            if i not in carried:
+                values[i] = _value(program, i, values, like)
+        for i, record in kept.items():
+            record[t] = values[i]
+        new = [
+            torch.zeros_like(like) if node is None else values[node] if node in looped else at(node, t)
+            for _, node, _ in kernel.carries
+        ]
+        values.update(zip(carried, (_one_step(value, like) for value in new), strict=True))
+
+    for leaf, array in kernel.last:
+        tensors[array.name].copy_(values[leaf])
+    whole.update(kept)
+    for i in after:
+        whole[i] = _value(program, i, whole, like)
+    for node, array in kernel.writes:
+        if whole[node] is not tensors[array.name]:
+            tensors[array.name].copy_(_all_steps(whole[node], steps, like))
+    for node, array in kernel.sums:
+        tensors[array.name].copy_(_all_steps(whole[node], steps, like).sum(0))
+
+
+def _given(
+    kernel: Kernel, program: Program, numbers: Sequence[float], tensors: dict[str, Tensor], like: Tensor
+) -> dict[int, Any]:
+    """The leaves that need no loop: numbers, and arrays over all time."""
+    found: dict[int, Any] = {}
+    for i, (op, *args) in enumerate(program.nodes):
+        if op == "literal":
+            found[i] = args[0]
+        elif op in ("number", "scalar"):
+            found[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
+    for leaf, array in kernel.reads:
+        found[leaf] = _read(tensors[array.name], array, like)
+    for leaf, array, initial in kernel.before:
+        record = _read(tensors[array.name], array, like)
+        found[leaf] = torch.cat([tensors[initial.name][None].to(like.dtype), record[:-1]])
+    return found
+
+
+def _read(tensor: Tensor, array: Array, like: Tensor) -> Tensor:
+    return tensor.to(like.dtype) if array.kind == "bytes" else tensor
+
+
+def _one_step(value: Any, like: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(like.shape)
+
+
+def _all_steps(value: Any, steps: int, like: Tensor) -> Tensor:
+    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(steps, *like.shape)
+
+
+def _value(program: Program, i: int, values: dict[int, Any], like: Tensor) -> Any:
+    op, *args = program.nodes[i]
+    if op == "spike":
+        x = values[args[0]]
+        return (x >= 0 if args[1] else x > 0).to(like.dtype)
+    operands = [values[j] for j in args]
+    if not any(isinstance(value, Tensor) for value in operands):  # of numbers alone
+        operands = [torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in operands]
+    elif op in ("where", "minimum", "maximum", "hypot") or not isinstance(operands[0], Tensor):
+        operands = [
+            value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
+            for value in operands
+        ]
+    result = OPERATIONS[op].torch(*operands)
+    return result.to(like.dtype) if op == "number_of" else result

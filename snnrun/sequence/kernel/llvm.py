@@ -1,0 +1,158 @@
+"""Kernels for the CPU: a program, run over all time steps, compiled by LLVM in memory.
+
+A kernel goes through blocks of neurons small enough for the nearest cache (see ``kernel_code``). Compiling takes some
+ten milliseconds, so nothing is kept on disk.
+
+Neurons are independent of each other here, so any split of them between threads gives the same bits. What must be
+summed over neurons or samples is summed afterwards, in one order.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import torch
+from torch import Tensor
+
+from snnrun.sequence.kernel.kernel import Kernel
+from snnrun.sequence.kernel.llvm_code import code
+from snnrun.system.pool import spread
+
+#: Bytes of a block of one quantity.
+BLOCK = 2048
+#: Most bytes that a block keeps between its two runs over time: they should stay in the second cache.
+KEPT = 1 << 19
+#: Samples whose gradient of a narrow product's weights is summed by itself.
+SAMPLES = 8
+DTYPES = (torch.float32, torch.float64)
+
+
+def supports(x: Tensor) -> bool:
+    """Whether these kernels can run on ``x``: a float32 or float64 tensor in the CPU's memory."""
+    return x.device.type == "cpu" and x.dtype in DTYPES
+
+
+def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by name, over ``steps`` steps of ``like.numel()`` neurons.
+
+    Tensors are contiguous; those of kind ``strided`` may have stride 0 in time.
+    """
+    lanes, width = like.numel(), vector_width(like)
+    run = _Call(kernel, numbers, tensors, steps, like, width if lanes >= width else 1)
+
+    def work(low: int, high: int) -> None:
+        kept = run.kept()
+        run.code.kernel(*run.given, kept.data_ptr(), run.size, steps, lanes, low, high)
+
+    spread(work, lanes, steps * lanes, width)
+
+
+def call_narrow(
+    kernel: Kernel,
+    numbers: Sequence[float],
+    tensors: dict[str, Tensor],
+    steps: int,
+    like: Tensor,
+    grad_weights: Tensor | None = None,
+) -> None:
+    """:func:`call` for a kernel with a narrow product, for ``like`` ``[B, *N]`` of at least a vector of neurons.
+
+    Args:
+        tensors: besides the others ``outputs``, ``[T, B, J]``, and ``weights``, packed (see ``narrow_code``).
+        grad_weights: zeros, ``[B / SAMPLES, V, J, width]``, each for the sum over as many samples, so that the order of
+            all sums does not depend on the number of threads.
+    """
+    samples, lanes = like.shape[0], like.numel()
+    run = _Call(kernel, numbers, tensors, steps, like, vector_width(like))
+    samples_of = run.code.samples
+    assert samples_of is not None
+
+    def work(low: int, high: int) -> None:
+        kept = run.kept()
+        for part in range(low, high):
+            sums = None if grad_weights is None else grad_weights[part].data_ptr()
+            first, last = part * SAMPLES, min((part + 1) * SAMPLES, samples)
+            samples_of(sums, *run.given, kept.data_ptr(), run.size, steps, lanes, lanes // samples, first, last)
+
+    spread(work, -(-samples // SAMPLES), steps * lanes)
+
+
+def vector_width(like: Tensor) -> int:
+    """Neurons in a vector."""
+    return 8 if like.dtype == torch.float64 else 16
+
+
+class _Call:
+    """What the calls of one kernel have in common."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        numbers: Sequence[float],
+        tensors: dict[str, Tensor],
+        steps: int,
+        like: Tensor,
+        width: int,
+    ) -> None:
+        double, bytes_, lanes = like.dtype == torch.float64, like.element_size(), like.numel()
+        self.code = _compiled(kernel, double, width)
+        self._like, kept = like, self.code.kept
+        self.size = BLOCK // bytes_
+        if kept:
+            self.size = max(width, min(self.size, KEPT // (steps * kept * bytes_) // width * width))
+        self._room = steps * kept * self.size
+        given = [tensors[name] for name in self.code.arrays]
+        pointers = (ctypes.c_void_p * (len(given) + 1))(*[tensor.data_ptr() for tensor in given], None)
+        strides = (ctypes.c_int64 * (len(given) + 1))(*[lanes if tensor.stride(0) else 0 for tensor in given], 0)
+        values = ((ctypes.c_double if double else ctypes.c_float) * (len(numbers) + 1))(*numbers, 0.0)
+        self.given = pointers, strides, values
+
+    def kept(self) -> Tensor:
+        """Room for what is kept; each thread has its own."""
+        return self._like.new_empty(self._room)
+
+
+class _Code(NamedTuple):
+    """A kernel that is compiled."""
+
+    arrays: tuple[str, ...]
+    kept: int  # how many
+    kernel: Callable[..., None]
+    samples: Callable[..., None] | None  # of those with a narrow product
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(kernel: Kernel, double: bool, width: int) -> _Code:
+    most = BLOCK // (8 if double else 4)
+    made = _engine(code(kernel, most, double=double, width=width))
+
+    def function(name: str, pointers: int, integers: int) -> Any:
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * pointers, *[ctypes.c_int64] * integers)
+        found: Any = kind(made.get_function_address(name))
+        found.engine = made  # the code lives as long as its engine
+        return found
+
+    return _Code(
+        tuple(array.name for array in kernel.arrays()),
+        len(kernel.kept()),
+        function("kernel", 4, 5),
+        function("samples", 5, 6) if kernel.narrow else None,
+    )
+
+
+def _engine(source: str) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(source)
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
+    )
+    # No pass over the code before: it is written in vectors already, and what LLVM's passes found here changed no time
+    # but that of compiling, which they doubled.
+    made = llvm.create_mcjit_compiler(module, machine)
+    made.finalize_object()
+    return made

@@ -1,0 +1,270 @@
+"""Writes a kernel as LLVM code.
+
+A kernel goes through blocks of neurons; within a block through time; within a time step through the block, a vector of
+neurons at a time. The state stays in a buffer of the block, so memory is touched only for what comes in and what is
+recorded. A kernel with a replay goes through the time of each block twice; what is kept in between never leaves the
+cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from snnrun.sequence.kernel.expression import Writer, write
+from snnrun.sequence.kernel.kernel import Array, Kernel
+from snnrun.sequence.kernel.readout_product import NarrowCode, loop_over_samples
+from snnrun.sequence.record.program import Node, Program
+
+_ARGUMENTS = (
+    *("ptr %pointers", "ptr %strides", "ptr %numbers", "ptr %kept"),
+    *("i64 %size", "i64 %steps", "i64 %lanes", "i64 %low", "i64 %high"),
+)
+
+#: Most outputs of a narrow product of which two steps at a time find room in the registers.
+_UNROLLED = 12
+
+
+def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
+    """The function ``void kernel(pointers, strides, numbers, kept, size, steps, lanes, low, high)``.
+
+    It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, a multiple of ``width`` and at
+    most ``most``; ``kept`` has room for ``steps`` times ``size`` numbers for each array of that kind. Where the last
+    vector would go beyond the end it begins as much earlier: some neurons then come to the same once more. So ``high``
+    is at least ``width``.
+
+    With a narrow product there is also ``void samples(…)``, which runs it on one sample after the other; see
+    ``narrow_code``.
+    """
+    w = Writer(double=double, width=width)
+    narrow = None if kernel.narrow is None else NarrowCode(w, kernel.narrow)
+    unroll = 2 if kernel.narrow and kernel.narrow.outputs <= _UNROLLED else 1
+    passes = [_Pass(w, "replay", kernel.replay, None, unroll)] if kernel.replay else []
+    passes.append(_Pass(w, "main", kernel, narrow, unroll))
+
+    # Once: addresses, numbers, and the buffers of a block.
+    w.label("entry")
+    w.line("%last_step = sub i64 %steps, 1")
+    base: dict[Array, str] = {}
+    step_of: dict[Array, str] = {}
+    for i, array in enumerate(kernel.arrays()):
+        base[array] = w.let(f"load ptr, ptr {w.at('%pointers', str(i), 'ptr')}, align 8")
+        if array.kind == "strided":
+            step_of[array] = w.let(f"load i64, ptr {w.at('%strides', str(i), 'i64')}, align 8")
+        elif array.kind != "lane":
+            step_of[array] = "%lanes"
+    kept = kernel.kept()
+    if kept:
+        each = w.let("mul i64 %steps, %size")
+        base |= {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
+        step_of |= dict.fromkeys(kept, "%size")
+    if narrow:
+        narrow.prepare(base)
+    for each_pass in passes:
+        each_pass.prepare(kernel.numbers, most)
+    w.line("br label %blocks")
+
+    w.label("blocks")
+    w.line("%begin = phi i64 [ %low, %entry ], [ %next_begin, %block_end ]")
+    w.line("%more_blocks = icmp slt i64 %begin, %high")
+    w.line("br i1 %more_blocks, label %block, label %done")
+    w.label("block")
+    w.line("%next_begin = add i64 %begin, %size")
+    w.line("%left = sub i64 %high, %begin")
+    w.line("%short = icmp slt i64 %left, %size")
+    w.line("%n = select i1 %short, i64 %left, i64 %size")
+    w.line(f"%last_vector = sub i64 %n, {width}")
+    for each_pass in passes:
+        each_pass.over_time(base, step_of)
+    if narrow and kernel.backwards:
+        narrow.add_outer_products(base, "block_end")
+    else:
+        w.line("br label %block_end")
+    w.label("block_end")
+    w.line("br label %blocks")
+    w.label("done")
+    w.line("ret void")
+    arguments = (*_ARGUMENTS, *(narrow.arguments if narrow else ()))
+    written = [*sorted(w.declarations), f"define void @kernel({', '.join(arguments)}) {{", *w.lines, "}"]
+    if narrow:
+        written.append(loop_over_samples(_ARGUMENTS, narrow.arguments))
+    return "\n".join(written)
+
+
+class _Pass:
+    """One run of a block over time, ``unroll`` steps at a time as long as there are so many left."""
+
+    def __init__(self, w: Writer, name: str, kernel: Kernel, narrow: NarrowCode | None, unroll: int) -> None:
+        self.w, self.name, self.kernel, self.narrow, self.unroll = w, name, kernel, narrow, unroll
+        self.program = Program()
+        self.program.nodes = list[Node](kernel.nodes)
+
+    def prepare(self, numbers: int, most: int) -> None:
+        """What is there for all blocks; tensors of one number come after ``numbers`` others."""
+        w = self.w
+        self.constants: dict[int, str] = {}
+        for i, (op, *args) in enumerate(self.program.nodes):
+            if op in ("number", "scalar"):
+                j = args[0] if op == "number" else numbers + args[0]
+                self.constants[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
+        # Half a block apart: a load behind a store to an address that has its last 12 bits would have to wait.
+        buffer = f"alloca {w.scalar}, i64 {most + most // 2}, align 64"
+        self.state = {leaf: w.let(buffer) for leaf, _, _ in self.kernel.carries}
+        self.totals = {node: w.let(buffer) for node, _ in self.kernel.sums}
+
+    def over_time(self, base: dict[Array, str], step_of: dict[Array, str]) -> None:
+        """The code for a block, for arrays at ``base``, with ``step_of`` from one step to the next."""
+        w, kernel, name = self.w, self.kernel, self.name
+        self.base, self.step_of = base, step_of
+
+        def begin(i: str, lane: str) -> list[str]:
+            for leaf, _, array in kernel.carries:
+                w.store(w.every(0.0) if array is None else w.load(base[array], lane), self.state[leaf], i)
+            for node, _ in kernel.sums:
+                w.store(w.every(0.0), self.totals[node], i)
+            return []
+
+        start, end = ("%last_step", "-1") if kernel.backwards else ("0", "%steps")
+        before = f"{name}_first"
+        self._strips(before, begin, f"{name}_time")
+        if self.unroll > 1:
+            w.label(f"{name}_time")
+            rest = w.let(f"srem i64 %steps, {self.unroll}")
+            middle = w.let(f"sub i64 {rest}, 1" if kernel.backwards else f"sub i64 %steps, {rest}")
+            w.line(f"br label %{name}_many")
+            self._steps(f"{name}_many", self.unroll, f"{name}_time", start, middle, f"{name}_one")
+            self._steps(f"{name}_one", 1, f"{name}_many", middle, end, f"{name}_finish")
+        else:
+            self._steps(f"{name}_time", 1, before, start, end, f"{name}_finish")
+        w.label(f"{name}_finish")
+
+        def finish(i: str, lane: str) -> list[str]:
+            for leaf, array in kernel.last:
+                w.store(w.load(self.state[leaf], i), base[array], lane)
+            for node, array in kernel.sums:
+                w.store(w.load(self.totals[node], i), base[array], lane)
+            return []
+
+        self._strips(f"{name}_close", finish, f"{name}_end")
+        w.label(f"{name}_end")
+
+    def _steps(self, name: str, count: int, before: str, start: str, end: str, follows: str) -> None:
+        """A loop from step ``start`` to before ``end``, ``count`` steps at a time; maybe none at all."""
+        w, kernel, narrow = self.w, self.kernel, self.narrow
+        onwards = -1 if kernel.backwards else 1
+        w.label(name)
+        w.line(f"%{name}_t = phi i64 [ {start}, %{before} ], [ %{name}_t_next, %{name}_next ]")
+        w.line(f"%{name}_more = icmp ne i64 %{name}_t, {end}")
+        w.line(f"br i1 %{name}_more, label %{name}_row, label %{follows}")
+        w.label(f"{name}_row")
+        times = [f"%{name}_t", *(w.let(f"add i64 %{name}_t, {k * onwards}") for k in range(1, count))]
+        steps = [_Step(self, t, count * onwards) for t in times]
+        given = [narrow.row(t) for t in times] if narrow and kernel.backwards else []
+
+        def inner(i: str, lane: str) -> list[str]:
+            state = {leaf: w.load(buffer, i) for leaf, buffer in self.state.items()}
+            totals = {node: w.load(buffer, i) for node, buffer in self.totals.items()}
+            outputs = narrow.values(given, i) if narrow and kernel.backwards else []
+            multiplied = []
+            for k, step in enumerate(steps):
+                further = {narrow.of.node: outputs[k]} if narrow and outputs else {}
+                values = step.write(i, lane, state | further)
+                state = {leaf: w.every(0.0) if node is None else values[node] for leaf, node, _ in kernel.carries}
+                totals = {node: w.arithmetic("fadd", total, values[node]) for node, total in totals.items()}
+                if narrow:
+                    multiplied.append(values[narrow.of.node])
+            for leaf, buffer in self.state.items():
+                w.store(state[leaf], buffer, i)
+            for node, buffer in self.totals.items():
+                w.store(totals[node], buffer, i)
+            return narrow.added(f"{name}_inner", multiplied, i) if narrow and not kernel.backwards else []
+
+        sums = self._strips(f"{name}_inner", inner, f"{name}_next")
+        w.label(f"{name}_next")
+        if narrow and sums:
+            for k, t in enumerate(times):
+                narrow.write_row(sums[k * narrow.of.outputs : (k + 1) * narrow.of.outputs], t)
+        w.line(f"%{name}_t_next = add i64 %{name}_t, {count * onwards}")
+        w.line(f"br label %{name}")
+
+    def _strips(self, name: str, body: Callable[[str, str], list[str]], follows: str) -> list[str]:
+        """A loop over the vectors of the block; ``body`` gets the place in the block and the neuron.
+
+        It returns the new values of sums that begin at zero, whose old ones are ``%<name>_sum<j>``.
+        """
+        w = self.w
+        w.line(f"br label %{name}_enter")
+        w.label(f"{name}_enter")
+        w.line(f"br label %{name}")
+        w.label(name)
+        w.line(f"%{name}_i = phi i64 [ 0, %{name}_enter ], [ %{name}_next, %{name} ]")
+        top = len(w.lines)
+        inside = w.let(f"icmp slt i64 %{name}_i, %last_vector")
+        lane = w.let(f"add i64 %begin, {w.let(f'select i1 {inside}, i64 %{name}_i, i64 %last_vector')}")
+        sums = body(f"%{name}_i", lane)
+        w.lines[top:top] = [
+            f"  %{name}_sum{j} = phi {w.vector} [ {w.every(0.0)}, %{name}_enter ], [ {new}, %{name} ]"
+            for j, new in enumerate(sums)
+        ]
+        w.line(f"%{name}_next = add i64 %{name}_i, {w.width}")
+        w.line(f"%{name}_more = icmp slt i64 %{name}_next, %n")
+        w.line(f"br i1 %{name}_more, label %{name}, label %{follows}")
+        return sums
+
+
+class _Step:
+    """The code of one step within a pass."""
+
+    def __init__(self, of: _Pass, t: str, onwards: int) -> None:
+        """What is the same for all neurons; the step ``onwards`` is the one whose memory is asked for meanwhile."""
+        self.of, self.w = of, of.w
+        w, kernel, base, step_of = of.w, of.kernel, of.base, of.step_of
+        self.rows = {}
+        for array in sorted({each for _, each in (*kernel.reads, *kernel.writes)}):
+            self.rows[array] = base[array]
+            if array in step_of:
+                self.rows[array] = w.at(base[array], w.let(f"mul i64 {t}, {step_of[array]}"), _element(array))
+        # A later step's row is far away, where no processor looks by itself; and a store that must wait for its place
+        # in the cache holds up all that come after it.
+        self.ahead = {}
+        for array, pointer in self.rows.items():
+            if array in step_of and array.kind != "kept":
+                self.ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
+        self.earlier: dict[int, str] = {}
+        if kernel.before:
+            before = w.let(f"sub i64 {t}, 1")
+            self.is_first = w.let(f"icmp eq i64 {t}, 0")
+            for leaf, array, initial in kernel.before:
+                at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
+                self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
+
+    def write(self, i: str, lane: str, leaves: dict[int, str]) -> dict[int, str]:
+        """The nodes for a vector of neurons; ``leaves``: those of the state, and of a narrow product."""
+        w, kernel = self.w, self.of.kernel
+        # What is kept is found by its place in the block, all else by the neuron.
+        place = {"kept": i}
+        for array, pointer in self.ahead.items():
+            written = any(array == each for _, each in kernel.writes)
+            w.prefetch(w.at(pointer, lane, _element(array)), write=written)
+        leaves = self.of.constants | leaves
+        leaves |= {
+            leaf: self._load(array, self.rows[array], place.get(array.kind, lane)) for leaf, array in kernel.reads
+        }
+        if kernel.before:
+            at_first = w.let(f"select i1 {self.is_first}, i64 {lane}, i64 {i}")
+            for leaf, array, _ in kernel.before:
+                leaves[leaf] = self._load(array, self.earlier[leaf], at_first if array.kind == "kept" else lane)
+        wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
+        wanted += [node for _, node, _ in kernel.carries if node is not None]
+        wanted += [kernel.narrow.node] if kernel.narrow else []
+        values = write(w, self.of.program, wanted, leaves)
+        for node, array in kernel.writes:
+            store = w.store_bytes if array.kind == "bytes" else w.store
+            store(values[node], self.rows[array], place.get(array.kind, lane))
+        return values
+
+    def _load(self, array: Array, pointer: str, place: str) -> str:
+        return (self.w.load_bytes if array.kind == "bytes" else self.w.load)(pointer, place)
+
+
+def _element(array: Array) -> str | None:
+    return "i8" if array.kind == "bytes" else None

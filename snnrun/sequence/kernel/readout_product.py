@@ -1,0 +1,173 @@
+"""Writes the narrow product of a kernel: few outputs, for all neurons of a sample, while these are at hand.
+
+Weights come packed: for each vector of neurons the rows of all outputs one after the other, ``[V, J, width]``, so that
+what a vector needs stands together. A kernel with a narrow product works on one sample at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from snnrun.sequence.kernel.expression import Writer
+from snnrun.sequence.kernel.kernel import OUTPUTS, WEIGHTS, Array, Narrow
+
+
+class NarrowCode:
+    """The code of a narrow product, within a kernel."""
+
+    #: What such a kernel is given besides.
+    arguments = ("ptr %grad_weights", "i64 %sample", "i64 %samples")
+
+    def __init__(self, w: Writer, of: Narrow) -> None:
+        self.w, self.of = w, of
+
+    def prepare(self, base: dict[Array, str]) -> None:
+        """What is there for all blocks."""
+        w = self.w
+        self.weights = base[WEIGHTS]
+        self.outputs = w.at(base[OUTPUTS], w.let(f"mul i64 %sample, {self.of.outputs}"))
+        self.step = w.let(f"mul i64 %samples, {self.of.outputs}")
+
+    def row(self, t: str) -> list[str]:
+        """``g[t]`` of this sample, each of its numbers as a vector."""
+        w, row = self.w, self._row(t)
+        return [w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}")) for j in range(self.of.outputs)]
+
+    def values(self, given: Sequence[Sequence[str]], i: str) -> list[str]:
+        """``W^T g`` of some steps for the vector of neurons at place ``i`` of the block."""
+        w, at = self.w, self._packed(self.weights, i)
+        # Two sums for each step, since an addition waits for the one before.
+        sums: dict[tuple[int, int], str] = {}
+        for j in range(self.of.outputs):
+            weight = w.load(at, str(j * w.width))
+            for k, row in enumerate(given):
+                before = sums.get((k, j % 2))
+                sums[k, j % 2] = (
+                    w.arithmetic("fmul", row[j], weight)
+                    if before is None
+                    else self._multiply_add(row[j], weight, before)
+                )
+        if self.of.outputs == 1:
+            return [sums[k, 0] for k in range(len(given))]
+        return [w.arithmetic("fadd", sums[k, 0], sums[k, 1]) for k in range(len(given))]
+
+    def added(self, loop: str, values: Sequence[str], i: str) -> list[str]:
+        """The sums of the loop with ``W`` times the vector at place ``i`` added to them, for some steps."""
+        at, outputs = self._packed(self.weights, i), self.of.outputs
+        sums: dict[int, str] = {}
+        for j in range(outputs):
+            weight = self.w.load(at, str(j * self.w.width))
+            for k, value in enumerate(values):
+                sums[k * outputs + j] = self._multiply_add(value, weight, f"%{loop}_sum{k * outputs + j}")
+        return [sums[each] for each in sorted(sums)]
+
+    def write_row(self, sums: Sequence[str], t: str) -> None:
+        """Add the sums over neurons to ``y[t]`` of this sample."""
+        row = self._row(t)
+        for first in range(0, len(sums), self.w.width):
+            self._add_to(self.w.at(row, str(first)), sums[first : first + self.w.width])
+
+    def _add_to(self, pointer: str, sums: Sequence[str]) -> None:
+        w, size = self.w, 8 if self.w.double else 4
+        kind = f"v{w.width}f{8 * size}.p0"
+        own = ", ".join(f"i1 {int(j < len(sums))}" for j in range(w.width))
+        w.declarations.add(f"declare {w.vector} @llvm.masked.load.{kind}(ptr, i32, {w.mask}, {w.vector})")
+        w.declarations.add(f"declare void @llvm.masked.store.{kind}({w.vector}, ptr, i32, {w.mask})")
+        before = w.let(
+            f"call {w.vector} @llvm.masked.load.{kind}(ptr {pointer}, i32 {size}, {w.mask} <{own}>, {w.vector} poison)"
+        )
+        after = w.arithmetic("fadd", before, self._totals(sums))
+        w.line(f"call void @llvm.masked.store.{kind}({w.vector} {after}, ptr {pointer}, i32 {size}, {w.mask} <{own}>)")
+
+    def _totals(self, vectors: Sequence[str]) -> str:
+        """The vector whose element j is the sum over ``vectors[j]``.
+
+        Two vectors are folded into one that has half of each, and so on: a third of the work of one sum after another.
+        """
+        w, folded = self.w, [*vectors, *["poison"] * (self.w.width - len(vectors))]
+        length = w.width  # of the piece of a vector that belongs to one j
+        while length > 1:
+            length //= 2
+            pieces = range(0, w.width, 2 * length)
+            # Of each piece, of the first vector and then of the second, the front half, and likewise the back half.
+            front = [side + piece + k for piece in pieces for side in (0, w.width) for k in range(length)]
+            folded = [
+                self._folded(folded[j], folded[j + len(folded) // 2], front, length) for j in range(len(folded) // 2)
+            ]
+        return folded[0]
+
+    def _folded(self, a: str, b: str, front: Sequence[int], length: int) -> str:
+        if a == b == "poison":
+            return a
+        halves = [self.w.shuffled(a, b, [i + offset for i in front]) for offset in (0, length)]
+        return self.w.arithmetic("fadd", *halves)
+
+    def add_outer_products(self, base: dict[Array, str], follows: str) -> None:
+        """``dW += Σ_t g[t] s[t]^T`` for the block, one vector of neurons after the other."""
+        w, outputs = self.w, self.of.outputs
+        assert self.of.factor is not None
+        w.line("br label %outer_enter")
+        w.label("outer_enter")
+        w.line("br label %outer")
+        w.label("outer")
+        w.line("%outer_i = phi i64 [ 0, %outer_enter ], [ %outer_next, %outer_end ]")
+        column = w.at(base[self.of.factor], "%outer_i")
+        sums = self._packed("%grad_weights", "%outer_i")
+        begin = [w.load(sums, str(j * w.width)) for j in range(outputs)]
+        w.line("br label %outer_time")
+        w.label("outer_time")
+        w.line("%outer_t = phi i64 [ 0, %outer ], [ %outer_t_next, %outer_time ]")
+        top = len(w.lines)
+        value, row = w.load(column, w.let("mul i64 %outer_t, %size")), self._row("%outer_t")
+        new = []
+        for j in range(outputs):
+            g = w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}"))
+            new.append(self._multiply_add(value, g, f"%outer_sum{j}"))
+        w.lines[top:top] = [
+            f"  %outer_sum{j} = phi {w.vector} [ {first}, %outer ], [ {each}, %outer_time ]"
+            for j, (first, each) in enumerate(zip(begin, new, strict=True))
+        ]
+        w.line("%outer_t_next = add i64 %outer_t, 1")
+        w.line("%outer_more_t = icmp slt i64 %outer_t_next, %steps")
+        w.line("br i1 %outer_more_t, label %outer_time, label %outer_end")
+        w.label("outer_end")
+        for j, each in enumerate(new):
+            w.store(each, sums, str(j * w.width))
+        w.line(f"%outer_next = add i64 %outer_i, {w.width}")
+        w.line("%outer_more = icmp slt i64 %outer_next, %n")
+        w.line(f"br i1 %outer_more, label %outer, label %{follows}")
+
+    def _row(self, t: str) -> str:
+        return self.w.at(self.outputs, self.w.let(f"mul i64 {t}, {self.step}"))
+
+    def _packed(self, pointer: str, i: str) -> str:
+        """Where the rows of the vector at place ``i`` of the block begin."""
+        w = self.w
+        place = w.let(f"add i64 {w.let('sub i64 %begin, %low')}, {i}")
+        return w.at(pointer, w.let(f"mul i64 {place}, {self.of.outputs}"))
+
+    def _multiply_add(self, a: str, b: str, c: str) -> str:
+        # One operation where the processor has it, unlike in neurons: there is no definition to agree with bit by bit.
+        return self.w.arithmetic("fadd contract", self.w.arithmetic("fmul contract", a, b), c)
+
+
+def loop_over_samples(arguments: Sequence[str], further: Sequence[str]) -> str:
+    """``void samples(…)``: the kernel for the samples from ``first`` to ``last``, of ``neurons`` neurons each.
+
+    Its arguments are ``grad_weights``, those of the kernel up to ``lanes``, ``neurons``, ``first`` and ``last``.
+    """
+    given = [further[0], *arguments[:-2]]
+    return f"""define void @samples({", ".join(given)}, i64 %neurons, i64 %first, i64 %last) {{
+  %samples = sdiv i64 %lanes, %neurons
+  br label %every
+every:
+  %sample = phi i64 [ %first, %0 ], [ %next, %every ]
+  %next = add i64 %sample, 1
+  %low = mul i64 %sample, %neurons
+  %high = add i64 %low, %neurons
+  call void @kernel({", ".join([*arguments, *further])})
+  %more = icmp slt i64 %next, %last
+  br i1 %more, label %every, label %done
+done:
+  ret void
+}}"""

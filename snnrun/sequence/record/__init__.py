@@ -1,0 +1,1 @@
+"""The step of a neuron as data: the tracer, the operations, the program, and its adjoint."""

@@ -1,0 +1,284 @@
+"""Records a neuron's ``step`` as a program: stand-ins for tensors that write down what is done with them.
+
+``step`` is called once with symbols in place of input and state. Whatever is elementwise is written down; anything
+else (a matrix product, a decision that depends on a value, a time step counted) raises ``Unfusable``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from snnrun.neuron import Neuron
+from snnrun.sequence.record.program import Program
+from snnrun.surrogate import Surrogate
+
+
+class Unfusable(Exception):
+    """What was met is not elementwise; the message says what it is."""
+
+
+class Recorder:
+    """A program under way, and the tensors (parameters of the neuron) that it has met."""
+
+    def __init__(self, program: Program | None = None) -> None:
+        self.program = Program() if program is None else program
+        self.captured: list[Tensor] = []
+        self.surrogates: list[Surrogate] = []
+
+    def leaf(self, *node: Any) -> Symbol:
+        return Symbol(self, self.program.add(*node))
+
+    def index(self, value: Any) -> int:
+        """The node of a symbol, a number or a tensor."""
+        if isinstance(value, Symbol):
+            return value.index
+        if isinstance(value, Tensor):
+            return self._capture(value)
+        if isinstance(value, (bool, int, float)):
+            return self.program.number(value)
+        raise Unfusable(f"a value of type {type(value).__name__}")
+
+    def operate(self, op: str, *args: Any) -> Symbol:
+        """The elementwise operation ``op``."""
+        nodes = [self.program.as_number(self.index(value)) for value in args]
+        return Symbol(self, self.program.add(op, *nodes))
+
+    def logic(self, op: str, *args: Any) -> Symbol:
+        """An operation on what is true or false."""
+        nodes = [self.index(value) for value in args]
+        if not all(self.program.is_boolean(i) for i in nodes):
+            raise Unfusable("logic on numbers")
+        return Symbol(self, self.program.add(op, *nodes))
+
+    def choose(self, condition: Any, a: Any, b: Any) -> Symbol:
+        """``a`` where the condition holds, else ``b``."""
+        i = self.index(condition)
+        if not self.program.is_boolean(i):
+            raise Unfusable("a condition that is a number")
+        a, b = (self.program.as_number(self.index(value)) for value in (a, b))
+        return Symbol(self, self.program.add("where", i, a, b))
+
+    def spike(self, surrogate: Surrogate, x: Any, *, inclusive: bool = False, **others: Any) -> Symbol:
+        """The spike of ``x``, with the surrogate's derivative backwards."""
+        if not surrogate.is_step or not others.get("spiking", True):
+            raise Unfusable(f"{type(surrogate).__name__}, which makes other spikes than 0 and 1, or random ones")
+        if surrogate not in self.surrogates:
+            self.surrogates.append(surrogate)
+        node = ("spike", self.index(x), bool(inclusive), self.surrogates.index(surrogate))
+        return Symbol(self, self.program.add(*node))
+
+    def _capture(self, tensor: Tensor) -> int:
+        # By identity: a parameter that is used twice is one leaf.
+        known = [j for j, other in enumerate(self.captured) if other is tensor]
+        if not known:
+            self.captured.append(tensor)
+        j = known[0] if known else len(self.captured) - 1
+        return self.program.add("scalar" if tensor.numel() == 1 else "row", j)
+
+
+class Symbol:
+    """Stands for a tensor ``[B, *N]`` in a neuron's step."""
+
+    def __init__(self, recorder: Recorder, index: int) -> None:
+        self.recorder, self.index = recorder, index
+
+    # Only asked for to make a tensor of one number; kernels convert it to the dtype of the input.
+    dtype = torch.float64
+    device = torch.device("cpu")
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        recorder = next(value.recorder for value in _flat(args, kwargs) if isinstance(value, Symbol))
+        if function is Surrogate.__call__:
+            return recorder.spike(*args, **(kwargs or {}))
+        return _call(recorder, function.__name__, args, kwargs or {})
+
+    def __getattr__(self, name: str) -> Any:
+        if name.strip("_") in _CALLS:
+            return lambda *args, **kwargs: _call(self.recorder, name, (self, *args), kwargs)
+        raise Unfusable(f"the attribute {name!r} of a tensor")
+
+    def __bool__(self) -> bool:
+        raise Unfusable("a decision that depends on a value")
+
+    def __iter__(self) -> Any:
+        raise Unfusable("an iteration over a tensor")
+
+    __float__ = __int__ = __len__ = __index__ = __bool__
+
+    def __getitem__(self, item: Any) -> Any:
+        raise Unfusable("a part of a tensor")
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+def _call(recorder: Recorder, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    made = _CALLS.get(name.strip("_"))
+    if made is None:
+        raise Unfusable(f"{name}, which is not known to be elementwise")
+    try:
+        return made(recorder, *args, **kwargs)
+    except TypeError as error:  # arguments that the operation here does not have
+        raise Unfusable(f"{name} ({error})") from error
+
+
+def _binary(op: str) -> Callable[..., Symbol]:
+    return lambda recorder, a, b: recorder.operate(op, a, b)
+
+
+def _reversed(op: str) -> Callable[..., Symbol]:
+    return lambda recorder, a, b: recorder.operate(op, b, a)
+
+
+def _unary(op: str) -> Callable[..., Symbol]:
+    return lambda recorder, a: recorder.operate(op, a)
+
+
+def _clamp(recorder: Recorder, a: Any, min: Any = None, max: Any = None) -> Any:
+    # A bound that is a tensor has a gradient of its own.
+    for bound, number, tensor in ((min, "clamp_min", "maximum"), (max, "clamp_max", "minimum")):
+        if bound is not None:
+            a = recorder.operate(number if isinstance(bound, (int, float)) else tensor, a, bound)
+    return a
+
+
+def _power(recorder: Recorder, a: Any, exponent: Any) -> Symbol:
+    if not isinstance(exponent, (int, float)):
+        raise Unfusable("a power whose exponent is a tensor")
+    return recorder.operate("mul", a, a) if exponent == 2 else recorder.operate("pow", a, float(exponent))
+
+
+def _constant(value: float) -> Callable[..., Symbol]:
+    return lambda recorder, like, **_: Symbol(recorder, recorder.program.number(value))
+
+
+def _logical(op: str) -> Callable[..., Symbol]:
+    return lambda recorder, *args: recorder.logic(op, *args)
+
+
+def _same(recorder: Recorder, a: Any, *_: Any, **__: Any) -> Any:
+    return a
+
+
+def _to(recorder: Recorder, a: Any, *_: Any, **__: Any) -> Symbol:
+    # All numbers of a program have the input's dtype.
+    return Symbol(recorder, recorder.program.as_number(recorder.index(a)))
+
+
+_UNARY = (
+    *("neg", "abs", "sign", "exp", "expm1", "log", "log1p", "sigmoid", "tanh", "sqrt", "relu"),
+    *("atan", "erf", "erfc", "sin", "cos", "detach"),
+)
+_CALLS: dict[str, Callable[..., Any]] = {
+    **{name: _binary(name) for name in ("add", "sub", "mul", "div", "minimum", "maximum", "hypot")},
+    **{name: _binary(name) for name in ("gt", "ge", "lt", "le", "eq", "ne")},
+    **{f"r{name}": _reversed(name) for name in ("add", "sub", "mul", "div")},
+    "truediv": _binary("div"),
+    "rtruediv": _reversed("div"),
+    "subtract": _binary("sub"),
+    "multiply": _binary("mul"),
+    "divide": _binary("div"),
+    **{name: _unary(name) for name in _UNARY},
+    "arctan": _unary("atan"),
+    "special_erf": _unary("erf"),
+    "special_erfc": _unary("erfc"),
+    "square": lambda recorder, a: recorder.operate("mul", a, a),
+    "reciprocal": lambda recorder, a: recorder.operate("div", 1.0, a),
+    "pow": _power,
+    "clamp": _clamp,
+    "clip": _clamp,
+    "where": lambda recorder, condition, a, b: recorder.choose(condition, a, b),
+    "masked_fill": lambda recorder, a, mask, value: recorder.choose(mask, value, a),
+    "zeros_like": _constant(0.0),
+    "ones_like": _constant(1.0),
+    "full_like": lambda recorder, like, value, **_: Symbol(recorder, recorder.index(value)),
+    "logical_and": _logical("and"),
+    "and": _logical("and"),
+    "logical_or": _logical("or"),
+    "or": _logical("or"),
+    "logical_not": _logical("not"),
+    "invert": _logical("not"),
+    "to": _to,
+    "type_as": _to,
+    "float": _to,
+    "clone": _same,
+    "contiguous": _same,
+}
+
+
+def _operator(name: str) -> Callable[..., Any]:
+    return lambda self, *args: _call(self.recorder, name, (self, *args), {})
+
+
+# Python looks operators up in the class, not by __getattr__.
+_OPERATORS = (
+    *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "abs", "pow"),
+    *("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "invert"),
+)
+for _name in _OPERATORS:
+    setattr(Symbol, f"__{_name}__", _operator(_name))
+
+
+def _flat(args: Iterable[Any], kwargs: dict[str, Any] | None) -> list[Any]:
+    return [*args, *(kwargs or {}).values()]
+
+
+class Step(NamedTuple):
+    """A neuron's step, recorded."""
+
+    program: Program
+    output: int  # what the step gives out, such as its spikes
+    new: tuple[int, ...]  # the state after it; the membrane first
+    captured: list[Tensor]
+    surrogates: list[Surrogate]
+    state: type[Any]  # the NamedTuple of the state
+
+
+def record(neuron: Neuron) -> Step:
+    """The step of ``neuron``, as its parameters stand now.
+
+    Raises:
+        Unfusable: if there is something in it that is not elementwise.
+    """
+    recorder = Recorder()
+    x = recorder.leaf("x")
+    try:
+        example: Any = neuron.initial_state(x)  # type: ignore[arg-type]
+        if not all(isinstance(value, Symbol) for value in example):
+            raise Unfusable("a state that is not one tensor [B, *N] for each of its parts")
+        kind = type(example)
+        output, state = neuron.step(x, kind(*(recorder.leaf("old", k) for k in range(len(example)))))  # type: ignore[arg-type]
+        new = tuple(recorder.program.as_number(recorder.index(value)) for value in state)
+        given = recorder.program.as_number(recorder.index(output))
+    except Unfusable:
+        raise
+    except Exception as error:  # whatever it is: the step loop will say so, if it is a fault
+        raise Unfusable(f"{type(error).__name__}: {error}") from error
+    return Step(recorder.program, given, new, recorder.captured, recorder.surrogates, kind)
+
+
+def check_repeatable(neuron: Neuron) -> None:
+    """Raise Unfusable where the step of ``neuron`` cannot be recorded, or is another one each time, as with noise."""
+    one, other = record(neuron), record(neuron)
+    same = one.program.nodes == other.program.nodes and one.program.numbers == other.program.numbers
+    if not (same and all(map(torch.equal, one.captured, other.captured))):
+        raise Unfusable("a number that is another one each time")
+
+
+def derivative(surrogate: Surrogate, program: Program, x: int) -> int | None:
+    """The node of the surrogate's derivative at node ``x``, or None if it is not elementwise."""
+    recorder = Recorder(program)
+    before = len(program.nodes)
+    try:
+        made = recorder.index(surrogate.derivative(Symbol(recorder, x)))  # type: ignore[arg-type]
+    except Exception:  # a user's own function may do anything; it is then called on real tensors
+        return None
+    assert len(program.nodes) >= before
+    return None if recorder.captured else program.as_number(made)

@@ -1,0 +1,42 @@
+"""``--dry-run``: the jobs of a sweep as a table; nothing is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from snnrun.job.arguments import Arguments
+from snnrun.sweep.job_list import Job
+from snnrun.sweep.orders import Orders
+from snnrun.system import say
+from snnrun.system.format import table
+
+
+def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, orders: Orders) -> None:
+    """Say what would be run: number, overrides, trainable parameters, folder."""
+    counts: dict[str, str] = {}
+    rows = []
+    for job, config in jobs:
+        # Building a network takes longer than all the rest, and seeds do not change its size.
+        key = json.dumps({**config, "seed": 0}, sort_keys=True, default=str)
+        if key not in counts:
+            counts[key] = f"{_parameters(config, orders.arguments):,}"
+        rows.append([str(job.number + 1), orders.typed(job.overrides), counts[key], job.folder])
+    say.say(table(["job", "overrides", "parameters", "folder"], rows, right=(0, 2)))
+    # The name of a new sweep holds the time at which it starts.
+    say.say(f"{len(jobs)} jobs, in {sweep if orders.arguments.resume else sweep.parent}; nothing was started")
+
+
+def _parameters(config: dict[str, Any], arguments: Arguments) -> int:
+    import torch
+
+    from snnrun.config.settings import Settings
+    from snnrun.job.parts import parts_of
+    from snnrun.run import execute
+    from snnrun.training.streams import Streams
+
+    settings = Settings.from_config(config)
+    streams = Streams(settings.seed, torch.device("cpu"))
+    return execute.count_parameters(execute.build_model(parts_of(config, arguments.trusted), settings, streams))

@@ -1,0 +1,159 @@
+"""One job of a sweep, run from the config that was frozen at launch: here, or in a process that a launcher started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from snnrun.config import trust
+from snnrun.errors import ConfigError, SnnrunError
+from snnrun.run import browse, imports
+from snnrun.system import files, machine, safe_read, say
+from snnrun.system.safe_read import Unreadable
+from snnrun.training.stop import Interrupted, waiting
+
+CONFIGS, LOGS = "configs", "logs"
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that is needed to run a job, wherever that is; it is sent to other processes."""
+
+    number: int
+    name: str  # for people
+    overrides: tuple[str, ...]
+    sweep: Path  # absolute
+    folder: Path  # absolute
+    command: tuple[str, ...]
+    trusted: tuple[str, ...]
+    config_dir: Path | None
+    debug: bool
+    cwd: Path  # in which relative paths of the config are meant
+    threads: int
+    uses_cuda: bool
+    hydra: Mapping[str, str]  # the files of .hydra/
+    source: Mapping[str, str] | None = None  # the file of --config
+    watch: Callable[[Mapping[str, Any]], None] | None = None  # called with every record; may raise Pruned
+
+    @property
+    def frozen(self) -> Path:
+        """The file with the config."""
+        return self.sweep / CONFIGS / f"{self.number}.yaml"
+
+    @property
+    def log(self) -> Path:
+        """The file for what a job says that has a process of its own."""
+        return self.sweep / LOGS / f"{self.number}.txt"
+
+
+def train(task: Task) -> Any:
+    """Run the job in this process; one that was begun goes on from its last checkpoint.
+
+    Raises:
+        SnnrunError, Interrupted: what ends the run early.
+    """
+    from snnrun.config.build import PartError
+    from snnrun.config.settings import Settings
+    from snnrun.job.parts import parts_of
+    from snnrun.system.storage import storing
+
+    try:
+        config = safe_read.yaml_object(task.sweep, f"{CONFIGS}/{task.number}.yaml")
+    except Unreadable as error:
+        raise ConfigError(
+            f"{task.frozen}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
+        ) from error
+    settings = Settings.from_config(config)
+    try:
+        parts = parts_of(config, task.trusted)
+    except PartError as error:  # a combination of a large sweep that was not tried beforehand
+        raise ConfigError(f"{error.path}: {error}") from error
+    from snnrun.run import execute
+
+    with waiting():  # from the first file on
+        with storing(task.folder):
+            begun = _begin(task)
+        return execute.run(
+            settings=settings,
+            parts=parts,
+            config=config,
+            folder=task.folder,
+            command=task.command,
+            resume=begun,
+            source=task.source,
+            watch=task.watch or (lambda record: None),
+        )
+
+
+def run(task: Task) -> int:
+    """The same for a process that a launcher started: what is said goes to a file; returns the exit code."""
+    with _said_to(task.log):
+        try:
+            os.chdir(task.cwd)
+            if browse.read(task.folder).status == "finished":  # a queue may start a job twice
+                return 0
+            machine.keep_freed_memory()
+            with trust.importable(task.config_dir, task.trusted):
+                imports.load("train")
+                train(task)
+            return 0
+        except Interrupted as interrupt:
+            return interrupt.exit_code
+        except SnnrunError as error:
+            if task.debug:
+                traceback.print_exc()
+            say.say(f"snnrun: {error}", error=True)
+            return error.exit_code
+        except Exception as error:
+            # All of it, since nobody may see this error a second time.
+            traceback.print_exc()
+            words, code = say.unforeseen(error)
+            say.say(words, error=True)
+            return code
+
+
+def _begin(task: Task) -> bool:
+    """Make the run folder; returns whether the job was begun before."""
+    from snnrun.run.folder import check_own
+
+    files.make_folders(task.sweep, task.folder)
+    check_own(task.folder)  # before anything is written there
+    begun = (task.folder / "config.yaml").exists()
+    if not begun:  # killed before there was anything to go on from
+        for name in ("manifest.json", "result.json"):
+            (task.folder / name).unlink(missing_ok=True)
+    marks = task.folder / ".hydra"
+    files.make_folder(marks)
+    for name, content in task.hydra.items():
+        files.write_text(marks / name, content)
+    return begun
+
+
+@contextmanager
+def _said_to(path: Path) -> Iterator[None]:
+    """Within this context everything written to the terminal goes to a file, what a dying process says included."""
+    files.make_folder(path.parent)
+    kept = [os.dup(1), os.dup(2)]
+    _flush()
+    descriptor = files.open_to_append(path)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    try:
+        yield
+    finally:
+        _flush()
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()

@@ -1,0 +1,51 @@
+"""Curves of a configuration: mean and standard deviation over its seeds, epoch by epoch."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from snnrun.sweep.page.gather import Job
+
+MOST_POINTS = 200
+ALL_POINTS = 6000  # of one kind of curve on a page, which is to stay below 2 MB
+LEAST_POINTS = 24
+
+
+def bands(jobs: Sequence[Job], key: str, most: int = MOST_POINTS) -> dict[str, Any] | None:
+    """Epochs, mean and standard deviation of a curve over the finished jobs; over those at hand, if none has finished.
+
+    It ends where the first of them ends: a mean over fewer seeds would jump there. The deviation is left out where
+    there is one job. None without a curve. ``most``: points of a long curve that are kept.
+    """
+    done = [job for job in jobs if job.finished] or list(jobs)
+    curves = [job.curves[key] for job in done if any(value is not None for value in job.curves.get(key, ()))]
+    length = min(map(len, curves), default=0)
+    if not length:
+        return None
+    epochs = [i for i in thin(length, most) if all(curve[i] is not None for curve in curves)]
+    columns = [[value for curve in curves if (value := curve[i]) is not None] for i in epochs]
+    return {
+        "n": len(curves),
+        "epoch": [i + 1 for i in epochs],
+        "mean": [rounded(statistics.fmean(column)) for column in columns],
+        "sd": [rounded(statistics.stdev(column)) for column in columns] if len(curves) > 1 else None,
+    }
+
+
+def thin(length: int, most: int = MOST_POINTS) -> list[int]:
+    """At most so many of the indices below ``length``, evenly spread, with the first and the last."""
+    if length <= most:
+        return list(range(length))
+    return sorted({round(i * (length - 1) / (most - 1)) for i in range(most)})
+
+
+def points(curves: int) -> int:
+    """How many points each of so many curves may have."""
+    return max(LEAST_POINTS, min(MOST_POINTS, ALL_POINTS // max(curves, 1)))
+
+
+def rounded(value: float | None, digits: int = 5) -> float | None:
+    """To so many figures, which is more than a screen shows and less than a file needs."""
+    return None if value is None else float(f"{value:.{digits}g}")

@@ -1,0 +1,276 @@
+"""Runs and sweeps as plain values, for a report; their folders may be a stranger's, half written or damaged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from snnrun.run import browse
+from snnrun.run.browse import Run
+from snnrun.run.classes import ClassRow, class_rows, confusion_matrix
+from snnrun.run.layers import ParameterRow, parameter_rows
+from snnrun.system import safe_read
+from snnrun.system.safe_read import Unreadable, dotted, number, printable
+
+PARTS = ("task", "model", "neuron", "surrogate", "encoder", "loss", "optimizer")
+CURVES = (
+    *("train_loss", "validation_loss", "train_accuracy", "validation_accuracy", "train_r2", "validation_r2"),
+    "learning_rate",
+)
+MEASURES = ("accuracy", "r2", "loss")
+LAST_LINES = 6  # of run.log, for a job that did not finish
+LOG = 1 << 14  # bytes of it
+MOST_JOBS = 5000
+LONGEST = 200  # letters of a name or a line
+LONGEST_WORD = 4000  # of a word of the command line, which is of no use when cut
+NOT_STARTED = "not started"
+ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a layer did in every epoch; a number that is missing is None."""
+
+    name: str
+    neurons: int | None
+    firing_rate: tuple[float | None, ...]  # spikes per neuron and time step
+    silent: tuple[float | None, ...]
+    saturated: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run; what cannot be found out is None, or empty."""
+
+    number: int
+    folder: Path
+    status: str  # that of a run, or "not started"
+    words: tuple[str, ...]  # of the command line, for this job
+    seed: int | None
+    epochs: int | None = None
+    epochs_asked: int | None = None
+    test: Mapping[str, float] = field(default_factory=dict)  # by measure
+    validation: Mapping[str, float] = field(default_factory=dict)  # the same, at the best epoch
+    best_epoch: int | None = None
+    curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
+    layers: tuple[Layer, ...] = ()
+    neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
+    classes: tuple[ClassRow, ...] = ()  # of the test part
+    confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row for each class, in it a column for each prediction
+    spikes: float | None = None  # of all layers for one sample, in the best epoch of training
+    parameters: int | None = None
+    seconds: float | None = None
+    weights_sha256: str = ""
+    failure: str = ""  # the error, in a line
+    last_lines: tuple[str, ...] = ()  # of the log, if it did not finish
+    manifest: Mapping[str, Any] = field(default_factory=dict)  # by dotted keys
+    place: str = ""  # in the folder of its sweep, where that is more than a name
+
+    @property
+    def name(self) -> str:
+        return printable(self.place or self.folder.name, LONGEST)
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "finished"
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The command line of the run, as its manifest says."""
+        return texts(self.manifest.get("command"))
+
+    @property
+    def overrides(self) -> dict[str, str]:
+        """The words as key and value; the last of a key counts, as in Hydra."""
+        pairs = (word.partition("=") for word in self.words if "=" in word)
+        return {key.lstrip("+"): value for key, _, value in pairs}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The jobs of a sweep, in their order."""
+
+    folder: Path
+    jobs: tuple[Job, ...]
+    started: str = ""
+    command: tuple[str, ...] = ()
+    search: bool = False  # jobs are chosen as it goes on
+    unread: int = 0  # jobs beyond the most that are read
+
+    @property
+    def name(self) -> str:
+        return printable(self.folder.name, LONGEST)
+
+
+def sweep(folder: Path) -> Sweep:
+    """All jobs of the sweep in ``folder``: those of ``sweep.json``, and whatever else has run there."""
+    try:
+        said = safe_read.json_object(folder, browse.SWEEP)
+    except Unreadable:
+        said = {}
+    listed: dict[str, tuple[int, tuple[str, ...]]] = {}
+    entries = said.get("jobs")
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict) and isinstance(name := entry.get("folder"), str) and _inside(folder, name):
+            listed[name] = _number(entry.get("number"), name, len(listed)), texts(entry.get("overrides"))
+    for run in browse.find(folder):
+        name = run.relative_to(folder).as_posix()
+        if name not in listed:
+            listed[name] = _number(None, run.name, len(listed)), ()
+    order = sorted(listed, key=lambda name: (listed[name][0], name))
+    started = said.get("started")
+    return Sweep(
+        folder=folder,
+        jobs=tuple(replace(job(folder / name, *listed[name]), place=name) for name in order[:MOST_JOBS]),
+        started=printable(started, 40) if isinstance(started, str) else "",
+        command=texts(said.get("command")),
+        search=said.get("search") is True,
+        unread=max(0, len(order) - MOST_JOBS),
+    )
+
+
+def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
+    """What the folder of a run says; ``words``: what its sweep says of it."""
+    words = words or _overrides(folder)
+    if not browse.is_run(folder):
+        seed = next((word[5:] for word in words if word.startswith("seed=")), "")
+        return Job(number_, folder, NOT_STARTED, words, int(seed) if seed.isdigit() and len(seed) < 19 else None)
+    run = browse.read(folder)
+    try:
+        epochs = list(browse.epochs(folder))
+    except Unreadable:
+        epochs = []
+    manifest: dict[str, Any] = {}
+    with suppress(Unreadable):
+        manifest = dotted(safe_read.json_object(folder, "manifest.json"))
+    best = max((i for i, record in enumerate(epochs) if record.get("best") is True), default=None)
+    error, sha = run.result.get("error"), run.result.get("weights_sha256")
+    over = run.status == "finished"
+    return Job(
+        number=number_,
+        folder=folder,
+        status=run.status,
+        words=words or _chosen(run),
+        seed=run.seed,
+        epochs=run.epochs,
+        epochs_asked=run.epochs_asked,
+        test=_measures(run.result, "test_") if over else {},
+        validation=_measures(epochs[best], "validation_") if best is not None else {},
+        best_epoch=None if best is None else _whole(epochs[best].get("epoch")),
+        curves={key: tuple(number(record.get(key)) for record in epochs) for key in CURVES},
+        layers=_layers(epochs),
+        neuron_parameters=tuple(parameter_rows(epochs, -1 if best is None else best)),
+        classes=tuple(class_rows(run.result)) if over else (),
+        confusion=confusion_matrix(run.result) if over else (),
+        spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
+        parameters=_whole(run.result.get("parameters")),
+        seconds=run.seconds,
+        weights_sha256=sha if isinstance(sha, str) and re.fullmatch(r"[0-9a-f]{1,64}", sha) else "",
+        failure=printable(error, 600) if isinstance(error, str) else "",
+        last_lines=() if over or run.status == "running" else last_lines(folder),
+        manifest=manifest,
+    )
+
+
+def last_lines(folder: Path, most: int = LAST_LINES) -> tuple[str, ...]:
+    """The end of ``run.log``."""
+    try:
+        found = [line.decode("utf-8", errors="replace") for line in safe_read.lines(folder, "run.log", LOG)]
+    except Unreadable:
+        return ()
+    return tuple(said for line in found[-most:] if (said := printable(line, LONGEST)))
+
+
+def texts(value: Any, most: int = 200) -> tuple[str, ...]:
+    """A list of words, as far as it is one."""
+    words = value[:most] if isinstance(value, list) else []
+    return tuple(printable(word, LONGEST_WORD) for word in words if isinstance(word, str))
+
+
+def _overrides(folder: Path) -> tuple[str, ...]:
+    """The words of ``.hydra/overrides.yaml``, a list of texts."""
+    try:
+        text = safe_read.head(folder, ".hydra/overrides.yaml")
+    except Unreadable:
+        return ()
+    with suppress(Unreadable):
+        # A list is no mapping, and a mapping is what the reader takes: it gets one.
+        indented = "".join(f"  {line}\n" for line in text.splitlines() if line.strip() != "[]")
+        return texts(_value(f"words:\n{indented}"))
+    return ()
+
+
+def _value(text: str) -> Any:
+    return safe_read.yaml_text(text).get("words")
+
+
+def _chosen(run: Run) -> tuple[str, ...]:
+    """Stands in for the words where none are left: the parts, and the seed."""
+    words = [f"{group}={run.choices[group]}" for group in PARTS if group in run.choices]
+    return (*words, *(() if run.seed is None else (f"seed={run.seed}",)))
+
+
+def _measures(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
+    found = {name: number(values.get(prefix + name)) for name in MEASURES}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _layers(epochs: list[dict[str, Any]]) -> tuple[Layer, ...]:
+    told = [_activity(record) for record in epochs]
+    names = list(dict.fromkeys(name for layers in told for name in layers))[:100]
+
+    def column(name: str, key: str) -> tuple[float | None, ...]:
+        return tuple(number(layers.get(name, {}).get(key)) for layers in told)
+
+    return tuple(
+        Layer(
+            name=printable(name, 60),
+            neurons=next((_whole(layers[name].get("neurons")) for layers in told if name in layers), None),
+            firing_rate=column(name, "firing_rate"),
+            silent=column(name, "silent"),
+            saturated=column(name, "saturated"),
+        )
+        for name in names
+    )
+
+
+def _activity(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    layers = record.get("layers")
+    return {k: v for k, v in layers.items() if isinstance(v, dict)} if isinstance(layers, dict) else {}
+
+
+def _spikes(record: Mapping[str, Any], folder: Path) -> float | None:
+    """Neurons x firing rate x time steps, added up over the layers."""
+    try:
+        steps = re.search(r"^num_steps: (\d{1,9})$", safe_read.head(folder, "config.yaml"), re.M)
+    except Unreadable:
+        return None
+    counts = [(number(layer.get("neurons")), number(layer.get("firing_rate"))) for layer in _activity(record).values()]
+    if not steps or not counts or any(n is None or rate is None for n, rate in counts):
+        return None
+    return int(steps[1]) * sum((n or 0) * (rate or 0) for n, rate in counts)
+
+
+def _number(said: Any, name: str, otherwise: int) -> int:
+    begins = re.match(r"(\d{1,9})-", name)
+    whole = _whole(said)
+    return whole if whole is not None else int(begins[1]) if begins else otherwise
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether the name means something in the folder itself, without a way out and without a link on the way."""
+    pieces = name.split("/")
+    if len(name) > 1000 or any(piece in ("", ".", "..") or {"\\", "\0"} & set(piece) for piece in pieces):
+        return False
+    try:
+        return not any(folder.joinpath(*pieces[: i + 1]).is_symlink() for i in range(len(pieces)))
+    except OSError:  # a name that is too long
+        return False
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

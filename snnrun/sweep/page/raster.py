@@ -1,0 +1,97 @@
+"""The raster of a run, from ``figures/raster.npz``: an archive of which nothing is known, so that sizes come first."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnrun.sweep.page.picture import Picture, picture_of
+from snnrun.system import safe_read
+from snnrun.system.safe_read import Unreadable, printable
+
+LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
+MOST_LAYERS = 30
+MOST_NEURONS = 120  # drawn of a layer
+MOST_SPIKES = 20_000  # drawn of all
+FACTS = ("sample", "label", "prediction", "tied")
+# zipfile and numpy raise these for what is damaged, or made so.
+DAMAGED = (
+    *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
+    *(RuntimeError, NotImplementedError, MemoryError),
+)
+
+
+class Raster(NamedTuple):
+    """The spikes of one layer for one sample of the test part."""
+
+    layer: str
+    neurons: int
+    drawn: int  # of them, evenly spread
+    steps: int
+    spikes: list[list[int]]  # step and place of each
+
+
+def rasters(folder: Path) -> list[Raster]:
+    """Input (where it is a spike train) and layers, in order; nothing where the file is missing or damaged."""
+    found: list[Raster] = []
+    try:
+        room = MOST_SPIKES
+        for name, values in _arrays(folder, lambda name: name == "input" or name.endswith(".spikes")):
+            if values.ndim == 2 and values.size:
+                raster = _raster(name.removesuffix(".spikes"), values, room)
+                room -= len(raster.spikes)
+                found.append(raster)
+    except DAMAGED:
+        return []
+    return found
+
+
+def sample_of(folder: Path) -> dict[str, int]:
+    """Which sample that is: "sample", and "label", "prediction" and "tied" where they are known."""
+    try:
+        return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
+    except DAMAGED:
+        return {}
+
+
+def picture(folder: Path) -> Picture | None:
+    """The still image that the sample is, where the record has one."""
+    try:
+        return next((picture_of(values) for _, values in _arrays(folder, "image".__eq__)), None)
+    except DAMAGED:
+        return None
+
+
+def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of whole numbers that are wanted; no others are read."""
+    with safe_read.opened(folder, "figures/raster.npz") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        count = 0
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if not wanted(name):
+                continue
+            count += 1
+            if count > MOST_LAYERS or entry.file_size > LARGEST:
+                return
+            with archive.open(entry) as member:
+                values = np.lib.format.read_array(io.BytesIO(member.read(LARGEST)), allow_pickle=False)
+            if values.dtype.kind in "iu":
+                yield name, values
+
+
+def _raster(name: str, values: NDArray[Any], room: int) -> Raster:
+    steps, neurons = values.shape
+    chosen = np.unique(np.linspace(0, neurons - 1, min(neurons, MOST_NEURONS)).round().astype(np.intp))
+    where = np.argwhere(values[:, chosen] != 0)[: max(room, 0)]
+    return Raster(printable(name, 60), neurons, len(chosen), steps, where.tolist())

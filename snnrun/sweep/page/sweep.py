@@ -1,0 +1,224 @@
+"""What the page of a sweep shows, as values for its template and its plots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from snnrun.sweep.page import words
+from snnrun.sweep.page.command import remark
+from snnrun.sweep.page.curves import bands, points, rounded
+from snnrun.sweep.page.environment import environment
+from snnrun.sweep.page.gather import ENDED_EARLY, Job
+from snnrun.sweep.page.html import page
+from snnrun.sweep.page.ranking import Configuration, Ranking, command, label, values_of
+from snnrun.system.safe_read import cut
+
+SHOWN = 12  # configurations that are not folded away
+BAR = 96  # width of an interval's picture
+COSTS = {
+    "parameters": "parameters",
+    "spikes": "spikes per inference",
+    "seconds": "seconds for the run",
+}
+
+
+def sweep_page(ranking: Ranking) -> str:
+    """The page."""
+    jobs = ranking.sweep.jobs
+    measure, best = ranking.measure, ranking.chosen
+    failures = [job for job in jobs if job.status in ENDED_EARLY]
+    context = {
+        "title": f"Sweep {ranking.sweep.name}",
+        "folder": ranking.sweep.name,
+        "started": started(ranking),
+        "counts": words.counts(jobs),
+        "jobs_count": len(jobs),
+        "configurations_count": len(ranking.configurations),
+        "search": ranking.sweep.search,
+        "launched": cut(" ".join(ranking.sweep.command), 2000),
+        "measure": measure,
+        "keys": ranking.keys,
+        "best": None if best is None else _best(ranking, best),
+        "verdict": words.verdict(ranking),
+        "cautions": ranking.cautions,
+        "rows": rows(ranking),
+        "shown": SHOWN,
+        "one_seed": all(c.validation is None or c.validation.n == 1 for c in ranking.configurations),
+        "jobs": [job_row(job, ranking) for job in jobs],
+        "choices": [(key, values_of(key, jobs)) for key in ranking.keys],
+        "statuses": sorted({job.status for job in jobs}),
+        "failures": [failure(job) for job in failures],
+        "environment": environment(jobs),
+        "choice": words.CHOICE,
+        "sizes": len({job.parameters for job in jobs if job.parameters is not None}) > 1,
+        "has_test": any(job.test for job in jobs),
+    }
+    return page("sweep.html", context, data(ranking))
+
+
+def started(ranking: Ranking) -> str:
+    """When it was launched, or its first job, to the minute."""
+    times = [ranking.sweep.started, *(str(job.manifest.get("started", "")) for job in ranking.sweep.jobs)]
+    known = sorted(time[:16].replace("T", " ") for time in times if time)
+    return known[0] if known else ""
+
+
+def rows(ranking: Ranking) -> list[dict[str, Any]]:
+    """The table of configurations, with the picture of each interval."""
+    measure = ranking.measure
+    ends = [
+        v for c in ranking.configurations if c.validation for v in (c.validation[1], *c.validation[3:]) if v is not None
+    ]
+    low, high = min(ends, default=0.0), max(ends, default=1.0)
+    scale = (BAR - 12) / (high - low) if high > low else 0.0
+
+    def place(value: float) -> float:
+        return round(6 + (value - low) * scale, 1) if scale else BAR / 2
+
+    found = []
+    for i, (c, behind) in enumerate(zip(ranking.configurations, ranking.behind, strict=True)):
+        done = len(c.counted)
+        found.append(
+            {
+                "rank": i + 1 if c.validation else "",
+                "values": [cut(value, 60) for value in c.values.values()],
+                "seeds": str(done) if done == len(c.jobs) else f"{done} of {len(c.jobs)}",
+                "validation": words.spread(c.validation, measure),
+                "interval": words.interval(c.validation.low, c.validation.high, measure) if c.validation else "",
+                "bar": None
+                if c.validation is None
+                else {
+                    "mean": place(c.validation.mean),
+                    "low": None if c.validation.low is None else place(c.validation.low),
+                    "high": None if c.validation.high is None else place(c.validation.high),
+                },
+                "test": words.spread(c.test, measure),
+                "behind": "" if behind is None else words.signed(behind, measure),
+                "behind_interval": "" if behind is None else words.signed_interval(behind, measure),
+                "rival": i in ranking.rivals and behind is not None and behind.low is not None,
+                "best": i == ranking.best,
+                "spikes": count(c.spikes),
+                "parameters": count(c.parameters),
+                "seconds": "" if c.seconds is None else f"{c.seconds:.1f}",
+            }
+        )
+    return found
+
+
+def job_row(job: Job, ranking: Ranking) -> dict[str, Any]:
+    """One line of the table of jobs: texts, and numbers to sort by."""
+    name, overrides = ranking.measure.name, job.overrides
+    validation, test = job.validation.get(name), job.test.get(name)
+    progress = "" if job.epochs is None else f"{job.epochs}"
+    if job.epochs_asked not in (None, job.epochs) and job.epochs is not None:
+        progress += f"/{job.epochs_asked}"
+    return {
+        "number": job.number,
+        "status": job.status,
+        "values": [(cut(overrides.get(key, ""), 60), _place(key, overrides, ranking)) for key in ranking.keys],
+        "seed": job.seed,
+        "validation": (validation, ranking.measure.figure(validation)),
+        "test": (test, ranking.measure.figure(test)),
+        "epochs": (job.epochs, progress),
+        "spikes": (job.spikes, count(job.spikes)),
+        "parameters": (job.parameters, count(job.parameters)),
+        "seconds": (job.seconds, "" if job.seconds is None else f"{job.seconds:.1f}"),
+        "folder": job.name,
+    }
+
+
+def _place(key: str, overrides: dict[str, str], ranking: Ranking) -> int:
+    return values_of(key, ranking.sweep.jobs).index(overrides.get(key, ""))
+
+
+def failure(job: Job) -> dict[str, Any]:
+    """A job that did not finish, with the end of its log."""
+    return {
+        "number": job.number,
+        "status": job.status,
+        "folder": job.name,
+        "words": " ".join(job.words),
+        "message": job.failure,
+        "lines": job.last_lines,
+    }
+
+
+def data(ranking: Ranking) -> dict[str, Any]:
+    """What the plots are drawn from."""
+    measure = ranking.measure
+    most = points(len(ranking.configurations))
+    indices = {id(job): i for i, c in enumerate(ranking.configurations) for job in c.jobs}
+    return {
+        "kind": "sweep",
+        "measure": {
+            "name": measure.name,
+            "title": f"validation {measure.title}",
+            "percent": measure.percent,
+            "higher": measure.higher,
+        },
+        "costs": COSTS,
+        "keys": {key: values_of(key, ranking.sweep.jobs) for key in ranking.keys},
+        "configurations": [
+            {
+                "label": name,
+                "values": list(c.values.values()),
+                "n": c.validation.n if c.validation else 0,
+                "mean": rounded(c.validation.mean) if c.validation else None,
+                "sd": rounded(c.validation.sd) if c.validation else None,
+                "costs": {"parameters": c.parameters, "spikes": rounded(c.spikes), "seconds": rounded(c.seconds)},
+                "curves": {
+                    f"{part}_{kind}": found
+                    for kind in ("loss", "accuracy", "r2")
+                    for part in ("validation", "train")
+                    if (found := bands(c.jobs, f"{part}_{kind}", most)) is not None
+                },
+            }
+            for name, c in zip(names(ranking), ranking.configurations, strict=True)
+        ],
+        "jobs": [
+            {
+                "number": job.number,
+                "of": indices[id(job)],
+                "seed": job.seed,
+                "value": rounded(job.validation.get(measure.name)),
+                "costs": {"parameters": job.parameters, "spikes": rounded(job.spikes), "seconds": rounded(job.seconds)},
+            }
+            for job in ranking.sweep.jobs
+            if job.finished
+        ],
+    }
+
+
+def names(ranking: Ranking) -> list[str]:
+    """Labels for a legend, of which no two are the same."""
+    found: dict[str, None] = {}
+    for i, configuration in enumerate(ranking.configurations):
+        name = cut(label(configuration.values), 80)
+        found[name if name not in found else f"{name} ({i + 1})"] = None
+    return list(found)
+
+
+def _best(ranking: Ranking, best: Configuration) -> dict[str, Any]:
+    validation, test, measure = best.validation, best.test, ranking.measure
+    assert validation is not None
+    return {
+        "label": words.assignment(best),
+        "values": best.values,
+        "mean": measure.figure(validation.mean),
+        "sd": measure.spread(validation.sd),
+        "interval": words.interval(validation.low, validation.high, measure),
+        "seeds": words.seeds(validation.n),
+        "test": words.spread(test, measure),
+        "spikes": count(best.spikes),
+        "parameters": count(best.parameters),
+        "command": command(best),
+        "folders": [job.name for job in best.counted],
+        "remark": remark(ranking.command),
+    }
+
+
+def count(value: float | None) -> str:
+    """A number of things: whole from 100 on, three figures below."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

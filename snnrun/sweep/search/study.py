@@ -1,0 +1,318 @@
+"""The search itself: trials become jobs, and what the jobs say goes back to the study."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from snnrun.config.build import build
+from snnrun.config.settings import STYLE_CHECKS, Style, read_keys
+from snnrun.errors import ArgumentError, ConfigError, StorageError
+from snnrun.job.search import options as checked
+from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
+from snnrun.job.search.space import Space, space_of
+from snnrun.report.series import finite
+from snnrun.run import browse
+from snnrun.sweep import job_list
+from snnrun.sweep.orders import Orders
+from snnrun.sweep.search.end import conclude
+from snnrun.sweep.search.judge import Judge, at
+from snnrun.system import database, lock, say
+from snnrun.system.safe_read import Unreadable, printable, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from optuna import Study, Trial
+
+OBJECTIVE = "objective"  # noted of a study
+SWEEP, FOLDERS, KILLED = "sweep", "folders", "killed"  # and of its trials
+
+
+class JobFailed(Exception):
+    """A job of this trial has no result; the search goes on."""
+
+
+@dataclass
+class Search:
+    """One search.
+
+    Attributes:
+        launcher, task_function: Hydra's; ours takes the orders, and whoever looks on, from the latter.
+        fixed: the overrides that all jobs have.
+        storage: as a URL.
+        number: of the next job.
+    """
+
+    options: Options
+    launcher: Any
+    task_function: Any
+    orders: Orders
+    fixed: list[str]
+    space: Space
+    objectives: tuple[str, ...]
+    study: Study
+    storage: str
+    number: int
+
+    def objective(self, trial: Trial) -> tuple[float, ...]:
+        """Run the jobs of a trial; the mean over its seeds, of each objective."""
+        trial.set_user_attr(SWEEP, str(self.orders.folder))
+        try:
+            return self._mean(trial)
+        except KeyboardInterrupt:
+            trial.set_user_attr(KILLED, True)
+            raise
+        finally:
+            if self.orders.stopped:
+                trial.study.stop()
+
+    def _mean(self, trial: Trial) -> tuple[float, ...]:
+        try:
+            words = [*self.fixed, *(f"{key}={_drawn(trial, key, self.space)}" for key in self.space)]
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"hydra.sweeper.study_name: expected a study of this search, but values that "
+                f"{self.study.study_name!r} holds do not fit: {printable(error)}; choose another study_name"
+            ) from error
+        seeds = [[f"seed={seed}"] for seed in self.options.seeds or ()] or [[]]
+        jobs = [[*words, *seed] for seed in seeds]
+        # The first alone where it may be pruned, since the others are then not worth their time.
+        pieces = [jobs[:1], jobs[1:]] if self.options.pruner != "none" else [jobs]
+        values: list[tuple[float, ...]] = []
+        for i, piece in enumerate(piece for piece in pieces if piece):
+            judge = self._judge(trial) if i == 0 and self.options.pruner != "none" else None
+            values += [self._value(job) for job in self._launch(trial, piece, judge)]
+        return tuple(statistics.fmean(column) for column in zip(*values, strict=True))
+
+    def _launch(self, trial: Trial, jobs: list[list[str]], judge: Judge | None) -> Sequence[Any]:
+        first, self.number = self.number, self.number + len(jobs)
+        self.task_function.watch = judge
+        try:
+            returned: Sequence[Any] = self.launcher.launch(jobs, initial_job_idx=first)
+        finally:
+            self.task_function.watch = None
+        known = trial.user_attrs.get(FOLDERS, [])
+        trial.set_user_attr(FOLDERS, [*known, *(str(job.working_dir) for job in returned)])
+        return returned
+
+    def _judge(self, trial: Trial) -> Judge:
+        options, name = self.options, self.study.study_name
+        return Judge(
+            self.storage, name, trial._trial_id, self.objectives[0], options.pruner, dict(options.pruner_options)
+        )
+
+    def _value(self, job: Any) -> tuple[float, ...]:
+        """What a job says of each objective.
+
+        Raises:
+            TrialPruned, JobFailed: if it has none.
+        """
+        import optuna
+
+        run = browse.read(Path(job.working_dir))
+        if run.status == "interrupted" and run.result.get("pruned") is True:
+            raise optuna.TrialPruned
+        if run.status != "finished":
+            raise JobFailed(f"{run.folder.name} is {run.status}")
+        values = tuple(finite(figure(run, name)) for name in self.objectives)
+        if any(value != value for value in values):
+            missing = ", ".join(name for name, value in zip(self.objectives, values, strict=True) if value != value)
+            say.say(f"snnrun: {run.folder.name} has no finite {missing}; the trial failed", error=True)
+            raise JobFailed(missing)
+        return values
+
+
+def figure(run: browse.Run, name: str) -> Any:
+    """A figure of a finished run: of the epoch whose weights were kept, or of the whole."""
+    if name in checked.RESULTS:
+        return run.result.get(name)
+    try:
+        epochs = {record.get("epoch"): record for record in browse.epochs(run.folder)}
+    except Unreadable:
+        return None
+    best = epochs.get(run.result.get("best_epoch")) or next(reversed(epochs.values()), {})
+    return at(best, name)
+
+
+def search(sweeper: Any, arguments: Sequence[str]) -> None:
+    """What Hydra's sweeper does.
+
+    Raises:
+        ConfigError: for what is wrong with the command; StorageError, if the study cannot be kept.
+    """
+    orders = getattr(sweeper.task_function, "orders", None)
+    if not isinstance(orders, Orders):
+        raise ConfigError("hydra/sweeper=optuna: expected a training run; others have nothing to search for")
+    if not checked.installed():
+        raise ConfigError(f"hydra/sweeper=optuna: {checked.LACKING}")
+    given = {key: _plain(value) for key, value in sweeper.options.items()}
+    options, faults = checked.read(given)
+    if options is None:
+        raise ConfigError("\n".join(f"hydra.sweeper.{fault}" for fault in faults))
+    import optuna
+    from optuna.study import StudyDirection
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
+    overrides = parser.parse_overrides(list(arguments))
+    fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
+    folder = Path(sweeper.config.hydra.sweep.dir).resolve()
+    style = _style(sweeper, fixed)
+    try:
+        space = space_of(overrides)
+        pruner = pruner_of(options.pruner, options.pruner_options)
+        objectives = options.objective or (_default(sweeper, fixed, space, orders),)
+        ways = options.direction or tuple(direction_of(name) or "minimize" for name in objectives)
+        directions = [StudyDirection[way.upper()] for way in ways]
+        known = orders.open(folder)
+        known.write(folder)  # the search is known from its begin, and its folder there for the storage
+        storage = _url(options.storage, folder)
+        with _kept(storage):
+            study = optuna.create_study(
+                storage=storage,
+                study_name=options.study_name,
+                directions=directions,
+                pruner=pruner,
+                load_if_exists=True,
+            )
+            _check_same(study, objectives, ways, storage)
+            _release(study, folder, requeue=options.sampler not in ("grid", "brute_force"))
+        past = len(study.trials)
+        study.sampler = sampler_of(options, space, past)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    number = max((job.number for job in job_list.read(folder).jobs), default=-1) + 1
+    one = Search(
+        options,
+        sweeper.launcher,
+        sweeper.task_function,
+        orders,
+        fixed,
+        space,
+        objectives,
+        study,
+        storage,
+        number,
+    )
+    left = options.n_trials - sum(_counts(trial) for trial in study.trials)
+    if past:
+        say.say(f"snnrun: the study has {past} trials already; {max(left, 0)} are left")
+    if left > 0:
+        with _kept(storage):
+            study.optimize(one.objective, n_trials=left, catch=(JobFailed,))
+    conclude(study, objectives, orders.arguments, fixed, options, folder, style)
+
+
+def _drawn(trial: Trial, key: str, space: Space) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    known = space[key]
+    if isinstance(known, CategoricalDistribution):
+        return trial.suggest_categorical(key, known.choices)
+    if isinstance(known, FloatDistribution):
+        return repr(trial.suggest_float(key, known.low, known.high, log=known.log))
+    return trial.suggest_int(key, known.low, known.high, step=known.step, log=known.log)  # type: ignore[attr-defined]
+
+
+def _style(sweeper: Any, fixed: Sequence[str]) -> Style:
+    """That of the figures of its runs."""
+    config = _plain(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(fixed)).style)
+    values, faults = read_keys({"style": config}, {}, {"style": STYLE_CHECKS})
+    if faults:
+        raise ConfigError("\n".join(map(str, faults)))
+    return Style(**values["style"])
+
+
+def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -> str:
+    """The objective where none is named: what the task is judged by."""
+    from optuna.distributions import CategoricalDistribution
+
+    chosen = [f"{key}={each.choices[0]}" for key, each in space.items() if isinstance(each, CategoricalDistribution)]
+    config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, [*fixed, *chosen])
+    task = build(_plain(config.task), "task", orders.arguments.trusted)
+    if not task.has_validation:
+        raise ArgumentError(
+            "hydra.sweeper.objective", "a name, since the task has no validation part to judge by", None
+        )
+    return "validation_accuracy" if task.has_accuracy else "validation_loss"
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _url(storage: str | None, folder: Path) -> str:
+    if storage is not None and "://" in storage:
+        return storage
+    path = folder / "search.db" if storage is None else Path(storage).expanduser().absolute()
+    database.check(path, linked=storage is not None)
+    if not path.parent.is_dir():
+        raise ArgumentError("hydra.sweeper.storage", "a file in a folder that exists", storage)
+    return f"sqlite:///{path}"
+
+
+def _check_same(study: Study, objectives: Sequence[str], directions: Sequence[str], storage: str) -> None:
+    before = study.user_attrs.get(OBJECTIVE)
+    now = {"names": list(objectives), "directions": list(directions)}
+    if before is not None and before != now:
+        raise ValueError(
+            f"hydra.sweeper.study_name: the study {study.study_name!r} in {storage} is a search for "
+            f"{printable(_words(before))}, and this command's for {_words(now)}; choose another study_name"
+        )
+    study.set_user_attr(OBJECTIVE, now)
+
+
+def _words(objective: Any) -> str:
+    if not isinstance(objective, dict) or not all(_is_texts(objective.get(key)) for key in ("names", "directions")):
+        return shown(objective)  # a stranger's
+    return ", ".join(f"{name} ({way})" for name, way in zip(objective["names"], objective["directions"], strict=False))
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _release(study: Study, folder: Path, *, requeue: bool) -> None:
+    """Trials that a killed process left running are told to have failed, and drawn once more."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        sweep = trial.user_attrs.get(SWEEP)
+        if isinstance(sweep, str) and sweep != str(folder) and lock.holder(Path(sweep), job_list.LOCK) is not None:
+            continue  # somebody else is at work on the same study
+        study._storage.set_trial_user_attr(trial._trial_id, KILLED, True)
+        study.tell(trial.number, state=TrialState.FAIL)
+    if requeue:
+        waiting = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(states=(TrialState.WAITING,))]
+        done = [trial.params for trial in study.trials if not trial.user_attrs.get(KILLED)]
+        for trial in study.trials:
+            if trial.user_attrs.get(KILLED) and trial.params and trial.params not in [*waiting, *done]:
+                study.enqueue_trial(trial.params)
+                waiting.append(trial.params)
+
+
+def _counts(trial: Any) -> bool:
+    from optuna.trial import TrialState
+
+    return trial.state is not TrialState.WAITING and not trial.user_attrs.get(KILLED)
+
+
+@contextmanager
+def _kept(storage: str) -> Iterator[None]:
+    """Within this context a storage that fails is a StorageError."""
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        first = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise StorageError(f"{storage}: the study cannot be kept there: {first}") from error

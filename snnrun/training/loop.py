@@ -1,0 +1,410 @@
+"""The training loop, read downwards: ``fit``, ``train_epoch``, ``train_step``, ``end_epoch``, ``evaluate``.
+
+It yields records, prints nothing and writes no file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from snnrun.config.settings import Settings
+from snnrun.encoder import Encoder
+from snnrun.errors import ConfigError, NonFiniteError
+from snnrun.loss import Loss, outcome
+from snnrun.model import neurons
+from snnrun.sequence import Trace
+from snnrun.system.processes import Team
+from snnrun.task import Batch, Data, Part
+from snnrun.training import nonfinite
+from snnrun.training.confusion import Predictions
+from snnrun.training.gradients import layer_gradients
+from snnrun.training.metrics import Scores, Totals
+from snnrun.training.parameters import neuron_parameters
+from snnrun.training.progress import Progress
+from snnrun.training.state import TrainingState
+from snnrun.training.streams import Streams
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What stays the same from the first training step to the last.
+
+    Attributes:
+        parameters: those that are trained.
+        begin: when training would have begun, on ``time.perf_counter``, had one process made all of it.
+        boundary, watch, team: see :func:`fit`.
+    """
+
+    data: Data
+    encoder: Encoder
+    loss: Loss
+    settings: Settings
+    parameters: list[nn.Parameter]
+    begin: float
+    boundary: Callable[[], None]
+    watch: Callable[[], None]
+    team: Team
+
+
+class StepResult(NamedTuple):
+    """What came of a training step, as numbers.
+
+    Attributes:
+        correct: how many samples of the batch were right; None without class labels, or where no record is due.
+        due: whether there is a record of this step.
+        broken: whether loss or gradient were not finite.
+    """
+
+    loss: float
+    gradient_norm: float
+    correct: float | None
+    due: bool
+    broken: bool
+
+
+def fit(
+    state: TrainingState,
+    data: Data,
+    encoder: Encoder,
+    loss: Loss,
+    settings: Settings,
+    *,
+    boundary: Callable[[], None] = lambda: None,
+    watch: Callable[[], None] = lambda: None,
+    team: Team | None = None,
+) -> Iterator[Record]:
+    """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
+
+    While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
+    record says that its validation loss is the lowest so far; without validation samples none is.
+
+    Args:
+        state: where to begin, or to go on. Updated after every step, so it can be saved between any two steps.
+        boundary: called between two steps, where nothing is half done. What it raises ends the training.
+        watch: called between two batches of an evaluation; likewise.
+        team: the processes that share out each batch. Each yields the same records, but for ``layers``, which rank 0
+            alone has. Default: this one has it all.
+
+    Raises:
+        NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
+            the weights.
+        ConfigError: where ``drop_last`` leaves no batch.
+    """
+    setup = Setup(
+        data=data,
+        encoder=encoder,
+        loss=loss,
+        settings=settings,
+        parameters=[parameter for parameter in state.model.parameters() if parameter.requires_grad],
+        begin=time.perf_counter() - state.progress.seconds,
+        boundary=boundary,
+        watch=watch,
+        team=Team() if team is None else team,
+    )
+    state.progress.activity.skip = {name for name, neuron in neurons(state.model).items() if not neuron.spiking}
+    while goes_on(state.progress, settings):
+        samples, seconds = yield from train_epoch(state, setup)
+        yield end_epoch(state, setup, samples, seconds)
+
+
+def train_epoch(state: TrainingState, setup: Setup) -> Generator[Record, None, tuple[int, float]]:
+    """Make the steps that are left of the epoch under way, and yield their records and warnings.
+
+    Returns the samples that this process has trained on, and the seconds that it took, without the caller's.
+    """
+    model, progress, totals = state.model, state.progress, state.progress.totals
+    model.train()
+    begin = last_time = time.perf_counter()
+    first_samples = last_samples = totals.samples
+    away = 0.0  # seconds that the caller spent on records and boundaries
+    progress.begin_epoch(state.streams, setup.data.train)
+    for batch in _batches(setup.data.train, progress, state.streams, setup.settings):
+        result = train_step(state, setup, batch)
+        if result.broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
+            progress.lost = now_lost
+            message = nonfinite.describe(model, progress.step, result.loss)
+            yield {
+                "kind": "warning",
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "message": message,
+                "lost": now_lost,
+            }
+        now = time.perf_counter()
+        if result.due:
+            correct = result.correct
+            yield {
+                "kind": "step",
+                "epoch": progress.epoch,
+                "step": progress.step,
+                "loss": result.loss,
+                **_optional("accuracy", None if correct is None else correct / batch.x.shape[1]),
+                "learning_rate": state.optimizer.param_groups[0]["lr"],
+                "samples_per_second": (totals.samples - last_samples) / (now - last_time),
+                "gradient_norm": result.gradient_norm,
+                "time": now - setup.begin,
+            }
+        progress.seconds = now - setup.begin
+        setup.boundary()
+        if result.due:
+            last_time, last_samples = time.perf_counter(), totals.samples
+        away += time.perf_counter() - now
+    if not totals.samples:
+        raise ConfigError(
+            f"batch_size: expected at most {len(setup.data.train)}, the number of training samples, since "
+            f"drop_last=true leaves out a smaller batch, got {setup.settings.batch_size}"
+        )
+    return totals.samples - first_samples, time.perf_counter() - begin - away
+
+
+def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
+    """One step on ``batch``: loss, gradients, update; and the sums of the epoch, with it in them.
+
+    Raises:
+        NonFiniteError: see :func:`fit`; the weights are as they were.
+    """
+    model, progress, streams = state.model, state.progress, state.streams
+    settings, team = setup.settings, setup.team
+    progress.step += 1
+    traces = forward(model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+    loss, result = score(traces, batch, setup.loss, team)
+    state.optimizer.zero_grad()
+    loss.backward()
+    team.add_gradients(setup.parameters)
+    norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
+    due = progress.step == 1 or progress.step % settings.report.log_every == 0
+    count = [result] if due and result is not None and not result.dim() else []
+    # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *count)).tolist()
+
+    # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
+    broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
+    if broken and settings.on_nonfinite == "stop":
+        raise NonFiniteError(nonfinite.describe(model, progress.step, loss_value))
+    if _ends_epoch(progress, setup.data.train, settings):
+        progress.gradients = layer_gradients(model)
+    if settings.clip_grad_norm is not None:
+        # A norm that is not finite would carry one neuron's fault to all the others.
+        bound = nonfinite.finite_norm(setup.parameters) if broken else norm
+        torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
+    state.optimizer.step()
+    progress.totals.add(loss_value, result, batch.x.shape[1])
+    progress.activity.add(traces if team.counted else _without_samples(traces))
+    progress.batch += 1
+    return StepResult(loss_value, norm_value, correct[0] if correct else None, due, broken)
+
+
+def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> Record:
+    """Validate, change the learning rate, and begin the next epoch; returns the record of the one that is over.
+
+    ``samples``, ``seconds``: see :func:`train_epoch`.
+    """
+    model, progress = state.model, state.progress
+    data, settings = setup.data, setup.settings
+    train = progress.totals.scores()
+    validation = Scores(math.nan, None)
+    if len(data.validation):
+        validation = evaluate(
+            model,
+            data.validation,
+            setup.encoder,
+            setup.loss,
+            state.streams,
+            settings,
+            watch=setup.watch,
+            team=setup.team,
+        )
+    progress.activity.pool(setup.team)
+    best = validation.loss < progress.best_loss
+    if best:
+        progress.best_loss, progress.best_epoch = validation.loss, progress.epoch
+    record = {
+        "kind": "epoch",
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "train_loss": train.loss,
+        **_optional("train_accuracy", train.accuracy),
+        **_optional("train_r2", train.r2),
+        **_optional("validation_loss", validation.loss if len(data.validation) else None),
+        **_optional("validation_accuracy", validation.accuracy),
+        **_optional("validation_r2", validation.r2),
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
+        "samples_per_second": samples / seconds,
+        "seconds": seconds,
+        "best": best,
+        "time": time.perf_counter() - setup.begin,
+        "layers": progress.activity.summary() if setup.team.leads else {},
+        **_optional("gradients", progress.gradients),
+        **_optional("neuron_parameters", neuron_parameters(model) or None),
+    }
+    if isinstance(state.scheduler, ReduceLROnPlateau):
+        state.scheduler.step(validation.loss)
+    else:
+        state.scheduler.step()
+    progress.end_epoch(state.streams, data.train)
+    progress.seconds = time.perf_counter() - setup.begin
+    return record
+
+
+def goes_on(progress: Progress, settings: Settings) -> bool:
+    """Whether there is another epoch, or one under way to be brought to its end."""
+    most = settings.max_steps
+    enough = most is not None and progress.step >= most and progress.batch == 0
+    return progress.epoch <= settings.epochs and not out_of_patience(progress, settings) and not enough
+
+
+def out_of_patience(progress: Progress, settings: Settings) -> bool:
+    """Whether ``early_stopping`` ends training: the validation loss was lowest so many epochs ago."""
+    patience = settings.early_stopping
+    return patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
+
+
+def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
+    """What is left of the epoch under way."""
+    left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
+
+    def rest() -> Iterator[Batch]:
+        return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
+
+    # What a part draws without a generator must not depend on what the model drew in between: that is not drawn again.
+    batches = streams.apart(rest, f"data {progress.epoch}")
+    if not settings.drop_last:
+        return batches
+    return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
+
+
+def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
+    """Whether the batch under way is the last one of its epoch."""
+    whole, rest = divmod(len(part), settings.batch_size)
+    batches = whole + (rest > 0 and not settings.drop_last)
+    return progress.batch + 1 == batches or progress.step == settings.max_steps
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module,
+    part: Part,
+    encoder: Encoder,
+    loss_function: Loss,
+    streams: Streams,
+    settings: Settings,
+    *,
+    watch: Callable[[], None] = lambda: None,
+    look: Callable[[Batch], None] = lambda batch: None,
+    classes: Sequence[str] = (),
+    team: Team | None = None,
+) -> Scores:
+    """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
+
+    ``watch`` is called between two batches; what it raises ends the evaluation. ``look`` gets every batch. With
+    ``classes``, the names of all labels, the scores have a confusion matrix. A ``team`` shares out whole batches, so
+    that its scores are, bit for bit, those of one process.
+    """
+    model.eval()
+    team = Team() if team is None else team
+    generator, totals, predictions = streams.evaluation(), Totals(), Predictions(classes)
+    scored: list[tuple[Tensor, Tensor | None] | None] = []
+    samples: list[int] = []
+    with streams.ambient("evaluation"):
+        for i, batch in enumerate(part.batches(settings.batch_size)):
+            encoded = encode(encoder, batch.x, settings, generator)  # by all, since it draws
+            mine = i % team.size == team.rank
+            scored.append(
+                score(run(model, encoded, settings), batch, loss_function, None, predictions) if mine else None
+            )
+            samples.append(batch.x.shape[1])
+            look(batch)
+            if (i + 1) % team.size == 0:
+                watch()
+    for (loss, result), size in zip(team.scored(scored), samples, strict=True):
+        totals.add(loss, result, size)
+    return totals.scores()._replace(confusion=predictions.confusion(team))
+
+
+def forward(
+    model: nn.Module,
+    encoder: Encoder,
+    x: Tensor,
+    settings: Settings,
+    encoding: torch.Generator,
+    dropout: torch.Generator | None = None,
+    team: Team | None = None,
+) -> dict[str, Trace]:
+    """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
+
+    ``precision=bf16`` takes the matrix products in bfloat16; weights, membranes and the rest stay in float32. Each
+    process of a ``team`` encodes all samples, whatever the encoder draws and looks at, and runs the model on its own.
+    """
+    encoded = encode(encoder, x, settings, encoding)
+    if team is not None:
+        team.split(x.shape[1])
+        encoded = team.own(encoded)
+    return run(model, encoded, settings, dropout)
+
+
+def encode(encoder: Encoder, x: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
+    """The train ``[T, B, *N]`` of ``x``."""
+    with _precision(x, settings):
+        return encoder(x, settings.num_steps, generator)
+
+
+def run(
+    model: nn.Module, encoded: Tensor, settings: Settings, dropout: torch.Generator | None = None
+) -> dict[str, Trace]:
+    """Every layer's trace for a train, the read-out last."""
+    with _precision(encoded, settings):
+        traces: dict[str, Trace] = model(encoded, dropout)
+    return traces
+
+
+def score(
+    traces: dict[str, Trace],
+    batch: Batch,
+    loss_function: Loss,
+    team: Team | None = None,
+    predictions: Predictions | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed.
+
+    ``batch`` is the whole batch; the traces are of this process's own samples, and ``team`` has the others'.
+    ``predictions`` collects what the read-out says.
+    """
+    team = Team() if team is None else team
+    spikes, membrane, _ = list(traces.values())[-1]
+    if team.size > 1:
+        # In one message: each has its price.
+        spikes, membrane = team.whole(torch.stack((spikes, membrane)), 2)
+    loss = loss_function(spikes, membrane, batch.target)
+    if loss_function.regularises:  # else the other layers need not be sent
+        name = list(traces)[-1]
+        trains = {key: spikes if key == name else team.whole(trace.spikes) for key, trace in traces.items()}
+        loss = loss + loss_function.penalty(trains)
+    if batch.target is None:
+        return loss, None
+    prediction = loss_function.predict(spikes.detach(), membrane.detach())
+    if predictions is not None:
+        predictions.add(prediction, batch.target)
+    return loss, outcome(prediction, batch.target)
+
+
+def _without_samples(traces: dict[str, Trace]) -> dict[str, Trace]:
+    return {name: Trace(trace.spikes[:, :0], trace.membrane[:, :0]) for name, trace in traces.items()}
+
+
+def _precision(x: Tensor, settings: Settings) -> torch.autocast:
+    return torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+
+
+def _optional(key: str, value: Any) -> Record:
+    return {} if value is None else {key: value}

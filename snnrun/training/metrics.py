@@ -1,0 +1,156 @@
+"""Sums over an epoch: loss and accuracy, and what every neuron did."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnrun.loss import metric
+from snnrun.sequence import Trace
+from snnrun.system.jit import compiled
+from snnrun.system.pool import spread
+from snnrun.system.processes import Team
+from snnrun.training.confusion import Confusion
+
+
+class Scores(NamedTuple):
+    """Means over the samples of one part."""
+
+    loss: float
+    accuracy: float | None  # None where the target is no class
+    r2: float | None = None  # None where the target is no value
+    confusion: Confusion | None = None  # where it was asked for, at rank 0
+
+
+class Totals:
+    """Running sums of loss and outcomes, weighted by the samples of each batch."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        # Tensors stay on the device until asked for.
+        self._loss: Tensor | float = 0.0
+        self._outcome: Tensor | None = None
+
+    def add(self, loss: Tensor | float, outcome: Tensor | None, samples: int) -> None:
+        """One batch: its mean loss, its ``snnrun.loss.outcome`` (correct ones, or sums of values), its size."""
+        self.samples += samples
+        self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
+        if outcome is not None:
+            self._outcome = outcome if self._outcome is None else self._outcome + outcome
+
+    def state(self) -> dict[str, Any]:
+        """The sums, to be saved."""
+        return {"samples": self.samples, "loss": float(self._loss), "outcome": self._outcome}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Totals:
+        """Sums that were saved."""
+        made = cls()
+        made.samples, made._loss, made._outcome = state["samples"], state["loss"], state["outcome"]
+        return made
+
+    def scores(self) -> Scores:
+        """The means over all batches so far."""
+        loss = float(self._loss) / self.samples
+        if self._outcome is None:
+            return Scores(loss, None)
+        if self._outcome.dim():
+            return Scores(loss, None, metric.r2_of_sums(self._outcome).item())
+        return Scores(loss, self._outcome.item() / self.samples)
+
+
+class Activity:
+    """What every neuron did.
+
+    Args:
+        skip: names of layers that never fire, as some read-outs do: they have no activity.
+    """
+
+    def __init__(self, skip: Collection[str] = ()) -> None:
+        self.skip = skip
+        self._counts: dict[str, Tensor] = {}
+        self._chances = 0  # steps times samples: how often each neuron could have fired
+
+    @torch.no_grad()
+    def add(self, traces: Mapping[str, Trace]) -> None:
+        """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
+        for name, trace in traces.items():
+            if name not in self.skip:
+                count = times_fired(trace)
+                self._counts[name] = self._counts[name] + count if name in self._counts else count
+        self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
+
+    def state(self) -> dict[str, Any]:
+        """The counts, to be saved."""
+        return {"skip": sorted(self.skip), "counts": dict(self._counts), "chances": self._chances}
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Activity:
+        """Counts that were saved."""
+        made = cls(set(state["skip"]))
+        made._counts, made._chances = dict(state["counts"]), state["chances"]
+        return made
+
+    def pool(self, team: Team) -> None:
+        """Bring all processes' counts together at rank 0, and leave none elsewhere."""
+        if team.size == 1:
+            return
+        counts = [self._chances_as_count(), *(count.reshape(-1) for count in self._counts.values())]
+        flat = team.pooled(torch.cat(counts) if self._counts else counts[0].new_zeros(0))
+        if not team.leads:
+            self._counts, self._chances = {}, 0
+            return
+        for count, part in zip(self._counts.values(), flat[1:].split([len(c) for c in counts[1:]]), strict=True):
+            count.copy_(part.view(count.shape))
+        self._chances = int(flat[0])
+
+    def _chances_as_count(self) -> Tensor:
+        device = next((count.device for count in self._counts.values()), torch.device("cpu"))
+        return torch.tensor([self._chances], device=device)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Per layer: number of neurons, spikes per neuron and step, share that never fired, share that always did."""
+        return {
+            name: {
+                "neurons": count.numel(),
+                "firing_rate": count.double().mean().item() / self._chances,
+                "silent": (count == 0).double().mean().item(),
+                "saturated": (count == self._chances).double().mean().item(),
+            }
+            for name, count in self._counts.items()
+        }
+
+
+def times_fired(trace: Trace) -> Tensor:
+    """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one."""
+    if trace.fired is not None:
+        total = trace.fired.sum(0)
+        # Whole numbers, exact up to 2^24; float64 from the start would take five times as long.
+        return (total if total.max() < 2**24 else trace.fired.sum(0, dtype=torch.float64)).long()
+    spikes = trace.spikes
+    if spikes.device.type != "cpu" or spikes.dtype != torch.float32:
+        return (spikes != 0).sum((0, 1))
+    # One pass over the spikes, as they are the largest tensor of a step; torch's comparison alone is another.
+    flat = spikes.detach().flatten(0, 1).flatten(1).contiguous().numpy()
+    count = np.zeros(flat.shape[1], np.int64)
+    spread(lambda low, high: _count(flat, count, low, high), flat.shape[1], flat.size, unit=64)
+    return torch.from_numpy(count).view(spikes.shape[2:])
+
+
+_STRIPE = 4096  # neurons whose counts stay in the L1 cache
+
+
+@compiled
+def _count(spikes, count, low, high):  # type: ignore[no-untyped-def]
+    for begin in range(low, high, _STRIPE):
+        end = min(begin + _STRIPE, high)
+        some = np.zeros(end - begin, np.int32)  # 32 bits are twice as fast, and enough for a batch
+        for step in range(spikes.shape[0]):
+            row = spikes[step, begin:end]
+            for i in range(len(row)):
+                some[i] += np.int32(row[i] != 0)
+        count[begin:end] = some

@@ -1,1 +1,0 @@
-"""Looking before training: a neuron that is driven (``simulate``), and parts that are drawn (``plot``)."""
