@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from snnrun import report
 from snnrun.config import fingerprint
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError, DataError
+from snnrun.job.job import Job
 from snnrun.job.parts import Parts
 from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds
@@ -26,16 +28,17 @@ from snnrun.run import checkpoint, classes
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.sequence import Trace
-from snnrun.system import cache
+from snnrun.system import cache, processes
 from snnrun.system.jit import nothing_kept
 from snnrun.system.lock import RunLock
 from snnrun.system.processes import Team
+from snnrun.system.ranks import Ranks
 from snnrun.task import Batch, Data, check_streams
 from snnrun.tracker import Trackers
 from snnrun.training.chance import Chance
 from snnrun.training.loop import Record, evaluate, fit
 from snnrun.training.metrics import Activity, Scores
-from snnrun.training.runtime import runtime, use_threads
+from snnrun.training.runtime import resolve_device, runtime, use_threads
 from snnrun.training.sample import SampleSearch
 from snnrun.training.state import TrainingState
 from snnrun.training.stop import Interrupted, Stop, TimeUp
@@ -44,33 +47,29 @@ from snnrun.training.streams import Streams
 Result = dict[str, Any]
 
 
-def run(
-    *,
-    settings: Settings,
-    parts: Parts,
-    config: Mapping[str, Any],
-    folder: Path,
-    command: Sequence[str],
-    resume: bool = False,
-    team: Team | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
-    source: Mapping[str, str] | None = None,
-) -> Result:
-    """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
+def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) -> Result:
+    """Train, test, and leave the record in the folder of the job; returns what ``result.json`` says.
 
-    With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
-    for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch,
-    the state is saved; it may raise Pruned, which ends the run as an interruption does.
-    ``source``: ``name`` and ``sha256`` of the file that the config is from, for the manifest.
+    Under a launcher such as torchrun this is for rank 0; the other processes ``follow``. ``watch`` is called with every
+    record, once it is written and, after an epoch, the state is saved; it may raise Pruned, which ends the run as an
+    interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
         Interrupted: a signal asked it to stop.
         Pruned: ``watch`` did.
     """
+    ranks = Ranks.of(os.environ)
+    if ranks.size == 1:
+        return _run(job, Team(), watch)
+    device = resolve_device(job.settings.device, ranks).type
+    with processes.leading(ranks, {"config": job.local}, device) as team:
+        return _run(job, team, watch)
+
+
+def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
+    settings, parts, config, folder, resume = job.settings, job.parts, job.config, job.folder, job.resuming
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
-    team = Team() if team is None else team
     # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
     patience = stop.patiently if team.size > 1 else nullcontext
     with (
@@ -95,13 +94,13 @@ def run(
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
-                record.begin(config, command, source)
+                record.begin(config, job.command, job.source)
             threads = recorded_threads(folder, team.size) if resume else None
             state, data = _built(parts, settings, device, team, threads)
             model, streams = state.model, state.streams
             facts = {
                 "settings": asdict(settings),
-                "command": command,
+                "command": job.command,
                 "device": device,
                 "backend": backends(model),
                 "product": asdict(product_of(settings)) if device.type == "cpu" else None,
@@ -258,14 +257,14 @@ def _train(
         raise
 
 
-def follow(*, settings: Settings, parts: Parts, team: Team) -> None:
+def follow(job: Job, team: Team) -> None:
     """What a process that is not rank 0 does of a run: its share of the work. It writes and says nothing.
 
     Raises:
         SnnrunError: whatever ends the run early, here or in another process.
         Interrupted: a signal asked one of the processes to stop.
     """
-    stop = Stop(settings.max_seconds)
+    settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
         state, data = _built(parts, settings, device, team)
         with state.streams.ambient("training"):
@@ -326,20 +325,21 @@ def _tested(
     )  # fmt: skip
 
 
-def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> Result:
-    """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
+def evaluate_run(job: Job, weights: Path | None = None) -> Result:
+    """What the test part says of the weights of the job's run, as ``result.json`` has it; writes nothing.
 
-    ``weights``: those, where the config is another one than the run's. Default: found out.
+    ``weights``: a file of weights to test. Default: those that the run tested.
 
     Raises:
         DataError: if the weights are missing or damaged, or those of another model.
     """
+    settings, parts = job.settings, job.parts
     with runtime(settings) as device:
         streams = Streams(settings.seed, device)
         data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
         model = build_model(parts, settings, streams).to(device)
         use_threads(settings, multiply_adds(model))
-        best = folder / "checkpoints" / "best.safetensors"
+        best = job.folder / "checkpoints" / "best.safetensors"
         # Without a validation part no epoch is the best, and the last one's weights were tested.
         _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
         names = parts.task.class_names()

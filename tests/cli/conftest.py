@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-import snnrun
-from command import Command, Outcome, Parts, Training
+import snnrun.run
+from command import Command, Outcome, Training
 from snnrun.cli import main
 
 
@@ -34,9 +34,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     """Replaces the training, so that what the command hands over can be seen at once."""
     stand_in, module = Training(), ModuleType("snnrun.run.execute")
-    vars(module).update(Parts=Parts, run=stand_in.run)
+    vars(module).update(execute=stand_in.execute)
     monkeypatch.setitem(sys.modules, "snnrun.run.execute", module)
-    monkeypatch.setattr(snnrun, "experiment", module, raising=False)
+    monkeypatch.setattr(snnrun.run, "execute", module, raising=False)
     return stand_in
 
 
