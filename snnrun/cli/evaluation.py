@@ -54,7 +54,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
         DataError: if they are missing or damaged.
     """
     folder = tests[0].folder
-    path = _weights(folder)
+    path = execute.tested_weights(folder)
     weights = checkpoint.load(path)
     faults = [fault for test in tests if (fault := _misfit(test, weights))]
     if faults:
@@ -118,12 +118,6 @@ def _splits_anew(task: Any, recorded: Any) -> bool:
     if not isinstance(recorded, Mapping) or task.get("_target_") != recorded.get("_target_"):
         return False
     return any(task.get(key) != recorded.get(key) for key in SPLIT)
-
-
-def _weights(folder: Path) -> Path:
-    """Those that were tested: of the best epoch, or where no epoch is the best of the last."""
-    best = folder / "checkpoints" / "best.safetensors"
-    return best if best.exists() or best.is_symlink() else best.with_name("last.safetensors")
 
 
 def _misfit(test: Job, weights: Mapping[str, Tensor]) -> str | None:

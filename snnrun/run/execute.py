@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snnrun import report
 from snnrun.config import fingerprint
 from snnrun.config.settings import Settings
-from snnrun.errors import ConfigError, DataError
+from snnrun.errors import ArgumentError, ConfigError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
 from snnrun.loss import Loss, tied
@@ -160,11 +160,7 @@ def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
                     "there are no figures"
                 )
             elif settings.report.figures and chosen.found is not None:
-                bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-                with torch.no_grad(), streams.ambient("evaluation"), bf16:
-                    encoded = parts.encoder(chosen.found.x, settings.num_steps, streams.evaluation())
-                    traces = model.eval()(encoded)
-                example = example_of(chosen.found, settings.report.sample, traces, parts)
+                encoded, traces, example = _shown(chosen.found, settings.report.sample, model, job, streams, device)
                 record.figures(model, encoded, traces, settings.style, example, test.confusion)
             result: Result = {
                 "status": "finished",
@@ -335,16 +331,77 @@ def evaluate_run(job: Job, weights: Path | None = None) -> Result:
     """
     settings, parts = job.settings, job.parts
     with runtime(settings) as device:
-        streams = Streams(settings.seed, device)
-        data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
-        model = build_model(parts, settings, streams).to(device)
-        use_threads(settings, multiply_adds(model))
-        best = job.folder / "checkpoints" / "best.safetensors"
-        # Without a validation part no epoch is the best, and the last one's weights were tested.
-        _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
+        streams, data, model = _reopened(job, device, weights)
         names = parts.task.class_names()
         test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
         return {**figures_of(test), **classes_of(test)}
+
+
+def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], report.Example]:
+    """The input, the traces and the facts of one sample of the test part, by the weights that the run tested.
+
+    Raises:
+        DataError: if weights or data cannot be read, or there is no such sample.
+    """
+    with runtime(job.settings) as device:
+        streams, data, model = _reopened(job, device)
+        if not 0 <= index < len(data.test):
+            raise ArgumentError("index", f"0 to {len(data.test) - 1}, a sample of the test part", index)
+        search = SampleSearch(index)
+        for batch in data.test.batches(job.settings.batch_size):
+            search.add(batch)
+            if search.found is not None:
+                return _shown(search.found, index, model, job, streams, device)
+    raise DataError(f"task: the test part ended after {search.seen} samples and says it has {len(data.test)}")
+
+
+def load_model(job: Job, weights: str = "best") -> nn.Module:
+    """The model of the job's run with its ``best`` or ``last`` weights, on the CPU, in ``eval`` mode.
+
+    Raises:
+        DataError: if the weights are missing or damaged.
+    """
+    model = build_model(job.parts, job.settings, Streams(job.settings.seed, torch.device("cpu")))
+    _load(model, tested_weights(job.folder) if weights == "best" else job.folder / "checkpoints" / "last.safetensors")
+    return model.eval()
+
+
+def load_data(job: Job, device: torch.device) -> Data:
+    """The data of the job, as a run of it has them before its first step."""
+    settings = job.settings
+    streams = Streams(settings.seed, device)
+    return job.parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+
+
+def tested_weights(folder: Path) -> Path:
+    """The file of the weights that the run in ``folder`` tested: of its best epoch, or where none is best, its last."""
+    best = folder / "checkpoints" / "best.safetensors"
+    return best if os.path.lexists(best) else best.with_name("last.safetensors")
+
+
+def _reopened(job: Job, device: torch.device, weights: Path | None = None) -> tuple[Streams, Data, nn.Module]:
+    """The streams, the data and the model of the job's run, within its runtime."""
+    settings, streams = job.settings, Streams(job.settings.seed, device)
+    folder = Path(settings.data_dir).expanduser()
+    data = job.parts.task.load(folder, settings.num_steps, device, streams.data)
+    model = build_model(job.parts, settings, streams).to(device)
+    use_threads(settings, multiply_adds(model))
+    best = job.folder / "checkpoints" / "best.safetensors"
+    # Without a validation part no epoch is the best, and the last one's weights were tested.
+    _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
+    return streams, data, model
+
+
+def _shown(
+    sample: Batch, index: int, model: nn.Module, job: Job, streams: Streams, device: torch.device
+) -> tuple[Tensor, dict[str, Trace], report.Example]:
+    """What figures show of one sample, ``sample`` being a batch of it alone."""
+    settings, parts = job.settings, job.parts
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+    with torch.no_grad(), streams.ambient("evaluation"), bf16:
+        encoded = parts.encoder(sample.x, settings.num_steps, streams.evaluation())
+        traces = model.eval()(encoded)
+    return encoded, traces, example_of(sample, index, traces, parts)
 
 
 def _load(model: nn.Module, path: Path) -> None:

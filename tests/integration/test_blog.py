@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from blog import Drawn, Observed, Silent, load
 from torch.optim.lr_scheduler import ConstantLR
 
 import references
-from blog import Drawn, Observed, Silent, load
 from references import tensor
 from snnrun.config.settings import Checkpoint, Report, Settings
 from snnrun.encoder import Identity

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-
 from shell import Run, contents
+
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import browse, checkpoint

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import at
+from small import CPU, composed, training
 from torch import Tensor
 
-from catalogued import at
 from event_sets import write_event_set
-from small import CPU, composed, training
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.model import Recurrent

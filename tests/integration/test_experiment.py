@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small import CPU, composed
 from torch import Tensor, nn
 
-from small import CPU, composed
 from snnrun import report
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder

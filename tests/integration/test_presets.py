@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-
-import references
 from blog import Drawn, Observed, Silent, load
 from catalogued import CATALOGUE, at
-from references import tensor
 from small import CPU, composed, training, write_mnist
+
+import references
+from references import tensor
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Trial, parts_of
 from snnrun.run.execute import build_model, count_parameters

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-
 from shell import contents
+
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import checkpoint

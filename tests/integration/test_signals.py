@@ -16,9 +16,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from small import composed
 
 import snnrun
-from small import composed
 from snnrun.cli import main
 from snnrun.job.job import Job
 from snnrun.run import execute

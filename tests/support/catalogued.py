@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
-
 from small import composed
+
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import Neuron

@@ -17,8 +17,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # where the shared modules of the tests are
 
 import torch
-
 from small import Few, Training, training_of
+
 from snnrun.errors import SnnrunError
 from snnrun.model import Norm
 from snnrun.model.together import share

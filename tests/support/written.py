@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.io import savemat
-from torch import Tensor
-
 from small import write_mnist
+from torch import Tensor
 
 
 def drawn(count: int, *shape: int, seed: int = 0) -> Tensor:

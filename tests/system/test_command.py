@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from shell import Ended, Run, environment, on_a_terminal, program, snnrun
 
 SHORT = ("epochs=1", "num_steps=8", "report.figures=false")

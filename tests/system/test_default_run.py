@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import safetensors.torch
 import yaml
-
 from shell import Ended
+
 from snnrun.run.checkpoint import weights_sha256
 
 #: What differs from run to run.

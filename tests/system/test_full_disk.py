@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from shell import snnrun, strict
+
 from snnrun.cli import main
 from snnrun.run import checkpoint
 from snnrun.run.compare import compare

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from shell import Ended, snnrun
 from small import write_mnist
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from shell import snnrun
 from small import composed
+
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_diabetes
-
 from shell import snnrun
+from sklearn.datasets import load_diabetes
 from written import cyclic, drawn, write_folder
 
 QUICK = ("threads=1", "report.figures=false", "report.summary=false", "model.hidden=[12]")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from shell import Ended, snnrun
 
 pytestmark = pytest.mark.slow

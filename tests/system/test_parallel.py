@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from catalogued import assembled, options, part
-from event_sets import write_event_set
 from shell import Run, environment, snnrun, strict
 from small import composed
+from written import write_everything
+
+from event_sets import write_event_set
 from snnrun.errors import ConfigError
 from snnrun.system.ranks import Ranks
-from written import write_everything
 
 HERE = Path(__file__).parent
 TIMES = ("time", "seconds", "samples_per_second")

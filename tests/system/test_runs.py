@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from shell import Ended, environment, program, snnrun
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")

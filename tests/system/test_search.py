@@ -12,8 +12,8 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-
 from shell import Ended, Run, snnrun
+
 from snnrun.cli import main
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-
 from shell import Run, contents, environment, program
+
 from snnrun.cli import main
 from snnrun.run import browse, checkpoint
 from snnrun.run.compare import compare

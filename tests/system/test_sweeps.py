@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from shell import Ended, Run, environment, program, snnrun, strict
 
 SMALL = (

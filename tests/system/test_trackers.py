@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from shell import Ended, Run, snnrun, strict
+
 from snnrun.cli import main
 from snnrun.tracker import Csv, MLflow, Record, TensorBoard, Tracker, Trackers
 from snnrun.tracker.base import curves, flat

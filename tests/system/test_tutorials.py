@@ -9,7 +9,6 @@ from types import ModuleType
 
 import pytest
 import yaml
-
 from shell import environment
 
 DOCS = Path(__file__).parents[1] / "docs"

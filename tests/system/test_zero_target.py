@@ -6,7 +6,6 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-
 from shell import Ended, snnrun
 
 pytestmark = pytest.mark.slow

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
+from small import composed
 
 from command import Command, Training
-from small import composed
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer
 from snnrun.job.config_file import ConfigFile

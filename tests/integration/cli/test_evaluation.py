@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import yaml
+from shell import Run, contents
+from small import write_mnist
 
 from command import Command, Outcome
 from made_up import make_run
-from shell import Run, contents
-from small import write_mnist
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import browse, checkpoint, execute

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from small import composed
 
 from command import Command, Training
 from made_up import make_run
-from small import composed
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError
 from snnrun.run import browse

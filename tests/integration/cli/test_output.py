@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from shell import environment, program
 
 from command import Command, Training
 from made_up import make_run
-from shell import environment, program
 from snnrun.cli import main
 from snnrun.system.stream import SafeStream, safe_output
 

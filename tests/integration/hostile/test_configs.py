@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from shell import snnrun
 
 from command import Command, Stranger
-from shell import snnrun
 from snnrun.config.build import PartError, build
 
 LIF = yaml.safe_dump({"_target_": "snnrun.neuron.LIF", "_partial_": True, "surrogate": "${surrogate}"})

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torchvision.transforms.v2.functional as F
+from catalogued import options, part
+from small import composed, training
 from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 
-from catalogued import options, part
-from small import composed, training
 from snnrun.augmentation import Affine, Augmentation, Crop, Erase, Flip, augment
 from snnrun.job.job import Job
 from snnrun.job.parts import parts_of

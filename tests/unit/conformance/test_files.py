@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import torch
 import yaml
-
 from catalogued import (
     CATALOGUE,
     EVERY,
@@ -31,6 +30,7 @@ from catalogued import (
     text,
 )
 from small import composed
+
 from snnrun.augmentation import Augmentation
 from snnrun.config.build import build, locate
 from snnrun.config.catalogue import HANDED, conf_folder

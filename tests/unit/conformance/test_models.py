@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import config_of, neurons, options, part
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from catalogued import config_of, neurons, options, part
 from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.neuron import LIAF

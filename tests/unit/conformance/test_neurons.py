@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import EVERY as EVERY_OPTION
+from catalogued import named, neurons, options, part, raw
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from catalogued import EVERY as EVERY_OPTION
-from catalogued import named, neurons, options, part, raw
 from snnrun.model import Layer
 from snnrun.neuron import LinearNeuron, Neuron, SequenceNeuron
 from snnrun.sequence import run

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import named, neurons, options, part
 from torch import Generator, Tensor
 
-from catalogued import named, neurons, options, part
 from snnrun.loss import Loss, Regulariser
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate

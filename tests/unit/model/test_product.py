@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from small import composed, training
 from torch import Tensor, nn
 
-from small import composed, training
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
 from snnrun.model import Linear, Product

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from catalogued import part
 from torch import nn
 
-from catalogued import part
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import LI, LIF, PSN, Linear, LinearNeuron
 from snnrun.sequence import run

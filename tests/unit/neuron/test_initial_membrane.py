@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import part
 
 import references
-from catalogued import part
 from references import tensor
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import IF, LIF, Alpha, Neuron

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small import same, training, weights
 from torch import nn
 
-from small import same, training, weights
 from snnrun import report
 from snnrun.errors import ConfigError, StorageError
 from snnrun.run import checkpoint

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import neurons, options, part
 from torch import Tensor
 
-from catalogued import neurons, options, part
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import resolve_backend, run
 from snnrun.sequence.kernel import llvm

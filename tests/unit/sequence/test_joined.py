@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import neurons, options, part
 from torch import Tensor, nn
 
-from catalogued import neurons, options, part
 from snnrun.model import MLP, ConvNet, Layer
 from snnrun.model.layer import keep, through
 from snnrun.neuron import LIF, Neuron

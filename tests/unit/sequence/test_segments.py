@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from catalogued import neurons
 from torch import Tensor, nn
 
-from catalogued import neurons
 from snnrun.errors import ArgumentError
 from snnrun.model import Layer, Norm
 from snnrun.neuron import LI, PSN

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import composed
 from torch import nn
 
-from small import composed
 from snnrun.config.settings import Settings
 from snnrun.model import MLP, ConvNet, multiply_adds
 from snnrun.neuron import LIF

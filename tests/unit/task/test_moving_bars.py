@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from small import training
 from torch import Tensor
 
-from small import training
 from snnrun.task import MovingBars
 
 T = 9

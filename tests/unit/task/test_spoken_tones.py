@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from small import training
 from torch import Tensor
 
-from small import training
 from snnrun.task import Batch, SpokenTones
 
 EVENTS = 3 * 400

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from catalogued import part
+
 from snnrun.task import CIFAR100, EMNIST, SHD, Digits, FashionMNIST, MovingBars, SpokenTones, Task
 
 CONF = Path(__file__).parents[2] / "conf" / "task"

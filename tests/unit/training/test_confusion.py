@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from small import training
 from torch import Tensor
 
-from small import training
 from snnrun.loss import metric
 from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from small import training
 from torch import nn
 
-from small import training
 from snnrun.model import Layer
 from snnrun.neuron import LIF
 from snnrun.run.compare import compare

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from small import composed, training
+
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
 from snnrun.model import MLP

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from small import CPU, Training, same, training, weights
 from torch import Generator, Tensor, nn
 
-from small import CPU, Training, same, training, weights
 from snnrun.config import catalogue
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError

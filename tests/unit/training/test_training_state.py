@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+from small import Training, same, training, weights
 from torch import Tensor
 
-from small import Training, same, training, weights
 from snnrun.run import checkpoint
 from snnrun.training.loop import Record
 
