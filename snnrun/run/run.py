@@ -133,13 +133,27 @@ class Run:
         """``finished``, ``failed``, ``interrupted``, ``running``, ``stalled`` (alive, but silent) or ``dead``."""
         return browse.read(self.folder).status
 
-    def metrics(self, kind: str | None = None) -> Any:
-        """The records of ``metrics.jsonl``: a pandas DataFrame if pandas is installed, else a list of dictionaries.
+    def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+        """The records of ``metrics.jsonl`` one by one; damaged lines are left out.
 
         Args:
-            kind: ``"epoch"``, ``"step"`` or ``"warning"``. Default: all records, with all their columns.
+            kind: ``"epoch"``, ``"step"`` or ``"warning"``. Default: all records.
+
+        Raises:
+            DataError: if the file is missing.
         """
-        records = [record for record in self._records() if kind in (None, record.get("kind"))]
+        try:
+            yield from (record for record in browse.records(self.folder) if kind in (None, record.get("kind")))
+        except Unreadable as error:
+            raise DataError(f"{self.folder / 'metrics.jsonl'}: expected the records of a run: {error}") from error
+
+    def metrics(self, kind: str | None = None) -> Any:
+        """The same as a pandas DataFrame, a row for each record; a list of dictionaries if pandas is not installed.
+
+        Raises:
+            DataError: if the file is missing.
+        """
+        records = list(self.records(kind))
         try:
             import pandas
         except ImportError:
@@ -250,7 +264,7 @@ class Run:
         if of not in CURVES:
             raise ArgumentError("of", " or ".join(map(repr, CURVES)), of)
         draw = figures.draw_loss if of == "loss" else figures.draw_accuracy
-        return self._drawn(lambda colours: draw(self._records(), colours), f"records with {of}")
+        return self._drawn(lambda colours: draw(list(self.records()), colours), f"records with {of}")
 
     def raster(self, index: int = 0) -> Figure:
         """The spikes of every layer for sample ``index`` of the test part; a notebook shows the figure inline.
@@ -289,9 +303,6 @@ class Run:
             return read(self.folder, name)
         except Unreadable as error:
             raise DataError(f"{self.folder / name}: expected a file of a run, it cannot be read: {error}") from error
-
-    def _records(self) -> list[dict[str, Any]]:
-        return list(browse.records(self.folder))
 
     def _drawn(self, draw: Callable[[Palette], Figure | None], what: str) -> Figure:
         from snnrun.report.style import sheet
