@@ -19,7 +19,13 @@ from snnrun.system.ranks import Ranks
 
 def trains(arguments: Arguments) -> bool:
     """Whether the command trains, unless it is faulty."""
-    if arguments.help or arguments.version or arguments.cfg or arguments.list_words is not None:
+    if (
+        arguments.help
+        or arguments.version
+        or arguments.shows
+        or arguments.completion
+        or arguments.list_words is not None
+    ):
         return False
     return arguments.command == "train" or (arguments.command in AGAIN and arguments.command != "evaluate")
 
