@@ -11,7 +11,7 @@ from snnrun.cli.show import classes_of
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.job.arguments import Arguments, check_words
 from snnrun.job.scope import TESTED
-from snnrun.run import browse, rerun
+from snnrun.run import browse, new_folder, rerun
 from snnrun.run.classes import CONFUSION
 from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
 from snnrun.system import files, safe_read, say
@@ -52,7 +52,7 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
 
         tests = recorded_jobs(folder, arguments, command, TESTED)
         _warn_of_another_config(folder)
-        where = evaluation.evaluate(tests, lambda output_dir: rerun.new_folder(output_dir, "evaluated"))
+        where = evaluation.evaluate(tests, lambda output_dir: new_folder.dated(output_dir, "evaluated"))
         if where is not None:
             say.say(str(where))
         return

@@ -24,7 +24,7 @@ from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds
 from snnrun.model.products import product
 from snnrun.model.together import share
-from snnrun.run import checkpoint, classes
+from snnrun.run import checkpoint, classes, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.sequence import Trace
@@ -41,7 +41,7 @@ from snnrun.training.metrics import Activity, Scores
 from snnrun.training.runtime import resolve_device, runtime, use_threads
 from snnrun.training.sample import SampleSearch
 from snnrun.training.state import TrainingState
-from snnrun.training.stop import Interrupted, Stop, TimeUp
+from snnrun.training.stop import Interrupted, Stop, TimeUp, waiting
 from snnrun.training.streams import Streams
 
 Result = dict[str, Any]
@@ -59,6 +59,13 @@ def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) 
         Interrupted: a signal asked it to stop.
         Pruned: ``watch`` did.
     """
+    with waiting():  # from the first file on
+        if job.marks is not None:
+            new_folder.make(job.folder, job.marks)
+        return _execute(job, watch)
+
+
+def _execute(job: Job, watch: Callable[[Record], None]) -> Result:
     ranks = Ranks.of(os.environ)
     if ranks.size == 1:
         return _run(job, Team(), watch)
