@@ -73,7 +73,11 @@ def evaluate(
             Tested(
                 {key: _value(test.seen, key, test.words[key]) for key in keys},
                 test.settings.num_steps,
-                _figures(execute.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
+                _figures(
+                    execute.evaluate_run(
+                        settings=test.settings, parts=test.parts, folder=folder, weights=path
+                    ).to_json()
+                ),
             )
             for test in tests
         ]

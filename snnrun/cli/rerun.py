@@ -23,10 +23,10 @@ from snnrun.errors import ConfigError, Fault, NotReproduced
 from snnrun.job.arguments import Arguments, check_words
 from snnrun.job.scope import FINISHED, TESTED, UNFINISHED, Scope
 from snnrun.run import browse, imports
-from snnrun.run.classes import CONFUSION
 from snnrun.system import files, safe_read, say
 from snnrun.system.layout import fit, page_width
 from snnrun.system.safe_read import Unreadable
+from snnrun.training.records import RunResult
 from snnrun.training.stop import waiting
 
 OUTPUTS = Path("outputs")
@@ -271,7 +271,7 @@ def _unlike_a_longer_run(parent: Path, run: Frozen, step: int, catalogue: Catalo
 
 def _is_cut(run: Path) -> bool:
     """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
-    ends = [0, *(step for record in browse.epochs(run) if isinstance(step := record.get("step"), int))]
+    ends = [0, *(record.step for record in browse.epochs(run))]
     return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]
 
 
@@ -301,16 +301,17 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
     from snnrun.run import execute
 
     _warn_of_another_config(folder)
-    figures = execute.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
+    result = execute.evaluate_run(settings=run.settings, parts=run.parts, folder=folder)
     before = _result(folder)
-    for key, value in figures.items():
-        if isinstance(value, (int, float)):
+    for key in ("test_accuracy", "test_loss", "test_r2"):
+        if (value := getattr(result, key)) is not None:
             recorded = before.get(key)
             same = "the same as recorded" if value == recorded else f"recorded: {recorded}"
             say.say(f"{key}: {value:.6g} ({same})")
-    if by_class := classes_of(figures):
-        alike = "the same as recorded" if figures[CONFUSION] == before.get(CONFUSION) else "recorded otherwise"
-        say.say(f"classes ({alike if CONFUSION in before else 'not recorded'})\n{by_class}")
+    if by_class := classes_of(result):
+        recorded = RunResult.from_json(before).test_confusion
+        alike = "the same as recorded" if result.test_confusion == recorded else "recorded otherwise"
+        say.say(f"classes ({alike if 'test_confusion' in before else 'not recorded'})\n{by_class}")
 
 
 def _warn_of_another_config(folder: Path) -> None:

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds
 from snnrun.model.products import product
 from snnrun.model.together import share
-from snnrun.run import checkpoint, classes
+from snnrun.run import checkpoint
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.sequence import Trace
@@ -32,16 +32,13 @@ from snnrun.system.lock import RunLock
 from snnrun.system.processes import Team
 from snnrun.task import Batch, Data, check_streams
 from snnrun.tracker import Trackers
-from snnrun.training.chance import Chance
-from snnrun.training.loop import Record, evaluate, fit
-from snnrun.training.metrics import Activity, Scores
+from snnrun.training.loop import evaluate, fit
+from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
+from snnrun.training.records import EpochRecord, LogRecord, RunResult, of_kind
 from snnrun.training.runtime import runtime, use_threads
-from snnrun.training.sample import SampleSearch
 from snnrun.training.state import TrainingState
 from snnrun.training.stop import Interrupted, Stop, TimeUp
 from snnrun.training.streams import Streams
-
-Result = dict[str, Any]
 
 
 def run(
@@ -53,9 +50,9 @@ def run(
     command: Sequence[str],
     resume: bool = False,
     team: Team | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
+    watch: Callable[[LogRecord], None] = lambda record: None,
     source: Mapping[str, str] | None = None,
-) -> Result:
+) -> RunResult:
     """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
 
     With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
@@ -88,10 +85,9 @@ def run(
         silent = not parts.task.has_accuracy
         record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
 
-        def so_far() -> Result:
-            seconds = time.perf_counter() - begin
-            done = len(_epochs(record.records))
-            return {"test_accuracy": None, "test_loss": None, "epochs": done, "seconds": seconds}
+        def so_far() -> RunResult:
+            done = len(of_kind(record.records, EpochRecord))
+            return RunResult(epochs=done, seconds=time.perf_counter() - begin)
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
@@ -142,8 +138,8 @@ def run(
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
-            epochs = _epochs(record.records)
-            best_epoch = max((epoch["epoch"] for epoch in epochs if epoch["best"]), default=None)
+            epochs = of_kind(record.records, EpochRecord)
+            best_epoch = max((epoch.epoch for epoch in epochs if epoch.best), default=None)
             if best_epoch is not None:
                 _load(model, record.best)
             team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
@@ -167,32 +163,27 @@ def run(
                     traces = model.eval()(encoded)
                 example = example_of(chosen.found, settings.report.sample, traces, parts)
                 record.figures(model, encoded, traces, settings.style, example, test.confusion)
-            result: Result = {
-                "status": "finished",
-                **figures_of(test),
-                "best_epoch": best_epoch,
-                "epochs": len(epochs),
-                "samples_per_second": _speed(epochs),
-                "seconds": time.perf_counter() - begin,
-                "parameters": count_parameters(model),
-                "weights_sha256": weights,
-                **classes_of(test),
-            }
+            seconds = time.perf_counter() - begin
+            result = replace(
+                tested(test),
+                best_epoch=best_epoch,
+                epochs=len(epochs),
+                samples_per_second=_speed(epochs),
+                seconds=seconds,
+                parameters=count_parameters(model),
+                weights_sha256=weights,
+            )
             stop.deafen()  # it has finished, whoever wants it to stop now
             record.result(result)
             best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
-            console.line(f"test {words_of(test)} ({best})  {result['seconds']:.1f} s  {folder}")
+            console.line(f"test {words_of(test)} ({best})  {seconds:.1f} s  {folder}")
     return result
 
 
-def _epochs(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record["kind"] == "epoch"]
-
-
-def _speed(epochs: Sequence[Record]) -> float:
+def _speed(epochs: Sequence[EpochRecord]) -> float:
     """Samples per second of the median epoch: the first compiles, and one resumed at its end has trained nothing."""
-    later = [epoch["samples_per_second"] for epoch in epochs[1:] if epoch["samples_per_second"]]
-    return statistics.median(later or [epoch["samples_per_second"] for epoch in epochs])
+    later = [epoch.samples_per_second for epoch in epochs[1:] if epoch.samples_per_second]
+    return statistics.median(later or [epoch.samples_per_second for epoch in epochs])
 
 
 def _train(
@@ -205,7 +196,7 @@ def _train(
     *,
     record: RunRecord | None = None,
     kept: Keeper | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
+    watch: Callable[[LogRecord], None] = lambda record: None,
 ) -> None:
     """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record.
 
@@ -245,7 +236,7 @@ def _train(
             ):
                 if record is not None:
                     record.add(entry, state.model)
-                if entry["kind"] == "epoch":
+                if isinstance(entry, EpochRecord):
                     if team.size > 1:
                         team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
                     if kept is not None:
@@ -326,8 +317,8 @@ def _tested(
     )  # fmt: skip
 
 
-def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> Result:
-    """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
+def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> RunResult:
+    """Test the weights in ``folder`` that its run tested: a result with the fields ``test_…``. Writes nothing.
 
     ``weights``: those, where the config is another one than the run's. Default: found out.
 
@@ -344,7 +335,7 @@ def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Pat
         _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
         names = parts.task.class_names()
         test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
-        return {**figures_of(test), **classes_of(test)}
+        return tested(test)
 
 
 def _load(model: nn.Module, path: Path) -> None:
@@ -354,21 +345,17 @@ def _load(model: nn.Module, path: Path) -> None:
         raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 
 
-def figures_of(test: Scores) -> Result:
-    """What ``result.json`` says of the test part."""
-    return {
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
-        **({} if test.r2 is None else {"test_r2": test.r2}),
-    }
-
-
-def classes_of(test: Scores) -> Result:
-    """What it says of each class: share that is right, by name, and the confusion matrix, a row for each class."""
-    if test.confusion is None:
-        return {}
-    counts = [list(row) for row in test.confusion.counts]
-    return {classes.ACCURACY: test.confusion.accuracy_by_class(), classes.CONFUSION: counts}
+def tested(test: Scores) -> RunResult:
+    """The fields of a result that the test part gives."""
+    confusion = test.confusion
+    return RunResult(
+        status="finished",
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_r2=test.r2,
+        test_accuracy_by_class=None if confusion is None else confusion.accuracy_by_class(),
+        test_confusion=None if confusion is None else confusion.counts,
+    )
 
 
 def example_of(batch: Batch, index: int, traces: Mapping[str, Trace], parts: Parts) -> report.Example:

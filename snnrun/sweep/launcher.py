@@ -228,4 +228,4 @@ def _returned(task: Task, result: Any) -> JobReturn:
 
 def _finished(task: Task) -> Any:
     run = browse.read(task.folder)
-    return dict(run.result) if run.status == "finished" else None
+    return run.result if run.status == "finished" else None

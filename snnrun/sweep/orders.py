@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from snnrun.sweep.job_list import Book
 from snnrun.sweep.outcome import Outcome
 from snnrun.system.lock import RunLock
 from snnrun.system.storage import storing
+from snnrun.training.records import LogRecord
 
 
 @dataclass
@@ -79,7 +80,7 @@ class TaskFunction:
 
     def __init__(self, job: Any, orders: Orders | None) -> None:
         self.job, self.orders = job, orders
-        self.watch: Callable[[Mapping[str, Any]], None] | None = None  # looks on while the next jobs run: a search's
+        self.watch: Callable[[LogRecord], None] | None = None  # looks on while the next jobs run: a search's
 
     def __call__(self, config: Any) -> Any:
         return self.job(config)
