@@ -35,8 +35,8 @@ from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
 from snnrun.training.loop import encode, fit, score
 from snnrun.training.loop import run as run_model
-from snnrun.training.runtime import runtime
 from snnrun.training.records import StepRecord, of_kind
+from snnrun.training.runtime import runtime
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 

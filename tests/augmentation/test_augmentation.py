@@ -19,7 +19,7 @@ from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.run.execute import run
 from snnrun.task import Digits, ImagePart
-from snnrun.training.loop import Record
+from snnrun.training.records import LogRecord, StepRecord
 from snnrun.training.stop import Pruned
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
@@ -195,8 +195,8 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None
             settings=settings, parts=parts, config=config, folder=folder, command=["x"], watch=watch, resume=resume
         )
 
-    def stop(record: Record) -> None:
-        if record["step"] == 8 and record["kind"] == "step":
+    def stop(record: LogRecord) -> None:
+        if record.step == 8 and isinstance(record, StepRecord):
             raise Pruned("enough")
 
     whole = go("whole")
