@@ -14,16 +14,15 @@ from omegaconf import OmegaConf, open_dict, read_write
 
 from snnrun.cli import offer
 from snnrun.cli.commands import command_of
-from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
+from snnrun.errors import ConfigError, SnnrunError, exit_code
 from snnrun.job.arguments import Arguments
 from snnrun.job.command import Command, Curve, Finished
-from snnrun.job.compose import Composer, plain
+from snnrun.job.compose import Composer, Composition, plain
 from snnrun.job.validate import Plan
 from snnrun.run import new_folder
 from snnrun.sweep import job_list, summary
 from snnrun.sweep.sweep import Sweep
-from snnrun.system import files, say
-from snnrun.system.storage import storing
+from snnrun.system import say
 from snnrun.training.stop import waiting
 
 SWEEP_FAILED = exit_code("SWEEP")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,5 +127,5 @@ def _unlike_a_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue
 
 def _is_cut(run: Path) -> bool:
     """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
-    ends = [0, *(step for record in browse.epochs(run) if isinstance(step := record.get("step"), int))]
+    ends = [0, *(record.step for record in browse.epochs(run))]
     return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnrun.config.catalogue import Catalogue
 from snnrun.config import trust
+from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import KEYS, read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.arguments import PRIMARY, parse
@@ -100,7 +100,8 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
     arguments = parse(given)
     others = arguments.help or arguments.version or arguments.multirun or arguments.shows or arguments.list_words
     if arguments.command != "train" or arguments.words or others:
-        raise ConfigError(f"expected the overrides of one training run, got {' '.join(given)}; the command does the rest")
+        words_given = " ".join(given)
+        raise ConfigError(f"expected the overrides of one training run, got {words_given}; the command does the rest")
     arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
@@ -118,4 +119,3 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
             marks=composition.record(),
         )
     return job, Run(composition.folder, trusted=arguments.trusted, config_dir=arguments.config_dir)
-
