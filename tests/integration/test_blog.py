@@ -13,9 +13,6 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import ConstantLR
 
-import references
-from blog import Drawn, Observed, Silent, load
-from references import tensor
 from snnrun.config.settings import Checkpoint, Report, Settings
 from snnrun.encoder import Identity
 from snnrun.errors import NonFiniteError
@@ -29,6 +26,9 @@ from snnrun.task import Data
 from snnrun.training.loop import fit
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
+from support import references
+from support.blog import Drawn, Observed, Silent, load
+from support.references import tensor
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
 

@@ -19,7 +19,6 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from small import CPU, composed
 from snnrun import report
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
@@ -32,6 +31,7 @@ from snnrun.run.execute import Result, build_model, count_parameters, evaluate_r
 from snnrun.training.loop import evaluate
 from snnrun.training.state import build_optimizer
 from snnrun.training.streams import Streams
+from support.small import CPU, composed
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
 PLAIN = ["report.figures=false", "report.summary=false"]

@@ -12,13 +12,13 @@ import pytest
 import torch
 import yaml
 
-from shell import contents
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import checkpoint
 from snnrun.run.compare import compare
 from snnrun.run.folder import recorded_threads
 from snnrun.system import files, safe_read
+from support.shell import contents
 
 WORDS = [
     "report.figures=false",

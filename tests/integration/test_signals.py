@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 import snnrun
-from small import composed
 from snnrun.cli import main
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.run import execute
 from snnrun.training.stop import SIGNALS, Interrupted, Stop, waiting
+from support.small import composed
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import savemat
 from torch import Tensor
 
-from small import write_mnist
+from support.small import write_mnist
 
 
 def drawn(count: int, *shape: int, seed: int = 0) -> Tensor:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from shell import snnrun
-from small import composed
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.run.execute import run
+from support.shell import snnrun
+from support.small import composed
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shell import Ended, environment, program, snnrun
+from support.shell import Ended, environment, program, snnrun
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")
 

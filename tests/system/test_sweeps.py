@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from shell import Ended, Run, environment, program, snnrun, strict
+from support.shell import Ended, Run, environment, program, snnrun, strict
 
 SMALL = (
     "task=zeros",

@@ -10,9 +10,9 @@ from types import ModuleType
 import pytest
 import yaml
 
-from shell import environment
+from support.paths import DOCS
+from support.shell import environment
 
-DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in (DOCS / "tutorials").glob("*.md") if path.name != "README.md")
 
 

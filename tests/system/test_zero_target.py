@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from shell import Ended, snnrun
+from support.shell import Ended, snnrun
 
 pytestmark = pytest.mark.slow
 

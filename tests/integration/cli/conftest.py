@@ -9,8 +9,8 @@ from types import ModuleType
 import pytest
 
 import snnrun
-from command import Command, Outcome, Parts, Training
 from snnrun.cli import main
+from support.command import Command, Outcome, Parts, Training
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from command import Command
 from snnrun.cli.rerun import _seen
 from snnrun.config.fingerprint import KEY, config_hash
 from snnrun.run.classes import ACCURACY, CONFUSION
+from support.command import Command
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from command import Command, Training
 from snnrun.config.catalogue import Catalogue
 from snnrun.run import imports
+from support.command import Command, Training
 
 NEURONS = ", ".join(Catalogue().groups["neuron"])
 

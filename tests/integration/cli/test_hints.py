@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from command import Command, Training
 from snnrun import __version__
+from support.command import Command, Training
 
 
 @pytest.mark.parametrize(

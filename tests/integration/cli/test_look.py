@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from command import Command
-from made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
 from snnrun.system import format
 from snnrun.system.lock import RunLock
+from support.command import Command
+from support.made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
 
 
 def ago(seconds: float) -> dict[str, str]:

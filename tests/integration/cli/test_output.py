@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from command import Command, Training
-from made_up import make_run
-from shell import environment, program
 from snnrun.cli import main
 from snnrun.system.stream import SafeStream, safe_output
+from support.command import Command, Training
+from support.made_up import make_run
+from support.shell import environment, program
 
 #: What a shell does with the streams of a command, and which of them are left.
 REDIRECTIONS = {

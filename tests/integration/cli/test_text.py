@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from command import Command
 from snnrun.cli.usage import LIST
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.arguments import COMMANDS
 from snnrun.system.safe_read import dotted
 from snnrun.system.say import faults
+from support.command import Command
 
 #: Where parts stand that are parts of others, or several.
 PARENTS = {"augmentation": "task.augmentation", "regulariser": "loss.regularisers", "tracker": "tracker"}

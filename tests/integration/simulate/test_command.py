@@ -13,10 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from command import Command, Folder
 from snnrun.config.build import build
 from snnrun.config.catalogue import conf_folder
 from snnrun.job.validate import MOST_CURVES
+from support.command import Command, Folder
 
 QUICK = ["style.format=png", "style.dpi=40"]
 

@@ -12,8 +12,6 @@ import torchvision.transforms.v2.functional as F
 from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 
-from catalogued import options, part
-from small import composed, training
 from snnrun.augmentation import Affine, Augmentation, Crop, Erase, Flip, augment
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
@@ -21,6 +19,8 @@ from snnrun.run.execute import run
 from snnrun.task import Digits, ImagePart
 from snnrun.training.loop import Record
 from snnrun.training.stop import Pruned
+from support.catalogued import options, part
+from support.small import composed, training
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from small import composed, training
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
 from snnrun.model import Linear, Product
 from snnrun.model.products import events, product
 from snnrun.run.execute import product_of
+from support.small import composed, training
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
 

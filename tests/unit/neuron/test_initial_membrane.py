@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-import references
-from catalogued import part
-from references import tensor
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import IF, LIF, Alpha, Neuron
 from snnrun.sequence import run
+from support import references
+from support.catalogued import part
+from support.references import tensor
 
 # These have a membrane that is a product with the inputs of all steps, or gates that replace the reset.
 WITHOUT = {"psn", "masked_psn", "sliding_psn", "glif"}

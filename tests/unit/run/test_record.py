@@ -16,13 +16,13 @@ import torch
 import yaml
 from torch import nn
 
-from small import same, training, weights
 from snnrun import report
 from snnrun.errors import ConfigError, StorageError
 from snnrun.run import checkpoint
 from snnrun.run.folder import RunRecord
 from snnrun.system.storage import storing
 from snnrun.training.loop import forward
+from support.small import same, training, weights
 
 STEP = {"kind": "step", "epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1}
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from catalogued import neurons
 from snnrun.errors import ArgumentError
 from snnrun.model import Layer, Norm
 from snnrun.neuron import LI, PSN
+from support.catalogued import neurons
 
 NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
 

@@ -15,13 +15,13 @@ import pytest
 import torch
 from torch import nn
 
-from small import composed
 from snnrun.config.settings import Settings
 from snnrun.model import MLP, ConvNet, multiply_adds
 from snnrun.neuron import LIF
 from snnrun.system import threads
 from snnrun.system.ranks import Ranks
 from snnrun.training.runtime import runtime, use_threads
+from support.small import composed
 
 # Loads torch's OpenMP runtime, which then prints what it read from the environment; torch itself takes seconds.
 LOAD = """

@@ -16,7 +16,7 @@ from torch import Tensor
 from snnrun.errors import DataError
 from snnrun.task import CIFAR10, CIFAR100, Data, ImagePart, ImageTask
 from snnrun.task.unpickle import read_pickle
-from written import cyclic, drawn, python2, write_cifar10, write_cifar100
+from support.written import cyclic, drawn, python2, write_cifar10, write_cifar100
 
 CPU = torch.device("cpu")
 

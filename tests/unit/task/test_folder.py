@@ -14,7 +14,7 @@ from PIL import Image
 
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import Data, Folder, ImagePart
-from written import cyclic, drawn, write_folder
+from support.written import cyclic, drawn, write_folder
 
 CPU = torch.device("cpu")
 

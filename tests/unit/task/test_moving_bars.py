@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import training
 from snnrun.task import MovingBars
+from support.small import training
 
 T = 9
 STILL = 9  # draws before those of the pixels

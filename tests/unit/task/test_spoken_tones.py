@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import training
 from snnrun.task import Batch, SpokenTones
+from support.small import training
 
 EVENTS = 3 * 400
 DRAWS = 6 + 3 + 3 * EVENTS + 1

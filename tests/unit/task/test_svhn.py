@@ -15,7 +15,7 @@ from torch import Tensor
 
 from snnrun.errors import DataError
 from snnrun.task import SVHN, Data, ImagePart
-from written import cyclic, drawn, write_svhn
+from support.written import cyclic, drawn, write_svhn
 
 CPU = torch.device("cpu")
 

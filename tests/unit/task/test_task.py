@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from catalogued import part
 from snnrun.task import CIFAR100, EMNIST, SHD, Digits, FashionMNIST, MovingBars, SpokenTones, Task
+from support.catalogued import part
+from support.paths import CONF
 
-CONF = Path(__file__).parents[2] / "conf" / "task"
-FILES = sorted(CONF.glob("*.yaml"))
+FILES = sorted((CONF / "task").glob("*.yaml"))
 
 
 def build(file: Path) -> Task:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import training
 from snnrun.loss import metric
 from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
 from snnrun.training.confusion import MOST_CLASSES, Confusion, Predictions
 from snnrun.training.loop import evaluate
+from support.small import training
 
 
 class Half(Team):

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import nn
 
-from small import training
 from snnrun.model import Layer
 from snnrun.neuron import LIF
 from snnrun.run.compare import compare
 from snnrun.training.gradients import layer_gradients
 from snnrun.training.progress import Progress
+from support.small import training
 
 SMALL = ("model.hidden=[20]", "num_steps=5", "encoder=direct", "batch_size=700", "epochs=1")  # two batches
 

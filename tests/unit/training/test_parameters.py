@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from small import composed, training
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
 from snnrun.model import MLP
@@ -20,6 +19,7 @@ from snnrun.run.layers import blocks, layer_rows, parameter_rows
 from snnrun.tracker import Csv
 from snnrun.tracker.base import curves
 from snnrun.training.parameters import neuron_parameters
+from support.small import composed, training
 
 OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for them
 

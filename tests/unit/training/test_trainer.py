@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from small import CPU, Training, same, training, weights
 from snnrun.config import catalogue
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
@@ -23,6 +22,7 @@ from snnrun.sequence import Trace
 from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import Record, evaluate
 from snnrun.training.streams import Streams
+from support.small import CPU, Training, same, training, weights
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 

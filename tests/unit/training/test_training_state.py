@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from small import Training, same, training, weights
 from snnrun.run import checkpoint
 from snnrun.training.loop import Record
+from support.small import Training, same, training, weights
 
 WORDS = (
     *("num_steps=4", "epochs=2", "batch_size=32", "model.hidden=[12]", "report.log_every=1"),
