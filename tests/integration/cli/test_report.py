@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -107,15 +105,3 @@ def test_a_strangers_sweep(command: Command) -> None:
         outcome = command(name, str(SWEEP))
         assert (outcome.code, outcome.err) == (0, "")
         assert all(line.isprintable() for line in outcome.out.split("\n"))
-
-
-def test_neither_torch_nor_matplotlib_is_loaded(tmp_path: Path) -> None:
-    folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=2)
-    script = (
-        "import sys; from snnrun.cli import main; "
-        "print(main(sys.argv[1:]), {'torch', 'matplotlib', 'hydra'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "report", str(folder)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "0 set()"
