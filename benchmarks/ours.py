@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from benchmarks.account import Account
 from benchmarks.setting import Job, Weights
-from snnrun.cli.launch import plain
 from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
-from snnrun.job.compose import composer
+from snnrun.job.compose import composer, plain
 from snnrun.job.parts import parts_of
 from snnrun.report import Console
 from snnrun.run.execute import build_model

@@ -21,11 +21,10 @@ from typing import Any
 import torch
 from PIL import Image
 
-from snnrun.cli.launch import plain
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.config.settings import Style
-from snnrun.job.compose import composer
+from snnrun.job.compose import composer, plain
 from snnrun.neuron import Neuron
 from snnrun.neuron.input import Step
 from snnrun.report import traces_figure

@@ -23,9 +23,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from snnrun.cli.launch import plain
 from snnrun.config.catalogue import Catalogue
-from snnrun.job.compose import ComposeError, composer
+from snnrun.job.compose import ComposeError, composer, plain
 from snnrun.run.browse import find
 from snnrun.sweep.page.statistics import difference, estimate
 from snnrun.system.files import write_json

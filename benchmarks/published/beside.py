@@ -25,10 +25,9 @@ from torch import Tensor, nn
 
 from benchmarks import published
 from benchmarks.published.recipe import Recipe
-from snnrun.cli.launch import plain
 from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
-from snnrun.job.compose import composer
+from snnrun.job.compose import composer, plain
 from snnrun.job.parts import Parts, parts_of
 from snnrun.run.execute import build_model
 from snnrun.system.files import write_json

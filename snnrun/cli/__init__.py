@@ -1,4 +1,4 @@
-"""The command ``snnrun``: the only home of Hydra, which alone composes configs and makes run folders.
+"""The command ``snnrun``: words in, calls out.
 
 This file and those it imports at the top are light, so that help and lists come at once; whatever needs Hydra or
 torch is imported when a run is asked for.
@@ -57,8 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _answers(arguments: Arguments) -> bool:
     """Whether what the command prints is all that it does."""
-    shows = arguments.help or arguments.version or arguments.list_words is not None or arguments.cfg
-    return bool(shows or arguments.dry_run or arguments.command in (*usage.LOOKING, "best", "evaluate"))
+    shows = arguments.help or arguments.version or arguments.list_words is not None or arguments.shows
+    return bool(
+        shows or arguments.completion or arguments.dry_run or arguments.command in (*usage.LOOKING, "best", "evaluate")
+    )
 
 
 def _code(arguments: Arguments, argv: list[str]) -> int:
@@ -116,6 +118,11 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         from snnrun.cli import runs
 
         return runs.main(arguments, _page)
+    if arguments.completion is not None:
+        from snnrun.cli import hydra_private
+
+        hydra_private.complete(arguments)
+        return 0
     machine.keep_freed_memory()
     if arguments.command in AGAIN:
         from snnrun.cli import rerun
@@ -137,12 +144,21 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
 
     from snnrun.cli.commands import command_of
     from snnrun.job import validate
+    from snnrun.job.compose import composer
     from snnrun.run import imports
 
-    with trust.importable(arguments.config_dir, arguments.trusted):
-        plan = validate.validate(arguments, catalogue, command_of(arguments.command), load=imports.load, debug=debug)
+    mode = None if arguments.shows else "MULTIRUN" if arguments.multirun else "RUN"
+    with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, mode) as hydra:
+        command = command_of(arguments.command)
+        plan = validate.validate(arguments, catalogue, command, hydra, load=imports.load, debug=debug)
+        if arguments.info:
+            from snnrun.cli import hydra_private
+
+            hydra_private.show_info(arguments, plan, hydra)
+            return 0
         from snnrun.cli import launch  # not before: it imports torch, and a typo can be told without
 
         if arguments.cfg:
-            return launch.show_config(arguments, plan)
-        return launch.launch(arguments, ["snnrun", *words], plan, debug=debug)
+            launch.show_config(arguments, plan, hydra)
+            return 0
+        return launch.launch(arguments, ["snnrun", *words], plan, hydra, debug=debug)

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from snnrun import report
 from snnrun.cli.evaluation_page import FIGURES, NAME, table_of
-from snnrun.cli.rerun import Frozen
 from snnrun.config import fingerprint
 from snnrun.config.settings import Style
 from snnrun.errors import ConfigError
+from snnrun.job.job import Job
 from snnrun.report.manifest import start as manifest_start
 from snnrun.run import browse, checkpoint, continuation, execute
 from snnrun.system import files, safe_read, say
@@ -43,10 +43,8 @@ class Tested(NamedTuple):
     figures: Mapping[str, float | None]
 
 
-def evaluate(
-    folder: Path, tests: Sequence[Frozen], command: Sequence[str], new_folder: Callable[[str], Path]
-) -> Path | None:
-    """Test the weights of the run in ``folder`` as each of ``tests`` says, and print the figures beside the recorded.
+def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | None:
+    """Test the weights of one run as each of ``tests`` says, and print the results beside the recorded ones.
 
     Several tests leave a table, and where ``num_steps`` has several values a figure, in a folder that ``new_folder``
     makes in an ``output_dir``. Returns the folder; None where nothing was written.
@@ -55,7 +53,8 @@ def evaluate(
         ConfigError: where the weights do not fit.
         DataError: if they are missing or damaged.
     """
-    path = _weights(folder)
+    folder = tests[0].folder
+    path = execute.tested_weights(folder)
     weights = checkpoint.load(path)
     faults = [fault for test in tests if (fault := _misfit(test, weights))]
     if faults:
@@ -64,16 +63,16 @@ def evaluate(
     recorded = _recorded(folder)
     choices = browse.read(folder).choices
     before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
-    if any(_splits_anew(test.seen["task"], test.config["task"]) for test in tests):
+    if any(_splits_anew(test.local["task"], test.config["task"]) for test in tests):
         say.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
     # Made first: where nothing can be written, nothing is computed.
     where = new_folder(tests[0].settings.output_dir) if len(tests) > 1 else None
     try:
         done = [
             Tested(
-                {key: _value(test.seen, key, test.words[key]) for key in keys},
+                {key: _value(test.local, key, test.words[key]) for key in keys},
                 test.settings.num_steps,
-                _figures(execute.evaluate_run(settings=test.settings, parts=test.parts, folder=folder, weights=path)),
+                _figures(execute.evaluate_run(test, path)),
             )
             for test in tests
         ]
@@ -97,7 +96,7 @@ def evaluate(
         return None
     content = {
         "what": "another test than the recorded one, with the weights that were tested",
-        **manifest_start(command, record=where),
+        **manifest_start(tests[0].command, record=where),
         "run": {
             **continuation.named(folder, where),
             fingerprint.KEY: fingerprint.recorded(folder),
@@ -121,13 +120,7 @@ def _splits_anew(task: Any, recorded: Any) -> bool:
     return any(task.get(key) != recorded.get(key) for key in SPLIT)
 
 
-def _weights(folder: Path) -> Path:
-    """Those that were tested: of the best epoch, or where no epoch is the best of the last."""
-    best = folder / "checkpoints" / "best.safetensors"
-    return best if best.exists() or best.is_symlink() else best.with_name("last.safetensors")
-
-
-def _misfit(test: Frozen, weights: Mapping[str, Tensor]) -> str | None:
+def _misfit(test: Job, weights: Mapping[str, Tensor]) -> str | None:
     """Why the weights are none of the test's model, or None."""
     import torch
 

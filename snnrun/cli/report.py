@@ -9,9 +9,9 @@ from snnrun.cli import show, usage
 from snnrun.errors import ConfigError, StorageError
 from snnrun.job.arguments import Arguments, check_words
 from snnrun.run import browse
+from snnrun.run.command_line import remark
 from snnrun.sweep import folders
 from snnrun.sweep.page import gather, words
-from snnrun.sweep.page.command import remark
 from snnrun.sweep.page.ranking import Ranking, command, rank
 from snnrun.sweep.page.run import run_page
 from snnrun.sweep.page.sweep import sweep_page

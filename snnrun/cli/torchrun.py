@@ -7,6 +7,7 @@ it what they are to train, and are silent. What does not train is done by rank 0
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from snnrun.config import trust
 from snnrun.errors import ConfigError, ProcessLost, SnnrunError
@@ -18,7 +19,13 @@ from snnrun.system.ranks import Ranks
 
 def trains(arguments: Arguments) -> bool:
     """Whether the command trains, unless it is faulty."""
-    if arguments.help or arguments.version or arguments.cfg or arguments.list_words is not None:
+    if (
+        arguments.help
+        or arguments.version
+        or arguments.shows
+        or arguments.completion
+        or arguments.list_words is not None
+    ):
         return False
     return arguments.command == "train" or (arguments.command in AGAIN and arguments.command != "evaluate")
 
@@ -55,22 +62,20 @@ def _lead(ranks: Ranks, run: Callable[[], int]) -> int:
 
 def _follow(arguments: Arguments, ranks: Ranks) -> int:
     """Errors are told by rank 0, or if it was lost by the first that is left."""
-    from snnrun.config.settings import Settings
-    from snnrun.job.parts import parts_of
-    from snnrun.run import execute
+    from snnrun.job.job import Job
+    from snnrun.run.execute import follow
     from snnrun.system import processes
 
     board = processes.connect(ranks)
-    job = processes.take(board)
-    if isinstance(job, int):
-        return job
+    asked = processes.take(board)
+    if isinstance(asked, int):
+        return asked
     try:
         with (
             trust.importable(arguments.config_dir, arguments.trusted),
-            processes.joined(ranks, board, job["device"]) as team,
+            processes.joined(ranks, board, asked["device"]) as team,
         ):
-            settings = Settings.from_config(job["config"])
-            execute.follow(settings=settings, parts=parts_of(job["config"], arguments.trusted), team=team)
+            follow(Job.of(asked["config"], folder=Path(), command=(), trusted=arguments.trusted), team)
     except ProcessLost as error:
         if error.first_left == ranks.rank:
             raise

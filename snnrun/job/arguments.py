@@ -19,7 +19,7 @@ from snnrun.system.safe_read import printable
 
 FLAGS = (
     *("--help", "-h", "--version", "--debug", "--multirun", "-m", "--resume", "--dry-run"),
-    *("--cfg", "--resolve", "--config", "--config-dir", "--seed", "--sort", "--json"),
+    *("--cfg", "--info", "--resolve", "--config", "--config-dir", "--seed", "--sort", "--json", "--shell-completion"),
 )
 ON_ERROR = ("continue", "stop")
 # The functions of Hydra's override grammar.
@@ -28,12 +28,15 @@ HYDRA_FUNCTIONS = (
     *("str", "int", "float", "bool", "json_str"),
 )
 CFG = ("job", "hydra", "all")
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
+COMPLETION = re.compile(r"(install|uninstall|query)=(bash|fish|zsh)")
 # What the first word may be, and the config in conf/ that each command starts from.
 PRIMARY = {"train": "config", "simulate": "simulate", "plot": "plot"}
 # What `snnrun plot` draws, by the group that is named; the first counts.
 SUBJECTS = (("encoder", "encoder"), ("encoder", "task"), ("neuron", "neuron"), ("surrogate", "surrogate"))
 # Commands that look at runs: they compose nothing, and their words are folders and names.
 LOOKING = ("runs", "show", "diff", "report", "best")
+SEARCH = "hydra/sweeper=optuna"
 IS_OVERRIDE = re.compile(r"[+~]|.*=", re.DOTALL)
 NUMBER = re.compile(r"-[\d.]+(e-?\d+)?")
 # Commands that run a run again, from its folder.
@@ -53,6 +56,8 @@ class Arguments:
     multirun: bool = False
     resolve: bool = False
     cfg: str | None = None
+    info: str | None = None  # what Hydra is to say of itself
+    completion: str | None = None  # what is to be done for completion in a shell: `install=bash`
     config: Path | None = None  # the edited config of a run
     config_dir: Path | None = None
     trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
@@ -67,6 +72,16 @@ class Arguments:
     resumed: Path | None = None  # its folder; None: the newest of the same command
     dry_run: bool = False
     on_error: str = "continue"  # or stop: what a failed job means for the sweep, which is no key of a config either
+
+    @property
+    def shows(self) -> bool:
+        """Whether the config is shown and nothing runs."""
+        return bool(self.cfg or self.info)
+
+    @property
+    def searches(self) -> bool:
+        """Whether the sweeper was chosen that decides while running which jobs there are."""
+        return SEARCH in self.overrides
 
     @property
     def overlay(self) -> bool:
@@ -101,7 +116,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.overrides.append(word)
             continue
         flag, equals, value = word.partition("=")
-        flag = {"-h": "--help", "-m": "--multirun"}.get(flag, flag)
+        flag = {"-h": "--help", "-m": "--multirun", "-sc": "--shell-completion"}.get(flag, flag)
         if flag not in FLAGS:
             command = _command_with_dashes(flag)
             if command and not equals:
@@ -115,8 +130,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         if flag in seen:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
-        if flag in ("--cfg", "--config", "--config-dir", "--seed", "--sort"):
-            if not equals and words and not words[0].startswith("-"):
+        if flag in ("--cfg", "--info", "--config", "--config-dir", "--seed", "--sort", "--shell-completion"):
+            if not equals and words and not words[0].startswith("-") and (flag != "--info" or words[0] in INFO):
                 value = words.pop(0)
             _with_value(found, flag, value)
         elif flag == "--resume" and (equals or _follows(words)):
@@ -143,7 +158,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         found.overrides = []
         if found.command == "runs":
             _keys_for_flags(found, {"sort": "--sort {}", "json": "--json"})
-        if found.multirun or found.cfg or found.config or found.config_dir:
+        if found.multirun or found.shows or found.config or found.config_dir:
             found.faults.append(f"{found.command}: goes with no flags but {_flags_of(found.command)}--help and --debug")
     elif found.overrides and found.overrides[0] in AGAIN:
         found.command, *found.words = found.overrides
@@ -152,7 +167,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             _name_run(found)
         else:
             _keys_for_flags(found, {"seed": "--seed {}"}, "a run is reproduced as it was; only --seed K changes it")
-        if found.multirun or found.cfg or found.config:
+        if found.multirun or found.shows or found.config:
             found.faults.append(f"{found.command}: goes with no flags but --config-dir, --help and --debug")
     elif found.overrides and found.overrides[0] in COMMANDS:
         found.command = found.overrides.pop(0)
@@ -172,8 +187,8 @@ def parse(argv: Sequence[str]) -> Arguments:
     listing = [flag for flag in ("--sort", "--json") if flag in seen]
     if listing and found.command != "runs":
         found.faults.append(f"{listing[0]}: goes with `snnrun runs` only")
-    if found.cfg and found.multirun:
-        found.faults.append("--cfg: shows one config and starts nothing; drop -m")
+    if found.shows and found.multirun:
+        found.faults.append(f"{'--cfg' if found.cfg else '--info'}: shows one config and starts nothing; drop -m")
     of_sweeps = [word for word in ("--resume", "--dry-run", "on_error") if word in seen]
     if of_sweeps and (found.command != "train" or not found.multirun):
         found.faults.append(f"{of_sweeps[0]}: goes with a sweep of training runs, `snnrun -m`")
@@ -354,6 +369,16 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.cfg = value
         if value not in CFG:
             found.faults.append(f"--cfg: expected {', '.join(CFG[:-1])} or {CFG[-1]}, got {value!r}")
+    elif flag == "--info":
+        found.info = value or INFO[0]
+        if found.info not in INFO:
+            found.faults.append(f"--info: expected {', '.join(INFO[:-1])} or {INFO[-1]}, got {value!r}")
+    elif flag == "--shell-completion":
+        found.completion = value
+        if not COMPLETION.fullmatch(value):
+            found.faults.append(
+                f"-sc: expected install, uninstall or query of bash, fish or zsh, got {value!r}; write -sc install=bash"
+            )
     elif flag == "--sort":
         found.sort = value
         if not value:

@@ -2,40 +2,100 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from snnrun.config.catalogue import Catalogue, conf_folder
-from snnrun.job.preset import fitted
+from snnrun.errors import ConfigError
+from snnrun.job import preset
 
 VERSION_BASE = "1.3"
+HYDRA = re.compile(r"[+~]*hydra[./]")  # an override of Hydra's own settings
 
 
-class ComposeError(ValueError):
+class ComposeError(ConfigError):
     """A config that Hydra cannot compose, said in one line."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The config of a run, and where the run is to lie.
+
+    Attributes:
+        whole: the config with Hydra's own node; references are not yet filled in.
+        root: the folder of the run; of a job the folder of its sweep.
+        subdir: the folder of a job in that of its sweep.
+    """
+
+    whole: DictConfig
+    root: Path
+    subdir: str | None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run, as the config names it."""
+        return self.root if self.subdir is None else self.root / self.subdir
+
+    @property
+    def config(self) -> DictConfig:
+        """The config without Hydra's own node."""
+        return _without_hydra(self.whole)
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The overrides, without those of Hydra's own settings."""
+        return tuple(self.whole.hydra.overrides.task)
+
+    def record(self) -> dict[str, str]:
+        """The files of ``.hydra/``."""
+        return {
+            "config.yaml": OmegaConf.to_yaml(self.config),
+            "hydra.yaml": OmegaConf.to_yaml(OmegaConf.masked_copy(self.whole, "hydra")),
+            "overrides.yaml": OmegaConf.to_yaml(self.whole.hydra.overrides.task),
+        }
+
+    @contextmanager
+    def referred(self) -> Iterator[None]:
+        """Within this context ``${hydra:KEY}`` is what this config says of Hydra."""
+        instance = HydraConfig.instance()
+        before = instance.cfg
+        instance.set_config(self.whole)
+        try:
+            yield
+        finally:
+            instance.cfg = before
 
 
 class Composer:
     """Composes a primary config with overrides; made by ``composer``."""
 
-    def __init__(self, extra: Path | None, primary: str = "config") -> None:
-        self._primary = primary
-        quoted = str(extra).replace("\\", "\\\\").replace('"', '\\"')
-        self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if extra else []
-        # Composing takes 0.1 s, and the jobs of a sweep have much in common.
-        self._composed: dict[tuple[str, ...], DictConfig] = {}
+    def __init__(self, catalogue: Catalogue, mode: str | None) -> None:
+        self._catalogue = catalogue
+        quoted = str(catalogue.extra).replace("\\", "\\\\").replace('"', '\\"')
+        self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if catalogue.extra else []
+        self._mode = [f"hydra.mode={mode}"] if mode else []
+        # Composing takes 0.1 s. The jobs of a sweep have much in common, and the config that was checked is run.
+        self._merged: dict[tuple[str, ...], DictConfig] = {}  # as Hydra merges them, set-ups included
+        self._wholes: dict[tuple[str, ...], DictConfig] = {}
+        self._configs: dict[tuple[str, ...], DictConfig] = {}
+        self._copies: dict[tuple[str, ...], preset.Setups] = {}  # by the parts that are chosen
+        self._first: DictConfig | None = None  # of the jobs
         self.parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
@@ -44,27 +104,139 @@ class Composer:
         Raises:
             ComposeError: when it cannot be composed.
         """
-        known = tuple(overrides)
-        try:
-            if known not in self._composed:
-                self._composed[known] = compose(self._primary, [*self._search_path, *overrides])
-            return self._composed[known]
-        except yaml.YAMLError as error:
-            raise ComposeError(f"{yaml_fault(error)}; mend the file") from error
-        except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-            # Hydra's own message may be empty, and that of its cause tell all.
-            cause = error.__cause__ or error.__context__
-            texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
-            reason = next(filter(None, texts), type(error).__name__)
-            raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
+        words = tuple(overrides)
+        if words not in self._configs:
+            self._configs[words] = _without_hydra(self.whole(words))
+        return self._configs[words]
+
+    def whole(self, overrides: Sequence[str]) -> DictConfig:
+        """The same with Hydra's own node.
+
+        Raises:
+            ComposeError: when it cannot be composed.
+        """
+        words = tuple(overrides)
+        if words not in self._wholes:
+            with _refusals():
+                self._wholes[words] = self._composed(words)
+        return self._wholes[words]
+
+    def job(self, overrides: Sequence[str], number: int | None = None) -> Composition:
+        """The config of a run; with a ``number`` that of a job of a sweep.
+
+        What ``${now:…}`` and ``${snnrun.token:}`` are in the first they are in all.
+
+        Raises:
+            ComposeError: when it cannot be composed.
+        """
+        whole = copy.deepcopy(self.whole(overrides))
+        if self._first is not None:
+            OmegaConf.copy_cache(self._first, whole)
+        hydra = whole.hydra
+        if number is not None:
+            with open_dict(hydra):
+                hydra.job.id = hydra.job.num = number
+        with _refusals(), Composition(whole, Path(), None).referred():
+            root = Path(str(hydra.run.dir if number is None else hydra.sweep.dir))
+            found = Composition(whole, root, None if number is None else str(hydra.sweep.subdir))
+            with read_write(hydra.runtime), open_dict(hydra.runtime):
+                hydra.runtime.output_dir = str(found.folder.absolute())
+        self._first = self._first or whole
+        return found
+
+    def options(self, group: str) -> list[str]:
+        """What there is to choose from in a group, installed plug-ins of Hydra included."""
+        return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+    @contextmanager
+    def words(self, overrides: Sequence[str]) -> Iterator[list[str]]:
+        """What Hydra is told, so that it leaves out what a set-up says of a part for which another was chosen.
+
+        Raises:
+            ComposeError: when the parts that are chosen cannot be composed.
+        """
+        with _refusals():
+            copies = self._fitting(tuple(overrides))
+        with preset.stored(copies):
+            yield [*self._search_path, *preset.chosen(overrides, copies), *self._mode]
+
+    def _composed(self, overrides: tuple[str, ...]) -> DictConfig:
+        if not self._fitting(overrides):
+            return self._merge(overrides)
+        with self.words(overrides) as words:
+            whole = self._merge(overrides, words)
+        hydra = whole.hydra
+        with open_dict(hydra):
+            hydra.runtime.choices[preset.GROUP] = preset.original(hydra.runtime.choices[preset.GROUP])
+        hydra.overrides.task = [word for word in overrides if not HYDRA.match(word)]
+        hydra.job.override_dirname = preset.original(hydra.job.override_dirname)
+        return whole
+
+    def _fitting(self, overrides: tuple[str, ...]) -> preset.Setups:
+        """Copies of the set-ups that the overrides choose, where not all that they say is for the chosen parts."""
+        files = self._catalogue.groups.get(preset.GROUP, {})
+        groups = {*self._catalogue.groups, *self._catalogue.defaults}
+        choices = tuple(word for word in overrides if re.split("[@=]", word.lstrip("+~"))[0] in groups)
+        if not any(map(preset.is_choice, overrides)):  # as mostly; then what is composed anyway tells
+            choices = overrides
+        if choices not in self._copies:
+            known = self._merge(choices).hydra.runtime.choices
+            top = known.get(preset.GROUP)
+            self._copies[choices] = preset.fitting(top, files, known) if isinstance(top, str) else {}
+        return self._copies[choices]
+
+    def _merge(self, overrides: tuple[str, ...], words: Sequence[str] | None = None) -> DictConfig:
+        """What Hydra makes of the overrides, or of the ``words`` that stand for them."""
+        if words is None:
+            if overrides not in self._merged:
+                self._merged[overrides] = self._merge(overrides, [*self._search_path, *overrides, *self._mode])
+            return self._merged[overrides]
+        whole = compose(self._catalogue.primary, list(words), return_hydra_config=True)
+        # The folder of --config-dir is no override that a user typed.
+        whole.hydra.overrides.hydra = [word for word in whole.hydra.overrides.hydra if word not in self._search_path]
+        return whole
 
 
 @contextmanager
-def composer(catalogue: Catalogue) -> Iterator[Composer]:
-    """Hydra, set up for composing only, and put back afterwards, so that ``hydra.main`` starts afresh."""
+def composer(catalogue: Catalogue, mode: str | None = None) -> Iterator[Composer]:
+    """Hydra, set up for composing only, and put back afterwards.
+
+    ``mode``: what will be done with the configs, in Hydra's words, which their record repeats: RUN or MULTIRUN.
+    """
     register_resolvers()
-    with fitted(), initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
-        yield Composer(catalogue.extra, catalogue.primary)
+    with initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
+        yield Composer(catalogue, mode)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Within this context what Hydra refuses is a ComposeError."""
+    try:
+        yield
+    except ComposeError:
+        raise
+    except yaml.YAMLError as error:
+        raise ComposeError(f"{yaml_fault(error)}; mend the file") from error
+    except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
+        # Hydra's own message may be empty, and that of its cause tell all.
+        cause = error.__cause__ or error.__context__
+        texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
+        reason = next(filter(None, texts), type(error).__name__)
+        raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
+
+
+def _without_hydra(whole: DictConfig) -> DictConfig:
+    config = copy.deepcopy(whole)
+    with read_write(config), open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as plain data, its references filled in."""
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(resolved, dict)  # the primary config is a mapping
+    return {str(key): value for key, value in resolved.items()}
 
 
 def with_value(config: DictConfig, key: str, value: object) -> DictConfig:

@@ -17,6 +17,7 @@ from omegaconf import OmegaConf
 
 from snnrun.config.catalogue import Catalogue
 from snnrun.errors import Fault
+from snnrun.job import grid
 from snnrun.job.arguments import COMMANDS, PRIMARY, Arguments, nearest
 from snnrun.job.compose import ComposeError, Composer, yaml_fault
 from snnrun.job.hints import Keys, assignment
@@ -55,7 +56,7 @@ class Given:
 
     key: str  # dotted key or group
     group: bool
-    type: OverrideType
+    override: Override
     words: tuple[str, ...]  # one override for each value: one word, or several in a sweep
 
 
@@ -83,7 +84,7 @@ def read(
                 raise WordError(word, f"{override.key_or_group} is already set by {earlier}; keep one of them")
             _check_hydra(word, override)
             if override.is_hydra_override() or override.package is not None:
-                given.append(Given(override.key_or_group, True, override.type, (word,)))
+                given.append(Given(override.key_or_group, True, override, (word,)))
                 continue
             expanded = tuple(_expanded(word, override))
             is_group = override.key_or_group in {*catalogue.groups, *catalogue.defaults}
@@ -91,15 +92,10 @@ def read(
                 _check_group(word, override, expanded, catalogue)
             elif override.is_delete() and "=" in word:
                 raise WordError(word, f"expected ~{override.key_or_group} alone, or a value without ~")
-            given.append(Given(override.key_or_group, is_group, override.type, expanded))
+            given.append(Given(override.key_or_group, is_group, override, expanded))
         except WordError as error:
             faults.append(Fault(error.word, error.message))
     return given
-
-
-def searches(arguments: Arguments) -> bool:
-    """Whether a sweeper was chosen that decides while running which jobs there are."""
-    return any(w.startswith("hydra/sweeper=") and w != "hydra/sweeper=grid" for w in arguments.overrides)
 
 
 def key_fault(given: Given, tree: Mapping[str, Any]) -> Fault | None:
@@ -115,12 +111,12 @@ def key_fault(given: Given, tree: Mapping[str, Any]) -> Fault | None:
             node = node[int(part)]
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
-        elif given.type is OverrideType.CHANGE or given.type is OverrideType.DEL:
+        elif given.override.type is OverrideType.CHANGE or given.override.is_delete():
             return _unknown_key(given, tree, node, walked, part)
         else:
             return None
         walked.append(part)
-    if given.type is OverrideType.ADD:
+    if given.override.type is OverrideType.ADD:
         return Fault(word, f"{given.key} exists already; drop the +")
     return None
 
@@ -197,7 +193,7 @@ def _is_list(key: str, written: Sequence[str], catalogue: Catalogue, composer: C
 
 
 def _check_sweep(word: str, override: Override, arguments: Arguments, is_list: Callable[[str], bool]) -> None:
-    if override.is_interval_sweep() and not searches(arguments):
+    if override.is_interval_sweep() and not arguments.searches:
         key = override.key_or_group
         raise WordError(word, f"an interval needs a sweeper that searches; list the values instead: {key}=a,b")
     if override.is_sweep_override() and not (arguments.multirun or arguments.overlay):
@@ -213,12 +209,12 @@ def _expanded(word: str, override: Override) -> list[str]:
         return ends(override) if override.is_interval_sweep() else [word]
     try:
         # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
-        values = [value for value, _ in zip(override.sweep_string_iterator(), range(100_001), strict=False)]
+        expanded = [each for each, _ in zip(grid.words(override), range(100_001), strict=False)]
     except (HydraException, ValueError, TypeError, OverflowError) as error:
         raise WordError(word, f"cannot be read as a list of values ({error})") from None
-    if not values or len(values) > 100_000:
-        raise WordError(word, f"expected 1 to 100,000 values, got {'none' if not values else 'more'}")
-    return [f"{override.get_key_element()}={value}" for value in values]
+    if not expanded or len(expanded) > 100_000:
+        raise WordError(word, f"expected 1 to 100,000 values, got {'none' if not expanded else 'more'}")
+    return expanded
 
 
 def _check_group(word: str, override: Override, expanded: tuple[str, ...], catalogue: Catalogue) -> None:

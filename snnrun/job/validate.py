@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
@@ -19,8 +20,9 @@ from snnrun.errors import ArgumentError, ConfigError, Description, Fault, as_yam
 from snnrun.job import overrides, own_folder
 from snnrun.job.arguments import Arguments, nearest
 from snnrun.job.command import Command
-from snnrun.job.compose import ComposeError, Composer, composer
+from snnrun.job.compose import ComposeError, Composer
 from snnrun.job.config_file import SETUP, Choice, ConfigFile, Source
+from snnrun.job.grid import grid
 from snnrun.job.overrides import Given
 from snnrun.job.search.faults import PREFIX, search_faults
 from snnrun.system import say
@@ -31,26 +33,57 @@ MOST_JOBS_CHECKED = 16
 LONGEST_NAME = 255  # bytes, on all usual file systems
 LONGEST_PATH = 3500  # bytes, of the 4096 of Linux: the names of a run and of its files follow
 MOST_LEVELS = 200  # folders above one another; making them takes a call within a call for each
+#: The launcher and the sweeper of Hydra that do what happens without one.
+HYDRAS_OWN = {"launcher": "basic", "sweeper": "basic"}
+INSTEAD = {
+    "launcher": "for several jobs at a time write hydra/launcher=local_parallel",
+    "sweeper": "leave it out, or write hydra/sweeper=optuna for a search",
+}
 MOST_CURVES = 12  # more than that no reader tells apart
 
 
 class Plan(NamedTuple):
-    """What a valid command will do."""
+    """What a valid command will do.
 
-    jobs: int
-    search: bool  # a sweeper decides while running how many jobs there are
-    words: list[tuple[str, ...]]  # the overrides of each curve of an overlay; else of the one job, or none
-    output_dir: str  # of the first job; where a sweep to go on with is looked for
-    inherited: tuple[str, ...] = ()  # the overrides that stand for the file of --config
-    source: Source | None = None  # that file
+    Attributes:
+        hydra: the overrides of Hydra's own settings, as typed.
+        given: the other overrides; those that stand for the file of --config come first.
+        curves: the overrides of each curve of an overlay; elsewhere none.
+        output_dir: of the first job; where a sweep to go on with is looked for.
+        inherited: the overrides that stand for the file of --config.
+        source: that file.
+    """
+
+    hydra: tuple[str, ...]
+    given: tuple[Override, ...]
+    curves: list[tuple[str, ...]]
+    output_dir: str
+    inherited: tuple[str, ...] = ()
+    source: Source | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The overrides of the one run, which are those that were checked."""
+        return self.curves[0] if self.curves else (*self.hydra, *(str(each.input_line) for each in self.given))
+
+    def jobs(self) -> list[tuple[str, ...]]:
+        """The overrides of each job of a sweep, beside Hydra's own; a search draws its jobs itself."""
+        return grid(self.given)
 
 
 def validate(
-    arguments: Arguments, catalogue: Catalogue, command: Command, *, load: Callable[[str], None], debug: bool = False
+    arguments: Arguments,
+    catalogue: Catalogue,
+    command: Command,
+    hydra: Composer,
+    *,
+    load: Callable[[str], None],
+    debug: bool = False,
 ) -> Plan:
     """Check names, types, ranges and combinations; values only where something will run.
 
-    ``load`` imports what the command of that name works with; it is called only if values of parts are to be checked.
+    ``hydra`` keeps what was composed, so that the config that was checked is run. ``load`` imports what the command of
+    that name works with; it is called only if values of parts are to be checked.
 
     Raises:
         ConfigError: with all faults there are.
@@ -61,35 +94,34 @@ def validate(
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")
     if catalogue.extra:
         faults += own_folder.faults(catalogue.extra)
-    faults += _launcher_faults(arguments)
-    with composer(catalogue) as hydra:
-        typed = overrides.read(arguments.overrides, arguments, catalogue, hydra, faults)
-        file = _config_file(arguments, faults)
-        inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
-        given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
-        faults += [f"{each.words[0]}: the name is that of the whole sweep; give one" for each in typed if _names(each)]
-        searches = "hydra/sweeper=optuna" in arguments.overrides
-        faults += search_faults(arguments, hydra) if searches else []
-        # Those of a search are checked by itself.
-        sweep = [each for each in given if each.words and not (searches and each.key.startswith(PREFIX))]
-        jobs_checked = [
-            [(each, word) for each, word in zip(sweep, job, strict=True)]
-            for job in _sample([_telling(each) for each in sweep])
-        ]
-        # Names and settings first, since they need no torch, which takes seconds to import. It is not needed at all for
-        # a command with a typo that sets nothing of a part: then there is no further value that could be wrong.
-        light = [
-            _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug)
-            for chosen in jobs_checked
-        ]
-        said = [*faults, *itertools.chain.from_iterable(light)]
-        if not arguments.cfg and (not said or any(_of_a_part(each, said) for each in sweep)):
-            load(arguments.command)
-            for chosen in jobs_checked:
-                faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=True, debug=debug)
-        else:
-            faults = said
-        output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
+    typed = overrides.read(arguments.overrides, arguments, catalogue, hydra, faults)
+    file = _config_file(arguments, faults)
+    inherited = _inherited(file, typed, catalogue, hydra, faults) if file else ()
+    given = [*overrides.read(inherited, arguments, catalogue, hydra, faults, repeated=True), *typed]
+    faults += [f"{each.words[0]}: the name is that of the whole sweep; give one" for each in typed if _names(each)]
+    faults += _plugin_faults(typed, arguments, hydra)
+    faults += search_faults(arguments, hydra) if arguments.searches else []
+    # Those of a search are checked by itself.
+    sweep = [each for each in given if each.words and not (arguments.searches and each.key.startswith(PREFIX))]
+    # Hydra's own first, as the jobs of a sweep have them: a config that was composed for the check is then known.
+    sweep.sort(key=lambda each: not each.override.is_hydra_override())
+    jobs_checked = [
+        [(each, word) for each, word in zip(sweep, job, strict=True)]
+        for job in _sample([_telling(each) for each in sweep])
+    ]
+    # Names and settings first, since they need no torch, which takes seconds to import. It is not needed at all for
+    # a command with a typo that sets nothing of a part: then there is no further value that could be wrong.
+    light = [
+        _job_faults(chosen, command, catalogue, hydra, arguments, parts=False, debug=debug) for chosen in jobs_checked
+    ]
+    said = [*faults, *itertools.chain.from_iterable(light)]
+    if not arguments.shows and (not said or any(_of_a_part(each, said) for each in sweep)):
+        load(arguments.command)
+        for chosen in jobs_checked:
+            faults += _job_faults(chosen, command, catalogue, hydra, arguments, parts=True, debug=debug)
+    else:
+        faults = said
+    output_dir = _output_dir(hydra, [each.words[0] for each in sweep]) if arguments.resume and not faults else ""
     jobs = math.prod(len(each.words) for each in sweep)
     if arguments.overlay and jobs > MOST_CURVES:
         faults.append(f"overlay: expected at most {MOST_CURVES} curves in one figure, got {jobs}; or use -m")
@@ -97,11 +129,12 @@ def validate(
         raise ConfigError(say.faults(_attributed(faults, file, inherited, typed)))
     for note in dict.fromkeys(file.notes if file else ()):
         say.say(f"warning: {note}", error=True)
-    search = overrides.searches(arguments)
-    if search and arguments.dry_run:
+    if arguments.searches and arguments.dry_run:
         raise ConfigError(say.faults(["--dry-run: a sweeper that searches decides while running; drop one of them"]))
-    words = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
-    return Plan(jobs, search, words, output_dir, inherited, file.source if file else None)
+    own = tuple(each.words[0] for each in given if each.override.is_hydra_override())
+    others = tuple(each.override for each in given if not each.override.is_hydra_override())
+    curves = list(itertools.product(*(each.words for each in sweep))) if arguments.overlay else []
+    return Plan(own, others, curves, output_dir, inherited, file.source if file else None)
 
 
 def _config_file(arguments: Arguments, faults: list[Fault | str]) -> ConfigFile | None:
@@ -177,17 +210,26 @@ def _output_dir(hydra: Composer, words: list[str]) -> str:
     return os.path.expanduser(str(hydra.compose(words)["output_dir"]))
 
 
-def _launcher_faults(arguments: Arguments) -> list[str]:
-    """Hydra's other launchers know nothing of --resume, of jobs that fail, and of threads."""
-    if not arguments.multirun or arguments.command != "train":
-        return []
-    ours = sorted(path.stem for path in (conf_folder() / "hydra" / "launcher").glob("*.yaml"))
-    words = [word for word in arguments.overrides if word.startswith("hydra/launcher=")]
-    return [
-        f"{word}: there is no launcher of that name for sweeps; there are {', '.join(ours)}"
-        for word in words
-        if word.partition("=")[2] not in ours
-    ]
+def _plugin_faults(typed: Sequence[Given], arguments: Arguments, hydra: Composer) -> list[str]:
+    """Launchers and sweepers of Hydra's plug-ins know nothing of --resume, of jobs that fail, and of threads."""
+    faults = []
+    for kind in ("launcher", "sweeper") if arguments.multirun else ():
+        group, ours = f"hydra/{kind}", sorted(path.stem for path in (conf_folder() / "hydra" / kind).glob("*.yaml"))
+        for given in typed:
+            word, name = given.words[0], given.override.value()
+            if given.key != group or name == HYDRAS_OWN[kind]:
+                continue
+            if name in ours:
+                if kind == "launcher" and arguments.command != "train":
+                    faults.append(f"{word}: this one runs sweeps of training runs only; leave it out")
+                continue
+            if name in hydra.options(group):
+                fault = f"{name} is a plug-in of Hydra, which cannot freeze configs, go on with --resume or tell which "
+                fault += f"jobs failed; {INSTEAD[kind]}"
+            else:
+                fault = f"there is no {kind} of that name for sweeps"
+            faults.append(f"{word}: {fault}; there are {', '.join(ours)}")
+    return faults
 
 
 def _telling(given: Given) -> Sequence[str]:
@@ -233,10 +275,10 @@ def _job_faults(
         beside = swept.get(key.partition(".")[0])  # the key may be right for another choice of its group
         if fault:
             faults.append(fault._replace(message=f"{fault.message} (with {beside})") if beside else fault)
-    if arguments.cfg or not (parts or command.LIGHT):
+    if arguments.shows or not (parts or command.LIGHT):
         return faults
     try:
-        composed = hydra.compose(groups + [word for given, word in values if not wrong[given.key]])
+        composed = hydra.compose([word for given, word in chosen if given.group or not wrong[given.key]])
         config = _plain(command.prepare(composed, arguments.trusted), resolve=True)
         defaults = _plain(command.prepare(base, arguments.trusted), resolve=True)
         raw = _plain(composed, resolve=False)

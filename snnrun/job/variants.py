@@ -75,7 +75,7 @@ def referring(catalogue: Catalogue, group: str, part: Any, setting: str) -> Iter
 
 def _allowed(given: Given, scope: Scope, faults: list[Fault | str]) -> bool:
     top, word = re.split(r"[./@]", given.key)[0], given.words[0]
-    if given.type is not OverrideType.CHANGE:
+    if given.override.type is not OverrideType.CHANGE:
         faults.append(f"{word}: expected key=value, without + and ~")
     elif "@" in word.partition("=")[0]:
         faults.append(f"{word}: expected key=value, without a package")

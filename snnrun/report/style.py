@@ -109,9 +109,19 @@ def palette(style: Style) -> Palette:
     return DARK if style.theme == "dark" else LIGHT
 
 
+class Picture(Figure):
+    """A figure that a notebook shows inline, without pyplot and without a display."""
+
+    def _repr_png_(self) -> bytes:
+        FigureCanvasAgg(self)
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", facecolor=self.get_facecolor())
+        return buffer.getvalue()
+
+
 def picture(height: float = HEIGHT) -> Figure:
     """An empty figure of the common width."""
-    return Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
 
 
 @contextmanager

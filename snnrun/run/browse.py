@@ -213,6 +213,17 @@ def epochs(folder: Path) -> Iterator[dict[str, Any]]:
                     yield record
 
 
+def records(folder: Path) -> Iterator[dict[str, Any]]:
+    """All records of ``metrics.jsonl``, in their order; lines that are cut off or damaged are left out.
+
+    Raises:
+        Unreadable: if there is no such file.
+    """
+    for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
+        with suppress(Unreadable):
+            yield safe_read.parsed(line)
+
+
 def _is_run(names: set[str]) -> bool:
     marks = {".hydra", "metrics.jsonl", lock.NAME}
     return bool(names & marks) or ("config.yaml" in names and bool(names & {"manifest.json", "result.json"}))

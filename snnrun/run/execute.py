@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from snnrun import report
 from snnrun.config import fingerprint
 from snnrun.config.settings import Settings
-from snnrun.errors import ConfigError, DataError
+from snnrun.errors import ArgumentError, ConfigError, DataError
+from snnrun.job.job import Job
 from snnrun.job.parts import Parts
 from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds
@@ -26,16 +28,17 @@ from snnrun.run import checkpoint, classes
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.sequence import Trace
-from snnrun.system import cache
+from snnrun.system import cache, processes
 from snnrun.system.jit import nothing_kept
 from snnrun.system.lock import RunLock
 from snnrun.system.processes import Team
+from snnrun.system.ranks import Ranks
 from snnrun.task import Batch, Data, check_streams
 from snnrun.tracker import Trackers
 from snnrun.training.chance import Chance
 from snnrun.training.loop import Record, evaluate, fit
 from snnrun.training.metrics import Activity, Scores
-from snnrun.training.runtime import runtime, use_threads
+from snnrun.training.runtime import resolve_device, runtime, use_threads
 from snnrun.training.sample import SampleSearch
 from snnrun.training.state import TrainingState
 from snnrun.training.stop import Interrupted, Stop, TimeUp
@@ -44,33 +47,29 @@ from snnrun.training.streams import Streams
 Result = dict[str, Any]
 
 
-def run(
-    *,
-    settings: Settings,
-    parts: Parts,
-    config: Mapping[str, Any],
-    folder: Path,
-    command: Sequence[str],
-    resume: bool = False,
-    team: Team | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
-    source: Mapping[str, str] | None = None,
-) -> Result:
-    """Train, test, and leave the record in ``folder``; returns what ``result.json`` says.
+def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) -> Result:
+    """Train, test, and leave the record in the folder of the job; returns what ``result.json`` says.
 
-    With ``resume`` the folder holds the record of a run that did not finish, which goes on from its last state, or from
-    the beginning where it was killed before it saved one. Where several processes train together (``team``), this is
-    for rank 0; the others ``follow``. ``watch`` is called with every record, once it is written and, after an epoch,
-    the state is saved; it may raise Pruned, which ends the run as an interruption does.
-    ``source``: ``name`` and ``sha256`` of the file that the config is from, for the manifest.
+    Under a launcher such as torchrun this is for rank 0; the other processes ``follow``. ``watch`` is called with every
+    record, once it is written and, after an epoch, the state is saved; it may raise Pruned, which ends the run as an
+    interruption does.
 
     Raises:
         SnnrunError: whatever ends the run early; ``result.json`` says so too.
         Interrupted: a signal asked it to stop.
         Pruned: ``watch`` did.
     """
+    ranks = Ranks.of(os.environ)
+    if ranks.size == 1:
+        return _run(job, Team(), watch)
+    device = resolve_device(job.settings.device, ranks).type
+    with processes.leading(ranks, {"config": job.local}, device) as team:
+        return _run(job, team, watch)
+
+
+def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
+    settings, parts, config, folder, resume = job.settings, job.parts, job.config, job.folder, job.resuming
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
-    team = Team() if team is None else team
     # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
     patience = stop.patiently if team.size > 1 else nullcontext
     with (
@@ -95,13 +94,13 @@ def run(
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
-                record.begin(config, command, source)
+                record.begin(config, job.command, job.source)
             threads = recorded_threads(folder, team.size) if resume else None
             state, data = _built(parts, settings, device, team, threads)
             model, streams = state.model, state.streams
             facts = {
                 "settings": asdict(settings),
-                "command": command,
+                "command": job.command,
                 "device": device,
                 "backend": backends(model),
                 "product": asdict(product_of(settings)) if device.type == "cpu" else None,
@@ -161,11 +160,7 @@ def run(
                     "there are no figures"
                 )
             elif settings.report.figures and chosen.found is not None:
-                bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-                with torch.no_grad(), streams.ambient("evaluation"), bf16:
-                    encoded = parts.encoder(chosen.found.x, settings.num_steps, streams.evaluation())
-                    traces = model.eval()(encoded)
-                example = example_of(chosen.found, settings.report.sample, traces, parts)
+                encoded, traces, example = _shown(chosen.found, settings.report.sample, model, job, streams, device)
                 record.figures(model, encoded, traces, settings.style, example, test.confusion)
             result: Result = {
                 "status": "finished",
@@ -258,14 +253,14 @@ def _train(
         raise
 
 
-def follow(*, settings: Settings, parts: Parts, team: Team) -> None:
+def follow(job: Job, team: Team) -> None:
     """What a process that is not rank 0 does of a run: its share of the work. It writes and says nothing.
 
     Raises:
         SnnrunError: whatever ends the run early, here or in another process.
         Interrupted: a signal asked one of the processes to stop.
     """
-    stop = Stop(settings.max_seconds)
+    settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
         state, data = _built(parts, settings, device, team)
         with state.streams.ambient("training"):
@@ -326,25 +321,87 @@ def _tested(
     )  # fmt: skip
 
 
-def evaluate_run(*, settings: Settings, parts: Parts, folder: Path, weights: Path | None = None) -> Result:
-    """What the test part says of the weights in ``folder`` that were tested, as ``result.json`` has it; writes nothing.
+def evaluate_run(job: Job, weights: Path | None = None) -> Result:
+    """What the test part says of the weights of the job's run, as ``result.json`` has it; writes nothing.
 
-    ``weights``: those, where the config is another one than the run's. Default: found out.
+    ``weights``: a file of weights to test. Default: those that the run tested.
 
     Raises:
         DataError: if the weights are missing or damaged, or those of another model.
     """
+    settings, parts = job.settings, job.parts
     with runtime(settings) as device:
-        streams = Streams(settings.seed, device)
-        data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
-        model = build_model(parts, settings, streams).to(device)
-        use_threads(settings, multiply_adds(model))
-        best = folder / "checkpoints" / "best.safetensors"
-        # Without a validation part no epoch is the best, and the last one's weights were tested.
-        _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
+        streams, data, model = _reopened(job, device, weights)
         names = parts.task.class_names()
         test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
         return {**figures_of(test), **classes_of(test)}
+
+
+def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], report.Example]:
+    """The input, the traces and the facts of one sample of the test part, by the weights that the run tested.
+
+    Raises:
+        DataError: if weights or data cannot be read, or there is no such sample.
+    """
+    with runtime(job.settings) as device:
+        streams, data, model = _reopened(job, device)
+        if not 0 <= index < len(data.test):
+            raise ArgumentError("index", f"0 to {len(data.test) - 1}, a sample of the test part", index)
+        search = SampleSearch(index)
+        for batch in data.test.batches(job.settings.batch_size):
+            search.add(batch)
+            if search.found is not None:
+                return _shown(search.found, index, model, job, streams, device)
+    raise DataError(f"task: the test part ended after {search.seen} samples and says it has {len(data.test)}")
+
+
+def load_model(job: Job, weights: str = "best") -> nn.Module:
+    """The model of the job's run with its ``best`` or ``last`` weights, on the CPU, in ``eval`` mode.
+
+    Raises:
+        DataError: if the weights are missing or damaged.
+    """
+    model = build_model(job.parts, job.settings, Streams(job.settings.seed, torch.device("cpu")))
+    _load(model, tested_weights(job.folder) if weights == "best" else job.folder / "checkpoints" / "last.safetensors")
+    return model.eval()
+
+
+def load_data(job: Job, device: torch.device) -> Data:
+    """The data of the job, as a run of it has them before its first step."""
+    settings = job.settings
+    streams = Streams(settings.seed, device)
+    return job.parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+
+
+def tested_weights(folder: Path) -> Path:
+    """The file of the weights that the run in ``folder`` tested: of its best epoch, or where none is best, its last."""
+    best = folder / "checkpoints" / "best.safetensors"
+    return best if os.path.lexists(best) else best.with_name("last.safetensors")
+
+
+def _reopened(job: Job, device: torch.device, weights: Path | None = None) -> tuple[Streams, Data, nn.Module]:
+    """The streams, the data and the model of the job's run, within its runtime."""
+    settings, streams = job.settings, Streams(job.settings.seed, device)
+    folder = Path(settings.data_dir).expanduser()
+    data = job.parts.task.load(folder, settings.num_steps, device, streams.data)
+    model = build_model(job.parts, settings, streams).to(device)
+    use_threads(settings, multiply_adds(model))
+    best = job.folder / "checkpoints" / "best.safetensors"
+    # Without a validation part no epoch is the best, and the last one's weights were tested.
+    _load(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
+    return streams, data, model
+
+
+def _shown(
+    sample: Batch, index: int, model: nn.Module, job: Job, streams: Streams, device: torch.device
+) -> tuple[Tensor, dict[str, Trace], report.Example]:
+    """What figures show of one sample, ``sample`` being a batch of it alone."""
+    settings, parts = job.settings, job.parts
+    bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
+    with torch.no_grad(), streams.ambient("evaluation"), bf16:
+        encoded = parts.encoder(sample.x, settings.num_steps, streams.evaluation())
+        traces = model.eval()(encoded)
+    return encoded, traces, example_of(sample, index, traces, parts)
 
 
 def _load(model: nn.Module, path: Path) -> None:

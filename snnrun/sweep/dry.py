@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snnrun.job.arguments import Arguments
 from snnrun.sweep.job_list import Job
-from snnrun.sweep.orders import Orders
 from snnrun.system import say
 from snnrun.system.format import table
 
+if TYPE_CHECKING:
+    from snnrun.sweep.sweep import Sweep
 
-def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, orders: Orders) -> None:
+
+def show(jobs: Sequence[tuple[Job, dict[str, Any]]], folder: Path, sweep: Sweep) -> None:
     """Say what would be run: number, overrides, trainable parameters, folder."""
     counts: dict[str, str] = {}
     rows = []
@@ -22,11 +24,11 @@ def show(jobs: Sequence[tuple[Job, dict[str, Any]]], sweep: Path, orders: Orders
         # Building a network takes longer than all the rest, and seeds do not change its size.
         key = json.dumps({**config, "seed": 0}, sort_keys=True, default=str)
         if key not in counts:
-            counts[key] = f"{_parameters(config, orders.arguments):,}"
-        rows.append([str(job.number + 1), orders.typed(job.overrides), counts[key], job.folder])
+            counts[key] = f"{_parameters(config, sweep.arguments):,}"
+        rows.append([str(job.number + 1), sweep.typed(job.overrides), counts[key], job.folder])
     say.say(table(["job", "overrides", "parameters", "folder"], rows, right=(0, 2)))
     # The name of a new sweep holds the time at which it starts.
-    say.say(f"{len(jobs)} jobs, in {sweep if orders.arguments.resume else sweep.parent}; nothing was started")
+    say.say(f"{len(jobs)} jobs, in {folder if sweep.arguments.resume else folder.parent}; nothing was started")
 
 
 def _parameters(config: dict[str, Any], arguments: Arguments) -> int:

@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,6 @@ def train(task: Task) -> Any:
     Raises:
         SnnrunError, Interrupted: what ends the run early.
     """
-    from snnrun.config.build import PartError
-    from snnrun.config.settings import Settings
-    from snnrun.job.parts import parts_of
     from snnrun.system.storage import storing
 
     try:
@@ -69,26 +66,14 @@ def train(task: Task) -> Any:
         raise ConfigError(
             f"{task.frozen}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
         ) from error
-    settings = Settings.from_config(config)
-    try:
-        parts = parts_of(config, task.trusted)
-    except PartError as error:  # a combination of a large sweep that was not tried beforehand
-        raise ConfigError(f"{error.path}: {error}") from error
-    from snnrun.run import execute
+    from snnrun.job.job import Job
+    from snnrun.run.execute import execute
 
+    job = Job.of(config, folder=task.folder, command=task.command, trusted=task.trusted, source=task.source)
     with waiting():  # from the first file on
         with storing(task.folder):
             begun = _begin(task)
-        return execute.run(
-            settings=settings,
-            parts=parts,
-            config=config,
-            folder=task.folder,
-            command=task.command,
-            resume=begun,
-            source=task.source,
-            watch=task.watch or (lambda record: None),
-        )
+        return execute(replace(job, resuming=begun), watch=task.watch or (lambda record: None))
 
 
 def run(task: Task) -> int:

@@ -23,11 +23,12 @@ from snnrun import report
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError, NonFiniteError, OutOfMemoryError, StorageError
-from snnrun.job.parts import Parts, parts_of
+from snnrun.job.job import Job
+from snnrun.job.parts import parts_of
 from snnrun.loss import CECount
 from snnrun.report.style import DARK
 from snnrun.run import checkpoint
-from snnrun.run.execute import Result, build_model, count_parameters, evaluate_run, run
+from snnrun.run.execute import Result, build_model, count_parameters, evaluate_run, execute
 from snnrun.training.loop import evaluate
 from snnrun.training.state import build_optimizer
 from snnrun.training.streams import Streams
@@ -52,9 +53,8 @@ def experiment(folder: Path) -> Experiment:
 
     def start(*overrides: str, folder: Path = folder, **replaced: Any) -> Result:
         config = composed(*SMALL, *overrides)
-        parts: Parts = dataclasses.replace(parts_of(config), **replaced)
-        command = ["snnrun", *overrides]
-        return run(settings=Settings.from_config(config), parts=parts, config=config, folder=folder, command=command)
+        job = Job.of(config, folder=folder, command=["snnrun", *overrides])
+        return execute(dataclasses.replace(job, parts=dataclasses.replace(job.parts, **replaced)))
 
     return start
 
@@ -208,7 +208,7 @@ def test_without_a_validation_part_the_last_weights_are_tested(experiment: Exper
     assert result["weights_sha256"] == checkpoint.weights_sha256(last)
     assert [record["step"] for record in metrics(folder) if record["kind"] == "epoch"] == [11, 15]
     config = composed(*SMALL, "task.validation=0")
-    again = evaluate_run(settings=Settings.from_config(config), parts=parts_of(config), folder=folder)
+    again = evaluate_run(Job.of(config, folder=folder, command=[]))
     keys = ("test_accuracy", "test_loss", "test_accuracy_by_class", "test_confusion")
     assert again == {key: result[key] for key in keys}
 

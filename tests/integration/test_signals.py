@@ -19,8 +19,7 @@ import pytest
 
 import snnrun
 from snnrun.cli import main
-from snnrun.config.settings import Settings
-from snnrun.job.parts import parts_of
+from snnrun.job.job import Job
 from snnrun.run import execute
 from snnrun.training.stop import SIGNALS, Interrupted, Stop, waiting
 from support.small import composed
@@ -121,12 +120,13 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def trained() -> int:
     """What the command does once it has checked all: makes a folder, and trains."""
     config = composed(*WORDS)
-    parts, settings, folder = parts_of(config), Settings.from_config(config), Path("run")
+    folder = Path("run")
+    job = Job.of(config, folder=folder, command=["snnrun"])
 
     def begin() -> None:
         with waiting():
             (folder / ".hydra").mkdir(parents=True)
-            execute.run(settings=settings, parts=parts, config=config, folder=folder, command=["snnrun"])
+            execute.execute(job)
 
     try:
         begin()

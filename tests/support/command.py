@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from snnrun.job.job import Job
 
 
 class Outcome(NamedTuple):
@@ -19,27 +21,15 @@ Folder = Callable[[], Path]
 Stranger = Callable[[Mapping[str, str]], Path]
 
 
-@dataclass(frozen=True)
-class Parts:
-    task: Any
-    encoder: Any
-    loss: Any
-    neuron: Any
-    model: Any
-    optimizer: Any
-    scheduler: Any
-    readout: Any = None
-    trackers: Any = None
-
-
 @dataclass
 class Training:
-    """What the stand-in for ``snnrun.run.execute.run`` was called with, and what it shall do."""
+    """What the stand-in for ``snnrun.run.execute.execute`` was called with, and what it shall do."""
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     behaviour: Callable[[dict[str, Any]], None] = lambda call: None
 
-    def run(self, **call: Any) -> dict[str, Any]:
+    def execute(self, job: Job, *, watch: Callable[[Any], None] = lambda record: None) -> dict[str, Any]:
+        call = {each.name: getattr(job, each.name) for each in fields(job)} | {"watch": watch}
         self.calls.append(call)
         self.behaviour(call)
         return {"status": "finished"}

@@ -18,6 +18,7 @@ from snnrun.cli import main, usage
 from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import EXIT_CODES
 from snnrun.job.arguments import AGAIN, LOOKING
+from snnrun.job.job import Job
 from support.made_up import make_run
 from support.paths import ROOT
 
@@ -156,8 +157,8 @@ def test_a_command_is_valid(
     words = possible(words)
     if elsewhere(words):
         words = (*(word for word in words if not word.startswith("--resume")), "--dry-run")
-    calls: list[dict[str, Any]] = []
-    monkeypatch.setattr("snnrun.run.execute.run", lambda **call: calls.append(call))
+    calls: list[Job] = []
+    monkeypatch.setattr("snnrun.run.execute.execute", lambda job, **_: calls.append(job))
     for name in AGAIN:  # of the made-up runs, which hold no weights
         monkeypatch.setattr(f"snnrun.cli.rerun._{name}", lambda *_: None)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.config.settings import Settings
-from snnrun.job.parts import parts_of
-from snnrun.run.execute import run
+from snnrun.job.job import Job
+from snnrun.run.execute import execute
 from support.shell import snnrun
 from support.small import composed
 
@@ -44,7 +43,6 @@ def test_mnist5k_learns(tmp_path: Path) -> None:
 )
 def test_every_kind_of_network_learns_the_digits(words: tuple[str, ...], tmp_path: Path) -> None:
     config = composed(*words, "report.figures=false", "report.summary=false")
-    settings, parts = Settings.from_config(config), parts_of(config)
-    result = run(settings=settings, parts=parts, config=config, folder=tmp_path, command=["snnrun", *words])
+    result = execute(Job.of(config, folder=tmp_path, command=["snnrun", *words]))
     # One spike per pixel tells less than a train of them.
     assert result["test_accuracy"] >= (0.8 if "encoder=latency" in words else 0.9)

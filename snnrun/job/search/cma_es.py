@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 
 from snnrun import check
 from snnrun.errors import ArgumentError
+from snnrun.job.search.optuna_private import note
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -105,7 +106,7 @@ class CmaEs(BaseSampler):
                 ]
             )
             generation += 1
-        study._storage.set_trial_system_attr(trial._trial_id, GENERATION, generation)
+        note(study, trial, GENERATION, generation)
         place = optimizer.ask()
         return {name: _value(x, search_space[name]) for name, x in zip(search_space, place, strict=True)}
 

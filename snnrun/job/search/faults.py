@@ -29,7 +29,6 @@ def search_faults(arguments: Arguments, composer: Composer) -> list[str]:
     overrides = [found for word in arguments.overrides if (found := _parsed(word, composer))]
     path = conf_folder() / "hydra" / "sweeper" / "optuna.yaml"
     given: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    del given["_target_"]
     for each in overrides:
         if each.key_or_group.startswith(PREFIX) and not each.is_sweep_override():
             given[each.key_or_group.removeprefix(PREFIX)] = each.value()

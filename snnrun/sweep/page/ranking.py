@@ -10,7 +10,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from snnrun.sweep.page.command import command_of
+from snnrun.run.command_line import command_of
 from snnrun.sweep.page.gather import ENDED_EARLY, Job, Sweep
 from snnrun.sweep.page.statistics import Difference, Estimate, difference, estimate
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from snnrun.report.raster import tie
 from snnrun.run.classes import ClassRow, worst
+from snnrun.run.command_line import command_of, remark
 from snnrun.run.layers import ParameterRow
-from snnrun.sweep.page.command import command_of, remark
 from snnrun.sweep.page.curves import rounded, thin
 from snnrun.sweep.page.environment import environment
 from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, Job, Layer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from snnrun.run.command_line import remark
 from snnrun.sweep.page import words
-from snnrun.sweep.page.command import remark
 from snnrun.sweep.page.curves import bands, points, rounded
 from snnrun.sweep.page.environment import environment
 from snnrun.sweep.page.gather import ENDED_EARLY, Job

@@ -9,21 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig
 
 from snnrun.config.build import build
 from snnrun.config.settings import STYLE_CHECKS, Style, read_keys
 from snnrun.errors import ArgumentError, ConfigError, StorageError
 from snnrun.job.search import options as checked
 from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
+from snnrun.job.search.optuna_private import mark, number_in_storage
 from snnrun.job.search.space import Space, space_of
 from snnrun.report.series import finite
 from snnrun.run import browse
 from snnrun.sweep import job_list
-from snnrun.sweep.orders import Orders
+from snnrun.sweep.job import Task
 from snnrun.sweep.search.end import conclude
 from snnrun.sweep.search.judge import Judge, at
+from snnrun.sweep.sweep import Sweep, mapping
 from snnrun.system import database, lock, say
 from snnrun.system.safe_read import Unreadable, printable, shown
 
@@ -45,16 +47,14 @@ class Search:
     """One search.
 
     Attributes:
-        launcher, task_function: Hydra's; ours takes the orders, and whoever looks on, from the latter.
+        sweep: runs the jobs.
         fixed: the overrides that all jobs have.
         storage: as a URL.
         number: of the next job.
     """
 
     options: Options
-    launcher: Any
-    task_function: Any
-    orders: Orders
+    sweep: Sweep
     fixed: list[str]
     space: Space
     objectives: tuple[str, ...]
@@ -64,14 +64,14 @@ class Search:
 
     def objective(self, trial: Trial) -> tuple[float, ...]:
         """Run the jobs of a trial; the mean over its seeds, of each objective."""
-        trial.set_user_attr(SWEEP, str(self.orders.folder))
+        trial.set_user_attr(SWEEP, str(self.sweep.folder))
         try:
             return self._mean(trial)
         except KeyboardInterrupt:
             trial.set_user_attr(KILLED, True)
             raise
         finally:
-            if self.orders.stopped:
+            if self.sweep.stopped:
                 trial.study.stop()
 
     def _mean(self, trial: Trial) -> tuple[float, ...]:
@@ -92,24 +92,25 @@ class Search:
             values += [self._value(job) for job in self._launch(trial, piece, judge)]
         return tuple(statistics.fmean(column) for column in zip(*values, strict=True))
 
-    def _launch(self, trial: Trial, jobs: list[list[str]], judge: Judge | None) -> Sequence[Any]:
+    def _launch(self, trial: Trial, jobs: list[list[str]], judge: Judge | None) -> Sequence[Task]:
         first, self.number = self.number, self.number + len(jobs)
-        self.task_function.watch = judge
-        try:
-            returned: Sequence[Any] = self.launcher.launch(jobs, initial_job_idx=first)
-        finally:
-            self.task_function.watch = None
+        tasks = self.sweep.run(jobs, first, judge)
         known = trial.user_attrs.get(FOLDERS, [])
-        trial.set_user_attr(FOLDERS, [*known, *(str(job.working_dir) for job in returned)])
-        return returned
+        trial.set_user_attr(FOLDERS, [*known, *(str(task.folder) for task in tasks)])
+        return tasks
 
     def _judge(self, trial: Trial) -> Judge:
         options, name = self.options, self.study.study_name
         return Judge(
-            self.storage, name, trial._trial_id, self.objectives[0], options.pruner, dict(options.pruner_options)
+            self.storage,
+            name,
+            number_in_storage(trial),
+            self.objectives[0],
+            options.pruner,
+            dict(options.pruner_options),
         )
 
-    def _value(self, job: Any) -> tuple[float, ...]:
+    def _value(self, job: Task) -> tuple[float, ...]:
         """What a job says of each objective.
 
         Raises:
@@ -117,7 +118,7 @@ class Search:
         """
         import optuna
 
-        run = browse.read(Path(job.working_dir))
+        run = browse.read(job.folder)
         if run.status == "interrupted" and run.result.get("pruned") is True:
             raise optuna.TrialPruned
         if run.status != "finished":
@@ -142,18 +143,16 @@ def figure(run: browse.Run, name: str) -> Any:
     return at(best, name)
 
 
-def search(sweeper: Any, arguments: Sequence[str]) -> None:
-    """What Hydra's sweeper does.
+def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
+    """Search among the values of the ``overrides`` that have several; a study that is there goes on.
 
     Raises:
         ConfigError: for what is wrong with the command; StorageError, if the study cannot be kept.
     """
-    orders = getattr(sweeper.task_function, "orders", None)
-    if not isinstance(orders, Orders):
-        raise ConfigError("hydra/sweeper=optuna: expected a training run; others have nothing to search for")
-    if not checked.installed():
-        raise ConfigError(f"hydra/sweeper=optuna: {checked.LACKING}")
-    given = {key: _plain(value) for key, value in sweeper.options.items()}
+    fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
+    first = sweep.composer.job((*sweep.hydra, *fixed), 0)
+    with first.referred():
+        given = mapping(first.whole.hydra.sweeper)
     options, faults = checked.read(given)
     if options is None:
         raise ConfigError("\n".join(f"hydra.sweeper.{fault}" for fault in faults))
@@ -161,18 +160,15 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     from optuna.study import StudyDirection
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    parser = OverridesParser.create(config_loader=sweeper.hydra_context.config_loader)
-    overrides = parser.parse_overrides(list(arguments))
-    fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
-    folder = Path(sweeper.config.hydra.sweep.dir).resolve()
-    style = _style(sweeper, fixed)
+    folder = first.root.resolve()
+    style = _style(first.config)
     try:
         space = space_of(overrides)
         pruner = pruner_of(options.pruner, options.pruner_options)
-        objectives = options.objective or (_default(sweeper, fixed, space, orders),)
+        objectives = options.objective or (_default(sweep, fixed, space),)
         ways = options.direction or tuple(direction_of(name) or "minimize" for name in objectives)
         directions = [StudyDirection[way.upper()] for way in ways]
-        known = orders.open(folder)
+        known = sweep.open(folder)
         known.write(folder)  # the search is known from its begin, and its folder there for the storage
         storage = _url(options.storage, folder)
         with _kept(storage):
@@ -190,25 +186,14 @@ def search(sweeper: Any, arguments: Sequence[str]) -> None:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     number = max((job.number for job in job_list.read(folder).jobs), default=-1) + 1
-    one = Search(
-        options,
-        sweeper.launcher,
-        sweeper.task_function,
-        orders,
-        fixed,
-        space,
-        objectives,
-        study,
-        storage,
-        number,
-    )
+    one = Search(options, sweep, fixed, space, objectives, study, storage, number)
     left = options.n_trials - sum(_counts(trial) for trial in study.trials)
     if past:
         say.say(f"snnrun: the study has {past} trials already; {max(left, 0)} are left")
     if left > 0:
         with _kept(storage):
             study.optimize(one.objective, n_trials=left, catch=(JobFailed,))
-    conclude(study, objectives, orders.arguments, fixed, options, folder, style)
+    conclude(study, objectives, sweep.arguments, fixed, options, folder, style)
 
 
 def _drawn(trial: Trial, key: str, space: Space) -> Any:
@@ -222,31 +207,26 @@ def _drawn(trial: Trial, key: str, space: Space) -> Any:
     return trial.suggest_int(key, known.low, known.high, step=known.step, log=known.log)  # type: ignore[attr-defined]
 
 
-def _style(sweeper: Any, fixed: Sequence[str]) -> Style:
+def _style(config: DictConfig) -> Style:
     """That of the figures of its runs."""
-    config = _plain(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(fixed)).style)
-    values, faults = read_keys({"style": config}, {}, {"style": STYLE_CHECKS})
+    values, faults = read_keys({"style": mapping(config.style)}, {}, {"style": STYLE_CHECKS})
     if faults:
         raise ConfigError("\n".join(map(str, faults)))
     return Style(**values["style"])
 
 
-def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -> str:
+def _default(sweep: Sweep, fixed: Sequence[str], space: Space) -> str:
     """The objective where none is named: what the task is judged by."""
     from optuna.distributions import CategoricalDistribution
 
     chosen = [f"{key}={each.choices[0]}" for key, each in space.items() if isinstance(each, CategoricalDistribution)]
-    config = sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, [*fixed, *chosen])
-    task = build(_plain(config.task), "task", orders.arguments.trusted)
+    config = sweep.composer.compose((*sweep.hydra, *fixed, *chosen))
+    task = build(mapping(config.task), "task", sweep.arguments.trusted)
     if not task.has_validation:
         raise ArgumentError(
             "hydra.sweeper.objective", "a name, since the task has no validation part to judge by", None
         )
     return "validation_accuracy" if task.has_accuracy else "validation_loss"
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _url(storage: str | None, folder: Path) -> str:
@@ -288,7 +268,7 @@ def _release(study: Study, folder: Path, *, requeue: bool) -> None:
         sweep = trial.user_attrs.get(SWEEP)
         if isinstance(sweep, str) and sweep != str(folder) and lock.holder(Path(sweep), job_list.LOCK) is not None:
             continue  # somebody else is at work on the same study
-        study._storage.set_trial_user_attr(trial._trial_id, KILLED, True)
+        mark(study, trial, KILLED, True)
         study.tell(trial.number, state=TrialState.FAIL)
     if requeue:
         waiting = [trial.system_attrs.get("fixed_params") for trial in study.get_trials(states=(TrialState.WAITING,))]

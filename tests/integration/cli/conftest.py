@@ -9,8 +9,9 @@ from types import ModuleType
 import pytest
 
 import snnrun
+import snnrun.run
 from snnrun.cli import main
-from support.command import Command, Outcome, Parts, Training
+from support.command import Command, Outcome, Training
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     """Replaces the training, so that what the command hands over can be seen at once."""
     stand_in, module = Training(), ModuleType("snnrun.run.execute")
-    vars(module).update(Parts=Parts, run=stand_in.run)
+    vars(module).update(execute=stand_in.execute)
     monkeypatch.setitem(sys.modules, "snnrun.run.execute", module)
-    monkeypatch.setattr(snnrun, "experiment", module, raising=False)
+    monkeypatch.setattr(snnrun.run, "execute", module, raising=False)
     return stand_in
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from snnrun.cli.rerun import _seen
 from snnrun.config.fingerprint import KEY, config_hash
 from snnrun.run.classes import ACCURACY, CONFUSION
+from snnrun.run.recorded import _local
 from support.command import Command
 
 
@@ -27,7 +27,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def seen(folder: Path, way: Any, data_dir: Any = "data", **task: Any) -> tuple[Any, Any]:
     (folder / "manifest.json").write_text(json.dumps({"directory": way}))
     config = {"data_dir": data_dir, "task": task}
-    found = _seen(config, folder)
+    found = _local(config, folder)
     assert config == {"data_dir": data_dir, "task": task}, "the config that is recorded stays as it was"
     return found["data_dir"], found["task"].get("data_dir")
 
@@ -40,7 +40,7 @@ def test_a_relative_data_dir_is_where_the_run_was_started(run: Path) -> None:
 def test_that_of_the_task_is_the_same_unless_it_was_set(run: Path) -> None:
     for own, expected in (("data", "../home/data"), ("mine", "mine")):
         (run / "manifest.json").write_text('{"directory": "../.."}')
-        found = _seen({"data_dir": "data", "task": {"data_dir": own}}, run)
+        found = _local({"data_dir": "data", "task": {"data_dir": own}}, run)
         assert (found["data_dir"], found["task"]["data_dir"]) == ("../home/data", expected)
 
 
@@ -61,7 +61,7 @@ def test_a_way_that_leads_anywhere_but_up_is_not_gone(run: Path, way: Any) -> No
 
 def test_without_a_manifest_nothing_changes(run: Path) -> None:
     config = {"data_dir": "data", "task": None}
-    assert _seen(config, run) == config
+    assert _local(config, run) == config
 
 
 def test_a_run_of_an_earlier_version_is_tested_and_reproduced(command: Command) -> None:

@@ -65,7 +65,7 @@ def test_a_sweep_is_frozen_at_launch(command: Command, training: Training) -> No
         frozen = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
         assert frozen == call["config"]
         assert frozen["threads"] == 1
-        assert call["resume"] is False
+        assert call["resuming"] is False
         assert browse.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
     assert not (SWEEP / LOCK).exists()
     assert not browse.is_run(SWEEP)
@@ -79,7 +79,7 @@ def test_resume_runs_what_is_not_finished(command: Command, training: Training) 
     training.behaviour = finishes
     outcome = command(*WORDS, "--resume")
     assert (outcome.code, outcome.err) == (0, "")
-    assert [(call["folder"].name, call["resume"]) for call in training.calls] == [
+    assert [(call["folder"].name, call["resuming"]) for call in training.calls] == [
         ("1-lif-atan-s1", True),
     ]
     assert "snnrun: 1 of 2 jobs are finished already" in outcome.out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 
 from snnrun.augmentation import Affine, Augmentation, Crop, Erase, Flip, augment
-from snnrun.config.settings import Settings
+from snnrun.job.job import Job
 from snnrun.job.parts import parts_of
-from snnrun.run.execute import run
+from snnrun.run.execute import execute
 from snnrun.task import Digits, ImagePart
 from snnrun.training.loop import Record
 from snnrun.training.stop import Pruned
@@ -190,10 +189,7 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None
     def go(name: str, watch: Any = lambda record: None, resume: bool = False) -> Any:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
-        settings, parts = Settings.from_config(config), parts_of(copy.deepcopy(config))
-        return run(
-            settings=settings, parts=parts, config=config, folder=folder, command=["x"], watch=watch, resume=resume
-        )
+        return execute(Job.of(config, folder=folder, command=["x"], resuming=resume), watch=watch)
 
     def stop(record: Record) -> None:
         if record["step"] == 8 and record["kind"] == "step":

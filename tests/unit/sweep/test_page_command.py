@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snnrun.cli.report import best, ranked, report
-from snnrun.sweep.page.command import command_of, is_override, remark
+from snnrun.run.command_line import command_of, is_override, remark
 from support.swept import make_job, make_sweep
 
 OVERRIDES = [

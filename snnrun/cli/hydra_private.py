@@ -1,0 +1,90 @@
+"""``--info`` and completion in a shell, which only the class of Hydra's own command has.
+
+Hydra's public ``GlobalHydra`` holds an object of that class while configs are composed. The class is private
+(``hydra._internal``), and its methods promise nothing; but the Compose API has neither. No other file uses a private
+name of Hydra.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+
+from snnrun.config.catalogue import Catalogue
+from snnrun.errors import ConfigError
+from snnrun.job import own_folder
+from snnrun.job.arguments import IS_OVERRIDE, PRIMARY, Arguments, parse
+from snnrun.job.compose import ComposeError, Composer, composer
+from snnrun.job.validate import Plan
+from snnrun.system import say
+
+if TYPE_CHECKING:
+    from hydra._internal.hydra import Hydra
+
+#: Words with ``=`` that are no keys of a config.
+NO_KEYS = ("trust=", "on_error=")
+
+
+def show_info(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
+    """``snnrun --info``: what Hydra says of the config, its search path and its plug-ins."""
+    log = logging.getLogger()
+    level, handlers = log.level, list(log.handlers)
+    try:
+        with hydra.words(plan.words) as words:
+            _command().show_info(str(arguments.info), PRIMARY[arguments.command], words)
+    finally:  # Hydra prints through a handler of the root logger, and leaves it there
+        log.setLevel(level)
+        log.handlers[:] = handlers
+
+
+def complete(arguments: Arguments) -> None:
+    """``snnrun -sc install=bash`` prints the shell's rule for completion; ``query`` answers it, for ``COMP_LINE``.
+
+    Raises:
+        ConfigError: with all faults of the command.
+    """
+    action = str(arguments.completion)
+    if arguments.faults:
+        raise ConfigError(say.faults(arguments.faults))
+    if not action.startswith("query"):
+        with composer(Catalogue()):
+            _command().shell_completion(None, [action])
+        return
+    line = os.environ.get("COMP_LINE", "")
+    typed = line.split()[1:]
+    last = "" if line.endswith(" ") or not typed else typed.pop()
+    known = parse(typed)
+    if known.command not in PRIMARY or known.list_words is not None or last.startswith("-"):
+        return  # of runs and flags Hydra knows nothing
+    catalogue = Catalogue(known.config_dir, PRIMARY[known.command])
+    if catalogue.extra and own_folder.faults(catalogue.extra):
+        return
+    before = [word for word in typed if IS_OVERRIDE.match(word) and not word.startswith(("-", *NO_KEYS))]
+    try:
+        with composer(catalogue) as hydra, hydra.words(before) as words, _line(known, [*words, last]):
+            _command().shell_completion(catalogue.primary, [action])
+    except (ComposeError, HydraException):  # the words so far make no config
+        return
+
+
+@contextmanager
+def _line(known: Arguments, words: Sequence[str]) -> Iterator[None]:
+    """Within this context Hydra reads a command line without what only snnrun knows."""
+    before = os.environ["COMP_LINE"]
+    os.environ["COMP_LINE"] = " ".join(["snnrun", *["-m"] * known.multirun, *words])
+    try:
+        yield
+    finally:
+        os.environ["COMP_LINE"] = before
+
+
+def _command() -> Hydra:
+    found = GlobalHydra.instance().hydra
+    assert found is not None  # within `composer`
+    return found

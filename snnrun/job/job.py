@@ -1,0 +1,66 @@
+"""What was asked for: one training run, composed, checked and ready to be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snnrun.config.build import PartError
+from snnrun.config.settings import Settings
+from snnrun.errors import ConfigError
+from snnrun.job.parts import Parts, parts_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training run that was asked for. A sweep is a list of jobs; a run folder holds one.
+
+    Attributes:
+        config: the resolved config that the run records.
+        settings, parts: made of ``local``.
+        folder: of the run; it exists.
+        command: the words of the command, for the manifest.
+        local: the config as this process uses it: with ``data_dir`` as it is seen from the working directory, and with
+            the overrides of ``snnrun resume``. Default: ``config``.
+        resuming: whether ``folder`` holds the record of a run of this config, which goes on. Default: False.
+        source: ``name`` and ``sha256`` of the file that the config is from, for the manifest. Default: none.
+        words: the overrides on a recorded config, by key. Default: none.
+    """
+
+    config: Mapping[str, Any]
+    settings: Settings
+    parts: Parts
+    folder: Path
+    command: tuple[str, ...]
+    local: Mapping[str, Any] = field(default_factory=dict)
+    resuming: bool = False
+    source: Mapping[str, str] | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        folder: Path,
+        command: Sequence[str],
+        trusted: Collection[str] = (),
+        local: Mapping[str, Any] | None = None,
+        resuming: bool = False,
+        source: Mapping[str, str] | None = None,
+        words: Mapping[str, str] | None = None,
+    ) -> Job:
+        """The job of a resolved config. ``trusted``: packages whose code the config may name, beside snnrun's own.
+
+        Raises:
+            ConfigError: if a setting is wrong, or a part cannot be built.
+        """
+        local = config if local is None else local
+        settings = Settings.from_config(local)
+        try:
+            parts = parts_of(local, trusted)
+        except PartError as error:
+            raise ConfigError(f"{error.path}: {error}") from error
+        return cls(config, settings, parts, folder, tuple(command), local, resuming, source, words or {})

@@ -1,0 +1,39 @@
+"""Keyword arguments of Python as the overrides of the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import Any
+
+from snnrun.errors import ArgumentError
+
+
+def overrides_of(keys: Mapping[str, Any]) -> list[str]:
+    """The words ``key=value`` for keyword arguments; a dotted key comes as ``**{"neuron.beta": 0.9}``.
+
+    Raises:
+        ArgumentError: for a value that no config can hold.
+    """
+    return [f"{key}={_value(key, value)}" for key, value in keys.items()]
+
+
+def _value(key: str, value: Any) -> str:
+    """The value in the grammar of overrides, in which it is read back as it is."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (str, PathLike)):
+        return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{each}:{_value(key, inner)}" for each, inner in value.items()) + "}"
+    if isinstance(value, Sequence):
+        return "[" + ",".join(_value(key, inner) for inner in value) + "]"
+    raise ArgumentError(key, "None, a boolean, a number, text, or a list or mapping of them", value)

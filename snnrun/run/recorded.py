@@ -1,0 +1,182 @@
+"""The job that a run folder holds: read from its ``config.yaml``, and checked as the config of a command is.
+
+The folder may be a stranger's. Its config is read as text and judged as any other config is
+(:mod:`snnrun.config.trust`), and checkpoints are no pickles.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnrun.config import fingerprint, trust
+from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import Settings, completed, read
+from snnrun.errors import ConfigError, Fault
+from snnrun.job.arguments import Arguments
+from snnrun.job.scope import Scope
+from snnrun.run import imports
+from snnrun.run.command_line import folder_remark
+from snnrun.system import safe_read, say
+from snnrun.system.safe_read import Unreadable
+
+if TYPE_CHECKING:
+    from snnrun.job.job import Job
+
+PARTS = ("task", "encoder", "tracker")  # that an override may choose or change
+
+
+def recorded_job(
+    folder: Path,
+    arguments: Arguments,
+    command: Sequence[str] = (),
+    changes: Mapping[str, Any] | None = None,
+    *,
+    tracked: bool = False,
+    resuming: bool = False,
+) -> Job:
+    """The job of the run in ``folder``, with ``changes`` to some keys of its config.
+
+    Args:
+        arguments: of the command: what it trusts, and where parts of its own lie.
+        tracked: whether the job has the trackers of the run.
+        resuming: see :class:`~snnrun.job.job.Job`.
+
+    Raises:
+        ConfigError: with all faults of the config.
+    """
+    imports.load("train")
+    from snnrun.job.job import Job
+
+    config = {**_config(folder, tracked=tracked), **(changes or {})}
+    local = completed(_local(config, folder))
+    settings, faults = _judge(local, local, arguments)
+    if faults or settings is None:
+        raise ConfigError("\n".join([say.faults(faults), *_missing_folder(folder, config, arguments)]))
+    return Job.of(config, folder=folder, command=command, trusted=arguments.trusted, local=local, resuming=resuming)
+
+
+def recorded_jobs(
+    folder: Path,
+    arguments: Arguments,
+    command: Sequence[str],
+    scope: Scope,
+    *,
+    tracked: bool = False,
+    resuming: bool = False,
+) -> list[Job]:
+    """The same with the overrides of the command: a job for each combination of their values.
+
+    Raises:
+        ConfigError: with all faults of the command.
+    """
+    from snnrun.job.parts import not_finite
+    from snnrun.job.variants import changed
+
+    config = _config(folder, tracked=tracked)
+    faults: list[Fault | str] = [*arguments.faults]
+    local = completed(_local(config, folder))
+    changes = changed(local, arguments, Catalogue(arguments.config_dir), scope, faults)
+    # Torch takes seconds to import. A command with a typo needs it only if a part may have a fault too.
+    parts = not faults or any(key.partition(".")[0] in PARTS for change in changes for key in change.words)
+    if parts:
+        imports.load("train")
+    for change in changes:
+        _, refused = _judge(change.config, local, arguments, parts=parts)
+        faults += not_finite(change.config)
+        faults += [fault for fault in refused if not (scope.tests and fault.for_training)]
+    if faults:
+        raise ConfigError("\n".join([say.faults(faults), *_missing_folder(folder, config, arguments)]))
+    from snnrun.job.job import Job
+
+    return [
+        Job.of(
+            config,
+            folder=folder,
+            command=command,
+            trusted=arguments.trusted,
+            local=change.config,
+            resuming=resuming,
+            words=change.words,
+        )
+        for change in changes
+    ]
+
+
+def check_config(folder: Path) -> None:
+    """Check that ``config.yaml`` is the one with which the run was started, by the hash in its manifest or in a state.
+
+    Raises:
+        ConfigError: if it is another.
+    """
+
+    from snnrun.run import checkpointer
+
+    config = safe_read.yaml_object(folder, "config.yaml")
+    if not fingerprint.check(folder, config):
+        checkpointer.latest(folder / "checkpoints", config, lambda message: None)
+
+
+def _missing_folder(folder: Path, config: Mapping[str, Any], arguments: Arguments) -> list[str]:
+    """A line on the ``--config-dir`` of the recorded command, where parts from outside need it and it is not given."""
+    if arguments.config_dir or not trust.names_code(config):
+        return []
+    try:
+        command = safe_read.json_object(folder, "manifest.json").get("command")
+    except Unreadable:
+        return []
+    words = [word for word in command if isinstance(word, str)] if isinstance(command, list) else []
+    return [said] if (said := folder_remark(words)) else []
+
+
+def _config(folder: Path, *, tracked: bool) -> dict[str, Any]:
+    """What ``config.yaml`` says."""
+    try:
+        config = safe_read.yaml_object(folder, "config.yaml")
+    except Unreadable as error:
+        raise ConfigError(
+            f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
+        ) from error
+    if not tracked:  # to test weights needs none of the packages of trackers
+        config.pop("tracker", None)
+    return config
+
+
+def _judge(
+    config: Mapping[str, Any], base: Mapping[str, Any], arguments: Arguments, *, parts: bool = True
+) -> tuple[Settings | None, list[Fault]]:
+    """The settings of a config, if they can be read, and all its faults; without ``parts``, of the settings alone."""
+    settings, faults = read(config)
+    usable = settings or read(base)[0]
+    if usable is None or not parts:
+        return settings, faults
+    from snnrun.job.parts import Trial
+
+    try:
+        trial = Trial(config, config, base, usable, trusted=arguments.trusted, debug=arguments.debug)
+        faults += trial.run(Catalogue(arguments.config_dir))
+    except (KeyError, TypeError, AttributeError) as error:
+        faults.append(Fault("config.yaml", f"expected the config of a run ({type(error).__name__}: {error})"))
+    return settings, faults
+
+
+def _local(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The config with a relative ``data_dir`` led to where the run was started, if that was elsewhere."""
+    data_dir, task = config.get("data_dir"), config.get("task")
+    try:
+        way = safe_read.json_object(folder, "manifest.json").get("directory")
+    except Unreadable:
+        return config
+    known = isinstance(way, str) and set(way.split("/")) <= {"..", "."}
+    if not known or not isinstance(data_dir, str) or data_dir.startswith("~") or Path(data_dir).is_absolute():
+        return config
+    start = Path(os.path.abspath(folder.resolve() / str(way)))
+    if start == Path.cwd():
+        return config
+    moved = os.path.relpath(start / data_dir)
+    seen = {**config, "data_dir": moved}
+    if isinstance(task, Mapping) and task.get("data_dir") == data_dir:
+        seen["task"] = {**task, "data_dir": moved}
+    return seen

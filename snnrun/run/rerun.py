@@ -1,0 +1,143 @@
+"""A recorded run again: resumed, trained on, or reproduced, from the config that its folder holds."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnrun.config.catalogue import Catalogue
+from snnrun.errors import ConfigError
+from snnrun.job.arguments import Arguments
+from snnrun.job.scope import FINISHED, UNFINISHED
+from snnrun.run import browse
+from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
+from snnrun.system import files, say
+from snnrun.system.storage import storing
+from snnrun.training.stop import waiting
+
+if TYPE_CHECKING:
+    from snnrun.job.job import Job
+    from snnrun.run.compare import Verdict
+
+HORIZONS = ("T_max", "total_iters", "total_steps")  # the arguments of torch's schedulers that say how long training is
+
+
+def resume(folder: Path, arguments: Arguments, command: Sequence[str]) -> Path:
+    """Bring the run in ``folder`` to its end, or train a finished one on as a new run; returns the folder of the run.
+
+    Raises:
+        SnnrunError: for a run that cannot go on, and whatever ends it early.
+    """
+    if browse.read(folder).status == "finished":
+        return _train_on(folder, arguments, command)
+    if arguments.overrides:
+        (job,) = recorded_jobs(folder, arguments, command, UNFINISHED, tracked=True, resuming=True)
+    else:
+        job = recorded_job(folder, arguments, command, tracked=True, resuming=True)
+    from snnrun.run.execute import execute
+
+    execute(job)
+    return folder
+
+
+def reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> tuple[Path, Verdict]:
+    """Run the config of the run in ``folder`` again, and compare; returns the folder of the new run and the verdict.
+
+    Raises:
+        SnnrunError: for a run that cannot be repeated, and whatever ends the new one early.
+    """
+    changes: dict[str, Any] = {"max_seconds": None, "name": None}  # the name is that of the run itself
+    if arguments.seed is not None:
+        changes["seed"] = arguments.seed
+    job = recorded_job(folder, arguments, command, changes)
+    check_config(folder)
+    if (status := browse.read(folder).status) != "finished":
+        warn(f"the run is {status}; only what it recorded can be compared, and is no match")
+    from snnrun.run import compare
+    from snnrun.run.execute import execute
+
+    with waiting():
+        repeated = new_folder(job.settings.output_dir, "reproduced")
+        execute(replace(job, config=job.local, folder=repeated))
+    verdict = compare.compare(folder, repeated, same_seed=arguments.seed is None)
+    verdict.save(repeated)
+    return repeated, verdict
+
+
+def new_folder(output_dir: str, kind: str) -> Path:
+    """Make a folder for what is done with a run: ``output_dir/DATE/TIME-KIND-TOKEN``."""
+    now = datetime.now()
+    name = f"{now:%H-%M-%S}-{kind}-{secrets.token_hex(4)}"
+    folder = Path(output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
+    with storing(folder):
+        folder.mkdir(parents=True)
+        return files.named(folder)
+
+
+def warn(message: str) -> None:
+    """A warning on the terminal."""
+    say.say(f"warning: {message}", error=True)
+
+
+def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Path:
+    """Train a finished run on, as a new run."""
+    if not arguments.overrides:
+        raise ConfigError(
+            f"{parent}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again, and "
+            "`snnrun resume RUN epochs=N`, with N above its epochs, trains it on"
+        )
+    (job,) = recorded_jobs(parent, arguments, command, FINISHED, tracked=True, resuming=True)
+    if "name" not in job.words:  # the name is that of the run itself
+        job = replace(
+            job,
+            config={**job.config, "name": None},
+            local={**job.local, "name": None},
+            settings=replace(job.settings, name=None),
+        )
+    from snnrun.run import continuation
+    from snnrun.run.execute import execute
+
+    before = continuation.read(parent, job.config, warn)
+    before.check_longer(job.settings)
+    warnings = list(_unlike_a_longer_run(parent, job, before.progress.step, Catalogue(arguments.config_dir)))
+    with waiting():
+        folder = new_folder(job.settings.output_dir, job.settings.name or "resumed")
+        with storing(folder):
+            files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))
+        for message in warnings:
+            warn(message)
+        before.begin(folder, config=job.local, command=command)
+        execute(replace(job, config=job.local, folder=folder))
+    return folder
+
+
+def _unlike_a_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue) -> Iterator[str]:
+    """In what training on differs from a longer run that is started anew, in words."""
+    from snnrun.job.variants import referring
+
+    before, after = job.config.get("epochs"), job.settings.epochs
+    scheduler = job.config.get("scheduler")
+    if isinstance(scheduler, Mapping) and before != after:
+        keys = {*referring(catalogue, "scheduler", scheduler, "epochs"), *(key for key in HORIZONS if key in scheduler)}
+        for key in sorted(key for key in keys if scheduler[key] == before):
+            yield (
+                f"scheduler.{key}={before} is the length of the finished run and stays as it is, so that the learning "
+                f"rate goes on as this scheduler has it beyond its end; a run of epochs={after} from the start would "
+                f"have another from its first epoch on"
+            )
+    most = job.config.get("max_steps")
+    if isinstance(most, int) and step == most and _is_cut(parent):
+        yield (
+            f"max_steps={most} has ended the last epoch of the finished run before its end. The next epoch follows; a "
+            "longer run from the start would have finished that one first"
+        )
+
+
+def _is_cut(run: Path) -> bool:
+    """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
+    ends = [0, *(step for record in browse.epochs(run) if isinstance(step := record.get("step"), int))]
+    return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]
