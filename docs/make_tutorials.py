@@ -12,7 +12,7 @@ What is run is what is seen on the page, in its order and in one empty folder:
   shares, numbers with a unit, dates and tokens differ from machine to machine: of them the form counts alone;
 - the title of a figure names the file that it is.
 
-``tests/test_tutorials.py`` does the same, and holds what is printed against the page.
+``tests/system/test_tutorials.py`` does the same, and holds what is printed against the page.
 """
 
 from __future__ import annotations

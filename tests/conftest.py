@@ -19,8 +19,6 @@ if "SNNRUN_CACHE_DIR" not in os.environ:
     os.environ["SNNRUN_CACHE_DIR"] = tempfile.mkdtemp(prefix="snnrun-cache-")
     atexit.register(shutil.rmtree, os.environ["SNNRUN_CACHE_DIR"], ignore_errors=True)
 
-# importlib mode puts no folder on the path; the reader of the reference numbers is a plain module beside this file.
-sys.path.insert(0, str(Path(__file__).parent))
 # Last, so that an installed snnrun stays the one that is tested: benchmarks/ is no part of the package.
 sys.path.append(str(Path(__file__).parents[1]))
 

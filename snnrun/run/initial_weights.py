@@ -50,8 +50,9 @@ class Fit:
         """A line for each kind of tensor that did not fit."""
         found = []
         if self.reshaped:
-            each = self.reshaped.items()
-            shapes = [f"{printable(name, 80)} {list(there)}, here {list(here)}" for name, (there, here) in each]
+            shapes = [
+                f"{printable(n, 80)} {list(there)}, here {list(here)}" for n, (there, here) in self.reshaped.items()
+            ]
             found.append(f"init_from: tensors of another shape keep their initial values: {_several(shapes)}")
         if self.missing:
             found.append(f"init_from: tensors that the file lacks keep their initial values: {_several(self.missing)}")

@@ -11,11 +11,8 @@ from typing import Any
 
 import pytest
 import torch
-from blog import Drawn, Observed, Silent, load
 from torch.optim.lr_scheduler import ConstantLR
 
-import references
-from references import tensor
 from snnrun.config.settings import Checkpoint, Report, Settings
 from snnrun.encoder import Identity
 from snnrun.errors import NonFiniteError
@@ -30,6 +27,9 @@ from snnrun.training.loop import fit
 from snnrun.training.records import StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
+from support import references
+from support.blog import Drawn, Observed, Silent, load
+from support.references import tensor
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from shell import Run, contents
 
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import browse, checkpoint
 from snnrun.run.compare import compare
 from snnrun.system import files, safe_read
+from support.shell import Run, contents
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"]
 #: 12 steps an epoch; draws for the order, the encoding and dropout.

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import at
-from small import CPU, composed, training
 from torch import Tensor
 
-from event_sets import write_event_set
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.model import Recurrent
 from snnrun.run.execute import build_model, count_parameters
 from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
+from support.catalogued import at
+from support.event_sets import write_event_set
+from support.small import CPU, composed, training
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
 SOURCES: dict[str, dict[str, Any]] = {

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from small import CPU, composed
 from torch import Tensor, nn
 
 from snnrun import report
@@ -33,6 +32,7 @@ from snnrun.run.execute import build_model, count_parameters, evaluate_run, exec
 from snnrun.training.loop import evaluate
 from snnrun.training.state import build_optimizer
 from snnrun.training.streams import Streams
+from support.small import CPU, composed
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
 PLAIN = ["report.figures=false", "report.summary=false"]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from fuzz import COMMANDS, OWN, Mutant, mutant
 from snnrun.cli import main
 from snnrun.run import browse
+from support.fuzz import COMMANDS, OWN, Mutant, mutant
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of torch, about what it is told to do
 

@@ -8,12 +8,7 @@ from typing import Any, TypeVar
 
 import pytest
 import torch
-from blog import Drawn, Observed, Silent, load
-from catalogued import CATALOGUE, at
-from small import CPU, composed, training, write_mnist
 
-import references
-from references import tensor
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Trial, parts_of
 from snnrun.run.execute import build_model, count_parameters
@@ -22,6 +17,12 @@ from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
+from support import references
+from support.blog import Drawn, Observed, Silent, load
+from support.catalogued import CATALOGUE, at
+from support.paths import DOCS
+from support.references import tensor
+from support.small import CPU, composed, training, write_mnist
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
@@ -212,7 +213,7 @@ def test_its_line_and_its_page(name: str) -> None:
     file = CATALOGUE.groups["experiment"][name]
     assert file.read_text(encoding="utf-8").startswith("# @package _global_\n# ")
     assert CATALOGUE.describe("experiment", name).endswith(".")
-    page = Path(__file__).parents[1] / "docs" / "experiments" / f"{name}.md"
+    page = DOCS / "experiments" / f"{name}.md"
     assert f"experiment={name}" in page.read_text(encoding="utf-8")
     assert f"({name}.md)" in (page.parent / "README.md").read_text(encoding="utf-8")
 

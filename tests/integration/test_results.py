@@ -19,10 +19,10 @@ from benchmarks import published
 from benchmarks.published import training
 from benchmarks.published.beside import start
 from benchmarks.published.recipe import Recipe
-from made_up import epoch, make_run
 from snnrun.task.images import ImagePart
+from support.made_up import epoch, make_run
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 BESIDE = {"ours": [2.0, 1.0], "theirs": [2.0, 1.001], "gradients_apart": [1e-6, 2e-6]}
 TOLD = {"presets": {"one": {"variants": {"loss.population=1": "without the code"}}}}

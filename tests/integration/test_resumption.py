@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from shell import contents
 
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
@@ -19,6 +18,7 @@ from snnrun.run import checkpoint
 from snnrun.run.compare import compare
 from snnrun.run.folder import recorded_threads
 from snnrun.system import files, safe_read
+from support.shell import contents
 
 WORDS = [
     "report.figures=false",

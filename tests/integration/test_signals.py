@@ -16,13 +16,13 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from small import composed
 
 import snnrun
 from snnrun.cli import main
 from snnrun.job.job import Job
 from snnrun.run import execute
 from snnrun.training.stop import SIGNALS, Interrupted, Stop, waiting
+from support.small import composed
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),

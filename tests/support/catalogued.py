@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
-from small import composed
 
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import Neuron
+from support.small import composed
 
 CATALOGUE = Catalogue()
 #: Groups that hold values for other parts, and no part of their own.

@@ -14,10 +14,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))  # where the shared modules of the tests are
+sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package `support` is
 
 import torch
-from small import Few, Training, training_of
 
 from snnrun.errors import SnnrunError
 from snnrun.model import Norm
@@ -26,6 +25,7 @@ from snnrun.system import processes
 from snnrun.system.processes import Processes, Team
 from snnrun.system.ranks import Ranks
 from snnrun.training.loop import evaluate
+from support.small import Few, Training, training_of
 
 
 def training(job: dict[str, Any]) -> Training:

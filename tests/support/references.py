@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-FOLDER = Path(__file__).parent / "reference"
+from support.paths import TESTS
+
+FOLDER = TESTS / "reference"
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from made_up import MANIFEST
+from support.made_up import MANIFEST
 
 RESULT = {
     "best_epoch": 3,

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.io import savemat
-from small import write_mnist
 from torch import Tensor
+
+from support.small import write_mnist
 
 
 def drawn(count: int, *shape: int, seed: int = 0) -> Tensor:

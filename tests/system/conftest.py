@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import pytest
-from shell import Ended, on_a_terminal, snnrun
+
+from support.shell import Ended, on_a_terminal, snnrun
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false")
 

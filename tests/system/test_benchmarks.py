@@ -14,8 +14,7 @@ import pytest
 from benchmarks import report, statistic
 from benchmarks.account import PARTS
 from benchmarks.job import FLOOR, INPUTS, OURS, OURS_BF16
-
-ROOT = Path(__file__).parents[1]
+from support.paths import ROOT
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shell import Ended, Run, environment, on_a_terminal, program, snnrun
+
+from support.shell import Ended, Run, environment, on_a_terminal, program, snnrun
 
 SHORT = ("epochs=1", "num_steps=8", "report.figures=false")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import yaml
-from shell import Ended
 
 from snnrun.run.checkpoint import weights_sha256
+from support.shell import Ended
 
 #: What differs from run to run.
 TIMES = {"time", "seconds", "samples_per_second"}

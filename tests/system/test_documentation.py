@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 import pytest
 
 import snnrun
-from made_up import make_run
 from snnrun.cli import main, usage
 from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import EXIT_CODES
 from snnrun.job.arguments import AGAIN, LOOKING
 from snnrun.job.job import Job
+from support.made_up import make_run
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README, CONTRIBUTING, RECORD, WORDS = (
     (ROOT / name).read_text(encoding="utf-8")

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 import yaml
-from shell import snnrun, strict
 
 from snnrun.cli import main
 from snnrun.run import checkpoint
 from snnrun.run.compare import compare
+from support.shell import snnrun, strict
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="how a write fails is the system's own")
 

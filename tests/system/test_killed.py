@@ -13,6 +13,7 @@ import pytest
 
 from snnrun.run.compare import compare
 from snnrun.training.records import TIMES
+from support.paths import SUPPORT
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false", "epochs=3", "batch_size=64"]
 OFTEN = "checkpoint.every_steps=4"
@@ -31,7 +32,7 @@ LONG = [
 
 
 def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
-    program = Path(__file__).parents[1] / "killing.py"
+    program = SUPPORT / "killing.py"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # whose threads a fork would leave behind
     done = subprocess.run(
         [sys.executable, str(program)],

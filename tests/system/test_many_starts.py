@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from shell import Run, environment
+
+from support.paths import TESTS
+from support.shell import Run, environment
 
 COUNT = 50
 WORDS = [
@@ -22,8 +24,9 @@ WORDS = [
 ]
 PROGRAM = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[1])!r})
-import killing, json, snnrun.cli.launch, snnrun.run.execute
+sys.path.insert(0, {str(TESTS)!r})
+import json, snnrun.cli.launch, snnrun.run.execute
+from support import killing
 children = [killing.start({WORDS!r}) for _ in range({COUNT})]
 print(json.dumps([killing.ended(child) for child in children]))
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shell import Ended, snnrun
-from small import write_mnist
+
+from support.shell import Ended, snnrun
+from support.small import write_mnist
 
 pytestmark = pytest.mark.slow
 

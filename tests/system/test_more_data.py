@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shell import snnrun
-from small import composed
 
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
+from support.shell import snnrun
+from support.small import composed
 
 pytestmark = pytest.mark.slow
 

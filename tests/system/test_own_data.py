@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from shell import snnrun
 from sklearn.datasets import load_diabetes
-from written import cyclic, drawn, write_folder
+
+from support.shell import snnrun
+from support.written import cyclic, drawn, write_folder
 
 QUICK = ("threads=1", "report.figures=false", "report.summary=false", "model.hidden=[12]")
 

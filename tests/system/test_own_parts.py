@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shell import Ended, snnrun
+
+from support.shell import Ended, snnrun
 
 pytestmark = pytest.mark.slow
 

@@ -20,7 +20,7 @@ from snnrun.sweep.page.gather import job, sweep
 from snnrun.sweep.page.ranking import rank
 from snnrun.sweep.page.run import run_page
 from snnrun.sweep.page.sweep import sweep_page
-from swept import evil_sweep, make_job, make_sweep
+from support.swept import evil_sweep, make_job, make_sweep
 
 if "SNNRUN_CI" not in os.environ:
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra `test`)")

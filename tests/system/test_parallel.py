@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from catalogued import assembled, options, part
-from shell import Run, environment, snnrun, strict
-from small import composed
-from written import write_everything
 
-from event_sets import write_event_set
 from snnrun.errors import ConfigError
 from snnrun.system.ranks import Ranks
+from support.catalogued import assembled, options, part
+from support.event_sets import write_event_set
+from support.paths import SUPPORT
+from support.shell import Run, environment, snnrun, strict
+from support.small import composed
+from support.written import write_everything
 
-HERE = Path(__file__).parent
 TIMES = ("time", "seconds", "samples_per_second")
 TINY = ("report.figures=false", "report.summary=false", "model.hidden=[16]", "num_steps=6", "hydra.run.dir=run")
 
@@ -54,7 +54,7 @@ def said(ended: subprocess.CompletedProcess[str]) -> list[str]:
 def together(jobs: Mapping[str, Any], folder: Path, processes: int = 2) -> Any:
     """What ``processes.py`` makes of the jobs."""
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    program = [str(HERE / "processes.py"), str(folder / "jobs.json"), str(folder / "found.json")]
+    program = [str(SUPPORT / "processes.py"), str(folder / "jobs.json"), str(folder / "found.json")]
     subprocess.run([*launcher(processes), *program], env=environment(), check=True, timeout=600)
     return json.loads((folder / "found.json").read_text())
 

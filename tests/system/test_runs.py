@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from shell import Ended, environment, program, snnrun
+
+from support.shell import Ended, environment, program, snnrun
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")
 

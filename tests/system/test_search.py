@@ -12,12 +12,12 @@ import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
-from shell import Ended, Run, snnrun
 
 from snnrun.cli import main
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer
 from snnrun.job.search.space import space_of
+from support.shell import Ended, Run, snnrun
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")

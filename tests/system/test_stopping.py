@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shell import Run, contents, environment, program
 
 from snnrun.cli import main
 from snnrun.run import browse, checkpoint
 from snnrun.run.compare import compare
 from snnrun.system.lock import RunLock
+from support.paths import CONF
+from support.shell import Run, contents, environment, program
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals")
 
@@ -349,7 +350,7 @@ def slow_parts(folder: Path) -> list[str]:
     parts = folder / "parts"
     (parts / "task").mkdir(parents=True)
     (parts / "slow_task.py").write_text(SLOW_TASK)
-    conf = Path(__file__).parents[2] / "conf" / "task" / "digits.yaml"
+    conf = CONF / "task" / "digits.yaml"
     (parts / "task" / "slow.yaml").write_text(conf.read_text().replace("snnrun.task.Digits", "slow_task.Slow"))
     return ["--config-dir", "parts", "trust=[slow_task]"]
 

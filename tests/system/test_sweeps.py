@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell import Ended, Run, environment, program, snnrun, strict
+
+from support.shell import Ended, Run, environment, program, snnrun, strict
 
 SMALL = (
     "task=zeros",

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shell import Ended, Run, snnrun, strict
 
 from snnrun.cli import main
 from snnrun.tracker import Csv, MLflow, Record, TensorBoard, Tracker, Trackers
 from snnrun.tracker.base import curves, flat
+from support.shell import Ended, Run, snnrun, strict
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
 

@@ -9,9 +9,10 @@ from types import ModuleType
 
 import pytest
 import yaml
-from shell import environment
 
-DOCS = Path(__file__).parents[1] / "docs"
+from support.paths import DOCS
+from support.shell import environment
+
 PAGES = sorted(path for path in (DOCS / "tutorials").glob("*.md") if path.name != "README.md")
 
 

@@ -6,7 +6,8 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from shell import Ended, snnrun
+
+from support.shell import Ended, snnrun
 
 pytestmark = pytest.mark.slow
 

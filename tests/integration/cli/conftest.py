@@ -8,9 +8,10 @@ from types import ModuleType
 
 import pytest
 
+import snnrun
 import snnrun.run
-from command import Command, Outcome, Training
 from snnrun.cli import main
+from support.command import Command, Outcome, Training
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from command import Command
 from snnrun.config.fingerprint import KEY, config_hash
 from snnrun.run.recorded import _local
+from support.command import Command
 
 
 @pytest.fixture

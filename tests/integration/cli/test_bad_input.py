@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from command import Command, Training
 from snnrun.config.catalogue import Catalogue
 from snnrun.run import imports
+from support.command import Command, Training
 
 NEURONS = ", ".join(Catalogue().groups["neuron"])
 
@@ -278,16 +276,6 @@ def test_checking_leaves_the_random_streams_alone(command: Command) -> None:
     before = torch.get_rng_state()
     command("num_steps=0")
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_the_command_itself(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "snnrun", "epochs=abc", "neuron=lff"]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert "2 faults in the command" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
-    assert list(tmp_path.iterdir()) == []
 
 
 HEAVY = {

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from omegaconf import OmegaConf
-from small import composed
 
-from command import Command, Training
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer
 from snnrun.job.config_file import ConfigFile
+from support.command import Command, Training
+from support.small import composed
 
 SEEDS = ("seed=0,1",)
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 import yaml
-from shell import Run, contents
-from small import write_mnist
 
-from command import Command, Outcome
-from made_up import make_run
 from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import browse, checkpoint, execute
 from snnrun.system import safe_read
+from support.command import Command, Outcome
+from support.made_up import make_run
+from support.shell import Run, contents
+from support.small import write_mnist
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"]
 WORDS = [*QUIET, "epochs=2", "num_steps=4", "model.hidden=[8]", "batch_size=32", "optimizer.lr=0.02"]

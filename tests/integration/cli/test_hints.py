@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from command import Command, Training
 from snnrun import __version__
+from support.command import Command, Training
 
 
 @pytest.mark.parametrize(
@@ -129,19 +127,3 @@ def test_words_of_other_programs(command: Command, training: Training) -> None:
     assert training.calls[0]["settings"].seed == 3
     assert command("help").out == command("--help").out
     assert command("version").out == f"snnrun {__version__}\n"
-
-
-TYPO = "import sys; from snnrun.cli import main; code = main(sys.argv[1:]); print(code, 'torch' in sys.modules)"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        *[("epoch=5",), ("neuron=liff",), ("neuron.bet=0.9",), ("epochs=five",), ("--epochs", "5"), ("seed=-1",)],
-        *[("--train",), ("trian", "epochs=1"), ("T=10",), ("optimzer.lr=0.1",), ("seed=0,1",), ("name=Übung",)],
-    ],
-)
-def test_a_typo_is_found_without_torch(words: tuple[str, ...]) -> None:
-    ended = subprocess.run([sys.executable, "-c", TYPO, *words], capture_output=True, text=True, check=True)
-    assert ended.stdout.split() == ["2", "False"]
-    assert words[0].partition("=")[0].strip("-") in ended.stderr

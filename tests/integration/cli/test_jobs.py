@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from command import Command
-from made_up import make_run
-from swept import evil_sweep, make_job, make_sweep
+from support.command import Command
+from support.made_up import make_run
+from support.swept import evil_sweep, make_job, make_sweep
 
 SWEEP = "outputs/multirun/2026-03-01/12-00-00-0a1b2c3d"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command import Command
+from support.command import Command
 
 QUIET = ("threads=1", "report.figures=false", "report.summary=false")
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from command import Command
-from made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
 from snnrun.system import format
 from snnrun.system.lock import RunLock
+from support.command import Command
+from support.made_up import CHOICES, MANIFEST, RESULT, epoch, make_run, step
 
 
 def ago(seconds: float) -> dict[str, str]:
@@ -258,33 +256,6 @@ def test_a_diff_with_a_run_that_has_not_ended(command: Command) -> None:
     make_run(Path("outputs/two"), result=None)
     out = command("diff", "one", "two").out
     assert out.endswith("result\n  B cannot be read: missing\n")
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
-def test_any_character_set(tmp_path: Path, encoding: str) -> None:
-    make_run(tmp_path / "outputs" / "µ→学", manifest={"platform": "β"})
-    script = "import sys; from snnrun.cli import main; sys.exit(main(sys.argv[1:]))"
-    for line in (["runs"], ["show", "outputs/µ→学"], ["diff", "outputs/µ→学", "outputs/µ→学"]):
-        ended = subprocess.run(
-            [sys.executable, "-X", "utf8=0", "-c", script, *line],
-            cwd=tmp_path,
-            env={"PYTHONIOENCODING": encoding, "PYTHONPATH": ":".join(sys.path), "LC_ALL": "C.UTF-8"},
-            capture_output=True,
-            check=False,
-        )
-        assert (ended.returncode, ended.stderr) == (0, b"")
-        ended.stdout.decode(encoding)
-
-
-def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
-    make_run(tmp_path / "outputs" / "run")
-    script = (
-        "import sys; from snnrun.cli import main\n"
-        "for words in (['runs'], ['show', 'run'], ['diff', 'run', 'run'], ['show', '--help']): main(words)\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'omegaconf', 'numpy'}))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

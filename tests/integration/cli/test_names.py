@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 import yaml
-from small import composed
 
-from command import Command, Training
-from made_up import make_run
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError
 from snnrun.run import browse
 from snnrun.sweep import folders
+from support.command import Command, Training
+from support.made_up import make_run
+from support.small import composed
 
 
 @pytest.mark.parametrize("name", ["baseline", "run 2.1_b+c", "学", "x" * 64, "12a", "0"])

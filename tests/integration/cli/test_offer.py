@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from command import Command
 from snnrun.cli.offer import command as offered
 from snnrun.job.arguments import Arguments
 from snnrun.run import browse
 from snnrun.training.stop import Interrupted
+from support.command import Command
 
 SMALL = [
     *("report.figures=false", "report.summary=false", "report.progress=false"),

@@ -5,32 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from shell import environment, program
 
-from command import Command, Training
-from made_up import make_run
 from snnrun.cli import main
 from snnrun.system.stream import SafeStream, safe_output
-
-#: What a shell does with the streams of a command, and which of them are left.
-REDIRECTIONS = {
-    ">&-": "stderr",
-    ">/dev/full": "stderr",
-    "2>&-": "stdout",
-    "2>/dev/full": "stdout",
-    ">&- 2>&-": "",
-    ">/dev/full 2>/dev/full": "",
-    ">&- 2>/dev/full <&-": "",
-}
-QUICK = (
-    "report.figures=false report.summary=false task=zeros task.steps_per_epoch=2 batch_size=4 num_steps=3 epochs=1 "
-    "model.hidden=[4]"
-)
+from support.command import Command, Training
+from support.made_up import make_run
 
 
 class Full(io.StringIO):
@@ -123,33 +106,3 @@ def test_a_stream_says_what_broke_it() -> None:
     assert none.error is None
     none.write("a")
     assert isinstance(none.error, OSError)
-
-
-def ended(words: str, redirection: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    line = " ".join([*program(), words, redirection])
-    return subprocess.run(
-        ["sh", "-c", line], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
-    )
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
-@pytest.mark.parametrize("redirection", REDIRECTIONS)
-def test_a_process_without_streams(redirection: str, tmp_path: Path) -> None:
-    listed, wrong = (ended(words, redirection, tmp_path) for words in ("list neuron", "nope=1"))
-    assert (listed.returncode, wrong.returncode) == (0 if REDIRECTIONS[redirection] == "stdout" else 6, 2)
-    assert "Traceback" not in listed.stderr + wrong.stderr and "bug" not in listed.stderr + wrong.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
-@pytest.mark.parametrize("redirection", REDIRECTIONS)
-@pytest.mark.parametrize("words", ["", "-m seed=0,1", "-m seed=0,1 hydra/launcher=local_parallel"])
-def test_a_run_without_streams(words: str, redirection: str, tmp_path: Path) -> None:
-    run = ended(f"{words} '{QUICK.replace(' ', chr(39) + ' ' + chr(39))}'", redirection, tmp_path)
-    assert run.returncode == 0, run.stderr
-    results = list(tmp_path.rglob("result.json"))
-    assert len(results) == (2 if words else 1)
-    for path in results:
-        assert '"finished"' in path.read_text()
-        for name in ("metrics.jsonl", "config.yaml", "manifest.json"):
-            assert b"samples/s" not in (path.parent / name).read_bytes(), "nothing printed went into a file of the run"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from command import Command, Training
 from snnrun.errors import NonFiniteError
 from snnrun.system import files
-from swept import make_sweep
+from support.command import Command, Training
+from support.swept import make_sweep
 
 WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")
 SWEEP = Path("sweep")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from command import Command, Training
 from snnrun.config.catalogue import Catalogue
+from support.command import Command, Training
 
 NAMES = list(Catalogue().groups["experiment"])
 

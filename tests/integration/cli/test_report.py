@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from command import Command
-from made_up import make_run
-from swept import evil_sweep, make_job, make_sweep
+from support.command import Command
+from support.made_up import make_run
+from support.swept import evil_sweep, make_job, make_sweep
 
 SWEEP = Path("outputs/multirun/2026-03-01/12-00-00-0e9b2c55")
 
@@ -107,15 +105,3 @@ def test_a_strangers_sweep(command: Command) -> None:
         outcome = command(name, str(SWEEP))
         assert (outcome.code, outcome.err) == (0, "")
         assert all(line.isprintable() for line in outcome.out.split("\n"))
-
-
-def test_neither_torch_nor_matplotlib_is_loaded(tmp_path: Path) -> None:
-    folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=2)
-    script = (
-        "import sys; from snnrun.cli import main; "
-        "print(main(sys.argv[1:]), {'torch', 'matplotlib', 'hydra'} & set(sys.modules))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script, "report", str(folder)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "0 set()"

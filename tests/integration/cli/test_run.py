@@ -11,9 +11,9 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from command import Command, Training
 from snnrun.config.settings import Settings
 from snnrun.errors import DataError, NonFiniteError
+from support.command import Command, Training
 
 
 def test_the_defaults(command: Command, training: Training) -> None:

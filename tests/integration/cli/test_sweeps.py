@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 import yaml
 
-from command import Command, Training
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.run import browse
 from snnrun.sweep import summary
@@ -22,7 +21,8 @@ from snnrun.sweep.job import Task
 from snnrun.sweep.job_list import LOCK, NAME, read
 from snnrun.sweep.local import Processes
 from snnrun.system.lock import RunLock
-from swept import make_job
+from support.command import Command, Training
+from support.swept import make_job
 
 WORDS = ("-m", "seed=0,1", "hydra.sweep.dir=sweep")
 SWEEP = Path("sweep")

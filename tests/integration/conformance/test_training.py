@@ -10,16 +10,15 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import assembled, neurons, options, part, raw
-from small import Training, same, training_of, weights
-from written import write_everything
 
-from event_sets import write_event_set
 from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord
-from written import write_everything
+from support.catalogued import assembled, neurons, options, part, raw
+from support.event_sets import write_event_set
+from support.small import Training, same, training_of, weights
+from support.written import write_everything
 
 #: Small and quick, yet with every layer active; a config has some of these keys.
 SMALL: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from command import Command, Outcome, Stranger
 from snnrun.cli import main
+from support.command import Command, Outcome, Stranger
 
 #: What a stranger's module does as soon as it is imported.
 PAYLOAD = """

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from shell import snnrun
 
-from command import Command, Stranger
 from snnrun.config.build import PartError, build
+from support.command import Command, Stranger
+from support.shell import snnrun
 
 LIF = yaml.safe_dump({"_target_": "snnrun.neuron.LIF", "_partial_": True, "surrogate": "${surrogate}"})
 TOUCH = {"command": "touch canary"}

@@ -16,10 +16,10 @@ from random import Random
 
 import pytest
 
-from made_up import MANIFEST, RESULT, epoch, make_run
 from snnrun.cli import main
 from snnrun.sweep.page.html import SCRIPTS, asset
 from snnrun.system import lock
+from support.made_up import MANIFEST, RESULT, epoch, make_run
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links, pipes and alarms")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from command import Command, Folder, Outcome
 from snnrun.cli import main
+from support.command import Command, Folder, Outcome
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from command import Command, Folder
 from snnrun.config.build import build
 from snnrun.config.catalogue import conf_folder
 from snnrun.job.validate import MOST_CURVES
+from support.command import Command, Folder
 
 QUICK = ["style.format=png", "style.dpi=40"]
 
@@ -209,21 +207,3 @@ def test_help_and_config(command: Command) -> None:
     assert "step*" in command("list", "input").out
     shown = yaml.safe_load(command("plot", "encoder=rate", "--cfg", "job").out)
     assert shown["subject"] == "encoder" and "epochs" not in shown
-
-
-def test_help_imports_neither_torch_nor_hydra() -> None:
-    script = (
-        "import sys; from snnrun.cli import main\n"
-        "for words in (['simulate', '--help'], ['plot', '-h'], ['list', 'input']): main(words)\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'numpy', 'matplotlib'}))"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
-
-
-def test_the_command_itself(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "snnrun", "simulate", "input=spikes", "num_neurons=2000", "num_steps=300"]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "traces.csv holds 333 of 2000 neurons, traces.npz all" in ended.stdout
-    assert len(list(tmp_path.glob("outputs/*/*/figures/traces.svg"))) == 1

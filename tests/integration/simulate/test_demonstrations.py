@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import references
-from command import Command, Folder
 from snnrun.config.catalogue import conf_folder
+from support import references
+from support.command import Command, Folder
 
 ENTRIES = {entry["id"]: entry for entry in references.entries("simulate")}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from snnrun.config.catalogue import conf_folder
+from support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(path.stem for path in (conf_folder() / "neuron").glob("*.yaml"))
 
 

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import torch
 import torchvision.transforms.v2.functional as F
-from catalogued import options, part
-from small import composed, training
 from torch import Generator, Tensor
 from torchvision.transforms import InterpolationMode
 
@@ -20,6 +18,8 @@ from snnrun.run.execute import execute
 from snnrun.task import Digits, ImagePart
 from snnrun.training.records import LogRecord, StepRecord
 from snnrun.training.stop import Pruned
+from support.catalogued import options, part
+from support.small import composed, training
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
 

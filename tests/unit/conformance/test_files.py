@@ -14,7 +14,19 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from catalogued import (
+
+from snnrun.augmentation import Augmentation
+from snnrun.config.build import build, locate
+from snnrun.config.catalogue import HANDED, conf_folder
+from snnrun.config.settings import Settings
+from snnrun.encoder import Encoder
+from snnrun.job.parts import Trial
+from snnrun.loss import Loss, Regulariser
+from snnrun.neuron import IF, Neuron
+from snnrun.surrogate import Surrogate
+from snnrun.task import Task
+from snnrun.tracker.base import missing
+from support.catalogued import (
     CATALOGUE,
     EVERY,
     NO_PARTS,
@@ -29,19 +41,7 @@ from catalogued import (
     resolved,
     text,
 )
-from small import composed
-
-from snnrun.augmentation import Augmentation
-from snnrun.config.build import build, locate
-from snnrun.config.catalogue import HANDED, conf_folder
-from snnrun.config.settings import Settings
-from snnrun.encoder import Encoder
-from snnrun.job.parts import Trial
-from snnrun.loss import Loss, Regulariser
-from snnrun.neuron import IF, Neuron
-from snnrun.surrogate import Surrogate
-from snnrun.task import Task
-from snnrun.tracker.base import missing
+from support.small import composed
 
 #: Where the callables of a group are, if not in the package of its name.
 HOMES = {

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import config_of, neurons, options, part
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -16,6 +15,7 @@ from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.neuron import LIAF
 from snnrun.sequence import Trace
+from support.catalogued import config_of, neurons, options, part
 
 STEPS = 8
 #: Small and quick; a model has some of these.

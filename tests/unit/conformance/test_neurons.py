@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import EVERY as EVERY_OPTION
-from catalogued import named, neurons, options, part, raw
 from torch import Tensor, nn
 from torch.func import functional_call
 
 from snnrun.model import Layer
 from snnrun.neuron import LinearNeuron, Neuron, SequenceNeuron
 from snnrun.sequence import run
+from support.catalogued import EVERY as EVERY_OPTION
+from support.catalogued import named, neurons, options, part, raw
 
 EVERY = pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
 POINTS = {"reset": ("subtract", "zero", "none"), "reset_timing": ("same", "delayed"), "detach_reset": (True, False)}

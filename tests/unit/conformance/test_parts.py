@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import named, neurons, options, part
 from torch import Generator, Tensor
 
 from snnrun.loss import Loss, Regulariser
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate
+from support.catalogued import named, neurons, options, part
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 STEPS = 12

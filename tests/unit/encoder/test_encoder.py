@@ -9,8 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import references
-from references import tensor
 from snnrun.config.catalogue import name_of
 from snnrun.encoder import (
     Burst,
@@ -35,6 +33,8 @@ from snnrun.encoder import (
 )
 from snnrun.errors import ArgumentError
 from snnrun.loss.target import levels, ramp
+from support import references
+from support.references import tensor
 
 
 def named(*names: str) -> list[dict[str, Any]]:

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import references
-from references import tensor
 from snnrun.errors import ArgumentError
 from snnrun.loss import (
     MSE,
@@ -48,6 +46,8 @@ from snnrun.loss import (
 )
 from snnrun.loss.target import RateTarget, one_hot
 from snnrun.training.metrics import Totals
+from support import references
+from support.references import tensor
 
 LOSSES: dict[str, type[SampleLoss]] = {
     "ce_rate_loss": CERate,

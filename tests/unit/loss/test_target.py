@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-import references
-from references import tensor
 from snnrun.encoder import Latency
 from snnrun.loss.target import LatencyTarget, RateTarget, TargetEncoder, from_one_hot, one_hot, ramp, regular_train
+from support import references
+from support.references import tensor
 
 CODES = {
     e["id"].partition("/")[2]: e

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import composed, training
 from torch import Tensor, nn
 
 from snnrun.config.settings import Settings
@@ -17,6 +16,7 @@ from snnrun.model import Linear, Product
 from snnrun.model.products import events, product
 from snnrun.run.execute import product_of
 from snnrun.training.records import StepRecord
+from support.small import composed, training
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
 

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from catalogued import part
 from torch import nn
 
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import LI, LIF, PSN, Linear, LinearNeuron
 from snnrun.sequence import run
+from support.catalogued import part
 
 X = torch.rand(7, 3, 4, generator=torch.Generator().manual_seed(3))
 

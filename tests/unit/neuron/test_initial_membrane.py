@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import part
 
-import references
-from references import tensor
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import IF, LIF, Alpha, Neuron
 from snnrun.sequence import run
+from support import references
+from support.catalogued import part
+from support.references import tensor
 
 # These have a membrane that is a product with the inputs of all steps, or gates that replace the reset.
 WITHOUT = {"psn", "masked_psn", "sliding_psn", "glif"}

@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import Tensor
 
-import references
-from references import assert_close_to_largest, tensor
 from snnrun.neuron import IF, LIF, Lapicque, Neuron, State
 from snnrun.sequence import run
 from snnrun.surrogate import ATan, FastSigmoid, Sigmoid, Surrogate
+from support import references
+from support.references import assert_close_to_largest, tensor
 
 SURROGATES: dict[str, Any] = {
     "atan": lambda alpha: ATan(alpha),

@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import references
-from references import assert_close_to_largest, tensor
 from snnrun.neuron import ALIF, LSNN, AdEx, CurrentLI, CurrentLIF, Neuron, RefractoryAdEx, RefractoryLIF, Synaptic
 from snnrun.sequence import run
 from snnrun.surrogate import FastSigmoid, Surrogate
+from support import references
+from support.references import assert_close_to_largest, tensor
 
 
 @dataclass(frozen=True)

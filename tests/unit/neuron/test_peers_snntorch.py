@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import references
-from references import assert_close_to_largest, tensor
 from snnrun.neuron import RLIF, SLSTM, Alpha, Neuron, Recurrent, RSynaptic, Synaptic
 from snnrun.sequence import run
 from snnrun.surrogate import ATan
+from support import references
+from support.references import assert_close_to_largest, tensor
 
 
 def convention(entry: dict[str, Any]) -> dict[str, Any]:

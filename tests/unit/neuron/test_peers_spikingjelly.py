@@ -11,8 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import references
-from references import assert_close_to_largest, tensor
 from snnrun.neuron import (
     CLIF,
     EIF,
@@ -30,6 +28,8 @@ from snnrun.neuron import (
 )
 from snnrun.sequence import run
 from snnrun.surrogate import ATan, Rectangular, Sigmoid
+from support import references
+from support.references import assert_close_to_largest, tensor
 
 SURROGATES: dict[str, Any] = {"atan": ATan, "sigmoid": Sigmoid, "rect": Rectangular}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -359,17 +357,6 @@ def test_saved_input_spikes_are_small_whole_numbers(tmp_path: Path, low: int, ki
     with np.load(tmp_path / "raster.npz") as found:
         assert found["input"].dtype == kind
         np.testing.assert_array_equal(found["input"], train[:, 0].numpy())
-
-
-def test_the_package_is_light_to_import() -> None:
-    heavy = {"torch", "matplotlib", "torchinfo", "rich", "numpy"}
-    script = f"import sys, snnrun.report; print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-    script = "import sys\nfrom snnrun.report import *\nfrom snnrun.config.settings import Style\n"
-    script += "loss_figure([], 'x', Style())\nprint('matplotlib.pyplot' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
 
 
 def confusion(size: int, name: str = "class {}") -> Confusion:

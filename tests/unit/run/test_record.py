@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from small import same, training, weights
 from torch import nn
 
 from snnrun import report
@@ -25,6 +24,7 @@ from snnrun.run.folder import RunRecord
 from snnrun.system.storage import storing
 from snnrun.training.loop import forward
 from snnrun.training.records import EpochRecord, ParameterSummary, RunResult, StepRecord, WarningRecord
+from support.small import same, training, weights
 
 STEP = StepRecord.from_json({"epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1})
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from made_up import RESULT, epoch, make_run, step
 from snnrun.run.compare import Verdict, compare
+from support.made_up import RESULT, epoch, make_run, step
 
 RECORDS = [record for number in (1, 2, 3) for record in (step(number, 10 * number - 5), epoch(number))]
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from made_up import MANIFEST, RESULT, epoch, make_run, step
 from snnrun.errors import ConfigError
 from snnrun.run import browse
 from snnrun.system import lock
 from snnrun.system.lock import RunLock
+from support.made_up import MANIFEST, RESULT, epoch, make_run, step
 
 
 def test_runs_are_found_where_training_puts_them(tmp_path: Path) -> None:

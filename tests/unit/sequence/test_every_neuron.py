@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import neurons, options, part
 from torch import Tensor
 
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import resolve_backend, run
 from snnrun.sequence.kernel import llvm
+from support.catalogued import neurons, options, part
 
 #: Those with matrix products between the steps or within one, or that count their steps.
 STEP_BY_STEP = {"glif", "masked_psn", "psn", "rlif", "rsynaptic", "sconv2dlstm", "sliding_psn", "slstm"}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import neurons, options, part
 from torch import Tensor, nn
 
 from snnrun.model import MLP, ConvNet, Layer
 from snnrun.model.layer import keep, through
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import fused_readout, resolve_backend, run
+from support.catalogued import neurons, options, part
 
 FUSED = [name for name in options("neuron") if resolve_backend(neurons("neuron", name), "auto") == "fused"]
 #: Their output is no bare spike.

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from catalogued import neurons
 from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
 from snnrun.model import Layer, Norm
 from snnrun.neuron import LI, PSN
+from support.catalogued import neurons
 
 NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -73,38 +70,3 @@ def test_a_failure_in_another_thread_is_told() -> None:
             pool.spread(work, 64, 1 << 20, 16)
     finally:
         torch.set_num_threads(before)
-
-
-FORK = """
-    import os, sys
-    import torch
-    from snnrun.neuron import LIF
-    from snnrun.sequence import run
-
-    torch.set_num_threads(2)
-
-    def total():
-        x = torch.rand(20, 8, 600, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        trace, _ = run(LIF(0.9), x, backend="fused")
-        # Nothing large is left to torch itself, whose OpenMP does not survive a fork.
-        (grad,) = torch.autograd.grad(trace.spikes, x, torch.ones(1).expand(trace.spikes.shape))
-        return float(grad.numpy().sum())
-
-    {before}
-    child = os.fork()
-    if not child:
-        found = total()
-        os._exit(0 if found else 1)
-    status = os.waitpid(child, 0)[1]
-    total()
-    sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-@pytest.mark.parametrize("before", ["total()", "torch.ones(1 << 22).sum()", ""], ids=["kernels", "torch", "nothing"])
-def test_a_fork_has_threads_of_its_own(before: str) -> None:
-    code = textwrap.dedent(FORK).format(before=before)
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import references
 from snnrun import surrogate as ours
 from snnrun.surrogate import Surrogate
 from snnrun.surrogate.stochastic import BernoulliSurrogate
+from support import references
 
 
 def custom(width: float) -> Surrogate:

@@ -17,7 +17,6 @@ import torch
 import yaml
 from torch import Tensor
 
-import references
 import snnrun.surrogate
 from snnrun import surrogate
 from snnrun.config.build import PartError, build
@@ -27,6 +26,7 @@ from snnrun.neuron import LIF
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate
 from snnrun.surrogate.stochastic import BernoulliSurrogate, RandomSurrogate
+from support import references
 
 CONFIGS = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ import pytest
 
 from snnrun.cli.report import best, ranked, report
 from snnrun.run.command_line import command_of, is_override, remark
-from swept import make_job, make_sweep
+from support.swept import make_job, make_sweep
 
 OVERRIDES = [
     "neuron=if",

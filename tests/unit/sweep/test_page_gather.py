@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from made_up import make_run
 from snnrun.errors import ConfigError
 from snnrun.sweep.folders import is_sweep, named
 from snnrun.sweep.page.gather import job, sweep
 from snnrun.system.lock import RunLock
-from swept import make_job, make_sweep
+from support.made_up import make_run
+from support.swept import make_job, make_sweep
 
 
 def test_a_sweep_as_its_list_has_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from snnrun.sweep.page.ranking import rank
 from snnrun.sweep.page.raster import picture, rasters, sample_of
 from snnrun.sweep.page.run import run_page
 from snnrun.sweep.page.sweep import names, sweep_page
-from swept import EVIL, evil_sweep, make_job, make_sweep
+from support.swept import EVIL, evil_sweep, make_job, make_sweep
 
 LARGEST = 2_000_000  # bytes of a page
 ELEMENTS = {

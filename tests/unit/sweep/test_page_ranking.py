@@ -11,7 +11,7 @@ import pytest
 from snnrun.sweep.page import words
 from snnrun.sweep.page.gather import Job, sweep
 from snnrun.sweep.page.ranking import Ranking, command, label, rank, swept_keys, values_of
-from swept import make_job, make_sweep
+from support.swept import make_job, make_sweep
 
 
 def ranked(folder: Path) -> Ranking:

@@ -11,7 +11,7 @@ import pytest
 from snnrun.sweep.page.gather import sweep
 from snnrun.sweep.page.ranking import rank
 from snnrun.sweep.page.table import csv_text, harmless
-from swept import make_job, make_sweep
+from support.swept import make_job, make_sweep
 
 
 def read(folder: Path) -> list[dict[str, str]]:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-from small import composed
 from torch import nn
 
 from snnrun.config.settings import Settings
@@ -22,51 +16,7 @@ from snnrun.neuron import LIF
 from snnrun.system import threads
 from snnrun.system.ranks import Ranks
 from snnrun.training.runtime import runtime, use_threads
-
-# Loads torch's OpenMP runtime, which then prints what it read from the environment; torch itself takes seconds.
-LOAD = """
-import ctypes, sys
-if {before}:
-    sys.modules["torch"] = None
-import snnrun
-ctypes.CDLL(sys.argv[1])
-"""
-
-
-@pytest.fixture(scope="module")
-def openmp() -> Path:
-    spec = importlib.util.find_spec("torch")
-    assert spec is not None and spec.origin is not None
-    found = sorted((Path(spec.origin).parent / "lib").glob("libgomp*.so*"))
-    if not found:
-        pytest.skip("torch has no GNU OpenMP runtime of its own here")
-    return found[0]
-
-
-def spins(openmp: Path, *, before: bool = False, **environ: str) -> int:
-    """How often a waiting thread spins before it sleeps, where OpenMP is loaded after ``import snnrun``."""
-    clean = {name: value for name, value in os.environ.items() if name not in threads.OWN}
-    ended = subprocess.run(
-        [sys.executable, "-c", LOAD.format(before=before), str(openmp)],
-        env={**clean, "OMP_DISPLAY_ENV": "VERBOSE", **environ},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", ended.stderr)
-    assert found
-    return int(found[1])
-
-
-def test_threads_sleep_after_import_snnrun(openmp: Path) -> None:
-    assert spins(openmp) == 0
-
-
-def test_the_user_decides(openmp: Path) -> None:
-    assert spins(openmp, OMP_WAIT_POLICY="PASSIVE") == 0
-    assert spins(openmp, OMP_WAIT_POLICY="ACTIVE") > 1_000_000
-    assert spins(openmp, GOMP_SPINCOUNT="1234") == 1234
-    assert spins(openmp, KMP_BLOCKTIME="200") == 0
+from support.small import composed
 
 
 @pytest.mark.parametrize(
@@ -85,15 +35,6 @@ def test_what_the_user_set_stays(
     environ = dict(given)
     assert not threads.sleep_while_waiting(environ)
     assert environ == {**given, **set_beside}
-
-
-def test_nothing_is_set_once_torch_is_loaded(openmp: Path) -> None:
-    """The environment would say what is not so, and the record would repeat it."""
-    environ: dict[str, str] = {}
-    assert "torch" in sys.modules
-    assert not threads.sleep_while_waiting(environ)
-    assert environ == {}
-    assert spins(openmp, before=True) > 0
 
 
 def test_a_step_of_more_work_has_more_threads() -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor
-from written import cyclic, drawn, python2, write_cifar10, write_cifar100
 
 from snnrun.errors import DataError
 from snnrun.task import CIFAR10, CIFAR100, Data, ImagePart, ImageTask
 from snnrun.task.unpickle import read_pickle
+from support.written import cyclic, drawn, python2, write_cifar10, write_cifar100
 
 CPU = torch.device("cpu")
 

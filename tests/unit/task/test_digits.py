@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -45,18 +43,3 @@ def test_the_file_holds_what_scikit_learn_loads(monkeypatch: pytest.MonkeyPatch)
     assert torch.equal(quick.images, slow.images)
     assert torch.equal(quick.labels, slow.labels)
     assert quick.images.dtype == slow.images.dtype == torch.uint8
-
-
-def test_no_import_of_scikit_learn() -> None:
-    script = """
-import sys
-import importlib.util
-import subprocess
-import sys
-from pathlib import Path
-from snnrun.task import Digits
-Digits().read(Path("unused"))
-print("sklearn" in sys.modules)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False", "it takes a second"

@@ -10,10 +10,10 @@ import pytest
 import torch
 import torchvision
 from torch import Tensor
-from written import cyclic, drawn, write_emnist, write_idx
 
 from snnrun.errors import DataError
 from snnrun.task import EMNIST, Data, ImagePart
+from support.written import cyclic, drawn, write_emnist, write_idx
 
 CPU = torch.device("cpu")
 CLASSES = {"balanced": 47, "letters": 26, "digits": 10, "byclass": 62, "bymerge": 47, "mnist": 10}

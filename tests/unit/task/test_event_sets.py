@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-import event_sets
-from event_sets import (
+from snnrun.errors import DataError
+from snnrun.task import CIFAR10DVS, NMNIST, SHD, SSC, Batch, Data, DVSGesture, EventTask, Part, binning, event_files
+from snnrun.task import event_download as fetching
+from support import event_sets
+from support.event_sets import (
     cifar10_files,
     folder_of,
     gesture_files,
@@ -25,9 +28,6 @@ from event_sets import (
     write_spoken,
     zip_of,
 )
-from snnrun.errors import DataError
-from snnrun.task import CIFAR10DVS, NMNIST, SHD, SSC, Batch, Data, DVSGesture, EventTask, Part, binning, event_files
-from snnrun.task import event_download as fetching
 
 CPU = torch.device("cpu")
 T = 4

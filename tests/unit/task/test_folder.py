@@ -11,10 +11,10 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
-from written import cyclic, drawn, write_folder
 
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import Data, Folder, ImagePart
+from support.written import cyclic, drawn, write_folder
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -190,27 +189,3 @@ def test_where_nothing_can_be_written_frames_are_kept_in_memory(
     for most in (1, 300):
         check_is(stored(tmp_path, "set", {}, SIZE, lambda most=most: chunks(most)), chunks(most))  # type: ignore[misc]
     assert list((tmp_path / "cache").iterdir()) == []
-
-
-def _make(data_dir: str, out: Any) -> None:
-    def read() -> list[Chunk]:
-        out.put("read")
-        return chunks()
-
-    for _ in range(3):
-        check_is(stored(Path(data_dir), "set", {}, SIZE, read), chunks())
-
-
-@pytest.mark.slow  # starts processes
-def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    out = context.Queue()
-    processes = [context.Process(target=_make, args=(str(tmp_path), out)) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * 2
-    assert out.get() == "read"
-    assert out.empty()
-    check_is(stored(tmp_path, "set", {}, SIZE, refuse), chunks())

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import training
 from torch import Tensor
 
 from snnrun.task import MovingBars
+from support.small import training
 
 T = 9
 STILL = 9  # draws before those of the pixels

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from small import training
 from torch import Tensor
 
 from snnrun.task import Batch, SpokenTones
+from support.small import training
 
 EVENTS = 3 * 400
 DRAWS = 6 + 3 + 3 * EVENTS + 1

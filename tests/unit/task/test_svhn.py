@@ -12,10 +12,10 @@ import torch
 import torchvision
 from scipy.io import savemat
 from torch import Tensor
-from written import cyclic, drawn, write_svhn
 
 from snnrun.errors import DataError
 from snnrun.task import SVHN, Data, ImagePart
+from support.written import cyclic, drawn, write_svhn
 
 CPU = torch.device("cpu")
 

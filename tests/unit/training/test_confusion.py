@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import training
 from torch import Tensor
 
 from snnrun.loss import metric
@@ -12,6 +11,7 @@ from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
 from snnrun.training.confusion import MOST_CLASSES, Confusion, Predictions
 from snnrun.training.loop import evaluate
+from support.small import training
 
 
 class Half(Team):

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import training
 from torch import nn
 
 from snnrun.model import Layer
@@ -18,6 +17,7 @@ from snnrun.run.compare import compare
 from snnrun.training.layers import layer_gradients
 from snnrun.training.progress import Progress
 from snnrun.training.records import EpochRecord, LayerGradient
+from support.small import training
 
 SMALL = ("model.hidden=[20]", "num_steps=5", "encoder=direct", "batch_size=700", "epochs=1")  # two batches
 

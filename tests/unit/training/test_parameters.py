@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import composed, training
 
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
@@ -22,6 +21,7 @@ from snnrun.tracker import Csv
 from snnrun.tracker.base import curves
 from snnrun.training.layers import neuron_parameters
 from snnrun.training.records import EpochRecord, LogRecord
+from support.small import composed, training
 
 OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for them
 

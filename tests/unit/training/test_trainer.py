@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from small import CPU, Training, same, training, weights
 from torch import Generator, Tensor, nn
 
 from snnrun.config import catalogue
@@ -24,6 +23,7 @@ from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import evaluate
 from snnrun.training.records import EpochRecord, LayerActivity, LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.streams import Streams
+from support.small import CPU, Training, same, training, weights
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 
@@ -103,7 +103,8 @@ def test_records_of_a_task_with_labels() -> None:
     assert [(record.epoch, record.step) for record in epochs] == [(1, 3), (2, 6)]
     times = [record.time for record in records if isinstance(record, (StepRecord, EpochRecord))]
     assert times == sorted(times)
-    assert all(record.samples_per_second > 0 for record in (*steps, *epochs))
+    speeds = [record.samples_per_second for record in steps] + [record.samples_per_second for record in epochs]
+    assert all(speed > 0 for speed in speeds)
     for epoch in epochs:
         assert list(epoch.layers) == ["hidden1", "output"]
         for layer, neurons in zip(epoch.layers.values(), (20, 10), strict=True):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from small import Training, same, training, weights
 from torch import Tensor
 
 from snnrun.run import checkpoint
 from snnrun.training.records import LogRecord, StepRecord
+from support.small import Training, same, training, weights
 
 WORDS = (
     *("num_steps=4", "epochs=2", "batch_size=32", "model.hidden=[12]", "report.log_every=1"),

@@ -1,0 +1,1 @@
+"""What several tests share: small trainings, made-up folders, data sets in their formats, and the command."""

@@ -1,0 +1,74 @@
+"""The cache of frames, where several processes want it at the same time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from snnrun.task.frame_store import Chunk, FrameStore, stored
+
+CPU = torch.device("cpu")
+T, SIZE = 3, 5
+
+
+def chunks(most: int = 3, size: int = SIZE, seed: int = 0) -> list[Chunk]:
+    """7 recordings in 3 chunks, in an order that is not that of their names."""
+    random = np.random.default_rng(seed)
+    made = []
+    for part, names in ((0, ["d", "c"]), (2, ["a"]), (0, ["b", "e", "a", "f"])):
+        counts = random.integers(0, most + 1, (len(names), T, size)) * random.integers(0, 2, (len(names), T, size))
+        made.append(Chunk(names, part, [ord(name) for name in names], [name.encode() for name in names], counts))
+    return made
+
+
+def expected(of: list[Chunk]) -> dict[tuple[int, str], Any]:
+    return {(chunk.part, name): frame for chunk in of for name, frame in zip(chunk.names, chunk.counts, strict=True)}
+
+
+ORDER = [(0, "a"), (0, "b"), (0, "c"), (0, "d"), (0, "e"), (0, "f"), (2, "a")]
+
+
+def check_is(store: FrameStore, of: list[Chunk], size: int = SIZE) -> None:
+    known = expected(of)
+    assert store.parts.tolist() == [part for part, _ in ORDER]
+    assert store.labels.tolist() == [ord(name) for _, name in ORDER]
+    for chosen in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 2], [3], []):
+        found = store.dense(torch.tensor(chosen, dtype=torch.int64), CPU)
+        assert found.dtype is torch.float32
+        assert found.shape == (T, len(chosen), size)
+        for place, i in enumerate(chosen):
+            assert np.array_equal(found[:, place], known[ORDER[i]])
+
+
+def refuse() -> Iterator[Chunk]:
+    raise AssertionError("read although it was cached")
+
+
+def _make(data_dir: str, out: Any) -> None:
+    def read() -> list[Chunk]:
+        out.put("read")
+        return chunks()
+
+    for _ in range(3):
+        check_is(stored(Path(data_dir), "set", {}, SIZE, read), chunks())
+
+
+@pytest.mark.slow  # starts processes
+def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    out = context.Queue()
+    processes = [context.Process(target=_make, args=(str(tmp_path), out)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 2
+    assert out.get() == "read"
+    assert out.empty()
+    check_is(stored(tmp_path, "set", {}, SIZE, refuse), chunks())
