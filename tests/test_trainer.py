@@ -103,7 +103,8 @@ def test_records_of_a_task_with_labels() -> None:
     assert [(record.epoch, record.step) for record in epochs] == [(1, 3), (2, 6)]
     times = [record.time for record in records if isinstance(record, (StepRecord, EpochRecord))]
     assert times == sorted(times)
-    assert all(record.samples_per_second > 0 for record in (*steps, *epochs))
+    assert all(record.samples_per_second > 0 for record in steps)
+    assert all(record.samples_per_second > 0 for record in epochs)
     for epoch in epochs:
         assert list(epoch.layers) == ["hidden1", "output"]
         for layer, neurons in zip(epoch.layers.values(), (20, 10), strict=True):
