@@ -192,8 +192,12 @@ class Composer:
                 self._merged[overrides] = self._merge(overrides, [*self._search_path, *overrides, *self._mode])
             return self._merged[overrides]
         whole = compose(self._catalogue.primary, list(words), return_hydra_config=True)
-        # The folder of --config-dir is no override that a user typed.
-        whole.hydra.overrides.hydra = [word for word in whole.hydra.overrides.hydra if word not in self._search_path]
+        if self._search_path:  # the folder of --config-dir, which nobody typed as an override
+            hydra = whole.hydra
+            hydra.searchpath = []
+            hydra.overrides.hydra = [word for word in hydra.overrides.hydra if word not in self._search_path]
+            for source in hydra.runtime.config_sources:
+                source.provider = source.provider.removeprefix("hydra.searchpath in ")
         return whole
 
 
