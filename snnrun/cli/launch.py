@@ -170,6 +170,7 @@ def _folder(job: Composition) -> Path:
         if job.subdir is None:
             job.folder.mkdir(parents=True, exist_ok=True)
             return job.folder.resolve()
+        job.root.mkdir(parents=True, exist_ok=True)
         root = job.root.resolve()
         folder = root / job.subdir
         with storing(folder):
