@@ -7,10 +7,10 @@ so is its gradient, on a way back that runs the neurons forwards once more (see 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
@@ -22,6 +22,33 @@ from snnrun.sequence.record.tracer import Recipe, record
 
 #: Most outputs: their sums must find room in the registers.
 MOST = 16
+
+
+class ChainLayer(Protocol):
+    """What a layer of a chain says of itself, so that :func:`can_fuse` can decide."""
+
+    training: bool
+    backend: str
+    synapse: nn.Module
+
+    @property
+    def records(self) -> bool:
+        """Whether a training step must record something of the neurons, or compute them again piece by piece."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
+
+
+def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
+    """Whether the neurons of ``layer`` and the synapses of the layer that follows may run in one pass.
+
+    In a training step, and where nobody wants what such a pass does not record. What depends on the input and on the
+    neuron's step as well is decided by :func:`run`.
+    """
+    trains = layer.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    fused = layer.backend == "fused" and not layer.records
+    return trains and fused and following.is_bare and isinstance(following.synapse, nn.Linear)
 
 
 def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:
