@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import references
 from references import assert_close_to_largest, tensor
-from snnrun.neuron import RLIF, SLSTM, Alpha, Neuron, Recurrent, RSynaptic, Synaptic
+from snnrun.neuron import RLIF, SLSTM, Alpha, Neuron, RecurrentNeuron, RSynaptic, Synaptic
 from snnrun.sequence import run
 from snnrun.surrogate import ATan
 
@@ -46,7 +46,7 @@ def recurrence(params: dict[str, Any]) -> dict[str, Any]:
     return {"recurrence": "elementwise", "recurrent_weight": params["V"]}
 
 
-def with_weights(neuron: Recurrent, params: dict[str, Any]) -> Neuron:
+def with_weights(neuron: RecurrentNeuron, params: dict[str, Any]) -> Neuron:
     if params["all_to_all"]:
         assert neuron.feedback is not None
         neuron.feedback.load_state_dict({k: tensor(params[f"recurrent.{k}"]) for k in ("weight", "bias")})

@@ -32,7 +32,7 @@ ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerActivity:
     """What a layer did in every epoch; a number that is missing is None."""
 
     name: str
@@ -57,7 +57,7 @@ class Job:
     validation: Mapping[str, float] = field(default_factory=dict)  # the same, at the best epoch
     best_epoch: int | None = None
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerActivity, ...] = ()
     neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
     classes: tuple[ClassRow, ...] = ()  # of the test part
     confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row for each class, in it a column for each prediction
@@ -219,7 +219,7 @@ def _measures(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _layers(epochs: list[dict[str, Any]]) -> tuple[Layer, ...]:
+def _layers(epochs: list[dict[str, Any]]) -> tuple[LayerActivity, ...]:
     told = [_activity(record) for record in epochs]
     names = list(dict.fromkeys(name for layers in told for name in layers))[:100]
 
@@ -227,7 +227,7 @@ def _layers(epochs: list[dict[str, Any]]) -> tuple[Layer, ...]:
         return tuple(number(layers.get(name, {}).get(key)) for layers in told)
 
     return tuple(
-        Layer(
+        LayerActivity(
             name=printable(name, 60),
             neurons=next((_whole(layers[name].get("neurons")) for layers in told if name in layers), None),
             firing_rate=column(name, "firing_rate"),
