@@ -256,13 +256,12 @@ class _StepCode:
         for array, pointer in self.rows.items():
             if array in step_of and array.kind != "kept":
                 self.ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
+        self.is_first = w.let(f"icmp eq i64 {t}, 0") if kernel.before else ""
         self.earlier: dict[int, str] = {}
-        if kernel.before:
+        for leaf, array, initial in kernel.before:
             before = w.let(f"sub i64 {t}, 1")
-            self.is_first = w.let(f"icmp eq i64 {t}, 0")
-            for leaf, array, initial in kernel.before:
-                at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
-                self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
+            at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
+            self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
 
     def write(self, i: str, lane: str, leaves: dict[int, str]) -> dict[int, str]:
         """The nodes for a vector of neurons; ``leaves``: those of the state, and of a read-out product."""
