@@ -37,7 +37,7 @@ class State(NamedTuple):
     spikes: Tensor  # [B, *N], 0 or 1
 
 
-class Linear(NamedTuple):
+class LinearUpdate(NamedTuple):
     """One step of a membrane that is linear between spikes: ``u = decay * v + gain * x + offset``.
 
     Each is a number or a tensor of shape ``[]`` or ``[*N]``.
@@ -287,7 +287,7 @@ class LinearNeuron(Neuron):
     #: With a delayed ``zero`` reset: whether the step in which it lands also loses its input.
     reset_drops_input = False
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         """The membrane's equation as data; differentiable in the neuron's learnable parameters."""
         raise NotImplementedError(f"{type(self).__name__} must define linear()")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate
 
 
 class IF(LinearNeuron):
@@ -27,5 +27,5 @@ class IF(LinearNeuron):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
 
-    def linear(self) -> Linear:
-        return Linear(decay=1.0)
+    def linear(self) -> LinearUpdate:
+        return LinearUpdate(decay=1.0)

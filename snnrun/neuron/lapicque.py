@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate
 
 
 class Lapicque(LinearNeuron):
@@ -59,8 +59,8 @@ class Lapicque(LinearNeuron):
                 advice="use a shorter step or integration=exact",
             )
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         if self.integration == "euler":
-            return Linear(decay=1 - self.dt / (self.R * self.C), gain=self.dt / self.C)
+            return LinearUpdate(decay=1 - self.dt / (self.R * self.C), gain=self.dt / self.C)
         beta = math.exp(-self.dt / (self.R * self.C))
-        return Linear(decay=beta, gain=self.R * (1 - beta))
+        return LinearUpdate(decay=beta, gain=self.R * (1 - beta))

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate
 from snnrun.neuron.decay import check_decay, factor
 from snnrun.neuron.value import Value
 
@@ -78,9 +78,9 @@ class LIF(LinearNeuron):
         make = Value if plain else self._value
         self.graded_spikes_factor = make("graded_spikes_factor", graded_spikes_factor, "real", learn=learn)
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         beta = self.beta()
-        return Linear(
+        return LinearUpdate(
             decay=beta,
             gain=1 - beta if self.decay_input else 1.0,
             offset=(1 - beta) * self.v_rest if self.v_rest else 0.0,

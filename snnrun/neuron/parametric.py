@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate
 
 
 class PLIF(LinearNeuron):
@@ -55,9 +55,9 @@ class PLIF(LinearNeuron):
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         q = self.q()
-        return Linear(
+        return LinearUpdate(
             decay=1 - q,
             gain=q if self.decay_input else 1.0,
             offset=q * self.v_rest if self.v_rest else 0.0,

@@ -11,7 +11,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.neuron.base import Neuron
 from snnrun.neuron.decay import check_decay, factor
-from snnrun.neuron.recurrent import Recurrent
+from snnrun.neuron.recurrent import RecurrentNeuron
 
 
 class SynapticState(NamedTuple):
@@ -103,7 +103,7 @@ class Synaptic(Neuron):
         return SynapticState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))
 
 
-class RSynaptic(Recurrent, Synaptic):
+class RSynaptic(RecurrentNeuron, Synaptic):
     """Recurrent synaptic LIF: its spikes come back onto the synaptic current one step later.
 
     ::
@@ -118,7 +118,7 @@ class RSynaptic(Recurrent, Synaptic):
 
     Args:
         recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: the feedback ``W s``, see
-            :class:`snnrun.neuron.Recurrent`. Default all to all, without bias.
+            :class:`snnrun.neuron.RecurrentNeuron`. Default all to all, without bias.
         alpha, beta, tau_syn, tau_mem, dt, integration, decay_input, v_rest, learn_alpha, learn_beta: see
             :class:`snnrun.neuron.Synaptic`.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
@@ -130,7 +130,7 @@ class RSynaptic(Recurrent, Synaptic):
     """
 
 
-class CurrentLIF(Recurrent, Synaptic):
+class CurrentLIF(RecurrentNeuron, Synaptic):
     """Current-based LIF in physical time: two time constants, and a membrane that relaxes towards its drive.
 
     ::
@@ -152,7 +152,7 @@ class CurrentLIF(Recurrent, Synaptic):
         integration: ``euler`` (default, as published) or ``exact``.
         v_rest: where the membrane leaks to. Default 0.
         decay_input: scale the current by ``dt/τ_mem``. Default true.
-        recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.Recurrent`.
+        recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.RecurrentNeuron`.
             Default none.
         learn_alpha, learn_beta: make the decay of the current or of the membrane a parameter; it stays in (0, 1).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.

@@ -20,9 +20,8 @@ from snnrun.errors import ArgumentError, ConfigError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
 from snnrun.loss import Loss, tied
-from snnrun.model import Layer, keep, multiply_adds
-from snnrun.model.products import product
-from snnrun.model.together import share
+from snnrun.model import Layer, multiply_adds, plan_of, set_plan
+from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
@@ -138,7 +137,6 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 steps = whole + (rest > 0 and not settings.drop_last)
                 console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
                 if team.size > 1:
-                    share(model, team)
                     team.told(checkpoint.pack(state.state_dict()) if resume else None)
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
@@ -261,7 +259,6 @@ def follow(job: Job, team: Team) -> None:
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
         state, data = _built(parts, settings, device, team)
         with state.streams.ambient("training"):
-            share(state.model, team)
             if (message := team.told(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
@@ -291,7 +288,7 @@ def _built(
             f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "
             f"test part, got {settings.report.sample}"
         )
-    model = build_model(parts, settings, streams).to(device)
+    model = build_model(parts, settings, streams, team).to(device)
     (recorded,) = team.agree(recorded_threads or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
     return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
@@ -439,8 +436,8 @@ def words_of(test: Scores) -> str:
     return words + ("" if test.r2 is None else f"  R² {test.r2:.4f}")
 
 
-def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module:
-    """The model with its initial weights, on the CPU.
+def build_model(parts: Parts, settings: Settings, streams: Streams, team: Team | None = None) -> nn.Module:
+    """The model with its initial weights and its execution plan, on the CPU.
 
     Raises:
         ValueError: if its arguments do not fit together.
@@ -454,8 +451,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             readout=parts.readout,
             backend=settings.backend,
         )
-    keep(model, settings.memory, spikes=parts.loss.regularises)
-    product.use(model, product_of(settings))
+    set_plan(model, plan_of(settings, spikes=parts.loss.regularises, team=team))
     return model
 
 
@@ -463,13 +459,6 @@ def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
-
-
-def product_of(settings: Settings) -> product.Product:
-    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
-    if settings.backend == "reference":
-        return product.Product()
-    return product.choose(settings.matmul, settings.events_below)
 
 
 def count_parameters(model: nn.Module) -> int:

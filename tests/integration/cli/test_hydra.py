@@ -9,12 +9,12 @@ from pathlib import Path
 import hydra
 import pytest
 import yaml
+from support.command import Command, Training
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 
-from command import Command, Training
 from snnrun.config.catalogue import Catalogue
 from snnrun.job import compose
 from snnrun.job.compose import composer
