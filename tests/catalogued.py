@@ -46,12 +46,12 @@ def package(group: str, option: str) -> str:
 
 @functools.cache
 def _loaded(group: str, option: str) -> Any:
-    config: Any = OmegaConf.to_container(OmegaConf.load(CATALOGUE.groups[group][option]))
+    config: Any = CATALOGUE.content(CATALOGUE.groups[group][option])
     return config if "_target_" in config or group not in config else config[group]
 
 
 def raw(group: str, option: str) -> dict[str, Any]:
-    """The option's own part as its file says it, references and all."""
+    """The option's own part as its file says it, with what it takes in, references and all."""
     return copy.deepcopy(_loaded(group, option))
 
 

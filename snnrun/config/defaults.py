@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.system.safe_read import dotted
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PIECE = "task@_global_"  # what a task sets for a model
 SETUP = "experiment"
 
@@ -30,7 +27,7 @@ class Defaults(NamedTuple):
 def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
     """The defaults of the command that starts from ``conf/<primary>.yaml`` with these parts."""
     catalogue = Catalogue(primary=primary)
-    values = {key: value for key, value in _read(conf_folder() / f"{primary}.yaml").items() if _own(key)}
+    values = {key: value for key, value in _read(catalogue, conf_folder() / f"{primary}.yaml").items() if _own(key)}
     unknown: set[str] = set()
     for group in [*catalogue.defaults, *(group for group in choices if group not in catalogue.defaults)]:
         option = choices.get(group)
@@ -44,7 +41,7 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
             others = _others(path, choices) if group == SETUP else ()
             values |= {
                 f"{place}{key}": value
-                for key, value in _read(path).items()
+                for key, value in _read(catalogue, path).items()
                 if _own(key) and key.partition(".")[0] not in others
             }
         if option is not None and group != PIECE and None in paths:
@@ -62,8 +59,8 @@ def same(value: Any, default: Any) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+def _read(catalogue: Catalogue, path: Path) -> dict[str, Any]:
+    content = catalogue.content(path)
     return dotted(content if isinstance(content, dict) else {})
 
 

@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from snnrun.config.build import build
-from snnrun.config.settings import STYLE_CHECKS, Style, read_keys
+from snnrun.config.settings import Style, read_rows
 from snnrun.errors import ArgumentError, ConfigError, StorageError
 from snnrun.job.search import options as checked
 from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
@@ -225,10 +225,10 @@ def _drawn(trial: Trial, key: str, space: Space) -> Any:
 def _style(sweeper: Any, fixed: Sequence[str]) -> Style:
     """That of the figures of its runs."""
     config = _plain(sweeper.hydra_context.config_loader.load_sweep_config(sweeper.config, list(fixed)).style)
-    values, faults = read_keys({"style": config}, {}, {"style": STYLE_CHECKS})
-    if faults:
+    style, faults = read_rows(Style, config, "style")
+    if style is None:
         raise ConfigError("\n".join(map(str, faults)))
-    return Style(**values["style"])
+    return style
 
 
 def _default(sweeper: Any, fixed: Sequence[str], space: Space, orders: Orders) -> str:
