@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from small import composed
@@ -46,7 +47,9 @@ def package(group: str, option: str) -> str:
 
 @functools.cache
 def _loaded(group: str, option: str) -> Any:
-    config: Any = CATALOGUE.content(CATALOGUE.groups[group][option])
+    content = yaml.safe_dump(CATALOGUE.content(CATALOGUE.groups[group][option]))
+    config: Any = OmegaConf.to_container(OmegaConf.create(content))  # whose 1e-3 is a number, as Hydra's
+    config.pop("defaults", None)
     return config if "_target_" in config or group not in config else config[group]
 
 
