@@ -151,6 +151,11 @@ def named_at_the_top(name: str) -> Path:
     return conf_folder() / f"{match[1]}.yaml"
 
 
+def test_what_a_setup_says_of_a_neuron_is_not_for_one_that_takes_in_its_file() -> None:
+    assert composed("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
+    assert composed("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
+
+
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
 def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> None:
     config = composed(*row)
