@@ -104,7 +104,7 @@ class Catalogue:
 
     def several(self, group: str) -> bool:
         """Whether several parts of a group go beside each other, each by its name."""
-        return any(_header(path).count(".") for path in self.groups.get(group, {}).values())
+        return any(header(path).count(".") for path in self.groups.get(group, {}).values())
 
     def chosen_by(self, group: str, option: str) -> dict[str, str]:
         """What an option chooses of other groups: ``{"loss": "mean_square"}`` of the task ``zeros``."""
@@ -291,7 +291,7 @@ def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
                     yield group.name, option.as_posix(), path
 
 
-def _header(path: Path) -> str:
+def header(path: Path) -> str:
     """The ``# @package`` that a file begins with; empty where it has none."""
     with path.open(encoding="utf-8", errors="replace") as file:
         match = re.match(r"# @package (\S+)$", file.readline(200))
@@ -300,8 +300,8 @@ def _header(path: Path) -> str:
 
 def _place(path: Path, group: str, option: str) -> str:
     """Where the content of a file belongs, without the name of the option where that is the end of it."""
-    header = _header(path)
-    return header.removesuffix(f".{option}") if "." in header else group
+    package = header(path)
+    return package.removesuffix(f".{option}") if "." in package else group
 
 
 def _load(path: Path) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.config.catalogue import Catalogue, conf_folder, header
 from snnrun.system.safe_read import dotted
 
 PIECE = "task@_global_"  # what a task sets for a model
@@ -38,7 +38,9 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
             if path is None:
                 continue
             place = _place(path, group)
-            others = _others(path, choices) if group == SETUP else ()
+            # What a set-up says of a part is left out where another part was chosen.
+            named = catalogue.chosen_by(group, option or "") if group == SETUP else {}
+            others = {other for other, part in named.items() if choices.get(other, "null") != part}
             values |= {
                 f"{place}{key}": value
                 for key, value in _read(catalogue, path).items()
@@ -64,19 +66,12 @@ def _read(catalogue: Catalogue, path: Path) -> dict[str, Any]:
     return dotted(content if isinstance(content, dict) else {})
 
 
-def _others(path: Path, choices: Mapping[str, str]) -> set[str]:
-    """Groups in which a set-up names a part, and another was chosen: what it says of the part is then left out."""
-    named = re.findall(r"^  - override /(\w+): (\S+)", path.read_text(encoding="utf-8"), re.M)
-    return {group for group, option in named if choices.get(group, "null") != option}
-
-
 def _own(key: str) -> bool:
     return key.partition(".")[0] not in ("defaults", "hydra")
 
 
 def _place(path: Path, group: str) -> str:
-    package = re.search(r"^# @package (\S+)$", path.read_text(encoding="utf-8"), re.M)
-    place = package[1] if package else group.partition("@")[2] or group
+    place = header(path) or group.partition("@")[2] or group
     return "" if place == "_global_" else f"{place}."
 
 

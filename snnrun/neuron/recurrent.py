@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +14,6 @@ from snnrun.neuron.base import Neuron
 from snnrun.neuron.leaky import LIF
 
 RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
-
-
-class RecurrentOptions(TypedDict, total=False):
-    """The options of the feedback but ``recurrence``; :class:`Recurrent` says what each is and its default."""
-
-    recurrent_weight: float | Sequence[float]
-    kernel_size: int
-    autapses: bool
-    recurrent_bias: bool
 
 
 class Recurrent(Neuron):

@@ -12,7 +12,7 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
-from snnrun.neuron.recurrent import Recurrent, RecurrentOptions
+from snnrun.neuron.recurrent import Recurrent
 
 
 class SynapticState(NamedTuple):
@@ -131,13 +131,17 @@ class RSynaptic(Recurrent, Synaptic):
     """
 
 
-class CurrentOptions(NeuronOptions, RecurrentOptions, total=False):
+class CurrentOptions(NeuronOptions, total=False):
     """What :class:`CurrentLIF` takes as ``**options``; see :class:`Synaptic` and :class:`Recurrent`."""
 
     dt: float
     v_rest: float
     learn_alpha: bool
     learn_beta: bool
+    recurrent_weight: float | Sequence[float]
+    kernel_size: int
+    autapses: bool
+    recurrent_bias: bool
 
 
 class AdaptingOptions(CurrentOptions, total=False):

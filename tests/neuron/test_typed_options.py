@@ -12,7 +12,6 @@ from snnrun.neuron.adaptive import _Options
 from snnrun.neuron.base import OtherOptions
 from snnrun.neuron.leaky import LeakOptions, LIFOptions
 from snnrun.neuron.parallel import SequenceOptions
-from snnrun.neuron.recurrent import RecurrentOptions
 from snnrun.neuron.synaptic import AdaptingOptions, CurrentOptions
 
 
@@ -36,7 +35,6 @@ CURRENT = EVERY | own(Recurrent) | own(Synaptic) - {"alpha", "beta"}
         (SequenceOptions, own(SequenceNeuron)),
         (LIFOptions, EVERY | own(LIF)),
         (LeakOptions, (EVERY | own(LIF)) - GRADED),
-        (RecurrentOptions, own(Recurrent) - {"recurrence"}),
         (CurrentOptions, CURRENT - own(CurrentLIF)),
         (AdaptingOptions, CURRENT - {"decay_input"}),
         (_Options, CURRENT),
