@@ -264,7 +264,7 @@ EXITS = "\n".join(["exit codes:", *(f"{each.code:>5}  {each.meaning}" for each i
 def help_text(catalogue: Catalogue, command: str = "train") -> str:
     """The answer to ``--help``; ``catalogue`` is that of the command."""
     page, width = page_width(), max(len(f"{key.name}={key.default}") for key in catalogue.keys)
-    keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.comment}".rstrip() for key in catalogue.keys]
+    keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.about}".rstrip() for key in catalogue.keys]
     groups = []
     for group, options in catalogue.groups.items():
         chosen = catalogue.defaults.get(group)

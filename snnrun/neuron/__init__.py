@@ -3,7 +3,7 @@
 from snnrun.neuron.adaptive import ALIF, LSNN
 from snnrun.neuron.adex import AdEx
 from snnrun.neuron.alpha import Alpha
-from snnrun.neuron.base import LinearNeuron, LinearUpdate, Neuron, State
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, Neuron, NeuronOptions, State
 from snnrun.neuron.complementary import CLIF
 from snnrun.neuron.cuba_lif import CubaLIF
 from snnrun.neuron.exponential import EIF
@@ -55,6 +55,7 @@ __all__ = [
     "LinearUpdate",
     "MaskedPSN",
     "Neuron",
+    "NeuronOptions",
     "RSynaptic",
     "RecurrentNeuron",
     "Refractory",

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,27 @@ class LinearUpdate(NamedTuple):
     decay: Tensor | float
     gain: Tensor | float = 1.0
     offset: Tensor | float = 0.0
+
+
+class OtherOptions(TypedDict, total=False):
+    """The options of every neuron but ``threshold``, for a neuron whose own threshold has another default."""
+
+    surrogate: Surrogate | None
+    fires_at: str
+    reset: str
+    v_reset: float
+    v_init: float | None
+    reset_timing: str
+    detach_reset: bool
+    learn_threshold: bool
+    per_neuron: bool
+    shape: Sequence[int] | None
+
+
+class NeuronOptions(OtherOptions, total=False):
+    """What a neuron takes as ``**options`` and hands to :class:`Neuron`, which says what each is and its default."""
+
+    threshold: float | Sequence[float]
 
 
 def check_tensor(x: object, expected: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import Unpack
 
-from snnrun.neuron.base import LinearNeuron, LinearUpdate
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class IF(LinearNeuron):
@@ -24,7 +24,7 @@ class IF(LinearNeuron):
     Source: Lapicque 1907 without the leak; SpikingJelly's ``IFNode`` (with ``>=`` and reset to zero).
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[NeuronOptions]) -> None:
         super().__init__(**options)
 
     def linear(self) -> LinearUpdate:

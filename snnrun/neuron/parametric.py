@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import LinearNeuron, LinearUpdate
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class PLIF(LinearNeuron):
@@ -45,7 +45,7 @@ class PLIF(LinearNeuron):
         decay_input: bool = True,
         v_rest: float = 0.0,
         learn_tau: bool = True,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         many = isinstance(tau, Sequence) and not isinstance(tau, str)

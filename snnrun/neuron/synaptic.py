@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
 from snnrun.neuron.recurrent import RecurrentNeuron
 
@@ -75,7 +76,7 @@ class Synaptic(Neuron):
         v_rest: float = 0.0,
         learn_alpha: bool = False,
         learn_beta: bool = False,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         check_decay(dt, integration)
@@ -130,6 +131,28 @@ class RSynaptic(RecurrentNeuron, Synaptic):
     """
 
 
+class CurrentOptions(NeuronOptions, total=False):
+    """What :class:`CurrentLIF` takes as ``**options``; see :class:`Synaptic` and :class:`RecurrentNeuron`."""
+
+    dt: float
+    v_rest: float
+    learn_alpha: bool
+    learn_beta: bool
+    recurrent_weight: float | Sequence[float]
+    kernel_size: int
+    autapses: bool
+    recurrent_bias: bool
+
+
+class AdaptingOptions(CurrentOptions, total=False):
+    """What a current-based neuron with an adaptation takes as ``**options``, but ``decay_input``."""
+
+    tau_mem: float | Sequence[float]
+    tau_syn: float | Sequence[float]
+    integration: str
+    recurrence: str
+
+
 class CurrentLIF(RecurrentNeuron, Synaptic):
     """Current-based LIF in physical time: two time constants, and a membrane that relaxes towards its drive.
 
@@ -172,7 +195,7 @@ class CurrentLIF(RecurrentNeuron, Synaptic):
         integration: str = "euler",
         decay_input: bool = True,
         recurrence: str = "none",
-        **options: Any,
+        **options: Unpack[CurrentOptions],
     ) -> None:
         super().__init__(
             tau_mem=tau_mem,

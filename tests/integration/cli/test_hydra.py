@@ -9,7 +9,6 @@ from pathlib import Path
 import hydra
 import pytest
 import yaml
-from support.command import Command, Training
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +18,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.job import compose
 from snnrun.job.compose import composer
 from snnrun.job.grid import grid
+from support.command import Command, Training
 
 SWEEPS = [
     ["seed=0,1", "neuron=if,lif"],
