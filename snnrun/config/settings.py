@@ -241,6 +241,11 @@ class Settings:
         None, optional(run_name), "of the run: its folder is named by it, and `snnrun show NAME` finds it; or null"
     )
     output_dir: str = setting("outputs", folder, "folder in which each run gets a folder of its own")
+    init_from: str | None = setting(
+        None,
+        optional(folder),
+        "start from the weights of this run, or of this .safetensors file, where they fit; or null",
+    )
     on_nonfinite: str = setting(
         "stop", one_of("stop", "warn"), "at an infinite or NaN loss or gradient: stop, or warn and go on"
     )
@@ -317,8 +322,8 @@ KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for 
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     """The settings of a training, or None and what is wrong with them."""
-    # Runs of earlier versions have no name, and may be resumed.
-    return read_rows(Settings, {"name": None, **config})
+    # Runs of earlier versions have no name and no init_from, and may be resumed.
+    return read_rows(Settings, {"name": None, "init_from": None, **config})
 
 
 def completed(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,7 +331,11 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(config)
     if isinstance(report := found.get("report"), Mapping):
         found["report"] = {"sample": 0, **report}
-    return {**found, "style": found.get("style", {"dpi": 150, "format": ["png"], "theme": "light"})}
+    return {
+        **found,
+        "init_from": found.get("init_from"),
+        "style": found.get("style", {"dpi": 150, "format": ["png"], "theme": "light"}),
+    }
 
 
 def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[Fault]]:

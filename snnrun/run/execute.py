@@ -25,6 +25,7 @@ from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
+from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.sequence import Trace
 from snnrun.system import cache, processes
 from snnrun.system.jit import nothing_kept
@@ -99,6 +100,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             threads = recorded_threads(folder, team.size) if resume else None
             state, data = _built(parts, settings, device, team, threads)
             model, streams = state.model, state.streams
+            begins_from = None if saved is not None or settings.init_from is None else _initialise(model, settings)
             facts = {
                 "settings": asdict(settings),
                 "command": job.command,
@@ -108,6 +110,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 "data_hashes": data.hashes,
                 "world_size": team.size,
                 "world_backend": team.backend,
+                "init_from": None if begins_from is None else begins_from.to_json(),
             }
             if not resume:
                 record.manifest(**facts)
@@ -116,6 +119,10 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
+            if begins_from is not None:
+                console.line(f"{len(begins_from.taken)} tensors have the weights of {settings.init_from}")
+                for warning in begins_from.warnings():
+                    console.warning(warning)
             if settings.report.summary and (saved is None or not (folder / "summary.txt").exists()):
                 first = next(data.test.batches(1)).x
                 record.summary(model, parts.encoder(first, settings.num_steps, streams.evaluation()))
@@ -137,7 +144,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 steps = whole + (rest > 0 and not settings.drop_last)
                 console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
                 if team.size > 1:
-                    team.told(checkpoint.pack(state.state_dict()) if resume else None)
+                    team.told(checkpoint.pack(state.state_dict()) if resume or begins_from is not None else None)
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
@@ -177,6 +184,12 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
             console.line(f"test {words_of(test)} ({best})  {seconds:.1f} s  {folder}")
     return result
+
+
+def _initialise(model: nn.Module, settings: Settings) -> Fit:
+    """Give the model the weights that ``init_from`` names, as far as they fit."""
+    assert settings.init_from is not None
+    return start_from(model, weights_file(settings.init_from))
 
 
 def _speed(epochs: Sequence[EpochRecord]) -> float:
