@@ -334,3 +334,17 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     found.setdefault("init_from", None)
     found.setdefault("style", {"dpi": 150, "format": ["png"], "theme": "light"})
     return found
+
+
+def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[Fault]]:
+    """The settings of a simulation, or None and what is wrong with them."""
+    return read_rows(SimulateSettings, config)
+
+
+def read_plot(config: Mapping[str, Any]) -> tuple[PlotSettings | None, list[Fault]]:
+    """The settings of a plot, or None and what is wrong with them."""
+    settings, faults = read_rows(PlotSettings, config)
+    if settings and settings.format == "gif" and settings.subject != "encoder":
+        advice = f"only an encoder has an animation, not a {settings.subject}"
+        return None, [Fault.of(ArgumentError("format", "null", "gif", advice=advice))]
+    return settings, faults
