@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-import snnrun
+import snnrun.run
 from command import Command, Outcome, Parts, Training
 from snnrun.cli import main
 
@@ -36,7 +36,7 @@ def training(monkeypatch: pytest.MonkeyPatch) -> Training:
     stand_in, module = Training(), ModuleType("snnrun.run.execute")
     vars(module).update(Parts=Parts, run=stand_in.run)
     monkeypatch.setitem(sys.modules, "snnrun.run.execute", module)
-    monkeypatch.setattr(snnrun, "experiment", module, raising=False)
+    monkeypatch.setattr(snnrun.run, "execute", module, raising=False)
     return stand_in
 
 
