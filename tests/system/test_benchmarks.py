@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report, statistic
+from benchmarks import report
 from benchmarks.account import PARTS
 from benchmarks.job import FLOOR, INPUTS, OURS, OURS_BF16
 from support.paths import ROOT
@@ -95,20 +95,6 @@ def test_every_number_finds_its_table(result: dict[str, Any]) -> None:
     page = report.filled(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", lines)
     assert page.startswith("before\n") and page.endswith("\nafter\n") and "old" not in page
     assert report.filled(page, lines) == page
-
-
-def test_the_page_shows_the_numbers_of_its_file() -> None:
-    assert report.main(["--check"]) == 0
-
-
-def test_a_ratio_is_of_pairs() -> None:
-    """Both become slower together: the ratio stays."""
-    assert statistic.ratio([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]) == (3.0, 3.0, 3.0)
-
-
-def test_half_of_the_values_lie_in_the_spread() -> None:
-    assert statistic.summary([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
-    assert statistic.summary([7.0]) == (7.0, 7.0, 7.0)
 
 
 @pytest.mark.slow

@@ -14,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from snnrun.errors import ConfigError
-from snnrun.system.ranks import Ranks
 from support.catalogued import assembled, options, part
 from support.event_sets import write_event_set
 from support.paths import SUPPORT
@@ -276,13 +274,3 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "gradients", "layers"))
-
-
-def test_ranks_are_read_from_the_environment() -> None:
-    known = {"MASTER_ADDR": "here", "MASTER_PORT": "1", "RANK": "3", "WORLD_SIZE": "4"}
-    assert Ranks.of({}) == Ranks.of({"RANK": "1", "WORLD_SIZE": "2"}) == Ranks(0, 1, 0)
-    assert Ranks.of(known) == Ranks(3, 4, 3)
-    assert Ranks.of(known | {"LOCAL_RANK": "1"}) == Ranks(3, 4, 1)
-    for wrong in ({"RANK": "4"}, {"RANK": "-1"}, {"RANK": "x"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "-2"}):
-        with pytest.raises(ConfigError, match="expected the numbers that torchrun sets"):
-            Ranks.of(known | wrong)
