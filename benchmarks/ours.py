@@ -27,6 +27,7 @@ from snnrun.system.machine import keep_freed_memory
 from snnrun.task import Data, MNIST5k, Part
 from snnrun.task.images import ImagePart
 from snnrun.training.loop import evaluate, fit
+from snnrun.training.records import EpochRecord, StepRecord
 from snnrun.training.runtime import runtime
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
@@ -115,12 +116,13 @@ class Ours:
                     self._account.start()
                 entry = next(self._records)
                 record.add(entry, self.model)
-                if entry["kind"] == "epoch":
+                if isinstance(entry, EpochRecord):
                     return seconds
                 if self._account:
                     self._account.mark("records")
                 seconds += time.perf_counter() - begin
-                self.losses.append(entry["loss"])
+                if isinstance(entry, StepRecord):
+                    self.losses.append(entry.loss)
 
     def accuracy(self) -> float | None:
         """On the test part."""

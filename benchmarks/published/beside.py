@@ -34,6 +34,7 @@ from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
 from snnrun.training.loop import encode, fit, score
 from snnrun.training.loop import run as run_model
+from snnrun.training.records import StepRecord, of_kind
 from snnrun.training.runtime import runtime
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
@@ -75,9 +76,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         recipe, twin = kind(), kind()
         apart = [gradients_apart(recipe, model, data, parts, settings)]
         state = TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
-        records = fit(state, data, parts.encoder, parts.loss, settings)
-        steps = [record for record in records if record["kind"] == "step"]
-        ours, times = [step["loss"] for step in steps], [step["time"] for step in steps]
+        steps = of_kind(fit(state, data, parts.encoder, parts.loss, settings), StepRecord)
+        ours, times = [step.loss for step in steps], [step.time for step in steps]
         apart.append(gradients_apart(twin, model, data, parts, settings))
 
         again, theirs, ends = Streams(settings.seed, device), list[float](), list[float]()

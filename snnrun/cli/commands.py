@@ -8,7 +8,7 @@ from snnrun.job.command import Command
 def command_of(name: str) -> Command:
     """The command ``train``, ``simulate`` or ``plot``; imported when it is asked for, since each needs OmegaConf."""
     if name == "train":
-        from snnrun.cli import train
+        from snnrun.run import train
 
         return train
     if name == "simulate":

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.cli.changes import config_of
-from snnrun.run.classes import CONFUSION
 from snnrun.system import safe_read
 from snnrun.system.format import cut_end, cut_start, table
 from snnrun.system.layout import columns
@@ -48,7 +47,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 def _result(folder: Path) -> dict[str, Any]:
     """A confusion matrix is left out: where two differ, so does the accuracy of a class."""
     result = safe_read.json_object(folder, "result.json")
-    return dotted({key: value for key, value in result.items() if key != CONFUSION})
+    return dotted({key: value for key, value in result.items() if key != "test_confusion"})
 
 
 def _section(read: Callable[[Path], Mapping[str, Any]], first: Path, second: Path) -> str:

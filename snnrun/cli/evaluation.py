@@ -54,7 +54,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
         DataError: if they are missing or damaged.
     """
     folder = tests[0].folder
-    path = execute.tested_weights(folder)
+    path = checkpoint.tested_weights(folder)
     weights = checkpoint.load(path)
     faults = [fault for test in tests if (fault := _misfit(test, weights))]
     if faults:
@@ -72,7 +72,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
             Tested(
                 {key: _value(test.local, key, test.words[key]) for key in keys},
                 test.settings.num_steps,
-                _figures(execute.evaluate_run(test, path)),
+                _figures(execute.evaluate_run(test, path).to_json()),
             )
             for test in tests
         ]

@@ -11,7 +11,7 @@ from snnrun.sweep.page import gather, words
 from snnrun.sweep.page.gather import Job, Sweep
 from snnrun.sweep.page.ranking import Configuration, Ranking, rank
 from snnrun.sweep.summary import ways
-from snnrun.system.format import age, cut_end, figure, table
+from snnrun.system.format import age, cut_end, figure, plural, table
 from snnrun.system.layout import columns, page_width
 from snnrun.system.safe_read import printable
 
@@ -43,7 +43,7 @@ def page(folder: Path) -> str:
 
 def _counts(sweep: Sweep) -> str:
     count = len(sweep.jobs) + sweep.unread
-    said = f"{count:,} job{'s' * (count != 1)}: {words.counts(sweep.jobs)}" if count else "no jobs"
+    said = f"{plural(count, 'job')}: {words.counts(sweep.jobs)}" if count else "no jobs"
     begun = [browse.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
     return said + (f"; started {age(begun[0])} ago" if begun else "")
 

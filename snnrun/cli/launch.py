@@ -14,15 +14,15 @@ from omegaconf import OmegaConf, open_dict, read_write
 
 from snnrun.cli import offer
 from snnrun.cli.commands import command_of
-from snnrun.errors import ConfigError, SnnrunError, StorageError, exit_code
+from snnrun.errors import ConfigError, SnnrunError, exit_code
 from snnrun.job.arguments import Arguments
 from snnrun.job.command import Command, Curve, Finished
 from snnrun.job.compose import Composer, Composition, plain
 from snnrun.job.validate import Plan
+from snnrun.run import new_folder
 from snnrun.sweep import job_list, summary
 from snnrun.sweep.sweep import Sweep
-from snnrun.system import files, say
-from snnrun.system.storage import storing
+from snnrun.system import say
 from snnrun.training.stop import waiting
 
 SWEEP_FAILED = exit_code("SWEEP")
@@ -132,8 +132,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 say.say(f"snnrun: {name}", prose=True)
             try:
                 job = hydra.job(words, number if jobs else None)
-                folder = _folder(job)
-                _mark(job, folder)
+                folder = new_folder.make(job.folder, job.record()) if job.subdir is None else new_folder.make_job(job)
                 with job.referred():
                     config = plain(part.prepare(job.config, arguments.trusted))
                 result = _run(part, config, folder, command, curves, arguments.trusted, **more)
@@ -161,35 +160,6 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
     for failure in failures:
         say.say(f"  {failure.name}\n    {failure.message.partition(chr(10))[0]}", error=True)
     return SWEEP_FAILED
-
-
-def _folder(job: Composition) -> Path:
-    """Make the folder of the job, for which no link is followed below the folder that the user named."""
-    try:
-        if job.subdir is None:
-            job.folder.mkdir(parents=True, exist_ok=True)
-            return job.folder.resolve()
-        root = job.root.resolve()
-        folder = root / job.subdir
-        with storing(folder):
-            files.make_folders(root, folder)
-            files.write_text(root / "multirun.yaml", job.record()["hydra.yaml"])
-        return folder
-    except OSError as error:
-        raise StorageError(f"the run folder cannot be made: {error}") from error
-    except RecursionError as error:  # pathlib makes the folders above a folder by recursion
-        raise StorageError("the run folder cannot be made: there are too many folders in its path") from error
-
-
-def _mark(job: Composition, folder: Path) -> None:
-    """Write ``.hydra/``, without following a link that may have been planted in a folder that is there."""
-    if any((folder / name).exists() for name in ("manifest.json", "result.json")):
-        return  # it holds the record of another run, and will be refused
-    for marks in {folder / ".hydra", folder / str(job.whole.hydra.output_subdir or ".hydra")}:
-        with storing(marks):
-            files.make_folder(marks)
-            for name, text in job.record().items():
-                files.write_text(marks / name, text)
 
 
 def _run(

@@ -11,12 +11,12 @@ from snnrun.cli.show import classes_of
 from snnrun.errors import ConfigError, NotReproduced
 from snnrun.job.arguments import Arguments, check_words
 from snnrun.job.scope import TESTED
-from snnrun.run import browse, rerun
-from snnrun.run.classes import CONFUSION
+from snnrun.run import browse, new_folder, rerun
 from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
 from snnrun.system import files, safe_read, say
 from snnrun.system.layout import fit, page_width
 from snnrun.system.safe_read import Unreadable
+from snnrun.training.records import RunResult
 
 OUTPUTS = Path("outputs")
 
@@ -52,7 +52,7 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
 
         tests = recorded_jobs(folder, arguments, command, TESTED)
         _warn_of_another_config(folder)
-        where = evaluation.evaluate(tests, lambda output_dir: rerun.new_folder(output_dir, "evaluated"))
+        where = evaluation.evaluate(tests, lambda output_dir: new_folder.dated(output_dir, "evaluated"))
         if where is not None:
             say.say(str(where))
         return
@@ -60,16 +60,17 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
     from snnrun.run import execute
 
     _warn_of_another_config(folder)
-    figures = execute.evaluate_run(job)
+    result = execute.evaluate_run(job)
     before = _result(folder)
-    for key, value in figures.items():
-        if isinstance(value, (int, float)):
+    for key in ("test_accuracy", "test_loss", "test_r2"):
+        if (value := getattr(result, key)) is not None:
             recorded = before.get(key)
             same = "the same as recorded" if value == recorded else f"recorded: {recorded}"
             say.say(f"{key}: {value:.6g} ({same})")
-    if by_class := classes_of(figures):
-        alike = "the same as recorded" if figures[CONFUSION] == before.get(CONFUSION) else "recorded otherwise"
-        say.say(f"classes ({alike if CONFUSION in before else 'not recorded'})\n{by_class}")
+    if by_class := classes_of(result):
+        recorded = RunResult.from_json(before).test_confusion
+        alike = "the same as recorded" if result.test_confusion == recorded else "recorded otherwise"
+        say.say(f"classes ({alike if 'test_confusion' in before else 'not recorded'})\n{by_class}")
 
 
 def _warn_of_another_config(folder: Path) -> None:

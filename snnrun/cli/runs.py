@@ -22,7 +22,7 @@ from snnrun.run import browse
 from snnrun.run.browse import Run, end
 from snnrun.sweep import folders
 from snnrun.system import say
-from snnrun.system.format import age, cut_end, cut_start, table
+from snnrun.system.format import age, cut_end, cut_start, plural, table
 from snnrun.system.layout import columns, fit, page_width
 from snnrun.system.safe_read import Unreadable, printable, shown
 
@@ -207,7 +207,7 @@ def _table(found: Sequence[Listed], root: Path) -> str:
     ]
     last = len(head) - 1
     count = Counter(each.run.status for each in found)
-    total = f"{len(rows):,} run{'s' * (len(rows) != 1)}: " + ", ".join(f"{n:,} {s}" for s, n in count.most_common())
+    total = f"{plural(len(rows), 'run')}: " + ", ".join(f"{n:,} {s}" for s, n in count.most_common())
     more = ["+ can go on: `snnrun resume RUN`"] if any(each.run.resumable for each in found) else []
     shrink = {last: cut_start, last - 1: cut_end}
     return "\n".join([table(head, rows, right=range(1, last - 1), shrink=shrink, width=width), "", total, *more])

@@ -10,12 +10,13 @@ from typing import Any
 from snnrun.cli.changes import UNKNOWN, Changes, config_of
 from snnrun.run import browse
 from snnrun.run.browse import Run
-from snnrun.run.classes import ACCURACY, CONFUSION, class_rows, worst
+from snnrun.run.classes import class_rows, worst
 from snnrun.run.layers import layer_rows, parameter_rows
 from snnrun.system import safe_read
-from snnrun.system.format import PARTS, age, cut, duration, figure, pairs, size, table, wrap
+from snnrun.system.format import PARTS, age, count, cut, duration, figure, pairs, percent, size, table, wrap
 from snnrun.system.layout import columns
-from snnrun.system.safe_read import Unreadable, dotted, number, printable, shown
+from snnrun.system.safe_read import Unreadable, dotted, printable, shown
+from snnrun.training.records import EpochRecord, LayerActivity, RunResult, best_of
 
 MOST_ROWS = 12  # epochs in the table of curves
 MOST_CLASSES = 20
@@ -91,24 +92,19 @@ def settings(run: Run, width: int | None = None) -> str:
 
 
 def result(run: Run, width: int | None = None) -> str:
-    """``result.json``."""
-    if not run.result:
-        try:
-            safe_read.json_object(run.folder, "result.json")
-        except Unreadable as error:
-            return f"  ({error})"
-    return _columns(
-        {key: value for key, value in run.result.items() if key not in ("status", ACCURACY, CONFUSION)}, width
-    )
+    """``result.json``; any command's."""
+    try:
+        values = safe_read.json_object(run.folder, "result.json")
+    except Unreadable as error:
+        return f"  ({error})"
+    elsewhere = ("status", "test_accuracy_by_class", "test_confusion")
+    return _columns({key: value for key, value in values.items() if key not in elsewhere}, width)
 
 
-def classes_of(result: Mapping[str, Any], width: int | None = None) -> str:
+def classes_of(result: RunResult, width: int | None = None) -> str:
     """Each class of the test part: how many are right, and for what the others were taken; of many the worst."""
     found = class_rows(result)
-    rows = [
-        (row.name, "" if row.samples is None else f"{row.samples:,}", _percent(row.accuracy), row.mistaken)
-        for row in worst(found, MOST_CLASSES)
-    ]
+    rows = [(row.name, count(row.samples), percent(row.accuracy), row.mistaken) for row in worst(found, MOST_CLASSES)]
     more = f"\n  the worst {len(rows)} of {len(found)} classes" if len(rows) < len(found) else ""
     names = ("class", "samples", "accuracy", "most often taken for")
     return table(names, rows, right=(1, 2), indent="  ", shrink=3, width=width) + more if rows else ""
@@ -122,25 +118,23 @@ def curves(folder: Path, width: int | None = None) -> str:
         return "" if error.missing else f"  (metrics.jsonl: {error})"
     if not found:
         return ""
-    best = max((i for i, record in enumerate(found) if record.get("best") is True), default=None)
+    best = best_of(found)
     last = len(found) - 1
     chosen = {round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS)} | ({best} if best is not None else set())
-    rows = [(_whole(found[i].get("epoch")) + "*" * (i == best), *_curve(found[i])) for i in sorted(chosen)]
+    rows = [(f"{found[i].epoch}" + "*" * (i == best), *_curve(found[i])) for i in sorted(chosen)]
     names = ("epoch", "train loss", "validation loss", "accuracy", "learning rate", "samples/s")
     return table(names, rows, right=range(6), indent="  ", width=width, stack=True) + (
         "\n  * the best" if best is not None else ""
     )
 
 
-def _curve(record: Mapping[str, Any]) -> tuple[str, ...]:
-    accuracy = number(record.get("validation_accuracy", record.get("train_accuracy")))
-    speed = number(record.get("samples_per_second"))
+def _curve(record: EpochRecord) -> tuple[str, ...]:
     return (
-        figure(number(record.get("train_loss"))),
-        figure(number(record.get("validation_loss"))),
-        "" if accuracy is None else f"{100 * accuracy:.2f} %",
-        figure(number(record.get("learning_rate"))),
-        "" if speed is None else f"{speed:,.0f}",
+        figure(record.train_loss),
+        figure(record.validation_loss),
+        percent(record.train_accuracy if record.validation_accuracy is None else record.validation_accuracy, 2),
+        figure(record.learning_rate),
+        count(record.samples_per_second),
     )
 
 
@@ -148,25 +142,25 @@ def layers(folder: Path, width: int | None = None) -> str:
     """What each layer did in the best epoch of training; the last where none is the best."""
     found, at = _epochs(folder)
     rows = [
-        (
-            row.layer,
-            "" if row.neurons is None else f"{row.neurons:,.0f}",
-            figure(row.firing_rate),
-            _percent(row.silent),
-            _percent(row.saturated),
-            figure(row.gradient_norm),
-        )
+        (row.layer, *_activity(row.activity), figure(None if row.gradient is None else row.gradient.norm))
         for row in (layer_rows(found[at]) if found else [])
     ]
     names = ("layer", "neurons", "firing rate", "silent", "saturated", "gradient")
     return table(names, rows, right=range(1, 6), indent="  ", shrink=0, width=width, stack=True) if rows else ""
 
 
+def _activity(activity: LayerActivity | None) -> tuple[str, ...]:
+    if activity is None:
+        return "", "", "", ""
+    shares = percent(activity.silent), percent(activity.saturated)
+    return count(activity.neurons), figure(activity.firing_rate), *shares
+
+
 def parameters(folder: Path, width: int | None = None) -> str:
     """What the neurons of each layer have learned by the best epoch; the last where none is the best."""
     found, at = _epochs(folder)
     rows = [
-        (row.layer, row.parameter, *map(figure, (row.first, row.mean, row.sd)), row.histogram)
+        (row.layer, row.parameter, *map(figure, (row.first, row.values.mean, row.values.sd)), row.histogram)
         for row in parameter_rows(found, at)
     ]
     names = ("layer", "parameter", "epoch 1", "mean", "sd", "histogram")
@@ -174,17 +168,13 @@ def parameters(folder: Path, width: int | None = None) -> str:
     return table(names, rows, right=range(2, 5), indent="  ", shrink=shrink, width=width, stack=True) if rows else ""
 
 
-def _epochs(folder: Path) -> tuple[list[dict[str, Any]], int]:
+def _epochs(folder: Path) -> tuple[list[EpochRecord], int]:
     """The records of epochs, and which of them is the best or else the last."""
     try:
         found = list(browse.epochs(folder))
     except Unreadable:
         return [], -1
-    return found, max((i for i, record in enumerate(found) if record.get("best") is True), default=-1)
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:.1f} %"
+    return found, -1 if (best := best_of(found)) is None else best
 
 
 def warnings(folder: Path, width: int | None = None) -> str:
@@ -198,7 +188,7 @@ def warnings(folder: Path, width: int | None = None) -> str:
                     found[said] = found.get(said, 0) + 1
     except Unreadable as error:
         return "" if error.missing else f"  (run.log: {error})"
-    shown_ones = [f"  {said}" + (f" ({count} times)" if count > 1 else "") for said, count in found.items()]
+    shown_ones = [f"  {said}" + (f" ({times} times)" if times > 1 else "") for said, times in found.items()]
     more = len(shown_ones) - MOST_WARNINGS
     told = [piece for line in shown_ones[:MOST_WARNINGS] for piece in wrap(line, width, "    ")]
     return "\n".join(told + ([f"  ... and {more} more in run.log"] if more > 0 else []))
@@ -235,14 +225,14 @@ def environment(folder: Path, width: int | None = None) -> str:
 
 def files(folder: Path, width: int | None = None) -> str:
     """What lies in the folder, with sizes."""
-    rows, total, count = [], 0, 0
+    rows, total, found = [], 0, 0
     for name, bytes_ in walk(folder):
-        total, count = total + bytes_, count + 1
-        if count <= MOST_FILES:
+        total, found = total + bytes_, found + 1
+        if found <= MOST_FILES:
             rows.append((printable(name, 80), size(bytes_)))
     if not rows:
         return ""
-    more = f" ({count - MOST_FILES:,} more not shown)" if count > MOST_FILES else ""
+    more = f" ({found - MOST_FILES:,} more not shown)" if found > MOST_FILES else ""
     return table((), [*sorted(rows), ("all", size(total) + more)], indent="  ", shrink=0, width=width)
 
 
@@ -272,7 +262,3 @@ def _columns(values: Mapping[str, Any], width: int | None, limit: int = 100) -> 
 def _rows(rows: list[tuple[str, str]], most: int, width: int | None) -> str:
     more = [f"  ... and {len(rows) - most:,} more"] if len(rows) > most else []
     return "\n".join([pairs(rows[:most], "  ", width), *more])
-
-
-def _whole(value: Any) -> str:
-    return shown(value, 20)

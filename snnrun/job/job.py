@@ -20,13 +20,14 @@ class Job:
     Attributes:
         config: the resolved config that the run records.
         settings, parts: made of ``local``.
-        folder: of the run; it exists.
+        folder: of the run.
         command: the words of the command, for the manifest.
         local: the config as this process uses it: with ``data_dir`` as it is seen from the working directory, and with
             the overrides of ``snnrun resume``. Default: ``config``.
         resuming: whether ``folder`` holds the record of a run of this config, which goes on. Default: False.
         source: ``name`` and ``sha256`` of the file that the config is from, for the manifest. Default: none.
         words: the overrides on a recorded config, by key. Default: none.
+        marks: the files of ``.hydra/``, for a folder that is still to be made. Default: the folder is there.
     """
 
     config: Mapping[str, Any]
@@ -38,6 +39,7 @@ class Job:
     resuming: bool = False
     source: Mapping[str, str] | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] | None = None
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class Job:
         resuming: bool = False,
         source: Mapping[str, str] | None = None,
         words: Mapping[str, str] | None = None,
+        marks: Mapping[str, str] | None = None,
     ) -> Job:
         """The job of a resolved config. ``trusted``: packages whose code the config may name, beside snnrun's own.
 
@@ -63,4 +66,4 @@ class Job:
             parts = parts_of(local, trusted)
         except PartError as error:
             raise ConfigError(f"{error.path}: {error}") from error
-        return cls(config, settings, parts, folder, tuple(command), local, resuming, source, words or {})
+        return cls(config, settings, parts, folder, tuple(command), local, resuming, source, words or {}, marks)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back
+from snnrun.training.records import EpochRecord, LayerActivity
 
 # Share of a layer's neurons above which it is worth a warning. A neuron may be silent since its features are rare;
 # one that fires at every step of every sample says nothing.
@@ -15,12 +16,12 @@ _KINDS = {"silent": "never fired", "saturated": "fired at every step"}
 
 
 def activity_warnings(
-    epoch_record: Mapping[str, Any],
+    record: EpochRecord,
     seen: set[tuple[str, str]],
     config: Mapping[str, Any],
     *,
     silence_is_the_target: bool = False,
-    before: Sequence[Mapping[str, Any]] = (),
+    before: Sequence[EpochRecord] = (),
     analogue: Collection[str] = (),
     kinds: Collection[str] = tuple(_KINDS),
 ) -> list[str]:
@@ -36,19 +37,24 @@ def activity_warnings(
     No remedy makes neurons fire more once a layer of the run was saturated, nor less once one was silent.
     """
     found = []
-    for layer, activity in (epoch_record.get("layers") or {}).items():
+    for layer, activity in record.layers.items():
+        history = [each.layers.get(layer) for each in before]
         for kind in _KINDS:
             if (kind == "silent" and silence_is_the_target) or (kind == "saturated" and layer in analogue):
                 continue
-            shares = [((each.get("layers") or {}).get(layer) or {}).get(kind) for each in before]
-            share = activity.get(kind)
-            lasting = all(each is not None and each > LIMITS[kind] for each in (*shares, share))
+            lasting = all(each is not None and _share(each, kind) > LIMITS[kind] for each in (*history, activity))
             if lasting and kind in kinds and (layer, kind) not in seen:
                 seen.add((layer, kind))
-                found.append((layer, kind, share))
+                found.append((layer, kind, _share(activity, kind)))
     # Only now are all kinds known, which decide what may be offered.
-    epoch, everything = epoch_record["epoch"], {kind for _, kind in seen}
-    return [_text(layer, kind, share, epoch, _remedies(kind, config, everything)) for layer, kind, share in found]
+    everything = {kind for _, kind in seen}
+    return [
+        _text(layer, kind, share, record.epoch, _remedies(kind, config, everything)) for layer, kind, share in found
+    ]
+
+
+def _share(activity: LayerActivity, kind: str) -> float:
+    return activity.silent if kind == "silent" else activity.saturated
 
 
 def _text(layer: str, kind: str, share: float, epoch: int, helps: str) -> str:

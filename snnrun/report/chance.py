@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back, value
+from snnrun.training.records import EpochRecord
 
 MARGIN = 2.0  # standard errors that count as chance: of 40 networks that guess one is beyond them
 R2 = 4.0  # over the number of samples: a line through unrelated values explains more in one case of twenty
@@ -20,7 +21,7 @@ def chance_warning(
     share: float | None,
     samples: int,
     config: Mapping[str, Any],
-    last_epoch: Mapping[str, Any] | None = None,
+    last_epoch: EpochRecord | None = None,
     warned: Collection[str] = (),
 ) -> str | None:
     """What to say of a test result at chance, and what may help; None for a better one.
@@ -48,8 +49,9 @@ def chance_warning(
         what = f"the test R², {r2:.3g}, is no better than predicting the mean, which has 0"
     else:
         return None
-    layers = [layer for layer in ((last_epoch or {}).get("layers") or {}).values() if isinstance(layer, Mapping)]
-    seen = [k for k in ("silent", "saturated") if k in warned or any((layer.get(k) or 0) > 0.5 for layer in layers)]
+    layers = list(last_epoch.layers.values()) if last_epoch is not None else []
+    most = {"silent": [each.silent for each in layers], "saturated": [each.saturated for each in layers]}
+    seen = [kind for kind, shares in most.items() if kind in warned or any(share > 0.5 for share in shares)]
     return f"{what}. Try: {advice(_remedies(config, seen, accuracy is not None), config, seen)}."
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +14,7 @@ from snnrun.report.lines import epoch_line, epoch_of, silent_share, step_words
 from snnrun.system import files
 from snnrun.system.layout import fit
 from snnrun.system.stream import SafeStream
+from snnrun.training.records import EpochRecord, LogRecord, StepRecord
 
 if TYPE_CHECKING:
     import rich.console
@@ -114,21 +114,21 @@ class Console:
         """Write a line to the log alone: one that the command itself will say."""
         self._to_log(text)
 
-    def record(self, record: Mapping[str, Any]) -> None:
+    def record(self, record: LogRecord) -> None:
         """Tell a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
-        if record["kind"] == "epoch":
+        if isinstance(record, EpochRecord):
             self._silent = silent_share(record)
             self._say(epoch_line(record, self._epochs), "", self._stream, self._rich, self._short(record))
-        elif self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=record["step"], **self._texts(record))
+        elif isinstance(record, StepRecord) and self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=record.step, **self._texts(record))
 
-    def _short(self, record: Mapping[str, Any]) -> str | None:
+    def _short(self, record: EpochRecord) -> str | None:
         """The line of an epoch as the terminal shows it; None where there is none."""
         return None if self._rich is None else epoch_line(record, self._epochs, self._rich.width)
 
-    def _texts(self, record: Mapping[str, Any]) -> dict[str, Any]:
+    def _texts(self, record: StepRecord) -> dict[str, Any]:
         assert self._rich is not None
-        step = record["step"] - (record["epoch"] - 1) * self._steps_per_epoch
+        step = record.step - (record.epoch - 1) * self._steps_per_epoch
         where = f"epoch {epoch_of(record, self._epochs)}  {step:>{len(str(self._steps_per_epoch))}}"
         where += f"/{self._steps_per_epoch}"
         free = self._rich.width - len(where) - 8 - 15  # the bar itself, and the time left with the spaces between

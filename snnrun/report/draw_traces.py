@@ -16,6 +16,7 @@ from snnrun.report import marks
 from snnrun.report.neuron_traces import Traces
 from snnrun.report.raster import thin
 from snnrun.report.style import DASHES, Palette, palette, picture, save
+from snnrun.system.format import plural
 
 LABELS = {"current": "synaptic current", "held": "membrane held"}
 MOST_STATES = 4  # panels besides input and membrane
@@ -72,7 +73,7 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
         marks.trace(axes, traces.time, traces.threshold[:, chosen[0]], color=colours.ink, ls="--", lw=0.9, marker="")
     axes.set_ylabel(f"membrane\n({unit(traces, 'membrane')})")
     fired = traces.fired
-    words = [_count(int(fired.sum()), "spike") if traces.threshold is not None else "a read-out, which never fires"]
+    words = [plural(int(fired.sum()), "spike") if traces.threshold is not None else "a read-out, which never fires"]
     words = [] if graded else words
     if count == 1 and not graded:
         words.append(marks.ticks_above(axes, traces.time, fired[:, 0], colours.ink))
@@ -100,7 +101,7 @@ def draw_step(traces: Traces, title: str, colours: Palette) -> Figure:
     x = given if by_input else np.arange(len(given))
     axes = panels[0]
     count = len(fired)
-    axes.set_title(f"{title}, a single step: {int(fired.sum())} of {_count(count, 'neuron')} fire", loc="left")
+    axes.set_title(f"{title}, a single step: {int(fired.sum())} of {plural(count, 'neuron')} fire", loc="left")
     size = 5 if count <= 100 else 2.5
     axes.plot(x[~fired], traces.membrane[0][~fired], "o", ms=size, mfc="none", color=colours.membrane, label="silent")
     axes.plot(x[fired], traces.membrane[0][fired], "o", ms=size, color=colours.membrane, label="fires")
@@ -235,7 +236,3 @@ def _overlaid(axes: Axes, traces: Traces, values: Any, *, single: bool, **option
 
 def _cut(name: str, limit: int = 40) -> str:
     return name if len(name) <= limit else f"{name[: limit // 2]}…{name[-limit // 2 :]}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

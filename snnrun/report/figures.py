@@ -19,25 +19,26 @@ from matplotlib.transforms import blended_transform_factory
 from snnrun.config.settings import Style
 from snnrun.report import series
 from snnrun.report.raster import Example, Floats, Row, is_spike_train, rows, thin, to_array
-from snnrun.report.series import Record
 from snnrun.report.style import DASHES, HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
+from snnrun.system.format import plural
+from snnrun.training.records import EpochRecord, LogRecord, StepRecord, best_of, of_kind
 
 FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
 LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
 PICTURE = 1.15  # inches, the width of the image beside a raster
 
 
-def loss_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+def loss_figure(records: Sequence[LogRecord], folder: Path, style: Style) -> list[Path]:
     """Write ``loss``: training and validation loss over the run. No file where no loss was recorded."""
     return save(lambda: draw_loss(records, palette(style)), folder, "loss", style)
 
 
-def accuracy_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+def accuracy_figure(records: Sequence[LogRecord], folder: Path, style: Style) -> list[Path]:
     """Write ``accuracy``: training and validation accuracy in % over the run. No file where the task has none."""
     return save(lambda: draw_accuracy(records, palette(style)), folder, "accuracy", style)
 
 
-def firing_rate_figure(records: Sequence[Record], folder: Path, style: Style) -> list[Path]:
+def firing_rate_figure(records: Sequence[LogRecord], folder: Path, style: Style) -> list[Path]:
     """Write ``firing_rate``: rate, silent and saturated share of each layer over the epochs. No file without epochs."""
     return save(lambda: draw_firing_rate(records, palette(style)), folder, "firing_rate", style)
 
@@ -70,20 +71,20 @@ def membrane_figure(
     )
 
 
-def draw_loss(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
+def draw_loss(records: Sequence[LogRecord], colours: Palette = LIGHT) -> Figure | None:
     """Loss per step (thin) and per epoch; logarithmic where it spans more than two decades."""
     return _draw_curves(records, "loss", "Loss", "loss", 1.0, colours)
 
 
-def draw_accuracy(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
+def draw_accuracy(records: Sequence[LogRecord], colours: Palette = LIGHT) -> Figure | None:
     """Accuracy in % per step (thin) and per epoch."""
     return _draw_curves(records, "accuracy", "Accuracy", "accuracy (%)", 100.0, colours)
 
 
 def _draw_curves(
-    records: Sequence[Record], key: str, title: str, label: str, scale: float, colours: Palette
+    records: Sequence[LogRecord], key: str, title: str, label: str, scale: float, colours: Palette
 ) -> Figure | None:
-    steps, epochs = series.of_kind(records, "step"), series.of_kind(records, "epoch")
+    steps, epochs = of_kind(records, StepRecord), of_kind(records, EpochRecord)
     time = series.timeline(records)
     per_step = scale * series.column(steps, key)
     training = scale * series.column(epochs, f"train_{key}")
@@ -102,12 +103,12 @@ def _draw_curves(
         )
     _curve(axes, time.epochs, training, color=colours.training, label="training, mean of the epoch")
     _curve(axes, time.epochs, validation, color=colours.validation, label="validation")
-    best = series.best_epoch(epochs)
+    best = best_of(epochs)
     if best is not None and np.isfinite(validation[best]):
         value = f"{validation[best]:.1f} %" if key == "accuracy" else f"{validation[best]:.3g}"
         axes.plot(
             time.epochs[best], validation[best], "o", ms=10, mfc="none", color=colours.ink, mew=1.4, clip_on=False,
-            zorder=4, label=f"best epoch: {epochs[best]['epoch']} ({value})",
+            zorder=4, label=f"best epoch: {epochs[best].epoch} ({value})",
         )  # fmt: skip
     if key == "loss" and series.spans_decades(everything):
         axes.set_yscale("log")
@@ -116,9 +117,9 @@ def _draw_curves(
     return figure
 
 
-def draw_firing_rate(records: Sequence[Record], colours: Palette = LIGHT) -> Figure | None:
+def draw_firing_rate(records: Sequence[LogRecord], colours: Palette = LIGHT) -> Figure | None:
     """Three panels over one axis of epochs: firing rate, silent share, saturated share; a line per layer."""
-    epochs = series.of_kind(records, "epoch")
+    epochs = of_kind(records, EpochRecord)
     names = series.layer_names(epochs)
     if not names:
         return None
@@ -224,7 +225,7 @@ def _draw_spikes(axes: Axes, row: Row, indices: np.ndarray, colour: str, down: s
         if len(when):
             at = indices[which]
             axes.vlines(when, at - tick, at + tick, colors=shade, lw=width, snap=False)
-    neurons = f"{len(indices)} of {count} neurons shown" if len(indices) < count else _count(count, "neuron")
+    neurons = f"{len(indices)} of {count} neurons shown" if len(indices) < count else plural(count, "neuron")
     rate = np.abs(row.spikes).mean()
     activity = f"{rate:.2g} spikes per neuron and step" if rate > 0 else "no spikes"
     downward = ", negative spikes in orange" if (train < 0).any() else ""
@@ -239,10 +240,10 @@ def _draw_current(axes: Axes, row: Row, colours: Palette) -> str:
         extent=(-0.5, steps - 0.5, -0.5, count - 0.5),
     )  # fmt: skip
     if np.isnan(values).all():
-        return f"{row.name} ({_count(count, 'neuron')}): current, not finite"
+        return f"{row.name} ({plural(count, 'neuron')}): current, not finite"
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     first, last = ("white", "black") if colours.paper == LIGHT.paper else ("black", "white")
-    return f"{row.name} ({_count(count, 'neuron')}): current, {low:.2g} ({first}) to {high:.2g} ({last})"
+    return f"{row.name} ({plural(count, 'neuron')}): current, {low:.2g} ({first}) to {high:.2g} ({last})"
 
 
 def draw_membrane(
@@ -297,7 +298,7 @@ def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, col
     axes.margins(x=0.01)
     axes.yaxis.set_major_locator(MaxNLocator(3, steps=(1, 2, 5, 10)))
     broken = ", not finite" if np.isnan(membrane).any() else ""
-    axes.set_title(f"{row.name}, neuron {neuron}: {_count(len(when), 'spike')}{broken}", loc="left")
+    axes.set_title(f"{row.name}, neuron {neuron}: {plural(len(when), 'spike')}{broken}", loc="left")
     return scaled
 
 
@@ -338,7 +339,3 @@ def _legend(figure: Figure, axes: Axes, always: bool = False) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if always or len(handles) > 1:
         figure.legend(handles, labels, loc="outside upper right", ncols=min(4, len(handles)))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -25,8 +25,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from snnrun.report.remedies import LESS, Remedy, advice, lower_threshold, put_back, value
-
-Record = Mapping[str, Any]
+from snnrun.training.records import EpochRecord
 
 MOST_ZERO = 0.5
 MOST_NORM = 1e3
@@ -38,7 +37,7 @@ _SPIKES_ARE_READ = ("CECount", "CERate", "MSECount", "MSERate")
 
 
 def gradient_warnings(
-    epochs: Sequence[Record], seen: set[tuple[str, str]], config: Mapping[str, Any], *, learns: bool = False
+    epochs: Sequence[EpochRecord], seen: set[tuple[str, str]], config: Mapping[str, Any], *, learns: bool = False
 ) -> list[str]:
     """The warnings that the last of ``epochs`` calls for, where the others show the same.
 
@@ -48,7 +47,7 @@ def gradient_warnings(
         config: of the run; only what it holds is advised to be changed.
         learns: the network learns all the same, or has nothing left to learn: its gradients are no reason to warn.
     """
-    if not epochs or not all(record.get("gradients") for record in epochs):
+    if not epochs or not all(record.gradients for record in epochs):
         return []
     found = [dict(_findings(record, config)) for record in epochs]
     texts = []
@@ -62,17 +61,17 @@ def gradient_warnings(
         seen.add((layer, kind))
         kinds = {known for _, known in seen}
         remedies = advice(_remedies(kind, config, kinds, deep=_hidden_layers(epochs[-1]) > 1), config, kinds)
-        texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1]['epoch']}. Try: {remedies}.")
+        texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1].epoch}. Try: {remedies}.")
     return texts
 
 
-def _findings(record: Record, config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    gradients: Mapping[str, Any] = record["gradients"]
+def _findings(record: EpochRecord, config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    gradients = record.gradients or {}
     names = list(gradients)
-    norms = {name: _number(gradients[name].get("norm")) for name in names}
+    norms = {name: _finite(gradient.norm) for name, gradient in gradients.items()}
     first, last = norms[names[0]], norms[names[-1]]
     for name in names:
-        zero, norm = _number(gradients[name].get("zero")), norms[name]
+        zero, norm = _finite(gradients[name].zero), norms[name]
         if zero > MOST_ZERO:
             share = "none" if zero == 1 else f"{100 * (1 - zero):.1f} %"
             yield (name, "vanishes"), f"the gradient vanishes: it reaches {share} of its neurons"
@@ -84,10 +83,10 @@ def _findings(record: Record, config: Mapping[str, Any]) -> Iterator[tuple[tuple
     if last and first > last * MOST_RATIO:
         what = f"the gradient explodes on its way to it: its norm is {first:.2g}, that of {names[-1]!r} {last:.2g}"
         yield (names[0], "explodes"), what
-    if record["epoch"] == config.get("epochs") and record["step"] >= LEAST_STEPS and _reads_spikes(config):
-        activity = (record.get("layers") or {}).get(names[-1]) or {}
-        count = activity.get("neurons") or 0
-        lost = round(count * _number(activity.get("silent")))
+    if record.epoch == config.get("epochs") and record.step >= LEAST_STEPS and _reads_spikes(config):
+        activity = record.layers.get(names[-1])
+        count = 0 if activity is None else activity.neurons or 0
+        lost = 0 if activity is None else round(count * _finite(activity.silent))
         if lost:
             yield (names[-1], "lost"), f"{lost} of its {count} neurons never fired; their classes are never the answer"
 
@@ -98,9 +97,9 @@ def _reads_spikes(config: Mapping[str, Any]) -> bool:
     return loss in _SPIKES_ARE_READ and value(config, "loss.population") == 1
 
 
-def _hidden_layers(record: Record) -> int:
+def _hidden_layers(record: EpochRecord) -> int:
     """How many layers of neurons there are besides the output."""
-    return len(record.get("layers") or record["gradients"]) - 1
+    return len(record.layers or record.gradients or ()) - 1
 
 
 def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str], *, deep: bool) -> list[Remedy]:
@@ -132,5 +131,5 @@ def _surrogate(config: Mapping[str, Any]) -> list[Remedy]:
     return [Remedy("", f"a wider surrogate (surrogate.alpha={alpha / 2:g})")]
 
 
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else 0.0
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0

@@ -3,44 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-Record = Mapping[str, Any]
+from snnrun.system.format import count, percent
+from snnrun.training.records import EpochRecord, LogRecord, StepRecord
 
 
-def epoch_line(record: Record, epochs: int | None = None, width: int | None = None) -> str:
+def epoch_line(record: EpochRecord, epochs: int | None = None, width: int | None = None) -> str:
     """``epoch  3/10  loss 0.412  validation 0.388  accuracy 93.1 %  silent 12 %  11,204 samples/s``.
 
-    The accuracy is that of validation, or of training where there is no other. What a record lacks is left out. For a
+    The accuracy is that of validation, or of training where there is no other. What is not known is left out. For a
     line of at most ``width`` letters words are shortened first; then the speed is left out, and the silent share.
     """
-    validation = number(record["validation_loss"]) if "validation_loss" in record else None
-    accuracy = record.get("validation_accuracy", record.get("train_accuracy"))
-    share = None if accuracy is None else f"{percent(accuracy, 1):>5} %"
-    silent = silent_share(record)
-    quiet = None if silent is None else f"{percent(silent):>3} %"
-    speed = record.get("samples_per_second")
+    validation = None if record.validation_loss is None else number(record.validation_loss)
+    accuracy = record.train_accuracy if record.validation_accuracy is None else record.validation_accuracy
+    share, quiet, speed = percent(accuracy), percent(silent_share(record), 0), count(record.samples_per_second)
     long = [
         f"epoch {epoch_of(record, epochs)}",
-        f"loss {number(record.get('train_loss')):>5}",
+        f"loss {number(record.train_loss):>5}",
         validation and f"validation {validation:>5}",
-        share and f"accuracy {share}",
-        quiet and f"silent {quiet}",
-        None if speed is None else f"{whole(speed):>7} samples/s",
+        share and f"accuracy {share:>7}",
+        quiet and f"silent {quiet:>5}",
+        speed and f"{speed:>7} samples/s",
     ]
-    short = [long[0], long[1], validation and f"val {validation:>5}", share, long[4], speed and f"{whole(speed):>7}/s"]
+    short = [
+        *long[:2],
+        validation and f"val {validation:>5}",
+        share and f"{share:>7}",
+        long[4],
+        speed and f"{speed:>7}/s",
+    ]
     return _first_that_fits([long, short, short[:-1], short[:-2]], width) or _joined(short[:2])
 
 
-def step_words(record: Record, silent: float | None, width: int) -> str:
+def step_words(record: StepRecord, silent: float | None, width: int) -> str:
     """Loss, accuracy, silent share and speed in at most ``width`` characters: shortened first, then dropped."""
-    loss = f"loss {number(record.get('loss'))}"
-    accuracy = percent(record["accuracy"], 1) if record.get("accuracy") is not None else None
-    speed = whole(record["samples_per_second"]) if record.get("samples_per_second") is not None else None
-    quiet = f"silent {percent(silent)} %" if silent is not None else None
-    long = [loss, accuracy and f"accuracy {accuracy} %", quiet, speed and f"{speed} samples/s"]
-    short = [loss, accuracy and f"{accuracy} %", quiet, speed and f"{speed}/s"]
+    loss = f"loss {number(record.loss)}"
+    accuracy, speed = percent(record.accuracy), count(record.samples_per_second)
+    quiet = f"silent {percent(silent, 0)}" if silent is not None else None
+    long = [loss, accuracy and f"accuracy {accuracy}", quiet, speed and f"{speed} samples/s"]
+    short = [loss, accuracy, quiet, speed and f"{speed}/s"]
     return _first_that_fits([long, short, short[:3], short[:2], short[:1]], width)
 
 
@@ -52,35 +54,23 @@ def _joined(words: Sequence[str | None]) -> str:
     return "  ".join(word for word in words if word)
 
 
-def epoch_of(record: Record, epochs: int | None) -> str:
+def epoch_of(record: LogRecord, epochs: int | None) -> str:
     """`` 3/10``, so that all epochs of a run take the same width."""
-    return str(record["epoch"]) if epochs is None else f"{record['epoch']:>{len(str(epochs))}}/{epochs}"
+    return str(record.epoch) if epochs is None else f"{record.epoch:>{len(str(epochs))}}/{epochs}"
 
 
-def silent_share(record: Record) -> float | None:
+def silent_share(record: EpochRecord) -> float | None:
     """The share of silent neurons, over all layers that say how many ``neurons`` they have; else the layers' mean."""
-    layers = [layer for layer in (record.get("layers") or {}).values() if layer.get("silent") is not None]
-    weights = [layer.get("neurons", 1) for layer in layers]
+    layers = [layer for layer in record.layers.values() if not math.isnan(layer.silent)]
+    weights = [1 if layer.neurons is None else layer.neurons for layer in layers]
     if not sum(weights):
         return None
-    return float(sum(weight * layer["silent"] for weight, layer in zip(weights, layers, strict=True)) / sum(weights))
+    return sum(weight * layer.silent for weight, layer in zip(weights, layers, strict=True)) / sum(weights)
 
 
-def number(value: Any) -> str:
+def number(value: float) -> str:
     """A loss, to three figures or decimals: 0.412, 12.3, 4.12e-05, nan."""
-    if value is None:
-        return "nan"  # strict JSON writes what is not finite as null
     size = abs(value)
     if not math.isfinite(size) or size >= 1000 or 0 < size < 0.001:
         return f"{value:.3g}" if not math.isfinite(size) else f"{value:.2e}"
     return f"{value:.3f}" if size < 10 else f"{value:.1f}"
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share in per cent, without the sign."""
-    return f"{100 * share:.{digits}f}"
-
-
-def whole(value: float) -> str:
-    """A large number with separators."""
-    return f"{value:,.0f}"

@@ -13,9 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnrun.system import machine
+from snnrun.system.safe_read import dotted
 
 if TYPE_CHECKING:
     import torch
+
+#: Keys of a manifest that say when, by what command and after which run, and no more.
+_BESIDE = (
+    *("command", "config_file", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed"),
+    *("wait_policy", "parent"),
+)
+#: Keys of a manifest that say where and how a run computes.
+ENVIRONMENT = (
+    *("seed", "precision", "deterministic", "device", "backend", "product", "parallel", "threads", "wait_policy"),
+    *("data", "git", "python", "platform", "cpu", "memory_bytes", "gpu", "packages"),
+)
+Differences = dict[str, tuple[Any, Any]]
 
 
 def start(command: Sequence[str], *, started: datetime | None = None, record: Path | None = None) -> dict[str, Any]:
@@ -86,6 +99,13 @@ def _above(folder: Path, record: Path | None) -> str | None:
         return None
     way = way.replace(os.sep, "/")
     return way if way and set(way.split("/")) <= {"..", "."} else None
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
+    """Everything that differs between two manifests, by its dotted key: the value there, and the value here."""
+    first, second = (dotted({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
+    names = [*first, *(name for name in second if name not in first)]
+    return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Record = Mapping[str, Any]
+from snnrun.training.records import Entry, EpochRecord, LogRecord, StepRecord, of_kind
+
 Floats = NDArray[np.float64]
 
 
@@ -21,11 +22,6 @@ class Timeline(NamedTuple):
     label: str  # "epoch", or "step" where there is one epoch only
 
 
-def of_kind(records: Iterable[Record], kind: str) -> list[Record]:
-    """The step or the epoch records, in order."""
-    return [record for record in records if record.get("kind") == kind]
-
-
 def finite(value: object) -> float:
     """``value`` as a number; NaN where it is absent, infinite, or no number."""
     if isinstance(value, (int, float)) and math.isfinite(value):
@@ -33,47 +29,42 @@ def finite(value: object) -> float:
     return math.nan
 
 
-def column(records: Sequence[Record], key: str) -> Floats:
-    """One number per record."""
-    return np.array([finite(record.get(key)) for record in records], dtype=np.float64)
+def column(records: Iterable[Entry | None], key: str) -> Floats:
+    """The field ``key`` of each record; NaN for one that is missing."""
+    values = (None if record is None else getattr(record, key) for record in records)
+    return np.array([finite(value) for value in values], dtype=np.float64)
 
 
-def layer_column(epochs: Sequence[Record], layer: str, key: str) -> Floats:
+def layer_column(epochs: Sequence[EpochRecord], layer: str, key: str) -> Floats:
     """One number per epoch record, from the entry of ``layer``."""
-    return column([(record.get("layers") or {}).get(layer) or {} for record in epochs], key)
+    return column([record.layers.get(layer) for record in epochs], key)
 
 
-def layer_names(epochs: Sequence[Record]) -> list[str]:
+def layer_names(epochs: Sequence[EpochRecord]) -> list[str]:
     """All layers in order of appearance."""
-    return list(dict.fromkeys(name for record in epochs for name in record.get("layers") or {}))
+    return list(dict.fromkeys(name for record in epochs for name in record.layers))
 
 
-def timeline(records: Sequence[Record]) -> Timeline:
+def timeline(records: Sequence[LogRecord]) -> Timeline:
     """Positions of step and epoch records, with steps counted over the whole run.
 
     Epoch e covers (e - 1, e], so that its steps end where its mean is drawn. A run of one epoch is told in steps.
     """
-    steps, epochs = of_kind(records, "step"), of_kind(records, "epoch")
-    if len({record["epoch"] for record in steps + epochs}) <= 1:
+    steps, epochs = of_kind(records, StepRecord), of_kind(records, EpochRecord)
+    if len({record.epoch for record in (*steps, *epochs)}) <= 1:
         return Timeline(column(steps, "step"), column(epochs, "step"), "step")
-    ends = {record["epoch"]: record["step"] for record in epochs}
+    ends = {record.epoch: record.step for record in epochs}
     first: dict[int, int] = {}
     for record in steps:
-        first.setdefault(record["epoch"], record["step"])
+        first.setdefault(record.epoch, record.step)
     positions, length = [], 1
     for record in steps:
-        epoch = record["epoch"]
+        epoch = record.epoch
         start = ends.get(epoch - 1, 0 if epoch == 1 else first[epoch] - 1)
         # An epoch that was cut short has no end: it is taken to be as long as the one before.
-        length = ends[epoch] - start if epoch in ends else max(length, record["step"] - start)
-        positions.append(epoch - 1 + (record["step"] - start) / max(length, 1))
+        length = ends[epoch] - start if epoch in ends else max(length, record.step - start)
+        positions.append(epoch - 1 + (record.step - start) / max(length, 1))
     return Timeline(np.array(positions, dtype=np.float64), column(epochs, "epoch"), "epoch")
-
-
-def best_epoch(epochs: Sequence[Record]) -> int | None:
-    """Index into ``epochs`` of the best one: every record on the way is marked, the last mark counts."""
-    marked = [i for i, record in enumerate(epochs) if record.get("best")]
-    return marked[-1] if marked else None
 
 
 def spans_decades(values: Floats, decades: float = 2.0) -> bool:

@@ -18,6 +18,7 @@ from snnrun.errors import ConfigError, NoSuchRun
 from snnrun.system import format, lock, safe_read
 from snnrun.system.lock import Holder
 from snnrun.system.safe_read import Unreadable
+from snnrun.training.records import EpochRecord, LogRecord, RunResult, record_of
 
 DEEPEST = 16  # folders below the one that is searched
 TAIL = 1 << 18  # bytes of metrics.jsonl that are read to find the last epoch
@@ -48,7 +49,7 @@ class Run:
     seconds: float | None
     started: float  # seconds since 1970
     name: str | None = None  # that the user gave
-    result: Mapping[str, Any] = field(default_factory=dict)  # result.json
+    result: RunResult = field(default_factory=RunResult)  # result.json
 
 
 def is_run(folder: Path) -> bool:
@@ -157,9 +158,8 @@ def _only(word: str, folder: Path) -> Path:
 
 def read(folder: Path) -> Run:
     """What a run folder says, from a few small reads."""
-    result, manifest = _object(folder, "result.json"), _object(folder, "manifest.json")
-    said = result.get("status")
-    status = said if said in STATUSES else "dead"
+    result, manifest = RunResult.from_json(_object(folder, "result.json")), _object(folder, "manifest.json")
+    status = result.status if result.status in STATUSES else "dead"
     holder = None if status == "finished" else lock.holder(folder)
     if holder is not None:
         status = "running" if holder.silent < lock.DEAD else "stalled"
@@ -174,11 +174,11 @@ def read(folder: Path) -> Run:
         command=command[1] if command else "train",
         choices=_choices(hydra, config),
         seed=_top(config, "seed"),
-        epochs=_whole(result.get("epochs")) if over else epochs_done(folder),
+        epochs=result.epochs if over else epochs_done(folder),
         epochs_asked=_top(config, "epochs"),
-        accuracy=safe_read.number(result.get("test_accuracy")) if over else None,
-        loss=safe_read.number(result.get("test_loss")) if over else None,
-        seconds=safe_read.number(result.get("seconds")) if over else None,
+        accuracy=result.test_accuracy if over else None,
+        loss=result.test_loss if over else None,
+        seconds=result.seconds if over else None,
         started=_started(folder, manifest),
         name=_name(config),
         result=result,
@@ -191,7 +191,7 @@ def epochs_done(folder: Path) -> int | None:
         for line in reversed(list(safe_read.lines(folder, "metrics.jsonl", TAIL))):
             with suppress(Unreadable):  # the last line may be cut off
                 record = safe_read.parsed(line)
-                epoch = _whole(record.get("epoch"))
+                epoch = safe_read.whole(record.get("epoch"))
                 if epoch:
                     return epoch if record.get("kind") == "epoch" else epoch - 1
     except Unreadable:
@@ -199,7 +199,7 @@ def epochs_done(folder: Path) -> int | None:
     return 0
 
 
-def epochs(folder: Path) -> Iterator[dict[str, Any]]:
+def epochs(folder: Path) -> Iterator[EpochRecord]:
     """The records of whole epochs, in their order; lines that are cut off or damaged are left out.
 
     Raises:
@@ -208,12 +208,12 @@ def epochs(folder: Path) -> Iterator[dict[str, Any]]:
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         if b'"epoch"' in line[:40]:  # steps are many, and start with {"kind": "step"
             with suppress(Unreadable):
-                record = safe_read.parsed(line)
-                if record.get("kind") == "epoch":
+                record = record_of(safe_read.parsed(line))
+                if isinstance(record, EpochRecord):
                     yield record
 
 
-def records(folder: Path) -> Iterator[dict[str, Any]]:
+def records(folder: Path) -> Iterator[LogRecord]:
     """All records of ``metrics.jsonl``, in their order; lines that are cut off or damaged are left out.
 
     Raises:
@@ -221,7 +221,8 @@ def records(folder: Path) -> Iterator[dict[str, Any]]:
     """
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         with suppress(Unreadable):
-            yield safe_read.parsed(line)
+            if (record := record_of(safe_read.parsed(line))) is not None:
+                yield record
 
 
 def _is_run(names: set[str]) -> bool:
@@ -271,10 +272,6 @@ def _name(config: str) -> str | None:
     if match is None or match[0] == "name: null" or not NAME.fullmatch(match[2]):
         return None
     return match[2]
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
 
 
 def _started(folder: Path, manifest: Mapping[str, Any]) -> float:

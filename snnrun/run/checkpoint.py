@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping
@@ -21,7 +22,6 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from snnrun.errors import DataError
-from snnrun.run.saved import join, split
 from snnrun.system import files
 from snnrun.system.safe_read import printable
 
@@ -32,6 +32,10 @@ _UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, Attrib
 MOST_HEADER = 1 << 24  # bytes; a state's JSON stands in it, and has some ten thousand
 MOST_TENSORS = 20_000  # an optimizer has a few for each of a network's
 KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
+
+
+class CannotSave(TypeError):
+    """A value is of a kind that no checkpoint can hold; the message says where, and what."""
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
@@ -75,7 +79,7 @@ def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
         CannotSave: for a value that is no number, text, tensor, list or mapping.
     """
     tensors: dict[str, Tensor] = {}
-    text = json.dumps(split(dict(state), _STATE, tensors), allow_nan=False)
+    text = json.dumps(flatten(dict(state), _STATE, tensors), allow_nan=False)
     # An empty tensor, since a file needs one.
     tensors.setdefault("none", torch.zeros(0))
     path = folder / f"step-{step:010d}.safetensors"
@@ -99,7 +103,7 @@ def load_state(path: Path) -> dict[str, Any]:
     """
     tensors, text = _read(path)
     try:
-        state = join(json.loads(text), tensors)
+        state = unflatten(json.loads(text), tensors)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(
             f"{path}: expected the state of a run, but it holds something else ({printable(error, 80)})"
@@ -112,14 +116,62 @@ def load_state(path: Path) -> dict[str, Any]:
 def pack(state: Mapping[str, Any]) -> bytes:
     """A state, as ``save_state`` takes it, to be sent to another process."""
     tensors: dict[str, Tensor] = {}
-    text = json.dumps(split(dict(state), _STATE, tensors)).encode()
+    text = json.dumps(flatten(dict(state), _STATE, tensors)).encode()
     return len(text).to_bytes(8, "big") + text + to_bytes(tensors)
 
 
 def unpack(message: bytes) -> Any:
     """What ``pack`` was given; tensors are on the CPU."""
     end = 8 + int.from_bytes(message[:8], "big")
-    return join(json.loads(message[8:end]), from_bytes(message[end:]))
+    return unflatten(json.loads(message[8:end]), from_bytes(message[end:]))
+
+
+def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
+    """``value`` as strict JSON; the tensors in it go to ``tensors``, under their path.
+
+    Raises:
+        CannotSave: for what is neither number, text, tensor, generator state, nor a list, tuple or mapping of these.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"float": str(value)}
+    if isinstance(value, Tensor):
+        # A copy of its own: safetensors refuses two tensors that share memory.
+        name = path
+        while name in tensors:  # keys may have dots, or be 1 and "1"
+            name += "'"
+        tensors[name] = value.detach().cpu().clone().contiguous()
+        return {"tensor": name}
+    if isinstance(value, (list, tuple)):
+        items = [flatten(item, f"{path}.{i}", tensors) for i, item in enumerate(value)]
+        return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, Mapping) and all(isinstance(key, (str, int)) for key in value):
+        pairs = [[key, flatten(item, f"{path}.{key}", tensors)] for key, item in value.items()]
+        return {"mapping": pairs}
+    raise CannotSave(f"{path} is a {type(value).__name__}")
+
+
+def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """What ``flatten`` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError, RecursionError: for what ``flatten`` did not make.
+    """
+    if isinstance(value, list):
+        return [unflatten(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "float":
+        return float(content)
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(unflatten(item, tensors) for item in content)
+    if kind == "mapping":
+        return {key: unflatten(item, tensors) for key, item in content}
+    raise ValueError(f"a {kind}")
 
 
 def _read(path: Path, like: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], str]:
@@ -178,3 +230,9 @@ def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
     """That of the weights alone, or of tensors and text."""
     weights = weights_sha256(tensors)
     return hashlib.sha256(f"{weights} {text}".encode()).hexdigest() if text else weights
+
+
+def tested_weights(folder: Path) -> Path:
+    """The file of the weights that the run in ``folder`` tested: of its best epoch, or where none is best, its last."""
+    best = folder / "checkpoints" / "best.safetensors"
+    return best if os.path.lexists(best) else best.with_name("last.safetensors")

@@ -11,8 +11,8 @@ from snnrun.config.fingerprint import config_hash
 from snnrun.config.settings import Checkpoint
 from snnrun.errors import ConfigError, DataError
 from snnrun.run import checkpoint
+from snnrun.run.checkpoint import CannotSave
 from snnrun.run.folder import RunRecord
-from snnrun.run.saved import CannotSave
 from snnrun.system.files import make_folder
 from snnrun.system.storage import storing
 from snnrun.training.state import TrainingState

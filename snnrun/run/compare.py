@@ -12,18 +12,16 @@ from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
-from snnrun.run.classes import ACCURACY as ACCURACY_BY_CLASS
-from snnrun.run.classes import CONFUSION
-from snnrun.run.environment import differences
+from snnrun.report.manifest import differences
 from snnrun.system import files, safe_read
+from snnrun.system.format import plural
 from snnrun.system.safe_read import Unreadable, printable, shown
+from snnrun.training.records import TIMES
 
-#: What depends on the clock.
-TIMES = ("time", "seconds", "samples_per_second")
 #: Fields that records of earlier versions lack.
 LATER = ("gradients", "neuron_parameters")
 #: The same of results.
-LATER_RESULTS = (ACCURACY_BY_CLASS, CONFUSION)
+LATER_RESULTS = ("test_accuracy_by_class", "test_confusion")
 #: How far losses may lie apart between two environments: rounding that training has had some steps to amplify.
 TOLERANCE = 0.05
 #: Likewise of the accuracy on the test part.
@@ -68,11 +66,11 @@ class Verdict:
         else:
             lines = ["match within the tolerance of another environment" if self.reproduced else "no match"]
             if self.first:
-                lines += [f"the {_records_of(self.records)} before are the same; {_first(self.first)}"]
+                lines += [f"the {plural(self.records, 'record')} before are the same; {_first(self.first)}"]
             elif self.gaps:
-                lines += [f"only {_records_of(self.records)} could be compared, and are the same"]
+                lines += [f"only {plural(self.records, 'record')} could be compared, and are the same"]
             else:
-                lines += [f"all {_records_of(self.records)} are the same, the weights or the result are not"]
+                lines += [f"all {plural(self.records, 'record')} are the same, the weights or the result are not"]
         lines += ["not all could be compared:", *(f"  {gap}" for gap in self.gaps)] if self.gaps else []
         lines += [f"  {key}: {shown(a)} there, {shown(b)} here" for key, (a, b) in self.results.items()]
         if self.environment and not self.exact:
@@ -86,7 +84,7 @@ class Verdict:
 
     def save(self, folder: Path) -> None:
         """Write ``reproduction.json``."""
-        files.write_json(folder / "reproduction.json", _plain(asdict(self)))
+        files.write_json(folder / "reproduction.json", files.plain(asdict(self)))
 
 
 def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
@@ -221,22 +219,9 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
         return {}
 
 
-def _records_of(count: int) -> str:
-    return f"{count} record{'' if count == 1 else 's'}"
-
-
 def _first(first: Mapping[str, Any]) -> str:
     found = islice(first["values"].items(), MOST_VALUES)
     values = [f"{printable(key, 80)}: {shown(a)} there, {shown(b)} here" for key, (a, b) in found]
     epoch = first["kind"] == "epoch"
     where = f"epoch {shown(first['epoch'])}" if epoch else f"step {shown(first['step'])}"
     return f"the first difference is in {where}: " + "; ".join(values)
-
-
-def _plain(value: Any) -> Any:
-    """As strict JSON has it: no NaN, and lists for tuples."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

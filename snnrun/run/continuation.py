@@ -17,10 +17,10 @@ from torch import Tensor
 from snnrun.config import fingerprint
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError, DataError
+from snnrun.report.manifest import ENVIRONMENT
 from snnrun.report.manifest import start as manifest_start
 from snnrun.run import checkpoint, checkpointer
 from snnrun.run.checkpointer import State
-from snnrun.run.environment import ENVIRONMENT
 from snnrun.run.folder import PARENT
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable

@@ -7,9 +7,8 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +23,7 @@ from snnrun.loss import Loss, tied
 from snnrun.model import Layer, keep, multiply_adds
 from snnrun.model.products import product
 from snnrun.model.together import share
-from snnrun.run import checkpoint, classes
+from snnrun.run import checkpoint, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.sequence import Trace
@@ -35,19 +34,16 @@ from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
 from snnrun.task import Batch, Data, check_streams
 from snnrun.tracker import Trackers
-from snnrun.training.chance import Chance
-from snnrun.training.loop import Record, evaluate, fit
-from snnrun.training.metrics import Activity, Scores
+from snnrun.training.loop import evaluate, fit
+from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
+from snnrun.training.records import EpochRecord, LogRecord, RunResult, of_kind
 from snnrun.training.runtime import resolve_device, runtime, use_threads
-from snnrun.training.sample import SampleSearch
 from snnrun.training.state import TrainingState
-from snnrun.training.stop import Interrupted, Stop, TimeUp
+from snnrun.training.stop import Interrupted, Stop, TimeUp, waiting
 from snnrun.training.streams import Streams
 
-Result = dict[str, Any]
 
-
-def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) -> Result:
+def execute(job: Job, *, watch: Callable[[LogRecord], None] = lambda record: None) -> RunResult:
     """Train, test, and leave the record in the folder of the job; returns what ``result.json`` says.
 
     Under a launcher such as torchrun this is for rank 0; the other processes ``follow``. ``watch`` is called with every
@@ -59,6 +55,13 @@ def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) 
         Interrupted: a signal asked it to stop.
         Pruned: ``watch`` did.
     """
+    with waiting():  # from the first file on
+        if job.marks is not None:
+            new_folder.make(job.folder, job.marks)
+        return _execute(job, watch)
+
+
+def _execute(job: Job, watch: Callable[[LogRecord], None]) -> RunResult:
     ranks = Ranks.of(os.environ)
     if ranks.size == 1:
         return _run(job, Team(), watch)
@@ -67,7 +70,7 @@ def execute(job: Job, *, watch: Callable[[Record], None] = lambda record: None) 
         return _run(job, team, watch)
 
 
-def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
+def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
     settings, parts, config, folder, resume = job.settings, job.parts, job.config, job.folder, job.resuming
     begin, stop = time.perf_counter(), Stop(settings.max_seconds)
     # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
@@ -87,10 +90,9 @@ def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
         silent = not parts.task.has_accuracy
         record = RunRecord(folder, console, silence_is_the_target=silent, again=resume, trackers=trackers)
 
-        def so_far() -> Result:
-            seconds = time.perf_counter() - begin
-            done = len(_epochs(record.records))
-            return {"test_accuracy": None, "test_loss": None, "epochs": done, "seconds": seconds}
+        def so_far() -> RunResult:
+            done = len(of_kind(record.records, EpochRecord))
+            return RunResult(epochs=done, seconds=time.perf_counter() - begin)
 
         with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
@@ -141,8 +143,8 @@ def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
-            epochs = _epochs(record.records)
-            best_epoch = max((epoch["epoch"] for epoch in epochs if epoch["best"]), default=None)
+            epochs = of_kind(record.records, EpochRecord)
+            best_epoch = max((epoch.epoch for epoch in epochs if epoch.best), default=None)
             if best_epoch is not None:
                 _load(model, record.best)
             team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
@@ -162,32 +164,27 @@ def _run(job: Job, team: Team, watch: Callable[[Record], None]) -> Result:
             elif settings.report.figures and chosen.found is not None:
                 encoded, traces, example = _shown(chosen.found, settings.report.sample, model, job, streams, device)
                 record.figures(model, encoded, traces, settings.style, example, test.confusion)
-            result: Result = {
-                "status": "finished",
-                **figures_of(test),
-                "best_epoch": best_epoch,
-                "epochs": len(epochs),
-                "samples_per_second": _speed(epochs),
-                "seconds": time.perf_counter() - begin,
-                "parameters": count_parameters(model),
-                "weights_sha256": weights,
-                **classes_of(test),
-            }
+            seconds = time.perf_counter() - begin
+            result = replace(
+                tested(test),
+                best_epoch=best_epoch,
+                epochs=len(epochs),
+                samples_per_second=_speed(epochs),
+                seconds=seconds,
+                parameters=count_parameters(model),
+                weights_sha256=weights,
+            )
             stop.deafen()  # it has finished, whoever wants it to stop now
             record.result(result)
             best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
-            console.line(f"test {words_of(test)} ({best})  {result['seconds']:.1f} s  {folder}")
+            console.line(f"test {words_of(test)} ({best})  {seconds:.1f} s  {folder}")
     return result
 
 
-def _epochs(records: Sequence[Record]) -> list[Record]:
-    return [record for record in records if record["kind"] == "epoch"]
-
-
-def _speed(epochs: Sequence[Record]) -> float:
+def _speed(epochs: Sequence[EpochRecord]) -> float:
     """Samples per second of the median epoch: the first compiles, and one resumed at its end has trained nothing."""
-    later = [epoch["samples_per_second"] for epoch in epochs[1:] if epoch["samples_per_second"]]
-    return statistics.median(later or [epoch["samples_per_second"] for epoch in epochs])
+    later = [epoch.samples_per_second for epoch in epochs[1:] if epoch.samples_per_second]
+    return statistics.median(later or [epoch.samples_per_second for epoch in epochs])
 
 
 def _train(
@@ -200,7 +197,7 @@ def _train(
     *,
     record: RunRecord | None = None,
     kept: Keeper | None = None,
-    watch: Callable[[Record], None] = lambda record: None,
+    watch: Callable[[LogRecord], None] = lambda record: None,
 ) -> None:
     """All that is left of the training; whatever wants it to stop finds its state saved. Rank 0 keeps the record.
 
@@ -240,7 +237,7 @@ def _train(
             ):
                 if record is not None:
                     record.add(entry, state.model)
-                if entry["kind"] == "epoch":
+                if isinstance(entry, EpochRecord):
                     if team.size > 1:
                         team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
                     if kept is not None:
@@ -321,7 +318,7 @@ def _tested(
     )  # fmt: skip
 
 
-def evaluate_run(job: Job, weights: Path | None = None) -> Result:
+def evaluate_run(job: Job, weights: Path | None = None) -> RunResult:
     """What the test part says of the weights of the job's run, as ``result.json`` has it; writes nothing.
 
     ``weights``: a file of weights to test. Default: those that the run tested.
@@ -334,7 +331,7 @@ def evaluate_run(job: Job, weights: Path | None = None) -> Result:
         streams, data, model = _reopened(job, device, weights)
         names = parts.task.class_names()
         test = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings, classes=names)
-        return {**figures_of(test), **classes_of(test)}
+        return tested(test)
 
 
 def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], report.Example]:
@@ -362,7 +359,10 @@ def load_model(job: Job, weights: str = "best") -> nn.Module:
         DataError: if the weights are missing or damaged.
     """
     model = build_model(job.parts, job.settings, Streams(job.settings.seed, torch.device("cpu")))
-    _load(model, tested_weights(job.folder) if weights == "best" else job.folder / "checkpoints" / "last.safetensors")
+    _load(
+        model,
+        checkpoint.tested_weights(job.folder) if weights == "best" else job.folder / "checkpoints" / "last.safetensors",
+    )
     return model.eval()
 
 
@@ -371,12 +371,6 @@ def load_data(job: Job, device: torch.device) -> Data:
     settings = job.settings
     streams = Streams(settings.seed, device)
     return job.parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
-
-
-def tested_weights(folder: Path) -> Path:
-    """The file of the weights that the run in ``folder`` tested: of its best epoch, or where none is best, its last."""
-    best = folder / "checkpoints" / "best.safetensors"
-    return best if os.path.lexists(best) else best.with_name("last.safetensors")
 
 
 def _reopened(job: Job, device: torch.device, weights: Path | None = None) -> tuple[Streams, Data, nn.Module]:
@@ -411,21 +405,17 @@ def _load(model: nn.Module, path: Path) -> None:
         raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 
 
-def figures_of(test: Scores) -> Result:
-    """What ``result.json`` says of the test part."""
-    return {
-        "test_accuracy": test.accuracy,
-        "test_loss": test.loss,
-        **({} if test.r2 is None else {"test_r2": test.r2}),
-    }
-
-
-def classes_of(test: Scores) -> Result:
-    """What it says of each class: share that is right, by name, and the confusion matrix, a row for each class."""
-    if test.confusion is None:
-        return {}
-    counts = [list(row) for row in test.confusion.counts]
-    return {classes.ACCURACY: test.confusion.accuracy_by_class(), classes.CONFUSION: counts}
+def tested(test: Scores) -> RunResult:
+    """The fields of a result that the test part gives."""
+    confusion = test.confusion
+    return RunResult(
+        status="finished",
+        test_accuracy=test.accuracy,
+        test_loss=test.loss,
+        test_r2=test.r2,
+        test_accuracy_by_class=None if confusion is None else confusion.accuracy_by_class(),
+        test_confusion=None if confusion is None else confusion.counts,
+    )
 
 
 def example_of(batch: Batch, index: int, traces: Mapping[str, Trace], parts: Parts) -> report.Example:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ from snnrun.config import fingerprint
 from snnrun.config.settings import Style
 from snnrun.errors import ConfigError, SnnrunError
 from snnrun.model import neurons
+from snnrun.report.manifest import differences
 from snnrun.report.manifest import start as manifest_start
 from snnrun.run import checkpoint
-from snnrun.run.environment import differences
 from snnrun.sequence import Trace
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable, printable, shown
 from snnrun.system.storage import storing
 from snnrun.tracker import Trackers
 from snnrun.training.confusion import Confusion
-from snnrun.training.loop import Record
+from snnrun.training.records import EpochRecord, LogRecord, Result, WarningRecord, of_kind, record_of
 from snnrun.training.stop import Interrupted, Pruned, Stop, TimeUp
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
@@ -133,18 +133,18 @@ class FolderRecord:
         self._values("manifest.json", self._manifest)
         self._console.line(f"resumed after {step} steps")
 
-    def result(self, result: Mapping[str, Any]) -> None:
+    def result(self, result: Result) -> None:
         """``result.json``: how it ended."""
-        self._values("result.json", result)
+        self._values("result.json", result.to_json())
 
-    def ended_early(self, error: BaseException, **values: Any) -> None:
+    def ended_early(self, error: BaseException, so_far: Result) -> None:
         """``result.json`` and the log of what did not finish; never raises: the first error is the one to tell."""
         interrupted = isinstance(error, (KeyboardInterrupt, TimeUp, Pruned))
         message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
         status = "interrupted" if interrupted else "failed"
         with suppress(SnnrunError):
-            pruned = {"pruned": True} if isinstance(error, Pruned) else {}
-            self.result({"status": status, "error": None if interrupted else message, **pruned, **values})
+            pruned = isinstance(error, Pruned)
+            self.result(replace(so_far, status=status, error=None if interrupted else message, pruned=pruned))
             self.log(str(error) if pruned else status if interrupted else f"error: {message}")
 
     def log(self, text: str) -> None:
@@ -153,7 +153,7 @@ class FolderRecord:
 
     def _values(self, name: str, values: Any) -> None:
         with storing(self.folder / name):
-            files.write_json(self.folder / name, _finite(values))
+            files.write_json(self.folder / name, files.plain(values))
 
     def _text(self, name: str, text: str) -> None:
         with storing(self.folder / name):
@@ -183,7 +183,7 @@ class RunRecord(FolderRecord):
         self._trackers = trackers or Trackers({}, console.warning)
         self._silence_is_the_target = silence_is_the_target
         self._warned: set[tuple[str, str]] = set()
-        self.records: list[Record] = []
+        self.records: list[LogRecord] = []
         with storing(self._metrics):
             files.touch(self._metrics)
 
@@ -191,26 +191,26 @@ class RunRecord(FolderRecord):
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
         self._decorate("summary.txt", lambda: self._text("summary.txt", report.summary(model, example)))
 
-    def add(self, record: Record, model: nn.Module) -> None:
+    def add(self, record: LogRecord, model: nn.Module) -> None:
         """One record of ``fit``: a line of ``metrics.jsonl``, the console, and after an epoch the checkpoints."""
-        if record["kind"] == "epoch":
+        if isinstance(record, EpochRecord):
             # First, so that an epoch that is told of has its weights on disk, wherever the run is killed.
             with storing(self.checkpoints):
                 files.make_folder(self.checkpoints)
                 checkpoint.save(self.checkpoints / "last.safetensors", model)
-                if record["best"]:
+                if record.best:
                     checkpoint.save(self.best, model)
         self.records.append(record)
-        written = _finite(record)
+        written = record.to_json()
         line = json.dumps(written, allow_nan=False, ensure_ascii=False) + "\n"
         with storing(self._metrics):
             _append(self._metrics, line.encode())
         self._trackers.record(written)
-        if record["kind"] == "warning":
-            self._console.warning(record["message"])
+        if isinstance(record, WarningRecord):
+            self._console.warning(record.message)
             return
         self._console.record(record)
-        if record["kind"] == "epoch":
+        if isinstance(record, EpochRecord):
             self._warn_of_layers(model)
 
     def _warn_of_layers(self, model: nn.Module) -> None:
@@ -218,15 +218,15 @@ class RunRecord(FolderRecord):
 
         Of saturated ones after three epochs that brought nothing, however few steps they are.
         """
-        epochs = [record for record in self.records if record["kind"] == "epoch"]
+        epochs = of_kind(self.records, EpochRecord)
         last, known = epochs[-1], self._config.get("epochs")
         found = []
         if len(epochs) >= STUCK and _stuck(epochs[-STUCK:]):
             found += self._activity(epochs[-STUCK:], model, ("saturated",))
         # Those since the last epoch that was over before then.
-        over = [i for i, record in enumerate(epochs) if record["step"] <= last["step"] - LASTING]
-        at_end = known is None or last["epoch"] >= known
-        if at_end or over or last["step"] >= LASTING:
+        over = [i for i, record in enumerate(epochs) if record.step <= last.step - LASTING]
+        at_end = known is None or last.epoch >= known
+        if at_end or over or last.step >= LASTING:
             epochs = epochs[-1:] if at_end else epochs[over[-1] + 1 if over else 0 :]
             found += self._activity(epochs, model, ("silent", "saturated"))
             found += report.gradient_warnings(
@@ -235,7 +235,7 @@ class RunRecord(FolderRecord):
         for warning in found:
             self._console.warning(warning)
 
-    def _activity(self, epochs: Sequence[Record], model: nn.Module, kinds: Sequence[str]) -> list[str]:
+    def _activity(self, epochs: Sequence[EpochRecord], model: nn.Module, kinds: Sequence[str]) -> list[str]:
         """Of what all these epochs show."""
         return report.activity_warnings(
             epochs[-1],
@@ -249,7 +249,7 @@ class RunRecord(FolderRecord):
 
     def compare_with_chance(self, *, accuracy: float | None, r2: float | None, share: float | None, n: int) -> None:
         """Warn of a test result that guessing would reach too; ``share``: of the most frequent of ``n`` samples."""
-        last = next((record for record in reversed(self.records) if record["kind"] == "epoch"), None)
+        last = next(reversed(of_kind(self.records, EpochRecord)), None)
         warning = report.chance_warning(
             accuracy=accuracy,
             r2=r2,
@@ -265,14 +265,16 @@ class RunRecord(FolderRecord):
     def track(self, config: Mapping[str, Any]) -> None:
         """From here on trackers are told; first of what the record has already."""
         self._config = config  # a run that goes on has not written it again
-        self._trackers.begin(self.folder, config, _finite(self._manifest), [_finite(record) for record in self.records])
+        self._trackers.begin(
+            self.folder, config, files.plain(self._manifest), [each.to_json() for each in self.records]
+        )
 
-    def result(self, result: Mapping[str, Any]) -> None:
+    def result(self, result: Result) -> None:
         """``result.json``: how it ended; trackers end with it."""
         try:
             super().result(result)
         finally:
-            self._trackers.end(_finite(result))
+            self._trackers.end(result.to_json())
 
     def durable(self) -> int:
         """See to it that all metrics are on disk; returns how many bytes they are."""
@@ -290,8 +292,9 @@ class RunRecord(FolderRecord):
             metrics = file.read(max(size, 0))
             if len(metrics) != size:
                 raise ValueError(f"metrics.jsonl has {len(metrics)} bytes, and had {size}")
-            self.records = [_numbers(json.loads(line)) for line in metrics.splitlines()]
-            if any("kind" not in record for record in self.records):
+            records = [record_of(json.loads(line)) for line in metrics.splitlines()]
+            self.records = [record for record in records if record is not None]
+            if len(self.records) != len(records):
                 raise ValueError("metrics.jsonl is not as it was written")
             files.write_bytes(self._metrics, metrics)
         with storing(self.folder / "result.json"):
@@ -354,10 +357,10 @@ class RunRecord(FolderRecord):
 
 
 @contextmanager
-def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, Any]]) -> Iterator[None]:
+def verdict(record: FolderRecord, stop: Stop, so_far: Callable[[], Result]) -> Iterator[None]:
     """Within this context, where ``stop`` listens deaf, ``result.json`` and the log say whatever ends the run.
 
-    ``values``: gives what ``result.json`` says besides.
+    ``so_far``: gives the result at that moment, but for its status.
     """
     try:
         with stop.alert():
@@ -365,22 +368,21 @@ def verdict(record: FolderRecord, stop: Stop, values: Callable[[], Mapping[str, 
     except BaseException as error:
         with suppress(Interrupted):  # a second signal, after which none raises
             stop.deafen()
-        record.ended_early(error, **values())
+        record.ended_early(error, so_far())
         if isinstance(error, (Interrupted, TimeUp)):
             error.folder = record.folder
         raise
 
 
-def _learns(record: Record) -> bool:
+def _learns(record: EpochRecord) -> bool:
     """Whether training goes well, whatever the gradient: most optimizers do not care for its scale."""
-    return max(record.get("train_accuracy") or 0.0, record.get("train_r2") or 0.0) > 0.9
+    return max(record.train_accuracy or 0.0, record.train_r2 or 0.0) > 0.9
 
 
-def _stuck(epochs: Sequence[Record]) -> bool:
+def _stuck(epochs: Sequence[EpochRecord]) -> bool:
     """Whether these epochs of training have brought nothing; False where there is neither accuracy nor R²."""
-    for key in ("train_accuracy", "train_r2"):
-        scores = [score for record in epochs if isinstance(score := record.get(key), float)]
-        if len(scores) == len(epochs):
+    for found in ([record.train_accuracy for record in epochs], [record.train_r2 for record in epochs]):
+        if len(scores := [score for score in found if score is not None]) == len(epochs):
             return max(scores) <= min(scores) + LEAST_GAIN and not any(map(_learns, epochs))
     return False
 
@@ -445,19 +447,3 @@ def _alike(one: Any, other: Any) -> bool:
         return True
     numbers = (int, float)
     return type(one) is type(other) or (type(one) in numbers and type(other) in numbers)
-
-
-def _numbers(record: Record) -> Record:
-    """A record as it was before ``_finite``."""
-    return {key: math.nan if value is None else value for key, value in record.items()}
-
-
-def _finite(value: Any) -> Any:
-    # JSON has no NaN or Infinity; null is what every reader understands.
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value

@@ -2,87 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from snnrun.system.safe_read import number, printable
+from snnrun.system.safe_read import printable
+from snnrun.training.records import EpochRecord, LayerActivity, LayerGradient, ParameterSummary
 
 MOST = 200  # rows
 LONGEST = 60  # letters of a name
-ACTIVITY = ("neurons", "firing_rate", "silent", "saturated")
+MOST_BINS = 100
 BLOCKS = "▁▂▃▄▅▆▇█"
-
-Record = Mapping[str, Any]
 
 
 class LayerRow(NamedTuple):
-    """A layer in one epoch; a number that is missing is None."""
+    """A layer in one epoch. A read-out that never fires has no activity, one without parameters no gradient."""
 
     layer: str
-    neurons: float | None
-    firing_rate: float | None
-    silent: float | None
-    saturated: float | None
-    gradient_norm: float | None
+    activity: LayerActivity | None
+    gradient: LayerGradient | None
 
 
 class ParameterRow(NamedTuple):
-    """A parameter that the neurons of a layer learn; a number that is missing is None."""
+    """A parameter that the neurons of a layer learn."""
 
     layer: str
     parameter: str
-    first: float | None  # mean of the first epoch that has it
-    mean: float | None
-    sd: float | None
-    low: float | None
-    high: float | None
-    histogram: str  # a block for each bin from low to high; empty where there is none
+    first: float  # mean of the first epoch that has it
+    values: ParameterSummary
+
+    @property
+    def histogram(self) -> str:
+        """A block for each bin from low to high; empty where there is none."""
+        return blocks(self.values.histogram or ())
 
 
-def layer_rows(record: Record) -> list[LayerRow]:
+def layer_rows(record: EpochRecord) -> list[LayerRow]:
     """Every layer of an epoch record, read-outs that never fire included, in their order."""
-    activity, gradients = _mappings(record.get("layers")), _mappings(record.get("gradients"))
-    rows = []
-    for name in list(dict.fromkeys([*activity, *gradients]))[:MOST]:
-        found, norm = activity.get(name, {}), number(gradients.get(name, {}).get("norm"))
-        neurons, rate, silent, saturated = (number(found.get(key)) for key in ACTIVITY)
-        rows.append(LayerRow(printable(name, LONGEST), neurons, rate, silent, saturated, norm))
-    return rows
+    activity, gradients = record.layers, record.gradients or {}
+    names = list(dict.fromkeys([*activity, *gradients]))[:MOST]
+    return [LayerRow(printable(name, LONGEST), activity.get(name), gradients.get(name)) for name in names]
 
 
-def parameter_rows(epochs: Sequence[Record], at: int = -1) -> list[ParameterRow]:
+def parameter_rows(epochs: Sequence[EpochRecord], at: int = -1) -> list[ParameterRow]:
     """Every learnable parameter of neurons in the record ``epochs[at]``, beside its mean in the first epoch."""
     if not epochs:
         return []
-    before: dict[tuple[str, str], float | None] = {}
+    first: dict[tuple[str, str], float] = {}
     for record in epochs:
         for layer, name, values in _parameters(record):
-            before.setdefault((layer, name), number(values.get("mean")))
-    rows = []
-    for layer, name, values in islice(_parameters(epochs[at]), MOST):
-        mean, sd, low, high = (number(values.get(key)) for key in ("mean", "sd", "min", "max"))
-        first, histogram = before.get((layer, name)), blocks(values.get("histogram"))
-        rows.append(
-            ParameterRow(printable(layer, LONGEST), printable(name, LONGEST), first, mean, sd, low, high, histogram)
-        )
-    return rows
+            first.setdefault((layer, name), values.mean)
+    return [
+        ParameterRow(printable(layer, LONGEST), printable(name, LONGEST), first[layer, name], values)
+        for layer, name, values in islice(_parameters(epochs[at]), MOST)
+    ]
 
 
-def blocks(counts: Any) -> str:
-    """A histogram as text: a block for each bin, as high as its count; empty for what is no histogram."""
-    numbers = [number(count) for count in counts[:100]] if isinstance(counts, list) else []
-    whole = [value for value in numbers if value is not None and value >= 0]
-    if len(whole) != len(numbers) or not any(whole):
-        return ""
-    return "".join(BLOCKS[-int(-value * (len(BLOCKS) - 1) // max(whole))] for value in whole)
+def blocks(counts: Sequence[int]) -> str:
+    """A histogram as text: a block for each bin, as high as its count; empty where there is none."""
+    counts = counts[:MOST_BINS]
+    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // max(counts))] for count in counts) if any(counts) else ""
 
 
-def _parameters(record: Record) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for layer, found in _mappings(record.get("neuron_parameters")).items():
-        for name, values in _mappings(found).items():
+def _parameters(record: EpochRecord) -> Iterator[tuple[str, str, ParameterSummary]]:
+    for layer, found in (record.neuron_parameters or {}).items():
+        for name, values in found.items():
             yield layer, name, values
-
-
-def _mappings(value: Any) -> dict[str, dict[str, Any]]:
-    return {k: v for k, v in value.items() if isinstance(v, dict)} if isinstance(value, dict) else {}

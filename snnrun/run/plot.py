@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from snnrun.surrogate import Surrogate
 from snnrun.system.files import write_bytes
 from snnrun.system.storage import storing
 from snnrun.task import Task
+from snnrun.training.records import Result
 from snnrun.training.runtime import memory
 from snnrun.training.stop import Stop
 from snnrun.training.streams import Streams
@@ -32,8 +34,23 @@ POINTS = 401  # of a surrogate's grid: odd, so that the threshold is one of them
 CURRENTS = 200  # of an f-I curve
 EXPONENTS = range(-13, 14)  # of the currents, powers of two, among which the first that makes a neuron fire is sought
 
-Result = dict[str, Any]
 Arrays = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotResult(Result):
+    """The result of a plot.
+
+    Attributes:
+        subject: what was drawn: surrogate, encoder or neuron.
+        curves: their labels.
+        figures: paths in the run's folder.
+    """
+
+    subject: str | None = None
+    curves: tuple[str, ...] | None = None
+    figures: tuple[str, ...] | None = None
+    seconds: float
 
 
 def run(
@@ -43,7 +60,7 @@ def run(
     configs: Mapping[str, Mapping[str, Any]],
     folder: Path,
     command: Sequence[str],
-) -> Result:
+) -> PlotResult:
     """Draw the curves ``parts`` (by label; "" where there is one only), and leave the record in ``folder``.
 
     Raises:
@@ -52,7 +69,7 @@ def run(
     begin, stop = time.perf_counter(), Stop()
     with report.Console(progress=False) as console, stop.listening(deaf=True):
         files = FolderRecord(folder, console)
-        with verdict(files, stop, lambda: {"seconds": time.perf_counter() - begin}), memory(ADVICE):
+        with verdict(files, stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
                 files.config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")
             hashes: dict[str, str] = {}
@@ -73,16 +90,16 @@ def run(
             np.savez_compressed(buffer, **arrays)
             with storing(folder):
                 write_bytes(folder / "curves.npz", buffer.getvalue())
-            result = {
-                "status": "finished",
-                "subject": settings.subject,
-                "curves": list(parts),
-                "figures": [str(path.relative_to(folder)) for path in figures],
-                "seconds": time.perf_counter() - begin,
-            }
+            result = PlotResult(
+                status="finished",
+                subject=settings.subject,
+                curves=tuple(parts),
+                figures=tuple(str(path.relative_to(folder)) for path in figures),
+                seconds=time.perf_counter() - begin,
+            )
             stop.deafen()
             files.result(result)
-            console.line(f"{', '.join(path.name for path in figures)}  {result['seconds']:.1f} s  {folder}")
+            console.line(f"{', '.join(path.name for path in figures)}  {result.seconds:.1f} s  {folder}")
     return result
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +11,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.errors import ConfigError
 from snnrun.job.arguments import Arguments
 from snnrun.job.scope import FINISHED, UNFINISHED
-from snnrun.run import browse
+from snnrun.run import browse, new_folder
 from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
 from snnrun.system import files, say
 from snnrun.system.storage import storing
@@ -61,21 +59,11 @@ def reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> tup
     from snnrun.run.execute import execute
 
     with waiting():
-        repeated = new_folder(job.settings.output_dir, "reproduced")
+        repeated = new_folder.dated(job.settings.output_dir, "reproduced")
         execute(replace(job, config=job.local, folder=repeated))
     verdict = compare.compare(folder, repeated, same_seed=arguments.seed is None)
     verdict.save(repeated)
     return repeated, verdict
-
-
-def new_folder(output_dir: str, kind: str) -> Path:
-    """Make a folder for what is done with a run: ``output_dir/DATE/TIME-KIND-TOKEN``."""
-    now = datetime.now()
-    name = f"{now:%H-%M-%S}-{kind}-{secrets.token_hex(4)}"
-    folder = Path(output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
-    with storing(folder):
-        folder.mkdir(parents=True)
-        return files.named(folder)
 
 
 def warn(message: str) -> None:
@@ -105,7 +93,7 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Pat
     before.check_longer(job.settings)
     warnings = list(_unlike_a_longer_run(parent, job, before.progress.step, Catalogue(arguments.config_dir)))
     with waiting():
-        folder = new_folder(job.settings.output_dir, job.settings.name or "resumed")
+        folder = new_folder.dated(job.settings.output_dir, job.settings.name or "resumed")
         with storing(folder):
             files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))
         for message in warnings:
@@ -139,5 +127,5 @@ def _unlike_a_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue
 
 def _is_cut(run: Path) -> bool:
     """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
-    ends = [0, *(step for record in browse.epochs(run) if isinstance(step := record.get("step"), int))]
+    ends = [0, *(record.step for record in browse.epochs(run))]
     return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]

@@ -1,8 +1,8 @@
 """One run as an object: what it recorded, its model, its data, and what can be done with it again.
 
 A run folder may be a stranger's. To look at it runs nothing of it. What builds its parts (``model``, ``data``,
-``traces``, ``evaluate``, ``resume``, ``reproduce``) judges its config as ``snnrun evaluate`` does: it runs only code that
-is trusted.
+``traces``, ``evaluate``, ``resume``, ``reproduce``) judges its config as ``snnrun evaluate`` does: only code that is
+trusted is run.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from snnrun.job.words import overrides_of
 from snnrun.run import browse
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable
+from snnrun.training.records import LogRecord, RunResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,20 +121,20 @@ class Run:
         return self._read("manifest.json", safe_read.json_object)
 
     @property
-    def result(self) -> dict[str, Any]:
-        """How the run ended, as ``result.json`` has it.
+    def result(self) -> RunResult:
+        """How the run ended, as ``result.json`` has it: ``test_accuracy``, ``test_loss``, ``best_epoch``, …
 
         Raises:
             DataError: if the file is missing, since the run has not ended, or damaged.
         """
-        return self._read("result.json", safe_read.json_object)
+        return RunResult.from_json(self._read("result.json", safe_read.json_object))
 
     @property
     def status(self) -> str:
         """``finished``, ``failed``, ``interrupted``, ``running``, ``stalled`` (alive, but silent) or ``dead``."""
         return browse.read(self.folder).status
 
-    def records(self, kind: str | None = None) -> Iterator[dict[str, Any]]:
+    def records(self, kind: str | None = None) -> Iterator[LogRecord]:
         """The records of ``metrics.jsonl`` one by one; damaged lines are left out.
 
         Args:
@@ -143,7 +144,7 @@ class Run:
             DataError: if the file is missing.
         """
         try:
-            yield from (record for record in browse.records(self.folder) if kind in (None, record.get("kind")))
+            yield from (record for record in browse.records(self.folder) if kind in (None, record.kind))
         except Unreadable as error:
             raise DataError(f"{self.folder / 'metrics.jsonl'}: expected the records of a run: {error}") from error
 
@@ -153,7 +154,7 @@ class Run:
         Raises:
             DataError: if the file is missing.
         """
-        records = list(self.records(kind))
+        records = [record.to_json() for record in self.records(kind)]
         try:
             import pandas
         except ImportError:
@@ -209,8 +210,8 @@ class Run:
         with self._importable():
             return SampleTraces(*sample_traces(self._job(), index))
 
-    def evaluate(self) -> dict[str, Any]:
-        """Test the weights anew, as ``snnrun evaluate`` does; the keys are those of ``result``. Writes nothing.
+    def evaluate(self) -> RunResult:
+        """Test the weights anew, as ``snnrun evaluate`` does; the fields ``test_…`` of a result. Writes nothing.
 
         Raises:
             ConfigError: if the config is faulty, or names code that is not trusted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,9 @@ from snnrun.report.neuron_traces import Traces, record, statistics
 from snnrun.report.raster import thin
 from snnrun.run.folder import FolderRecord, verdict
 from snnrun.system.files import write_bytes
+from snnrun.system.format import plural
 from snnrun.system.storage import storing
+from snnrun.training.records import Result
 from snnrun.training.runtime import memory
 from snnrun.training.stop import Stop
 from snnrun.training.streams import Streams
@@ -28,12 +31,29 @@ ADVICE = "out of memory: fewer num_steps or num_neurons need less"
 MOST_ROWS = 100_000  # of traces.csv; traces.npz holds everything
 
 
+@dataclass(frozen=True, kw_only=True)
+class SimulationResult(Result):
+    """The result of a simulation; ``statistics`` stand in the file one by one, see :func:`statistics`."""
+
+    num_steps: int | None = None
+    num_neurons: int | None = None
+    dt: float | None = None
+    statistics: Mapping[str, Any] | None = None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of the file, as strict JSON."""
+        values = super().to_json()
+        statistics, seconds = values.pop("statistics", {}), values.pop("seconds")
+        return {**values, **statistics, "seconds": seconds}
+
+
 class Simulation(NamedTuple):
     """A simulation that is done, for the overlay of a sweep."""
 
     traces: Traces
     settings: SimulateSettings
-    result: dict[str, Any]
+    result: SimulationResult
 
 
 def run(
@@ -53,7 +73,7 @@ def run(
     begin, stop = time.perf_counter(), Stop()
     with report.Console(progress=False) as console, stop.listening(deaf=True):
         files = FolderRecord(folder, console)
-        with verdict(files, stop, lambda: {"seconds": time.perf_counter() - begin}), memory(ADVICE):
+        with verdict(files, stop, lambda: SimulationResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             files.config(config)
             streams = Streams(settings.seed, torch.device("cpu"))
             dt = dt_of(config)
@@ -73,19 +93,19 @@ def run(
             title = f"{type(made).__name__}, {type(given).__name__.lower()} input"
             report.traces_figure(traces, title, folder / "figures", settings.style)
             found = statistics(traces)
-            result = {
-                "status": "finished",
-                "num_steps": steps,
-                "num_neurons": settings.num_neurons,
-                "dt": dt,
-                **found,
-                "seconds": time.perf_counter() - begin,
-            }
+            result = SimulationResult(
+                status="finished",
+                num_steps=steps,
+                num_neurons=settings.num_neurons,
+                dt=dt,
+                statistics=found,
+                seconds=time.perf_counter() - begin,
+            )
             stop.deafen()
             files.result(result)
             for line in _lines(title, traces, found):
                 console.line(line)
-            console.line(f"{result['seconds']:.1f} s  {folder}")
+            console.line(f"{result.seconds:.1f} s  {folder}")
     return Simulation(traces, settings, result)
 
 
@@ -108,7 +128,7 @@ def dt_of(config: Mapping[str, Any]) -> float:
 def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str]:
     steps, count = traces.input.shape
     dt = "" if traces.dt == 1 else f" of {traces.dt:g}"
-    yield f"{title}: {_plural(count, 'neuron')}, {_plural(steps, 'step')}{dt}"
+    yield f"{title}: {plural(count, 'neuron')}, {plural(steps, 'step')}{dt}"
     if not found["spikes"]:
         highest = float(np.nanmax(np.where(np.isfinite(traces.membrane), traces.membrane, -np.inf)))
         if traces.threshold is None:
@@ -117,7 +137,7 @@ def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str
             level = float(traces.threshold.min())
             yield f"no spikes: the membrane reached {highest:.4g}, the threshold is {level:.4g}; try input.amplitude"
         return
-    words = [f"{_plural(found['spikes'], 'spike')}", f"rate {found['rate']:.4g}"]
+    words = [f"{plural(found['spikes'], 'spike')}", f"rate {found['rate']:.4g}"]
     if traces.dt != 1:
         words.append(f"({found['firing_rate']:.4g} per step)")
     words.append(f"first spike at {found['first_spike']:.4g}")
@@ -161,7 +181,3 @@ def _csv(arrays: Mapping[str, Any], neurons: Any) -> bytes:
     form = ",".join(["%d", "%.12g", "%d", *("%.9g" for _ in columns)])
     lines = [",".join(["step", "time", "neuron", *columns]), *(form % row for row in zip(*flat, strict=True))]
     return ("\n".join(lines) + "\n").encode()
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -57,5 +57,5 @@ class Serial(Engine):
             message = f"snnrun: {error}" if isinstance(error, SnnrunError) else say.unforeseen(error)[0]
             say.say(message, error=True)
             status = judged(task, None).status
-            return Outcome(task, "interrupted" if status == "interrupted" else "failed", message, {})
-        return Outcome(task, "finished", "", result or {})
+            return Outcome(task, "interrupted" if status == "interrupted" else "failed", message)
+        return Outcome(task, "finished", "", result)

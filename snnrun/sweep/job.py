@@ -16,6 +16,7 @@ from snnrun.errors import ConfigError, SnnrunError
 from snnrun.run import browse, imports
 from snnrun.system import files, machine, safe_read, say
 from snnrun.system.safe_read import Unreadable
+from snnrun.training.records import LogRecord
 from snnrun.training.stop import Interrupted, waiting
 
 CONFIGS, LOGS = "configs", "logs"
@@ -39,7 +40,7 @@ class Task:
     uses_cuda: bool
     hydra: Mapping[str, str]  # the files of .hydra/
     source: Mapping[str, str] | None = None  # the file of --config
-    watch: Callable[[Mapping[str, Any]], None] | None = None  # called with every record; may raise Pruned
+    watch: Callable[[LogRecord], None] | None = None  # called with every record; may raise Pruned
 
     @property
     def frozen(self) -> Path:

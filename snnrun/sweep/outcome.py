@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ class Outcome(NamedTuple):
     task: Task
     status: str  # finished, failed, interrupted, pruned (by a search), or dead: it left no word of its end
     message: str  # why it did not finish
-    result: Mapping[str, Any]
+    result: Any = None  # where there is one
 
     @property
     def finished(self) -> bool:
@@ -44,11 +43,11 @@ def judged(task: Task, code: int | None, why: str = "") -> Outcome:
     status = "dead" if code is not None and code < 0 and run.status != "finished" else run.status
     if status in ("running", "stalled"):  # on another machine, that cannot be reached
         status = "dead"
-    if status == "interrupted" and run.result.get("pruned") is True:
-        return Outcome(task, "pruned", f"pruned after {run.epochs} epochs", {})
-    error = run.result.get("error") if status == "failed" else None
-    message = f"snnrun: {error}" if isinstance(error, str) else _death(status, code, why)
-    return Outcome(task, status, message, run.result if status == "finished" else {})
+    if status == "interrupted" and run.result.pruned:
+        return Outcome(task, "pruned", f"pruned after {run.epochs} epochs")
+    error = run.result.error if status == "failed" else None
+    message = f"snnrun: {error}" if error is not None else _death(status, code, why)
+    return Outcome(task, status, message, run.result if status == "finished" else None)
 
 
 def last_lines(task: Task) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from snnrun.sweep.outcome import Outcome, last_lines
 from snnrun.system import say
-from snnrun.system.format import short, table
+from snnrun.system.format import plural, short, table
 from snnrun.system.layout import columns
 
 MOST_FAILURES = 20  # that are told at length
@@ -60,7 +60,7 @@ def ranking(folder: Path) -> None:
     say.say(f"\n{page}")
     more = len(ranked.configurations) - len(shown)
     if more:
-        say.say(f"and {more:,} more configuration{'s' * (more != 1)}")
+        say.say(f"and {plural(more, 'more configuration')}")
 
 
 def ways_on(folder: Path) -> None:

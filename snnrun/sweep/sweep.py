@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from snnrun.system import files, safe_read, say
 from snnrun.system.lock import RunLock
 from snnrun.system.safe_read import Unreadable
 from snnrun.system.storage import storing
+from snnrun.training.records import LogRecord
 from snnrun.training.stop import Stop
 
 #: Threads of a job in a sweep, where ``threads`` is auto. Their number changes the last bits of a result, so that it
@@ -32,7 +33,7 @@ from snnrun.training.stop import Stop
 THREADS = 1
 
 #: Hears the records of a job while it runs; may raise Pruned.
-Watch = Callable[[Mapping[str, Any]], None]
+Watch = Callable[[LogRecord], None]
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,15 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` in UTF-8, whole or not at all; half of a pair (``\\ud800``), which UTF-8 lacks, as its escape."""
     write_bytes(path, text.encode(errors="backslashreplace"))
+
+
+def plain(value: Any) -> Any:
+    """As strict JSON has it: null for what is not finite, lists for tuples."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def write_json(path: Path, value: Any) -> None:

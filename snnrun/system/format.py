@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -130,7 +131,22 @@ def size(count: int) -> str:
 
 def figure(value: float | None) -> str:
     """A loss or a rate, to four figures."""
-    return "" if value is None else f"{value:.4g}"
+    return "" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share, such as ``93.1 %``; nothing for one that is not known."""
+    return "" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
+
+
+def count(value: float | None) -> str:
+    """A number without decimals: ``12,345``."""
+    return "" if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 job``, ``1,200 jobs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def short(folder: Path) -> str:

@@ -115,7 +115,7 @@ def parsed(data: bytes) -> dict[str, Any]:
     try:
         value = json.loads(
             data.decode("utf-8-sig", errors="replace"),
-            parse_int=_whole,
+            parse_int=_int,
             parse_float=_float,
             parse_constant=lambda _: None,
         )
@@ -221,12 +221,12 @@ def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
             yield line
 
 
-def dotted(tree: dict[str, Any], prefix: str = "", depth: int = DEEPEST) -> dict[str, Any]:
+def dotted(tree: Mapping[str, Any], prefix: str = "", depth: int = DEEPEST, dot: str = ".") -> dict[str, Any]:
     """The leaves of a tree by their dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists are leaves."""
     found: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, dict) and value and depth:
-            found |= dotted(value, f"{prefix}{_key(key)}.", depth - 1)
+        if isinstance(value, Mapping) and value and depth:
+            found |= dotted(value, f"{prefix}{_key(key)}{dot}", depth - 1, dot)
         else:
             found[f"{prefix}{_key(key)}"] = value
     return found
@@ -246,6 +246,11 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or (isinstance(value, int) and _huge(value)):
         return None
     return float(value) if math.isfinite(value) else None
+
+
+def whole(value: Any) -> int | None:
+    """A count: a whole number from 0 to 2^63 - 1, else None."""
+    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
@@ -290,7 +295,7 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
-def _whole(text: str) -> int | float:
+def _int(text: str) -> int | float:
     return int(text) if len(text) < 40 else _float(text)  # int() takes time that grows with the square of the digits
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-Record = Mapping[str, Any]
+from snnrun.system.safe_read import dotted
+
+Record = Mapping[str, Any]  # a line of metrics.jsonl, as JSON has it
 
 
 class Tracker(ABC):
@@ -56,11 +58,7 @@ def missing(tracker: Tracker) -> str | None:
 
 def flat(record: Record, prefix: str = "", dot: str = ".") -> Iterator[tuple[str, Any]]:
     """The values of a record, those of mappings in it under joined names: ``layers.hidden1.silent``."""
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}{dot}", dot)
-        else:
-            yield f"{prefix}{key}", value
+    return ((name, value) for name, value in dotted(record, prefix, dot=dot).items() if value != {})
 
 
 def curves(record: Record) -> Iterator[tuple[str, float]]:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +26,12 @@ from snnrun.system.processes import Team
 from snnrun.task import Batch, Data, Part
 from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions
-from snnrun.training.gradients import layer_gradients
+from snnrun.training.layers import layer_gradients, neuron_parameters
 from snnrun.training.metrics import Scores, Totals
-from snnrun.training.parameters import neuron_parameters
 from snnrun.training.progress import Progress
+from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def fit(
     boundary: Callable[[], None] = lambda: None,
     watch: Callable[[], None] = lambda: None,
     team: Team | None = None,
-) -> Iterator[Record]:
+) -> Iterator[LogRecord]:
     """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
     While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
@@ -118,7 +116,7 @@ def fit(
         yield end_epoch(state, setup, samples, seconds)
 
 
-def train_epoch(state: TrainingState, setup: Setup) -> Generator[Record, None, tuple[int, float]]:
+def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None, tuple[int, float]]:
     """Make the steps that are left of the epoch under way, and yield their records and warnings.
 
     Returns the samples that this process has trained on, and the seconds that it took, without the caller's.
@@ -134,27 +132,20 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[Record, None, t
         if result.broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
             progress.lost = now_lost
             message = nonfinite.describe(model, progress.step, result.loss)
-            yield {
-                "kind": "warning",
-                "epoch": progress.epoch,
-                "step": progress.step,
-                "message": message,
-                "lost": now_lost,
-            }
+            yield WarningRecord(epoch=progress.epoch, step=progress.step, message=message, lost=now_lost)
         now = time.perf_counter()
         if result.due:
             correct = result.correct
-            yield {
-                "kind": "step",
-                "epoch": progress.epoch,
-                "step": progress.step,
-                "loss": result.loss,
-                **_optional("accuracy", None if correct is None else correct / batch.x.shape[1]),
-                "learning_rate": state.optimizer.param_groups[0]["lr"],
-                "samples_per_second": (totals.samples - last_samples) / (now - last_time),
-                "gradient_norm": result.gradient_norm,
-                "time": now - setup.begin,
-            }
+            yield StepRecord(
+                epoch=progress.epoch,
+                step=progress.step,
+                loss=result.loss,
+                accuracy=None if correct is None else correct / batch.x.shape[1],
+                learning_rate=state.optimizer.param_groups[0]["lr"],
+                samples_per_second=(totals.samples - last_samples) / (now - last_time),
+                gradient_norm=result.gradient_norm,
+                time=now - setup.begin,
+            )
         progress.seconds = now - setup.begin
         setup.boundary()
         if result.due:
@@ -205,7 +196,7 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     return StepResult(loss_value, norm_value, correct[0] if correct else None, due, broken)
 
 
-def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> Record:
+def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> EpochRecord:
     """Validate, change the learning rate, and begin the next epoch; returns the record of the one that is over.
 
     ``samples``, ``seconds``: see :func:`train_epoch`.
@@ -229,25 +220,24 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     best = validation.loss < progress.best_loss
     if best:
         progress.best_loss, progress.best_epoch = validation.loss, progress.epoch
-    record = {
-        "kind": "epoch",
-        "epoch": progress.epoch,
-        "step": progress.step,
-        "train_loss": train.loss,
-        **_optional("train_accuracy", train.accuracy),
-        **_optional("train_r2", train.r2),
-        **_optional("validation_loss", validation.loss if len(data.validation) else None),
-        **_optional("validation_accuracy", validation.accuracy),
-        **_optional("validation_r2", validation.r2),
-        "learning_rate": state.optimizer.param_groups[0]["lr"],
-        "samples_per_second": samples / seconds,
-        "seconds": seconds,
-        "best": best,
-        "time": time.perf_counter() - setup.begin,
-        "layers": progress.activity.summary() if setup.team.leads else {},
-        **_optional("gradients", progress.gradients),
-        **_optional("neuron_parameters", neuron_parameters(model) or None),
-    }
+    record = EpochRecord(
+        epoch=progress.epoch,
+        step=progress.step,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        train_r2=train.r2,
+        validation_loss=validation.loss if len(data.validation) else None,
+        validation_accuracy=validation.accuracy,
+        validation_r2=validation.r2,
+        learning_rate=state.optimizer.param_groups[0]["lr"],
+        samples_per_second=samples / seconds,
+        seconds=seconds,
+        best=best,
+        time=time.perf_counter() - setup.begin,
+        layers=progress.activity.summary() if setup.team.leads else {},
+        gradients=progress.gradients,
+        neuron_parameters=neuron_parameters(model) or None,
+    )
     if isinstance(state.scheduler, ReduceLROnPlateau):
         state.scheduler.step(validation.loss)
     else:
@@ -404,7 +394,3 @@ def _without_samples(traces: dict[str, Trace]) -> dict[str, Trace]:
 
 def _precision(x: Tensor, settings: Settings) -> torch.autocast:
     return torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-
-
-def _optional(key: str, value: Any) -> Record:
-    return {} if value is None else {key: value}

@@ -1,4 +1,4 @@
-"""Sums over an epoch: loss and accuracy, and what every neuron did."""
+"""What is measured while batches go by: loss and accuracy, what every neuron did, chance, the sample that is drawn."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from snnrun.sequence import Trace
 from snnrun.system.jit import compiled
 from snnrun.system.pool import spread
 from snnrun.system.processes import Team
+from snnrun.task import Batch
 from snnrun.training.confusion import Confusion
+from snnrun.training.records import LayerActivity
 
 
 class Scores(NamedTuple):
@@ -61,6 +63,57 @@ class Totals:
         if self._outcome.dim():
             return Scores(loss, None, metric.r2_of_sums(self._outcome).item())
         return Scores(loss, self._outcome.item() / self.samples)
+
+
+class Chance:
+    """Collects the class labels of the batches of a part.
+
+    Attributes:
+        samples: that were seen.
+    """
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._labels: list[Tensor] = []  # on their device, until asked for
+
+    def add(self, batch: Batch) -> None:
+        """One batch; its target is ``[B]`` or ``[B, *]`` labels, values, or None."""
+        self.samples += batch.x.shape[1]
+        if batch.target is not None and not batch.target.is_floating_point():
+            self._labels.append(batch.target.flatten())
+
+    def share(self) -> float | None:
+        """Share of the most frequent class, 0 to 1; None where there are no labels."""
+        if not self._labels:
+            return None
+        counts = torch.cat(self._labels).cpu().bincount()
+        return int(counts.max()) / int(counts.sum())
+
+
+class SampleSearch:
+    """Looks for the sample ``index`` among the batches of a part, which come in their order.
+
+    Args:
+        index: from 0 on.
+
+    Attributes:
+        found: the sample as a batch of one; None until its batch has come.
+        seen: samples that have come.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.seen = 0
+        self.found: Batch | None = None
+
+    def add(self, batch: Batch) -> None:
+        """The next batch."""
+        at, size = self.index - self.seen, batch.x.shape[1]
+        if 0 <= at < size:
+            # Copies, so that the whole batch need not stay in memory.
+            target = None if batch.target is None else batch.target[at : at + 1].clone()
+            self.found = Batch(batch.x[:, at : at + 1].clone(), target)
+        self.seen += size
 
 
 class Activity:
@@ -112,15 +165,15 @@ class Activity:
         device = next((count.device for count in self._counts.values()), torch.device("cpu"))
         return torch.tensor([self._chances], device=device)
 
-    def summary(self) -> dict[str, dict[str, float]]:
-        """Per layer: number of neurons, spikes per neuron and step, share that never fired, share that always did."""
+    def summary(self) -> dict[str, LayerActivity]:
+        """What each layer did, by its name."""
         return {
-            name: {
-                "neurons": count.numel(),
-                "firing_rate": count.double().mean().item() / self._chances,
-                "silent": (count == 0).double().mean().item(),
-                "saturated": (count == self._chances).double().mean().item(),
-            }
+            name: LayerActivity(
+                neurons=count.numel(),
+                firing_rate=count.double().mean().item() / self._chances,
+                silent=(count == 0).double().mean().item(),
+                saturated=(count == self._chances).double().mean().item(),
+            )
             for name, count in self._counts.items()
         }
 

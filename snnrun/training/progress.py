@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from snnrun.task import Part
 from snnrun.training.metrics import Activity, Totals
+from snnrun.training.records import LayerGradient
 from snnrun.training.streams import Streams
 
 
@@ -25,7 +26,7 @@ class Progress:
         best_loss, best_epoch: the lowest validation loss, and its epoch.
         seconds: spent so far, before this process took over.
         lost: parameters with neurons that training has broken, and how many; None before any.
-        gradients: of each layer, of the last batch of the epoch under way (:mod:`snnrun.training.gradients`), or None.
+        gradients: of each layer, of the last batch of the epoch under way, or None.
         totals, activity: sums over the epoch under way.
         order, data: the random streams of the order and of the generated data, as the epoch under way began. A resumed
             epoch is drawn again from its begin, and the batches that are done are passed over.
@@ -38,7 +39,7 @@ class Progress:
     best_epoch: int = 0
     seconds: float = 0.0
     lost: dict[str, int] | None = None
-    gradients: dict[str, dict[str, float]] | None = None
+    gradients: dict[str, LayerGradient] | None = None
     totals: Totals = field(default_factory=Totals)
     activity: Activity = field(default_factory=Activity)
     order: Tensor | None = None
@@ -65,6 +66,8 @@ class Progress:
     def state(self) -> dict[str, Any]:
         """All of it, as numbers, text, tensors, and lists and mappings of them."""
         values = {name: getattr(self, name) for name in _PLAIN}
+        if self.gradients is not None:
+            values["gradients"] = {layer: asdict(gradient) for layer, gradient in self.gradients.items()}
         return {**values, "totals": self.totals.state(), "activity": self.activity.state()}
 
     @classmethod
@@ -81,6 +84,8 @@ class Progress:
                 raise TypeError(f"progress: {name} is a {type(value).__name__}")
             if isinstance(value, int) and value < 0:
                 raise ValueError(f"progress: {name} is {value}")
+        if plain.get("gradients") is not None:
+            plain["gradients"] = {layer: LayerGradient(**values) for layer, values in plain["gradients"].items()}
         return cls(**plain, totals=Totals.of(state["totals"]), activity=Activity.of(state["activity"]))
 
 

@@ -24,6 +24,7 @@ from snnrun.sequence import run
 from snnrun.surrogate import Heaviside
 from snnrun.task import Data
 from snnrun.training.loop import fit
+from snnrun.training.records import StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
@@ -130,19 +131,19 @@ def test_zero_target_training(identifier: str, backend: str) -> None:
     start = training.synapse.weight.detach().double().sum().item()
     assert start == pytest.approx(first["weight_sum"], rel=1e-6)
 
-    steps = [record for record in training.records if record["kind"] == "step"]
+    steps = [record for record in training.records if isinstance(record, StepRecord)]
     assert training.train.ones[0] == first["input_ones_per_step"]
     assert training.spikes_per_step() == entry["spikes_per_step"]
     assert training.model.spikes[0].sum(0).int().tolist() == first["spikes_per_neuron"]
-    assert [record["step"] for record in steps] == list(range(1, params["iterations"] + 1))
+    assert [record.step for record in steps] == list(range(1, params["iterations"] + 1))
     torch.testing.assert_close(
-        torch.tensor([record["loss"] for record in steps]).double(),
+        torch.tensor([record.loss for record in steps]).double(),
         tensor(entry["loss"], torch.float64),
         rtol=1e-5,
         atol=0,
     )
     norms = [math.hypot(*pair) for pair in entry["gradient_norms"]]
-    ours = [record["gradient_norm"] for record in steps]
+    ours = [record.gradient_norm for record in steps]
     torch.testing.assert_close(torch.tensor(ours).double(), tensor(norms, torch.float64), rtol=1e-4, atol=0)
     final = entry["final"]
     for name in ("weight", "bias"):
@@ -166,13 +167,13 @@ def test_as_published_five_neurons_are_lost_and_the_loss_falls_all_the_same(dtyp
 
     lost = (~training.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
     assert lost == entry["final"]["neurons_not_finite"]
-    warnings = [record for record in records if record["kind"] == "warning"]
+    warnings = [record for record in records if isinstance(record, WarningRecord)]
     first = warnings[0]
     # The reference's norms end where one is not finite.
-    assert first["step"] == len(entry["gradient_norms"]) + 1
-    assert "gradient of model.layers.output.synapse.weight in " in first["message"]
-    assert "of 500 neurons" in first["message"]
-    assert "neuron.detach_reset=true" in first["message"]
+    assert first.step == len(entry["gradient_norms"]) + 1
+    assert "gradient of model.layers.output.synapse.weight in " in first.message
+    assert "of 500 neurons" in first.message
+    assert "neuron.detach_reset=true" in first.message
     # One warning for each time that neurons were lost, not for each step with a broken gradient.
     assert len(warnings) == len(set(entry["neurons_not_finite"]))
 

@@ -14,6 +14,7 @@ from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.model import Recurrent
 from snnrun.run.execute import build_model, count_parameters
+from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
@@ -116,10 +117,10 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     made = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
     before = [parameter.clone() for parameter in made.model.parameters()]
     records = made.fit()
-    losses = [record["loss"] for record in records if record["kind"] == "step"]
+    losses = [record.loss for record in records if isinstance(record, StepRecord)]
     assert len(losses) == 2 and all(map(math.isfinite, losses))
     assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
-    assert "validation_loss" not in records[-1]
+    assert "validation_loss" not in records[-1].to_json()
 
 
 @pytest.mark.slow
@@ -130,8 +131,8 @@ def test_it_trains_on_the_synthetic_task_of_the_same_shape(name: str, task: str)
         "shd": ["model.hidden=[20]", "num_steps=10"],
     }
     records = training(f"experiment={name}", f"task={task}", "epochs=1", "batch_size=8", *small[name]).fit()
-    assert [record["kind"] for record in records] == ["step", "step", "epoch"]
-    assert "validation_accuracy" in records[-1]
+    assert [record.kind for record in records] == ["step", "step", "epoch"]
+    assert "validation_accuracy" in records[-1].to_json()
 
 
 # --- the equations of SpyTorch's tutorial 4 ----------------------------------------------------------------------

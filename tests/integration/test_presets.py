@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import torch
@@ -13,7 +13,8 @@ from snnrun.config.settings import Settings
 from snnrun.job.parts import Trial, parts_of
 from snnrun.run.execute import build_model, count_parameters
 from snnrun.task import Data
-from snnrun.training.loop import Record, fit
+from snnrun.training.loop import fit
+from snnrun.training.records import LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
@@ -161,6 +162,8 @@ SOURCES: dict[str, dict[str, Any]] = {
     },
 }
 
+R = TypeVar("R", bound=LogRecord)
+
 
 def dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
@@ -193,10 +196,10 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     made = training(f"experiment={name}", "epochs=1", *small, batches=2, data_dir=tmp_path)
     before = [parameter.clone() for parameter in made.model.parameters()]
     records = made.fit()
-    assert [record["step"] for record in records if record["kind"] == "step"] == [1, 2]
-    assert all(math.isfinite(record["loss"]) for record in records if record["kind"] == "step")
+    assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2]
+    assert all(math.isfinite(record.loss) for record in records if isinstance(record, StepRecord))
     assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
-    assert ("validation_loss" in records[-1]) == name.startswith("zero")
+    assert ("validation_loss" in records[-1].to_json()) == name.startswith("zero")
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))
@@ -234,37 +237,37 @@ class AsInTheBlog:
         state = TrainingState.create(self.model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
         train = Drawn(entry, generator, torch.float32, iterations=config["task"]["steps_per_epoch"])
         held_out = Silent(entry, torch.float32)
-        self.records: list[Record] = list(
+        self.records: list[LogRecord] = list(
             fit(state, Data(train, held_out, held_out, {}), parts.encoder, parts.loss, settings)
         )
 
-    def of(self, kind: str) -> list[Record]:
-        return [record for record in self.records if record["kind"] == kind]
+    def of(self, kind: type[R]) -> list[R]:
+        return of_kind(self.records, kind)
 
 
 def test_zero_target_whole() -> None:
     made = AsInTheBlog("zero_target", "blog.zero_target/article_detached.float32")
     entry = made.entry
     assert [spikes.sum(1).int().tolist() for spikes in made.model.spikes] == entry["spikes_per_step"]
-    ours = torch.tensor([record["loss"] for record in made.of("step")]).double()
+    ours = torch.tensor([record.loss for record in made.of(StepRecord)]).double()
     torch.testing.assert_close(ours, tensor(entry["loss"], torch.float64), rtol=1e-5, atol=0)
     assert made.synapse.weight.double().norm().item() == pytest.approx(entry["final"]["weight_norm"], rel=1e-5)
-    assert not made.of("warning")
+    assert not made.of(WarningRecord)
 
 
 def test_zero_target_article_whole() -> None:
     """As far as blog.json says that float32 carries: the first iterations equal, then the mean within 0.005."""
     made = AsInTheBlog("zero_target_article", "blog.zero_target/article.float32")
-    entry, steps = made.entry, made.of("step")
+    entry, steps = made.entry, made.of(StepRecord)
     assert len(steps) == 100
     assert [spikes.sum(1).int().tolist() for spikes in made.model.spikes[:5]] == entry["spikes_per_step"][:5]
-    means = torch.tensor([record["loss"] for record in steps]).sqrt()
+    means = torch.tensor([record.loss for record in steps]).sqrt()
     torch.testing.assert_close(means, tensor(entry["pred_mean"]), rtol=0, atol=0.005)
     norms = [math.hypot(*pair) for pair in entry["gradient_norms"]]
-    assert [record["gradient_norm"] for record in steps[: len(norms)]] == pytest.approx(norms, rel=1e-3)
+    assert [record.gradient_norm for record in steps[: len(norms)]] == pytest.approx(norms, rel=1e-3)
     lost = (~made.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
     assert lost == entry["final"]["neurons_not_finite"]
     # The record says as much, without the weights.
-    counts = [record["lost"].get("model.layers.output.synapse.weight", 0) for record in made.of("warning")]
+    counts = [record.lost.get("model.layers.output.synapse.weight", 0) for record in made.of(WarningRecord)]
     assert counts == sorted(set(entry["neurons_not_finite"]))
-    assert steps[-1]["loss"] < steps[0]["loss"] / 16
+    assert steps[-1].loss < steps[0].loss / 16

@@ -19,6 +19,7 @@ from snnrun.neuron import LIF
 from snnrun.run.execute import build_model
 from snnrun.task import Batch, Data, Task
 from snnrun.training.loop import evaluate, fit, forward
+from snnrun.training.records import EpochRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
@@ -91,11 +92,11 @@ def test_regression_is_scored_by_r2() -> None:
     model, data, test = build_model(of, SETTINGS, streams), Curves().load(), Part(40, 2)
     state = TrainingState.create(model, streams, optimizer=of.optimizer, scheduler=of.scheduler)
     records = list(fit(state, data, of.encoder, of.loss, SETTINGS))
-    epochs = [record for record in records if record["kind"] == "epoch"]
-    assert all({"train_r2", "validation_r2"} <= set(epoch) for epoch in epochs)
-    assert not any("accuracy" in key for record in records for key in record)
-    assert epochs[-1]["validation_r2"] > 0.5
-    assert epochs[-1]["validation_r2"] > epochs[0]["validation_r2"]
+    epochs = [record for record in records if isinstance(record, EpochRecord)]
+    assert all({"train_r2", "validation_r2"} <= set(epoch.to_json()) for epoch in epochs)
+    assert not any("accuracy" in key for record in records for key in record.to_json())
+    r2 = [epoch.validation_r2 or 0 for epoch in epochs]
+    assert r2[-1] > 0.5 and r2[-1] > r2[0]
 
     # The score is that of the whole part, whatever the batches; the loss holds the regularisers.
     traces = forward(model, of.encoder, test.x, SETTINGS, streams.evaluation())

@@ -40,7 +40,7 @@ def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
     made = training(job)
     state = made.state()
     share(made.model, team)
-    return made.fit(state, team=team)
+    return [record.to_json() for record in made.fit(state, team=team)]
 
 
 def scores(job: dict[str, Any], team: Team) -> list[Any]:

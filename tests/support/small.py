@@ -22,7 +22,8 @@ from snnrun.job.compose import composer
 from snnrun.job.parts import Parts, parts_of
 from snnrun.run.execute import build_model
 from snnrun.task import Batch, Data, Part
-from snnrun.training.loop import Record, fit
+from snnrun.training.loop import fit
+from snnrun.training.records import LogRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
@@ -84,11 +85,11 @@ class Training:
         parts = self.parts
         return TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
 
-    def fit(self, state: TrainingState | None = None, **options: Any) -> list[Record]:
+    def fit(self, state: TrainingState | None = None, **options: Any) -> list[LogRecord]:
         """The records of a training, from ``state`` on; default: a new one."""
         return list(self.records(self.state() if state is None else state, **options))
 
-    def records(self, state: TrainingState, **options: Any) -> Iterator[Record]:
+    def records(self, state: TrainingState, **options: Any) -> Iterator[LogRecord]:
         """The same one by one; ``options`` as ``snnrun.training.loop.fit`` takes them."""
         return fit(state, self.data, self.parts.encoder, self.parts.loss, self.settings, **options)
 

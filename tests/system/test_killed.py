@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from snnrun.run.compare import TIMES, compare
+from snnrun.run.compare import compare
+from snnrun.training.records import TIMES
 from support.paths import SUPPORT
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false", "epochs=3", "batch_size=64"]

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from snnrun.report.raster import thin
 from snnrun.sweep.page.gather import Job
 
 MOST_POINTS = 200
@@ -24,7 +25,7 @@ def bands(jobs: Sequence[Job], key: str, most: int = MOST_POINTS) -> dict[str, A
     length = min(map(len, curves), default=0)
     if not length:
         return None
-    epochs = [i for i in thin(length, most) if all(curve[i] is not None for curve in curves)]
+    epochs = [i for i in thin(length, most).tolist() if all(curve[i] is not None for curve in curves)]
     columns = [[value for curve in curves if (value := curve[i]) is not None] for i in epochs]
     return {
         "n": len(curves),
@@ -32,13 +33,6 @@ def bands(jobs: Sequence[Job], key: str, most: int = MOST_POINTS) -> dict[str, A
         "mean": [rounded(statistics.fmean(column)) for column in columns],
         "sd": [rounded(statistics.stdev(column)) for column in columns] if len(curves) > 1 else None,
     }
-
-
-def thin(length: int, most: int = MOST_POINTS) -> list[int]:
-    """At most so many of the indices below ``length``, evenly spread, with the first and the last."""
-    if length <= most:
-        return list(range(length))
-    return sorted({round(i * (length - 1) / (most - 1)) for i in range(most)})
 
 
 def points(curves: int) -> int:

@@ -14,7 +14,8 @@ from snnrun.run.browse import Run
 from snnrun.run.classes import ClassRow, class_rows, confusion_matrix
 from snnrun.run.layers import ParameterRow, parameter_rows
 from snnrun.system import safe_read
-from snnrun.system.safe_read import Unreadable, dotted, number, printable
+from snnrun.system.safe_read import Unreadable, dotted, number, printable, whole
+from snnrun.training.records import EpochRecord, RunResult, best_of
 
 PARTS = ("task", "model", "neuron", "surrogate", "encoder", "loss", "optimizer")
 CURVES = (
@@ -147,8 +148,8 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
     manifest: dict[str, Any] = {}
     with suppress(Unreadable):
         manifest = dotted(safe_read.json_object(folder, "manifest.json"))
-    best = max((i for i, record in enumerate(epochs) if record.get("best") is True), default=None)
-    error, sha = run.result.get("error"), run.result.get("weights_sha256")
+    best = best_of(epochs)
+    error, sha = run.result.error, run.result.weights_sha256 or ""
     over = run.status == "finished"
     return Job(
         number=number_,
@@ -160,17 +161,17 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
         epochs_asked=run.epochs_asked,
         test=_measures(run.result, "test_") if over else {},
         validation=_measures(epochs[best], "validation_") if best is not None else {},
-        best_epoch=None if best is None else _whole(epochs[best].get("epoch")),
-        curves={key: tuple(number(record.get(key)) for record in epochs) for key in CURVES},
+        best_epoch=None if best is None else epochs[best].epoch,
+        curves={key: tuple(number(getattr(record, key)) for record in epochs) for key in CURVES},
         layers=_layers(epochs),
         neuron_parameters=tuple(parameter_rows(epochs, -1 if best is None else best)),
         classes=tuple(class_rows(run.result)) if over else (),
         confusion=confusion_matrix(run.result) if over else (),
         spikes=_spikes(epochs[-1 if best is None else best], folder) if epochs else None,
-        parameters=_whole(run.result.get("parameters")),
+        parameters=run.result.parameters,
         seconds=run.seconds,
-        weights_sha256=sha if isinstance(sha, str) and re.fullmatch(r"[0-9a-f]{1,64}", sha) else "",
-        failure=printable(error, 600) if isinstance(error, str) else "",
+        weights_sha256=sha if re.fullmatch(r"[0-9a-f]{1,64}", sha) else "",
+        failure="" if error is None else printable(error, 600),
         last_lines=() if over or run.status == "running" else last_lines(folder),
         manifest=manifest,
     )
@@ -214,22 +215,21 @@ def _chosen(run: Run) -> tuple[str, ...]:
     return (*words, *(() if run.seed is None else (f"seed={run.seed}",)))
 
 
-def _measures(values: Mapping[str, Any], prefix: str) -> dict[str, float]:
-    found = {name: number(values.get(prefix + name)) for name in MEASURES}
+def _measures(values: RunResult | EpochRecord, prefix: str) -> dict[str, float]:
+    found = {name: number(getattr(values, prefix + name)) for name in MEASURES}
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _layers(epochs: list[dict[str, Any]]) -> tuple[Layer, ...]:
-    told = [_activity(record) for record in epochs]
-    names = list(dict.fromkeys(name for layers in told for name in layers))[:100]
+def _layers(epochs: list[EpochRecord]) -> tuple[Layer, ...]:
+    names = list(dict.fromkeys(name for record in epochs for name in record.layers))[:100]
 
     def column(name: str, key: str) -> tuple[float | None, ...]:
-        return tuple(number(layers.get(name, {}).get(key)) for layers in told)
+        return tuple(number(getattr(record.layers.get(name), key, None)) for record in epochs)
 
     return tuple(
         Layer(
             name=printable(name, 60),
-            neurons=next((_whole(layers[name].get("neurons")) for layers in told if name in layers), None),
+            neurons=next((record.layers[name].neurons for record in epochs if name in record.layers), None),
             firing_rate=column(name, "firing_rate"),
             silent=column(name, "silent"),
             saturated=column(name, "saturated"),
@@ -238,18 +238,13 @@ def _layers(epochs: list[dict[str, Any]]) -> tuple[Layer, ...]:
     )
 
 
-def _activity(record: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    layers = record.get("layers")
-    return {k: v for k, v in layers.items() if isinstance(v, dict)} if isinstance(layers, dict) else {}
-
-
-def _spikes(record: Mapping[str, Any], folder: Path) -> float | None:
+def _spikes(record: EpochRecord, folder: Path) -> float | None:
     """Neurons x firing rate x time steps, added up over the layers."""
     try:
         steps = re.search(r"^num_steps: (\d{1,9})$", safe_read.head(folder, "config.yaml"), re.M)
     except Unreadable:
         return None
-    counts = [(number(layer.get("neurons")), number(layer.get("firing_rate"))) for layer in _activity(record).values()]
+    counts = [(layer.neurons, number(layer.firing_rate)) for layer in record.layers.values()]
     if not steps or not counts or any(n is None or rate is None for n, rate in counts):
         return None
     return int(steps[1]) * sum((n or 0) * (rate or 0) for n, rate in counts)
@@ -257,8 +252,8 @@ def _spikes(record: Mapping[str, Any], folder: Path) -> float | None:
 
 def _number(said: Any, name: str, otherwise: int) -> int:
     begins = re.match(r"(\d{1,9})-", name)
-    whole = _whole(said)
-    return whole if whole is not None else int(begins[1]) if begins else otherwise
+    known = whole(said)
+    return known if known is not None else int(begins[1]) if begins else otherwise
 
 
 def _inside(folder: Path, name: str) -> bool:
@@ -270,7 +265,3 @@ def _inside(folder: Path, name: str) -> bool:
         return not any(folder.joinpath(*pieces[: i + 1]).is_symlink() for i in range(len(pieces)))
     except OSError:  # a name that is too long
         return False
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None

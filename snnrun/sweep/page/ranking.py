@@ -13,6 +13,7 @@ from typing import NamedTuple
 from snnrun.run.command_line import command_of
 from snnrun.sweep.page.gather import ENDED_EARLY, Job, Sweep
 from snnrun.sweep.page.statistics import Difference, Estimate, difference, estimate
+from snnrun.system.format import figure, percent, plural
 
 SEED = "seed"
 
@@ -27,9 +28,7 @@ class Measure(NamedTuple):
 
     def figure(self, value: float | None) -> str:
         """A value for people: three digits and the sign of per cent, or four figures."""
-        if value is None:
-            return ""
-        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
+        return percent(value, 2) if self.percent else figure(value)
 
     def spread(self, value: float | None) -> str:
         """The same of a standard deviation, whose unit stands elsewhere."""
@@ -220,10 +219,9 @@ def _cautions(
         )
     gone = sum(job.status in ENDED_EARLY for job in sweep.jobs)
     if gone:
-        jobs = "1 job" if gone == 1 else f"{gone:,} jobs"
         said.append(
-            f"{jobs} did not finish and count{'s' * (gone == 1)} nowhere; if that had to do with the settings, as when "
-            "training diverges, what is left of a configuration looks better than it is."
+            f"{plural(gone, 'job')} did not finish and count{'s' * (gone == 1)} nowhere; if that had to do with the "
+            "settings, as when training diverges, what is left of a configuration looks better than it is."
         )
     waiting = sum(not job.finished for job in sweep.jobs) - gone
     if waiting:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from snnrun.report.raster import thin
 from snnrun.sweep.page.picture import Picture, picture_of
 from snnrun.system import safe_read
 from snnrun.system.safe_read import Unreadable, printable
@@ -92,6 +93,6 @@ def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
 
 def _raster(name: str, values: NDArray[Any], room: int) -> Raster:
     steps, neurons = values.shape
-    chosen = np.unique(np.linspace(0, neurons - 1, min(neurons, MOST_NEURONS)).round().astype(np.intp))
+    chosen = thin(neurons, MOST_NEURONS)
     where = np.argwhere(values[:, chosen] != 0)[: max(room, 0)]
     return Raster(printable(name, 60), neurons, len(chosen), steps, where.tolist())

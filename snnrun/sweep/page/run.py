@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from snnrun.report.raster import tie
+from snnrun.report.raster import thin, tie
 from snnrun.run.classes import ClassRow, worst
 from snnrun.run.command_line import command_of, remark
 from snnrun.run.layers import ParameterRow
-from snnrun.sweep.page.curves import rounded, thin
+from snnrun.sweep.page.curves import MOST_POINTS, rounded
 from snnrun.sweep.page.environment import environment
 from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, Job, Layer
 from snnrun.sweep.page.html import page
@@ -16,6 +16,7 @@ from snnrun.sweep.page.matrix import matrix_of
 from snnrun.sweep.page.ranking import measure_of
 from snnrun.sweep.page.raster import picture, rasters, sample_of
 from snnrun.sweep.page.sweep import count
+from snnrun.system.format import figure, percent
 from snnrun.system.safe_read import Unreadable, cut, head, printable_lines
 
 MOST_CLASSES = 40  # in the table; of more the worst
@@ -39,7 +40,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "measure": measure,
         "validation": measure.figure(validation),
         "test": measure.figure(test),
-        "test_loss": "" if measure.name == "loss" else _short(job.test.get("loss")),
+        "test_loss": "" if measure.name == "loss" else figure(job.test.get("loss")),
         "spikes": count(job.spikes),
         "parameters": count(job.parameters),
         "seconds": "" if job.seconds is None else f"{job.seconds:.1f} s",
@@ -59,7 +60,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "environment": environment([job]),
         "failed": job.status in ENDED_EARLY,
     }
-    epochs = thin(max((len(curve) for curve in job.curves.values()), default=0))
+    epochs = thin(max((len(curve) for curve in job.curves.values()), default=0), MOST_POINTS).tolist()
     data = {
         "kind": "run",
         "epochs": [i + 1 for i in epochs],
@@ -77,8 +78,8 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
 
 
 def _class(row: ClassRow) -> dict[str, str]:
-    share = "" if row.accuracy is None else f"{100 * row.accuracy:.1f} %"
-    return {"name": row.name, "samples": count(row.samples), "accuracy": share, "mistaken": row.mistaken}
+    accuracy = percent(row.accuracy)
+    return {"name": row.name, "samples": count(row.samples), "accuracy": accuracy, "mistaken": row.mistaken}
 
 
 def _sample(shown: Mapping[str, int], job: Job) -> str:
@@ -104,14 +105,12 @@ def _layer(layer: Layer, job: Job) -> dict[str, str]:
     """A layer in the best epoch; the last where there is none."""
     at = (job.best_epoch or 0) - 1
     last = {key: values[at] if values else None for key, values in _activity(layer).items()}
-    share = {key: "" if last[key] is None else f"{100 * (last[key] or 0):.1f} %" for key in ("silent", "saturated")}
-    return {"name": layer.name, "neurons": count(layer.neurons), "rate": _short(last["firing_rate"]), **share}
+    share = {key: percent(last[key]) for key in ("silent", "saturated")}
+    return {"name": layer.name, "neurons": count(layer.neurons), "rate": figure(last["firing_rate"]), **share}
 
 
 def _parameter(row: ParameterRow) -> dict[str, str]:
-    figures = {key: _short(getattr(row, key)) for key in ("first", "mean", "sd", "low", "high")}
+    values = row.values
+    numbers = {"first": row.first, "mean": values.mean, "sd": values.sd, "low": values.min, "high": values.max}
+    figures = {key: figure(value) for key, value in numbers.items()}
     return {"layer": row.layer, "name": row.parameter, "histogram": row.histogram, **figures}
-
-
-def _short(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from snnrun.sweep.page.gather import Job
 from snnrun.sweep.page.ranking import Configuration, Measure, Ranking, label
 from snnrun.sweep.page.statistics import Difference, Estimate
+from snnrun.system.format import plural
 
 CHOICE = "mean over seeds of the validation figure; the test part takes no part in the choice"
 MOST_NAMED = 4
@@ -35,7 +36,7 @@ def interval(low: float | None, high: float | None, measure: Measure) -> str:
 
 def seeds(count: int) -> str:
     """``4 seeds``."""
-    return f"{count} seed{'s' * (count != 1)}"
+    return plural(count, "seed")
 
 
 def gap(difference: Difference, measure: Measure) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from snnrun.job.search.options import pruner_of
-from snnrun.report.series import finite
+from snnrun.system.safe_read import at, number
+from snnrun.training.records import EpochRecord, LogRecord
 from snnrun.training.stop import Pruned
 
 
@@ -30,14 +30,16 @@ class Judge:
     options: dict[str, Any]
     _trial: Any = field(default=None, init=False)
 
-    def __call__(self, record: Mapping[str, Any]) -> None:
+    def __call__(self, record: LogRecord) -> None:
         """One record of the run.
 
         Raises:
             Pruned: if the run shall end.
         """
-        value = finite(at(record, self.figure))
-        if record["kind"] != "epoch" or value != value:
+        if not isinstance(record, EpochRecord):
+            return
+        value = number(at(record.to_json(), self.figure))
+        if value is None:
             return
         import optuna
 
@@ -47,14 +49,6 @@ class Judge:
             self._trial = optuna.trial.Trial(study, self.trial)
         with warnings.catch_warnings():  # a resumed job may tell an epoch twice
             warnings.simplefilter("ignore")
-            self._trial.report(value, record["epoch"])
+            self._trial.report(value, record.epoch)
         if self._trial.should_prune():
-            raise Pruned(f"pruned after epoch {record['epoch']}: {self.figure} is {value:.4g}, and others do better")
-
-
-def at(record: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted name; None if there is none."""
-    node: Any = record
-    for piece in path.split("."):
-        node = node.get(piece) if isinstance(node, Mapping) else None
-    return node
+            raise Pruned(f"pruned after epoch {record.epoch}: {self.figure} is {value:.4g}, and others do better")

@@ -19,15 +19,14 @@ from snnrun.job.search import options as checked
 from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
 from snnrun.job.search.optuna_private import mark, number_in_storage
 from snnrun.job.search.space import Space, space_of
-from snnrun.report.series import finite
 from snnrun.run import browse
 from snnrun.sweep import job_list
 from snnrun.sweep.job import Task
 from snnrun.sweep.search.end import conclude
-from snnrun.sweep.search.judge import Judge, at
+from snnrun.sweep.search.judge import Judge
 from snnrun.sweep.sweep import Sweep, mapping
 from snnrun.system import database, lock, say
-from snnrun.system.safe_read import Unreadable, printable, shown
+from snnrun.system.safe_read import Unreadable, at, number, printable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,13 +118,14 @@ class Search:
         import optuna
 
         run = browse.read(job.folder)
-        if run.status == "interrupted" and run.result.get("pruned") is True:
+        if run.status == "interrupted" and run.result.pruned:
             raise optuna.TrialPruned
         if run.status != "finished":
             raise JobFailed(f"{run.folder.name} is {run.status}")
-        values = tuple(finite(figure(run, name)) for name in self.objectives)
-        if any(value != value for value in values):
-            missing = ", ".join(name for name, value in zip(self.objectives, values, strict=True) if value != value)
+        found = {name: number(figure(run, name)) for name in self.objectives}
+        values = tuple(value for value in found.values() if value is not None)
+        if len(values) < len(found):
+            missing = ", ".join(name for name, value in found.items() if value is None)
             say.say(f"snnrun: {run.folder.name} has no finite {missing}; the trial failed", error=True)
             raise JobFailed(missing)
         return values
@@ -134,13 +134,13 @@ class Search:
 def figure(run: browse.Run, name: str) -> Any:
     """A figure of a finished run: of the epoch whose weights were kept, or of the whole."""
     if name in checked.RESULTS:
-        return run.result.get(name)
+        return getattr(run.result, name)
     try:
-        epochs = {record.get("epoch"): record for record in browse.epochs(run.folder)}
+        epochs = {record.epoch: record for record in browse.epochs(run.folder)}
     except Unreadable:
         return None
-    best = epochs.get(run.result.get("best_epoch")) or next(reversed(epochs.values()), {})
-    return at(best, name)
+    best = epochs.get(run.result.best_epoch or 0) or next(reversed(epochs.values()), None)
+    return None if best is None else at(best.to_json(), name)
 
 
 def search(sweep: Sweep, overrides: Sequence[Override]) -> None:

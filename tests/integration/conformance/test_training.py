@@ -14,7 +14,7 @@ import torch
 from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
-from snnrun.training.loop import Record
+from snnrun.training.records import EpochRecord, LogRecord, StepRecord
 from support.catalogued import assembled, neurons, options, part, raw
 from support.event_sets import write_event_set
 from support.small import Training, same, training_of, weights
@@ -45,16 +45,16 @@ def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **cho
     return config
 
 
-def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[Record], list[dict[str, Trace]]]:
+def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """Train for two batches; whatever the parts, all stays finite, and spikes are whole numbers."""
     made, seen = training_of(config, **options), []
     made.model.register_forward_hook(lambda module, inputs, output: seen.append(output) if module.training else None)
     records = made.fit()
-    steps = [record for record in records if record["kind"] == "step"]
+    steps = [record for record in records if isinstance(record, StepRecord)]
     assert len(steps) >= 2
     for record in steps:
-        assert math.isfinite(record["loss"])
-        assert math.isfinite(record["gradient_norm"])
+        assert math.isfinite(record.loss)
+        assert math.isfinite(record.gradient_norm)
     analogue = "activation" in config["neuron"]
     for traces in seen:
         for trace in traces.values():
@@ -65,12 +65,12 @@ def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[Record],
     return made, records, seen
 
 
-def trains(config: dict[str, Any], **options: Any) -> tuple[Training, list[Record], list[dict[str, Trace]]]:
+def trains(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """The same for a network that is alive, and moved by its gradient in every layer."""
     before = weights(training_of(config, **options).model)
     made, records, seen = fit(config, **options)
     for record in records:
-        assert record["kind"] != "step" or record["gradient_norm"] > 0
+        assert not isinstance(record, StepRecord) or record.gradient_norm > 0
     for traces in seen:
         assert any(bool(trace.spikes.any()) for trace in traces.values())
     assert not same(before, weights(made.model))
@@ -101,7 +101,7 @@ def test_neurons(neuron: str, precision: str) -> None:
 def test_readouts(readout: str, precision: str) -> None:
     _, records, seen = trains(small(readout=readout, loss="ce_membrane", settings={"precision": precision}))
     assert not any(bool(traces["output"].spikes.any()) for traces in seen)
-    assert all("accuracy" in record for record in records if record["kind"] == "step")
+    assert all(record.accuracy is not None for record in records if isinstance(record, StepRecord))
 
 
 @functools.cache
@@ -116,9 +116,10 @@ def test_backends_agree(neuron: str, convention: str) -> None:
     config["neuron"] |= {"learn_threshold": True, "per_neuron": True}
     reference, fused = (trains(config | {"backend": backend})[1] for backend in ("reference", "fused"))
     for one, other in zip(reference, fused, strict=True):
-        if one["kind"] == "step":
-            assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
-            assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-2)
+        assert type(one) is type(other)
+        if isinstance(one, StepRecord) and isinstance(other, StepRecord):
+            assert one.loss == pytest.approx(other.loss, rel=1e-3)
+            assert one.gradient_norm == pytest.approx(other.gradient_norm, rel=1e-2)
 
 
 @PRECISIONS
@@ -148,7 +149,7 @@ def test_encoders(encoder: str, precision: str) -> None:
 def test_losses(loss: str, precision: str) -> None:
     settings = {"precision": precision}
     made, records, seen = trains(small(loss=loss, settings=settings))
-    assert all("accuracy" in record for record in records if record["kind"] == "step")
+    assert all(record.accuracy is not None for record in records if isinstance(record, StepRecord))
     spikes, membrane, _ = seen[-1]["output"]
     predicted = made.parts.loss.predict(spikes, membrane)
     assert predicted.shape == spikes.shape[1:2]
@@ -162,7 +163,7 @@ def test_regularisers(regulariser: str) -> None:
     losses = []
     for config in (small(), small(regulariser=regulariser)):
         _, records, _ = trains(config)
-        losses.append([record["loss"] for record in records if record["kind"] == "step"])
+        losses.append([record.loss for record in records if isinstance(record, StepRecord)])
     assert losses[0][0] < losses[1][0]
 
 
@@ -182,7 +183,7 @@ def test_optimizers(optimizer: str) -> None:
 @pytest.mark.parametrize("scheduler", options("scheduler"))
 def test_schedulers(scheduler: str) -> None:
     _, records, _ = trains(small(scheduler=scheduler, settings={"epochs": 2}))
-    rates = [record["learning_rate"] for record in records if record["kind"] == "epoch"]
+    rates = [record.learning_rate for record in records if isinstance(record, EpochRecord)]
     assert len(rates) == 2
     assert all(0 < rate <= 1e-3 for rate in rates)
     assert rates[0] == 1e-3, "the first epoch has the learning rate that was asked for"
@@ -216,7 +217,9 @@ def test_tasks(task: str, tmp_path: Path) -> None:
             assert batch.target.dtype is torch.int64
             assert batch.target.shape == batch.x.shape[1:2]
             assert 0 <= batch.target.min() <= batch.target.max() < known.num_outputs
-    assert all(("accuracy" in record) == known.has_accuracy for record in records if record["kind"] == "step")
+    assert all(
+        (record.accuracy is not None) == known.has_accuracy for record in records if isinstance(record, StepRecord)
+    )
 
 
 # --- in pairs ----------------------------------------------------------------------------------------------------

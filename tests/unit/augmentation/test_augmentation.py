@@ -16,7 +16,7 @@ from snnrun.job.job import Job
 from snnrun.job.parts import parts_of
 from snnrun.run.execute import execute
 from snnrun.task import Digits, ImagePart
-from snnrun.training.loop import Record
+from snnrun.training.records import LogRecord, StepRecord
 from snnrun.training.stop import Pruned
 from support.catalogued import options, part
 from support.small import composed, training
@@ -191,8 +191,8 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None
         folder.mkdir(exist_ok=True)
         return execute(Job.of(config, folder=folder, command=["x"], resuming=resume), watch=watch)
 
-    def stop(record: Record) -> None:
-        if record["step"] == 8 and record["kind"] == "step":
+    def stop(record: LogRecord) -> None:
+        if record.step == 8 and isinstance(record, StepRecord):
             raise Pruned("enough")
 
     whole = go("whole")

@@ -15,6 +15,7 @@ from snnrun.errors import ConfigError
 from snnrun.model import Linear, Product
 from snnrun.model.products import events, product
 from snnrun.run.execute import product_of
+from snnrun.training.records import StepRecord
 from support.small import composed, training
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
@@ -248,6 +249,6 @@ def test_training_agrees(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
     fast = training(*shape, *words).fit()
     assert taken
     for ours, theirs in zip(fast, plain, strict=True):
-        if ours["kind"] == "step":
-            assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
-            assert ours["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=1e-3)
+        if isinstance(ours, StepRecord) and isinstance(theirs, StepRecord):
+            assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)
+            assert ours.gradient_norm == pytest.approx(theirs.gradient_norm, rel=1e-3)

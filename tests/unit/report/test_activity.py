@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from snnrun.report import activity_warnings
+from snnrun.training.records import EpochRecord
 
 CONFIG = {
     "neuron": {"threshold": 1.0, "beta": None, "decay_input": False},
@@ -16,9 +17,9 @@ CONFIG = {
 }
 
 
-def record(epoch: int = 1, **layers: tuple[float, float]) -> dict[str, Any]:
+def record(epoch: int = 1, **layers: tuple[float, float]) -> EpochRecord:
     shares = {name: {"firing_rate": 0.1, "silent": a, "saturated": b} for name, (a, b) in layers.items()}
-    return {"kind": "epoch", "epoch": epoch, "layers": shares}
+    return EpochRecord.from_json({"epoch": epoch, "layers": shares})
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ def test_names_the_layer_and_three_remedies(shares: tuple[float, float], what: s
 
 def test_the_limit_itself_is_no_warning() -> None:
     assert activity_warnings(record(hidden1=(0.9, 0.5), output=(float("nan"), 0.0)), set(), CONFIG) == []
-    assert activity_warnings({"kind": "epoch", "epoch": 1}, set(), CONFIG) == []
+    assert activity_warnings(record(), set(), CONFIG) == []
 
 
 def test_each_layer_and_kind_once() -> None:
@@ -56,7 +57,7 @@ def test_each_layer_and_kind_once() -> None:
 
 def test_a_task_that_asks_for_silence_is_not_warned_of_it() -> None:
     layers = {"output": {"silent": 0.99, "saturated": 0.0}, "hidden1": {"silent": 0.0, "saturated": 1.0}}
-    record = {"kind": "epoch", "epoch": 2, "layers": layers}
+    record = EpochRecord.from_json({"epoch": 2, "layers": layers})
     assert len(activity_warnings(record, set(), CONFIG)) == 2
     (warning,) = activity_warnings(record, set(), CONFIG, silence_is_the_target=True)
     assert "'hidden1'" in warning
@@ -80,7 +81,7 @@ def test_it_must_have_lasted() -> None:
     quiet, active = record(1, output=(1.0, 0.0)), record(1, output=(0.2, 0.0))
     seen: set[tuple[str, str]] = set()
     assert activity_warnings(quiet, seen, CONFIG, before=[active, quiet]) == [] and not seen
-    assert activity_warnings(quiet, seen, CONFIG, before=[{"kind": "epoch", "epoch": 1}]) == []
+    assert activity_warnings(quiet, seen, CONFIG, before=[record()]) == []
     assert len(activity_warnings(quiet, seen, CONFIG, before=[quiet, quiet])) == 1
 
 

@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -14,14 +15,16 @@ import pytest
 from snnrun.errors import StorageError
 from snnrun.report import Console
 from snnrun.report.lines import epoch_line, silent_share, step_words
+from snnrun.training.records import EpochRecord, StepRecord
 
-EPOCH: dict[str, Any] = {
+EPOCH_VALUES: dict[str, Any] = {
     "kind": "epoch", "epoch": 3, "step": 30, "train_loss": 0.412, "validation_loss": 0.388, "train_accuracy": 0.9,
     "validation_accuracy": 0.931, "samples_per_second": 11204.4, "best": True, "layers": {"output": {"silent": 0.12}},
 }  # fmt: skip
-STEP: dict[str, Any] = {
-    "kind": "step", "epoch": 3, "step": 24, "loss": 0.5, "accuracy": 0.75, "samples_per_second": 9876.0,
-}  # fmt: skip
+EPOCH = EpochRecord.from_json(EPOCH_VALUES)
+STEP = StepRecord.from_json(
+    {"epoch": 3, "step": 24, "loss": 0.5, "accuracy": 0.75, "samples_per_second": 9876.0},
+)
 LINE = "epoch  3/10  loss 0.412  validation 0.388  accuracy  93.1 %  silent  12 %   11,204 samples/s"
 
 
@@ -29,7 +32,7 @@ def speak(console: Console) -> None:
     console.line("hello")
     console.start(10, 10)
     console.record(EPOCH)
-    console.record({**STEP, "epoch": 4, "step": 34})
+    console.record(replace(STEP, epoch=4, step=34))
     console.warning("careful")
     console.error("broken")
 
@@ -65,13 +68,13 @@ def visible(text: str) -> str:
 
 def test_epoch_line() -> None:
     assert epoch_line(EPOCH, 10) == LINE
-    assert epoch_line({"epoch": 1, "train_loss": float("nan")}) == "epoch 1  loss   nan"
+    assert epoch_line(EpochRecord.from_json({"epoch": 1, "train_loss": float("nan")})) == "epoch 1  loss   nan"
 
 
 def test_epoch_lines_are_aligned() -> None:
-    other = {**EPOCH, "epoch": 10, "train_loss": 2.30258, "validation_accuracy": 1.0, "samples_per_second": 987.0}
-    other["layers"] = {"output": {"silent": 0.0}}
-    first, second = epoch_line(EPOCH, 10), epoch_line(other, 10)
+    changes = {"epoch": 10, "train_loss": 2.30258, "validation_accuracy": 1.0, "samples_per_second": 987.0}
+    other = {**EPOCH_VALUES, **changes, "layers": {"output": {"silent": 0.0}}}
+    first, second = epoch_line(EPOCH, 10), epoch_line(EpochRecord.from_json(other), 10)
     assert len(first) == len(second)
     for word in ("loss", "validation", "accuracy", "silent", "samples/s"):
         assert first.index(word) == second.index(word)
@@ -89,9 +92,11 @@ def test_epoch_lines_keep_to_the_width() -> None:
 
 def test_silent_share_counts_neurons_where_they_are_known() -> None:
     layers = {"hidden1": {"silent": 0.8, "neurons": 90}, "output": {"silent": 0.0, "neurons": 10}}
-    assert silent_share({"layers": layers}) == pytest.approx(0.72)
-    assert silent_share({"layers": {"a": {"silent": 0.2}, "b": {"silent": 0.4}}}) == pytest.approx(0.3)
-    assert silent_share({}) is None
+    assert silent_share(EpochRecord.from_json({"layers": layers})) == pytest.approx(0.72)
+    assert silent_share(
+        EpochRecord.from_json({"layers": {"a": {"silent": 0.2}, "b": {"silent": 0.4}}})
+    ) == pytest.approx(0.3)
+    assert silent_share(EpochRecord.from_json({})) is None
 
 
 def test_step_words_keep_to_the_width() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from snnrun.report.confusion import confusion_figure, draw_confusion
 from snnrun.report.raster import Example
 from snnrun.report.style import DARK, LIGHT, sheet
 from snnrun.training.confusion import Confusion
+from snnrun.training.records import LogRecord, record_of
 
 PNG = Style(format=("png",))
 
@@ -28,7 +30,7 @@ class Trace(NamedTuple):
     membrane: Tensor
 
 
-def records(epochs: int = 4, steps: int = 3, accuracy: bool = True) -> list[dict[str, Any]]:
+def records(epochs: int = 4, steps: int = 3, accuracy: bool = True) -> list[LogRecord]:
     found: list[dict[str, Any]] = []
     for epoch in range(1, epochs + 1):
         for step in range((epoch - 1) * steps + 1, epoch * steps + 1):
@@ -41,7 +43,11 @@ def records(epochs: int = 4, steps: int = 3, accuracy: bool = True) -> list[dict
         found.append({"kind": "epoch", "epoch": epoch, "step": epoch * steps, "train_loss": 1.0 / epoch})
         found[-1].update(validation_loss=1.5 / epoch, best=epoch <= 2, layers=layers)
         found[-1].update({"train_accuracy": 0.6, "validation_accuracy": 0.7} if accuracy else {})
-    return found
+    return [record for values in found if (record := record_of(values)) is not None]
+
+
+def changed(record: LogRecord, **values: Any) -> LogRecord:
+    return replace(record, **values)
 
 
 def traces(steps: int = 6, sizes: tuple[int, ...] = (5, 3), batch: int = 2) -> dict[str, Any]:
@@ -126,7 +132,8 @@ def test_an_epoch_cut_short_is_as_long_as_the_one_before() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
 def test_what_is_not_finite_is_a_gap(value: float | None) -> None:
     data = records()
-    data[1]["loss"] = data[3]["validation_loss"] = value
+    data[1] = changed(data[1], loss=value)
+    data[3] = changed(data[3], validation_loss=value)
     figure = figures.draw_loss(data)
     assert figure is not None
     found = lines(figure.axes[0])
@@ -137,7 +144,7 @@ def test_what_is_not_finite_is_a_gap(value: float | None) -> None:
 @pytest.mark.parametrize(("last", "scale"), [(0.03, "linear"), (0.01, "log"), (0.0, "linear"), (-1.0, "linear")])
 def test_log_axis_only_beyond_two_decades_and_above_zero(last: float, scale: str) -> None:
     data = records()
-    data[-1]["validation_loss"] = last
+    data[-1] = changed(data[-1], validation_loss=last)
     figure = figures.draw_loss(data)
     assert figure is not None
     assert figure.axes[0].get_yscale() == scale

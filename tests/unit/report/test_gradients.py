@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from snnrun.report import gradient_warnings
+from snnrun.training.records import EpochRecord, LayerActivity
 
 CONFIG = {
     "epochs": 9,
@@ -21,13 +22,14 @@ CONFIG = {
 
 def record(
     *norms: float | None, zero: tuple[float, ...] = (0.0, 0.0), silent: float = 0.0, epoch: int = 5
-) -> dict[str, Any]:
+) -> EpochRecord:
     gradients = {
         name: {"norm": norm, "zero": share}
         for name, norm, share in zip(("hidden1", "output"), norms, zero, strict=True)
     }
     layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": 0.0}}
-    return {"kind": "epoch", "epoch": epoch, "step": 20 * epoch, "gradients": gradients, "layers": layers}
+    values = {"epoch": epoch, "step": 20 * epoch, "gradients": gradients, "layers": layers}
+    return EpochRecord.from_json(values)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +43,7 @@ def record(
         (record(1.0, 1.0, silent=0.1, epoch=9), "output", "lost"),
     ],
 )
-def test_each_kind_names_its_layer_once(found: dict[str, Any], layer: str, kind: str) -> None:
+def test_each_kind_names_its_layer_once(found: EpochRecord, layer: str, kind: str) -> None:
     seen: set[tuple[str, str]] = set()
     (text,) = gradient_warnings([found], seen, CONFIG)
     assert seen == {(layer, kind)}
@@ -57,12 +59,12 @@ def test_each_kind_names_its_layer_once(found: dict[str, Any], layer: str, kind:
         record(None, math.nan),
         record(0.0, 0.0),
         record(1.0, 1.0, silent=0.1),
-        record(1.0, 1.0, silent=0.1, epoch=9) | {"step": 90},
-        {"kind": "epoch", "epoch": 9},
-        {"kind": "epoch", "epoch": 9, "gradients": {}},
+        replace(record(1.0, 1.0, silent=0.1, epoch=9), step=90),
+        EpochRecord.from_json({"epoch": 9}),
+        EpochRecord.from_json({"epoch": 9, "gradients": {}}),
     ],
 )
-def test_what_is_no_warning(found: dict[str, Any]) -> None:
+def test_what_is_no_warning(found: EpochRecord) -> None:
     assert gradient_warnings([found], set(), CONFIG) == []
 
 
@@ -104,8 +106,9 @@ def test_a_silent_output_is_no_loss_where_membranes_or_populations_answer() -> N
 def test_fewer_layers_only_where_there_are_several() -> None:
     for found in (record(1.0, 1.0, zero=(0.6, 0.0)), record(5e3, 5e3)):
         for hidden, offered in ((1, False), (2, True)):
-            layers: dict[str, Any] = {name: {} for name in (*(f"hidden{i + 1}" for i in range(hidden)), "output")}
-            (text,) = gradient_warnings([found | {"layers": layers}], set(), CONFIG | {"readout": {}})
+            active = LayerActivity(neurons=10, firing_rate=0.1, silent=0.0, saturated=0.0)
+            layers = dict.fromkeys((*(f"hidden{i + 1}" for i in range(hidden)), "output"), active)
+            (text,) = gradient_warnings([replace(found, layers=layers)], set(), CONFIG | {"readout": {}})
             assert ("fewer layers" in text) is offered
 
 

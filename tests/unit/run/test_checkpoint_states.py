@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
 from snnrun.run import checkpoint, checkpointer
-from snnrun.run.saved import CannotSave, join, split
+from snnrun.run.checkpoint import CannotSave, flatten, unflatten
 
 LIMIT = 60  # seconds after which a test hangs
 
@@ -398,6 +398,6 @@ def refused(path: Path, monkeypatch: pytest.MonkeyPatch, *readers: Callable[[Pat
 
 def test_join_is_only_what_split_makes() -> None:
     tensors: dict[str, Tensor] = {}
-    made = split(STATE, "state", tensors)
+    made = flatten(STATE, "state", tensors)
     assert json.loads(json.dumps(made, allow_nan=False)) == made
-    assert equal(join(made, tensors), STATE)
+    assert equal(unflatten(made, tensors), STATE)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from snnrun.run.classes import MOST, ClassRow, class_rows, worst
+from snnrun.training.records import RunResult
 
 RESULT: dict[str, Any] = {
     "test_accuracy_by_class": {"cat": 0.5, "dog": 1.0, "eel": None},
@@ -14,8 +15,12 @@ RESULT: dict[str, Any] = {
 }
 
 
+def rows_of(result: dict[str, Any]) -> list[ClassRow]:
+    return class_rows(RunResult.from_json(result))
+
+
 def test_a_row_for_each_class() -> None:
-    assert class_rows(RESULT) == [
+    assert rows_of(RESULT) == [
         ClassRow("cat", 0.5, 4, "eel (2)"),
         ClassRow("dog", 1.0, 3, ""),
         ClassRow("eel", None, 0, ""),
@@ -24,7 +29,7 @@ def test_a_row_for_each_class() -> None:
 
 def test_the_commonest_mistakes_first() -> None:
     counts = [[1, 1, 5, 2, 2], *([[0] * 5] * 4)]
-    (row, *_) = class_rows({"test_accuracy_by_class": dict.fromkeys("abcde", 0.1), "test_confusion": counts})
+    (row, *_) = rows_of({"test_accuracy_by_class": dict.fromkeys("abcde", 0.1), "test_confusion": counts})
     assert row.mistaken == "c (5), d (2), e (2)"
 
 
@@ -33,22 +38,22 @@ def test_the_commonest_mistakes_first() -> None:
     [None, 3, [], [[1, 0, 0]] * 2, [[1, 0]] * 3, [[1, 0, -1]] * 3, [[1, 0, True]] * 3, [[1.5, 0, 0]] * 3, ["abc"] * 3],
 )
 def test_without_a_matrix_the_accuracies_are_left(matrix: Any) -> None:
-    rows = class_rows({**RESULT, "test_confusion": matrix})
+    rows = rows_of({**RESULT, "test_confusion": matrix})
     assert rows == [ClassRow("cat", 0.5, None, ""), ClassRow("dog", 1.0, None, ""), ClassRow("eel", None, None, "")]
 
 
 @pytest.mark.parametrize("value", [None, 3, "text", ["a"], {}])
 def test_no_classes(value: Any) -> None:
-    assert class_rows({**RESULT, "test_accuracy_by_class": value}) == []
-    assert class_rows({}) == []
+    assert rows_of({**RESULT, "test_accuracy_by_class": value}) == []
+    assert rows_of({}) == []
 
 
 def test_a_strangers_names_and_numbers() -> None:
-    (row,) = class_rows({"test_accuracy_by_class": {"\x1b[31mred\n" + "x" * 500: "high"}, "test_confusion": [[7]]})
+    (row,) = rows_of({"test_accuracy_by_class": {"\x1b[31mred\n" + "x" * 500: "high"}, "test_confusion": [[7]]})
     assert row.name.startswith("redx") or row.name.startswith("red x")
     assert len(row.name) == 40 and row.name.isprintable()
     assert (row.accuracy, row.samples) == (None, 7)
-    assert len(class_rows({"test_accuracy_by_class": {str(i): 0.1 for i in range(5000)}})) == MOST
+    assert len(rows_of({"test_accuracy_by_class": {str(i): 0.1 for i in range(5000)}})) == MOST
 
 
 def test_the_worst_of_many() -> None:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from snnrun.run import checkpoint
 from snnrun.run.folder import RunRecord
 from snnrun.system.storage import storing
 from snnrun.training.loop import forward
+from snnrun.training.records import EpochRecord, ParameterSummary, RunResult, StepRecord, WarningRecord
 from support.small import same, training, weights
 
-STEP = {"kind": "step", "epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1}
+STEP = StepRecord.from_json({"epoch": 1, "step": 1, "loss": 0.5, "learning_rate": 0.1})
 
 
-def epoch(number: int, *, best: bool = True, silent: float = 0.0, saturated: float = 0.0) -> dict[str, Any]:
-    return {
+def epoch(number: int, *, best: bool = True, silent: float = 0.0, saturated: float = 0.0) -> EpochRecord:
+    values = {
         "kind": "epoch",
         "epoch": number,
         "step": number,
@@ -38,6 +40,7 @@ def epoch(number: int, *, best: bool = True, silent: float = 0.0, saturated: flo
         "best": best,
         "layers": {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": saturated}},
     }
+    return EpochRecord.from_json(values)
 
 
 @pytest.fixture
@@ -70,18 +73,21 @@ def test_the_config_reads_back_as_it_was(record: RunRecord, tmp_path: Path) -> N
 
 
 def test_numbers_that_json_lacks_are_null(record: RunRecord, tmp_path: Path) -> None:
-    given = {**STEP, "loss": math.nan, "nested": {"a": math.inf, "b": [1.5, -math.inf], "c": (math.nan, 2)}, "n": 3}
+    beta = ParameterSummary(mean=math.nan, sd=-math.inf, min=0.5, max=0.5)
+    given = replace(epoch(1), train_loss=math.inf, neuron_parameters={"output": {"beta": beta}})
     record.add(given, nn.Linear(1, 1))
     (line,) = lines(tmp_path)
-    assert line == {**STEP, "loss": None, "nested": {"a": None, "b": [1.5, None], "c": [None, 2]}, "n": 3}
+    assert line["train_loss"] is line["time"] is None
+    assert line["neuron_parameters"] == {"output": {"beta": {"mean": None, "sd": None, "min": 0.5, "max": 0.5}}}
     assert record.records == [given], "in memory it stays as it is, for the figures"
-    record.result({"status": "finished", "test_loss": math.nan})
-    assert json.loads((tmp_path / "result.json").read_text()) == {"status": "finished", "test_loss": None}
+    record.result(RunResult(status="finished", test_loss=math.nan))
+    found = json.loads((tmp_path / "result.json").read_text())
+    assert found == {"status": "finished", "test_accuracy": None, "test_loss": None, "best_epoch": None}
 
 
 def test_metrics_are_on_disk_record_by_record(record: RunRecord, tmp_path: Path) -> None:
     for number in (1, 2, 3):
-        record.add({**STEP, "step": number}, nn.Linear(1, 1))
+        record.add(replace(STEP, step=number), nn.Linear(1, 1))
         assert [line["step"] for line in lines(tmp_path)] == list(range(1, number + 1))
 
 
@@ -117,7 +123,7 @@ def test_a_layer_that_cannot_learn_is_told_once(
 def test_a_warning_is_a_line_of_the_metrics_too(
     record: RunRecord, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
 ) -> None:
-    record.add({"kind": "warning", "epoch": 1, "step": 3, "message": "look here"}, nn.Linear(1, 1))
+    record.add(WarningRecord(epoch=1, step=3, message="look here", lost={}), nn.Linear(1, 1))
     assert streams[1].getvalue() == "warning: look here\n"
     assert [line["kind"] for line in lines(tmp_path)] == ["warning"]
 
@@ -125,8 +131,8 @@ def test_a_warning_is_a_line_of_the_metrics_too(
 def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_path: Path) -> None:
     made = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
     for number in (1, 2):
-        record.add({**STEP, "step": number, "accuracy": 0.5}, made.model)
-        record.add({**epoch(number), "train_accuracy": 0.5, "validation_accuracy": 0.5}, made.model)
+        record.add(replace(STEP, step=number, accuracy=0.5), made.model)
+        record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), made.model)
     x = next(made.data.test.batches(1)).x
     with torch.no_grad():
         encoded = made.parts.encoder(x, 7, made.streams.evaluation())
@@ -172,9 +178,10 @@ def test_a_folder_that_holds_a_record_is_not_written_over(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> dict[str, Any]:
+def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> EpochRecord:
     layers = {"output": {"neurons": 10, "firing_rate": 0.1, "silent": silent, "saturated": saturated}}
-    return {"kind": "epoch", "epoch": number, "step": step, "train_loss": 1.0, "best": False, "layers": layers}
+    values = {"epoch": number, "step": step, "train_loss": 1.0, "best": False, "layers": layers}
+    return EpochRecord.from_json(values)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +228,7 @@ def test_a_saturation_that_brings_nothing_is_told_of_after_three_epochs(
     seen = []
     for i, (share, score) in enumerate(zip(saturated, accuracy, strict=True)):
         before = streams[1].getvalue().count("warning: ")
-        record.add(of_epoch(i + 1, 10 * i + 10, 0.0, share) | {"train_accuracy": score}, nn.Linear(1, 1))
+        record.add(replace(of_epoch(i + 1, 10 * i + 10, 0.0, share), train_accuracy=score), nn.Linear(1, 1))
         seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
     assert seen == warned
     assert ("fired at every step" in streams[1].getvalue()) is bool(warned)

@@ -166,8 +166,8 @@ def test_epochs_of_a_run_that_has_not_ended(
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(tail)
     assert browse.read(folder).epochs == done
-    whole = [record for record in browse.epochs(folder) if isinstance(record["epoch"], int)]
-    assert whole == [record for record in metrics if record["kind"] == "epoch"]
+    whole = [record.epoch for record in browse.epochs(folder) if record.epoch]
+    assert whole == [record["epoch"] for record in metrics if record["kind"] == "epoch"]
 
 
 def test_epochs_are_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:

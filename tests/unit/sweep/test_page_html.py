@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnrun.sweep.page.curves import bands, points, thin
+from snnrun.report.raster import thin
+from snnrun.sweep.page.curves import MOST_POINTS, bands, points
 from snnrun.sweep.page.environment import environment
 from snnrun.sweep.page.gather import Job, job, sweep
 from snnrun.sweep.page.html import SCRIPTS, asset, harmless_json, policy
@@ -162,9 +163,9 @@ def test_bands() -> None:
 
 
 def test_long_curves_are_thinned() -> None:
-    found = thin(1000)
+    found = thin(1000, MOST_POINTS).tolist()
     assert len(found) == 200 and found[0] == 0 and found[-1] == 999
-    assert thin(3) == [0, 1, 2]
+    assert thin(3, MOST_POINTS).tolist() == [0, 1, 2]
     assert [points(n) for n in (1, 30, 100, 5000)] == [200, 200, 60, 24]
 
 

@@ -119,7 +119,7 @@ def predicted(x: Tensor, target: Tensor | None, unseen: Tensor) -> Tensor:
 @pytest.mark.long
 def test_the_defaults_learn_it_and_a_network_without_memory_does_not() -> None:
     remembers = training("task=moving_bars", batches=10**6).fit()
-    assert remembers[-1]["validation_accuracy"] > 0.9
+    assert remembers[-1].to_json()["validation_accuracy"] > 0.9
     forgets = training("task=moving_bars", "neuron.beta=0", "epochs=4", batches=10**6).fit()
-    assert forgets[-1]["validation_accuracy"] < 0.57
-    assert forgets[-1]["train_accuracy"] < 0.53
+    assert forgets[-1].to_json()["validation_accuracy"] < 0.57
+    assert forgets[-1].to_json()["train_accuracy"] < 0.53

@@ -107,6 +107,6 @@ def test_counts_say_the_word_but_not_which_way_round() -> None:
 def test_it_can_be_learnt_but_not_without_memory() -> None:
     options = ("task=spoken_tones", "num_steps=50", "task.train_samples=2000")
     remembers = training(*options, "epochs=4", batches=10**6).fit()
-    assert remembers[-1]["validation_accuracy"] > 0.7
+    assert remembers[-1].to_json()["validation_accuracy"] > 0.7
     forgets = training(*options, "epochs=2", "neuron.beta=0", batches=10**6).fit()
-    assert forgets[-1]["validation_accuracy"] < 0.57
+    assert forgets[-1].to_json()["validation_accuracy"] < 0.57

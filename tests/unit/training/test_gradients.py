@@ -14,32 +14,33 @@ from torch import nn
 from snnrun.model import Layer
 from snnrun.neuron import LIF
 from snnrun.run.compare import compare
-from snnrun.training.gradients import layer_gradients
+from snnrun.training.layers import layer_gradients
 from snnrun.training.progress import Progress
+from snnrun.training.records import EpochRecord, LayerGradient
 from support.small import training
 
 SMALL = ("model.hidden=[20]", "num_steps=5", "encoder=direct", "batch_size=700", "epochs=1")  # two batches
 
 
-def epochs(*overrides: str) -> list[dict[str, Any]]:
-    return [record for record in training(*SMALL, *overrides).fit() if record["kind"] == "epoch"]
+def epochs(*overrides: str) -> list[EpochRecord]:
+    return [record for record in training(*SMALL, *overrides).fit() if isinstance(record, EpochRecord)]
 
 
 def test_norms_are_those_of_the_last_batch() -> None:
     made = training(*SMALL)
-    (epoch,) = [record for record in made.fit() if record["kind"] == "epoch"]
-    assert list(epoch["gradients"]) == ["hidden1", "output"]
+    (epoch,) = [record for record in made.fit() if isinstance(record, EpochRecord)]
+    assert list(epoch.gradients or {}) == ["hidden1", "output"]
     for name, layer in made.model.layers.items():  # type: ignore[union-attr,operator]
         squares = sum(float(p.grad.double().square().sum()) for p in layer.parameters())
-        assert epoch["gradients"][name]["norm"] == pytest.approx(math.sqrt(squares), rel=1e-5)
+        assert (epoch.gradients or {})[name].norm == pytest.approx(math.sqrt(squares), rel=1e-5)
         unreached = (layer.synapse.weight.grad == 0).all(1).double().mean()
-        assert epoch["gradients"][name]["zero"] == pytest.approx(float(unreached))
+        assert (epoch.gradients or {})[name].zero == pytest.approx(float(unreached))
 
 
 def test_norms_are_taken_before_clipping() -> None:
     (free,), (clipped,) = (epochs("batch_size=2000", f"clip_grad_norm={bound}") for bound in ("null", "1e-3"))
-    assert clipped["gradients"] == free["gradients"]
-    assert free["gradients"]["output"]["norm"] > 1e-3
+    assert clipped.gradients == free.gradients
+    assert (free.gradients or {})["output"].norm > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def test_norms_are_taken_before_clipping() -> None:
 )
 def test_every_layer_is_there_however_the_epoch_ends(words: tuple[str, ...]) -> None:
     (epoch,) = epochs(*words)
-    assert list(epoch["gradients"]) == ["hidden1", "output"]
-    assert all(layer["norm"] > 0 for layer in epoch["gradients"].values())
+    assert list(epoch.gradients or {}) == ["hidden1", "output"]
+    assert all(layer.norm > 0 for layer in (epoch.gradients or {}).values())
 
 
 def test_neurons_without_a_gradient() -> None:
@@ -57,13 +58,13 @@ def test_neurons_without_a_gradient() -> None:
     weight: Any = dict(model.named_parameters())["a.synapse.weight"]
     weight.grad = torch.zeros_like(weight)
     weight.grad[1, 2] = -3.0
-    assert layer_gradients(model) == {"a": {"norm": 3.0, "zero": 0.75}}
+    assert layer_gradients(model) == {"a": LayerGradient(norm=3.0, zero=0.75)}
     weight.grad[0, 0] = math.nan
-    assert math.isnan(layer_gradients(model)["a"]["norm"])
+    assert math.isnan(layer_gradients(model)["a"].norm)
 
 
 def test_a_state_holds_them_and_may_lack_them() -> None:
-    gradients = {"hidden1": {"norm": 1.5, "zero": 0.0}}
+    gradients = {"hidden1": LayerGradient(norm=1.5, zero=0.0)}
     state = Progress(gradients=gradients).state()
     assert Progress.of(state).gradients == gradients
     del state["gradients"]  # as an earlier version wrote it

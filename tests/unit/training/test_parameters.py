@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from snnrun.report.parameters import draw_parameters
 from snnrun.run.layers import blocks, layer_rows, parameter_rows
 from snnrun.tracker import Csv
 from snnrun.tracker.base import curves
-from snnrun.training.parameters import neuron_parameters
+from snnrun.training.layers import neuron_parameters
+from snnrun.training.records import EpochRecord, LogRecord
 from support.small import composed, training
 
 OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for them
@@ -55,11 +57,12 @@ def test_mean_spread_and_histogram() -> None:
     found = neuron_parameters(MLP((3,), 4, make, hidden=[]))["output"]["beta"]
     numbers = np.array([0.5, 0.6, 0.9, 0.8])
     for key, value in (("mean", numbers.mean()), ("sd", numbers.std()), ("min", 0.5), ("max", 0.9)):
-        assert found[key] == pytest.approx(value, abs=1e-6)
-    assert len(found["histogram"]) == 20 and sum(found["histogram"]) == 4
-    assert found["histogram"][0] == found["histogram"][-1] == 1
+        assert getattr(found, key) == pytest.approx(value, abs=1e-6)
+    assert found.histogram is not None and len(found.histogram) == 20 and sum(found.histogram) == 4
+    assert found.histogram[0] == found.histogram[-1] == 1
     shared = neuron_parameters(MLP((3,), 4, lambda shape: LIF(learn_beta=True, shape=shape), hidden=[]))
-    assert set(shared["output"]["beta"]) == {"mean", "sd", "min", "max"} and shared["output"]["beta"]["sd"] == 0
+    assert set(shared["output"]["beta"].to_json()) == {"mean", "sd", "min", "max"}
+    assert shared["output"]["beta"].sd == 0
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
@@ -67,44 +70,44 @@ def test_values_that_are_not_finite_are_left_out() -> None:
     with torch.no_grad():
         neuron.beta.raw[0] = float("nan")
     model = MLP((2,), 3, lambda shape: neuron, hidden=[])
-    assert neuron_parameters(model)["output"]["beta"]["mean"] == pytest.approx(0.65)
+    assert neuron_parameters(model)["output"]["beta"].mean == pytest.approx(0.65)
     with torch.no_grad():
         neuron.beta.raw.fill_(float("nan"))
-    assert np.isnan(neuron_parameters(model)["output"]["beta"]["mean"])
+    assert np.isnan(neuron_parameters(model)["output"]["beta"].mean)
 
 
-def records() -> list[dict[str, Any]]:
+def records() -> list[LogRecord]:
     words = ("neuron.learn_beta=true", "neuron.per_neuron=true", "model.hidden=[20]", "num_steps=5", "epochs=2")
     return training(*words, "encoder=direct", "batch_size=700").fit()
 
 
 def test_records_trackers_and_tables(tmp_path: Path) -> None:
-    epochs = [record for record in records() if record["kind"] == "epoch"]
+    epochs = [record for record in records() if isinstance(record, EpochRecord)]
     for epoch in epochs:
-        assert {name: set(layer) for name, layer in epoch["neuron_parameters"].items()} == {
+        assert epoch.neuron_parameters is not None
+        assert {name: set(layer) for name, layer in epoch.neuron_parameters.items()} == {
             "hidden1": {"beta"},
             "output": {"beta"},
         }
-        beta = epoch["neuron_parameters"]["hidden1"]["beta"]
-        assert 0.9 < beta["min"] <= beta["mean"] <= beta["max"] < 1
-        assert json.loads(json.dumps(epoch)) == epoch
-        scalars = dict(curves(epoch))
-        assert scalars["epoch/neuron_parameters/hidden1/beta/mean"] == beta["mean"]
+        beta = epoch.neuron_parameters["hidden1"]["beta"]
+        assert 0.9 < beta.min <= beta.mean <= beta.max < 1
+        assert EpochRecord.from_json(json.loads(json.dumps(epoch.to_json()))) == epoch
+        scalars = dict(curves(epoch.to_json()))
+        assert scalars["epoch/neuron_parameters/hidden1/beta/mean"] == beta.mean
         assert scalars["epoch/gradients/output/norm"] > 0
         assert not [name for name in scalars if "histogram" in name]
     tracker = Csv()
-    tracker.begin(tmp_path, {}, {}, epochs)
+    tracker.begin(tmp_path, {}, {}, [epoch.to_json() for epoch in epochs])
     head = (tmp_path / "csv" / "epoch.csv").read_text().splitlines()[0].split(",")
     assert "neuron_parameters.output.beta.sd" in head and "gradients.hidden1.zero" in head
 
     rows = parameter_rows(epochs)
     assert [(row.layer, row.parameter) for row in rows] == [("hidden1", "beta"), ("output", "beta")]
-    assert rows[0].first == epochs[0]["neuron_parameters"]["hidden1"]["beta"]["mean"]
-    assert rows[0].mean == epochs[1]["neuron_parameters"]["hidden1"]["beta"]["mean"]
+    first, last = (epoch.neuron_parameters or {} for epoch in epochs)
+    assert rows[0].first == first["hidden1"]["beta"].mean
+    assert rows[0].values == last["hidden1"]["beta"]
     assert len(rows[0].histogram) == 20
-    assert [row.gradient_norm for row in layer_rows(epochs[0])] == [
-        layer["norm"] for layer in epochs[0]["gradients"].values()
-    ]
+    assert {row.layer: row.gradient for row in layer_rows(epochs[0])} == epochs[0].gradients
 
 
 @pytest.mark.parametrize(
@@ -117,14 +120,15 @@ def test_records_trackers_and_tables(tmp_path: Path) -> None:
     ],
 )
 def test_rows_of_a_strangers_record(hostile: dict[str, Any]) -> None:
-    rows = [*layer_rows(hostile), *parameter_rows([hostile])]
+    record = EpochRecord.from_json(hostile)
+    rows = [*layer_rows(record), *parameter_rows([record])]
     assert "\x1b" not in repr(rows) + "".join(str(cell) for row in rows for cell in row)
-    assert all(row.mean is None and row.histogram == "" for row in parameter_rows([hostile]))
+    assert all(math.isnan(row.values.mean) and row.histogram == "" for row in parameter_rows([record]))
 
 
 def test_blocks() -> None:
     assert blocks([0, 1, 7, 14]) == "▁▂▅█"
-    assert blocks([]) == blocks([0, 0]) == blocks(None) == blocks({"a": 1}) == ""
+    assert blocks([]) == blocks([0, 0]) == ""
 
 
 def test_the_figure_has_a_curve_a_band_and_a_histogram_for_each_layer() -> None:
@@ -138,8 +142,8 @@ def test_the_figure_has_a_curve_a_band_and_a_histogram_for_each_layer() -> None:
 
 
 def test_the_figure_of_one_value_for_each_layer_and_of_none() -> None:
-    shared = [{"kind": "epoch", "epoch": 1, "neuron_parameters": {"output": {"k": {"mean": None, "sd": 0.0}}}}]
-    figure = draw_parameters(shared)
+    shared = {"epoch": 1, "neuron_parameters": {"output": {"k": {"mean": None, "sd": 0.0}}}}
+    figure = draw_parameters([EpochRecord.from_json(shared)])
     assert figure is not None and len(figure.axes) == 1
     assert draw_parameters([]) is None
-    assert draw_parameters([{"kind": "epoch", "epoch": 1, "layers": {"output": {}}}]) is None
+    assert draw_parameters([EpochRecord.from_json({"epoch": 1, "layers": {"output": {}}})]) is None

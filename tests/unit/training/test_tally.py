@@ -58,7 +58,7 @@ def test_activity_adds_up_batches() -> None:
     activity, s = Activity({"quiet"}), spikes(4, 5, 6)
     for part in (s[:, :3], s[:, 3:]):
         activity.add({"loud": Trace(part, part), "quiet": Trace(part, part)})
-    assert activity.summary()["loud"]["firing_rate"] == pytest.approx(s.mean().item())
+    assert activity.summary()["loud"].firing_rate == pytest.approx(s.mean().item())
     assert list(activity.summary()) == ["loud"]
 
 

@@ -20,7 +20,8 @@ from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import CECount, Loss
 from snnrun.sequence import Trace
 from snnrun.task import Batch, Data, Part
-from snnrun.training.loop import Record, evaluate
+from snnrun.training.loop import evaluate
+from snnrun.training.records import EpochRecord, LayerActivity, LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.streams import Streams
 from support.small import CPU, Training, same, training, weights
 
@@ -87,45 +88,41 @@ def changed(made: Training, *, data: Data | None = None, model: nn.Module | None
     )
 
 
-def of_kind(records: list[Record], kind: str) -> list[Record]:
-    return [record for record in records if record["kind"] == kind]
-
-
 # --- records -----------------------------------------------------------------------------------------------------
 
 
 def test_records_of_a_task_with_labels() -> None:
     records = training(*SMALL, batches=3).fit()
-    assert [record["kind"] for record in records] == ["step", "step", "step", "epoch"] * 2
-    steps, epochs = of_kind(records, "step"), of_kind(records, "epoch")
+    assert [record.kind for record in records] == ["step", "step", "step", "epoch"] * 2
+    steps, epochs = of_kind(records, StepRecord), of_kind(records, EpochRecord)
     common = {"kind", "epoch", "step", "learning_rate", "samples_per_second", "time"}
-    assert all(set(record) == common | {"loss", "accuracy", "gradient_norm"} for record in steps)
+    assert all(set(record.to_json()) == common | {"loss", "accuracy", "gradient_norm"} for record in steps)
     of_parts = {f"{part}_{what}" for part in ("train", "validation") for what in ("loss", "accuracy")}
-    assert all(set(record) == common | of_parts | {"seconds", "best", "layers"} for record in epochs)
-    assert [(record["epoch"], record["step"]) for record in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
-    assert [(record["epoch"], record["step"]) for record in epochs] == [(1, 3), (2, 6)]
-    times = [record["time"] for record in records]
+    assert all(set(record.to_json()) == common | of_parts | {"seconds", "best", "layers"} for record in epochs)
+    assert [(record.epoch, record.step) for record in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    assert [(record.epoch, record.step) for record in epochs] == [(1, 3), (2, 6)]
+    times = [record.time for record in records if isinstance(record, (StepRecord, EpochRecord))]
     assert times == sorted(times)
-    assert all(record["samples_per_second"] > 0 for record in records)
+    speeds = [record.samples_per_second for record in steps] + [record.samples_per_second for record in epochs]
+    assert all(speed > 0 for speed in speeds)
     for epoch in epochs:
-        assert list(epoch["layers"]) == ["hidden1", "output"]
-        for layer, neurons in zip(epoch["layers"].values(), (20, 10), strict=True):
-            assert set(layer) == {"neurons", "firing_rate", "silent", "saturated"}
-            assert layer["neurons"] == neurons
-            assert all(0 <= layer[key] <= 1 for key in ("firing_rate", "silent", "saturated"))
+        assert list(epoch.layers) == ["hidden1", "output"]
+        for layer, neurons in zip(epoch.layers.values(), (20, 10), strict=True):
+            assert layer.neurons == neurons
+            assert all(0 <= share <= 1 for share in (layer.firing_rate, layer.silent, layer.saturated))
 
 
 def test_records_of_a_task_without_labels() -> None:
     records = training("task=zeros", "num_steps=4", "epochs=1").fit()
     assert len(records) == 3
-    assert not [key for record in records for key in record if "accuracy" in key]
+    assert not [key for record in records for key in record.to_json() if "accuracy" in key]
 
 
 def test_means_are_over_samples_and_not_over_batches() -> None:
     made = training(*SMALL, "epochs=1", "optimizer=sgd", "optimizer.lr=0", "encoder=direct")
     sizes = (7, 2)
     made = changed(made, data=made.data._replace(train=images(*sizes), validation=images(*sizes)))
-    first, second, epoch = made.fit()
+    first, second, epoch = (record.to_json() for record in made.fit())
     for key in ("loss", "accuracy"):
         mean = (7 * first[key] + 2 * second[key]) / 9
         assert first[key] != second[key]
@@ -140,16 +137,16 @@ def test_the_loss_and_the_accuracy_are_those_of_the_batch() -> None:
     expected = made.parts.loss(spikes, membrane, batch.target).item()
     accuracy = (spikes.sum(0).argmax(1) == batch.target).float().mean().item()
     again = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
-    step = again.fit()[0]
-    assert step["loss"] == pytest.approx(expected, rel=1e-5)
-    assert step["accuracy"] == pytest.approx(accuracy)
+    step = of_kind(again.fit(), StepRecord)[0]
+    assert step.loss == pytest.approx(expected, rel=1e-5)
+    assert step.accuracy == pytest.approx(accuracy)
 
 
 @pytest.mark.parametrize(("every", "logged"), [(1, [1, 2, 3, 4, 5, 6]), (2, [1, 2, 4, 6]), (4, [1, 4]), (100, [1])])
 def test_log_every(every: int, logged: list[int]) -> None:
     records = training(*SMALL, f"report.log_every={every}", batches=3).fit()
-    assert [record["step"] for record in of_kind(records, "step")] == logged
-    assert [record["step"] for record in of_kind(records, "epoch")] == [3, 6]
+    assert [record.step for record in of_kind(records, StepRecord)] == logged
+    assert [record.step for record in of_kind(records, EpochRecord)] == [3, 6]
 
 
 def test_activity_against_a_count_by_hand() -> None:
@@ -171,18 +168,18 @@ def test_activity_against_a_count_by_hand() -> None:
     made = training("num_steps=5", "epochs=2", "encoder=direct")
     data = made.data._replace(train=images(3, 2), validation=images(1))
     made = changed(made, model=Fixed(), data=data)
-    for epoch in of_kind(made.fit(), "epoch"):  # each epoch is counted alone
+    for epoch in of_kind(made.fit(), EpochRecord):  # each epoch is counted alone
         chances = 5 * (3 + 2)
         rate = (0 + chances + (3 + 2) + 5 * 2) / (4 * chances)
-        assert epoch["layers"] == {"output": {"neurons": 4, "firing_rate": rate, "silent": 0.25, "saturated": 0.25}}
+        assert epoch.layers == {"output": LayerActivity(neurons=4, firing_rate=rate, silent=0.25, saturated=0.25)}
 
 
 # --- best, early stopping, schedulers ------------------------------------------------------------------------------
 
 
-def scripted(values: list[float], *overrides: str) -> list[Record]:
+def scripted(values: list[float], *overrides: str) -> list[EpochRecord]:
     made = training(*SMALL, f"epochs={len(values)}", *overrides, batches=1)
-    return of_kind(changed(made, loss=Scripted(values=list(values))).fit(), "epoch")
+    return of_kind(changed(made, loss=Scripted(values=list(values))).fit(), EpochRecord)
 
 
 @pytest.mark.parametrize("encoder", ["rate", "direct", "latency", "population"])
@@ -195,19 +192,19 @@ def test_training_reads_no_file_of_the_catalogue(encoder: str, model: str, monke
         raise AssertionError(f"{path} was read")
 
     monkeypatch.setattr(catalogue, "_load", refuse)
-    assert made.fit()[-1]["kind"] == "epoch"
+    assert made.fit()[-1].kind == "epoch"
 
 
 def test_best_is_the_lowest_so_far() -> None:
     epochs = scripted([3.0, 2.0, 2.5, 1.0, 1.0])
-    assert [epoch["best"] for epoch in epochs] == [True, True, False, True, False]
-    assert [epoch["validation_loss"] for epoch in epochs] == [3, 2, 2.5, 1, 1]
+    assert [epoch.best for epoch in epochs] == [True, True, False, True, False]
+    assert [epoch.validation_loss for epoch in epochs] == [3, 2, 2.5, 1, 1]
 
 
 def test_nothing_is_best_where_no_loss_is_finite() -> None:
     epochs = scripted([math.nan, math.nan, math.nan], "early_stopping=2")
-    assert [epoch["best"] for epoch in epochs] == [False, False]
-    assert [epoch["best"] for epoch in scripted([math.nan, 1.0])] == [False, True]
+    assert [epoch.best for epoch in epochs] == [False, False]
+    assert [epoch.best for epoch in scripted([math.nan, 1.0])] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +222,7 @@ def test_early_stopping(patience: int, values: list[float], ran: int) -> None:
 
 def test_plateau_follows_the_validation_loss() -> None:
     words = ["optimizer=sgd", "optimizer.lr=0.1", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5"]
-    rates = [epoch["learning_rate"] for epoch in scripted([1.0, 2.0, 0.5, 0.4, 0.6, 0.1], *words)]
+    rates = [epoch.learning_rate for epoch in scripted([1.0, 2.0, 0.5, 0.4, 0.6, 0.1], *words)]
     assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025])
 
 
@@ -233,12 +230,12 @@ def test_a_scheduler_changes_the_learning_rate_after_each_epoch() -> None:
     words = ["optimizer=sgd", "optimizer.lr=0.1", "scheduler=step", "scheduler.step_size=1", "scheduler.gamma=0.5"]
     records = training(*SMALL, "epochs=3", *words, batches=2).fit()
     expected = {1: 0.1, 2: 0.05, 3: 0.025}
-    assert all(record["learning_rate"] == pytest.approx(expected[record["epoch"]]) for record in records)
+    assert all(record.to_json()["learning_rate"] == pytest.approx(expected[record.epoch]) for record in records)
 
 
 def test_cosine_ends_with_the_last_epoch() -> None:
     records = training(*SMALL, "epochs=4", "optimizer=sgd", "optimizer.lr=1", "scheduler=cosine", batches=1).fit()
-    rates = [record["learning_rate"] for record in of_kind(records, "epoch")]
+    rates = [record.learning_rate for record in of_kind(records, EpochRecord)]
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)])
 
 
@@ -249,21 +246,21 @@ def test_without_a_validation_part_no_epoch_is_best() -> None:
     made = training(*SMALL, "task.validation=0", batches=2)
     assert (len(made.data.train), len(made.data.validation)) == (1438, 0)
     records = made.fit()
-    for epoch in of_kind(records, "epoch"):
-        assert epoch["best"] is False
-        assert not [key for key in epoch if key.startswith("validation")]
-        assert epoch["train_loss"] > 0
+    for epoch in of_kind(records, EpochRecord):
+        assert epoch.best is False
+        assert not [key for key in epoch.to_json() if key.startswith("validation")]
+        assert epoch.train_loss > 0
 
 
 @pytest.mark.parametrize(("most", "steps"), [(2, [2]), (3, [3]), (4, [3, 4]), (6, [3, 6]), (99, [3, 6])])
 def test_max_steps_ends_training_and_changes_nothing_before(most: int, steps: list[int]) -> None:
     whole, cut = training(*SMALL, batches=3), training(*SMALL, f"max_steps={most}", batches=3)
-    expected, records = of_kind(whole.fit(), "step"), cut.fit()
-    losses = [record["loss"] for record in of_kind(records, "step")]
-    assert losses == [record["loss"] for record in expected[:most]]
-    epochs = of_kind(records, "epoch")
-    assert [epoch["step"] for epoch in epochs] == steps
-    assert all(math.isfinite(epoch["validation_loss"]) for epoch in epochs)
+    expected, records = of_kind(whole.fit(), StepRecord), cut.fit()
+    losses = [record.loss for record in of_kind(records, StepRecord)]
+    assert losses == [record.loss for record in expected[:most]]
+    epochs = of_kind(records, EpochRecord)
+    assert [epoch.step for epoch in epochs] == steps
+    assert all(epoch.validation_loss is not None and math.isfinite(epoch.validation_loss) for epoch in epochs)
 
 
 @pytest.mark.parametrize("at", [2, 4, 5])
@@ -282,14 +279,12 @@ def test_max_steps_holds_for_a_run_that_goes_on(at: int) -> None:
         if state.progress.step == at:
             raise Left
 
-    records: list[Record] = []
+    records: list[LogRecord] = []
     with pytest.raises(Left):
         for record in broken.records(state, boundary=leave):
             records.append(record)
     records += broken.fit(state)
-    assert [(r["kind"], r["epoch"], r["step"]) for r in records] == [
-        (r["kind"], r["epoch"], r["step"]) for r in expected
-    ]
+    assert [(r.kind, r.epoch, r.step) for r in records] == [(r.kind, r.epoch, r.step) for r in expected]
     assert same(weights(broken.model), weights(unbroken.model))
     assert not broken.fit(state), "it is over"
 
@@ -298,8 +293,8 @@ def test_a_smaller_last_batch_may_be_dropped() -> None:
     data = Data(images(8, 8, 5), images(8), images(8), {})
     kept = changed(training(*SMALL, "batch_size=8"), data=data).fit()
     dropped = changed(training(*SMALL, "batch_size=8", "drop_last=true"), data=data).fit()
-    assert [epoch["step"] for epoch in of_kind(kept, "epoch")] == [3, 6]
-    assert [epoch["step"] for epoch in of_kind(dropped, "epoch")] == [2, 4]
+    assert [epoch.step for epoch in of_kind(kept, EpochRecord)] == [3, 6]
+    assert [epoch.step for epoch in of_kind(dropped, EpochRecord)] == [2, 4]
     with pytest.raises(ConfigError, match=r"batch_size: expected at most 21, .* drop_last=true .* got 32"):
         changed(training(*SMALL, "drop_last=true"), data=data).fit()
 
@@ -312,11 +307,11 @@ def test_clipping_bounds_the_update(limit: float | None) -> None:
     words = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "epochs=1"]
     made = training(*SMALL, *words, f"clip_grad_norm={'null' if limit is None else limit}", batches=1)
     before = weights(made.model)
-    step = made.fit()[0]
+    step = of_kind(made.fit(), StepRecord)[0]
     after = weights(made.model)
     update = math.sqrt(sum(float((after[name] - before[name]).square().sum()) for name in before))
-    assert step["gradient_norm"] > 1e-2, "the norm that is recorded is the one before clipping"
-    assert update == pytest.approx(min(step["gradient_norm"], limit or math.inf), rel=1e-3)
+    assert step.gradient_norm > 1e-2, "the norm that is recorded is the one before clipping"
+    assert update == pytest.approx(min(step.gradient_norm, limit or math.inf), rel=1e-3)
 
 
 # --- what is not finite --------------------------------------------------------------------------------------------
@@ -373,15 +368,15 @@ def test_a_loss_that_is_not_finite_stops() -> None:
 def test_warn_goes_on_and_tells_once() -> None:
     made = with_nan(2, 4)(training(*SMALL, "encoder=direct", "on_nonfinite=warn"))
     records = made.fit()
-    assert [(record["kind"], record["step"]) for record in records if record["kind"] != "step"] == [
+    assert [(record.kind, record.step) for record in records if record.kind != "step"] == [
         ("warning", 2),
         ("epoch", 4),
         ("epoch", 8),
     ]
-    (warning,) = of_kind(records, "warning")
-    assert set(warning) == {"kind", "epoch", "step", "message", "lost"}
-    assert "the values of layers.hidden1.synapse.weight in 20 of 20 neurons" in warning["message"]
-    assert [record["step"] for record in of_kind(records, "step")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    (warning,) = of_kind(records, WarningRecord)
+    assert set(warning.to_json()) == {"kind", "epoch", "step", "message", "lost"}
+    assert "the values of layers.hidden1.synapse.weight in 20 of 20 neurons" in warning.message
+    assert [record.step for record in of_kind(records, StepRecord)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_warn_says_when_more_neurons_are_lost() -> None:
@@ -399,10 +394,10 @@ def test_warn_says_when_more_neurons_are_lost() -> None:
 
     made = training(*SMALL, "epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd")
     made = changed(made, data=made.data._replace(train=images(4, 4, 4, 4)), loss=Breaking())
-    warnings = of_kind(made.fit(), "warning")
+    warnings = of_kind(made.fit(), WarningRecord)
     counts = [f"the values of layers.output.synapse.weight in {n} of 10 neurons" for n in (1, 2, 3)]
-    assert [record["step"] for record in warnings] == [2, 3, 4]
-    assert all(count in record["message"] for count, record in zip(counts, warnings, strict=True))
+    assert [record.step for record in warnings] == [2, 3, 4]
+    assert all(count in record.message for count, record in zip(counts, warnings, strict=True))
 
 
 def test_warn_with_clipping_loses_no_neuron_that_was_whole() -> None:
@@ -518,7 +513,7 @@ def test_seeds() -> None:
 
 
 def test_bf16_stays_close_to_fp32() -> None:
-    runs: dict[str, list[Record]] = {}
+    runs: dict[str, list[LogRecord]] = {}
     for precision in ("fp32", "bf16"):
         made = training(*SMALL, f"precision={precision}", "encoder=direct", "loss=ce_membrane", batches=10)
         kinds: list[tuple[torch.dtype, torch.dtype]] = []
@@ -529,7 +524,7 @@ def test_bf16_stays_close_to_fp32() -> None:
         product = torch.bfloat16 if precision == "bf16" else torch.float32
         assert set(kinds) == {(torch.float32, product)}
         assert {tensor.dtype for tensor in made.model.state_dict().values()} == {torch.float32}
-    fp32, bf16 = ([record["loss"] for record in of_kind(runs[key], "step")] for key in ("fp32", "bf16"))
+    fp32, bf16 = ([record.loss for record in of_kind(runs[key], StepRecord)] for key in ("fp32", "bf16"))
     assert bf16 != fp32, "the products were taken in bfloat16"
     assert bf16 == pytest.approx(fp32, rel=0.05)
 
@@ -539,5 +534,5 @@ def test_a_part_need_not_be_ours() -> None:
     made = training(*SMALL, "epochs=1")
     parts: list[Part] = [images(5), images(1), images(1)]
     records = changed(made, data=Data(parts[0], parts[1], parts[2], {})).fit()
-    assert [record["kind"] for record in records] == ["step", "epoch"]
+    assert [record.kind for record in records] == ["step", "epoch"]
     assert Streams(0, CPU).order.initial_seed() == made.streams.order.initial_seed()

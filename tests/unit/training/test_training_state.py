@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snnrun.run import checkpoint
-from snnrun.training.loop import Record
+from snnrun.training.records import LogRecord, StepRecord
 from support.small import Training, same, training, weights
 
 WORDS = (
@@ -31,8 +31,8 @@ def made() -> Training:
     return training(*WORDS, batches=3)
 
 
-def without_times(records: list[Record]) -> list[Record]:
-    return [{key: value for key, value in record.items() if key not in TIMES} for record in records]
+def without_times(records: list[LogRecord]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in record.to_json().items() if key not in TIMES} for record in records]
 
 
 @pytest.mark.parametrize("at", [0, 1, 3, 4])
@@ -49,7 +49,7 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
         if state.progress.step == at:
             raise Left
 
-    records: list[Record] = []
+    records: list[LogRecord] = []
     with broken.streams.ambient("training"):
         if at:
             with pytest.raises(Left):
@@ -64,7 +64,7 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
         assert later.progress.step == at
         records = resumed.fit(later)
     assert without_times(records) == without_times(expected)[-len(records) :]
-    assert [record["step"] for record in records if record["kind"] == "step"] == list(range(at + 1, 7))
+    assert [record.step for record in records if isinstance(record, StepRecord)] == list(range(at + 1, 7))
     assert same(weights(resumed.model), weights(unbroken.model))
 
 
