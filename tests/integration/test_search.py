@@ -56,7 +56,7 @@ FAULTS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_wrong_words_come_in_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -68,7 +68,7 @@ def test_wrong_words_come_in_one_message(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("words", "said"), FAULTS, ids=lambda value: " ".join(value) if type(value) is tuple else "")
 def test_a_wrong_word(
     words: tuple[str, ...],

@@ -200,13 +200,13 @@ def test_at_some_moments(kind: str, quick: None, mortal: None, tmp_path: Path) -
     at_every(23, trained, tmp_path, *KINDS[kind])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_every_moment(kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
     at_every(2, trained, tmp_path, *KINDS[kind])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["SIGTERM", "two"])
 @pytest.mark.parametrize("words", [WORDS, [*WORDS, "-m", "seed=0,1"], SIMULATION], ids=["train", "sweep", "simulate"])
 def test_at_some_moments_of_the_command(words: list[str], kind: str, quick: None, mortal: None, tmp_path: Path) -> None:

@@ -63,7 +63,6 @@ def result(run: Path) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("words", [words for words in RUNNING if not downloaded(words)], ids=" ".join)
 def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     before = set(clone.rglob("result.json"))
@@ -73,7 +72,6 @@ def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     assert {json.loads(path.read_text())["status"] for path in new} == {"finished"}
 
 
-@pytest.mark.long
 def test_a_neuron_in_the_repository(clone: Path, tmp_path: Path) -> None:
     """The same two files, in a copy of the sources."""
     package = Path(snnrun.__file__).parent

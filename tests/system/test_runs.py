@@ -60,7 +60,6 @@ def test_diff(sweep: Ended) -> None:
     assert "\n  weights_sha256  " in ended.out
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_is_dead_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*program(), "epochs=1000000", "num_steps=2", "report.log_every=1000000"],

@@ -73,7 +73,6 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
 
 
-@pytest.mark.slow
 def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert failing.code == 7, failing.err
     found = trials(failing)
@@ -87,7 +86,6 @@ def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert "Traceback" not in failing.err
 
 
-@pytest.mark.slow
 def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
     folder = sweep(failing)
     listed = jobs(folder)
@@ -107,7 +105,6 @@ def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.slow
 def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
     line = next(line for line in failing.out.splitlines() if line.startswith("  snnrun "))
     words = shlex.split(line)[1:]
@@ -117,7 +114,6 @@ def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
     assert again.run.result["weights_sha256"] == first.result["weights_sha256"]
 
 
-@pytest.mark.slow
 def test_the_same_command_goes_on_with_a_storage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +132,6 @@ def test_the_same_command_goes_on_with_a_storage(
     assert len(trials(second, "s.db")) == 3
 
 
-@pytest.mark.slow
 def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No accuracy is above 1, so that every trial ends after its first epoch, and its second seed is never run."""
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
@@ -158,7 +153,6 @@ def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkey
     assert ended.runs[0].result["status"] == "finished"
 
 
-@pytest.mark.slow
 def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
     launcher = ("hydra/launcher=local_parallel", "hydra.launcher.n_jobs=1")
@@ -168,7 +162,6 @@ def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert ended.run.result["epochs"] == 1
 
 
-@pytest.mark.slow
 def test_the_mean_over_seeds_of_several_objectives(tmp_path: Path) -> None:
     words = ("model.hidden=[5],[10]", "hydra.sweeper.sampler=grid", "hydra.sweeper.seeds=[0,1]")
     objective = "hydra.sweeper.objective=[validation_accuracy,parameters]"
@@ -210,7 +203,6 @@ class Killer(Tracker):
 '''
 
 
-@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on(tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     (parts / "tracker").mkdir(parents=True)

@@ -35,7 +35,6 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kilobytes", [16, 24, 40, 100, 200, 350, 420])
 def test_a_small_disk(kilobytes: int, tmp_path: Path) -> None:
     """From nothing but Hydra's files to all but the figures; states are 115 kB, weights 30 kB."""
@@ -55,7 +54,6 @@ def test_a_small_disk(kilobytes: int, tmp_path: Path) -> None:
         whole(run)
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_full_of_figures(tmp_path: Path) -> None:
     """A figure is not worth a run: a warning."""
     with small_disk(tmp_path / "disk", 420) as folder:
@@ -65,7 +63,6 @@ def test_a_disk_that_is_full_of_figures(tmp_path: Path) -> None:
         assert "could not be made" in ended.err
 
 
-@pytest.mark.slow
 def test_a_disk_that_is_read_only(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1000) as folder:
         done = subprocess.run(["mount", "-o", "remount,ro", str(folder)], capture_output=True, text=True)

@@ -127,7 +127,6 @@ def tracked(parts: Path) -> Ended:
     return snnrun(*QUIET, *words, cwd=parts.parent / "tracked")
 
 
-@pytest.mark.slow
 def test_tables_and_events_are_the_records(tracked: Ended) -> None:
     assert tracked.code == 0, tracked.err
     assert len(written(tracked.run)) == 22
@@ -135,7 +134,6 @@ def test_tables_and_events_are_the_records(tracked: Ended) -> None:
     check_events(tracked.run)
 
 
-@pytest.mark.slow
 def test_a_failure_is_a_warning_and_changes_nothing(tracked: Ended, tmp_path: Path) -> None:
     warnings = [line for line in tracked.run.text("run.log").splitlines() if line.startswith("warning")]
     assert sorted(line.split()[2] for line in warnings) == sorted(PLACES)
@@ -147,7 +145,6 @@ def test_a_failure_is_a_warning_and_changes_nothing(tracked: Ended, tmp_path: Pa
     assert tracked.run.result["status"] == "finished"
 
 
-@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: Path) -> None:
     words = ("--config-dir", str(parts), "trust=wrong_trackers")
     some = ("tracker=[csv,tensorboard,kill]", "checkpoint.every_steps=4", "epochs=4", "hydra.run.dir=run")
@@ -161,7 +158,6 @@ def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: 
     assert len(list((tmp_path / "run" / "tensorboard").iterdir())) == 1
 
 
-@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of MLflow and SQLAlchemy between themselves
 def test_mlflow(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")

@@ -29,7 +29,6 @@ script = _script()
 EVERY = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 
 
-@pytest.mark.slow
 @EVERY
 def test_a_page_does_what_it_says(path: Path, tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")

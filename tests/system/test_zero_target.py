@@ -9,8 +9,6 @@ import pytest
 
 from support.shell import Ended, snnrun
 
-pytestmark = pytest.mark.slow
-
 WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
 PUBLISHED = ("experiment=zero_target_article", "report.figures=false", "epochs=4")
@@ -75,7 +73,6 @@ def test_as_published_it_stops(stopped: Ended) -> None:
     assert len(steps) == int(told[1]) - 1, "the steps before it are on record"
 
 
-@pytest.mark.slow
 def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
     assert "neuron.detach_reset=true" in stopped.err
     words = (*PUBLISHED, STOP, "neuron.detach_reset=true", "report.summary=false")
