@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, Run, environment, on_a_terminal, program, snnrun
+from support.forked import snnrun
+from support.shell import Ended, Run, environment, on_a_terminal, program
 
 SHORT = ("epochs=1", "num_steps=8", "report.figures=false")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -14,6 +14,7 @@ import pytest
 
 import snnrun
 from snnrun.config.catalogue import Catalogue, conf_folder
+from support import forked
 from support.pages import (
     CONTRIBUTING,
     commands,
@@ -66,7 +67,8 @@ def result(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("words", [words for words in RUNNING if not downloaded(words)], ids=" ".join)
 def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     before = set(clone.rglob("result.json"))
-    snnrun_in(clone, *possible(words))
+    ended = forked.snnrun(*possible(words), cwd=clone)
+    assert ended.code == 0, ended.err
     new = set(clone.rglob("result.json")) - before
     assert new
     assert {json.loads(path.read_text())["status"] for path in new} == {"finished"}

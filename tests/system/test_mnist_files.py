@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, snnrun
+from support.forked import snnrun
+from support.shell import Ended
 from support.small import write_mnist
 
 WORDS = ("task=mnist", "encoder=latency", "model.hidden=[50,20]", "epochs=1", "device=auto", "precision=bf16")

@@ -8,7 +8,7 @@ import pytest
 
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
-from support.shell import snnrun
+from support.forked import snnrun
 from support.small import composed
 
 

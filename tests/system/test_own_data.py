@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.datasets import load_diabetes
 
-from support.shell import snnrun
+from support.forked import snnrun
 from support.written import cyclic, drawn, write_folder
 
 QUICK = ("threads=1", "report.figures=false", "report.summary=false", "model.hidden=[12]")

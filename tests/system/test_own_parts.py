@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.shell import Ended, snnrun
+from support.forked import snnrun
+from support.shell import Ended
 
 PARTS = '''
 """Parts of my own."""

@@ -16,8 +16,9 @@ import pytest
 
 from support.catalogued import assembled, options, part
 from support.event_sets import write_event_set
+from support.forked import snnrun
 from support.paths import SUPPORT
-from support.shell import Run, environment, snnrun, strict
+from support.shell import Run, environment, strict
 from support.small import composed
 from support.written import write_everything
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, environment, program, snnrun
+from support.forked import snnrun
+from support.shell import Ended, environment, program
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")
 

@@ -13,7 +13,8 @@ import pytest
 from optuna.trial import FrozenTrial, TrialState
 
 from snnrun.cli import main
-from support.shell import Ended, Run, snnrun
+from support.forked import snnrun
+from support.shell import Ended, Run
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")

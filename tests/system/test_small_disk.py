@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import snnrun
+from support.forked import snnrun
 from support.whole import whole
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="how a write fails is the system's own")

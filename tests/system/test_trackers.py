@@ -11,7 +11,8 @@ import pytest
 
 from snnrun.tracker import Record
 from snnrun.tracker.base import curves, flat
-from support.shell import Ended, Run, snnrun, strict
+from support.forked import snnrun
+from support.shell import Ended, Run, strict
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.shell import Ended, snnrun
+from support.forked import snnrun
+from support.shell import Ended
 
 WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
