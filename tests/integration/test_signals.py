@@ -47,20 +47,21 @@ FILES = {
     str(Path(snnrun.__file__).parent / name)
     for name in (
         "cli/launch.py",
-        "cli/train.py",
-        "cli/sweep/job.py",
-        "cli/sweep/engine.py",
-        "experiment.py",
-        "record.py",
-        "signals.py",
-        "lock.py",
-        "files.py",
-        "keeper.py",
-        "training_state.py",
-        "fingerprint.py",
-        "view/simulate.py",
+        "run/train.py",
+        "run/execute.py",
+        "run/folder.py",
+        "run/checkpointer.py",
+        "run/simulate.py",
+        "sweep/job.py",
+        "sweep/engine.py",
+        "training/state.py",
+        "training/stop.py",
+        "system/files.py",
+        "system/lock.py",
+        "config/fingerprint.py",
     )
 } | {__file__}
+assert all(Path(name).exists() for name in FILES)
 
 
 #: The functions with which the first folder is made.

@@ -82,9 +82,9 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
     assert (score[1] is None) == (score[3] is None), "there is a confusion matrix where there is an accuracy"
 
 
-def shaped(*words: str) -> dict[str, Any]:
+def shaped(*words: str) -> tuple[str, ...]:
     # 25 batches, of 26 and 25 samples each, the last of 18 and 17; twice.
-    return composed("epochs=2", "num_steps=6", "batch_size=51", *words)
+    return ("epochs=2", "num_steps=6", "batch_size=51", *words)
 
 
 SPREAD = {
@@ -105,16 +105,16 @@ SPREAD = {
     "no validation, whole batches, a last step": shaped(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),
-    "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
+    "silence": ("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }
 
 
 def test_two_processes_follow_one(tmp_path: Path) -> None:
-    follow({name: job(config) for name, config in SPREAD.items()}, tmp_path)
+    follow({name: job(composed(*words)) for name, words in SPREAD.items()}, tmp_path)
 
 
 def test_three_processes(tmp_path: Path) -> None:
-    follow({name: job(SPREAD[name]) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
+    follow({name: job(composed(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
 
 
 def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequence[str] = TIMES) -> None:
