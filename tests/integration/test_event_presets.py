@@ -104,7 +104,7 @@ def test_the_network_is_as_large_as_the_source_s(name: str) -> None:
     assert count_parameters(model) == PARAMETERS[name]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SOURCES)
 def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -> None:
     if name == "shd":
@@ -123,7 +123,7 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     assert "validation_loss" not in records[-1].to_json()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "task"), [("dvs_gesture", "moving_bars"), ("shd", "spoken_tones")])
 def test_it_trains_on_the_synthetic_task_of_the_same_shape(name: str, task: str) -> None:
     small = {

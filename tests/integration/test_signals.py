@@ -47,20 +47,21 @@ FILES = {
     str(Path(snnrun.__file__).parent / name)
     for name in (
         "cli/launch.py",
-        "cli/train.py",
-        "cli/sweep/job.py",
-        "cli/sweep/engine.py",
-        "experiment.py",
-        "record.py",
-        "signals.py",
-        "lock.py",
-        "files.py",
-        "keeper.py",
-        "training_state.py",
-        "fingerprint.py",
-        "view/simulate.py",
+        "run/train.py",
+        "run/execute.py",
+        "run/folder.py",
+        "run/checkpointer.py",
+        "run/simulate.py",
+        "sweep/job.py",
+        "sweep/engine.py",
+        "training/state.py",
+        "training/stop.py",
+        "system/files.py",
+        "system/lock.py",
+        "config/fingerprint.py",
     )
 } | {__file__}
+assert all(Path(name).exists() for name in FILES)
 
 
 #: The functions with which the first folder is made.
@@ -200,13 +201,13 @@ def test_at_some_moments(kind: str, quick: None, mortal: None, tmp_path: Path) -
     at_every(23, trained, tmp_path, *KINDS[kind])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_every_moment(kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
     at_every(2, trained, tmp_path, *KINDS[kind])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["SIGTERM", "two"])
 @pytest.mark.parametrize("words", [WORDS, [*WORDS, "-m", "seed=0,1"], SIMULATION], ids=["train", "sweep", "simulate"])
 def test_at_some_moments_of_the_command(words: list[str], kind: str, quick: None, mortal: None, tmp_path: Path) -> None:

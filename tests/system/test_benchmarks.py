@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import report, statistic
+from benchmarks import report
 from benchmarks.account import PARTS
 from benchmarks.job import FLOOR, INPUTS, OURS, OURS_BF16
 from support.paths import ROOT
@@ -36,7 +36,6 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return numbers
 
 
-@pytest.mark.slow
 def test_the_job_is_done_with_both_kinds_of_input(result: dict[str, Any]) -> None:
     assert [entry["job"]["input"] for entry in result["job"]] == list(INPUTS)
     for entry in result["job"]:
@@ -47,7 +46,6 @@ def test_the_job_is_done_with_both_kinds_of_input(result: dict[str, Any]) -> Non
         assert len(entry["contenders"][OURS]["accuracy"]) == len(entry["job"]["seeds"])
 
 
-@pytest.mark.slow
 def test_the_account_of_a_step_is_complete(result: dict[str, Any]) -> None:
     for entry in result["job"]:
         for shares in entry["account"].values():
@@ -56,7 +54,6 @@ def test_the_account_of_a_step_is_complete(result: dict[str, Any]) -> None:
             assert all(share > 0 for share in shares.values())
 
 
-@pytest.mark.slow
 def test_peers_start_from_the_same_weights_and_data(result: dict[str, Any]) -> None:
     """With a constant input snnTorch computes what snnrun computes; the others' neurons differ a little."""
     contenders = result["job"][0]["contenders"]
@@ -66,7 +63,6 @@ def test_peers_start_from_the_same_weights_and_data(result: dict[str, Any]) -> N
             assert numbers["first_loss"] == pytest.approx(contenders[OURS]["first_loss"], rel=tolerance), name
 
 
-@pytest.mark.slow
 def test_layers_are_measured_in_time_and_where_possible_in_memory(result: dict[str, Any]) -> None:
     for entry in result["layer"]:
         for numbers in entry["contenders"].values():
@@ -76,7 +72,6 @@ def test_layers_are_measured_in_time_and_where_possible_in_memory(result: dict[s
     assert set(result["growth"]["seconds"]) == {"5", "10"}
 
 
-@pytest.mark.slow
 def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> None:
     assert result["machine"]["threads"] == 1
     assert {"torch", "numba", "snnrun"} <= set(result["machine"]["packages"])
@@ -86,7 +81,6 @@ def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> No
     assert not node or f'"{node}"' not in text
 
 
-@pytest.mark.slow
 def test_every_number_finds_its_table(result: dict[str, Any]) -> None:
     lines = report.tables(result)
     for entry in result["job"]:
@@ -97,21 +91,6 @@ def test_every_number_finds_its_table(result: dict[str, Any]) -> None:
     assert report.filled(page, lines) == page
 
 
-def test_the_page_shows_the_numbers_of_its_file() -> None:
-    assert report.main(["--check"]) == 0
-
-
-def test_a_ratio_is_of_pairs() -> None:
-    """Both become slower together: the ratio stays."""
-    assert statistic.ratio([1.0, 2.0, 4.0], [3.0, 6.0, 12.0]) == (3.0, 3.0, 3.0)
-
-
-def test_half_of_the_values_lie_in_the_spread() -> None:
-    assert statistic.summary([5.0, 1.0, 2.0, 4.0, 3.0]) == (3.0, 2.0, 4.0)
-    assert statistic.summary([7.0]) == (7.0, 7.0, 7.0)
-
-
-@pytest.mark.slow
 def test_a_run_on_a_busy_machine_is_measured(tmp_path: Path) -> None:
     words = ["--quick", "--output", "busy.json"]
     subprocess.run(

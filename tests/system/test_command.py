@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, Run, environment, on_a_terminal, program, snnrun
+from support.forked import snnrun
+from support.shell import Ended, Run, environment, on_a_terminal, program
 
 SHORT = ("epochs=1", "num_steps=8", "report.figures=false")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -45,7 +46,6 @@ def test_a_log_holds_the_lines_of_its_job_alone(sweep: Ended) -> None:
     assert "".join(said).startswith("".join(logs) + "\nconfiguration")
 
 
-@pytest.mark.slow
 def test_the_backend_and_the_threads_are_recorded(tmp_path: Path, sweep: Ended) -> None:
     ended = snnrun("-m", "neuron=lif", "backend=reference,fused", "threads=2", *SHORT, cwd=tmp_path)
     assert ended.code == 0, ended.err
@@ -59,7 +59,6 @@ def test_the_backend_and_the_threads_are_recorded(tmp_path: Path, sweep: Ended) 
     assert alone.manifest["threads"] == 1
 
 
-@pytest.mark.slow
 def test_no_color(tmp_path: Path) -> None:
     """A terminal that wants no colour still gets its bar."""
     words = ("neuron=if", "neuron.threshold=1000", "epochs=2", "num_steps=4", "report.figures=false")
@@ -71,7 +70,6 @@ def test_no_color(tmp_path: Path) -> None:
     assert "\x1b" not in ended.run.text("run.log")
 
 
-@pytest.mark.slow
 def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("mine")
     ended = snnrun("output_dir=taken", cwd=tmp_path)
@@ -81,7 +79,6 @@ def test_an_output_folder_that_is_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "taken").read_text() == "mine"
 
 
-@pytest.mark.slow
 def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*program(), "epochs=1000000", "num_steps=2", "report.log_every=1000000"],

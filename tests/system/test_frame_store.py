@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
 from snnrun.task.frame_store import Chunk, FrameStore, stored
@@ -59,7 +58,6 @@ def _make(data_dir: str, out: Any) -> None:
         check_is(stored(Path(data_dir), "set", {}, SIZE, read), chunks())
 
 
-@pytest.mark.slow  # starts processes
 def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     out = context.Queue()

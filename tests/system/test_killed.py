@@ -66,13 +66,11 @@ def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
     assert total >= sum(kills for _, kills in jobs) // 2, "most of the kills came before the end"
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_few_kills(tmp_path: Path) -> None:
     killed(tmp_path, SHORT)
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_kills(tmp_path: Path) -> None:
     assert sum(kills for _, kills in LONG) >= 20

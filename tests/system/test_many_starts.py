@@ -32,7 +32,6 @@ print(json.dumps([killing.ended(child) for child in children]))
 """
 
 
-@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fifty_starts_give_fifty_folders(tmp_path: Path) -> None:
     done = subprocess.run(

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, snnrun
+from support.forked import snnrun
+from support.shell import Ended
 from support.small import write_mnist
-
-pytestmark = pytest.mark.slow
 
 WORDS = ("task=mnist", "encoder=latency", "model.hidden=[50,20]", "epochs=1", "device=auto", "precision=bf16")
 #: A proxy that nobody listens at: no test may depend on a network.

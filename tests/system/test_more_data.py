@@ -8,10 +8,8 @@ import pytest
 
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
-from support.shell import snnrun
+from support.forked import snnrun
 from support.small import composed
-
-pytestmark = pytest.mark.slow
 
 
 def test_mnist5k_learns(tmp_path: Path) -> None:

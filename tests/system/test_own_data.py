@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from sklearn.datasets import load_diabetes
 
-from support.shell import snnrun
+from support.forked import snnrun
 from support.written import cyclic, drawn, write_folder
 
 QUICK = ("threads=1", "report.figures=false", "report.summary=false", "model.hidden=[12]")
 
 
-@pytest.mark.slow
 def test_a_run_is_tested_repeated_and_goes_on_from_another_directory(tmp_path: Path) -> None:
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
     write_folder(home / "data" / "own", drawn(60, 1, 8, 8), cyclic(60, 3))
@@ -42,7 +40,6 @@ def test_a_run_is_tested_repeated_and_goes_on_from_another_directory(tmp_path: P
     assert "data_dir: data" in run.text("config.yaml")
 
 
-@pytest.mark.slow
 def test_values_of_real_patients_are_predicted(tmp_path: Path) -> None:
     found = load_diabetes()
     low, high = found.data.min(axis=0), found.data.max(axis=0)
@@ -56,7 +53,6 @@ def test_values_of_real_patients_are_predicted(tmp_path: Path) -> None:
     assert ended.run.result["test_r2"] > 0.3
 
 
-@pytest.mark.slow
 def test_missing_data_ends_before_anything_starts(tmp_path: Path) -> None:
     ended = snnrun("task=arrays", "task.path=own.npz", cwd=tmp_path)
     assert ended.code == 3

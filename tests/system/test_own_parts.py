@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.shell import Ended, snnrun
-
-pytestmark = pytest.mark.slow
+from support.forked import snnrun
+from support.shell import Ended
 
 PARTS = '''
 """Parts of my own."""
@@ -151,7 +150,6 @@ def test_they_are_in_the_frozen_config(ended: Ended) -> None:
     assert config["task"]["samples"] == 160
 
 
-@pytest.mark.slow
 def test_they_are_checked_like_ours(folder: Path) -> None:
     words = ("--config-dir", "my parts", *CHOICE, "epochs=0", "surrogate.width=-1", "loss.accuracy=guess")
     ended = snnrun(*words, cwd=folder / "checked" / "..")

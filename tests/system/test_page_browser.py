@@ -26,7 +26,6 @@ if "SNNRUN_CI" not in os.environ:
     pytest.importorskip("playwright.sync_api", reason="playwright is not installed (the extra `test`)")
 from playwright.sync_api import expect, sync_playwright
 
-pytestmark = pytest.mark.slow
 PATIENCE = 120_000  # milliseconds, for a machine that is busy
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 Open = Callable[..., Any]

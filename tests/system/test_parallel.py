@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from snnrun.errors import ConfigError
-from snnrun.system.ranks import Ranks
 from support.catalogued import assembled, options, part
 from support.event_sets import write_event_set
+from support.forked import snnrun
 from support.paths import SUPPORT
-from support.shell import Run, environment, snnrun, strict
+from support.shell import Run, environment, strict
 from support.small import composed
 from support.written import write_everything
 
@@ -83,9 +82,9 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
     assert (score[1] is None) == (score[3] is None), "there is a confusion matrix where there is an accuracy"
 
 
-def shaped(*words: str) -> dict[str, Any]:
+def shaped(*words: str) -> tuple[str, ...]:
     # 25 batches, of 26 and 25 samples each, the last of 18 and 17; twice.
-    return composed("epochs=2", "num_steps=6", "batch_size=51", *words)
+    return ("epochs=2", "num_steps=6", "batch_size=51", *words)
 
 
 SPREAD = {
@@ -106,18 +105,16 @@ SPREAD = {
     "no validation, whole batches, a last step": shaped(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),
-    "silence": composed("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
+    "silence": ("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
 }
 
 
-@pytest.mark.slow
 def test_two_processes_follow_one(tmp_path: Path) -> None:
-    follow({name: job(config) for name, config in SPREAD.items()}, tmp_path)
+    follow({name: job(composed(*words)) for name, words in SPREAD.items()}, tmp_path)
 
 
-@pytest.mark.slow
 def test_three_processes(tmp_path: Path) -> None:
-    follow({name: job(SPREAD[name]) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
+    follow({name: job(composed(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
 
 
 def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequence[str] = TIMES) -> None:
@@ -129,7 +126,6 @@ def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequen
         assert team == pytest.approx(alone, rel=1e-11, abs=1e-13)
 
 
-@pytest.mark.slow
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     words = (*TINY, "epochs=2", "batch_size=400")
     ended = torchrun(2, *words, cwd=tmp_path)
@@ -144,7 +140,6 @@ def test_the_command_under_torchrun(tmp_path: Path) -> None:
     assert len(run.metrics("step")) == 8
 
 
-@pytest.mark.slow
 def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: Path) -> None:
     words = (*TINY, "epochs=5", "model.dropout=0.1")
     plain = snnrun(*words, cwd=tmp_path / "plain").run
@@ -162,7 +157,6 @@ def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: P
     assert losses == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds a process by /proc")
 def test_a_lost_rank_ends_the_run_which_goes_on_with_any_number(tmp_path: Path) -> None:
     words = (*TINY, "epochs=15", "checkpoint.every_steps=3")
@@ -201,7 +195,6 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-@pytest.mark.slow
 def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     ended = torchrun(2, *TINY, "epochs=100000", "max_seconds=1", cwd=tmp_path)
     assert [line.partition(";")[0] for line in said(ended)] == ["snnrun: max_seconds=1 are over"]
@@ -211,7 +204,6 @@ def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
     assert states
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -232,7 +224,6 @@ def test_errors_are_told_once(tmp_path: Path, words: tuple[str, ...], code: int,
     assert [result["status"] for result in results] == (["failed"] if words[0] != "-m" else [])
 
 
-@pytest.mark.slow
 def test_a_process_that_does_not_answer_is_named(tmp_path: Path) -> None:
     found = together({"silent": True, "patience": 5}, tmp_path)
     assert found["silent"].startswith("rank 1 of 2 processes was lost")
@@ -250,7 +241,6 @@ def encoders(task: str) -> list[str]:
 EVENT_SETS = ("cifar10_dvs", "dvs_gesture", "nmnist", "shd", "ssc")
 
 
-@pytest.mark.long
 def test_every_task_and_encoder(tmp_path: Path) -> None:
     write_everything(tmp_path / "images", scale=4)
     jobs = {}
@@ -276,13 +266,3 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "gradients", "layers"))
-
-
-def test_ranks_are_read_from_the_environment() -> None:
-    known = {"MASTER_ADDR": "here", "MASTER_PORT": "1", "RANK": "3", "WORLD_SIZE": "4"}
-    assert Ranks.of({}) == Ranks.of({"RANK": "1", "WORLD_SIZE": "2"}) == Ranks(0, 1, 0)
-    assert Ranks.of(known) == Ranks(3, 4, 3)
-    assert Ranks.of(known | {"LOCAL_RANK": "1"}) == Ranks(3, 4, 1)
-    for wrong in ({"RANK": "4"}, {"RANK": "-1"}, {"RANK": "x"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "-2"}):
-        with pytest.raises(ConfigError, match="expected the numbers that torchrun sets"):
-            Ranks.of(known | wrong)

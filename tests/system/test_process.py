@@ -78,7 +78,6 @@ def test_a_process_without_streams(redirection: str, tmp_path: Path) -> None:
     assert "Traceback" not in listed.stderr + wrong.stderr and "bug" not in listed.stderr + wrong.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
 @pytest.mark.parametrize("redirection", REDIRECTIONS)
 @pytest.mark.parametrize("words", ["", "-m seed=0,1", "-m seed=0,1 hydra/launcher=local_parallel"])

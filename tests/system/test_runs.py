@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.shell import Ended, environment, program, snnrun
+from support.forked import snnrun
+from support.shell import Ended, environment, program
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")
 
@@ -60,7 +61,6 @@ def test_diff(sweep: Ended) -> None:
     assert "\n  weights_sha256  " in ended.out
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_is_dead_at_once(tmp_path: Path) -> None:
     with subprocess.Popen(
         [*program(), "epochs=1000000", "num_steps=2", "report.log_every=1000000"],

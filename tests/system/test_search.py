@@ -10,14 +10,11 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from snnrun.cli import main
-from snnrun.config.catalogue import Catalogue
-from snnrun.job.compose import composer
-from snnrun.job.search.space import space_of
-from support.shell import Ended, Run, snnrun
+from support.forked import snnrun
+from support.shell import Ended, Run
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")
@@ -77,7 +74,6 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
 
 
-@pytest.mark.slow
 def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert failing.code == 7, failing.err
     found = trials(failing)
@@ -91,7 +87,6 @@ def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert "Traceback" not in failing.err
 
 
-@pytest.mark.slow
 def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
     folder = sweep(failing)
     listed = jobs(folder)
@@ -111,7 +106,6 @@ def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.slow
 def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
     line = next(line for line in failing.out.splitlines() if line.startswith("  snnrun "))
     words = shlex.split(line)[1:]
@@ -121,7 +115,6 @@ def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
     assert again.run.result["weights_sha256"] == first.result["weights_sha256"]
 
 
-@pytest.mark.slow
 def test_the_same_command_goes_on_with_a_storage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -140,7 +133,6 @@ def test_the_same_command_goes_on_with_a_storage(
     assert len(trials(second, "s.db")) == 3
 
 
-@pytest.mark.slow
 def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No accuracy is above 1, so that every trial ends after its first epoch, and its second seed is never run."""
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
@@ -162,7 +154,6 @@ def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkey
     assert ended.runs[0].result["status"] == "finished"
 
 
-@pytest.mark.slow
 def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
     launcher = ("hydra/launcher=local_parallel", "hydra.launcher.n_jobs=1")
@@ -172,7 +163,6 @@ def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert ended.run.result["epochs"] == 1
 
 
-@pytest.mark.slow
 def test_the_mean_over_seeds_of_several_objectives(tmp_path: Path) -> None:
     words = ("model.hidden=[5],[10]", "hydra.sweeper.sampler=grid", "hydra.sweeper.seeds=[0,1]")
     objective = "hydra.sweeper.objective=[validation_accuracy,parameters]"
@@ -214,7 +204,6 @@ class Killer(Tracker):
 '''
 
 
-@pytest.mark.slow
 def test_a_search_that_was_killed_goes_on(tmp_path: Path) -> None:
     parts = tmp_path / "parts"
     (parts / "tracker").mkdir(parents=True)
@@ -231,79 +220,3 @@ def test_a_search_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert sorted(states) == sorted([TrialState.COMPLETE] * 3 + [TrialState.FAIL])
     assert found[1].state is TrialState.FAIL and found[2].params == found[1].params, "drawn once more"
     assert [job["number"] for job in jobs(sweep(again))] == [0, 1, 2, 3]
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_space_of_every_kind_of_word() -> None:
-    words = {
-        "neuron=if,lif": CategoricalDistribution(["if", "lif"]),
-        "model.hidden=[5],[10,5]": CategoricalDistribution(["[5]", "[10,5]"]),
-        "optimizer.lr=tag(log,interval(1e-4,1e-1))": FloatDistribution(1e-4, 1e-1, log=True),
-        "neuron.beta=interval(0.5,0.9)": FloatDistribution(0.5, 0.9),
-        "batch_size=int(interval(16,64))": IntDistribution(16, 64),
-        "num_steps=tag(log,int(interval(2,50)))": IntDistribution(2, 50, log=True),
-        "epochs=range(1,10,3)": IntDistribution(1, 7, step=3),
-        "model.dropout=choice(0,0.5)": CategoricalDistribution(["0", "0.5"]),
-    }
-    with composer(Catalogue()) as hydra:
-        overrides = [hydra.parser.parse_override(word) for word in [*words, "seed=0"]]
-    assert list(space_of(overrides).values()) == list(words.values())
-
-
-FAULTS = [
-    (("optimizer.lr=tag(log,interval(0,1))",), "expected an interval above 0"),
-    (("optimizer.lr=interval(1,0.1)",), "from a smaller to a larger"),
-    (("optimizer.lr=tag(lin,interval(0.1,1))",), "there is no tag lin"),
-    (("neuron=tag(log,choice(if,lif))",), "a logarithm needs an interval"),
-    (("batch_size=interval(16,32)",), "batch_size: expected a whole number"),
-    (("optimizer.lr=interval(-1,1)",), "optimizer.lr"),
-    (("neuron=if,lfi",), "did you mean neuron=lif"),
-    (("seed=0,1",), "the luckiest seed"),
-    (("neuron=if",), "expected a key with several values"),
-    (("neuron=if,lif", "hydra.sweeper.n_trials=0"), "hydra.sweeper.n_trials: expected a whole number of at least 1"),
-    (("neuron=if,lif", "hydra.sweeper.n_trial=5"), "hydra.sweeper.n_trial: there is no such key"),
-    (("neuron=if,lif", "hydra.sweeper.objective=test_accuracy"), "no figure of the test part"),
-    (("neuron=if,lif", "hydra.sweeper.objective=layers.output.silent"), "direction: expected maximize or minimize"),
-    (("neuron=if,lif", "hydra.sweeper.pruner=median", "hydra.sweeper.objective=parameters"), "pruner: expected none"),
-    (("neuron=if,lif", "hydra.sweeper.sampler_options={no_such: 1}"), "options that Optuna's TPESampler takes"),
-    (("optimizer.lr=interval(0.1,1)", "hydra.sweeper.sampler=grid"), "a grid needs a list of values"),
-    (("neuron=if,lif", "hydra.sweeper.seeds=[0,0]"), "different whole numbers"),
-    (("neuron=if,lif", "seed=1", "hydra.sweeper.seeds=[0]"), "expected no seed beside hydra.sweeper.seeds"),
-]
-
-
-@pytest.mark.slow
-def test_wrong_words_come_in_one_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    words = ("optimizer.lr=tag(log,interval(0,1))", "batch_size=interval(16,32)", "hydra.sweeper.pruner=medan")
-    assert main([*SEARCH, *words, "seed=0,1"]) == 2
-    err = capsys.readouterr().err
-    assert all(said in err for said in ("above 0", "batch_size", "hydra.sweeper.pruner", "luckiest")), err
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("words", "said"), FAULTS, ids=lambda value: " ".join(value) if type(value) is tuple else "")
-def test_a_wrong_word(
-    words: tuple[str, ...],
-    said: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert main([*SEARCH, *words]) == 2
-    err = capsys.readouterr().err
-    assert said in err and "nothing was started" in err
-    assert not list(tmp_path.iterdir())
-
-
-def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("snnrun.job.search.options.installed", lambda: False)
-    monkeypatch.chdir(tmp_path)
-    assert main([*SEARCH, "neuron=if,lif"]) == 2
-    assert "pip install 'snnrun[optuna]'" in capsys.readouterr().err

@@ -118,7 +118,6 @@ def test_a_run_that_is_interrupted_says_so(interrupted: Path) -> None:
     assert (found.status, found.resumable) == ("interrupted", True)
 
 
-@pytest.mark.slow
 def test_each_signal_and_the_result_of_an_unbroken_run(unbroken: Path, copy: Path) -> None:
     """Resumed three times, interrupted twice more; each time the run goes on where it was."""
     before = steps(copy)[0]
@@ -245,7 +244,6 @@ def test_evaluate_gives_the_recorded_figures(unbroken: Path, capsys: pytest.Capt
     assert contents(unbroken) == before
 
 
-@pytest.mark.slow
 def test_reproduce(
     unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -265,7 +263,6 @@ def test_reproduce(
     assert sorted(verdict["exact"] for verdict in verdicts) == [False, True]
 
 
-@pytest.mark.slow
 def test_a_doctored_record_is_not_reproduced(unbroken: Path, copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(copy)
     shutil.copytree(unbroken, copy)
@@ -281,7 +278,6 @@ def test_a_doctored_record_is_not_reproduced(unbroken: Path, copy: Path, capsys:
     assert "was not reproduced" in err
 
 
-@pytest.mark.slow
 def test_other_versions_are_a_warning(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = Run(copy).manifest
     new, manifest["packages"]["torch"] = manifest["packages"]["torch"], "1.0.0"
@@ -296,7 +292,6 @@ def test_other_versions_are_a_warning(copy: Path, capsys: pytest.CaptureFixture[
 # --- other moments -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_max_seconds(unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, _, err = Started(tmp_path, *WORDS, "max_seconds=0.3", "hydra.run.dir=run").ended()
     assert code == 143
@@ -355,7 +350,6 @@ def slow_parts(folder: Path) -> list[str]:
     return ["--config-dir", "parts", "trust=[slow_task]"]
 
 
-@pytest.mark.slow
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     words = slow_parts(tmp_path)
     (tmp_path / "loading").touch()
@@ -369,7 +363,6 @@ def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     assert not half_written(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_while_data_are_loaded(number: signal.Signals, expected: int, tmp_path: Path) -> None:
     words = slow_parts(tmp_path)
@@ -387,7 +380,6 @@ def test_while_data_are_loaded(number: signal.Signals, expected: int, tmp_path: 
     assert run.manifest["packages"] and run.manifest["resumed"][0]["changed"] == {}
 
 
-@pytest.mark.slow
 def test_at_any_moment_of_the_start(tmp_path: Path) -> None:
     """A folder says how its run ended, or holds no record."""
     said = set()
@@ -411,7 +403,6 @@ def test_at_any_moment_of_the_start(tmp_path: Path) -> None:
 # --- sweeps --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_an_interrupt_ends_a_sweep(tmp_path: Path) -> None:
     words = ["-m", *WORDS, "seed=0,1,2", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra:job.num}"]
     started = Started(tmp_path, *words).until(training(tmp_path / "sweep" / "0"))
@@ -422,7 +413,6 @@ def test_an_interrupt_ends_a_sweep(tmp_path: Path) -> None:
     assert not (tmp_path / "sweep" / "1").exists()
 
 
-@pytest.mark.slow
 def test_max_seconds_end_a_job_and_not_the_sweep(tmp_path: Path) -> None:
     words = ["-m", *WORDS, "max_seconds=0.3", "seed=0,1", "hydra.sweep.dir=sweep"]
     code, _, err = Started(tmp_path, *words, "hydra.sweep.subdir=${hydra:job.num}").ended()

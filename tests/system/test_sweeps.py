@@ -83,13 +83,12 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     return sweep
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("package", "words"),
     [
         ("snnrun", PARALLEL),
-        pytest.param(*("submitit", ("hydra/launcher=slurm", "hydra.launcher.cluster=local")), marks=pytest.mark.long),
-        pytest.param("ray", ("hydra/launcher=ray", "hydra.launcher.n_jobs=2"), marks=pytest.mark.long),
+        pytest.param(*("submitit", ("hydra/launcher=slurm", "hydra.launcher.cluster=local"))),
+        pytest.param("ray", ("hydra/launcher=ray", "hydra.launcher.n_jobs=2")),
     ],
 )
 def test_all_launchers_give_the_same_weights(
@@ -105,7 +104,6 @@ def test_all_launchers_give_the_same_weights(
     assert {job.manifest["threads"] for job in (*serial.jobs, *other.jobs)} == {1}
 
 
-@pytest.mark.slow
 def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
     sweep = Sweep(tmp_path, *SMALL, "epochs=100", "seed=0,1,2", *PARALLEL)
     with sweep.start() as process:
@@ -127,7 +125,6 @@ def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
     assert alone.run.result["weights_sha256"] == sweep.weights[2]
 
 
-@pytest.mark.long
 def test_a_hundred_jobs_of_which_ten_are_killed(tmp_path: Path) -> None:
     count, epochs = 100, 12
     seeds = ",".join(map(str, range(count)))
@@ -171,7 +168,6 @@ cluster.shutdown()
 """
 
 
-@pytest.mark.long
 def test_ray_on_two_nodes(serial: Sweep, tmp_path: Path) -> None:
     """Each node is a process of its own, on the loopback, with one CPU; so the two jobs run on both, or in turn."""
     if find_spec("ray") is None:

@@ -96,7 +96,6 @@ FORK = """
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 @pytest.mark.parametrize("before", ["total()", "torch.ones(1 << 22).sum()", ""], ids=["kernels", "torch", "nothing"])
 def test_a_fork_has_threads_of_its_own(before: str) -> None:

@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.shell import Ended, snnrun
-
-pytestmark = pytest.mark.slow
+from support.forked import snnrun
+from support.shell import Ended
 
 WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
@@ -75,7 +74,6 @@ def test_as_published_it_stops(stopped: Ended) -> None:
     assert len(steps) == int(told[1]) - 1, "the steps before it are on record"
 
 
-@pytest.mark.slow
 def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
     assert "neuron.detach_reset=true" in stopped.err
     words = (*PUBLISHED, STOP, "neuron.detach_reset=true", "report.summary=false")

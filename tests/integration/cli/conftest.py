@@ -10,25 +10,7 @@ import pytest
 
 import snnrun
 import snnrun.run
-from snnrun.cli import main
-from support.command import Command, Outcome, Training
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Call as ``command("neuron=if", "seed=1")``; the current folder is empty."""
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    monkeypatch.delenv("SNNRUN_TRUST", raising=False)
-    monkeypatch.delenv("COLUMNS", raising=False)
-
-    def run(*argv: str) -> Outcome:
-        code = main(argv)
-        return Outcome(code, *capsys.readouterr())
-
-    return run
+from support.command import Training
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def test_the_learned_parameters_of_a_run(command: Command) -> None:
     assert not (Path("fixed") / "figures" / "parameters.png").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("ill", "remedy", "above"),
     [
@@ -88,7 +88,7 @@ def test_the_remedies_of_one_run_agree(command: Command) -> None:
     assert "optimizer.lr=0.001" in remedies and "a lower neuron.threshold" not in remedies
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("neuron", ["synaptic", "liaf", "klif", "masked_psn", "plif", "eif", "izhikevich"])
 def test_a_default_learns_and_is_quiet(command: Command, neuron: str) -> None:
     code, _, err = command(*QUIET, f"neuron={neuron}", "hydra.run.dir=run")

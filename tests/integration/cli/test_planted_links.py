@@ -112,7 +112,7 @@ def test_a_sweep_that_goes_on_writes_nothing_elsewhere(
     assert spoilt.is_symlink()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_log_of_a_job_is_no_link(command: Command, training: Training, elsewhere: Path) -> None:
     training.behaviour = begins
     assert command(*WORDS).code == 7

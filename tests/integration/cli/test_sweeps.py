@@ -90,7 +90,7 @@ def test_resume_runs_what_is_not_finished(command: Command, training: Training) 
     assert content(SWEEP) == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_newest_sweep_of_the_same_command_is_found(command: Command, training: Training) -> None:
     training.behaviour = diverges(0, 1)
     words = ("-m", "seed=0,1", "output_dir=out")
@@ -109,7 +109,7 @@ def test_the_newest_sweep_of_the_same_command_is_found(command: Command, trainin
     assert "expected a sweep of this command, got that of `snnrun -m seed=0,1 output_dir=out epochs=3`" in other.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_refused(command: Command, training: Training) -> None:
     training.behaviour = diverges(1)
     command(*WORDS)
@@ -161,7 +161,7 @@ def test_on_error_stop(command: Command, training: Training) -> None:
     assert len(training.calls) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mean_and_deviation_over_seeds(command: Command, training: Training) -> None:
     training.behaviour = finishes
     out = command("-m", "neuron=lif", "seed=0,1,2", "epochs=3,4").out.splitlines()

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.cli import main
-from support.command import Command, Outcome, Stranger
+from support.command import Command, Stranger
 
 #: What a stranger's module does as soon as it is imported.
 PAYLOAD = """
@@ -18,21 +17,6 @@ open("canary", "w").close()
 def run(*arguments, **options):
     return 0
 """
-
-
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    folder = tmp_path / "cwd"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    for name in ("SNNRUN_DEBUG", "SNNRUN_TRUST"):
-        monkeypatch.delenv(name, raising=False)
-
-    def run(*argv: str) -> Outcome:
-        code = main(argv)
-        return Outcome(code, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture

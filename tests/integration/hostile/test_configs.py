@@ -405,7 +405,7 @@ def test_trust_in_one_module_of_a_folder_is_none_in_the_others(command: Command,
     assert "importing honest_of_tests failed: No module named 'payload_of_tests'" in outcome.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_plug_in_of_the_folder_is_not_looked_for(tmp_path: Path, stranger: Stranger) -> None:
     """In a process of its own, since Hydra looks for plug-ins once."""
     files = {

@@ -198,7 +198,7 @@ def test_a_hostile_run_is_looked_at(case: str, hostile: Path, capsys: pytest.Cap
     assert not (hostile / "pwned").exists() and not Path("pwned").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_a_hostile_run_is_reported(case: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The run alone, and as a job of a sweep."""

@@ -117,7 +117,7 @@ def test_surrogates_are_drawn_over_each_other(command: Command, folder: Folder) 
         np.testing.assert_allclose(rise[1:-1], curves["sigmoid.derivative"][1:-1], atol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_surrogate_is_drawn(command: Command) -> None:
     every = names("surrogate")
     for start in range(0, len(every), MOST_CURVES):
@@ -125,7 +125,7 @@ def test_every_surrogate_is_drawn(command: Command) -> None:
         assert outcome.code == 0, outcome.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("task", "kind"), [("digits", "takes_still"), ("zeros", "takes_sequence")])
 def test_every_encoder_is_drawn(task: str, kind: str, command: Command) -> None:
     files = {name: conf_folder() / "encoder" / f"{name}.yaml" for name in names("encoder")}

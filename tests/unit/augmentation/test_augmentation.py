@@ -181,7 +181,7 @@ def test_validation_and_test_are_untouched() -> None:
     assert plain.hashes == augmented.hashes
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     words = ("augmentation=[crop,affine]", "epochs=2", "batch_size=300", "num_steps=4", "model.hidden=[12]")
     config = composed(*words, "checkpoint.every_steps=1", "report.figures=false", "report.summary=false")

@@ -238,7 +238,7 @@ def test_a_recording_without_a_spike_is_silence(tmp_path: Path) -> None:
     assert whole(load(SHD(), tmp_path).test).x.sum(dim=(0, 2)).tolist() == [80, 0, 82]
 
 
-@pytest.mark.slow  # imports tonic, which takes two seconds
+@pytest.mark.long  # imports tonic, which takes two seconds
 def test_what_tonic_reads_is_what_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("tonic.datasets", reason="the extra events is not installed")
     pytest.importorskip("aedat", reason="tonic reads AEDAT 4 by it, but does not ask for it")
@@ -627,7 +627,7 @@ ARCHIVES = [
 ]
 
 
-@pytest.mark.slow  # imports tonic
+@pytest.mark.long  # imports tonic
 @pytest.mark.parametrize(("source", "parts", "names"), ARCHIVES)
 def test_a_download_brings_the_archives_that_tonic_knows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, parts: list[str], names: list[str]
@@ -650,7 +650,7 @@ def test_a_download_brings_the_archives_that_tonic_knows(
     assert len(asked) == len(names)  # what is there is not fetched again
 
 
-@pytest.mark.slow  # imports tonic
+@pytest.mark.long  # imports tonic
 @pytest.mark.parametrize(
     "error",
     [urllib.error.URLError("no route"), TimeoutError("no answer"), RuntimeError("File not found or corrupted.")],

@@ -89,7 +89,7 @@ def test_what_falls_outside_is_left_out() -> None:
     assert x[:, :, 690:].sum() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_counts_say_the_word_but_not_which_way_round() -> None:
     task = SpokenTones(train_samples=2000, test_samples=600)
     data = task.load(Path("unused"), 10, torch.device("cpu"), torch.Generator().manual_seed(0))

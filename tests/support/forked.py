@@ -1,0 +1,93 @@
+"""``snnrun`` in a fork of a process that has imported everything: a process of its own, without the seconds of a start.
+
+This file is also that process's program. Each line of its standard input is a command, as JSON. It forks twice, so that
+several commands may run at once: for the command, and for what waits until it has ended.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from support.paths import TESTS
+from support.shell import Ended, environment
+
+
+def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+    """Run ``snnrun WORDS`` in the folder ``cwd``, as :func:`support.shell.snnrun` does."""
+    cwd.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name:
+        out, err, code = (Path(name) / stream for stream in ("out", "err", "code"))
+        os.mkfifo(code)
+        command = {"words": words, "cwd": str(cwd), "env": environment(**env or {}), "folder": name}
+        stream = _program().stdin
+        assert stream is not None
+        # One write of a line: the threads of a test may send commands at the same time.
+        stream.write((json.dumps(command) + "\n").encode())
+        return Ended(int(code.read_text()), out.read_text(), err.read_text(), cwd)
+
+
+@functools.cache
+def _program() -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "support.forked"]
+    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    process = subprocess.Popen(words, env=environment(PYTHONPATH=path), stdin=subprocess.PIPE, bufsize=0)
+    atexit.register(process.kill)
+    return process
+
+
+def _run(command: dict[str, Any]) -> None:
+    """Never returns: ends with the command's exit code."""
+    from snnrun.cli import entry
+
+    os.environ.clear()
+    os.environ.update(command["env"])
+    os.chdir(command["cwd"])
+    folder = Path(command["folder"])
+    for stream, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), stream)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.argv = ["snnrun", *command["words"]]
+    code = 1
+    try:
+        code = entry()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    import snnrun.cli.launch
+    import snnrun.run.execute
+    import snnrun.run.imports
+
+    snnrun.run.imports.load("train")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks for those that wait
+    for line in sys.stdin:
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        command = json.loads(line)
+        child = os.fork()
+        if not child:
+            _run(command)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        (Path(command["folder"]) / "code").write_text(str(code))
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
