@@ -84,7 +84,8 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
         was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
-        say.say(f"not the recorded test, but one with {changes}; recorded is that with {was}", prose=True)
+        what = "with" if any(test.values == before for test in done) else "not the recorded test, but with"
+        say.say(f"{what} {changes}; the recorded test is that with {was}", prose=True)
     else:
         say.say(
             "the recorded test, computed otherwise: " + " ".join(f"{k}={v}" for k, v in tests[0].words.items()),

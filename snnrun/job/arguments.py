@@ -60,6 +60,7 @@ class Arguments:
     completion: str | None = None  # what is to be done for completion in a shell: `install=bash`
     config: Path | None = None  # the edited config of a run
     config_dir: Path | None = None
+    lacks_parts: bool = False  # --config-dir names no folder, so that no name of a part can be judged
     trusted: tuple[str, ...] = ()  # packages whose code a config may name: `trust=[a,b]`, which is no key of a config
     list_words: list[str] | None = None  # what follows `list`; None where that is not asked for
     words: list[str] = field(default_factory=list)  # the runs, after the name of a command that takes some
@@ -396,6 +397,7 @@ def _with_value(found: Arguments, flag: str, value: str) -> None:
         found.config_dir = Path(value).resolve()
     else:
         found.faults.append(f"--config-dir: expected a folder that exists, got {value!r}")
+        found.lacks_parts = True
 
 
 def nearest(name: str, options: Iterable[str], prefix: str = "") -> str:

@@ -88,7 +88,7 @@ class ConfigFile:
         # The config as its run was started with: what differs in it from what it refers to was meant.
         self._unedited = fingerprint.recorded(whole.parent) == fingerprint.config_hash(self.tree)
         self.faults = [
-            f"{self.name}: {fault}" for fault in (*_repeated(yaml.compose(text, _LOADER)), *_faults(self.tree))
+            f"{self.name}: {fault}" for fault in (*repeated(yaml.compose(text, _LOADER)), *_faults(self.tree))
         ]
         if (count := len(safe_read.dotted(self.tree))) > MOST_VALUES:
             self.faults = [
@@ -207,7 +207,7 @@ class ConfigFile:
         return different
 
 
-def _repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
+def repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
     """The keys that a mapping has more than once, of which YAML takes the last without a word.
 
     ``node``: of a text that was found light enough to be loaded.
@@ -225,7 +225,7 @@ def _repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
     elif isinstance(node, yaml.SequenceNode):
         pairs = [(f"{path.rstrip('.')}[{i}].", item) for i, item in enumerate(node.value)]
     for inside, value in pairs:
-        yield from _repeated(value, inside)
+        yield from repeated(value, inside)
 
 
 def _faults(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:

@@ -291,6 +291,8 @@ def _check_file(word: str, path: Path) -> None:
 def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[str], part: str) -> Fault:
     prefix = "".join(f"{name}." for name in walked)
     here = [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, Mapping) else []
+    if not walked:  # a part that may be left out is in no config yet
+        here += [group for group in Catalogue().groups if group not in here]
     # The name itself may be right and its place forgotten: lr is optimizer.lr.
     elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == given.key and not _is_reference(tree, key)]
     hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from snnrun.job.compose import yaml_fault
+from snnrun.job.config_file import repeated
 from snnrun.system.safe_read import Heavy, weigh
 
 ADVICE = "Hydra could run any program; what it shall do differently belongs on the command line"
@@ -33,6 +35,7 @@ def faults(folder: Path) -> list[str]:
         try:
             text = path.read_text(encoding="utf-8")
             weigh(text)
+            found += [f"--config-dir: {name}: {fault}" for fault in repeated(yaml.compose(text, yaml.SafeLoader))]
             content: Any = OmegaConf.to_container(OmegaConf.load(path)) if SUSPECT.search(text) else None
         except Heavy as error:  # which Hydra would take for ever to compose
             found.append(f"--config-dir: {yaml_fault(error, Path(name))}; mend the file")

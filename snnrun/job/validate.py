@@ -89,6 +89,8 @@ def validate(
         ConfigError: with all faults there are.
     """
     faults: list[Fault | str] = [*arguments.faults]
+    if arguments.lacks_parts:
+        raise ConfigError(say.faults(faults))
     if shadowed := catalogue.shadowed():
         names = ", ".join(str(path.relative_to(catalogue.folders[-1])) for path in shadowed)
         faults.append(f"--config-dir: {names} would be hidden by snnrun's own; expected another name: rename it")

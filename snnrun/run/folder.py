@@ -67,8 +67,8 @@ class FolderRecord:
         self._manifest: dict[str, Any] = {}
         if not again and any((folder / name).exists() for name in ("manifest.json", "result.json")):
             raise ConfigError(
-                f"{folder}: expected a folder of this run's own, but it holds the record of another; "
-                "remove it, or leave hydra.run.dir as it is"
+                f"{folder}: expected a folder of this run's own, but it holds the record of another; name another "
+                "folder, or leave hydra.run.dir out. `snnrun resume` goes on with a run that is not finished"
             )
         with storing(folder):
             if again:

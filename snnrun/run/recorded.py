@@ -83,6 +83,7 @@ def recorded_jobs(
     parts = not faults or any(key.partition(".")[0] in PARTS for change in changes for key in change.words)
     if parts:
         imports.load("train")
+    changes = list({tuple(change.words.items()): change for change in changes}.values())  # each once
     for change in changes:
         _, refused = _judge(change.config, local, arguments, parts=parts)
         faults += not_finite(change.config)

@@ -154,9 +154,10 @@ class Sweep:
 
     def _task(self, each: Frozen, sweep: Path, total: int | None, watch: Watch | None) -> Task:
         job = each.job
+        place = f"job {job.number + 1}" if total is None else f"job {job.number + 1} of {total}"
         return Task(
             number=job.number,
-            name=f"job {job.number + 1}{'' if total is None else f' of {total}'}: {self.typed(job.overrides)}",
+            name=": ".join(filter(None, [place, self.typed(job.overrides)])),
             overrides=job.overrides,
             sweep=sweep,
             folder=sweep / job.folder,

@@ -158,7 +158,7 @@ def yaml_text(text: str) -> dict[str, Any]:
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         raise Unreadable("no plain YAML") from None
     if not isinstance(value, dict):
-        raise Unreadable("no mapping")
+        raise Unreadable("it is empty" if value is None else "no mapping of keys to values, such as epochs: 5")
     return {_key(key): item for key, item in value.items()}
 
 

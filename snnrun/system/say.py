@@ -61,4 +61,7 @@ def unforeseen(error: Exception) -> tuple[str, int]:
 def shorten(message: str, limit: int = 600) -> str:
     """Cut the middle out of a message that would fill the screen, and of each long word in it."""
     message = re.sub(r"\S{250,}", lambda word: f"{word[0][:100]}...{word[0][-20:]}", message)
-    return message if len(message) <= limit else f"{message[: limit // 2]} ... {message[-limit // 2 :]}"
+    if len(message) <= limit:
+        return message
+    # Between two words, so that no name is shown in part.
+    return f"{message[: limit // 2].rpartition(' ')[0]} ... {message[-limit // 2 :].partition(' ')[2]}"

@@ -144,3 +144,15 @@ print("sklearn" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False", "it takes a second"
+
+
+def test_import_is_light_and_every_name_is_there() -> None:
+    script = (
+        "import sys, snnrun\n"
+        "print([name for name in ('torch', 'numpy', 'hydra', 'matplotlib', 'sklearn', 'yaml')"
+        " if name in sys.modules])\n"
+        "assert all(getattr(snnrun, name) is not None for name in snnrun.__all__)\n"
+        "assert set(snnrun.__all__) <= set(dir(snnrun))"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"

@@ -324,3 +324,29 @@ def test_words_that_steer_a_terminal_are_told_without_that(command: Command) -> 
     err = command("epochs=\x1b[31mred\u202e", "x" * 5000 + "=1").err
     assert all(line.isprintable() for line in err.split("\n"))
     assert max(map(len, err.splitlines())) < 1500
+
+
+def test_a_config_dir_that_is_not_there_is_the_only_fault(command: Command) -> None:
+    code, _, err = command("--config-dir", "nodir", "neuron=mine", "epochs=0")
+    assert code == 2 and err.splitlines()[0].startswith("snnrun: 1 fault") and "nodir" in err
+
+
+def test_a_key_that_a_part_of_ones_own_has_twice(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "parts" / "neuron"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("_target_: snnrun.neuron.LIF\n_partial_: true\nbeta: 0.5\nbeta: 0.9\n")
+    code, _, err = command("--config-dir", str(folder.parent), "neuron=mine")
+    assert code == 2 and "neuron/mine.yaml: beta: set in line 3 and again in line 4" in err
+
+
+def test_a_long_list_of_names_shows_whole_names_only(command: Command) -> None:
+    names = [*Catalogue().groups["surrogate"]]
+    _, _, err = command("plot", "surrogate=atn")
+    line = next(line for line in err.splitlines() if "surrogate=atn" in line)
+    shown = line.partition("there are ")[2].replace(" ... ", " ").replace(",", "").split()
+    assert len(shown) > 5 and set(shown) <= {*names, "..."}
+
+
+def test_the_names_after_a_mistyped_key_include_parts_that_may_be_left_out(command: Command) -> None:
+    _, _, err = command("epoch=1")
+    assert all(f" {name}" in err for name in ("augmentation", "readout", "regulariser", "tracker", "experiment"))

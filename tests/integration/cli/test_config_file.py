@@ -233,7 +233,7 @@ def test_the_composed_config_is_shown(command: Command) -> None:
         ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: expected at most 1,000 values"]),
         ("- 1\n", ["cannot be read: no mapping"]),
         ("a: [", ["cannot be read: no plain YAML"]),
-        ("", ["cannot be read: no mapping"]),
+        ("", ["cannot be read: it is empty"]),
     ],
 )
 def test_faults(command: Command, training: Training, content: str, faults: list[str]) -> None:

@@ -62,9 +62,7 @@ def record(outcome: Outcome) -> tuple[Path, dict[str, Any]]:
 def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command: Command) -> None:
     outcome = command("evaluate", "run", "num_steps=2,4,8")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith(
-        "not the recorded test, but one with num_steps=2,4,8; recorded is that with num_steps=4"
-    )
+    assert outcome.out.startswith("with num_steps=2,4,8; the recorded test is that with num_steps=4")
     head, *cells = rows(outcome)
     assert head == ["num_steps", "accuracy", "loss"]
     assert [row[0] for row in cells] == ["2", "4", "8", "4"] and cells[-1][-1] == "recorded"

@@ -140,8 +140,8 @@ LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 
 @numbered(
     ("content", "reason"),
     [
-        ("", "no mapping"),
-        ("- 1\n", "no mapping"),
+        ("", "it is empty"),
+        ("- 1\n", "no mapping of keys to values, such as epochs: 5"),
         ("a: [1,\nb: 2\n", "no plain YAML, line 3"),
         ("a: !!python/object/apply:os.system ['touch pwned']\n", "no plain YAML, line 1"),
         ("a: !!python/name:os.system\n", "no plain YAML, line 1"),
