@@ -135,6 +135,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 job = hydra.job(words, number if jobs else None)
                 folder = _folder(job)
                 _mark(job, folder)
+                job.configure_log()
                 with job.referred():
                     config = plain(part.prepare(job.config, arguments.trusted))
                 result = _run(part, config, folder, command, curves, arguments.trusted, **more)
