@@ -59,7 +59,7 @@ _HEAVY = {
     "parameters": ("parameters_figure",),
     "raster": ("Example", "save_raster"),
     "search": ("history_figure", "importance_figure"),
-    "traces": ("overlay_figure", "traces_figure"),
+    "draw_traces": ("overlay_figure", "traces_figure"),
     "views": ("encoder_animation", "encoder_figure", "rate_figure", "surrogate_figure"),
 }
 
