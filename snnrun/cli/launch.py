@@ -134,6 +134,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
             try:
                 job = hydra.job(words, number if jobs else None)
                 folder = new_folder.make(job.folder, job.record()) if job.subdir is None else new_folder.make_job(job)
+                job.configure_log()
                 with job.referred():
                     config = plain(part.prepare(job.config, arguments.trusted))
                 result = _run(part, config, folder, command, curves, arguments.trusted, **more)

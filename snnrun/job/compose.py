@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
@@ -61,6 +62,10 @@ class Composition:
     def overrides(self) -> tuple[str, ...]:
         """The overrides, without those of Hydra's own settings."""
         return tuple(_texts(self.whole.hydra.overrides.task))
+
+    def configure_log(self) -> None:
+        """Set the levels of the loggers that ``hydra.verbose`` names."""
+        configure_log(self.whole.hydra.job_logging, self.whole.hydra.verbose)
 
     def record(self) -> dict[str, str]:
         """The files of ``.hydra/``."""

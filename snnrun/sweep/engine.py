@@ -51,7 +51,7 @@ class Serial(Engine):
             say.say(f"snnrun: {word}")
             return judged(task, None)
         except Exception as error:
-            # Told here and not left to Hydra, which ends a sweep with the first failure and prints a traceback.
+            # Told here, for the other jobs of the sweep go on.
             if task.debug:
                 traceback.print_exc()
             message = f"snnrun: {error}" if isinstance(error, SnnrunError) else say.unforeseen(error)[0]

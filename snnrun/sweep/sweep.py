@@ -90,6 +90,7 @@ class Sweep:
             if config.get("threads") == "auto":
                 config["threads"] = THREADS
             frozen.append(Frozen(Job(number, each.subdir or "", each.overrides), config, each.record()))
+        composed[0].configure_log()
         _check_folders(frozen)
         named = composed[0].root
         if self.arguments.dry_run:
