@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from benchmarks import peers
 from benchmarks.products import SPIKING, forward_and_weight
-from snnrun.model import Layer, Linear
-from snnrun.model.products import product
+from snnrun.model import ExecutionPlan, Layer, Linear
+from snnrun.model.products.product import choose
 from snnrun.neuron import LIF
 
 BETA = 0.95
@@ -53,9 +53,10 @@ def layer_pass(who: str, width: int) -> Pass:
     if who in (OURS, OURS_LOW):
         synapse = Linear(width, width)  # as the models have it, with the products that the command takes
         synapse.load_state_dict(linear.state_dict())
-        product.use(synapse, product.choose("auto", "auto"))
         neuron = LIF(BETA, shape=(width,), reset_timing="delayed")
-        module = Layer(synapse, neuron, memory="low" if who == OURS_LOW else "full")
+        plan = ExecutionPlan(memory="low" if who == OURS_LOW else "full", product=choose("auto", "auto"))
+        module = Layer(synapse, neuron, plan=plan)
+        synapse.product = plan.product
     else:
         peer, tuned = {name: (peer, tuned) for name, peer, tuned in peers.named(peers.installed()[0])}[who]
         module = peer.layer(linear, BETA, tuned)

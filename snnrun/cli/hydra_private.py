@@ -18,9 +18,10 @@ from hydra.errors import HydraException
 
 from snnrun.config.catalogue import Catalogue
 from snnrun.errors import ConfigError
-from snnrun.job import own_folder
+from snnrun.job import grid, own_folder
 from snnrun.job.arguments import IS_OVERRIDE, PRIMARY, Arguments, parse
 from snnrun.job.compose import ComposeError, Composer, composer
+from snnrun.job.search.space import ends
 from snnrun.job.validate import Plan
 from snnrun.system import say
 
@@ -67,17 +68,27 @@ def complete(arguments: Arguments) -> None:
         return
     before = [word for word in typed if IS_OVERRIDE.match(word) and not word.startswith(("-", *NO_KEYS))]
     try:
-        with composer(catalogue) as hydra, hydra.words(before) as words, _line(known, [*words, last]):
+        with (
+            composer(catalogue) as hydra,
+            hydra.words([_first(word, hydra) for word in before]) as words,
+            _line([*words, last]),
+        ):
             _command().shell_completion(catalogue.primary, [action])
     except (ComposeError, HydraException):  # the words so far make no config
         return
 
 
+def _first(word: str, hydra: Composer) -> str:
+    """The word, with the first of its values where it has several."""
+    override = hydra.parser.parse_override(word)
+    return next(iter(ends(override) if override.is_interval_sweep() else grid.words(override)))
+
+
 @contextmanager
-def _line(known: Arguments, words: Sequence[str]) -> Iterator[None]:
+def _line(words: Sequence[str]) -> Iterator[None]:
     """Within this context Hydra reads a command line without what only snnrun knows."""
     before = os.environ["COMP_LINE"]
-    os.environ["COMP_LINE"] = " ".join(["snnrun", *["-m"] * known.multirun, *words])
+    os.environ["COMP_LINE"] = " ".join(["snnrun", *words])
     try:
         yield
     finally:

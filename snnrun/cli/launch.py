@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf, open_dict, read_write
+from omegaconf import OmegaConf, open_dict
 
 from snnrun.cli import offer
 from snnrun.cli.commands import command_of
@@ -40,12 +40,13 @@ def show_config(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
     """``snnrun --cfg job``: print the composed config."""
     whole = copy.deepcopy(hydra.whole(plan.words))
     with Composition(whole, Path(), None).referred():
+        OmegaConf.set_readonly(whole.hydra, None)
         if arguments.resolve:
             OmegaConf.resolve(whole)
         keys = [str(key) for key in whole if arguments.cfg == "all" or (key == "hydra") == (arguments.cfg == "hydra")]
         shown = OmegaConf.masked_copy(whole, keys)
         if arguments.cfg == "hydra":
-            with read_write(shown.hydra), open_dict(shown.hydra):
+            with open_dict(shown.hydra):
                 del shown.hydra["help"], shown.hydra["hydra_help"]
         sys.stdout.write(OmegaConf.to_yaml(shown))
 

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
-from snnrun.config.view_settings import PLOT_KEYS as KEYS
-from snnrun.config.view_settings import read_plot as read
+from snnrun.config.settings import PLOT_KEYS as KEYS
+from snnrun.config.settings import read_plot as read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.command import Curve, Finished
 from snnrun.job.compose import with_value

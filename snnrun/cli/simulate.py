@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
-from snnrun.config.view_settings import SIMULATE_KEYS as KEYS
-from snnrun.config.view_settings import read_simulate as read
+from snnrun.config.settings import SIMULATE_KEYS as KEYS
+from snnrun.config.settings import read_simulate as read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.command import Curve, Finished
 from snnrun.job.compose import with_value

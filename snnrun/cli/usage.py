@@ -250,11 +250,15 @@ flags:
                       on_error=continue
   --cfg WHAT          show the config: job, hydra or all; with --resolve,
                       references are filled in
+  --info [WHAT]       what Hydra says of the config: all, config, defaults,
+                      defaults-tree, plugins or searchpath
   --config FILE       run an edited config.yaml, or a few keys; other words win
   --config-dir DIR    a folder with parts of your own, DIR/GROUP/NAME.yaml
   trust=[A,B]         packages whose code a config may name, modules in DIR
                       included (or set SNNRUN_TRUST=A,B)
   --debug             show the full traceback of an error (or SNNRUN_DEBUG=1)
+  -sc install=bash    the rule by which the shell completes keys and names, as in
+                      eval "$(snnrun -sc install=bash)"; also zsh and fish
   --version, -h, --help
 """
 
@@ -264,7 +268,7 @@ EXITS = "\n".join(["exit codes:", *(f"{each.code:>5}  {each.meaning}" for each i
 def help_text(catalogue: Catalogue, command: str = "train") -> str:
     """The answer to ``--help``; ``catalogue`` is that of the command."""
     page, width = page_width(), max(len(f"{key.name}={key.default}") for key in catalogue.keys)
-    keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.comment}".rstrip() for key in catalogue.keys]
+    keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.about}".rstrip() for key in catalogue.keys]
     groups = []
     for group, options in catalogue.groups.items():
         chosen = catalogue.defaults.get(group)

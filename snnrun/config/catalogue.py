@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from snnrun.config import docstrings
+from snnrun.config.settings import KINDS, Key, keys
 from snnrun.system.safe_read import weigh
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -48,14 +49,6 @@ class Detail(NamedTuple):
     source: str
     also: dict[str, str]  # what else a file for the package _global_ sets: dotted key, or group, -> value
     place: str = ""  # where its keys stand in the config, if not at its group
-
-
-class Key(NamedTuple):
-    """A top-level key of the primary config, as ``--help`` shows it."""
-
-    name: str
-    default: str
-    comment: str
 
 
 @dataclass(frozen=True)
@@ -91,18 +84,8 @@ class Catalogue:
 
     @cached_property
     def keys(self) -> list[Key]:
-        """The top-level keys of the primary config with default and comment; nested ones by their dotted name."""
-        keys, parent = [], ""
-        for line in (conf_folder() / f"{self.primary}.yaml").read_text(encoding="utf-8").splitlines():
-            match = re.fullmatch(r"( *)(\w+):(?: ([^#]*?))?(?: *# (.*))?", line)
-            if not match or match[1] not in ("", "  "):
-                continue
-            if not match[1]:
-                parent = match[2]
-            if parent not in ("defaults", "hydra") and match[3]:
-                name = f"{parent}.{match[2]}" if match[1] else match[2]
-                keys.append(Key(name, match[3], match[4] or ""))
-        return keys
+        """The top-level keys of the primary config, with defaults as YAML writes them."""
+        return [key._replace(default=_yaml_text(key.default)) for key in keys(KINDS[self.primary])]
 
     def shadowed(self) -> list[Path]:
         """Files in the user's folder that never count, since ``conf/`` has one of the same name."""
@@ -121,13 +104,53 @@ class Catalogue:
 
     def several(self, group: str) -> bool:
         """Whether several parts of a group go beside each other, each by its name."""
-        return any(_header(path).count(".") for path in self.groups.get(group, {}).values())
+        return any(header(path).count(".") for path in self.groups.get(group, {}).values())
 
     def chosen_by(self, group: str, option: str) -> dict[str, str]:
         """What an option chooses of other groups: ``{"loss": "mean_square"}`` of the task ``zeros``."""
         path = self.groups.get(group, {}).get(option)
         text = path.read_text(encoding="utf-8") if path else ""
         return dict(re.findall(r"^  - override /(\w+): (\S+)", text, re.M))
+
+    def content(self, path: Path) -> Any:
+        """What a file says, with what it takes in; ``defaults`` is the list of the file itself.
+
+        Raises:
+            yaml.YAMLError, UnicodeDecodeError, OSError: for a file that cannot be read.
+        """
+        content: Any = {}
+        for _, piece in self._pieces(path):
+            content = _merged(content, piece)
+        return content
+
+    def _pieces(self, path: Path, seen: set[Path] | None = None) -> Iterator[tuple[Path, Any]]:
+        """The files that an option is made of, each with its content, in the order in which Hydra merges them.
+
+        ``defaults: [/_resetting@_here_]`` takes in ``conf/_resetting.yaml``, and ``[lif]`` the file beside this one.
+        Without ``_self_`` in the list the file itself comes last: its own keys win. No file is taken in twice.
+        """
+        seen = {path} if seen is None else seen
+        own = _load(path)
+        entries = own.get("defaults") if isinstance(own, dict) else None
+        names = [entry for entry in entries if isinstance(entry, str)] if isinstance(entries, list) else []
+        for name in names if "_self_" in names else [*names, "_self_"]:
+            where, _, package = name.partition("@")
+            if name == "_self_":
+                yield path, own
+            elif (piece := self._beside(path, where)) and piece not in seen:
+                seen.add(piece)
+                for inner, content in self._pieces(piece, seen):
+                    if not isinstance(content, dict):
+                        continue
+                    content = {key: value for key, value in content.items() if key != "defaults"}
+                    yield inner, {package: content} if package and package != "_here_" else content
+
+    def _beside(self, path: Path, name: str) -> Path | None:
+        """The file that a list of defaults in ``path`` calls ``name``, or ``/name`` from the top."""
+        group = next(path.relative_to(folder).parent for folder in self.folders if path.is_relative_to(folder))
+        inner = Path(name.lstrip("/")) if name.startswith("/") else group / name
+        found = (folder / inner.with_name(f"{inner.name}.yaml") for folder in self.folders)
+        return next((each for each in found if each.is_file()), None)
 
     def options_of(self, group: str, target: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         """The options whose part has this ``_target_``, with that part as its file has it; the default first.
@@ -137,7 +160,7 @@ class Catalogue:
         options, first = self.groups.get(group, {}), self.defaults.get(group)
         for option in sorted(options, key=lambda option: (option != first, option)):
             try:
-                config = _load(options[option])
+                config = self.content(options[option])
             except (yaml.YAMLError, UnicodeDecodeError, OSError):
                 continue
             own = config.get(group, config) if isinstance(config, dict) else {}
@@ -160,7 +183,7 @@ class Catalogue:
         """One line about an option: of its callable's docstring, else the first comment in its file."""
         path = self.groups[group][option]
         try:
-            config = _load(path)
+            config = self.content(path)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             return f"(cannot be read: {_where(error, path)})"
         target = _target(config, group)
@@ -174,7 +197,7 @@ class Catalogue:
         """
         path = self.groups[group][option]
         try:
-            config = _load(path)
+            config = self.content(path)
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             return Detail("", f"(cannot be read: {_where(error, path)})", [], "", {})
         config = config if isinstance(config, dict) else {}
@@ -182,11 +205,15 @@ class Catalogue:
         if target and "_target_" not in config:
             own = config[group]
         found = docstrings.read(target, self._roots(target))
-        comments = _comments(path)
+        comments: dict[str, str] = {}
+        order: dict[str, None] = {}  # the file's own keys before those that it takes in
+        for piece, content in self._pieces(path):
+            comments |= _comments(piece)
+            order = dict.fromkeys(content or ()) | order
         head = path.read_text(encoding="utf-8")
         everywhere = not target and head.startswith("# @package _global_\n")  # no part: it sets those of all groups
-        keys = {key: value for key, value in own.items() if not key.startswith("_") and key != "defaults"}
-        keys = {} if everywhere else keys
+        names = [key for key in {**order, **own} if key in own and not key.startswith("_") and key != "defaults"]
+        keys = {} if everywhere else {name: own[name] for name in names}
         parameters = []
         for name in [*found.signature, *(key for key in keys if key not in found.signature)]:
             if name in HANDED.get(group, ()) and name not in keys:
@@ -204,7 +231,7 @@ class Catalogue:
             if isinstance(inner, dict) and "_target_" in inner:
                 own_keys = [key for key in inner if not key.startswith("_")]
                 parameters += [Parameter(f"{name}.{key}", _yaml_text(inner[key]), "", "") for key in own_keys]
-        also = (_also(config, group) if own is not config or everywhere else {}) | _pieces(path)
+        also = (_also(config, group) if own is not config or everywhere else {}) | _for_models(path)
         place = re.match(r"# @package (\w+(?:\.\w+)+)\n", head)
         said = re.search(r"^# Source: (.+)$", head, re.M)
         source = found.source or (said[1] if said else "")
@@ -225,7 +252,7 @@ class Catalogue:
         chosen = self.defaults.get(group)
         if chosen is None:
             return next((known.default for known in self.keys if known.name == match[1]), str(value)), match[1]
-        return (_yaml_text(_load(self.groups[group][chosen]).get(key)) if key else chosen), match[1]
+        return (_yaml_text(self.content(self.groups[group][chosen]).get(key)) if key else chosen), match[1]
 
 
 #: What a run hands to a part, so that no file sets it.
@@ -258,11 +285,13 @@ def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
             for path in sorted(group.rglob("*.yaml")):
                 # A folder beside a file of its name holds pieces of that option, as task/zeros/mlp.yaml.
                 option = path.relative_to(group).with_suffix("")
+                if any(piece.startswith("_") for piece in option.parts):
+                    continue  # what other files take in
                 if not any((group / f"{parent}.yaml").is_file() for parent in option.parents if parent.name):
                     yield group.name, option.as_posix(), path
 
 
-def _header(path: Path) -> str:
+def header(path: Path) -> str:
     """The ``# @package`` that a file begins with; empty where it has none."""
     with path.open(encoding="utf-8", errors="replace") as file:
         match = re.match(r"# @package (\S+)$", file.readline(200))
@@ -271,14 +300,21 @@ def _header(path: Path) -> str:
 
 def _place(path: Path, group: str, option: str) -> str:
     """Where the content of a file belongs, without the name of the option where that is the end of it."""
-    header = _header(path)
-    return header.removesuffix(f".{option}") if "." in header else group
+    package = header(path)
+    return package.removesuffix(f".{option}") if "." in package else group
 
 
 def _load(path: Path) -> Any:
     text = path.read_text(encoding="utf-8")
     weigh(text)
     return yaml.load(text, Loader=_LOADER)
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """``above`` laid over ``below``, as Hydra merges two files."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: _merged(below.get(key), value) for key, value in above.items()}
 
 
 def _where(error: Exception, path: Path) -> str:
@@ -310,7 +346,7 @@ def _also(config: dict[str, Any], group: str) -> dict[str, str]:
     return groups | _dotted({key: value for key, value in config.items() if key not in ("defaults", group)})
 
 
-def _pieces(path: Path) -> dict[str, str]:
+def _for_models(path: Path) -> dict[str, str]:
     """What the folder beside a file sets: ``task/zeros/mlp.yaml`` is for the model ``mlp``."""
     found = {}
     for piece in sorted(path.with_suffix("").glob("*.yaml")):
@@ -339,6 +375,6 @@ def _comments(path: Path) -> dict[str, str]:
 def _yaml_text(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return f"[{', '.join(_yaml_text(item) for item in value)}]"
     return str(value)

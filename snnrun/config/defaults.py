@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.config.catalogue import Catalogue, conf_folder, header
 from snnrun.system.safe_read import dotted
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PIECE = "task@_global_"  # what a task sets for a model
 SETUP = "experiment"
 
@@ -30,7 +27,7 @@ class Defaults(NamedTuple):
 def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
     """The defaults of the command that starts from ``conf/<primary>.yaml`` with these parts."""
     catalogue = Catalogue(primary=primary)
-    values = {key: value for key, value in _read(conf_folder() / f"{primary}.yaml").items() if _own(key)}
+    values = {key: value for key, value in _read(catalogue, conf_folder() / f"{primary}.yaml").items() if _own(key)}
     unknown: set[str] = set()
     for group in [*catalogue.defaults, *(group for group in choices if group not in catalogue.defaults)]:
         option = choices.get(group)
@@ -41,10 +38,12 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
             if path is None:
                 continue
             place = _place(path, group)
-            others = _others(path, choices) if group == SETUP else ()
+            # What a set-up says of a part is left out where another part was chosen.
+            named = catalogue.chosen_by(group, option or "") if group == SETUP else {}
+            others = {other for other, part in named.items() if choices.get(other, "null") != part}
             values |= {
                 f"{place}{key}": value
-                for key, value in _read(path).items()
+                for key, value in _read(catalogue, path).items()
                 if _own(key) and key.partition(".")[0] not in others
             }
         if option is not None and group != PIECE and None in paths:
@@ -62,15 +61,9 @@ def same(value: Any, default: Any) -> bool:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+def _read(catalogue: Catalogue, path: Path) -> dict[str, Any]:
+    content = catalogue.content(path)
     return dotted(content if isinstance(content, dict) else {})
-
-
-def _others(path: Path, choices: Mapping[str, str]) -> set[str]:
-    """Groups in which a set-up names a part, and another was chosen: what it says of the part is then left out."""
-    named = re.findall(r"^  - override /(\w+): (\S+)", path.read_text(encoding="utf-8"), re.M)
-    return {group for group, option in named if choices.get(group, "null") != option}
 
 
 def _own(key: str) -> bool:
@@ -78,8 +71,7 @@ def _own(key: str) -> bool:
 
 
 def _place(path: Path, group: str) -> str:
-    package = re.search(r"^# @package (\S+)$", path.read_text(encoding="utf-8"), re.M)
-    place = package[1] if package else group.partition("@")[2] or group
+    place = header(path) or group.partition("@")[2] or group
     return "" if place == "_global_" else f"{place}."
 
 

@@ -1,146 +1,82 @@
-"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, checked.
+"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, ``simulate.yaml`` and ``plot.yaml``.
 
-Plain Python: neither torch nor Hydra, so that a frozen config can be read by anything.
+A setting is one row: type, default, check, and what it is for. ``--help`` shows the rows, and a test compares the three
+files with them. Plain Python: neither torch nor Hydra, so that a frozen config can be read by anything.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, NamedTuple, TypeVar
 
 from snnrun import check
-from snnrun.errors import ArgumentError, ConfigError, Fault
+from snnrun.errors import ArgumentError, ConfigError, Description, Fault
 
 DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
+
+SUBJECTS = ("surrogate", "encoder", "neuron")
 
 #: The name of a run is a piece of its folder's.
 NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
 LONGEST_NAME = 150  # bytes, for the time and the token go with it
 
 Check = Callable[[str, Any], Any]
+T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a run draws, prints and logs."""
+class Key(NamedTuple):
+    """A top-level key, as ``--help`` shows it; one in a section by its dotted name."""
 
-    figures: bool
-    summary: bool
-    progress: bool
-    log_every: int  # training steps between two step records
-    sample: int = 0  # of the test part, in its order: that of the raster and the membranes
+    name: str
+    default: Any
+    about: str
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """When the state of training is saved, besides the end of every epoch; null: not by this measure."""
-
-    every_steps: int | None
-    every_minutes: float | None
+def setting(default: Any, checked: Check, about: str) -> Any:
+    """One row: a field of a class of settings."""
+    return field(default=default, metadata={"check": checked, "about": about})
 
 
-@dataclass(frozen=True)
-class Style:
-    """How figures look; one style sheet, in ``snnrun.report.style``, serves all of them."""
-
-    dpi: int = 150
-    format: tuple[str, ...] = ("png", "svg")  # a file of each
-    theme: str = "light"  # light or dark
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The top-level keys; ``conf/config.yaml`` says what each is for."""
-
-    seed: int
-    device: str  # auto, cpu, cuda or cuda:N
-    threads: str | int  # auto, or how many
-    precision: str  # fp32 or bf16
-    deterministic: bool
-    backend: str  # auto, reference or fused
-    memory: str  # full or low
-    matmul: str  # auto, default or onednn
-    events_below: str | float  # auto, or a share of spikes
-    num_steps: int
-    epochs: int
-    max_steps: int | None  # training steps after which training is over, or None
-    batch_size: int
-    drop_last: bool  # leave out an epoch's last batch if it is smaller
-    data_dir: str
-    name: str | None = field(default=None, kw_only=True)  # of the run
-    output_dir: str
-    on_nonfinite: str  # stop or warn
-    clip_grad_norm: float | None
-    early_stopping: int | None  # epochs without improvement of the validation loss
-    max_seconds: float | None  # of this process, after which the run is saved and left
-    checkpoint: Checkpoint
-    report: Report
-    style: Style = Style(format=("png",))
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """The settings in a resolved config; its other keys are parts, and ignored here.
-
-        Raises:
-            ConfigError: with one line for each fault, of all the faults there are.
-        """
-        settings, faults = read(config)
-        if settings is None:
-            raise ConfigError("\n".join(map(str, faults)))
-        return settings
+def keys(kind: type, prefix: str = "") -> Iterator[Key]:
+    """The rows of a class of settings, and of its sections."""
+    for each in fields(kind):
+        if _is_section(each):
+            for key in keys(type(each.default), f"{each.name}."):
+                yield key._replace(default=getattr(each.default, key.name.rpartition(".")[2]))
+        else:
+            yield Key(prefix + each.name, each.default, each.metadata["about"])
 
 
-def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
-    """The settings, or None and what is wrong with them."""
-    sections = {"checkpoint": _CHECKPOINT_CHECKS, "report": _REPORT_CHECKS, "style": STYLE_CHECKS}
-    # Runs of earlier versions have no name, and may be resumed.
-    values, faults = read_keys({"name": None, **config}, _CHECKS, sections)
-    if faults:
-        return None, faults
-    made = {
-        "checkpoint": Checkpoint(**values["checkpoint"]),
-        "report": Report(**values["report"]),
-        "style": Style(**values["style"]),
-    }
-    return Settings(**{**values, **made}), []
+def read_rows(kind: type[T], config: Any, section: str = "") -> tuple[T | None, list[Fault]]:
+    """The settings, or None and what is wrong with them.
+
+    ``section``: the key at which they stand; it may hold no others. Other keys at the top are parts, and ignored here.
+    """
+    rows = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
+    if section and not isinstance(config, Mapping):
+        return None, [Fault.of(ArgumentError(section, f"the keys {', '.join(rows)}", config))]
+    prefix = f"{section}." if section else ""
+    checks = {name: each.metadata["check"] for name, each in rows.items() if not _is_section(each)}
+    values, faults = check_keys(config, checks, prefix)
+    for name, each in rows.items():
+        if _is_section(each):
+            values[name], wrong = read_rows(type(each.default), config.get(name), name)
+            faults += wrong
+    if section:
+        there_are = f"there is no such key; there are {', '.join(rows)}"
+        faults += [Fault(f"{prefix}{key}", there_are) for key in config if key not in rows]
+    return (None, faults) if faults else (kind(**values), [])
 
 
-def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that an earlier version recorded, and for the keys that it lacks what the run did without them."""
-    found = dict(config)
-    if isinstance(report := found.get("report"), Mapping):
-        found["report"] = {"sample": 0, **report}
-    return {**found, "style": found.get("style", {"dpi": 150, "format": ["png"], "theme": "light"})}
-
-
-def read_keys(
-    config: Mapping[str, Any], checks: Mapping[str, Check], sections: Mapping[str, Mapping[str, Check]]
+def check_keys(
+    config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str = ""
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """The checked values of the keys in ``checks`` and, as mappings, of the ``sections``; and their faults."""
-    faults: list[Fault] = []
-    values = _checked(config, checks, "", faults)
-    for name, section in sections.items():
-        given = config.get(name)
-        if not isinstance(given, Mapping):
-            faults.append(Fault.of(ArgumentError(name, f"the keys {', '.join(section)}", given)))
-            continue
-        values[name] = _checked(given, section, f"{name}.", faults)
-        faults += [
-            Fault(f"{name}.{key}", f"there is no such key; there are {', '.join(section)}")
-            for key in given
-            if key not in section
-        ]
-    return values, faults
-
-
-def _checked(
-    config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str, faults: list[Fault]
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+    """The checked values of the keys in ``checks``, and what is wrong with others of them."""
+    values, faults = dict[str, Any](), list[Fault]()
     for key, checked in checks.items():
         if key not in config:
             faults.append(Fault(prefix + key, "expected a value, but the key is missing"))
@@ -149,7 +85,11 @@ def _checked(
             values[key] = checked(prefix + key, config[key])
         except ArgumentError as error:
             faults.append(Fault.of(error))
-    return values
+    return values, faults
+
+
+def _is_section(each: Field[Any]) -> bool:
+    return "check" not in each.metadata
 
 
 def whole(low: int, high: int | None = None) -> Check:
@@ -215,46 +155,196 @@ def _threads(name: str, value: Any) -> str | int:
         raise ArgumentError(name, "auto, or a whole number from 1 to 1024", value) from None
 
 
+def _subject(name: str, value: Any) -> str:
+    if value is None:
+        raise ArgumentError(
+            name, "a surrogate, an encoder or a neuron to draw, as in `snnrun plot neuron=lif`", Description("nothing")
+        )
+    return check.choice(name, value, SUBJECTS)
+
+
+def _positive(name: str, value: Any) -> float:
+    return check.number(name, value, above=0)
+
+
 SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
+# A million steps, or neurons: more is a mistake, and would only end without memory.
+MANY = whole(1, 1_000_000)
 
-_CHECKS: Mapping[str, Check] = {
-    "seed": SEED,
-    "device": _device,
-    "threads": _threads,
-    "precision": one_of("fp32", "bf16"),
-    "deterministic": check.flag,
-    "backend": one_of("auto", "reference", "fused"),
-    "memory": one_of("full", "low"),
-    "matmul": one_of("auto", "default", "onednn"),
-    "events_below": _share,
-    "num_steps": whole(1),
-    "epochs": whole(1),
-    "max_steps": optional(whole(1)),
-    "batch_size": whole(1),
-    "drop_last": check.flag,
-    "data_dir": folder,
-    "name": optional(run_name),
-    "output_dir": folder,
-    "on_nonfinite": one_of("stop", "warn"),
-    "clip_grad_norm": optional(lambda name, value: check.number(name, value, above=0)),
-    "early_stopping": optional(whole(1)),
-    "max_seconds": optional(lambda name, value: check.number(name, value, above=0)),
-}
-_CHECKPOINT_CHECKS: Mapping[str, Check] = {
-    "every_steps": optional(whole(1)),
-    "every_minutes": optional(lambda name, value: check.number(name, value, above=0)),
-}
-_REPORT_CHECKS: Mapping[str, Check] = {
-    "figures": check.flag,
-    "summary": check.flag,
-    "progress": check.flag,
-    "log_every": whole(1),
-    "sample": whole(0),
-}
-STYLE_CHECKS: Mapping[str, Check] = {
-    "dpi": whole(30, 1200),
-    "format": formats,
-    "theme": one_of("light", "dark"),
-}
 
-KEYS = tuple(each.name for each in fields(Settings))
+@dataclass(frozen=True)
+class Checkpoint:
+    """When the state of training is saved, besides the end of every epoch; null: not by this measure."""
+
+    every_steps: int | None = setting(None, optional(whole(1)), "save after so many training steps, or null")
+    every_minutes: float | None = setting(10, optional(_positive), "save after so many minutes, or null")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run draws, prints and logs."""
+
+    figures: bool = setting(True, check.flag, "draw figures/")
+    summary: bool = setting(True, check.flag, "write summary.txt, the table of layers")
+    progress: bool = setting(True, check.flag, "show progress on the terminal")
+    log_every: int = setting(1, whole(1), "training steps between two lines of metrics.jsonl")
+    sample: int = setting(0, whole(0), "which sample of the test part raster and membranes show")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How figures look; one style sheet, in ``snnrun.report.style``, serves all of them."""
+
+    dpi: int = setting(150, whole(30, 1200), "dots per inch of a PNG")
+    format: tuple[str, ...] = setting(("png", "svg"), formats, "of the figures: png, svg or pdf, or a list of them")
+    theme: str = setting("light", one_of("light", "dark"), "light or dark")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The top-level keys of ``conf/config.yaml``."""
+
+    seed: int = setting(0, SEED, "seeds every random stream: data order, encoding, initialisation, dropout")
+    device: str = setting("auto", _device, "auto (CUDA if there is any, else the CPU), cpu, cuda, or cuda:N")
+    threads: str | int = setting(
+        "auto", _threads, "of the CPU: auto (as many as the network is worth; in a sweep 1 a job), or how many"
+    )
+    precision: str = setting("fp32", one_of("fp32", "bf16"), "fp32, or bf16 for the matrix products")
+    deterministic: bool = setting(True, check.flag, "only algorithms that give the same result every time")
+    backend: str = setting(
+        "auto",
+        one_of("auto", "reference", "fused"),
+        "how neurons are run over time: auto, reference (step by step), or fused",
+    )
+    memory: str = setting(
+        "full",
+        one_of("full", "low"),
+        "low: hidden layers keep less for the gradient, but take longer; for long sequences",
+    )
+    matmul: str = setting(
+        "auto",
+        one_of("auto", "default", "onednn"),
+        "large float32 products on the CPU: default (torch's), onednn, or auto (the faster)",
+    )
+    events_below: str | float = setting(
+        "auto", _share, "share of spikes up to which such a product adds up its spikes only: 0 to 1, or auto"
+    )
+    num_steps: int = setting(25, whole(1), "T, the number of time steps of a sample")
+    epochs: int = setting(20, whole(1), "passes over the training data")
+    max_steps: int | None = setting(
+        None, optional(whole(1)), "training steps after which training is over, mid-epoch included; or null"
+    )
+    batch_size: int = setting(128, whole(1), "samples per training step")
+    drop_last: bool = setting(False, check.flag, "leave out the last batch of an epoch if it is smaller")
+    data_dir: str = setting("data", folder, "folder in which data sets are looked for and kept")
+    name: str | None = setting(
+        None, optional(run_name), "of the run: its folder is named by it, and `snnrun show NAME` finds it; or null"
+    )
+    output_dir: str = setting("outputs", folder, "folder in which each run gets a folder of its own")
+    init_from: str | None = setting(
+        None,
+        optional(folder),
+        "start from the weights of this run, or of this .safetensors file, where they fit; or null",
+    )
+    on_nonfinite: str = setting(
+        "stop", one_of("stop", "warn"), "at an infinite or NaN loss or gradient: stop, or warn and go on"
+    )
+    clip_grad_norm: float | None = setting(
+        None, optional(_positive), "largest norm of the gradient, or null for no clipping"
+    )
+    early_stopping: int | None = setting(
+        None, optional(whole(1)), "stop after so many epochs without a better validation loss, or null"
+    )
+    max_seconds: float | None = setting(
+        None, optional(_positive), "save and leave after so many seconds, for queues; `snnrun resume` goes on; or null"
+    )
+    checkpoint: Checkpoint = Checkpoint()
+    report: Report = Report()
+    style: Style = Style(format=("png",))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Settings:
+        """The settings in a resolved config; its other keys are parts, and ignored here.
+
+        Raises:
+            ConfigError: with one line for each fault, of all the faults there are.
+        """
+        settings, faults = read(config)
+        if settings is None:
+            raise ConfigError("\n".join(map(str, faults)))
+        return settings
+
+
+@dataclass(frozen=True)
+class SimulateSettings:
+    """The top-level keys of ``conf/simulate.yaml``."""
+
+    seed: int = setting(0, SEED, "seeds every random stream: noise, Poisson spikes, initial values of the neuron")
+    num_steps: int | None = setting(
+        None, optional(MANY), "T, the number of time steps; null: as many as suit the input, mostly 100"
+    )
+    num_neurons: int = setting(1, MANY, "neurons side by side, not connected; random inputs are drawn for each")
+    name: str | None = setting(
+        None, optional(run_name), "its folder is named by it, and `snnrun show NAME` finds it; or null"
+    )
+    output_dir: str = setting("outputs", folder, "folder in which each simulation gets a folder of its own")
+    style: Style = Style()
+
+
+@dataclass(frozen=True)
+class PlotSettings:
+    """The top-level keys of ``conf/plot.yaml``."""
+
+    subject: str = setting(
+        None, _subject, "surrogate, encoder or neuron; null: the one that is named, as in `snnrun plot neuron=lif`"
+    )
+    seed: int = setting(0, SEED, "seeds every random stream: encoding, generated data, initial values of the neuron")
+    num_steps: int | None = setting(None, optional(MANY), "T; null: 25 for an encoder, 1000 for a neuron")
+    sample: int = setting(0, whole(0), "which sample of the task's test part an encoder gets")
+    limit: float | None = setting(
+        None,
+        optional(_positive),
+        "right end of the axis: of a surrogate (null: 2), or of a neuron's currents (null: by trial)",
+    )
+    format: str | None = setting(None, optional(one_of("gif")), "gif: an animation of the encoder as well")
+    data_dir: str = setting("data", folder, "folder in which data sets are looked for and kept")
+    name: str | None = setting(
+        None, optional(run_name), "its folder is named by it, and `snnrun show NAME` finds it; or null"
+    )
+    output_dir: str = setting("outputs", folder, "folder in which each plot gets a folder of its own")
+    style: Style = Style()
+
+
+#: Name of a primary config -> its settings.
+KINDS: Mapping[str, type] = {"config": Settings, "simulate": SimulateSettings, "plot": PlotSettings}
+KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for kind in KINDS.values())
+
+
+def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
+    """The settings of a training, or None and what is wrong with them."""
+    # Runs of earlier versions have no name and no init_from, and may be resumed.
+    return read_rows(Settings, {"name": None, "init_from": None, **config})
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config that an earlier version recorded, and for the keys that it lacks what the run did without them."""
+    found = dict(config)
+    if isinstance(report := found.get("report"), Mapping):
+        found["report"] = {"sample": 0, **report}
+    found.setdefault("init_from", None)
+    found.setdefault("style", {"dpi": 150, "format": ["png"], "theme": "light"})
+    return found
+
+
+def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[Fault]]:
+    """The settings of a simulation, or None and what is wrong with them."""
+    return read_rows(SimulateSettings, config)
+
+
+def read_plot(config: Mapping[str, Any]) -> tuple[PlotSettings | None, list[Fault]]:
+    """The settings of a plot, or None and what is wrong with them."""
+    settings, faults = read_rows(PlotSettings, config)
+    if settings and settings.format == "gif" and settings.subject != "encoder":
+        advice = f"only an encoder has an animation, not a {settings.subject}"
+        return None, [Fault.of(ArgumentError("format", "null", "gif", advice=advice))]
+    return settings, faults

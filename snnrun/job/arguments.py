@@ -131,7 +131,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.faults.append(f"{word}: given more than once; keep one")
         seen.add(flag)
         if flag in ("--cfg", "--info", "--config", "--config-dir", "--seed", "--sort", "--shell-completion"):
-            if not equals and words and not words[0].startswith("-") and (flag != "--info" or words[0] in INFO):
+            if not equals and words and not words[0].startswith("-") and (flag != "--info" or _follows(words)):
                 value = words.pop(0)
             _with_value(found, flag, value)
         elif flag == "--resume" and (equals or _follows(words)):

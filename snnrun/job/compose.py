@@ -60,7 +60,7 @@ class Composition:
     @property
     def overrides(self) -> tuple[str, ...]:
         """The overrides, without those of Hydra's own settings."""
-        return tuple(self.whole.hydra.overrides.task)
+        return tuple(_texts(self.whole.hydra.overrides.task))
 
     def record(self) -> dict[str, str]:
         """The files of ``.hydra/``."""
@@ -169,7 +169,7 @@ class Composer:
         with open_dict(hydra):
             hydra.runtime.choices[preset.GROUP] = preset.original(hydra.runtime.choices[preset.GROUP])
         hydra.overrides.task = [word for word in overrides if not HYDRA.match(word)]
-        hydra.job.override_dirname = preset.original(hydra.job.override_dirname)
+        hydra.job.override_dirname = preset.original(_texts(hydra.job)["override_dirname"])
         return whole
 
     def _fitting(self, overrides: tuple[str, ...]) -> preset.Setups:
@@ -192,8 +192,12 @@ class Composer:
                 self._merged[overrides] = self._merge(overrides, [*self._search_path, *overrides, *self._mode])
             return self._merged[overrides]
         whole = compose(self._catalogue.primary, list(words), return_hydra_config=True)
-        # The folder of --config-dir is no override that a user typed.
-        whole.hydra.overrides.hydra = [word for word in whole.hydra.overrides.hydra if word not in self._search_path]
+        if self._search_path:  # the folder of --config-dir, which nobody typed as an override
+            hydra = whole.hydra
+            hydra.searchpath = []
+            hydra.overrides.hydra = [word for word in _texts(hydra.overrides.hydra) if word not in self._search_path]
+            for source in hydra.runtime.config_sources:
+                source.provider = source.provider.removeprefix("hydra.searchpath in ")
         return whole
 
 
@@ -223,6 +227,11 @@ def _refusals() -> Iterator[None]:
         texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
         reason = next(filter(None, texts), type(error).__name__)
         raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
+
+
+def _texts(node: Any) -> Any:
+    """A node as plain data, with ``${…}`` as it was typed."""
+    return OmegaConf.to_container(node, resolve=False)
 
 
 def _without_hydra(whole: DictConfig) -> DictConfig:

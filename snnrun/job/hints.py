@@ -8,8 +8,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
-import yaml
-
 from snnrun.config.catalogue import Catalogue
 
 #: Short options of other programs, and longer names, for the keys that they mean here.
@@ -102,9 +100,8 @@ class Keys:
         found: dict[str, str] = {}
         for group in ("optimizer", "neuron", "model", *self._catalogue.defaults):
             path = self._catalogue.groups.get(group, {}).get(self._catalogue.defaults.get(group) or "")
-            text = path.read_text(encoding="utf-8") if path else ""
-            content = yaml.safe_load(text) if "_target_" in text else {}
-            for name, value in content.items():
+            content = self._catalogue.content(path) if path else {}
+            for name, value in content.items() if "_target_" in content else ():
                 # A reference is set at its end: neuron.reset by convention.reset.
                 reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
                 if not name.startswith("_") and name not in self._names:

@@ -387,11 +387,9 @@ def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: C
 
 def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
     """The parts of a group that can be built from their file alone."""
-    import yaml
-
     for name, path in catalogue.groups[group].items():
         try:
-            yield name, build(yaml.safe_load(path.read_text(encoding="utf-8")), group)
+            yield name, build(catalogue.content(path), group)
         except Exception:  # whatever is wrong with it: it is not the part that was asked for, and no suggestion
             continue
 

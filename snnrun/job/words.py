@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
 from os import PathLike
 from typing import Any
 
@@ -26,10 +26,10 @@ def _value(key: str, value: Any) -> str:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, (int, float)):
-        return repr(value)
+    if isinstance(value, Integral):  # NumPy's numbers too
+        return repr(int(value))
+    if isinstance(value, Real):
+        return repr(float(value))
     if isinstance(value, (str, PathLike)):
         return json.dumps(str(value), ensure_ascii=False)
     if isinstance(value, Mapping):

@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
 from snnrun.model import language
+from snnrun.model.execution import ExecutionPlan
 from snnrun.model.language import Word
 from snnrun.model.layer import Layer, through
 from snnrun.model.norm import norm_maker
@@ -77,6 +78,7 @@ class ConvNet(nn.Module):
         dropout_conv: bool = True,
     ) -> None:
         super().__init__()
+        plan = ExecutionPlan(backend)
         words = language.read(layers)
         pool_first = check.choice("neurons", neurons, ("after_pool", "before_pool")) == "after_pool"
         make_norm = norm_maker(norm, tdbn_alpha)
@@ -111,7 +113,7 @@ class ConvNet(nn.Module):
             self.layers["output" if last else f"hidden{len(self.layers) + 1}"] = Layer(
                 synapse,
                 made,
-                backend=backend,
+                plan=plan,
                 dropout=dropout if drops else 0.0,
                 pool_input=before,
                 norm=make_norm(channels, made) if normed else None,

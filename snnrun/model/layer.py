@@ -10,14 +10,12 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError
+from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, Planned
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace, fused_readout, resolve_backend, run_resolved, spikes_of
-from snnrun.system.processes import Team
-
-MEMORIES = ("full", "low")
 
 
-class Layer(nn.Module):
+class Layer(Planned):
     """Pooling, dropout, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
 
     The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and a
@@ -27,67 +25,68 @@ class Layer(nn.Module):
         synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``. Images come as ``[T*B, C, H, W]``, or to a
             linear layer flattened.
         neuron: the neurons, for ``*N_out``.
-        backend: see :func:`snnrun.sequence.run`; the attribute says which execution it came to.
+        plan: how it is executed.
         dropout: share of inputs dropped in training, of those that a pool leaves; a dropped input stays dropped for the
             whole sequence.
         pool_input: a module that is applied to the input, as ``synapse`` is.
         norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
         pool: a module that is applied to what is then there, as ``synapse`` is.
-        memory: ``low`` keeps little of what a training step passes through, and computes it again on the way back (see
-            :mod:`snnrun.sequence.segments`). The trace then holds no membrane, as with ``membrane=False``.
-        membrane: whether the trace of a training step holds the membrane; if not, it has no steps, ``[0, B, *N_out]``,
-            and the step is faster. Evaluation always records it.
-        spikes: whether it must hold the spikes too; if not, :func:`through` may leave them out likewise.
 
     Raises:
-        ValueError: for ``memory=low`` with neurons that need all steps at once.
+        ValueError: for a plan with ``memory=low`` and neurons that need all steps at once, or with ``backend=fused``
+            and neurons without a fused execution.
     """
-
-    #: Those that share out the batch (see :mod:`snnrun.model.together`); None: it is here whole.
-    team: Team | None = None
 
     def __init__(
         self,
         synapse: nn.Module,
         neuron: Neuron,
         *,
-        backend: str = "auto",
+        plan: ExecutionPlan = DEFAULT_PLAN,
         dropout: float = 0.0,
         pool_input: nn.Module | None = None,
         norm: nn.Module | None = None,
         pool: nn.Module | None = None,
-        memory: str = "full",
-        membrane: bool = True,
-        spikes: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(plan)
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
-        self.backend, self.dropout = resolve_backend(neuron, backend), check.number("dropout", dropout, low=0, below=1)
-        self.keep(memory, membrane=membrane, spikes=spikes)
+        self.backend, self.dropout = self.resolve(plan.backend), check.number("dropout", dropout, low=0, below=1)
+        self._check_memory(plan)
 
-    def keep(self, memory: str, *, membrane: bool, spikes: bool) -> None:
-        """Set ``memory``, ``membrane`` and ``spikes``."""
-        check.choice("memory", memory, MEMORIES)
-        if memory == "low" and (self.neuron.needs_all_steps or type(self).forward is not Layer.forward):
+    def set_plan(self, plan: ExecutionPlan) -> None:
+        self._check_memory(plan)
+        if plan.backend != self.plan.backend:
+            self.backend = self.resolve(plan.backend)
+        super().set_plan(plan)
+
+    def resolve(self, backend: str) -> str:
+        """The execution, ``fused`` or ``reference``, that ``backend`` means for this layer."""
+        return resolve_backend(self.neuron, backend)
+
+    def _check_memory(self, plan: ExecutionPlan) -> None:
+        if plan.memory == "low" and (self.neuron.needs_all_steps or not self._is_standard()):
             what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else f"a {type(self).__name__}"
             raise ArgumentError(
                 "memory",
                 f"full, since {what} cannot be computed again piece by piece",
-                memory,
+                plan.memory,
                 advice="use memory=full",
             )
-        self.memory, self.membrane, self.spikes = memory, membrane, spikes
+
+    def _is_standard(self) -> bool:
+        """Whether this is no subclass that computes something else."""
+        return type(self).forward is Layer.forward
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
         x = self.dropped(x, generator)
-        if self.memory == "low" and self.training and torch.is_grad_enabled():
+        if self.plan.memory == "low" and self.training and torch.is_grad_enabled():
             return self._low(x)
         return self.fire(self._short_current(x), x.shape[0])
 
     def fire(self, current: Tensor, steps: int) -> Trace:
         """The trace for what reaches the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if that stays the same."""
-        membrane = self.membrane or not self.training
+        membrane = self.plan.membrane or not self.training
         trace, _ = run_resolved(self.backend, self.neuron, current, steps=steps, membrane=membrane)
         return trace
 
@@ -97,7 +96,7 @@ class Layer(nn.Module):
         Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout`), so not where they are wanted.
         """
         synapse = following.synapse
-        if not (self._may_join() and following._is_bare() and isinstance(synapse, nn.Linear)):
+        if not (fused_readout.can_fuse(self, following) and isinstance(synapse, nn.Linear)):
             return self(x, generator), None
         x = self.dropped(x, generator)
         steps, current = x.shape[0], self._short_current(x)
@@ -108,15 +107,16 @@ class Layer(nn.Module):
         nothing = passed_on.new_empty((0, *fired.shape))
         return Trace(nothing, nothing, fired), passed_on
 
-    def _may_join(self) -> bool:
-        wanted = self.spikes or self.membrane or self.memory == "low"
-        trains = self.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
-        return trains and self.backend == "fused" and not wanted
+    @property
+    def records(self) -> bool:
+        """Whether a training step must record something of the neurons, or compute them again piece by piece."""
+        return self.plan.spikes or self.plan.membrane or self.plan.memory == "low"
 
-    def _is_bare(self) -> bool:
+    @property
+    def is_bare(self) -> bool:
         """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
         others = (self.pool_input, self.norm, self.pool)
-        plain = type(self).forward is Layer.forward and self.memory == "full" and not self.dropout
+        plain = self._is_standard() and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 
     def _short_current(self, x: Tensor) -> Tensor:
@@ -139,9 +139,10 @@ class Layer(nn.Module):
             x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):
             return x
-        samples = self.team.samples if self.team else x.shape[1]
+        team = self.plan.team
+        samples = team.samples if team else x.shape[1]
         draws = torch.rand((samples, *x.shape[2:]), generator=generator, dtype=x.dtype, device=x.device)
-        keep = (self.team.own(draws, 0) if self.team else draws) >= self.dropout
+        keep = (team.own(draws, 0) if team else draws) >= self.dropout
         return x * (keep / (1 - self.dropout))
 
     def current(self, x: Tensor) -> Tensor:
@@ -173,20 +174,6 @@ def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None
     return traces
 
 
-def keep(model: nn.Module, memory: str, *, spikes: bool) -> None:
-    """Have all layers but the read-out, whose membrane the loss may want, train without one, and with this ``memory``.
-
-    Args:
-        spikes: whether the traces of training must hold them, for a cost of spikes.
-
-    Raises:
-        ValueError: for ``memory=low``, if there is a layer that cannot.
-    """
-    layers = [module for module in model.modules() if isinstance(module, Layer)]
-    for layer in layers[:-1]:
-        layer.keep(memory, membrane=False, spikes=spikes)
-
-
 def is_constant(x: Tensor) -> bool:
     """Whether ``[T, B, *N]`` stands in memory once for all its steps, as ``Direct`` encodes."""
     return x.shape[0] > 1 and x.stride(0) == 0
@@ -200,16 +187,3 @@ def every_step(module: nn.Module, x: Tensor) -> Tensor:
     # Under autocast a product comes back in bfloat16; the membrane integrates in the precision of the input.
     y = y.to(x.dtype)
     return y.expand(x.shape[0], *y.shape[1:]) if is_constant(x) else y
-
-
-def neurons(model: nn.Module) -> dict[str, Neuron]:
-    """The neurons of each layer of a model, by the layer's name."""
-    found = ((path.split("."), module) for path, module in model.named_modules() if isinstance(module, Neuron))
-    return {(path[-2] if len(path) > 1 else path[-1]): module for path, module in found}
-
-
-def holders(model: nn.Module) -> dict[str, nn.Module]:
-    """The module of each layer, which holds its neurons and all that comes before them, by the layer's name."""
-    modules = dict(model.named_modules())
-    paths = [path.split(".") for path, module in modules.items() if isinstance(module, Neuron)]
-    return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}

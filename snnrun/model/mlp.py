@@ -10,6 +10,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError
+from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer, through
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
@@ -45,6 +46,7 @@ class MLP(nn.Module):
         bias_init: str = "default",
     ) -> None:
         super().__init__()
+        plan = ExecutionPlan(backend)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
@@ -57,7 +59,7 @@ class MLP(nn.Module):
                 nn.init.uniform_(synapse.bias, *bounds)
             make = readout if readout and name == names[-1] else neuron
             neurons = make(shape=(sizes[i + 1],))
-            self.layers[name] = Layer(synapse, neurons, backend=backend, dropout=dropout if i else 0.0)
+            self.layers[name] = Layer(synapse, neurons, plan=plan, dropout=dropout if i else 0.0)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""

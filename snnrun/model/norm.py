@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
+from snnrun.model.execution import Planned
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
 from snnrun.system.processes import Team
@@ -18,7 +19,7 @@ from snnrun.system.processes import Team
 NORMS = ("none", "batch", "tdbn")
 
 
-class Norm(nn.Module):
+class Norm(Planned):
     """Batch normalisation with one mean and variance per channel, over all steps, samples and pixels.
 
     ::
@@ -45,8 +46,6 @@ class Norm(nn.Module):
 
     momentum = 0.1
     epsilon = 1e-5
-    #: Those that share out the batch (see :mod:`snnrun.model.together`); None: it is here whole.
-    team: Team | None = None
 
     def __init__(self, channels: int, scale: float = 1.0) -> None:
         super().__init__()
@@ -57,10 +56,11 @@ class Norm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, C, *N]``, normalised."""
-        samples = self.team.samples if self.team else x.shape[1]
+        team = self.plan.team
+        samples = team.samples if team else x.shape[1]
         once = is_constant(x) and (not self.training or samples * x[0, :1, :1].numel() > 1)  # one has no variance
-        normalise = self._normalise_together if self.team and self.training else self._normalise
-        y = normalise(x[:1] if once else x, copies=x.shape[0] if once else 1)
+        steps, copies = (x[:1], x.shape[0]) if once else (x, 1)
+        y = self._normalise_with(team, steps, copies) if team and self.training else self._normalise(steps, copies)
         return y.expand(x.shape) if once else y
 
     def _normalise(self, x: Tensor, copies: int) -> Tensor:
@@ -89,9 +89,8 @@ class Norm(nn.Module):
             self.running_var.copy_(var)
         return y.unflatten(0, x.shape[:2])
 
-    def _normalise_together(self, x: Tensor, copies: int) -> Tensor:
-        team, axes = self.team, (0, 1, *range(3, x.dim()))
-        assert team is not None
+    def _normalise_with(self, team: Team, x: Tensor, copies: int) -> Tensor:
+        axes = (0, 1, *range(3, x.dim()))
         n = team.samples * x[:, :1, :1].numel()
         if n < 2:
             raise ArgumentError(

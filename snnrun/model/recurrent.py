@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
+from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
@@ -30,13 +31,23 @@ class RecurrentLayer(Layer):
         synapse: W, as in :class:`snnrun.model.Layer`.
         recurrence: V, a linear layer from the n neurons to themselves; its bias, if any, is not used.
         neuron: any neuron, for ``*N_out``.
+        plan: how it is executed.
         dropout: of the inputs ``x``; what comes back from the layer itself is not dropped.
 
     Raises:
-        ValueError: for a neuron that needs all steps of its input at once, as a PSN does.
+        ValueError: for a neuron that needs all steps of its input at once, as a PSN does, and a plan with
+            ``backend=fused`` or ``memory=low``.
     """
 
-    def __init__(self, synapse: nn.Module, recurrence: nn.Linear, neuron: Neuron, *, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        synapse: nn.Module,
+        recurrence: nn.Linear,
+        neuron: Neuron,
+        *,
+        plan: ExecutionPlan = DEFAULT_PLAN,
+        dropout: float = 0.0,
+    ) -> None:
         if neuron.needs_all_steps:
             name = name_of(neuron, "neuron")
             raise ArgumentError(
@@ -45,8 +56,18 @@ class RecurrentLayer(Layer):
                 Description(name),
                 advice="use another neuron, or model=mlp",
             )
-        super().__init__(synapse, neuron, backend="reference", dropout=dropout)
+        super().__init__(synapse, neuron, plan=plan, dropout=dropout)
         self.recurrence = recurrence
+
+    def resolve(self, backend: str) -> str:
+        if backend == "fused":
+            raise ArgumentError(
+                "backend",
+                "auto or reference, since a recurrent layer runs step by step, whatever its neurons",
+                backend,
+                advice="use backend=auto or backend=reference",
+            )
+        return "reference"
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
@@ -104,6 +125,7 @@ class Recurrent(nn.Module):
         weight_init: str = "default",
     ) -> None:
         super().__init__()
+        plan = ExecutionPlan(backend)
         spread = _spread(weight_init)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
         if len(sizes) == 1:
@@ -112,23 +134,14 @@ class Recurrent(nn.Module):
             )
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
-        if backend == "fused":
-            raise ArgumentError(
-                "backend",
-                "auto or reference, since a recurrent layer runs step by step, whatever its neurons",
-                backend,
-                advice="use backend=auto or backend=reference",
-            )
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
             synapse, recurrence = Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
             self.layers[f"hidden{i + 1}"] = RecurrentLayer(
-                synapse, recurrence, neuron(shape=(size,)), dropout=dropout if i else 0.0
+                synapse, recurrence, neuron(shape=(size,)), plan=plan, dropout=dropout if i else 0.0
             )
         synapse = Linear(sizes[-1], num_outputs, bias=bias)
-        self.layers["output"] = Layer(
-            synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend, dropout=dropout
-        )
+        self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan, dropout=dropout)
         if spread is not None:
             for layer in self.layers.values():
                 for linear in (layer.synapse, layer.recurrence if isinstance(layer, RecurrentLayer) else None):

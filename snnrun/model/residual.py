@@ -8,6 +8,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
+from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
 from snnrun.model.products.product import Linear
@@ -72,6 +73,7 @@ class Residual(nn.Module):
         bias: bool = True,
     ) -> None:
         super().__init__()
+        plan = ExecutionPlan(backend)
         stages = check.integers("channels", channels, low=1)
         check.integer("depth", depth, low=1)
         self.connect = check.choice("connect", connect, tuple(CONNECT))
@@ -93,7 +95,7 @@ class Residual(nn.Module):
             synapse = nn.Conv2d(shape[0], out, kernel, stride, kernel // 2, bias=bias and norm == "none")
             shape = (out, *((size - 1) // stride + 1 for size in shape[1:]))
             neurons = neuron(shape=shape)
-            return Layer(synapse, neurons, backend=backend, norm=make_norm(out, neurons)), shape
+            return Layer(synapse, neurons, plan=plan, norm=make_norm(out, neurons)), shape
 
         self.layers = nn.ModuleDict()
         self.layers["stem"], shape = convolution(tuple(input_shape), stages[0], 3)
@@ -106,7 +108,7 @@ class Residual(nn.Module):
             if shape != before:
                 self.layers[f"{block}_shortcut"], _ = convolution(before, out, 1, stride)
         synapse = Linear(shape[0], num_outputs, bias=bias)
-        self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), backend=backend)
+        self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""

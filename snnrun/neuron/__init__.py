@@ -3,7 +3,7 @@
 from snnrun.neuron.adaptive import ALIF, LSNN
 from snnrun.neuron.adex import AdEx
 from snnrun.neuron.alpha import Alpha
-from snnrun.neuron.base import Linear, LinearNeuron, Neuron, State
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, Neuron, NeuronOptions, State
 from snnrun.neuron.complementary import CLIF
 from snnrun.neuron.cuba_lif import CubaLIF
 from snnrun.neuron.exponential import EIF
@@ -20,7 +20,7 @@ from snnrun.neuron.parallel import PSN, MaskedPSN, SequenceNeuron, SlidingPSN
 from snnrun.neuron.parametric import PLIF
 from snnrun.neuron.quadratic import QIF
 from snnrun.neuron.readout import LI, CurrentLI
-from snnrun.neuron.recurrent import RLIF, Recurrent
+from snnrun.neuron.recurrent import RLIF, RecurrentNeuron
 from snnrun.neuron.refractory import Refractory, RefractoryAdEx, RefractoryLIF
 from snnrun.neuron.resonate import ResonateAndFire
 from snnrun.neuron.subthreshold import AdLIF
@@ -51,12 +51,13 @@ __all__ = [
     "CurrentLIF",
     "Izhikevich",
     "Lapicque",
-    "Linear",
     "LinearNeuron",
+    "LinearUpdate",
     "MaskedPSN",
     "Neuron",
+    "NeuronOptions",
     "RSynaptic",
-    "Recurrent",
+    "RecurrentNeuron",
     "Refractory",
     "RefractoryAdEx",
     "RefractoryLIF",

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.decay import decay_of
-from snnrun.neuron.synaptic import CurrentLIF
+from snnrun.neuron.synaptic import AdaptingOptions, CurrentLIF
 
 
 class LSNNState(NamedTuple):
@@ -31,6 +32,10 @@ class ALIFState(NamedTuple):
     adaptation: Tensor
 
 
+class _Options(AdaptingOptions, total=False):
+    decay_input: bool
+
+
 class _Adaptive(CurrentLIF):
     """What LSNN and ALIF share: the adaptation's decay and jump, and when the input acts."""
 
@@ -40,7 +45,7 @@ class _Adaptive(CurrentLIF):
         tau_adapt: float | Sequence[float] = 200.0,
         jump: float | Sequence[float] = 0.2,
         delay_input: bool = False,
-        **options: Any,
+        **options: Unpack[_Options],
     ) -> None:
         super().__init__(**options)
         self.rho = self._value("rho", decay_of("tau_adapt", tau_adapt, self.dt, self.integration), "unit")

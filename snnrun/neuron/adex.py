@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.decay import decay_of
-from snnrun.neuron.synaptic import CurrentLIF
+from snnrun.neuron.synaptic import AdaptingOptions, CurrentLIF
 
 
 class AdExState(NamedTuple):
@@ -68,7 +69,7 @@ class AdEx(CurrentLIF):
         delta_T: float = 0.5,
         v_T: float | None = None,
         tau_adapt: float | Sequence[float] = 500.0,
-        **options: Any,
+        **options: Unpack[AdaptingOptions],
     ) -> None:
         super().__init__(decay_input=True, **options)
         self.a, self.b = check.number("a", a), check.number("b", b)

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 
 
 class AlphaState(NamedTuple):
@@ -69,7 +70,7 @@ class Alpha(Neuron):
         published_reset: bool = False,
         learn_alpha: bool = False,
         learn_beta: bool = False,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         ratio = _ratio(alpha, beta)

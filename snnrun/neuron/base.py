@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class State(NamedTuple):
     spikes: Tensor  # [B, *N], 0 or 1
 
 
-class Linear(NamedTuple):
+class LinearUpdate(NamedTuple):
     """One step of a membrane that is linear between spikes: ``u = decay * v + gain * x + offset``.
 
     Each is a number or a tensor of shape ``[]`` or ``[*N]``.
@@ -46,6 +46,27 @@ class Linear(NamedTuple):
     decay: Tensor | float
     gain: Tensor | float = 1.0
     offset: Tensor | float = 0.0
+
+
+class OtherOptions(TypedDict, total=False):
+    """The options of every neuron but ``threshold``, for a neuron whose own threshold has another default."""
+
+    surrogate: Surrogate | None
+    fires_at: str
+    reset: str
+    v_reset: float
+    v_init: float | None
+    reset_timing: str
+    detach_reset: bool
+    learn_threshold: bool
+    per_neuron: bool
+    shape: Sequence[int] | None
+
+
+class NeuronOptions(OtherOptions, total=False):
+    """What a neuron takes as ``**options`` and hands to :class:`Neuron`, which says what each is and its default."""
+
+    threshold: float | Sequence[float]
 
 
 def check_tensor(x: object, expected: str) -> None:
@@ -287,7 +308,7 @@ class LinearNeuron(Neuron):
     #: With a delayed ``zero`` reset: whether the step in which it lands also loses its input.
     reset_drops_input = False
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         """The membrane's equation as data; differentiable in the neuron's learnable parameters."""
         raise NotImplementedError(f"{type(self).__name__} must define linear()")
 

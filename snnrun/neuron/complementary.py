@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 
 
 class ComplementaryState(NamedTuple):
@@ -48,7 +49,7 @@ class CLIF(Neuron):
     eval mode has no gradient.
     """
 
-    def __init__(self, tau: float = 2.0, **options: Any) -> None:
+    def __init__(self, tau: float = 2.0, **options: Unpack[NeuronOptions]) -> None:
         super().__init__(**options)
         self.tau = check.number("tau", tau, low=1)
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, OtherOptions
 
 
 class CurrentState(NamedTuple):
@@ -53,7 +54,7 @@ class CubaLIF(Neuron):
         threshold: float | Sequence[float] = 0.5,
         learn_current_decay: bool = False,
         learn_voltage_decay: bool = False,
-        **options: Any,
+        **options: Unpack[OtherOptions],
     ) -> None:
         super().__init__(threshold=threshold, **options)
         self.current_decay = self._value("current_decay", current_decay, "unit", learn=learn_current_decay)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 
 
 class EIF(Neuron):
@@ -52,7 +51,7 @@ class EIF(Neuron):
         v_T: float = 0.8,
         v_rest: float = 0.0,
         v_peak: float | None = None,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         self.tau = check.number("tau", tau, above=0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.leaky import LIF
+from snnrun.neuron.leaky import LIF, LIFOptions
 
 
 class ILIF(LIF):
@@ -38,7 +37,7 @@ class ILIF(LIF):
     high-performance and energy-efficient object detection"; SpikingJelly's ``ILIFNode``, which rounds halves to even.
     """
 
-    def __init__(self, *, max_spikes: int = 4, **options: Any) -> None:
+    def __init__(self, *, max_spikes: int = 4, **options: Unpack[LIFOptions]) -> None:
         super().__init__(**options)
         self.max_spikes = check.integer("max_spikes", max_spikes, low=1)
 

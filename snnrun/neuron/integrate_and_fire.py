@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing_extensions import Unpack
 
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class IF(LinearNeuron):
@@ -24,8 +24,8 @@ class IF(LinearNeuron):
     Source: Lapicque 1907 without the leak; SpikingJelly's ``IFNode`` (with ``>=`` and reset to zero).
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[NeuronOptions]) -> None:
         super().__init__(**options)
 
-    def linear(self) -> Linear:
-        return Linear(decay=1.0)
+    def linear(self) -> LinearUpdate:
+        return LinearUpdate(decay=1.0)

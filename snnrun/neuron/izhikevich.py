@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
+from snnrun.neuron.base import NeuronOptions
 from snnrun.neuron.quadratic import QuadraticNeuron
 
 
@@ -69,7 +71,7 @@ class Izhikevich(QuadraticNeuron):
         tau_w: float = 10.0,
         a: float = 0.1,
         b: float = 0.2,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(tau=tau, dt=dt, a0=a0, v_rest=v_rest, v_c=v_c, v_peak=v_peak, **options)
         self.tau_w = check.number("tau_w", tau_w, above=0)

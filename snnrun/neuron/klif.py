@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import State
-from snnrun.neuron.leaky import LIF
+from snnrun.neuron.leaky import LIF, LIFOptions
 
 
 class KLIF(LIF):
@@ -46,7 +45,9 @@ class KLIF(LIF):
 
     usual_beta = 0.8
 
-    def __init__(self, *, k: float = 1.0, scale_reset: bool = False, learn_k: bool = True, **options: Any) -> None:
+    def __init__(
+        self, *, k: float = 1.0, scale_reset: bool = False, learn_k: bool = True, **options: Unpack[LIFOptions]
+    ) -> None:
         super().__init__(**options)
         self.k = self._value("k", k, "positive", learn=learn_k)
         self.scale_reset = check.flag("scale_reset", scale_reset)

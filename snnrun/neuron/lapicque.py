@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
+
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class Lapicque(LinearNeuron):
@@ -45,7 +47,13 @@ class Lapicque(LinearNeuron):
     units: ClassVar[Mapping[str, str]] = {"time": "s", "input": "A", "membrane": "V"}
 
     def __init__(
-        self, *, R: float = 5.0, C: float = 1e-3, dt: float = 1e-3, integration: str = "euler", **options: Any
+        self,
+        *,
+        R: float = 5.0,
+        C: float = 1e-3,
+        dt: float = 1e-3,
+        integration: str = "euler",
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         self.R, self.C = check.number("R", R, above=0), check.number("C", C, above=0)
@@ -59,8 +67,8 @@ class Lapicque(LinearNeuron):
                 advice="use a shorter step or integration=exact",
             )
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         if self.integration == "euler":
-            return Linear(decay=1 - self.dt / (self.R * self.C), gain=self.dt / self.C)
+            return LinearUpdate(decay=1 - self.dt / (self.R * self.C), gain=self.dt / self.C)
         beta = math.exp(-self.dt / (self.R * self.C))
-        return Linear(decay=beta, gain=self.R * (1 - beta))
+        return LinearUpdate(decay=beta, gain=self.R * (1 - beta))

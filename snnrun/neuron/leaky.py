@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
 from snnrun.neuron.value import Value
+
+
+class LeakOptions(NeuronOptions, total=False):
+    """What a neuron takes as ``**options`` that leaks as :class:`LIF`, which says what each is and its default."""
+
+    beta: float | Sequence[float] | None
+    tau: float | Sequence[float] | None
+    dt: float
+    integration: str
+    decay_input: bool
+    v_rest: float
+    learn_beta: bool
+
+
+class LIFOptions(LeakOptions, total=False):
+    """The same for a neuron that fires as :class:`LIF` too."""
+
+    graded_spikes_factor: float | Sequence[float]
+    learn_graded_spikes_factor: bool
 
 
 class LIF(LinearNeuron):
@@ -64,7 +83,7 @@ class LIF(LinearNeuron):
         learn_beta: bool = False,
         graded_spikes_factor: float | Sequence[float] = 1.0,
         learn_graded_spikes_factor: bool = False,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         check_decay(dt, integration)
@@ -78,9 +97,9 @@ class LIF(LinearNeuron):
         make = Value if plain else self._value
         self.graded_spikes_factor = make("graded_spikes_factor", graded_spikes_factor, "real", learn=learn)
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         beta = self.beta()
-        return Linear(
+        return LinearUpdate(
             decay=beta,
             gain=1 - beta if self.decay_input else 1.0,
             offset=(1 - beta) * self.v_rest if self.v_rest else 0.0,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import State
-from snnrun.neuron.leaky import LIF
+from snnrun.neuron.leaky import LIF, LeakOptions
 
 ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
@@ -46,7 +45,9 @@ class LIAF(LIF):
 
     analogue = True
 
-    def __init__(self, *, activation: str = "sigmoid", threshold_related: bool = False, **options: Any) -> None:
+    def __init__(
+        self, *, activation: str = "sigmoid", threshold_related: bool = False, **options: Unpack[LeakOptions]
+    ) -> None:
         # The output is no spike, so there is none to scale.
         super().__init__(graded_spikes_factor=1.0, learn_graded_spikes_factor=False, **options)
         self.activation = check.choice("activation", activation, tuple(ACTIVATIONS))

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, OtherOptions
 from snnrun.neuron.recurrent import as_image, image_shape, layer_shape
 
 
@@ -27,7 +28,7 @@ class _SpikingLSTM(Neuron):
     inputs: nn.Module
     hidden: nn.Module
 
-    def __init__(self, *, threshold: Any = 0.1, bias: bool = True, **options: Any) -> None:
+    def __init__(self, *, threshold: Any = 0.1, bias: bool = True, **options: Unpack[OtherOptions]) -> None:
         super().__init__(threshold=threshold, **options)
         check.flag("bias", bias)
         for one in threshold if isinstance(threshold, (list, tuple)) else [threshold]:
@@ -80,7 +81,12 @@ class SLSTM(_SpikingLSTM):
     """
 
     def __init__(
-        self, *, input_size: int | None = None, bias: bool = True, threshold: float = 0.1, **options: Any
+        self,
+        *,
+        input_size: int | None = None,
+        bias: bool = True,
+        threshold: float = 0.1,
+        **options: Unpack[OtherOptions],
     ) -> None:
         super().__init__(threshold=threshold, bias=bias, **options)
         size = torch.Size(layer_shape(self._shape, type(self).__name__)).numel()
@@ -133,7 +139,7 @@ class SConv2dLSTM(_SpikingLSTM):
         kernel_size: int = 3,
         bias: bool = True,
         threshold: float = 0.1,
-        **options: Any,
+        **options: Unpack[OtherOptions],
     ) -> None:
         super().__init__(threshold=threshold, bias=bias, **options)
         channels = image_shape(self._shape, type(self).__name__)[0]

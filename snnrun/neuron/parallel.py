@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron, State
 from snnrun.surrogate import Surrogate
+
+
+class SequenceOptions(TypedDict, total=False):
+    """What such a neuron takes as ``**options`` and hands to :class:`SequenceNeuron`."""
+
+    threshold: float | Sequence[float]
+    surrogate: Surrogate | None
+    fires_at: str
+    learn_threshold: bool
+    per_neuron: bool
+    shape: Sequence[int] | None
 
 
 class SequenceNeuron(Neuron):
@@ -94,7 +106,7 @@ class PSN(SequenceNeuron):
 
     needs_all_steps = True
 
-    def __init__(self, num_steps: int, **options: Any) -> None:
+    def __init__(self, num_steps: int, **options: Unpack[SequenceOptions]) -> None:
         super().__init__(**options)
         self.num_steps = check.integer("num_steps", num_steps, low=1)
         self.weight = nn.Parameter(torch.empty(num_steps, num_steps).uniform_(-1, 1) / math.sqrt(num_steps))
@@ -140,7 +152,7 @@ class MaskedPSN(SequenceNeuron):
     dependencies"; SpikingJelly's ``MaskedPSN``, whose bias is ``b - θ``.
     """
 
-    def __init__(self, num_steps: int, *, k: int = 4, masking: float = 1.0, **options: Any) -> None:
+    def __init__(self, num_steps: int, *, k: int = 4, masking: float = 1.0, **options: Unpack[SequenceOptions]) -> None:
         super().__init__(**options)
         self.num_steps = check.integer("num_steps", num_steps, low=1)
         self.k = check.integer("k", k, low=1)
@@ -206,7 +218,7 @@ class SlidingPSN(SequenceNeuron):
     dependencies"; SpikingJelly's ``SlidingPSN``, whose bias is ``b - θ``.
     """
 
-    def __init__(self, k: int = 4, *, init: str = "exponential", **options: Any) -> None:
+    def __init__(self, k: int = 4, *, init: str = "exponential", **options: Unpack[SequenceOptions]) -> None:
         super().__init__(**options)
         self.k = check.integer("k", k, low=1)
         if check.choice("init", init, ("exponential", "uniform")) == "exponential":

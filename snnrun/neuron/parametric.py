@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Linear, LinearNeuron
+from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class PLIF(LinearNeuron):
@@ -45,7 +45,7 @@ class PLIF(LinearNeuron):
         decay_input: bool = True,
         v_rest: float = 0.0,
         learn_tau: bool = True,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         many = isinstance(tau, Sequence) and not isinstance(tau, str)
@@ -55,9 +55,9 @@ class PLIF(LinearNeuron):
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
 
-    def linear(self) -> Linear:
+    def linear(self) -> LinearUpdate:
         q = self.q()
-        return Linear(
+        return LinearUpdate(
             decay=1 - q,
             gain=q if self.decay_input else 1.0,
             offset=q * self.v_rest if self.v_rest else 0.0,

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 
 
 class QuadraticNeuron(Neuron):
     """Base of the neurons whose membrane is driven by ``a0 (v - v_rest)(v - v_c)``."""
 
     def __init__(
-        self, *, tau: float, dt: float, a0: float, v_rest: float, v_c: float, v_peak: float | None, **options: Any
+        self,
+        *,
+        tau: float,
+        dt: float,
+        a0: float,
+        v_rest: float,
+        v_c: float,
+        v_peak: float | None,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         self.tau, self.dt = check.number("tau", tau, above=0), check.number("dt", dt, above=0)
@@ -76,7 +83,7 @@ class QIF(QuadraticNeuron):
         v_rest: float = 0.0,
         v_c: float = 0.8,
         v_peak: float | None = None,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(tau=tau, dt=dt, a0=a0, v_rest=v_rest, v_c=v_c, v_peak=v_peak, **options)
 

@@ -16,7 +16,7 @@ from snnrun.neuron.leaky import LIF
 RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
 
 
-class Recurrent(Neuron):
+class RecurrentNeuron(Neuron):
     """Feeds the layer's spikes of the step before back into its input; first base of a recurrent neuron.
 
     ::
@@ -25,7 +25,7 @@ class Recurrent(Neuron):
         x'[t] = x[t] + w s[t-1]               elementwise
         x'[t] = x[t] + K * s[t-1]             convolution
 
-    The feedback carries gradient whatever ``detach_reset`` says. ``class Mine(Recurrent, Neuron)`` makes a neuron
+    The feedback carries gradient whatever ``detach_reset`` says. ``class Mine(RecurrentNeuron, Neuron)`` makes a neuron
     recurrent; one whose ``step`` overrides this one calls ``with_feedback`` itself.
 
     Args:
@@ -117,7 +117,7 @@ def as_image(x: Tensor) -> Tensor:
     return x if x.dim() == 4 else x[..., None, None]
 
 
-class RLIF(Recurrent, LIF):
+class RLIF(RecurrentNeuron, LIF):
     """Recurrent LIF: leaky integrate-and-fire whose spikes come back as input one step later.
 
     ::
@@ -131,7 +131,7 @@ class RLIF(Recurrent, LIF):
 
     Args:
         recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: the feedback ``W s``, see
-            :class:`snnrun.neuron.Recurrent`. Default all to all, without bias.
+            :class:`snnrun.neuron.RecurrentNeuron`. Default all to all, without bias.
         beta, tau, dt, integration, decay_input, v_rest, learn_beta: see :class:`snnrun.neuron.LIF`.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 

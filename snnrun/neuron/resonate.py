@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 
 
 class OscillatorState(NamedTuple):
@@ -53,7 +54,9 @@ class ResonateAndFire(Neuron):
     Source: Izhikevich 2001, "Resonate-and-fire neurons"; SpikingJelly's ``RAFNode`` (its ``b`` is ``-decay``).
     """
 
-    def __init__(self, *, decay: float = 0.2, omega: float = 1.0, dt: float = 1.0, **options: Any) -> None:
+    def __init__(
+        self, *, decay: float = 0.2, omega: float = 1.0, dt: float = 1.0, **options: Unpack[NeuronOptions]
+    ) -> None:
         super().__init__(**options)
         self.decay, self.omega = check.number("decay", decay, above=0), check.number("omega", omega, above=0)
         self.dt = check.number("dt", dt, above=0)

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.izhikevich import AdaptiveState
 
 
@@ -59,7 +60,7 @@ class AdLIF(Neuron):
         learn_beta: bool = False,
         learn_rho: bool = False,
         learn_adaptation: bool = False,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         self.beta = self._value("beta", beta, "unit", learn=learn_beta)

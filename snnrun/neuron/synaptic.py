@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
-from snnrun.neuron.recurrent import Recurrent
+from snnrun.neuron.recurrent import RecurrentNeuron
 
 
 class SynapticState(NamedTuple):
@@ -75,7 +76,7 @@ class Synaptic(Neuron):
         v_rest: float = 0.0,
         learn_alpha: bool = False,
         learn_beta: bool = False,
-        **options: Any,
+        **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         check_decay(dt, integration)
@@ -103,7 +104,7 @@ class Synaptic(Neuron):
         return SynapticState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))
 
 
-class RSynaptic(Recurrent, Synaptic):
+class RSynaptic(RecurrentNeuron, Synaptic):
     """Recurrent synaptic LIF: its spikes come back onto the synaptic current one step later.
 
     ::
@@ -118,7 +119,7 @@ class RSynaptic(Recurrent, Synaptic):
 
     Args:
         recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: the feedback ``W s``, see
-            :class:`snnrun.neuron.Recurrent`. Default all to all, without bias.
+            :class:`snnrun.neuron.RecurrentNeuron`. Default all to all, without bias.
         alpha, beta, tau_syn, tau_mem, dt, integration, decay_input, v_rest, learn_alpha, learn_beta: see
             :class:`snnrun.neuron.Synaptic`.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
@@ -130,7 +131,29 @@ class RSynaptic(Recurrent, Synaptic):
     """
 
 
-class CurrentLIF(Recurrent, Synaptic):
+class CurrentOptions(NeuronOptions, total=False):
+    """What :class:`CurrentLIF` takes as ``**options``; see :class:`Synaptic` and :class:`RecurrentNeuron`."""
+
+    dt: float
+    v_rest: float
+    learn_alpha: bool
+    learn_beta: bool
+    recurrent_weight: float | Sequence[float]
+    kernel_size: int
+    autapses: bool
+    recurrent_bias: bool
+
+
+class AdaptingOptions(CurrentOptions, total=False):
+    """What a current-based neuron with an adaptation takes as ``**options``, but ``decay_input``."""
+
+    tau_mem: float | Sequence[float]
+    tau_syn: float | Sequence[float]
+    integration: str
+    recurrence: str
+
+
+class CurrentLIF(RecurrentNeuron, Synaptic):
     """Current-based LIF in physical time: two time constants, and a membrane that relaxes towards its drive.
 
     ::
@@ -152,7 +175,7 @@ class CurrentLIF(Recurrent, Synaptic):
         integration: ``euler`` (default, as published) or ``exact``.
         v_rest: where the membrane leaks to. Default 0.
         decay_input: scale the current by ``dt/τ_mem``. Default true.
-        recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.Recurrent`.
+        recurrence, recurrent_weight, kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.RecurrentNeuron`.
             Default none.
         learn_alpha, learn_beta: make the decay of the current or of the membrane a parameter; it stays in (0, 1).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
@@ -172,7 +195,7 @@ class CurrentLIF(Recurrent, Synaptic):
         integration: str = "euler",
         decay_input: bool = True,
         recurrence: str = "none",
-        **options: Any,
+        **options: Unpack[CurrentOptions],
     ) -> None:
         super().__init__(
             tau_mem=tau_mem,

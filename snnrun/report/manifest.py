@@ -49,6 +49,7 @@ def manifest(
     product: Mapping[str, Any] | None = None,
     world_size: int = 1,
     world_backend: str | None = None,
+    init_from: Mapping[str, Any] | None = None,
     data_hashes: Mapping[str, str],
     threads: int | None = None,
     started: datetime | None = None,
@@ -60,11 +61,11 @@ def manifest(
     ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are taken). ``command``: the command
     line. ``device``, ``backend``: those that run, not "auto". ``product``: how large matrix products are taken
     (:class:`snnrun.model.Product`), if they are a choice. ``world_size``: of how many processes this is one, joined
-    through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by
-    default as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by
-    default the working directory. ``record``: the run's folder; the working directory is noted as seen from there, if
-    it lies above. ``wait_policy`` is how OpenMP's threads wait, null where that is left to the runtime. Host name and
-    whole paths are left out on purpose.
+    through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by default
+    as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by default the
+    working directory. ``record``: the run's folder; the working directory is noted as seen from there, if it lies
+    above. ``init_from``: which tensors began with other weights. ``wait_policy`` is how OpenMP's threads wait, null
+    where that is left to the runtime. Host name and whole paths are left out on purpose.
     """
     import torch
 
@@ -88,6 +89,7 @@ def manifest(
         "memory_bytes": _memory(),
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
+        **({} if init_from is None else {"init_from": dict(init_from)}),
     }
 
 

@@ -20,12 +20,12 @@ from snnrun.errors import ArgumentError, ConfigError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
 from snnrun.loss import Loss, tied
-from snnrun.model import Layer, keep, multiply_adds
-from snnrun.model.products import product
-from snnrun.model.together import share
+from snnrun.model import Layer, multiply_adds, plan_of, set_plan
+from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
+from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.sequence import Trace
 from snnrun.system import cache, processes
 from snnrun.system.jit import nothing_kept
@@ -100,6 +100,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             threads = recorded_threads(folder, team.size) if resume else None
             state, data = _built(parts, settings, device, team, threads)
             model, streams = state.model, state.streams
+            begins_from = None if saved is not None or settings.init_from is None else _initialise(model, settings)
             facts = {
                 "settings": asdict(settings),
                 "command": job.command,
@@ -109,6 +110,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 "data_hashes": data.hashes,
                 "world_size": team.size,
                 "world_backend": team.backend,
+                "init_from": None if begins_from is None else begins_from.to_json(),
             }
             if not resume:
                 record.manifest(**facts)
@@ -117,6 +119,10 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 f"{f', {team.size} processes' if team.size > 1 else ''}; "
                 f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
             )
+            if begins_from is not None:
+                console.line(f"{len(begins_from.taken)} tensors have the weights of {settings.init_from}")
+                for warning in begins_from.warnings():
+                    console.warning(warning)
             if settings.report.summary and (saved is None or not (folder / "summary.txt").exists()):
                 first = next(data.test.batches(1)).x
                 record.summary(model, parts.encoder(first, settings.num_steps, streams.evaluation()))
@@ -138,8 +144,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 steps = whole + (rest > 0 and not settings.drop_last)
                 console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
                 if team.size > 1:
-                    share(model, team)
-                    team.told(checkpoint.pack(state.state_dict()) if resume else None)
+                    team.told(checkpoint.pack(state.state_dict()) if resume or begins_from is not None else None)
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
@@ -179,6 +184,12 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
             console.line(f"test {words_of(test)} ({best})  {seconds:.1f} s  {folder}")
     return result
+
+
+def _initialise(model: nn.Module, settings: Settings) -> Fit:
+    """Give the model the weights that ``init_from`` names, as far as they fit."""
+    assert settings.init_from is not None
+    return start_from(model, weights_file(settings.init_from))
 
 
 def _speed(epochs: Sequence[EpochRecord]) -> float:
@@ -261,7 +272,6 @@ def follow(job: Job, team: Team) -> None:
     with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
         state, data = _built(parts, settings, device, team)
         with state.streams.ambient("training"):
-            share(state.model, team)
             if (message := team.told(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
@@ -291,7 +301,7 @@ def _built(
             f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "
             f"test part, got {settings.report.sample}"
         )
-    model = build_model(parts, settings, streams).to(device)
+    model = build_model(parts, settings, streams, team).to(device)
     (recorded,) = team.agree(recorded_threads or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
     return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
@@ -439,8 +449,8 @@ def words_of(test: Scores) -> str:
     return words + ("" if test.r2 is None else f"  R² {test.r2:.4f}")
 
 
-def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module:
-    """The model with its initial weights, on the CPU.
+def build_model(parts: Parts, settings: Settings, streams: Streams, team: Team | None = None) -> nn.Module:
+    """The model with its initial weights and its execution plan, on the CPU.
 
     Raises:
         ValueError: if its arguments do not fit together.
@@ -454,8 +464,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams) -> nn.Module
             readout=parts.readout,
             backend=settings.backend,
         )
-    keep(model, settings.memory, spikes=parts.loss.regularises)
-    product.use(model, product_of(settings))
+    set_plan(model, plan_of(settings, spikes=parts.loss.regularises, team=team))
     return model
 
 
@@ -463,13 +472,6 @@ def backends(model: nn.Module) -> str:
     """How the neurons of the model are run: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
-
-
-def product_of(settings: Settings) -> product.Product:
-    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
-    if settings.backend == "reference":
-        return product.Product()
-    return product.choose(settings.matmul, settings.events_below)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -34,6 +34,7 @@ from snnrun.training.records import EpochRecord, LogRecord, Result, WarningRecor
 from snnrun.training.stop import Interrupted, Pruned, Stop, TimeUp
 
 MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
+INIT_FROM = "init_from"  # in manifest.json: which tensors began with other weights
 PARENT = "parent"  # in manifest.json: the run that this one trains on
 
 MOST_THREADS = 1024  # that a process computes on; more are no number of ours
@@ -125,7 +126,7 @@ class FolderRecord:
         noted = there.get("resumed")
         earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
         entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        origin = {key: there[key] for key in (PARENT, SOURCE) if isinstance(there.get(key), dict)}
+        origin = {key: there[key] for key in (PARENT, SOURCE, INIT_FROM) if isinstance(there.get(key), dict)}
         self._manifest = {**before, **origin, "resumed": [*earlier, entry]}
         if len(json.dumps(self._manifest, indent=2)) > safe_read.LARGEST:  # nobody would read it again
             self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")

@@ -37,6 +37,7 @@ def make_job(composition: Composition) -> Path:
         StorageError: if it cannot be made.
     """
     with _made():
+        composition.root.mkdir(parents=True, exist_ok=True)
         root = composition.root.resolve()
         folder = root / str(composition.subdir)
         with storing(folder):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from snnrun import report
-from snnrun.config.view_settings import PlotSettings
+from snnrun.config.settings import PlotSettings
 from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, DataError
 from snnrun.neuron import Neuron

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from snnrun.config import fingerprint, trust
 from snnrun.config.catalogue import Catalogue
@@ -163,20 +163,26 @@ def _judge(
 
 
 def _local(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The config with a relative ``data_dir`` led to where the run was started, if that was elsewhere."""
-    data_dir, task = config.get("data_dir"), config.get("task")
+    """The config with relative paths of data and weights led to where the run was started, if that was elsewhere."""
     try:
         way = safe_read.json_object(folder, "manifest.json").get("directory")
     except Unreadable:
         return config
-    known = isinstance(way, str) and set(way.split("/")) <= {"..", "."}
-    if not known or not isinstance(data_dir, str) or data_dir.startswith("~") or Path(data_dir).is_absolute():
+    if not isinstance(way, str) or not set(way.split("/")) <= {"..", "."}:
         return config
-    start = Path(os.path.abspath(folder.resolve() / str(way)))
+    start = Path(os.path.abspath(folder.resolve() / way))
     if start == Path.cwd():
         return config
-    moved = os.path.relpath(start / data_dir)
-    seen = {**config, "data_dir": moved}
-    if isinstance(task, Mapping) and task.get("data_dir") == data_dir:
-        seen["task"] = {**task, "data_dir": moved}
-    return seen
+    found, task, data_dir = dict(config), config.get("task"), config.get("data_dir")
+    if _is_relative(data_dir):
+        found["data_dir"] = os.path.relpath(start / data_dir)
+        if isinstance(task, Mapping) and task.get("data_dir") == data_dir:
+            found["task"] = {**task, "data_dir": found["data_dir"]}
+    weights = config.get("init_from")
+    if _is_relative(weights) and (start / weights).exists():  # else it is the name of a run, or a piece of one
+        found["init_from"] = os.path.relpath(start / weights)
+    return found
+
+
+def _is_relative(path: Any) -> TypeGuard[str]:
+    return isinstance(path, str) and "\0" not in path and not path.startswith("~") and not Path(path).is_absolute()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from snnrun import report
-from snnrun.config.view_settings import SimulateSettings
+from snnrun.config.settings import SimulateSettings
 from snnrun.neuron import Neuron
 from snnrun.neuron.input import Input
 from snnrun.report.neuron_traces import Traces, record, statistics

@@ -35,8 +35,16 @@ def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
 
 
 def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
-    """All faults of the parts, and of how they go together."""
-    return trial.run(catalogue)
+    """All faults of the parts, of how they go together, and of the weights to start from."""
+    faults = trial.run(catalogue)
+    if trial.settings.init_from is not None:
+        from snnrun.run.initial_weights import weights_file
+
+        try:
+            weights_file(trial.settings.init_from)
+        except ConfigError as error:
+            faults.append(Fault("init_from", str(error).removeprefix("init_from: ")))
+    return faults
 
 
 def run(

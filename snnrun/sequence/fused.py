@@ -1,8 +1,9 @@
 """The fused execution: one ``autograd.Function`` over the whole sequence, made from the neuron's own ``step``.
 
-The step is recorded as a program of elementwise operations (``symbol``), the chain rule turns that into the program of
-its adjoint (``adjoint``), and a kernel runs either of them over all time steps in one pass (``kernel_llvm`` on the CPU,
-``kernel_torch`` elsewhere). There is no second definition of any neuron, and none to keep in step with the first.
+The step is recorded as a program of elementwise operations (``record.tracer``), the chain rule turns that into the
+program of its adjoint (``record.adjoint``), and a kernel runs either of them over all time steps in one pass
+(``kernel.llvm`` on the CPU, ``kernel.eager`` elsewhere). There is no second definition of any neuron, and none to keep
+in step with the first. docs/internals.md follows a neuron through all of it.
 
 Saved for backward: the membrane, where the trace holds it anyway; spikes as bytes, other parts of the state and the
 input only where the adjoint asks for them. A trace without membranes is cheaper still: then only the input is saved,
@@ -22,10 +23,13 @@ from torch.autograd.function import once_differentiable
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.sequence.kernel import eager, llvm
-from snnrun.sequence.kernel.kernel import Kernel
-from snnrun.sequence.kernel.plan import Backward, Forward, Recipe, backward_plan, forward_plan
+from snnrun.sequence.kernel.kernel import Kernel, Key
+from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
+from snnrun.sequence.record.adjoint import Wanted
 from snnrun.sequence.record.program import Node
-from snnrun.sequence.record.tracer import record
+from snnrun.sequence.record.tracer import Recipe, record
+
+Arrays = dict[Key, Tensor]
 
 
 def run(
@@ -41,14 +45,15 @@ def run(
         Unfusable: if the neuron's step is not elementwise.
         ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
-    step = record(neuron)
-    recipe = Recipe.of(step)
+    # Recorded anew at each call: a step may read an attribute that was set since, and captures tensors that a module's
+    # `to` or `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are found again by the recipe.
+    recipe, captured = record(neuron)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
-            _check(name, value, x, as_spikes=recipe.kind(k) == "bytes")
+            _check(name, value, x, as_spikes=recipe.is_spikes(k))
     first = [value.to(x.dtype) for value in begin]
-    output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *step.captured)
+    output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
     return output, membranes, fired, type(begin)(*last)
 
 
@@ -63,149 +68,168 @@ def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
 
 def forwards(
     recipe: Recipe,
-    plan: Forward,
+    plan: ForwardPlan,
     steps: int,
     x: Tensor,
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
-    further: Mapping[str, Tensor] | None = None,
-) -> dict[str, Tensor]:
-    """All arrays of the way forwards by their names: ``output``, ``fired`` and ``last0``, those that are recorded.
+    product: Mapping[Key, Tensor] | None = None,
+) -> Arrays:
+    """All arrays of the way forwards: the output, how often it was a spike, the last state, and what is recorded.
 
-    ``further``: those of a narrow product.
+    ``product``: the arrays of a read-out product.
     """
     like = x[0]
     shape = (steps, *like.shape)
-    tensors = {**(further or {}), "x": _steps(x, steps), **_rows(recipe.nodes, captured, like)}
-    tensors |= {f"first{k}": value.contiguous() for k, value in enumerate(first)}
-    tensors |= {array.name: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
+    arrays = {**(product or {}), X: _steps(x, steps), **_rows(recipe.nodes, captured, like)}
+    arrays |= {Key("first", k): value.contiguous() for k, value in enumerate(first)}
+    arrays |= {array.key: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
     for _, array in plan.kernel.writes:
-        tensors[array.name] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
-    _call(plan.kernel, recipe.numbers, captured, tensors, steps, like)
-    return tensors
+        arrays[array.key] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
+    _call(plan.kernel, recipe.numbers, captured, arrays, steps, like)
+    return arrays
 
 
 def backwards(
     recipe: Recipe,
-    plan: Backward,
+    plan: BackwardPlan,
     steps: int,
-    saved: dict[str, Tensor],
+    saved: Mapping[Key, Tensor],
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
-    given: Mapping[str, Tensor],
-    further: Mapping[str, Tensor] | None = None,
-) -> dict[str, Tensor]:
-    """All arrays of the way back: ``grad_x``, ``grad_first0``, and ``grad0`` for the first of what is captured.
+    product: Mapping[Key, Tensor] | None = None,
+) -> Arrays:
+    """All arrays of the way back, those of the gradients that the plan computes among them.
 
     Args:
-        saved: what was recorded on the way forwards.
-        given: the gradients that come in: ``grad_output``, ``grad_membrane``, and ``grad_last0``.
-        further: the arrays of a narrow product.
+        recipe, plan, steps: what is run.
+        saved: what the way forwards saved, and the gradients that come in.
+        first: the state before the first step.
+        captured: the tensors that the step captures.
+        product: the arrays of a read-out product.
     """
-    kernel, made = plan
+    kernel, adjoint = plan
     like = first[0]
-    tensors = {
-        **(further or {}),
-        **saved,
-        **_rows([*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())], captured, like),
-    }
-    if "x" in tensors:
-        tensors["x"] = _steps(tensors["x"], steps)
-    for name, grad in given.items():
-        tensors[name] = grad.contiguous() if name.startswith("grad_last") else _steps(grad, steps)
+    nodes = [*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())]
+    arrays = {**(product or {}), **saved, **_rows(nodes, captured, like)}
+    for key in (X, Key("grad_output"), Key("grad_membrane")):
+        if key in arrays:
+            arrays[key] = _steps(arrays[key], steps)
     for k, value in enumerate(first):
-        as_bytes = recipe.kind(k) == "bytes" and kernel.replay is None
-        tensors[f"first{k}"] = value.to(torch.uint8) if as_bytes else value.contiguous()
-    for i in made.handed:
+        if (last := Key("grad_last", k)) in arrays:
+            arrays[last] = arrays[last].contiguous()
+        as_bytes = recipe.is_spikes(k) and kernel.replay is None
+        arrays[Key("first", k)] = value.to(torch.uint8) if as_bytes else value.contiguous()
+    for i in adjoint.handed:
         surrogate = recipe.surrogates[recipe.nodes[i][3]]
-        tensors[f"handed{i}"] = surrogate.derivative(tensors[f"excess{i}"]).contiguous()
+        arrays[Key("handed", i)] = surrogate.derivative(arrays[Key("excess", i)]).contiguous()
     for _, array in (*kernel.sums, *kernel.last):
-        tensors[array.name] = like.new_empty(like.shape)
+        arrays[array.key] = like.new_empty(like.shape)
     for _, array in kernel.writes:
-        tensors[array.name] = like.new_empty((steps, *like.shape))
-    _call(kernel, made.program.numbers, captured, tensors, steps, like)
-    return tensors
-
-
-_X, _BEFORE = 3, 4  # where the input stands among the arguments of _Fused, and where the states begin
+        arrays[array.key] = like.new_empty((steps, *like.shape))
+    _call(kernel, adjoint.program.numbers, captured, arrays, steps, like)
+    return arrays
 
 
 class _Fused(torch.autograd.Function):
+    X, FIRST = 3, 4  # where the input stands among the arguments, and where the states begin
+
     @staticmethod
     def forward(
         ctx: Any, recipe: Recipe, steps: int, membrane: bool, x: Tensor, *others: Tensor
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
-        needs = frozenset(j for j in range(len(captured)) if ctx.needs_input_grad[_BEFORE + size + j])
-        plan = forward_plan(recipe, ctx.needs_input_grad[_X], needs, any(ctx.needs_input_grad), membrane)
-        tensors = forwards(recipe, plan, steps, x, first, captured)
+        plan = forward_plan(recipe, wanted(ctx.needs_input_grad[_Fused.X :], size), membrane)
+        arrays = forwards(recipe, plan, steps, x, first, captured)
 
-        ctx.recipe, ctx.needs, ctx.saves, ctx.size = recipe, needs, plan.saves, size
-        ctx.steps, ctx.constant, ctx.replays = steps, x.shape[0] < steps, plan.replays
-        ctx.save_for_backward(*first, *captured, *(x if name == "x" else tensors[name] for name in plan.saves))
+        ctx.recipe, ctx.plan, ctx.steps, ctx.constant = recipe, plan, steps, x.shape[0] < steps
+        ctx.save_for_backward(*first, *captured, *(x if key == X else arrays[key] for key in plan.saves))
         ctx.set_materialize_grads(False)
-        membranes = tensors["membrane"] if membrane else x.new_empty((0, *x.shape[1:]))
-        fired = tensors.get("fired")
+        membranes = arrays[Key("membrane")] if membrane else x.new_empty((0, *x.shape[1:]))
+        fired = arrays.get(Key("fired"))
         ctx.mark_non_differentiable(*([] if fired is None else [fired]), *([] if membrane else [membranes]))
-        return tensors["output"], membranes, fired, *(tensors[f"last{k}"] for k in range(size))
+        return arrays[Key("output")], membranes, fired, *(arrays[Key("last", k)] for k in range(size))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        recipe, size = ctx.recipe, ctx.size
-        count = len(ctx.saved_tensors) - size - len(ctx.saves)
-        result: list[Tensor | None] = [None] * (_BEFORE + size + count)
-        if all(grad is None for grad in grads):
-            return tuple(result)
+        recipe, size, saves = ctx.recipe, len(ctx.recipe.new), ctx.plan.saves
+        count = len(ctx.saved_tensors) - size - len(saves)
+        asked = wanted(ctx.needs_input_grad[_Fused.X :], size)
+        if asked is None or all(grad is None for grad in grads):
+            return (None,) * (_Fused.FIRST + size + count)
         first, captured = ctx.saved_tensors[:size], ctx.saved_tensors[size : size + count]
-        saved = dict(zip(ctx.saves, ctx.saved_tensors[size + count :], strict=True))
-        names = ("grad_output", "grad_membrane", "", *(f"grad_last{k}" for k in range(size)))
-        given = {name: grad for name, grad in zip(names, grads, strict=True) if grad is not None}
-        plan = backward_plan(
-            recipe,
-            ctx.needs_input_grad[_X],
-            ctx.needs,
-            frozenset(given),
-            frozenset(k for k in range(size) if ctx.needs_input_grad[_BEFORE + k]),
-            ctx.constant,
-            ctx.replays,
+        keys = (Key("grad_output"), Key("grad_membrane"), Key("fired"), *(Key("grad_last", k) for k in range(size)))
+        given = {key: grad for key, grad in zip(keys, grads, strict=True) if grad is not None}
+        asked = asked._replace(
+            output=keys[0] in given,
+            membrane=keys[1] in given,
+            last=frozenset(key.part for key in given if key.role == "grad_last"),
         )
-        tensors = backwards(recipe, plan, ctx.steps, saved, first, captured, given)
+        plan = backward_plan(recipe, asked, constant=ctx.constant, replays=ctx.plan.replays)
+        saved = dict(zip(saves, ctx.saved_tensors[size + count :], strict=True))
+        arrays = backwards(recipe, plan, ctx.steps, saved | given, first, captured)
+        return (None,) * _Fused.X + gradients(arrays, plan, captured, size, ctx.constant)
 
-        x = tensors.get("grad_x")
-        result[_X] = x[None] if x is not None and ctx.constant else x
-        for k in range(size):
-            result[_BEFORE + k] = tensors.get(f"grad_first{k}")
-        for j in plan.adjoint.captured:
-            result[_BEFORE + size + j] = sum_to(tensors[f"grad{j}"], captured[j])
-        return tuple(result)
+
+def wanted(needs: Sequence[bool], size: int) -> Wanted | None:
+    """The gradients that input, first state (of ``size`` parts) and captured tensors ask for, in this order.
+
+    None if there is none. It is as if one came in for all that the step gives out.
+    """
+    if not any(needs):
+        return None
+    parts = range(size)
+    return Wanted(
+        x=needs[0],
+        first=frozenset(k for k in parts if needs[1 + k]),
+        captured=frozenset(j for j, need in enumerate(needs[1 + size :]) if need),
+        output=True,
+        membrane=True,
+        last=frozenset(parts),
+    )
+
+
+def gradients(
+    arrays: Arrays, plan: BackwardPlan, captured: Sequence[Tensor], size: int, constant: bool
+) -> tuple[Tensor | None, ...]:
+    """The gradients of input, first state (of ``size`` parts) and captured tensors, in this order."""
+    x = arrays.get(Key("grad_x"))
+    return (
+        x[None] if x is not None and constant else x,
+        *(arrays.get(Key("grad_first", k)) for k in range(size)),
+        *(
+            sum_to(arrays[Key("grad_captured", j)], tensor) if j in plan.adjoint.captured else None
+            for j, tensor in enumerate(captured)
+        ),
+    )
 
 
 def _call(
     kernel: Kernel,
     numbers: Sequence[float],
     captured: Sequence[Tensor],
-    tensors: dict[str, Tensor],
+    arrays: Arrays,
     steps: int,
     like: Tensor,
 ) -> None:
     if not like.numel():
         for _, array in (*kernel.sums, *kernel.last, *kernel.writes):
-            tensors[array.name].zero_()
+            arrays[array.key].zero_()
         return
     values = [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
-    if kernel.narrow is not None:
-        llvm.call_narrow(kernel, values, tensors, steps, like, tensors.get("grad_weights"))
+    if kernel.product is not None:
+        llvm.call_by_sample(kernel, values, arrays, steps, like)
         return
     execution = llvm if llvm.supports(like) else eager
-    execution.call(kernel, values, tensors, steps, like)
+    execution.call(kernel, values, arrays, steps, like)
 
 
-def _rows(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> dict[str, Tensor]:
+def _rows(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
     """One value per neuron of the batch, for each captured tensor that is no single number."""
     used = {node[1] for node in nodes if node[0] == "row"}
-    return {f"row{j}": captured[j].to(like).expand(like.shape).contiguous() for j in used}
+    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in used}
 
 
 def _steps(x: Tensor, steps: int) -> Tensor:

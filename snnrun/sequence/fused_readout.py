@@ -7,20 +7,48 @@ so is its gradient, on a way back that runs the neurons forwards once more (see 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.fused import backwards, forwards, sum_to
+from snnrun.sequence.fused import backwards, forwards, gradients, wanted
 from snnrun.sequence.kernel import llvm
-from snnrun.sequence.kernel.plan import Forward, Recipe, backward_plan, narrow_plan
-from snnrun.sequence.record.tracer import record
+from snnrun.sequence.kernel.kernel import Key
+from snnrun.sequence.kernel.plan import ForwardPlan, X, backward_plan, readout_plan
+from snnrun.sequence.record.tracer import Recipe, record
 
 #: Most outputs: their sums must find room in the registers.
 MOST = 16
+
+
+class ChainLayer(Protocol):
+    """What a layer of a chain says of itself, so that :func:`can_fuse` can decide."""
+
+    training: bool
+    backend: str
+    synapse: nn.Module
+
+    @property
+    def records(self) -> bool:
+        """Whether a training step must record something of the neurons, or compute them again piece by piece."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
+
+
+def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
+    """Whether the neurons of ``layer`` and the synapses of the layer that follows may run in one pass.
+
+    In a training step, and where nobody wants what such a pass does not record. What depends on the input and on the
+    neuron's step as well is decided by :func:`run`.
+    """
+    trains = layer.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    fused = layer.backend == "fused" and not layer.records
+    return trains and fused and following.is_bare and isinstance(following.synapse, nn.Linear)
 
 
 def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:
@@ -45,46 +73,41 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
         and weight.shape[1] >= llvm.vector_width(x)
     ):
         return None
-    step = record(neuron)
-    recipe = Recipe.of(step)
-    needs = frozenset(j for j, tensor in enumerate(step.captured) if tensor.requires_grad)
-    plan = narrow_plan(recipe, needs, len(weight))
+    recipe, captured = record(neuron)
+    plan = readout_plan(recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad), len(weight))
     if plan is None:
         return None
     first = [value.to(x.dtype) for value in neuron.initial_state(like)]
-    y, fired = _Joined.apply(recipe, plan, needs, steps, x, weight, bias, *first, *step.captured)
+    y, fired = _FusedReadout.apply(recipe, plan, steps, weight, bias, x, *first, *captured)
     return y, fired
 
 
-_X, _WEIGHT, _BIAS, _FIRST = 4, 5, 6, 7  # where they stand among the arguments of _Joined
+class _FusedReadout(torch.autograd.Function):
+    BIAS, X = 4, 5  # where they stand among the arguments
 
-
-class _Joined(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,
         recipe: Recipe,
-        plan: Forward,
-        needs: frozenset[int],
+        plan: ForwardPlan,
         steps: int,
-        x: Tensor,
         weight: Tensor,
         bias: Tensor | None,
+        x: Tensor,
         *others: Tensor,
     ) -> tuple[Tensor, Tensor]:
         size = len(recipe.new)
-        shape = (steps, x.shape[1], len(weight))
-        y = x.new_zeros(shape)
+        y = x.new_zeros((steps, x.shape[1], len(weight)))
         if bias is not None:
             y += bias
         packed = pack(weight)
-        further = {"weights": once(packed, weight.shape[1]), "outputs": y}
-        tensors = forwards(recipe, plan, steps, x, others[:size], others[size:], further)
-        ctx.recipe, ctx.needs, ctx.steps, ctx.constant = recipe, needs, steps, x.shape[0] < steps
-        ctx.neurons = weight.shape[1]
+        product = {Key("weights"): once(packed, weight.shape[1]), Key("products"): y}
+        arrays = forwards(recipe, plan, steps, x, others[:size], others[size:], product)
+        ctx.recipe, ctx.steps, ctx.constant, ctx.neurons = recipe, steps, x.shape[0] < steps, weight.shape[1]
         ctx.save_for_backward(x, packed, *others)
-        ctx.mark_non_differentiable(tensors["fired"])
-        return y, tensors["fired"]
+        fired = arrays[Key("fired")]
+        ctx.mark_non_differentiable(fired)
+        return y, fired
 
     @staticmethod
     @once_differentiable
@@ -92,29 +115,19 @@ class _Joined(torch.autograd.Function):
         recipe, size = ctx.recipe, len(ctx.recipe.new)
         x, packed, *others = ctx.saved_tensors
         first, captured = others[:size], others[size:]
-        plan = backward_plan(
-            recipe,
-            True,
-            ctx.needs,
-            frozenset(("grad_output",)),
-            frozenset(k for k in range(size) if ctx.needs_input_grad[_FIRST + k]),
-            ctx.constant,
-            True,
-            packed.shape[1],
-        )
+        asked = wanted(ctx.needs_input_grad[_FusedReadout.X :], size)
+        assert asked is not None  # `run` takes only an input that asks for one
+        asked = asked._replace(membrane=False, last=frozenset())
+        plan = backward_plan(recipe, asked, constant=ctx.constant, replays=True, outputs=packed.shape[1])
         sums = packed.new_zeros(-(-x.shape[1] // llvm.SAMPLES), *packed.shape)
-        further = {"weights": packed, "outputs": grad.contiguous(), "grad_weights": sums}
-        tensors = backwards(recipe, plan, ctx.steps, {"x": x}, first, captured, {}, further)
-
-        result: list[Tensor | None] = [None] * (_FIRST + len(others))
-        result[_X] = tensors["grad_x"][None] if ctx.constant else tensors["grad_x"]
-        result[_WEIGHT] = unpack(sums.sum(0), ctx.neurons)
-        result[_BIAS] = grad.sum((0, 1)) if ctx.needs_input_grad[_BIAS] else None
-        for k in range(size):
-            result[_FIRST + k] = tensors.get(f"grad_first{k}")
-        for j in plan.adjoint.captured:
-            result[_FIRST + size + j] = sum_to(tensors[f"grad{j}"], captured[j])
-        return tuple(result)
+        product = {Key("weights"): packed, Key("products"): grad.contiguous(), Key("grad_weights"): sums}
+        arrays = backwards(recipe, plan, ctx.steps, {X: x}, first, captured, product)
+        return (
+            *(None,) * (_FusedReadout.BIAS - 1),
+            unpack(sums.sum(0), ctx.neurons),
+            grad.sum((0, 1)) if ctx.needs_input_grad[_FusedReadout.BIAS] else None,
+            *gradients(arrays, plan, captured, size, ctx.constant),
+        )
 
 
 def pack(weight: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.event_files import DECODERS, Recording, files_of, members
-from snnrun.task.events import EventTask, Source
+from snnrun.task.events import EventSource, EventTask
 from snnrun.task.frame_store import Chunk
 from snnrun.task.gestures import gestures
 
@@ -103,9 +103,9 @@ class NMNIST(CameraTask):
     sensor = 34
     num_outputs = 10
     suffix = ".bin"
-    sources: ClassVar[dict[str, Source]] = {
-        "train": Source("train", (("train.zip",), ("Train",))),
-        "test": Source("test", (("test.zip",), ("Test",))),
+    sources: ClassVar[dict[str, EventSource]] = {
+        "train": EventSource("train", (("train.zip",), ("Train",))),
+        "test": EventSource("test", (("test.zip",), ("Test",))),
     }
 
 
@@ -127,9 +127,9 @@ class DVSGesture(CameraTask):
         *("left arm clockwise", "left arm counter-clockwise", "arm roll", "air drums", "air guitar", "other gestures"),
     )
     suffix = ".npy"
-    sources: ClassVar[dict[str, Source]] = {
-        "train": Source("train", (("ibmGestureTrain.tar.gz",), ("ibmGestureTrain",), (_ORIGINAL,))),
-        "test": Source("test", (("ibmGestureTest.tar.gz",), ("ibmGestureTest",), (_ORIGINAL,))),
+    sources: ClassVar[dict[str, EventSource]] = {
+        "train": EventSource("train", (("ibmGestureTrain.tar.gz",), ("ibmGestureTrain",), (_ORIGINAL,))),
+        "test": EventSource("test", (("ibmGestureTest.tar.gz",), ("ibmGestureTest",), (_ORIGINAL,))),
     }
 
     def read(self, part: int, path: Path, num_steps: int) -> Iterator[Chunk]:
@@ -169,8 +169,8 @@ class CIFAR10DVS(CameraTask):
     num_outputs = 10
     classes = _CIFAR10
     suffix = (".aedat4", ".aedat")
-    sources: ClassVar[dict[str, Source]] = {
-        "train": Source("", (("CIFAR10DVS.zip",), tuple(f"{name}.zip" for name in _CIFAR10), _CIFAR10))
+    sources: ClassVar[dict[str, EventSource]] = {
+        "train": EventSource("", (("CIFAR10DVS.zip",), tuple(f"{name}.zip" for name in _CIFAR10), _CIFAR10))
     }
 
     def __init__(

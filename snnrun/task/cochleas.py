@@ -18,7 +18,7 @@ from snnrun import check
 from snnrun.errors import DataError
 from snnrun.task import binning
 from snnrun.task.event_files import MissingPackage, unreadable
-from snnrun.task.events import EventTask, Source
+from snnrun.task.events import EventSource, EventTask
 from snnrun.task.frame_store import Chunk
 
 _UNITS = 700
@@ -109,9 +109,9 @@ class SHD(CochleaTask):
         *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
         *("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun"),
     )
-    sources: ClassVar[dict[str, Source]] = {
-        "train": Source("train", (("shd_train.h5",), ("shd_train.h5.zip",))),
-        "test": Source("test", (("shd_test.h5",), ("shd_test.h5.zip",))),
+    sources: ClassVar[dict[str, EventSource]] = {
+        "train": EventSource("train", (("shd_train.h5",), ("shd_train.h5.zip",))),
+        "test": EventSource("test", (("shd_test.h5",), ("shd_test.h5.zip",))),
     }
 
     def __init__(
@@ -137,10 +137,10 @@ class SSC(CochleaTask):
     name = "ssc"
     source = "SSC"
     num_outputs = 35
-    sources: ClassVar[dict[str, Source]] = {
-        "train": Source("train", (("ssc_train.h5",), ("ssc_train.h5.zip",))),
-        "validation": Source("valid", (("ssc_valid.h5",), ("ssc_valid.h5.zip",))),
-        "test": Source("test", (("ssc_test.h5",), ("ssc_test.h5.zip",))),
+    sources: ClassVar[dict[str, EventSource]] = {
+        "train": EventSource("train", (("ssc_train.h5",), ("ssc_train.h5.zip",))),
+        "validation": EventSource("valid", (("ssc_valid.h5",), ("ssc_valid.h5.zip",))),
+        "test": EventSource("test", (("ssc_test.h5",), ("ssc_test.h5.zip",))),
     }
 
     def __init__(self, *, by: str = "time", duration: float | None = 1.0, pool: int = 1, clip: bool = False) -> None:

@@ -55,7 +55,7 @@ class EventPart:
 
 
 @dataclass(frozen=True)
-class Source:
+class EventSource:
     """Where one part of a set is: the first of ``places`` that is there, each one or more names in one folder."""
 
     prefix: str  # of tonic's attributes, such as "train"
@@ -85,7 +85,7 @@ class EventTask(Task):
     """The task's name, for messages, for the manifest, and of a folder where files are looked for."""
     source: ClassVar[str]
     """tonic's name of the set: a class in ``tonic.datasets``, and the folder it keeps files in."""
-    sources: ClassVar[dict[str, Source]]
+    sources: ClassVar[dict[str, EventSource]]
     """Where its official parts are: ``train``, and ``validation`` and ``test`` where it has them."""
     suffix: ClassVar[str | tuple[str, ...]]
     """What files of recordings end with."""

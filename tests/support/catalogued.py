@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from snnrun.config.build import build
@@ -46,12 +47,14 @@ def package(group: str, option: str) -> str:
 
 @functools.cache
 def _loaded(group: str, option: str) -> Any:
-    config: Any = OmegaConf.to_container(OmegaConf.load(CATALOGUE.groups[group][option]))
+    content = yaml.safe_dump(CATALOGUE.content(CATALOGUE.groups[group][option]))
+    config: Any = OmegaConf.to_container(OmegaConf.create(content))  # whose 1e-3 is a number, as Hydra's
+    config.pop("defaults", None)
     return config if "_target_" in config or group not in config else config[group]
 
 
 def raw(group: str, option: str) -> dict[str, Any]:
-    """The option's own part as its file says it, references and all."""
+    """The option's own part as its file says it, with what it takes in, references and all."""
     return copy.deepcopy(_loaded(group, option))
 
 

@@ -37,7 +37,7 @@ OWN = {
     "mine_of_fuzz.py": '''"""A neuron of one's own."""
 
 from snnrun import check
-from snnrun.neuron import Linear, LinearNeuron
+from snnrun.neuron import LinearNeuron, LinearUpdate
 
 
 class Mine(LinearNeuron):
@@ -48,7 +48,7 @@ class Mine(LinearNeuron):
         self.leak = check.number("leak", leak, low=0)
 
     def linear(self):
-        return Linear(decay=1.0, offset=-self.leak)
+        return LinearUpdate(decay=1.0, offset=-self.leak)
 ''',
     "neuron/mine.yaml": """# Integrate-and-fire with a constant leak.
 _target_: mine_of_fuzz.Mine

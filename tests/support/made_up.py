@@ -117,5 +117,5 @@ def default_config(choices: Mapping[str, str]) -> dict[str, Any]:
     config = {"seed": 3, "epochs": 3, "num_steps": 25, "report": {"figures": True}}
     for group, option in choices.items():
         path = catalogue.groups[group].get(option)
-        config[group] = yaml.safe_load(path.read_text(encoding="utf-8")) if path else {"_target_": "mine.Mine", "a": 1}
+        config[group] = catalogue.content(path) if path else {"_target_": "mine.Mine", "a": 1}
     return config

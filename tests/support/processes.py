@@ -19,8 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package `support
 import torch
 
 from snnrun.errors import SnnrunError
-from snnrun.model import Norm
-from snnrun.model.together import share
+from snnrun.model import ExecutionPlan, Norm, plan_of, set_plan
 from snnrun.system import processes
 from snnrun.system.processes import Processes, Team
 from snnrun.system.ranks import Ranks
@@ -39,7 +38,7 @@ def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
     """The records of a training; with the scores of its test part in the last."""
     made = training(job)
     state = made.state()
-    share(made.model, team)
+    set_plan(made.model, plan_of(made.settings, spikes=made.parts.loss.regularises, team=team))
     return [record.to_json() for record in made.fit(state, team=team)]
 
 
@@ -57,7 +56,7 @@ def normalised(samples: int, team: Team) -> list[float]:
     generator = torch.Generator().manual_seed(samples)
     whole, pull = (torch.rand((3, samples, 2, 2, 2), generator=generator, dtype=torch.float64) for _ in range(2))
     norm = Norm(2, scale=0.7).double()
-    norm.team = team if team.size > 1 else None
+    norm.set_plan(ExecutionPlan(team=team if team.size > 1 else None))
     team.split(samples)
     found: list[float] = []
     for x in (whole, whole[:1].expand(whole.shape)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from snnrun.config.settings import Check, optional, read_keys, whole
+from snnrun.config.settings import Check, check_keys, optional, whole
 from snnrun.errors import ArgumentError, Description, Fault
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def installed() -> bool:
 
 def read(config: Mapping[str, Any]) -> tuple[Options | None, list[Fault]]:
     """The options, or None and their faults."""
-    values, faults = read_keys(config, _CHECKS, {})
+    values, faults = check_keys(config, _CHECKS)
     there_are = f"there is no such key; there are {', '.join(_CHECKS)}"
     faults += [Fault(key, there_are) for key in config if key not in _CHECKS]
     if faults:

@@ -49,18 +49,21 @@ class Product:
     events_below: float = 0.0
 
 
+TORCHS_OWN = Product()
+
+
 class Linear(nn.Linear):
-    """``torch.nn.Linear``, but that ``product`` says how it is taken; as constructed, in torch's own way.
+    """``torch.nn.Linear``, but that ``product``, from the execution plan, says how it is taken; torch's own by default.
 
     With another :class:`Product` it can be differentiated once. Whether an input consists of spikes is seen from its
     values, so any other input is right too.
     """
 
-    product = Product()
+    product = TORCHS_OWN
 
     def forward(self, x: Tensor) -> Tensor:
         """``x W^T + b`` ``[*, N]`` for ``x`` ``[*, K]``."""
-        if self.product == Product() or not self._applies(x):
+        if self.product == TORCHS_OWN or not self._applies(x):
             return super().forward(x)
         rows = x.reshape(-1, x.shape[-1])
         found = events.find(rows, self.product.events_below) if self._may_be_events() else None
@@ -82,13 +85,6 @@ class Linear(nn.Linear):
 
     def _may_be_events(self) -> bool:
         return self.product.events_below > 0 and self.out_features >= FEW
-
-
-def use(model: nn.Module, product: Product) -> None:
-    """Have all linear layers of ``model`` take their products in this way."""
-    for module in model.modules():
-        if isinstance(module, Linear):
-            module.product = product
 
 
 class _Events(torch.autograd.Function):

@@ -12,20 +12,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel.kernel import Array, Kernel
+from snnrun.sequence.kernel.kernel import Array, Kernel, Key
 from snnrun.sequence.record.operation import OPERATIONS
 from snnrun.sequence.record.program import Program
 
 
-def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], steps: int, like: Tensor) -> None:
-    """Run ``kernel`` on arrays given by name; see :func:`snnrun.sequence.kernel.llvm.call`."""
+def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`."""
     if kernel.replay is not None:
-        tensors = tensors | {array.name: like.new_empty((steps, *like.shape)) for array in kernel.kept()}
+        tensors = tensors | {array.key: like.new_empty((steps, *like.shape)) for array in kernel.kept()}
         # Tensors of one number come after all others.
         first = [*numbers[: kernel.replay.numbers], *numbers[kernel.numbers :]]
         call(kernel.replay, first, tensors, steps, like)
-    program = Program()
-    program.nodes = list(kernel.nodes)
+    program = Program(kernel.nodes)
     whole = _given(kernel, program, numbers, tensors, like)
     carried = [leaf for leaf, _, _ in kernel.carries]
     onwards = [node for _, node, _ in kernel.carries if node is not None]
@@ -47,10 +46,10 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
     asked = {j for i in after for j in program.args(i)} | set(wanted)
     kept = {i: like.new_empty((steps, *like.shape)) for i in sorted(asked & looped)}
     # Straight into the array that takes it, where there is one of its dtype.
-    kept |= {i: tensors[array.name] for i, array in kernel.writes if i in kept and array.kind != "bytes"}
+    kept |= {i: tensors[array.key] for i, array in kernel.writes if i in kept and array.kind != "bytes"}
 
     values: dict[int, Any] = {
-        leaf: torch.zeros_like(like) if array is None else tensors[array.name].to(like.dtype)
+        leaf: torch.zeros_like(like) if array is None else tensors[array.key].to(like.dtype)
         for leaf, _, array in kernel.carries
     }
     needed = {j for i in inside for j in program.args(i)} - looped
@@ -73,19 +72,19 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
         values.update(zip(carried, (_one_step(value, like) for value in new), strict=True))
 
     for leaf, array in kernel.last:
-        tensors[array.name].copy_(values[leaf])
+        tensors[array.key].copy_(values[leaf])
     whole.update(kept)
     for i in after:
         whole[i] = _value(program, i, whole, like)
     for node, array in kernel.writes:
-        if whole[node] is not tensors[array.name]:
-            tensors[array.name].copy_(_all_steps(whole[node], steps, like))
+        if whole[node] is not tensors[array.key]:
+            tensors[array.key].copy_(_all_steps(whole[node], steps, like))
     for node, array in kernel.sums:
-        tensors[array.name].copy_(_all_steps(whole[node], steps, like).sum(0))
+        tensors[array.key].copy_(_all_steps(whole[node], steps, like).sum(0))
 
 
 def _given(
-    kernel: Kernel, program: Program, numbers: Sequence[float], tensors: dict[str, Tensor], like: Tensor
+    kernel: Kernel, program: Program, numbers: Sequence[float], tensors: dict[Key, Tensor], like: Tensor
 ) -> dict[int, Any]:
     """The leaves that need no loop: numbers, and arrays over all time."""
     found: dict[int, Any] = {}
@@ -95,10 +94,10 @@ def _given(
         elif op in ("number", "scalar"):
             found[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
     for leaf, array in kernel.reads:
-        found[leaf] = _read(tensors[array.name], array, like)
+        found[leaf] = _read(tensors[array.key], array, like)
     for leaf, array, initial in kernel.before:
-        record = _read(tensors[array.name], array, like)
-        found[leaf] = torch.cat([tensors[initial.name][None].to(like.dtype), record[:-1]])
+        record = _read(tensors[array.key], array, like)
+        found[leaf] = torch.cat([tensors[initial.key][None].to(like.dtype), record[:-1]])
     return found
 
 

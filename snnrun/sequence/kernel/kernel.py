@@ -1,37 +1,58 @@
 """What a kernel is asked to do: a program over all time steps, with arrays to read from and to write to.
 
-The same description is carried out by LLVM code (``kernel_llvm``) or by torch operations (``kernel_torch``).
+The same description is carried out by LLVM code (``llvm``) or by torch operations (``eager``).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from snnrun.sequence.record.program import Node
 
+# fmt: off
+Role: TypeAlias = Literal[
+    # Forwards: the input; captured tensors with a number per neuron; the state before the first step, after the last.
+    "x", "row", "first", "last",
+    # What is recorded: output, how often it was a spike, membrane, other parts of the state, what a spike compares.
+    "output", "fired", "membrane", "new", "excess",
+    # Backwards: gradients that come in; gradients that are asked for; derivatives of surrogates that torch computes.
+    "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "handed",
+    # Of a read-out product: its weights; what it gives, or backwards the gradient of that; the gradient of the weights.
+    "weights", "products", "grad_weights",
+]
+# fmt: on
+Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "kept", "packed", "few"]
+
+
+class Key(NamedTuple):
+    """Which array: what it holds, and of which part of the state, captured tensor or node."""
+
+    role: Role
+    part: int = 0
+
 
 class Array(NamedTuple):
-    """An array that a kernel reads or writes.
+    """An array that a kernel reads or writes, and how it lies in memory.
 
     Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
     ``strided``, as time, but with a distance between steps that may be 0 (given beside the array); ``kept``, as time,
     but there only while a kernel works on the neuron, between its first run over time and its second; ``packed`` and
-    ``few``, the weights of a narrow product and its outputs.
+    ``few``, the weights of a read-out product and what it gives.
     """
 
-    name: str
-    kind: str
+    key: Key
+    kind: Kind
 
 
-WEIGHTS, OUTPUTS = Array("weights", "packed"), Array("outputs", "few")
+WEIGHTS, PRODUCTS = Array(Key("weights"), "packed"), Array(Key("products"), "few")
 
 
-class Narrow(NamedTuple):
+class ReadoutProduct(NamedTuple):
     """A product with few outputs, taken of a node's value while that is at hand, so that it need not be recorded.
 
     Forwards ``y[t, b] += W s[t, b]``, with ``s`` the node's values for the neurons of sample ``b``; backwards the node
     is the leaf ``W^T g[t, b]``, and ``dW += g[t, b] s[t, b]^T`` follows. ``W`` is the array ``WEIGHTS``, ``y`` or ``g``
-    is ``OUTPUTS``.
+    is ``PRODUCTS``.
 
     Attributes:
         outputs: how many.
@@ -58,7 +79,7 @@ class Kernel(NamedTuple):
         backwards: from the last step to the first.
         replay: what is run over all time first; what it writes is ``kept``, to be read by this kernel. Its numbers are
             the first of this kernel's.
-        narrow: a product that is taken on the way; for ``kernel_llvm`` alone.
+        product: a read-out product that is taken on the way; for ``llvm`` alone.
     """
 
     nodes: tuple[Node, ...]
@@ -71,7 +92,7 @@ class Kernel(NamedTuple):
     last: tuple[tuple[int, Array], ...]
     backwards: bool
     replay: Kernel | None = None
-    narrow: Narrow | None = None
+    product: ReadoutProduct | None = None
 
     def arrays(self) -> list[Array]:
         """The arrays that are handed over, in their order."""
@@ -85,6 +106,6 @@ class Kernel(NamedTuple):
         found = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
         found += [array for _, *pair in self.before for array in pair]
         found += [array for *_, array in self.carries if array is not None]
-        if self.narrow is not None:
-            found += [WEIGHTS, OUTPUTS, *([self.narrow.factor] if self.narrow.factor else [])]
+        if self.product is not None:
+            found += [WEIGHTS, PRODUCTS, *([self.product.factor] if self.product.factor else [])]
         return sorted({*found, *(self.replay._all() if self.replay else [])})

@@ -1,6 +1,6 @@
 """Kernels for the CPU: a program, run over all time steps, compiled by LLVM in memory.
 
-A kernel goes through blocks of neurons small enough for the nearest cache (see ``kernel_code``). Compiling takes some
+A kernel goes through blocks of neurons small enough for the nearest cache (see ``llvm_code``). Compiling takes some
 ten milliseconds, so nothing is kept on disk.
 
 Neurons are independent of each other here, so any split of them between threads gives the same bits. What must be
@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel.kernel import Kernel
+from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.llvm_code import code
 from snnrun.system.pool import spread
 
@@ -26,7 +26,7 @@ from snnrun.system.pool import spread
 BLOCK = 2048
 #: Most bytes that a block keeps between its two runs over time: they should stay in the second cache.
 KEPT = 1 << 19
-#: Samples whose gradient of a narrow product's weights is summed by itself.
+#: Samples whose gradient of a read-out product's weights is summed by itself.
 SAMPLES = 8
 DTYPES = (torch.float32, torch.float64)
 
@@ -36,8 +36,8 @@ def supports(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype in DTYPES
 
 
-def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], steps: int, like: Tensor) -> None:
-    """Run ``kernel`` on arrays given by name, over ``steps`` steps of ``like.numel()`` neurons.
+def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by key, over ``steps`` steps of ``like.numel()`` neurons.
 
     Tensors are contiguous; those of kind ``strided`` may have stride 0 in time.
     """
@@ -51,25 +51,24 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[str, Tensor], s
     spread(work, lanes, steps * lanes, width)
 
 
-def call_narrow(
+def call_by_sample(
     kernel: Kernel,
     numbers: Sequence[float],
-    tensors: dict[str, Tensor],
+    tensors: dict[Key, Tensor],
     steps: int,
     like: Tensor,
-    grad_weights: Tensor | None = None,
 ) -> None:
-    """:func:`call` for a kernel with a narrow product, for ``like`` ``[B, *N]`` of at least a vector of neurons.
+    """:func:`call` for a kernel with a read-out product, for ``like`` ``[B, *N]`` of at least a vector of neurons.
 
-    Args:
-        tensors: besides the others ``outputs``, ``[T, B, J]``, and ``weights``, packed (see ``narrow_code``).
-        grad_weights: zeros, ``[B / SAMPLES, V, J, width]``, each for the sum over as many samples, so that the order of
-            all sums does not depend on the number of threads.
+    Besides the others ``tensors`` has ``products``, ``[T, B, J]``, and ``weights``, packed (see ``readout_product``);
+    backwards also ``grad_weights``: zeros, ``[B / SAMPLES, V, J, width]``, each for the sum over as many samples, so
+    that the order of all sums does not depend on the number of threads.
     """
     samples, lanes = like.shape[0], like.numel()
     run = _Call(kernel, numbers, tensors, steps, like, vector_width(like))
     samples_of = run.code.samples
     assert samples_of is not None
+    grad_weights = tensors.get(Key("grad_weights"))
 
     def work(low: int, high: int) -> None:
         kept = run.kept()
@@ -93,7 +92,7 @@ class _Call:
         self,
         kernel: Kernel,
         numbers: Sequence[float],
-        tensors: dict[str, Tensor],
+        tensors: dict[Key, Tensor],
         steps: int,
         like: Tensor,
         width: int,
@@ -105,7 +104,7 @@ class _Call:
         if kept:
             self.size = max(width, min(self.size, KEPT // (steps * kept * bytes_) // width * width))
         self._room = steps * kept * self.size
-        given = [tensors[name] for name in self.code.arrays]
+        given = [tensors[key] for key in self.code.arrays]
         pointers = (ctypes.c_void_p * (len(given) + 1))(*[tensor.data_ptr() for tensor in given], None)
         strides = (ctypes.c_int64 * (len(given) + 1))(*[lanes if tensor.stride(0) else 0 for tensor in given], 0)
         values = ((ctypes.c_double if double else ctypes.c_float) * (len(numbers) + 1))(*numbers, 0.0)
@@ -119,10 +118,10 @@ class _Call:
 class _Code(NamedTuple):
     """A kernel that is compiled."""
 
-    arrays: tuple[str, ...]
+    arrays: tuple[Key, ...]
     kept: int  # how many
     kernel: Callable[..., None]
-    samples: Callable[..., None] | None  # of those with a narrow product
+    samples: Callable[..., None] | None  # of those with a read-out product
 
 
 @functools.lru_cache(maxsize=1024)
@@ -137,10 +136,10 @@ def _compiled(kernel: Kernel, double: bool, width: int) -> _Code:
         return found
 
     return _Code(
-        tuple(array.name for array in kernel.arrays()),
+        tuple(array.key for array in kernel.arrays()),
         len(kernel.kept()),
         function("kernel", 4, 5),
-        function("samples", 5, 6) if kernel.narrow else None,
+        function("samples", 5, 6) if kernel.product else None,
     )
 
 

@@ -9,18 +9,19 @@ cache.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from snnrun.sequence.kernel.expression import Writer, write
 from snnrun.sequence.kernel.kernel import Array, Kernel
-from snnrun.sequence.kernel.readout_product import NarrowCode, loop_over_samples
-from snnrun.sequence.record.program import Node, Program
+from snnrun.sequence.kernel.readout_product import ProductCode, loop_over_samples
+from snnrun.sequence.record.program import Program
 
 _ARGUMENTS = (
     *("ptr %pointers", "ptr %strides", "ptr %numbers", "ptr %kept"),
     *("i64 %size", "i64 %steps", "i64 %lanes", "i64 %low", "i64 %high"),
 )
 
-#: Most outputs of a narrow product of which two steps at a time find room in the registers.
+#: Most outputs of a read-out product of which two steps at a time find room in the registers.
 _UNROLLED = 12
 
 
@@ -32,35 +33,19 @@ def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     vector would go beyond the end it begins as much earlier: some neurons then come to the same once more. So ``high``
     is at least ``width``.
 
-    With a narrow product there is also ``void samples(…)``, which runs it on one sample after the other; see
-    ``narrow_code``.
+    With a read-out product there is also ``void samples(…)``, which runs it on one sample after the other; see
+    ``readout_product``.
     """
     w = Writer(double=double, width=width)
-    narrow = None if kernel.narrow is None else NarrowCode(w, kernel.narrow)
-    unroll = 2 if kernel.narrow and kernel.narrow.outputs <= _UNROLLED else 1
-    passes = [_Pass(w, "replay", kernel.replay, None, unroll)] if kernel.replay else []
-    passes.append(_Pass(w, "main", kernel, narrow, unroll))
-
     # Once: addresses, numbers, and the buffers of a block.
     w.label("entry")
     w.line("%last_step = sub i64 %steps, 1")
-    base: dict[Array, str] = {}
-    step_of: dict[Array, str] = {}
-    for i, array in enumerate(kernel.arrays()):
-        base[array] = w.let(f"load ptr, ptr {w.at('%pointers', str(i), 'ptr')}, align 8")
-        if array.kind == "strided":
-            step_of[array] = w.let(f"load i64, ptr {w.at('%strides', str(i), 'i64')}, align 8")
-        elif array.kind != "lane":
-            step_of[array] = "%lanes"
-    kept = kernel.kept()
-    if kept:
-        each = w.let("mul i64 %steps, %size")
-        base |= {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
-        step_of |= dict.fromkeys(kept, "%size")
-    if narrow:
-        narrow.prepare(base)
-    for each_pass in passes:
-        each_pass.prepare(kernel.numbers, most)
+    memory = _memory(w, kernel)
+    product = None if kernel.product is None else ProductCode(w, kernel.product, memory.base)
+    buffers = _Buffers(w, kernel.numbers, most)
+    unroll = 2 if kernel.product and kernel.product.outputs <= _UNROLLED else 1
+    passes = [_Pass("replay", kernel.replay, memory, buffers, None, unroll)] if kernel.replay else []
+    passes.append(_Pass("main", kernel, memory, buffers, product, unroll))
     w.line("br label %blocks")
 
     w.label("blocks")
@@ -74,47 +59,89 @@ def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
     w.line("%n = select i1 %short, i64 %left, i64 %size")
     w.line(f"%last_vector = sub i64 %n, {width}")
     for each_pass in passes:
-        each_pass.over_time(base, step_of)
-    if narrow and kernel.backwards:
-        narrow.add_outer_products(base, "block_end")
+        each_pass.over_time()
+    if product and kernel.backwards:
+        product.add_outer_products(memory.base, "block_end")
     else:
         w.line("br label %block_end")
     w.label("block_end")
     w.line("br label %blocks")
     w.label("done")
     w.line("ret void")
-    arguments = (*_ARGUMENTS, *(narrow.arguments if narrow else ()))
+    arguments = (*_ARGUMENTS, *(product.arguments if product else ()))
     written = [*sorted(w.declarations), f"define void @kernel({', '.join(arguments)}) {{", *w.lines, "}"]
-    if narrow:
-        written.append(loop_over_samples(_ARGUMENTS, narrow.arguments))
+    if product:
+        written.append(loop_over_samples(_ARGUMENTS, product.arguments))
     return "\n".join(written)
+
+
+class _Memory(NamedTuple):
+    """Where arrays lie.
+
+    Attributes:
+        base: the address of each array.
+        step_of: the distance from one step to the next, of those that have one.
+    """
+
+    base: dict[Array, str]
+    step_of: dict[Array, str]
+
+
+def _memory(w: Writer, kernel: Kernel) -> _Memory:
+    base: dict[Array, str] = {}
+    step_of: dict[Array, str] = {}
+    for i, array in enumerate(kernel.arrays()):
+        base[array] = w.let(f"load ptr, ptr {w.at('%pointers', str(i), 'ptr')}, align 8")
+        if array.kind == "strided":
+            step_of[array] = w.let(f"load i64, ptr {w.at('%strides', str(i), 'i64')}, align 8")
+        elif array.kind != "lane":
+            step_of[array] = "%lanes"
+    kept = kernel.kept()
+    if kept:
+        each = w.let("mul i64 %steps, %size")
+        base |= {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
+        step_of |= dict.fromkeys(kept, "%size")
+    return _Memory(base, step_of)
+
+
+class _Buffers(NamedTuple):
+    """What passes take their numbers and buffers from: tensors of one number come after ``numbers`` others."""
+
+    w: Writer
+    numbers: int
+    most: int  # neurons of a block
+
+    def constants(self, program: Program) -> dict[int, str]:
+        """The nodes that are numbers, each as a vector."""
+        w, found = self.w, {}
+        for i, (op, *args) in enumerate(program.nodes):
+            if op in ("number", "scalar"):
+                j = args[0] if op == "number" else self.numbers + args[0]
+                found[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
+        return found
+
+    def of_block(self) -> str:
+        """Room for one quantity of a block."""
+        # Half a block apart: a load behind a store to an address that has its last 12 bits would have to wait.
+        return self.w.let(f"alloca {self.w.scalar}, i64 {self.most + self.most // 2}, align 64")
 
 
 class _Pass:
     """One run of a block over time, ``unroll`` steps at a time as long as there are so many left."""
 
-    def __init__(self, w: Writer, name: str, kernel: Kernel, narrow: NarrowCode | None, unroll: int) -> None:
-        self.w, self.name, self.kernel, self.narrow, self.unroll = w, name, kernel, narrow, unroll
-        self.program = Program()
-        self.program.nodes = list[Node](kernel.nodes)
+    def __init__(
+        self, name: str, kernel: Kernel, memory: _Memory, buffers: _Buffers, product: ProductCode | None, unroll: int
+    ) -> None:
+        self.w, self.name, self.kernel, self.memory = buffers.w, name, kernel, memory
+        self.product, self.unroll = product, unroll
+        self.program = Program(kernel.nodes)
+        self.constants = buffers.constants(self.program)
+        self.state = {leaf: buffers.of_block() for leaf, _, _ in kernel.carries}
+        self.totals = {node: buffers.of_block() for node, _ in kernel.sums}
 
-    def prepare(self, numbers: int, most: int) -> None:
-        """What is there for all blocks; tensors of one number come after ``numbers`` others."""
-        w = self.w
-        self.constants: dict[int, str] = {}
-        for i, (op, *args) in enumerate(self.program.nodes):
-            if op in ("number", "scalar"):
-                j = args[0] if op == "number" else numbers + args[0]
-                self.constants[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
-        # Half a block apart: a load behind a store to an address that has its last 12 bits would have to wait.
-        buffer = f"alloca {w.scalar}, i64 {most + most // 2}, align 64"
-        self.state = {leaf: w.let(buffer) for leaf, _, _ in self.kernel.carries}
-        self.totals = {node: w.let(buffer) for node, _ in self.kernel.sums}
-
-    def over_time(self, base: dict[Array, str], step_of: dict[Array, str]) -> None:
-        """The code for a block, for arrays at ``base``, with ``step_of`` from one step to the next."""
-        w, kernel, name = self.w, self.kernel, self.name
-        self.base, self.step_of = base, step_of
+    def over_time(self) -> None:
+        """The code for a block."""
+        w, kernel, name, base = self.w, self.kernel, self.name, self.memory.base
 
         def begin(i: str, lane: str) -> list[str]:
             for leaf, _, array in kernel.carries:
@@ -149,7 +176,7 @@ class _Pass:
 
     def _steps(self, name: str, count: int, before: str, start: str, end: str, follows: str) -> None:
         """A loop from step ``start`` to before ``end``, ``count`` steps at a time; maybe none at all."""
-        w, kernel, narrow = self.w, self.kernel, self.narrow
+        w, kernel, product = self.w, self.kernel, self.product
         onwards = -1 if kernel.backwards else 1
         w.label(name)
         w.line(f"%{name}_t = phi i64 [ {start}, %{before} ], [ %{name}_t_next, %{name}_next ]")
@@ -157,32 +184,32 @@ class _Pass:
         w.line(f"br i1 %{name}_more, label %{name}_row, label %{follows}")
         w.label(f"{name}_row")
         times = [f"%{name}_t", *(w.let(f"add i64 %{name}_t, {k * onwards}") for k in range(1, count))]
-        steps = [_Step(self, t, count * onwards) for t in times]
-        given = [narrow.row(t) for t in times] if narrow and kernel.backwards else []
+        steps = [_StepCode(self, t, count * onwards) for t in times]
+        given = [product.row(t) for t in times] if product and kernel.backwards else []
 
         def inner(i: str, lane: str) -> list[str]:
             state = {leaf: w.load(buffer, i) for leaf, buffer in self.state.items()}
             totals = {node: w.load(buffer, i) for node, buffer in self.totals.items()}
-            outputs = narrow.values(given, i) if narrow and kernel.backwards else []
+            outputs = product.values(given, i) if product and kernel.backwards else []
             multiplied = []
             for k, step in enumerate(steps):
-                further = {narrow.of.node: outputs[k]} if narrow and outputs else {}
+                further = {product.of.node: outputs[k]} if product and outputs else {}
                 values = step.write(i, lane, state | further)
                 state = {leaf: w.every(0.0) if node is None else values[node] for leaf, node, _ in kernel.carries}
                 totals = {node: w.arithmetic("fadd", total, values[node]) for node, total in totals.items()}
-                if narrow:
-                    multiplied.append(values[narrow.of.node])
+                if product:
+                    multiplied.append(values[product.of.node])
             for leaf, buffer in self.state.items():
                 w.store(state[leaf], buffer, i)
             for node, buffer in self.totals.items():
                 w.store(totals[node], buffer, i)
-            return narrow.added(f"{name}_inner", multiplied, i) if narrow and not kernel.backwards else []
+            return product.added(f"{name}_inner", multiplied, i) if product and not kernel.backwards else []
 
         sums = self._strips(f"{name}_inner", inner, f"{name}_next")
         w.label(f"{name}_next")
-        if narrow and sums:
+        if product and sums:
             for k, t in enumerate(times):
-                narrow.write_row(sums[k * narrow.of.outputs : (k + 1) * narrow.of.outputs], t)
+                product.write_row(sums[k * product.of.outputs : (k + 1) * product.of.outputs], t)
         w.line(f"%{name}_t_next = add i64 %{name}_t, {count * onwards}")
         w.line(f"br label %{name}")
 
@@ -211,13 +238,13 @@ class _Pass:
         return sums
 
 
-class _Step:
+class _StepCode:
     """The code of one step within a pass."""
 
     def __init__(self, of: _Pass, t: str, onwards: int) -> None:
         """What is the same for all neurons; the step ``onwards`` is the one whose memory is asked for meanwhile."""
         self.of, self.w = of, of.w
-        w, kernel, base, step_of = of.w, of.kernel, of.base, of.step_of
+        w, kernel, (base, step_of) = of.w, of.kernel, of.memory
         self.rows = {}
         for array in sorted({each for _, each in (*kernel.reads, *kernel.writes)}):
             self.rows[array] = base[array]
@@ -229,16 +256,15 @@ class _Step:
         for array, pointer in self.rows.items():
             if array in step_of and array.kind != "kept":
                 self.ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
+        self.is_first = w.let(f"icmp eq i64 {t}, 0") if kernel.before else ""
         self.earlier: dict[int, str] = {}
-        if kernel.before:
+        for leaf, array, initial in kernel.before:
             before = w.let(f"sub i64 {t}, 1")
-            self.is_first = w.let(f"icmp eq i64 {t}, 0")
-            for leaf, array, initial in kernel.before:
-                at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
-                self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
+            at = w.at(base[array], w.let(f"mul i64 {before}, {step_of[array]}"), _element(array))
+            self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
 
     def write(self, i: str, lane: str, leaves: dict[int, str]) -> dict[int, str]:
-        """The nodes for a vector of neurons; ``leaves``: those of the state, and of a narrow product."""
+        """The nodes for a vector of neurons; ``leaves``: those of the state, and of a read-out product."""
         w, kernel = self.w, self.of.kernel
         # What is kept is found by its place in the block, all else by the neuron.
         place = {"kept": i}
@@ -255,7 +281,7 @@ class _Step:
                 leaves[leaf] = self._load(array, self.earlier[leaf], at_first if array.kind == "kept" else lane)
         wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
         wanted += [node for _, node, _ in kernel.carries if node is not None]
-        wanted += [kernel.narrow.node] if kernel.narrow else []
+        wanted += [kernel.product.node] if kernel.product else []
         values = write(w, self.of.program, wanted, leaves)
         for node, array in kernel.writes:
             store = w.store_bytes if array.kind == "bytes" else w.store

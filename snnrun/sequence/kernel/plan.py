@@ -1,200 +1,170 @@
 """Which kernels run a neuron: forwards from its recorded step, backwards from that step's adjoint.
 
-Plans depend on the program alone, not on tensors, so they are found again at the next call.
+Plans depend on the recipe alone, not on tensors, so they are found again at the next call.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from snnrun.sequence.kernel.kernel import Array, Kernel, Narrow
-from snnrun.sequence.record.adjoint import Adjoint, adjoint
-from snnrun.sequence.record.program import Node, Program
-from snnrun.sequence.record.tracer import Step
-from snnrun.surrogate import Surrogate
-
-
-class Recipe(NamedTuple):
-    """A recorded step without its tensors: what kernels are made from, and by which they are found again."""
-
-    nodes: tuple[Node, ...]
-    numbers: tuple[float, ...]
-    output: int
-    new: tuple[int, ...]
-    surrogates: tuple[Surrogate, ...]
-
-    @classmethod
-    def of(cls, step: Step) -> Recipe:
-        program = step.program
-        return cls(tuple(program.nodes), tuple(program.numbers), step.output, step.new, tuple(step.surrogates))
-
-    def program(self) -> Program:
-        program = Program()
-        program.nodes, program.numbers = list(self.nodes), list(self.numbers)
-        return program
-
-    def step(self) -> Step:
-        return Step(self.program(), self.output, self.new, [], list(self.surrogates), tuple)
-
-    @property
-    def counts(self) -> bool:
-        """Whether the output is spikes of 0 and 1, whose sum says how often a neuron fired."""
-        return self.nodes[self.output][0] == "spike"
-
-    def kind(self, k: int) -> str:
-        """How the k-th part of the state is recorded: spikes of 0 and 1 as bytes."""
-        return "bytes" if self.nodes[self.new[k]][0] == "spike" else "time"
-
-    def array(self, k: int) -> Array:
-        """The record of the k-th part of the state. The membrane is part of the trace; so may be others."""
-        if k == 0:
-            return Array("membrane", "time")
-        if self.new[k] == self.output and self.kind(k) == "time":
-            return Array("output", "time")
-        return Array(f"new{k}", self.kind(k))
+from snnrun.sequence.kernel.kernel import Array, Kernel, Key, ReadoutProduct
+from snnrun.sequence.record.adjoint import Adjoint, Wanted, adjoint
+from snnrun.sequence.record.program import Node
+from snnrun.sequence.record.tracer import Recipe
 
 
-class Forward(NamedTuple):
-    """The way forwards."""
+class ForwardPlan(NamedTuple):
+    """The way forwards.
+
+    Attributes:
+        kernel: what is run.
+        saves: of the input and the arrays that the kernel writes, those that the way back reads.
+        replays: whether the way back runs forwards once more, instead of reading records of the state.
+    """
 
     kernel: Kernel
-    saves: tuple[str, ...]  # of the arrays below, those that backward reads
-    replays: bool  # whether backward runs forwards once more, instead of reading records of the state
+    saves: tuple[Key, ...]
+    replays: bool
 
 
-class Backward(NamedTuple):
+class BackwardPlan(NamedTuple):
     """The way back."""
 
     kernel: Kernel
     adjoint: Adjoint
 
 
+X = Key("x")
+_FIRED = Array(Key("fired"), "lane")
+_GIVEN: Node = ("grad_output",)
+
+
+def state_record(recipe: Recipe, k: int) -> Array:
+    """The record of the k-th part of the state. The membrane is part of the trace; so may be others."""
+    if k == 0:
+        return Array(Key("membrane"), "time")
+    if recipe.is_spikes(k):
+        return Array(Key("new", k), "bytes")
+    return Array(Key("output") if recipe.new[k] == recipe.output else Key("new", k), "time")
+
+
 @functools.lru_cache(maxsize=256)
-def forward_plan(recipe: Recipe, needs_x: bool, needs: frozenset[int], differentiable: bool, membrane: bool) -> Forward:
+def forward_plan(recipe: Recipe, wanted: Wanted | None, membrane: bool) -> ForwardPlan:
+    """The kernel of the step.
+
+    Args:
+        recipe: the recorded step.
+        wanted: the gradients that the way back will be asked for; None: there is no way back.
+        membrane: whether the membranes are asked for.
+    """
     program = recipe.program()
     parts = range(len(recipe.new))
     reads: set[Node] = set()
     handed: tuple[int, ...] = ()
-    if differentiable:
-        back = _adjoint(recipe, needs_x, needs, frozenset(("output", "membrane")), frozenset(parts))
-        reads = {node for node in back.reads() if node[0] in ("new", "old", "x")}
-        handed = back.handed
+    if wanted is not None:
+        back = adjoint(recipe, wanted)
+        reads, handed = back.reads(), back.handed
     # A surrogate's derivative that is handed in is made from records of what it is taken at.
-    replays = differentiable and not membrane and not handed
-    recorded = [] if replays else sorted({k for op, *rest in reads if op in ("new", "old") for k in rest})
-    own = tuple(k for k in recorded if recipe.array(k).name.startswith("new"))
-    nodes = list(recipe.nodes)
-    return Forward(
-        _forward_kernel(
-            recipe,
-            sums=((recipe.output, Array("fired", "lane")),) if recipe.counts else (),
-            writes=(
-                (recipe.output, Array("output", "time")),
-                *([(recipe.new[0], Array("membrane", "time"))] if membrane or 0 in recorded else []),
-                *((recipe.new[k], recipe.array(k)) for k in own),
-                *((program.args(i)[0], Array(f"excess{i}", "time")) for i in handed),
-            ),
-            last=tuple((nodes.index(("old", k)), Array(f"last{k}", "lane")) for k in parts),
+    replays = wanted is not None and not membrane and not handed
+    recorded = [] if replays else sorted(_state_read(reads))
+    records = [state_record(recipe, k) for k in recorded]
+    kernel = _forward_kernel(
+        recipe,
+        sums=((recipe.output, _FIRED),) if recipe.counts else (),
+        writes=(
+            (recipe.output, Array(Key("output"), "time")),
+            *([(recipe.new[0], state_record(recipe, 0))] if membrane or 0 in recorded else []),
+            *((recipe.new[k], array) for k, array in zip(recorded, records, strict=True) if array.key.role == "new"),
+            *((program.args(i)[0], Array(Key("excess", i), "time")) for i in handed),
         ),
-        (
-            *(["x"] if replays or ("x",) in reads else []),
-            *(recipe.array(k).name for k in recorded),
-            *(f"excess{i}" for i in handed),
-        ),
-        replays,
+        last=tuple((recipe.nodes.index(("old", k)), Array(Key("last", k), "lane")) for k in parts),
     )
+    saves = (
+        *([X] if replays or ("x",) in reads else []),
+        *(array.key for array in records),
+        *(Key("excess", i) for i in handed),
+    )
+    return ForwardPlan(kernel, saves, replays)
 
 
 @functools.lru_cache(maxsize=256)
-def _adjoint(
-    recipe: Recipe, needs_x: bool, needs: frozenset[int], gradients: frozenset[str], last: frozenset[int]
-) -> Adjoint:
-    return adjoint(recipe.step(), needs_x=needs_x, needs=needs, gradients=gradients, last=last)
-
-
-@functools.lru_cache(maxsize=256)
-def backward_plan(
-    recipe: Recipe,
-    needs_x: bool,
-    needs: frozenset[int],
-    given: frozenset[str],
-    first: frozenset[int],
-    constant: bool,
-    replays: bool,
-    outputs: int = 0,
-) -> Backward:
-    """The kernel of the adjoint, for the gradients that are ``given``.
+def backward_plan(recipe: Recipe, wanted: Wanted, *, constant: bool, replays: bool, outputs: int = 0) -> BackwardPlan:
+    """The kernel of the adjoint.
 
     Args:
-        needs_x: whether the gradient of the input is asked for.
-        needs: the captured tensors whose gradient is.
-        given: as in :func:`snnrun.sequence.fused.backwards`.
-        first: the parts of the first state whose gradient is asked for.
+        recipe: the recorded step.
+        wanted: the gradients that are asked for, and those that come in.
         constant: the input is one for all steps, and its gradient is summed over time.
         replays: of the way forwards.
-        outputs: of a narrow product, through which the gradient of the neurons' output comes; 0: there is none.
+        outputs: of a read-out product, through which the gradient of the neurons' output comes; 0: there is none.
     """
-    last = frozenset(int(name.removeprefix("grad_last")) for name in given if name.startswith("grad_last"))
-    gradients = frozenset(name.removeprefix("grad_") for name in given if not name.startswith("grad_last"))
-    made = _adjoint(recipe, needs_x, needs, gradients, last)
-    nodes = made.program.nodes
-    reached = made.reads()
-    records = {k: Array(f"new{k}", "kept") if replays else recipe.array(k) for k in range(len(recipe.new))}
+    back = adjoint(recipe, wanted)
+    nodes, reached = back.program.nodes, back.reads()
+    parts = range(len(recipe.new))
+    records = {k: Array(Key("new", k), "kept") if replays else state_record(recipe, k) for k in parts}
     before, carries = [], []
     for i, (op, *args) in enumerate(nodes):
         if op == "old" and nodes[i] in reached:
             (k,) = args
-            before.append((i, records[k], Array(f"first{k}", "lane")))
+            before.append((i, records[k], Array(Key("first", k), "lane")))
         elif op == "carry":
             (k,) = args
-            carries.append((i, made.carry.get(k), Array(f"grad_last{k}", "lane") if k in last else None))
-    x = [] if made.x is None else [(made.x, Array("grad_x", "lane" if constant else "time"))]
-    kept = {k for op, *rest in reached if op in ("new", "old") for k in rest} if replays else set()
-    narrow = Narrow(outputs, nodes.index(_GIVEN), _factor(recipe)) if outputs else None
+            carries.append((i, back.carry.get(k), Array(Key("grad_last", k), "lane") if k in wanted.last else None))
+    x = [] if back.x is None else [(back.x, Array(Key("grad_x"), "lane" if constant else "time"))]
+    product = ReadoutProduct(outputs, nodes.index(_GIVEN), _factor(recipe)) if outputs else None
     kernel = Kernel(
         nodes=tuple(nodes),
-        numbers=len(made.program.numbers),
-        reads=_reads(nodes, records, reached - {_GIVEN} if narrow else reached),
+        numbers=len(back.program.numbers),
+        reads=_reads(nodes, records, reached - {_GIVEN} if product else reached),
         before=tuple(before),
         carries=tuple(carries),
-        sums=(*((node, Array(f"grad{j}", "lane")) for j, node in made.captured.items()), *(x if constant else [])),
+        sums=(
+            *((node, Array(Key("grad_captured", j), "lane")) for j, node in back.captured.items()),
+            *(x if constant else []),
+        ),
         writes=() if constant else tuple(x),
-        last=tuple((i, Array(f"grad_first{nodes[i][1]}", "lane")) for i, *_ in carries if nodes[i][1] in first),
+        last=tuple(
+            (i, Array(Key("grad_first", nodes[i][1]), "lane")) for i, *_ in carries if nodes[i][1] in wanted.first
+        ),
         backwards=True,
-        replay=_replay(recipe, kept, narrow),
-        narrow=narrow,
+        replay=_replay(recipe, _state_read(reached) if replays else (), product),
+        product=product,
     )
-    return Backward(kernel, made)
+    return BackwardPlan(kernel, back)
 
 
 @functools.lru_cache(maxsize=256)
-def narrow_plan(recipe: Recipe, needs: frozenset[int], outputs: int) -> Forward | None:
-    """The way forwards that takes a narrow product of the spikes along, and records nothing.
+def readout_plan(recipe: Recipe, captured: frozenset[int], outputs: int) -> ForwardPlan | None:
+    """The way forwards that takes a read-out product of the spikes along, and records nothing.
 
     None where the way back could not take it, since it needs records, or no gradient goes through the output.
     """
-    back = _adjoint(recipe, True, needs, frozenset(("output",)), frozenset())
+    back = adjoint(recipe, Wanted(x=True, captured=captured))
     if back.handed or not recipe.counts or _GIVEN not in back.reads():
         return None
-    sums = ((recipe.output, Array("fired", "lane")),)
-    return Forward(_forward_kernel(recipe, writes=(), sums=sums, narrow=Narrow(outputs, recipe.output)), ("x",), True)
+    product = ReadoutProduct(outputs, recipe.output)
+    kernel = _forward_kernel(recipe, writes=(), sums=((recipe.output, _FIRED),), product=product)
+    return ForwardPlan(kernel, (X,), replays=True)
 
 
-_GIVEN: Node = ("grad", "output")
+def _state_read(leaves: Collection[Node]) -> set[int]:
+    """The parts of the state that leaves read, before or after a step."""
+    return {node[1] for node in leaves if node[0] in ("new", "old")}
 
 
 def _factor(recipe: Recipe) -> Array:
     """Where the output is kept: with the state, if it is part of that."""
-    return Array(f"new{recipe.new.index(recipe.output)}" if recipe.output in recipe.new else "output", "kept")
+    in_state = recipe.output in recipe.new
+    return Array(Key("new", recipe.new.index(recipe.output)) if in_state else Key("output"), "kept")
 
 
-def _replay(recipe: Recipe, parts: set[Any], narrow: Narrow | None) -> Kernel | None:
-    """The way forwards once more, for these parts of the state, and for the output that a narrow product asks for."""
-    writes = {(recipe.new[k], Array(f"new{k}", "kept")) for k in parts}
-    if narrow is not None and narrow.factor is not None:
-        writes.add((recipe.output, narrow.factor))
+def _replay(recipe: Recipe, parts: Collection[int], product: ReadoutProduct | None) -> Kernel | None:
+    """The way forwards once more, for these parts of the state, and for the output that a read-out product asks for."""
+    writes = {(recipe.new[k], Array(Key("new", k), "kept")) for k in parts}
+    if product is not None and product.factor is not None:
+        writes.add((recipe.output, product.factor))
     return _forward_kernel(recipe, writes=tuple(sorted(writes))) if writes else None
 
 
@@ -204,39 +174,39 @@ def _forward_kernel(
     writes: tuple[tuple[int, Array], ...],
     sums: tuple[tuple[int, Array], ...] = (),
     last: tuple[tuple[int, Array], ...] = (),
-    narrow: Narrow | None = None,
+    product: ReadoutProduct | None = None,
 ) -> Kernel:
-    nodes = list(recipe.nodes)
     return Kernel(
         nodes=recipe.nodes,
         numbers=len(recipe.numbers),
-        reads=_reads(nodes, {}),
+        reads=_reads(recipe.nodes, {}),
         before=(),
-        carries=tuple((nodes.index(("old", k)), new, Array(f"first{k}", "lane")) for k, new in enumerate(recipe.new)),
+        carries=tuple(
+            (recipe.nodes.index(("old", k)), new, Array(Key("first", k), "lane")) for k, new in enumerate(recipe.new)
+        ),
         sums=sums,
         writes=writes,
         last=last,
         backwards=False,
-        narrow=narrow,
+        product=product,
     )
 
 
 def _reads(
-    nodes: Sequence[Node], records: dict[int, Array], reached: set[Node] | None = None
+    nodes: Sequence[Node], records: dict[int, Array], reached: Collection[Node] | None = None
 ) -> tuple[tuple[int, Array], ...]:
+    """The array of each leaf that stands in one; of those ``reached`` alone, if that is given."""
     found = []
     for i, node in enumerate(nodes):
         if reached is not None and node not in reached:
             continue
         op, *args = node
-        if op == "x":
-            found.append((i, Array("x", "strided")))
+        if op in ("x", "grad_output", "grad_membrane"):
+            found.append((i, Array(Key(op), "strided")))
         elif op == "row":
-            found.append((i, Array(f"row{args[0]}", "lane")))
+            found.append((i, Array(Key("row", args[0]), "lane")))
         elif op == "new":
             found.append((i, records[args[0]]))
-        elif op == "grad":
-            found.append((i, Array(f"grad_{args[0]}", "strided")))
         elif op == "handed":
-            found.append((i, Array(f"handed{args[0]}", "time")))
+            found.append((i, Array(Key("handed", args[0]), "time")))
     return tuple(found)

@@ -1,7 +1,7 @@
-"""Writes the narrow product of a kernel: few outputs, for all neurons of a sample, while these are at hand.
+"""Writes the read-out product of a kernel: few outputs, for all neurons of a sample, while these are at hand.
 
 Weights come packed: for each vector of neurons the rows of all outputs one after the other, ``[V, J, width]``, so that
-what a vector needs stands together. A kernel with a narrow product works on one sample at a time.
+what a vector needs stands together. A kernel with a read-out product works on one sample at a time.
 """
 
 from __future__ import annotations
@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from snnrun.sequence.kernel.expression import Writer
-from snnrun.sequence.kernel.kernel import OUTPUTS, WEIGHTS, Array, Narrow
+from snnrun.sequence.kernel.kernel import PRODUCTS, WEIGHTS, Array, ReadoutProduct
 
 
-class NarrowCode:
-    """The code of a narrow product, within a kernel."""
+class ProductCode:
+    """The code of a read-out product, within a kernel whose arrays stand at ``base``."""
 
     #: What such a kernel is given besides.
     arguments = ("ptr %grad_weights", "i64 %sample", "i64 %samples")
 
-    def __init__(self, w: Writer, of: Narrow) -> None:
+    def __init__(self, w: Writer, of: ReadoutProduct, base: dict[Array, str]) -> None:
         self.w, self.of = w, of
-
-    def prepare(self, base: dict[Array, str]) -> None:
-        """What is there for all blocks."""
-        w = self.w
         self.weights = base[WEIGHTS]
-        self.outputs = w.at(base[OUTPUTS], w.let(f"mul i64 %sample, {self.of.outputs}"))
-        self.step = w.let(f"mul i64 %samples, {self.of.outputs}")
+        self.outputs = w.at(base[PRODUCTS], w.let(f"mul i64 %sample, {of.outputs}"))
+        self.step = w.let(f"mul i64 %samples, {of.outputs}")
 
     def row(self, t: str) -> list[str]:
         """``g[t]`` of this sample, each of its numbers as a vector."""

@@ -11,12 +11,32 @@ the spikes as bytes, only where the adjoint asks for them. All else is computed 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from snnrun.sequence.record.operation import OPERATIONS
-from snnrun.sequence.record.program import Program
-from snnrun.sequence.record.tracer import Step, derivative
+from snnrun.sequence.record.program import Node, Program
+from snnrun.sequence.record.tracer import Recipe, derivative
+
+
+class Wanted(NamedTuple):
+    """The gradients that the way back is asked for, and those that come in.
+
+    Attributes:
+        x: whether that of the input is asked for.
+        captured: the captured tensors whose gradient is.
+        first: the parts of the first state whose gradient is.
+        output, membrane: whether one comes in for it at each step.
+        last: the parts of the last state for which one comes in.
+    """
+
+    x: bool
+    captured: frozenset[int]
+    first: frozenset[int] = frozenset()
+    output: bool = True
+    membrane: bool = False
+    last: frozenset[int] = frozenset()
 
 
 class Adjoint(NamedTuple):
@@ -33,56 +53,40 @@ class Adjoint(NamedTuple):
         """All nodes that are asked for."""
         return [*([] if self.x is None else [self.x]), *self.carry.values(), *self.captured.values()]
 
-    def reads(self) -> set[tuple[object, ...]]:
+    def reads(self) -> set[Node]:
         """The leaves that the program reads."""
         return {self.program.nodes[i] for i in self.program.below(self.wanted)}
 
 
-def adjoint(
-    step: Step,
-    *,
-    needs_x: bool,
-    needs: Collection[int],
-    gradients: Collection[str],
-    last: Collection[int],
-) -> Adjoint:
-    """The adjoint of ``step``.
-
-    Args:
-        step: the recorded step.
-        needs_x: whether the gradient of the input is asked for.
-        needs: the captured tensors whose gradient is.
-        gradients: what a gradient comes in for at each step: ``output``, ``membrane``, or both.
-        last: the parts of the last state for which one comes in.
-    """
+@functools.lru_cache(maxsize=256)
+def adjoint(recipe: Recipe, wanted: Wanted) -> Adjoint:
+    """The adjoint of a recorded step, for the gradients that are ``wanted``."""
     # Which parts of the state carry an adjoint is found by trying: those that none reaches drop out.
-    carried: set[int] = set(range(len(step.new)))
+    carried: set[int] = set(range(len(recipe.new)))
     while True:
-        made = _trial(step, needs_x, needs, gradients, carried)
-        reached = set(made.carry) | set(last)
+        found = _trial(recipe, wanted, carried)
+        reached = set(found.carry) | wanted.last
         if reached >= carried:
-            return made
+            return found
         carried &= reached
 
 
-def _trial(
-    step: Step, needs_x: bool, needs: Collection[int], gradients: Collection[str], carried: Collection[int]
-) -> Adjoint:
-    source, back = step.program, _Back(step)
-    p = back.program
+def _trial(recipe: Recipe, wanted: Wanted, carried: Collection[int]) -> Adjoint:
+    back = _Back(recipe)
+    source, p = back.source, back.program
     sums: dict[int, int] = {}
 
     def flow(i: int, g: int) -> None:
         sums[i] = g if i not in sums else p.add("add", sums[i], g)
 
     for k in sorted(carried):
-        flow(step.new[k], p.add("carry", k))
-    if "output" in gradients:
-        flow(step.output, p.add("grad", "output"))
-    if "membrane" in gradients:
-        flow(step.new[0], p.add("grad", "membrane"))
+        flow(recipe.new[k], p.add("carry", k))
+    if wanted.output:
+        flow(recipe.output, p.add("grad_output"))
+    if wanted.membrane:
+        flow(recipe.new[0], p.add("grad_membrane"))
 
-    active = _active(source, needs_x, needs)
+    active = _active(source, wanted)
     x, carry, captured, handed = None, {}, {}, []
     for i in range(len(source.nodes) - 1, -1, -1):
         if i not in sums or i not in active:
@@ -107,14 +111,14 @@ def _trial(
     return Adjoint(p, x, carry, captured, tuple(handed))
 
 
-def _active(source: Program, needs_x: bool, needs: Collection[int]) -> set[int]:
+def _active(source: Program, wanted: Wanted) -> set[int]:
     """The nodes that depend on something whose gradient is asked for; the old state always is."""
     active: set[int] = set()
     for i, (op, *args) in enumerate(source.nodes):
         if (
-            (op == "x" and needs_x)
+            (op == "x" and wanted.x)
             or op == "old"
-            or (op in ("scalar", "row") and args[0] in needs)
+            or (op in ("scalar", "row") and args[0] in wanted.captured)
             or any(j in active for j in source.args(i))
         ):
             active.add(i)
@@ -124,9 +128,8 @@ def _active(source: Program, needs_x: bool, needs: Collection[int]) -> set[int]:
 class _Back:
     """The values of the way forwards, as nodes of the adjoint program."""
 
-    def __init__(self, step: Step) -> None:
-        self.step, self.program = step, Program()
-        self.program.numbers = list(step.program.numbers)
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe, self.source, self.program = recipe, recipe.program(), Program(numbers=recipe.numbers)
         self._known: dict[int, int] = {}
 
     def value(self, i: int) -> int:
@@ -137,33 +140,37 @@ class _Back:
 
     def derivative(self, i: int) -> int:
         """The surrogate's derivative at the spike that is node ``i``."""
-        _, x, _, which = self.step.program.nodes[i]
-        made = derivative(self.step.surrogates[which], self.program, self.value(x))
-        return self.program.add("handed", i) if made is None else made
+        _, x, _, which = self.source.nodes[i]
+        found = derivative(self.recipe.surrogates[which], self.program, self.value(x))
+        return self.program.add("handed", i) if found is None else found
 
     def _value(self, i: int) -> int:
-        op, *args = self.step.program.nodes[i]
+        op, *args = self.source.nodes[i]
         if op == "literal":
             return self.program.add("literal", args[0])
-        if i == self.step.new[0] and op != "old":
+        if i == self.recipe.new[0] and op != "old":
             return self.program.add("new", 0)
+        # Before the records: a spike that follows from the membrane, which is recorded, costs no record of its own.
         if op == "spike" and self._is_free(args[0]):
-            compare = self.program.add("ge" if args[1] else "gt", self.value(args[0]), self.program.number(0.0))
-            return self.program.as_number(compare)
-        if i in self.step.new and op != "old":
-            return self.program.add("new", self.step.new.index(i))
+            return self._spike(args)
+        if i in self.recipe.new and op != "old":
+            return self.program.add("new", self.recipe.new.index(i))
         if op in ("x", "old", "scalar", "row", "number"):
             return self.program.add(op, *args)
         if op == "spike":
-            compare = self.program.add("ge" if args[1] else "gt", self.value(args[0]), self.program.number(0.0))
-            return self.program.as_number(compare)
+            return self._spike(args)
         return self.program.add(op, *(self.value(j) for j in args))
+
+    def _spike(self, args: list[Any]) -> int:
+        """A spike once more, from what was compared."""
+        compare = self.program.add("ge" if args[1] else "gt", self.value(args[0]), self.program.number(0.0))
+        return self.program.as_number(compare)
 
     def _is_free(self, i: int) -> bool:
         """Whether node ``i`` follows from the membrane and the neuron's numbers alone."""
-        op = self.step.program.nodes[i][0]
-        if i == self.step.new[0] or op in ("literal", "number", "scalar", "row"):
+        op = self.source.nodes[i][0]
+        if i == self.recipe.new[0] or op in ("literal", "number", "scalar", "row"):
             return True
         if op in ("x", "old"):
             return False
-        return all(self._is_free(j) for j in self.step.program.args(i))
+        return all(self._is_free(j) for j in self.source.args(i))

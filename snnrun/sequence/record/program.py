@@ -3,27 +3,29 @@
 Every kernel is made from such a program, so that a neuron is defined once, by its ``step``. A node is a tuple: the name
 of its operation, then its arguments, which are indices of earlier nodes. The leaves are
 
-================== =====================================================================================
-``("literal", v)`` a number that belongs to the equation itself, such as the 1 in ``1 - s``
-``("number", j)``  the j-th number of the neuron, such as β; another value makes no other program
-``("scalar", j)``  the j-th captured tensor, one number for all neurons
-``("row", j)``     the j-th captured tensor, one number per neuron
-``("x",)``         the input of this step
-``("old", k)``     the k-th tensor of the state before this step
-``("new", k)``     the k-th tensor of the state after it, as it was recorded (backwards only)
-``("carry", k)``   the adjoint of the state, from the step after this one (backwards only)
-``("grad", name)`` the gradient of what the step gives out: ``output``, ``membrane`` (backwards only)
-``("handed", i)``  the surrogate's derivative at the spike that is node i of the step (backwards only)
-================== =====================================================================================
+====================== =================================================================================
+``("literal", v)``     a number that belongs to the equation itself, such as the 1 in ``1 - s``
+``("number", j)``      the j-th number of the neuron, such as β; another value makes no other program
+``("scalar", j)``      the j-th captured tensor, one number for all neurons
+``("row", j)``         the j-th captured tensor, one number per neuron
+``("x",)``             the input of this step
+``("old", k)``         the k-th tensor of the state before this step
+``("new", k)``         the k-th tensor of the state after it, as it was recorded (backwards only)
+``("carry", k)``       the adjoint of the state, from the step after this one (backwards only)
+``("grad_output",)``   the gradient of the output of the step, and
+``("grad_membrane",)`` of its membrane (backwards only)
+``("handed", i)``      the surrogate's derivative at the spike that is node i of the step (backwards only)
+====================== =================================================================================
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 Node = tuple[Any, ...]
 
-LEAVES = ("literal", "number", "scalar", "row", "x", "old", "new", "carry", "grad", "handed")
+LEAVES = ("literal", "number", "scalar", "row", "x", "old", "new", "carry", "grad_output", "grad_membrane", "handed")
 #: Operations whose result is true or false, not a number.
 BOOLEAN = ("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not")
 
@@ -36,10 +38,9 @@ class Program:
         numbers: the values of the ``number`` leaves.
     """
 
-    def __init__(self) -> None:
-        self.nodes: list[Node] = []
-        self.numbers: list[float] = []
-        self._known: dict[Node, int] = {}
+    def __init__(self, nodes: Iterable[Node] = (), numbers: Iterable[float] = ()) -> None:
+        self.nodes, self.numbers = list(nodes), list(numbers)
+        self._known = {node: i for i, node in enumerate(self.nodes)}
 
     def add(self, op: str, *args: Any) -> int:
         """The index of this node, a new one or one that is there already."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.record.program import Program
+from snnrun.sequence.record.program import Node, Program
 from snnrun.surrogate import Surrogate
 
 
@@ -230,19 +230,39 @@ def _flat(args: Iterable[Any], kwargs: dict[str, Any] | None) -> list[Any]:
     return [*args, *(kwargs or {}).values()]
 
 
-class Step(NamedTuple):
-    """A neuron's step, recorded."""
+class Recipe(NamedTuple):
+    """A recorded step without its tensors: kernels are made from a recipe, and an equal recipe finds them again.
 
-    program: Program
-    output: int  # what the step gives out, such as its spikes
-    new: tuple[int, ...]  # the state after it; the membrane first
-    captured: list[Tensor]
-    surrogates: list[Surrogate]
-    state: type[Any]  # the NamedTuple of the state
+    Attributes:
+        nodes: the operations, see :mod:`snnrun.sequence.record.program`.
+        numbers: the values of its ``number`` leaves.
+        output: the node that the step gives out, such as its spikes.
+        new: the nodes of the state after the step; the membrane first.
+        surrogates: those of its spikes.
+    """
+
+    nodes: tuple[Node, ...]
+    numbers: tuple[float, ...]
+    output: int
+    new: tuple[int, ...]
+    surrogates: tuple[Surrogate, ...]
+
+    def program(self) -> Program:
+        """The nodes, as a program to read."""
+        return Program(self.nodes, self.numbers)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the output is spikes of 0 and 1, whose sum says how often a neuron fired."""
+        return self.nodes[self.output][0] == "spike"
+
+    def is_spikes(self, k: int) -> bool:
+        """Whether the k-th part of the state is spikes of 0 and 1."""
+        return self.nodes[self.new[k]][0] == "spike"
 
 
-def record(neuron: Neuron) -> Step:
-    """The step of ``neuron``, as its parameters stand now.
+def record(neuron: Neuron) -> tuple[Recipe, list[Tensor]]:
+    """The step of ``neuron``, and the tensors that it captures: its parameters, as they stand now.
 
     Raises:
         Unfusable: if there is something in it that is not elementwise.
@@ -261,14 +281,16 @@ def record(neuron: Neuron) -> Step:
         raise
     except Exception as error:  # whatever it is: the step loop will say so, if it is a fault
         raise Unfusable(f"{type(error).__name__}: {error}") from error
-    return Step(recorder.program, given, new, recorder.captured, recorder.surrogates, kind)
+    program = recorder.program
+    recipe = Recipe(tuple(program.nodes), tuple(program.numbers), given, new, tuple(recorder.surrogates))
+    return recipe, recorder.captured
 
 
 def check_repeatable(neuron: Neuron) -> None:
     """Raise Unfusable where the step of ``neuron`` cannot be recorded, or is another one each time, as with noise."""
-    one, other = record(neuron), record(neuron)
-    same = one.program.nodes == other.program.nodes and one.program.numbers == other.program.numbers
-    if not (same and all(map(torch.equal, one.captured, other.captured))):
+    (one, captured), (other, again) = record(neuron), record(neuron)
+    same = one.nodes == other.nodes and one.numbers == other.numbers
+    if not (same and all(map(torch.equal, captured, again))):
         raise Unfusable("a number that is another one each time")
 
 

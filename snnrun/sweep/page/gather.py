@@ -33,7 +33,7 @@ ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerActivity:
     """What a layer did in every epoch; a number that is missing is None."""
 
     name: str
@@ -58,7 +58,7 @@ class Job:
     validation: Mapping[str, float] = field(default_factory=dict)  # the same, at the best epoch
     best_epoch: int | None = None
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
-    layers: tuple[Layer, ...] = ()
+    layers: tuple[LayerActivity, ...] = ()
     neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
     classes: tuple[ClassRow, ...] = ()  # of the test part
     confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row for each class, in it a column for each prediction
@@ -220,14 +220,14 @@ def _measures(values: RunResult | EpochRecord, prefix: str) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _layers(epochs: list[EpochRecord]) -> tuple[Layer, ...]:
+def _layers(epochs: list[EpochRecord]) -> tuple[LayerActivity, ...]:
     names = list(dict.fromkeys(name for record in epochs for name in record.layers))[:100]
 
     def column(name: str, key: str) -> tuple[float | None, ...]:
         return tuple(number(getattr(record.layers.get(name), key, None)) for record in epochs)
 
     return tuple(
-        Layer(
+        LayerActivity(
             name=printable(name, 60),
             neurons=next((record.layers[name].neurons for record in epochs if name in record.layers), None),
             firing_rate=column(name, "firing_rate"),

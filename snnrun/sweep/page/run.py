@@ -10,7 +10,7 @@ from snnrun.run.command_line import command_of, remark
 from snnrun.run.layers import ParameterRow
 from snnrun.sweep.page.curves import MOST_POINTS, rounded
 from snnrun.sweep.page.environment import environment
-from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, Job, Layer
+from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, Job, LayerActivity
 from snnrun.sweep.page.html import page
 from snnrun.sweep.page.matrix import matrix_of
 from snnrun.sweep.page.ranking import measure_of
@@ -97,11 +97,11 @@ def _sample(shown: Mapping[str, int], job: Job) -> str:
     return f"{words}: class {label}, prediction {prediction}" + (f" ({said})" if said else "")
 
 
-def _activity(layer: Layer) -> dict[str, tuple[float | None, ...]]:
+def _activity(layer: LayerActivity) -> dict[str, tuple[float | None, ...]]:
     return {"firing_rate": layer.firing_rate, "silent": layer.silent, "saturated": layer.saturated}
 
 
-def _layer(layer: Layer, job: Job) -> dict[str, str]:
+def _layer(layer: LayerActivity, job: Job) -> dict[str, str]:
     """A layer in the best epoch; the last where there is none."""
     at = (job.best_epoch or 0) - 1
     last = {key: values[at] if values else None for key, values in _activity(layer).items()}

@@ -13,7 +13,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from snnrun.config.build import build
-from snnrun.config.settings import STYLE_CHECKS, Style, read_keys
+from snnrun.config.settings import Style, read_rows
 from snnrun.errors import ArgumentError, ConfigError, StorageError
 from snnrun.job.search import options as checked
 from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
@@ -209,10 +209,10 @@ def _drawn(trial: Trial, key: str, space: Space) -> Any:
 
 def _style(config: DictConfig) -> Style:
     """That of the figures of its runs."""
-    values, faults = read_keys({"style": mapping(config.style)}, {}, {"style": STYLE_CHECKS})
-    if faults:
+    style, faults = read_rows(Style, mapping(config.style), "style")
+    if style is None:
         raise ConfigError("\n".join(map(str, faults)))
-    return Style(**values["style"])
+    return style
 
 
 def _default(sweep: Sweep, fixed: Sequence[str], space: Space) -> str:

@@ -11,7 +11,7 @@ from support.command import Command
 MODULE = """\
 from typing import Any
 
-from snnrun.neuron import Linear, LinearNeuron
+from snnrun.neuron import LinearNeuron, LinearUpdate
 
 
 class Plain(LinearNeuron):
@@ -23,8 +23,8 @@ class Plain(LinearNeuron):
             raise ValueError("a leak cannot be negative")
         self.leak = leak
 
-    def linear(self) -> Linear:
-        return Linear(decay=1.0, offset=-self.leak)
+    def linear(self) -> LinearUpdate:
+        return LinearUpdate(decay=1.0, offset=-self.leak)
 """
 
 

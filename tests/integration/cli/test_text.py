@@ -26,7 +26,7 @@ def test_help_names_every_key_flag_group_and_option(command: Command) -> None:
     catalogue = Catalogue()
     for key in catalogue.keys:
         assert len([line for line in text.splitlines() if line.startswith(f"  {key.name}={key.default} ")]) == 1
-        assert key.comment and " ".join(key.comment.split()) in " ".join(text.split())
+        assert key.about and " ".join(key.about.split()) in " ".join(text.split())
     words = text.replace(",", " ").replace("*", "").split()
     for group, options in catalogue.groups.items():
         assert {group, *options} <= set(words)

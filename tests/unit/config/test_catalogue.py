@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from omegaconf import OmegaConf
+
 from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.job.compose import composer
 
 
 def test_every_default_exists() -> None:
@@ -34,3 +37,63 @@ def test_the_line_is_that_of_the_docstring_wherever_it_is_defined(tmp_path: Path
     assert catalogue.describe("neuron", "three") == ""
     assert set(catalogue.groups) == set(Catalogue().groups)
     assert catalogue.shadowed() == []
+
+
+def write(folder: Path, **files: str) -> Catalogue:
+    (folder / "neuron").mkdir()
+    for name, text in files.items():
+        (folder / "neuron" / f"{name}.yaml").write_text(text)
+    return Catalogue(folder)
+
+
+def test_a_file_of_a_users_own_takes_in_what_ours_share(tmp_path: Path) -> None:
+    mine = "defaults: [/_resetting@_here_, _shared]\n_target_: mine.Mine\nthreshold: 0.5\n"
+    catalogue = write(tmp_path, mine=mine, _shared="leak: 0.1 # a tenth\nv_reset: 0.2\n")
+    assert "mine" in catalogue.groups["neuron"]
+    assert "_shared" not in catalogue.groups["neuron"]
+    ours = catalogue.content(catalogue.groups["neuron"]["if"])
+    own = {"_target_": "mine.Mine", "threshold": 0.5, "leak": 0.1, "v_reset": 0.2}
+    path = catalogue.groups["neuron"]["mine"]
+    content = catalogue.content(path)
+    assert {key: value for key, value in content.items() if key != "defaults"} == {
+        key: value for key, value in ours.items() if key != "defaults"
+    } | own
+    parameters = {parameter.name: parameter for parameter in catalogue.detail("neuron", "mine").parameters}
+    assert parameters["leak"].about == "a tenth"
+    assert parameters["reset"].origin == "convention.reset"
+    assert parameters["threshold"].default == "0.5"
+    with composer(catalogue) as hydra:
+        composed = hydra.compose(["neuron=mine"]).neuron
+    assert OmegaConf.to_container(composed) == {key: value for key, value in content.items() if key != "defaults"}
+
+
+def test_the_place_of_self_decides_who_wins(tmp_path: Path) -> None:
+    files = {
+        "last": "defaults: [if]\nthreshold: 0.5\n",
+        "first": "defaults: [_self_, if]\nthreshold: 0.5\n",
+        "nested": "# @package _global_\ndefaults: [/_firing@neuron]\nepochs: 2\nneuron: {threshold: 0.5, a: 1}\n",
+    }
+    catalogue = write(tmp_path, **files)
+    found = {name: catalogue.content(catalogue.groups["neuron"][name]) for name in files}
+    assert (found["last"]["threshold"], found["first"]["threshold"]) == (0.5, 1.0)
+    assert found["nested"]["epochs"] == 2
+    with composer(catalogue) as hydra:
+        for name, content in found.items():
+            composed = OmegaConf.to_container(hydra.compose([f"neuron={name}"]).neuron)
+            expected = content["neuron"] if name == "nested" else content
+            assert composed == {key: value for key, value in expected.items() if key != "defaults"}
+
+
+def test_files_that_take_in_each_other_or_nothing_are_read_once(tmp_path: Path) -> None:
+    files = {
+        "one": "defaults: [two]\na: 1\n",
+        "two": "defaults: [one, two, nowhere]\nb: 2\n",
+        "list": "- 1\n",
+        "three": "defaults: [list]\nc: 3\n",
+        "four": "defaults: 4\nd: 4\n",
+    }
+    catalogue = write(tmp_path, **files)
+    for name, keys in {"one": {"a", "b"}, "two": {"a", "b"}, "three": {"c"}, "four": {"d"}}.items():
+        assert set(catalogue.content(catalogue.groups["neuron"][name])) - {"defaults"} == keys
+        assert {parameter.name for parameter in catalogue.detail("neuron", name).parameters} == keys
+    assert catalogue.content(catalogue.groups["neuron"]["list"]) == [1]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+import yaml
 
-from snnrun.config.catalogue import Catalogue
-from snnrun.config.settings import KEYS, Report, Settings, Style, completed, read
+from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.config.settings import KEYS, KINDS, PlotSettings, Report, Settings, Style, completed, read, read_rows
 from snnrun.errors import ConfigError
 
 GOOD: dict[str, Any] = {
@@ -47,8 +49,29 @@ def test_good_settings() -> None:
     assert settings.style == Style(dpi=100, format=("pdf",), theme="dark")
 
 
-def test_the_config_file_has_these_keys_in_this_order() -> None:
-    assert tuple(dict.fromkeys(key.name.partition(".")[0] for key in Catalogue().keys)) == KEYS
+@pytest.mark.parametrize("primary", KINDS)
+def test_a_primary_config_is_the_rows_of_its_settings(primary: str) -> None:
+    rows = [(key.name, key.default, key.about) for key in Catalogue(primary=primary).keys]
+    assert rows == in_file(primary)
+    config = yaml.safe_load((conf_folder() / f"{primary}.yaml").read_text(encoding="utf-8"))
+    config |= {"subject": "neuron"} if primary == "plot" else {}
+    settings, faults = read_rows(KINDS[primary], config)
+    assert not faults
+    assert settings == (PlotSettings(subject="neuron") if primary == "plot" else KINDS[primary]())
+
+
+def in_file(primary: str) -> list[tuple[str, str, str]]:
+    """The keys of a primary config with the default and the comment that stand in it; nested ones by dotted name."""
+    rows, parent = [], ""
+    for line in (conf_folder() / f"{primary}.yaml").read_text(encoding="utf-8").splitlines():
+        match = re.fullmatch(r"( *)(\w+):(?: ([^#]*?))?(?: *# (.*))?", line)
+        if not match or match[1] not in ("", "  "):
+            continue
+        if not match[1]:
+            parent = match[2]
+        if parent not in ("defaults", "hydra") and match[3]:
+            rows.append((f"{parent}.{match[2]}" if match[1] else match[2], match[3], match[4] or ""))
+    return rows
 
 
 def test_all_faults_are_told() -> None:

@@ -1,4 +1,4 @@
-"""Every file in ``conf/``: it composes, and is its callable with all options and their defaults.
+"""Every file in ``conf/``: with what it takes in it composes, and is its callable with all options and their defaults.
 
 The files are found, not listed: a new part is tested as soon as its YAML is there.
 """
@@ -9,6 +9,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +49,7 @@ HOMES = {
     "optimizer": "torch.optim",
     "scheduler": "torch.optim.lr_scheduler",
     "readout": "snnrun.neuron",
+    "input": "snnrun.neuron.input",
     "regulariser": "snnrun.loss",
 }
 #: What a part has parts of other groups in.
@@ -121,6 +123,37 @@ def test_every_file_is_plain_yaml_and_an_option_or_a_piece_of_one() -> None:
             assert option in options(group)
             assert group == "task", "config.yaml looks for pieces of tasks only"
             assert piece in options("model")
+
+
+def test_what_files_take_in_is_no_option() -> None:
+    taken = {path.stem for path in conf_folder().rglob("_*.yaml")}
+    assert {"_firing", "_resetting", "_recurrent", "_sample_loss"} <= taken
+    assert not taken & {option for _, option in EVERY}
+    assert not taken & set(CATALOGUE.groups)
+    # Hydra's completion offers every file in the folder of a group.
+    assert not list(conf_folder().glob("*/**/_*.yaml"))
+
+
+@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
+def test_a_file_repeats_nothing_that_it_takes_in(group: str, option: str) -> None:
+    path = CATALOGUE.groups[group][option]
+    own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = [entry for entry in own.pop("defaults", []) if isinstance(entry, str)]
+    for name in names:
+        taken = CATALOGUE.content(path.parent / f"{name}.yaml" if "/" not in name else named_at_the_top(name))
+        assert not {key for key in own if key in taken and own[key] == taken[key]}, name
+
+
+def named_at_the_top(name: str) -> Path:
+    """The file of ``/_resetting@_here_``."""
+    match = re.fullmatch(r"/(_\w+)@_here_", name)
+    assert match
+    return conf_folder() / f"{match[1]}.yaml"
+
+
+def test_what_a_setup_says_of_a_neuron_is_not_for_one_that_takes_in_its_file() -> None:
+    assert composed("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
+    assert composed("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))

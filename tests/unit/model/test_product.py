@@ -12,9 +12,8 @@ from torch import Tensor, nn
 
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
-from snnrun.model import Linear, Product
+from snnrun.model import ExecutionPlan, Linear, Product, plan_of, set_plan
 from snnrun.model.products import events, product
-from snnrun.run.execute import product_of
 from snnrun.training.records import StepRecord
 from support.small import composed, training
 
@@ -28,7 +27,7 @@ def spikes(*shape: int) -> Tensor:
 def linear(way: Product, inputs: int = 150, outputs: int = 70, bias: bool = True) -> Linear:
     torch.manual_seed(0)
     made = Linear(inputs, outputs, bias=bias)
-    product.use(nn.Sequential(made), way)
+    set_plan(nn.Sequential(made), ExecutionPlan(product=way))
     return made
 
 
@@ -162,9 +161,9 @@ def settings(**changes: Any) -> Settings:
 
 
 def test_the_settings_choose() -> None:
-    assert product_of(settings(matmul="onednn", events_below=0)) == Product("onednn", 0.0)
-    assert product_of(settings(matmul="default", events_below=0.1)) == Product("default", 0.1)
-    assert product_of(settings(backend="reference", matmul="onednn")) == Product()
+    assert plan_of(settings(matmul="onednn", events_below=0)).product == Product("onednn", 0.0)
+    assert plan_of(settings(matmul="default", events_below=0.1)).product == Product("default", 0.1)
+    assert plan_of(settings(backend="reference", matmul="onednn")).product == Product()
 
 
 @pytest.mark.parametrize(("machine", "share"), [("x86_64", 0.3), ("AMD64", 0.3), ("arm64", 0.0), ("", 0.0)])

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
-from snnrun.model import ConvNet, Layer, Recurrent, RecurrentLayer, Residual
+from snnrun.model import ConvNet, ExecutionPlan, Layer, Recurrent, RecurrentLayer, Residual
 from snnrun.neuron import IF, LIF, Lapicque, Neuron
 from snnrun.report import summary
 from snnrun.task import Digits
@@ -70,7 +70,7 @@ def test_without_recurrent_weights_it_is_a_feed_forward_layer() -> None:
     layer = RecurrentLayer(synapse, recurrence, LIF(threshold=0.2))
     trace = layer(x)
     nn.init.zeros_(recurrence.weight)
-    plain = Layer(synapse, LIF(threshold=0.2), backend="reference")(x)
+    plain = Layer(synapse, LIF(threshold=0.2), plan=ExecutionPlan("reference"))(x)
     assert torch.equal(layer(x).spikes, plain.spikes)
     assert torch.equal(layer(x).membrane, plain.membrane)
     assert not torch.equal(trace.membrane, plain.membrane)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from snnrun.config.catalogue import Catalogue
-from snnrun.neuron import LI, LIF, PSN, Linear, LinearNeuron
+from snnrun.neuron import LI, LIF, PSN, LinearNeuron, LinearUpdate
 from snnrun.sequence import run
 from support.catalogued import part
 
@@ -45,8 +45,8 @@ def test_in_a_sequential_model_gradients_reach_the_weights() -> None:
 class Own(LinearNeuron):
     """A user's neuron."""
 
-    def linear(self) -> Linear:
-        return Linear(decay=0.5)
+    def linear(self) -> LinearUpdate:
+        return LinearUpdate(decay=0.5)
 
 
 @pytest.mark.parametrize("neuron", [LIF(0.5), Own(), PSN(7)], ids=["LIF", "own", "PSN"])

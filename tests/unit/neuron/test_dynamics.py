@@ -21,7 +21,7 @@ from snnrun.neuron import (
     Alpha,
     CurrentLIF,
     Neuron,
-    Recurrent,
+    RecurrentNeuron,
     RefractoryAdEx,
     RefractoryLIF,
     RSynaptic,
@@ -318,7 +318,7 @@ def test_without_autapses_no_neuron_feeds_itself() -> None:
 
 
 def test_any_neuron_becomes_recurrent_by_the_mixin() -> None:
-    class Mine(Recurrent, Alpha):
+    class Mine(RecurrentNeuron, Alpha):
         pass
 
     x = values(20, 1, 4)

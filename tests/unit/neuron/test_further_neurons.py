@@ -220,8 +220,9 @@ def test_klif_by_pencil() -> None:
 @pytest.mark.parametrize(("activation", "f"), [("relu", torch.relu), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh)])
 @pytest.mark.parametrize("timing", ["same", "delayed"])
 def test_liaf_passes_on_the_membrane_of_a_lif(activation: str, f: Any, timing: str) -> None:
-    x, options = noise(40), {"beta": 0.9, "reset": "zero", "reset_timing": timing, "threshold": 1.5}
-    lif, _ = run(LIF(**options), x)  # type: ignore[arg-type]
+    x = noise(40)
+    options: dict[str, Any] = {"beta": 0.9, "reset": "zero", "reset_timing": timing, "threshold": 1.5}
+    lif, _ = run(LIF(**options), x)
     for related in (False, True):
         trace, state = run(LIAF(activation=activation, threshold_related=related, **options), x)
         torch.testing.assert_close(trace.membrane, lif.membrane)

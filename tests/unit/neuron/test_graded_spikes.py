@@ -46,5 +46,5 @@ def test_feedback_is_of_graded_spikes() -> None:
 
 def test_an_output_that_is_no_spike_has_no_size_of_a_spike() -> None:
     with pytest.raises(TypeError, match="graded_spikes_factor"):
-        LIAF(graded_spikes_factor=0.5)
+        LIAF(graded_spikes_factor=0.5)  # type: ignore[call-arg]
     assert isinstance(LIAF(), Neuron)

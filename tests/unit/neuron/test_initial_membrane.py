@@ -72,5 +72,5 @@ def test_the_alpha_neuron_starts_with_that_membrane() -> None:
 
 def test_the_start_is_a_number() -> None:
     with pytest.raises(ValueError, match="v_init"):
-        IF(v_init="rest")
+        IF(v_init="rest")  # type: ignore[arg-type]
     assert inspect.signature(Neuron).parameters["v_init"].default is None

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnrun.neuron import RLIF, SLSTM, Alpha, Neuron, Recurrent, RSynaptic, Synaptic
+from snnrun.neuron import RLIF, SLSTM, Alpha, Neuron, RecurrentNeuron, RSynaptic, Synaptic
 from snnrun.sequence import run
 from snnrun.surrogate import ATan
 from support import references
@@ -46,7 +46,7 @@ def recurrence(params: dict[str, Any]) -> dict[str, Any]:
     return {"recurrence": "elementwise", "recurrent_weight": params["V"]}
 
 
-def with_weights(neuron: Recurrent, params: dict[str, Any]) -> Neuron:
+def with_weights(neuron: RecurrentNeuron, params: dict[str, Any]) -> Neuron:
     if params["all_to_all"]:
         assert neuron.feedback is not None
         neuron.feedback.load_state_dict({k: tensor(params[f"recurrent.{k}"]) for k in ("weight", "bias")})

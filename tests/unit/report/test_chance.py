@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from snnrun.report import chance_warning
+from snnrun.training.records import EpochRecord
 
 CONFIG = {
     "epochs": 20,
@@ -63,14 +64,14 @@ def test_remedies_are_for_what_is_seen() -> None:
         ({"neuron": {"_target_": "snnrun.neuron.LIF", "threshold": 100.0}}, {}, "Try: neuron.threshold=1"),
     ]
     for change, last, begin in changes:
-        text = said(accuracy=0.1, share=0.1, config=CONFIG | change, last_epoch=last)
+        text = said(accuracy=0.1, share=0.1, config=CONFIG | change, last_epoch=EpochRecord.from_json(last))
         assert text is not None and begin in text
 
 
 def test_what_is_far_off_is_put_back_before_anything_else() -> None:
     far = {"optimizer": {"_target_": "torch.optim.Adam", "lr": 0.3}, "epochs": 3}
     saturated = {"layers": {"output": {"silent": 0.0, "saturated": 0.6}}}
-    text = said(accuracy=0.1, share=0.1, config=CONFIG | far, last_epoch=saturated)
+    text = said(accuracy=0.1, share=0.1, config=CONFIG | far, last_epoch=EpochRecord.from_json(saturated))
     assert text is not None
     first, second = text.partition("Try: ")[2].split("; ")
     assert first.startswith("optimizer.lr=0.001") and second == "more epochs (epochs=20)."
@@ -91,7 +92,7 @@ def test_the_remedies_agree_with_those_that_the_run_was_told(
 ) -> None:
     last = {"layers": {"output": {"silent": silent, "saturated": saturated}}}
     config = CONFIG | {"encoder": {"_target_": "snnrun.encoder.Direct"}, "readout": {}}
-    text = said(accuracy=0.1, share=0.1, config=config, last_epoch=last, warned=warned)
+    text = said(accuracy=0.1, share=0.1, config=config, last_epoch=EpochRecord.from_json(last), warned=warned)
     assert text is not None
     remedies = text.partition("Try: ")[2].split("; ")
     contrary = [each for each in remedies for words in never if each.startswith(words) or f"a {words} opt" in each]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnrun.model import MLP, ConvNet, Layer
-from snnrun.model.layer import keep, through
+from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, set_plan
+from snnrun.model.layer import through
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import fused_readout, resolve_backend, run
 from support.catalogued import neurons, options, part
@@ -144,7 +144,7 @@ def test_a_model_trains_alike_with_and_without(kind: str, constant: bool) -> Non
     x = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).expand(6, *shape[1:])
     seen = []
     for spikes in (True, False):
-        keep(model, "full", spikes=spikes)
+        set_plan(model, ExecutionPlan(membrane=False, spikes=spikes))
         traces = model(x)
         names = list(traces)
         assert len(traces[names[-2]].spikes) == (
@@ -164,9 +164,9 @@ def test_a_layer_keeps_its_spikes_where_they_are_wanted() -> None:
     def recorded(model: nn.Module) -> int:
         return len(next(iter(through(model.layers, x).values())).spikes)  # type: ignore[arg-type]
 
-    def small(**options: Any) -> nn.Module:
+    def small(backend: str = "auto", **options: Any) -> nn.Module:
         model = MLP((30,), 4, lambda shape: LIF(0.9, shape=shape), hidden=(40,), **options).double().train()
-        keep(model, "full", spikes=False)
+        set_plan(model, ExecutionPlan(backend, membrane=False, spikes=False))
         return model
 
     assert recorded(small()) == 0
@@ -178,4 +178,4 @@ def test_a_layer_keeps_its_spikes_where_they_are_wanted() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert recorded(small()) == 4
     lone = Layer(nn.Linear(30, 4), LIF(0.9, shape=(4,)))
-    assert lone.spikes and lone.membrane
+    assert lone.plan.spikes and lone.plan.membrane

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snnrun.neuron import LIF
 from snnrun.sequence.kernel import llvm
-from snnrun.sequence.kernel.kernel import Array, Kernel
+from snnrun.sequence.kernel.kernel import Array, Kernel, Key
 from snnrun.sequence.record.operation import OPERATIONS
 from snnrun.sequence.record.program import BOOLEAN, Program
 
@@ -40,8 +40,8 @@ UNARY = set(OPERATIONS) - BINARY - set(BOOLEAN) - {"where", "number_of", "detach
 def evaluate(program: Program, wanted: list[int], inputs: dict[int, Tensor]) -> list[Tensor]:
     """The nodes ``wanted``, by a kernel of one step."""
     like = next(iter(inputs.values()))[0]
-    arrays = {i: Array(f"in{i}", "time") for i in inputs}
-    writes = {f"out{i}": i for i in wanted}
+    arrays = {i: Array(Key("x", i), "time") for i in inputs}
+    writes = {Key("output", i): i for i in wanted}
     kernel = Kernel(
         nodes=tuple(program.nodes),
         numbers=len(program.numbers),
@@ -49,14 +49,14 @@ def evaluate(program: Program, wanted: list[int], inputs: dict[int, Tensor]) -> 
         before=(),
         carries=(),
         sums=(),
-        writes=tuple((i, Array(name, "time")) for name, i in writes.items()),
+        writes=tuple((i, Array(key, "time")) for key, i in writes.items()),
         last=(),
         backwards=False,
     )
-    tensors = {array.name: inputs[i] for i, array in arrays.items()}
-    tensors |= {name: torch.empty_like(inputs[next(iter(inputs))]) for name in writes}
+    tensors = {array.key: inputs[i] for i, array in arrays.items()}
+    tensors |= {key: torch.empty_like(inputs[next(iter(inputs))]) for key in writes}
     llvm.call(kernel, program.numbers, tensors, 1, like)
-    return [tensors[f"out{i}"] for i in wanted]
+    return [tensors[Key("output", i)] for i in wanted]
 
 
 def grid(dtype: torch.dtype, count: int) -> list[Tensor]:
@@ -72,7 +72,7 @@ def grid(dtype: torch.dtype, count: int) -> list[Tensor]:
 def test_values(op: str, dtype: torch.dtype) -> None:
     inputs = grid(dtype, 1 if op in UNARY else 2)
     program = Program()
-    leaves = [program.add("x"), program.add("grad", "output")][: len(inputs)]
+    leaves = [program.add("x"), program.add("grad_output")][: len(inputs)]
     node = program.as_number(program.add(op, *leaves))
     (actual,) = evaluate(program, [node], dict(zip(leaves, inputs, strict=True)))
     expected = OPERATIONS[op].torch(*inputs).to(dtype)
@@ -93,7 +93,7 @@ def test_adjoints(op: str) -> None:
     x = values.clone().requires_grad_()
     y = torch.full_like(values, 0.5 if op != "pow" else 1.7).requires_grad_()
     program = Program()
-    leaves = [program.add("x"), program.add("grad", "output"), program.add("grad", "membrane")]
+    leaves = [program.add("x"), program.add("grad_output"), program.add("grad_membrane")]
     condition = program.add("gt", leaves[0], program.number(0.0))
     arguments: dict[str, tuple[Any, ...]] = {"where": (condition, leaves[0], leaves[1])}
     binary = op in BINARY
@@ -118,7 +118,7 @@ def test_every_operation_is_known_to_both() -> None:
     """A program can hold no operation that one of the kernels lacks: each has been run by the tests above."""
     assert UNARY | BINARY | COMPARISONS | {"where", "number_of", "detach", "and", "or", "not"} == set(OPERATIONS)
     program = Program()
-    a, b = program.add("x"), program.add("grad", "output")
+    a, b = program.add("x"), program.add("grad_output")
     one, other = program.add("gt", a, program.number(0.0)), program.add("lt", b, program.number(0.0))
     nodes = [program.as_number(program.add(op, one, other)) for op in ("and", "or")]
     nodes += [program.as_number(program.add("not", one)), program.add("where", one, a, b), program.add("detach", a)]
@@ -129,9 +129,8 @@ def test_every_operation_is_known_to_both() -> None:
 
 
 def test_a_number_may_change_without_another_kernel() -> None:
-    from snnrun.sequence.kernel.plan import Recipe
     from snnrun.sequence.record.tracer import record
 
-    one, other = (Recipe.of(record(LIF(beta))) for beta in (0.9, 0.8))
+    one, other = (record(LIF(beta))[0] for beta in (0.9, 0.8))
     assert one.nodes == other.nodes
     assert one.numbers != other.numbers

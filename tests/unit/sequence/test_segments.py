@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
-from snnrun.model import Layer, Norm
+from snnrun.model import ExecutionPlan, Layer, Norm
 from snnrun.neuron import LI, PSN
 from support.catalogued import neurons
 
@@ -17,7 +18,7 @@ NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
 
 
 def outcome(layer: Layer, x: Tensor, memory: str) -> list[Tensor]:
-    layer.keep(memory, membrane=True, spikes=True)
+    layer.set_plan(replace(layer.plan, memory=memory))
     leaf = x.clone().requires_grad_() if x.stride(0) else x
     generator = torch.Generator().manual_seed(3)
     torch.manual_seed(1)
@@ -44,7 +45,7 @@ def sequence(steps: int, n: int = 6) -> Tensor:
 def test_same_results(neuron: str, backend: str) -> None:
     for steps in (1, 2, 8):
         made = neurons("neuron", neuron, shape=(5,), convention="spikingjelly", threshold=0.1)
-        layer = Layer(nn.Linear(6, 5), made, backend=backend)
+        layer = Layer(nn.Linear(6, 5), made, plan=ExecutionPlan(backend))
         nn.init.uniform_(layer.synapse.weight, 0, 1)  # type: ignore[arg-type]
         agree(layer, sequence(steps))
 
@@ -58,7 +59,7 @@ def test_with_norm_dropout_and_a_constant_input() -> None:
 
 def test_what_is_drawn_at_random_is_drawn_again() -> None:
     noisy = neurons("neuron", "lif", shape=(5,), surrogate="logistic", threshold=0.3)
-    layer = Layer(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.3)), noisy, memory="low").train()
+    layer = Layer(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.3)), noisy, plan=ExecutionPlan(memory="low")).train()
     seen: list[Tensor] = []
     layer.synapse.register_forward_hook(lambda *args: seen.append(args[-1].detach()))
     before = torch.get_rng_state()
@@ -85,7 +86,7 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         return tensor
 
     for memory in ("full", "low"):
-        layer.keep(memory, membrane=True, spikes=True)
+        layer.set_plan(replace(layer.plan, memory=memory))
         kept[memory] = 0
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             layer(x)
@@ -94,7 +95,7 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_membrane_is_not_kept_in_training_only() -> None:
-    layer = Layer(nn.Linear(6, 5), neurons("neuron", "lif", shape=(5,)), memory="low")
+    layer = Layer(nn.Linear(6, 5), neurons("neuron", "lif", shape=(5,)), plan=ExecutionPlan(memory="low"))
     assert layer.train()(sequence(8).float()).membrane.shape == (0, 3, 5)
     assert layer.eval()(sequence(8).float()).membrane.shape == (8, 3, 5)
     with torch.no_grad():
@@ -102,14 +103,14 @@ def test_the_membrane_is_not_kept_in_training_only() -> None:
 
 
 def test_no_spikes_no_gradient() -> None:
-    layer = Layer(nn.Linear(6, 5), LI(), memory="low").train()
+    layer = Layer(nn.Linear(6, 5), LI(), plan=ExecutionPlan(memory="low")).train()
     layer(sequence(8).float()).spikes.sum().backward()
     assert all(parameter.grad is None or not parameter.grad.any() for parameter in layer.parameters())
 
 
 def test_neurons_that_need_all_steps_are_refused() -> None:
     with pytest.raises(ArgumentError, match="neuron=psn cannot be computed again piece by piece") as caught:
-        Layer(nn.Linear(6, 5), PSN(8), memory="low")
+        Layer(nn.Linear(6, 5), PSN(8), plan=ExecutionPlan(memory="low"))
     assert (caught.value.name, caught.value.got, caught.value.advice) == ("memory", "low", "use memory=full")
     with pytest.raises(ValueError, match="memory: expected 'full' or 'low', got 'some'"):
-        Layer(nn.Linear(6, 5), LI(), memory="some")
+        Layer(nn.Linear(6, 5), LI(), plan=ExecutionPlan(memory="some"))

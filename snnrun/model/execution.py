@@ -1,0 +1,139 @@
+"""How a model is executed: the plan, apart from what the model is, that is handed to its layers once.
+
+A model that is made in Python has the default plan: fused execution where there is one, and whole traces. Another is
+handed to it with :func:`set_plan`, at any time, for instance after its weights were loaded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
+
+from snnrun import check
+from snnrun.config.catalogue import name_of
+from snnrun.config.settings import Settings
+from snnrun.errors import ConfigError
+from snnrun.model.products.product import TORCHS_OWN, Linear, Product, choose
+from snnrun.model.structure import neurons
+from snnrun.neuron import Neuron
+from snnrun.sequence import BACKENDS
+from snnrun.surrogate import Surrogate
+from snnrun.system.processes import Team
+
+MEMORIES = ("full", "low")
+
+
+@dataclass(frozen=True)
+class ExecutionPlan:
+    """How the layers of a model are executed. The numbers that they compute do not depend on it, rounding aside.
+
+    Args:
+        backend: of the neurons, see :func:`snnrun.sequence.run`; the attribute ``backend`` of a layer says which
+            execution it came to.
+        memory: ``low`` keeps little of what a training step passes through, and computes it again on the way back (see
+            :mod:`snnrun.sequence.segments`). Traces then hold no membrane, as with ``membrane=False``.
+        product: how large matrix products are taken.
+        team: the processes that share out each batch, so that dropout and norms work on the whole batch; None: the
+            batch is here whole.
+        membrane: whether the traces of a training step hold the membranes; if not, they have no steps,
+            ``[0, B, *N_out]``, and the step is faster. Evaluation always records them.
+        spikes: whether they must hold the spikes too; if not, :func:`snnrun.model.layer.through` may leave them out.
+
+    Raises:
+        ValueError: for an unknown backend or memory.
+    """
+
+    backend: str = "auto"
+    memory: str = "full"
+    product: Product = TORCHS_OWN
+    team: Team | None = None
+    membrane: bool = True
+    spikes: bool = True
+
+    def __post_init__(self) -> None:
+        check.choice("backend", self.backend, BACKENDS)
+        check.choice("memory", self.memory, MEMORIES)
+
+    def for_readout(self) -> ExecutionPlan:
+        """The plan of the last layer, whose membrane the loss may want."""
+        return replace(self, memory="full", membrane=True, spikes=True)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ExecutionPlan:
+        return self  # a copy of a model is executed alike, by the same team
+
+
+#: The plan of a model that is made in Python.
+DEFAULT_PLAN = ExecutionPlan()
+
+
+class Planned(nn.Module):
+    """A module that reads the execution plan."""
+
+    def __init__(self, plan: ExecutionPlan = DEFAULT_PLAN) -> None:
+        super().__init__()
+        self.plan = plan
+
+    def set_plan(self, plan: ExecutionPlan) -> None:
+        """Execute the module by ``plan`` from now on."""
+        self.plan = plan
+
+
+def plan_of(settings: Settings, *, spikes: bool = True, team: Team | None = None) -> ExecutionPlan:
+    """The plan that the settings mean on this machine. Layers but the read-out train without a record of the membrane.
+
+    Args:
+        settings: ``backend``, ``memory``, ``matmul`` and ``events_below`` are read.
+        spikes: whether the traces of training must hold them, for a cost of spikes.
+        team: the processes that train together, if there are several.
+
+    Raises:
+        ConfigError: for a matrix product that this machine lacks.
+    """
+    shared = team if team is not None and team.size > 1 else None
+    return ExecutionPlan(settings.backend, settings.memory, product_of(settings), shared, membrane=False, spikes=spikes)
+
+
+def product_of(settings: Settings) -> Product:
+    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
+    return TORCHS_OWN if settings.backend == "reference" else choose(settings.matmul, settings.events_below)
+
+
+def set_plan(model: nn.Module, plan: ExecutionPlan) -> None:
+    """Execute ``model`` by ``plan``; its last layer with neurons, the read-out, by ``plan.for_readout()``.
+
+    Raises:
+        ValueError: for what a layer cannot do: ``memory=low`` or ``backend=fused``.
+        ConfigError: with a team, for what would draw, or take its statistics, from a process's own samples alone:
+            random surrogates, and torch's own dropout and batch norm in a model of the user's.
+    """
+    if plan.team is not None:
+        _check_sharing(model)
+    planned = [module for module in model.modules() if isinstance(module, Planned)]
+    readouts = [module for module in planned if any(isinstance(child, Neuron) for child in module.children())][-1:]
+    for each in planned:
+        each.set_plan(plan.for_readout() if each in readouts else plan)
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.product = plan.product
+
+
+def _check_sharing(model: nn.Module) -> None:
+    for name, neuron in neurons(model).items():
+        surrogate = neuron.surrogate
+        if type(surrogate).noise is not Surrogate.noise:
+            what = name_of(surrogate, "surrogate")
+            raise ConfigError(
+                f"surrogate: {what} ({name}) draws random numbers, which several processes cannot share out; "
+                " take another surrogate, or one process"
+            )
+    for name, module in model.named_modules():
+        if isinstance(module, (_DropoutNd, _BatchNorm, nn.RReLU)):
+            own = "snnrun.model.Norm" if isinstance(module, _BatchNorm) else "the dropout of snnrun.model.Layer"
+            raise ConfigError(
+                f"model: {type(module).__name__} ({name}) knows a process's own samples only, and several processes "
+                f"would train another network than one; use {own}, or one process"
+            )
