@@ -159,7 +159,11 @@ def test_the_conventions_are_as_described() -> None:
 def test_the_tree_is_that_of_the_repository() -> None:
     (tree,) = [block.text for block in blocks(CONTRIBUTING) if block.language == "text"]
     package = Path(snnrun.__file__).parent
-    shown = {line.split()[0] for line in tree.splitlines() if line.startswith("  ")}
+    shown, above = set(), ""
+    for line in (line for line in tree.splitlines() if line.startswith("  ")):
+        name = line.split()[0]
+        above, name = (above, above + name) if line.startswith("    ") else (name, name)
+        shown.add(name)
     assert all((package / name).is_dir() == name.endswith("/") and (package / name).exists() for name in shown)
     folders = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
     assert folders <= shown
