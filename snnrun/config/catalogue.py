@@ -271,11 +271,11 @@ def name_of(part: object, group: str) -> str:
     A file names the class by where it is made public, so the class is known by the last word of that.
     """
     kind = part if isinstance(part, type) else type(part)
-    return Catalogue().name(f"{__package__}.{group}.{kind.__qualname__}", group) if _ours(kind) else kind.__qualname__
+    return Catalogue().name(f"snnrun.{group}.{kind.__qualname__}", group) if _ours(kind) else kind.__qualname__
 
 
 def _ours(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] == __package__
+    return kind.__module__.partition(".")[0] == "snnrun"
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
