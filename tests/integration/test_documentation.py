@@ -17,8 +17,8 @@ import snnrun
 from snnrun.cli import main, usage
 from snnrun.config.catalogue import Catalogue
 from snnrun.errors import EXIT_CODES
-from snnrun.job.arguments import AGAIN
 from snnrun.job.job import Job
+from snnrun.run.compare import Verdict
 from support.pages import (
     CONTRIBUTING,
     PAGES,
@@ -92,8 +92,11 @@ def test_a_command_is_valid(
         words = (*(word for word in words if not word.startswith("--resume")), "--dry-run")
     calls: list[Job] = []
     monkeypatch.setattr("snnrun.run.execute.execute", lambda job, **_: calls.append(job))
-    for name in AGAIN:  # of the made-up runs, which hold no weights
-        monkeypatch.setattr(f"snnrun.cli.rerun._{name}", lambda *_: None)
+    # The made-up runs hold no weights.
+    same = Verdict(True, True, 0, None, {}, {}, True, ())
+    monkeypatch.setattr("snnrun.cli.rerun._evaluate", lambda *_: None)
+    monkeypatch.setattr("snnrun.run.rerun.resume", lambda *_: None)
+    monkeypatch.setattr("snnrun.run.rerun.reproduce", lambda *_: (Path(), same))
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
     monkeypatch.chdir(clone)
     code = main(words)

@@ -110,11 +110,12 @@ def test_all_faults_are_told() -> None:
     assert named == [*list(bad)[:-3], *checkpoint, *report, *style]
 
 
-def test_a_run_of_an_earlier_version_has_no_name() -> None:
-    assert Settings.from_config({key: value for key, value in GOOD.items() if key != "name"}).name is None
+def test_a_run_of_an_earlier_version_has_no_name_and_no_weights_to_start_from() -> None:
+    earlier = Settings.from_config({key: value for key, value in GOOD.items() if key not in ("name", "init_from")})
+    assert (earlier.name, earlier.init_from) == (None, None)
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key != "name"])
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in ("name", "init_from")])
 def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None
