@@ -43,7 +43,7 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
         try:
             weights_file(trial.settings.init_from)
         except ConfigError as error:
-            faults.append(Fault("init_from", str(error).removeprefix("init_from: ")))
+            faults.append(error.fault or Fault("init_from", str(error)))
     return faults
 
 

@@ -375,12 +375,12 @@ def test_nothing_is_computed_where_nothing_can_be_written(
     run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("file").touch()
-    monkeypatch.setattr(execute, "evaluate_run", lambda **options: pytest.fail("it was computed"))
+    monkeypatch.setattr(execute, "evaluate_run", lambda *arguments: pytest.fail("it was computed"))
     assert command("evaluate", "run", "num_steps=2,3", "output_dir=file").code == 6
 
 
 def test_what_ends_early_leaves_no_folder(run: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(**options: object) -> None:
+    def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(execute, "evaluate_run", stop)
