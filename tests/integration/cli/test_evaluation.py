@@ -45,7 +45,7 @@ def run(trained: Path, command: Command) -> Path:
 def rows(outcome: Outcome) -> list[list[str]]:
     """The table that was printed, its head first."""
     lines = outcome.out.splitlines()
-    begin = next(i for i, line in enumerate(lines) if "the recorded test, " in line)
+    begin = next(i for i, line in enumerate(lines) if "the recorded test" in line)
     return [line for line in map(str.split, lines[begin + 1 :]) if line[-1] in ("loss", "recorded") or "%" in line]
 
 
