@@ -20,10 +20,10 @@ def test_the_defaults(command: Command, training: Training) -> None:
     outcome = command()
     assert outcome == (0, "", "")
     (call,) = training.calls
-    assert set(call) == {"settings", "parts", "config", "folder", "command"}
+    assert (call["local"], call["resuming"], call["source"], call["words"]) == (call["config"], False, None, {})
     assert isinstance(call["settings"], Settings)
     assert call["settings"].num_steps == call["config"]["num_steps"] == 25
-    assert call["command"] == ["snnrun"]
+    assert call["command"] == ("snnrun",)
     parts = call["parts"]
     made = [parts.task, parts.encoder, parts.loss, parts.neuron(shape=(3,))]
     assert [type(part).__name__ for part in made] == ["Digits", "Rate", "CECount", "LIF"]
@@ -62,7 +62,7 @@ def test_parts_and_values_from_the_command_line(command: Command, training: Trai
     assert (neuron.threshold(), neuron.inclusive, neuron.reset) == (0.5, True, "zero")
     assert call["config"]["model"]["hidden"] == [7, 5]
     assert call["config"]["optimizer"]["lr"] == 3e-4
-    assert call["command"] == ["snnrun", *words]
+    assert call["command"] == ("snnrun", *words)
 
 
 def test_a_task_sets_what_suits_it_and_the_command_line_wins(command: Command, training: Training) -> None:

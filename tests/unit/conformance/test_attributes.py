@@ -10,16 +10,18 @@ import snnrun
 PACKAGE = Path(snnrun.__file__).parent
 #: Where parts are used. The command and the files of the record ask operating systems and exceptions, not parts.
 USERS = (
-    *("augmentation", "encoder", "loss", "model", "neuron", "sequence", "surrogate", "task", "tracker", "view"),
-    *("build.py", "experiment.py", "progress.py", "target.py", "traces.py", "trainer.py", "training_state.py"),
+    *("augmentation", "encoder", "loss", "model", "neuron", "sequence", "surrogate", "task", "tracker", "training"),
+    *("config/build.py", "job/job.py", "report/neuron_traces.py", "run/execute.py", "run/plot.py", "run/simulate.py"),
 )
 #: What is asked of objects that are not ours.
 ALLOWED = {
-    ("build.py", ""),  # follows a dotted name through modules and classes
+    ("config/build.py", ""),  # follows a dotted name through modules and classes
     ("model/norm.py", "threshold"),  # a user's neuron may delete it; the message says so
-    ("model/product.py", "_linear_pointwise"),  # an operation of torch that some builds lack
+    ("model/products/product.py", "_linear_pointwise"),  # an operation of torch that some builds lack
     ("model/work.py", "kernel_size"),  # a pool of torch's
     ("neuron/base.py", "__torch_function__"),  # torch's protocol for what stands in for a tensor
+    ("training/stop.py", ""),  # signals that a system may lack
+    ("training/stop.py", "__self__"),  # of a signal handler of somebody else
     ("task/base.py", "stream"),  # the check that a user's part has it
     ("task/npy.py", "strerror"),  # of an exception
 }
