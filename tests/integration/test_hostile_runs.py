@@ -246,6 +246,7 @@ def test_a_table_of_nothing_but_links(hostile: Path, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.splitlines()[-1] == "1 run: 1 finished"
 
 
+@pytest.mark.long
 def test_damage_at_random(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bytes changed, cut out, repeated, moved to another file: whatever a disk or a person may do."""
     random = Random(0)

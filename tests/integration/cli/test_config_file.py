@@ -285,6 +285,7 @@ def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> N
     assert "trust=my_neuron_of_tests" in outcome.err
 
 
+@pytest.mark.long
 def test_every_option_is_recognised(tmp_path: Path) -> None:
     """The config that an option gives is that of one word; a task and a set-up choose other parts besides."""
     catalogue, file, seen = Catalogue(), tmp_path / "config.yaml", list[object]()
