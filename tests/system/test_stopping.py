@@ -71,6 +71,12 @@ def steps(run: Path) -> list[int]:
     return [checkpoint.load_state(path)["progress"]["step"] for path in checkpoint.states(run / "checkpoints")]
 
 
+def reached(run: Path) -> tuple[int, int]:
+    """Epoch and step of the newest state."""
+    progress = checkpoint.load_state(checkpoint.states(run / "checkpoints")[0])["progress"]
+    return progress["epoch"], progress["step"]
+
+
 def half_written(folder: Path) -> list[Path]:
     return list(folder.rglob("*.tmp"))
 
@@ -298,10 +304,10 @@ def test_max_seconds(unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert err == "snnrun: max_seconds=0.3 are over; `snnrun resume` goes on where it stopped\nsnnrun resume run\n"
     assert Run(tmp_path / "run").result["status"] == "interrupted"
     monkeypatch.chdir(tmp_path)
-    before, resumes = 0, 0
+    before, resumes = (0, 0), 0
     while (code := main(["resume", "run"])) == 143:
-        assert steps(tmp_path / "run")[0] > before, "each time some steps are made"
-        before, resumes = steps(tmp_path / "run")[0], resumes + 1
+        assert reached(tmp_path / "run") > before, "each time a step is made, or an epoch ends"
+        before, resumes = reached(tmp_path / "run"), resumes + 1
     assert code == 0 and resumes
     verdict = compare(unbroken, tmp_path / "run", same_seed=True)
     assert verdict.exact, verdict.words()
