@@ -66,7 +66,7 @@ def _answers(arguments: Arguments) -> bool:
 def _code(arguments: Arguments, argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     try:
-        arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
+        arguments.trusted += trust.of_environment()
     except ValueError as error:
         arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")

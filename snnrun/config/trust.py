@@ -10,6 +10,7 @@ holds more than its own (``torch.nn.modules.module.warnings.sys``). A config tru
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -45,6 +46,15 @@ def names(text: str, source: str) -> tuple[str, ...]:
         if _first(name) in (*sys.stdlib_module_names, "snnrun", "torch"):
             raise ValueError(f"{source}: {_first(name)} is not a package of parts; name those that define yours")
     return found
+
+
+def of_environment() -> tuple[str, ...]:
+    """The packages that ``SNNRUN_TRUST`` names.
+
+    Raises:
+        ValueError: see :func:`names`.
+    """
+    return names(os.environ.get(VARIABLE, ""), VARIABLE)
 
 
 def refusal(target: str, trusted: Collection[str]) -> str | None:

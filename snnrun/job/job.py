@@ -23,7 +23,7 @@ class Job:
         folder: of the run.
         command: the words of the command, for the manifest.
         local: the config as this process uses it: with ``data_dir`` as it is seen from the working directory, and with
-            the overrides of ``snnrun resume``. Default: ``config``.
+            the overrides of ``snnrun resume``.
         resuming: whether ``folder`` holds the record of a run of this config, which goes on. Default: False.
         source: ``name`` and ``sha256`` of the file that the config is from, for the manifest. Default: none.
         words: the overrides on a recorded config, by key. Default: none.
@@ -35,7 +35,7 @@ class Job:
     parts: Parts
     folder: Path
     command: tuple[str, ...]
-    local: Mapping[str, Any] = field(default_factory=dict)
+    local: Mapping[str, Any]
     resuming: bool = False
     source: Mapping[str, str] | None = None
     words: Mapping[str, str] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
 from snnrun.run.checkpointer import Keeper, latest
 from snnrun.run.folder import RunRecord, recorded_threads, verdict
-from snnrun.run.initial_weights import Fit, start_from, weights_file
+from snnrun.run.initial_weights import start_from, weights_file
 from snnrun.sequence import Trace
 from snnrun.system import cache, processes
 from snnrun.system.jit import nothing_kept
@@ -100,7 +100,9 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             threads = recorded_threads(folder, team.size) if resume else None
             state, data = _built(parts, settings, device, team, threads)
             model, streams = state.model, state.streams
-            begins_from = None if saved is not None or settings.init_from is None else _initialise(model, settings)
+            begins_from = None
+            if saved is None and settings.init_from is not None:
+                begins_from = start_from(model, weights_file(settings.init_from))
             facts = {
                 "settings": asdict(settings),
                 "command": job.command,
@@ -184,12 +186,6 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
             console.line(f"test {words_of(test)} ({best})  {seconds:.1f} s  {folder}")
     return result
-
-
-def _initialise(model: nn.Module, settings: Settings) -> Fit:
-    """Give the model the weights that ``init_from`` names, as far as they fit."""
-    assert settings.init_from is not None
-    return start_from(model, weights_file(settings.init_from))
 
 
 def _speed(epochs: Sequence[EpochRecord]) -> float:
@@ -292,7 +288,7 @@ def _built(
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
         team.agree(0)
-    data = parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+    data = _load_data(parts, settings, device, streams)
     if not team.ranks.local:
         team.agree(0)
     check_streams(data)
@@ -378,16 +374,17 @@ def load_model(job: Job, weights: str = "best") -> nn.Module:
 
 def load_data(job: Job, device: torch.device) -> Data:
     """The data of the job, as a run of it has them before its first step."""
-    settings = job.settings
-    streams = Streams(settings.seed, device)
-    return job.parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+    return _load_data(job.parts, job.settings, device, Streams(job.settings.seed, device))
+
+
+def _load_data(parts: Parts, settings: Settings, device: torch.device, streams: Streams) -> Data:
+    return parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
 
 
 def _reopened(job: Job, device: torch.device, weights: Path | None = None) -> tuple[Streams, Data, nn.Module]:
     """The streams, the data and the model of the job's run, within its runtime."""
     settings, streams = job.settings, Streams(job.settings.seed, device)
-    folder = Path(settings.data_dir).expanduser()
-    data = job.parts.task.load(folder, settings.num_steps, device, streams.data)
+    data = _load_data(job.parts, settings, device, streams)
     model = build_model(job.parts, settings, streams).to(device)
     use_threads(settings, multiply_adds(model))
     best = job.folder / "checkpoints" / "best.safetensors"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Fit:
         return found
 
 
-def weights_file(init_from: str, root: Path = Path("outputs")) -> Path:
+def weights_file(init_from: str) -> Path:
     """The file that ``init_from`` means: itself, or the tested weights of the run of that folder, name or piece of it.
 
     Raises:
@@ -72,7 +72,7 @@ def weights_file(init_from: str, root: Path = Path("outputs")) -> Path:
         if not path.is_file():
             raise ConfigError.of(ArgumentError("init_from", "a run, or a file of weights that exists", init_from))
         return path
-    folder = files.named(browse.named(init_from, root))
+    folder = files.named(browse.named(init_from))
     return checkpoint.tested_weights(folder)
 
 
@@ -99,7 +99,7 @@ def start_from(model: nn.Module, path: Path) -> Fit:
     return fit
 
 
-def _several(names: Any) -> str:
+def _several(names: Collection[str]) -> str:
     shown = [printable(name, 160) for name in list(names)[:MOST]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -66,9 +66,14 @@ def mark(folder: Path, record: Mapping[str, str]) -> None:
     if any((folder.parent / name).exists() for name in ("manifest.json", "result.json")):
         return  # the other record will be noticed, and this run refused
     with storing(folder):
-        files.make_folder(folder)
-        for name, text in record.items():
-            files.write_text(folder / name, text)
+        write(folder, record)
+
+
+def write(folder: Path, record: Mapping[str, str]) -> None:
+    """Write the files of ``.hydra/`` into ``folder``."""
+    files.make_folder(folder)
+    for name, text in record.items():
+        files.write_text(folder / name, text)
 
 
 def dated(output_dir: str, kind: str) -> Path:

@@ -337,7 +337,7 @@ def load(
     """
     folder = files.named(browse.named(os.fspath(run), Path(root)))
     words = trust if isinstance(trust, str) else ",".join(trust)
-    trusted = trusting.names(words, "trust") + trusting.names(os.environ.get(trusting.VARIABLE, ""), trusting.VARIABLE)
+    trusted = trusting.names(words, "trust") + trusting.of_environment()
     return Run(folder, trusted=trusted, config_dir=None if config_dir is None else Path(config_dir))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,11 +105,11 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
 
     given = [*words, *overrides_of(keys)]
     arguments = parse(given)
-    others = arguments.help or arguments.version or arguments.multirun or arguments.shows or arguments.list_words
-    if arguments.command != "train" or arguments.words or others:
+    others = arguments.help or arguments.version or arguments.multirun or arguments.shows
+    if arguments.command != "train" or arguments.words or arguments.list_words is not None or others:
         words_given = " ".join(given)
         raise ConfigError(f"expected the overrides of one training run, got {words_given}; the command does the rest")
-    arguments.trusted += trust.names(os.environ.get(trust.VARIABLE, ""), trust.VARIABLE)
+    arguments.trusted += trust.of_environment()
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
         plan = validate.validate(arguments, catalogue, command, hydra, load=imports.load)

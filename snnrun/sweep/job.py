@@ -13,7 +13,7 @@ from typing import Any
 
 from snnrun.config import trust
 from snnrun.errors import ConfigError, SnnrunError
-from snnrun.run import browse, imports
+from snnrun.run import browse, imports, new_folder
 from snnrun.system import files, machine, safe_read, say
 from snnrun.system.safe_read import Unreadable
 from snnrun.training.records import LogRecord
@@ -114,10 +114,7 @@ def _begin(task: Task) -> bool:
     if not begun:  # killed before there was anything to go on from
         for name in ("manifest.json", "result.json"):
             (task.folder / name).unlink(missing_ok=True)
-    marks = task.folder / ".hydra"
-    files.make_folder(marks)
-    for name, content in task.hydra.items():
-        files.write_text(marks / name, content)
+    new_folder.write(task.folder / ".hydra", task.hydra)
     return begun
 
 

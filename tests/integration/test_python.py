@@ -126,8 +126,9 @@ def test_a_mistake_is_one_error_with_all_faults(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ConfigError) as caught:
         snnrun.compose("neuron=lff", epochs=0)
     assert "neuron=lff" in str(caught.value) and "epochs" in str(caught.value)
-    with pytest.raises(ConfigError):
-        snnrun.train("neuron=if,lif")
+    for words in (["neuron=if,lif"], ["list"], ["--help"], ["-m", "seed=0,1"], ["show", "run"], ["--cfg", "job"]):
+        with pytest.raises(ConfigError):
+            snnrun.train(*words)
     assert list(tmp_path.iterdir()) == []
 
 

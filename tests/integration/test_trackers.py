@@ -14,20 +14,6 @@ import pytest
 
 from snnrun.cli import main
 from snnrun.tracker import Csv, MLflow, Record, TensorBoard, Tracker, Trackers
-from snnrun.tracker.base import flat
-
-
-def expected(records: Sequence[Record], kind: str) -> list[dict[str, str]]:
-    words = {True: "true", False: "false"}
-    return [
-        {
-            name: words[value] if isinstance(value, bool) else repr(value)
-            for name, value in flat(record)
-            if name != "kind"
-        }
-        for record in records
-        if record["kind"] == kind
-    ]
 
 
 def test_a_missing_package_is_told_before_anything_starts(

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from snnrun.tracker import Record
-from snnrun.tracker.base import curves, flat
+from snnrun.tracker.base import curves
 from support.forked import snnrun
 from support.shell import Ended, Run, strict
+from support.trackers import expected
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
 
@@ -63,19 +64,6 @@ def written(run: Run) -> list[dict[str, Any]]:
 def table(run: Run, kind: str) -> list[dict[str, str]]:
     with (run.folder / "csv" / f"{kind}.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def expected(records: Sequence[Record], kind: str) -> list[dict[str, str]]:
-    words = {True: "true", False: "false"}
-    return [
-        {
-            name: words[value] if isinstance(value, bool) else repr(value)
-            for name, value in flat(record)
-            if name != "kind"
-        }
-        for record in records
-        if record["kind"] == kind
-    ]
 
 
 def points(records: Sequence[Record]) -> set[tuple[str, int, float]]:
