@@ -247,9 +247,9 @@ def _without_hydra(whole: DictConfig) -> DictConfig:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The config as plain data, its references filled in."""
+    """A config, or a mapping in it, as plain data, its references filled in."""
     resolved = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(resolved, dict)  # the primary config is a mapping
+    assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 
 

@@ -128,7 +128,7 @@ def _check_sharing(model: nn.Module) -> None:
             what = name_of(surrogate, "surrogate")
             raise ConfigError(
                 f"surrogate: {what} ({name}) draws random numbers, which several processes cannot share out; "
-                " take another surrogate, or one process"
+                "take another surrogate, or one process"
             )
     for name, module in model.named_modules():
         if isinstance(module, (_DropoutNd, _BatchNorm, nn.RReLU)):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
 
 from snnrun.errors import ConfigError
 from snnrun.job.arguments import Arguments
@@ -97,7 +96,7 @@ class Sweep:
             dry.show([(each.job, each.config) for each in frozen], named, self)
             return []
         hydra, threads = composed[0].whole.hydra, max(each.config["threads"] for each in frozen)
-        chosen, options = hydra.runtime.choices["hydra/launcher"], mapping(hydra.launcher)
+        chosen, options = hydra.runtime.choices["hydra/launcher"], plain(hydra.launcher)
         engine = launcher.engine_of(chosen, options, threads)
         sweep = named.resolve()
         _freeze(frozen, self.open(sweep), sweep)
@@ -173,12 +172,6 @@ class Sweep:
             source=None if self.source is None else self.source._asdict(),
             watch=watch,
         )
-
-
-def mapping(options: DictConfig) -> dict[str, Any]:
-    """The options of a launcher or a sweeper as plain data."""
-    found = OmegaConf.to_container(options, resolve=True)
-    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _key(word: str) -> str:

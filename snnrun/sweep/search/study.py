@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from snnrun.config.build import build
 from snnrun.config.settings import Style, read_rows
 from snnrun.errors import ArgumentError, ConfigError, StorageError
+from snnrun.job.compose import plain
 from snnrun.job.search import options as checked
 from snnrun.job.search.options import Options, direction_of, pruner_of, sampler_of
 from snnrun.job.search.optuna_private import mark, number_in_storage
@@ -24,7 +25,7 @@ from snnrun.sweep import job_list
 from snnrun.sweep.job import Task
 from snnrun.sweep.search.end import conclude
 from snnrun.sweep.search.judge import Judge
-from snnrun.sweep.sweep import Sweep, mapping
+from snnrun.sweep.sweep import Sweep
 from snnrun.system import database, lock, say
 from snnrun.system.safe_read import Unreadable, at, number, printable, shown
 
@@ -152,7 +153,7 @@ def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
     fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
     first = sweep.composer.job((*sweep.hydra, *fixed), 0)
     with first.referred():
-        given = mapping(first.whole.hydra.sweeper)
+        given = plain(first.whole.hydra.sweeper)
     options, faults = checked.read(given)
     if options is None:
         raise ConfigError("\n".join(f"hydra.sweeper.{fault}" for fault in faults))
@@ -209,7 +210,7 @@ def _drawn(trial: Trial, key: str, space: Space) -> Any:
 
 def _style(config: DictConfig) -> Style:
     """That of the figures of its runs."""
-    style, faults = read_rows(Style, mapping(config.style), "style")
+    style, faults = read_rows(Style, plain(config.style), "style")
     if style is None:
         raise ConfigError("\n".join(map(str, faults)))
     return style
@@ -221,7 +222,7 @@ def _default(sweep: Sweep, fixed: Sequence[str], space: Space) -> str:
 
     chosen = [f"{key}={each.choices[0]}" for key, each in space.items() if isinstance(each, CategoricalDistribution)]
     config = sweep.composer.compose((*sweep.hydra, *fixed, *chosen))
-    task = build(mapping(config.task), "task", sweep.arguments.trusted)
+    task = build(plain(config.task), "task", sweep.arguments.trusted)
     if not task.has_validation:
         raise ArgumentError(
             "hydra.sweeper.objective", "a name, since the task has no validation part to judge by", None
