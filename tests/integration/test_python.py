@@ -87,7 +87,8 @@ def test_traces_are_those_of_the_raster(run: snnrun.Run) -> None:
         run.traces(359)
 
 
-def test_figures_show_inline(run: snnrun.Run) -> None:
+def test_figures_show_inline(run: snnrun.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # another test may have imported it
     for figure in (run.curves(), run.curves("accuracy"), run.raster(1)):
         assert figure._repr_png_()[:8] == b"\x89PNG\r\n\x1a\n"  # type: ignore[attr-defined]
         assert figure.axes
