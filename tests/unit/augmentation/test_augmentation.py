@@ -201,4 +201,4 @@ def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None
     assert [path.name for path in sorted((tmp_path / "broken" / "checkpoints").glob("step-*"))][-1].endswith(
         "07.safetensors"
     )
-    assert go("broken", resume=True)["weights_sha256"] == whole["weights_sha256"]
+    assert go("broken", resume=True).weights_sha256 == whole.weights_sha256
