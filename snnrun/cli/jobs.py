@@ -8,7 +8,7 @@ from textwrap import fill
 
 from snnrun.run import browse
 from snnrun.sweep.page import gather, words
-from snnrun.sweep.page.gather import Job, Sweep
+from snnrun.sweep.page.gather import JobSummary, SweepSummary
 from snnrun.sweep.page.ranking import Configuration, Ranking, rank
 from snnrun.sweep.summary import ways
 from snnrun.system.format import age, cut_end, figure, plural, table
@@ -34,21 +34,21 @@ def page(folder: Path) -> str:
         lines += ["", _table(sweep, ranking, common, width)]
     if len(sweep.jobs) > MOST_JOBS or sweep.unread:
         lines.append(f"and {len(sweep.jobs) - min(MOST_JOBS, len(sweep.jobs)) + sweep.unread:,} more jobs")
-    if ranking is not None and (chosen := _best(ranking)) is not None:
+    if ranking is not None and (winner := _best(ranking)) is not None:
         by = f"by the mean over seeds of the validation {ranking.measure.title}"
-        best = f"* the best configuration, {by}: {words.assignment(chosen)}"
+        best = f"* the best configuration, {by}: {words.assignment(winner)}"
         lines += ["", fill(best, page_width(), subsequent_indent="  ")]
     return "\n".join([*lines, "", ways(folder)] if trains else lines)
 
 
-def _counts(sweep: Sweep) -> str:
+def _counts(sweep: SweepSummary) -> str:
     count = len(sweep.jobs) + sweep.unread
     said = f"{plural(count, 'job')}: {words.counts(sweep.jobs)}" if count else "no jobs"
     begun = [browse.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
     return said + (f"; started {age(begun[0])} ago" if begun else "")
 
 
-def _common(jobs: Sequence[Job]) -> list[str]:
+def _common(jobs: Sequence[JobSummary]) -> list[str]:
     """The words that all jobs share, where there are several jobs."""
     if len(jobs) < 2:
         return []
@@ -58,10 +58,10 @@ def _common(jobs: Sequence[Job]) -> list[str]:
 
 def _best(ranking: Ranking) -> Configuration | None:
     """The best configuration, where there is another to compare it with."""
-    return ranking.chosen if len(ranking.configurations) > 1 else None
+    return ranking.winner if len(ranking.configurations) > 1 else None
 
 
-def _short(job: Job, common: Sequence[str]) -> str:
+def _short(job: JobSummary, common: Sequence[str]) -> str:
     """What sets the job apart, with the last piece of each key: ``lr=0.01`` for ``optimizer.lr=0.01``."""
     words = [word.partition("=") for word in job.words if word not in common]
     last = [key.rpartition(".")[2] for key, _, _ in words]
@@ -69,9 +69,9 @@ def _short(job: Job, common: Sequence[str]) -> str:
     return " ".join(f"{name}{equals}{value}" for name, (_, equals, value) in zip(names, words, strict=True))
 
 
-def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
-    chosen = None if ranking is None else _best(ranking)
-    best = set() if chosen is None else {job.number for job in chosen.counted}
+def _table(sweep: SweepSummary, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
+    winner = None if ranking is None else _best(ranking)
+    best = set() if winner is None else {job.number for job in winner.finished_jobs}
     measure = None if ranking is None else ranking.measure
     validated = measure is not None and (width is None or width >= NARROW) and any(job.validation for job in sweep.jobs)
     scored = [] if measure is None or measure.name == "loss" else [measure]

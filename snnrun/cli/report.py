@@ -33,7 +33,7 @@ def main(arguments: Arguments) -> int:
         say.say(fit(usage.REPORTING[name], page_width()))
         return 0
     check_words(arguments, 1, 1, EXPECTED[name])
-    folder = folders.named(given[0], OUTPUTS)
+    folder = folders.find(given[0], OUTPUTS)
     if name == "report":
         # A link that is named is meant; inside of it none is followed.
         for path in report(files.named(folder)):
@@ -90,34 +90,35 @@ def best(ranking: Ranking) -> str:
     Raises:
         ConfigError: if no job has a figure yet.
     """
-    chosen, measure, sweep = ranking.chosen, ranking.measure, ranking.sweep
-    if chosen is None or chosen.validation is None:
+    winner, measure, sweep = ranking.winner, ranking.measure, ranking.sweep
+    if winner is None or winner.validation is None:
         if any(job.test for job in sweep.jobs):
             raise ConfigError(f"{printable(sweep.folder)}: there is no best configuration: {words.NO_VALIDATION[:-1]}")
         raise ConfigError(
             f"{printable(sweep.folder)}: expected a finished job, got {words.counts(sweep.jobs) or 'no jobs'}; "
             "`snnrun report` shows the curves so far"
         )
-    validation, verdict = chosen.validation, words.verdict(ranking)
+    validation, verdict = winner.validation, words.verdict(ranking)
     interval = words.interval(validation.low, validation.high, measure)
+    jobs = winner.finished_jobs
     rows = [
         (f"validation {measure.title}", words.spread(validation, measure) + f", {words.seeds(validation.n)}"),
         *([("95 % interval", interval)] if interval else []),
-        *([(f"test {measure.title}", words.spread(chosen.test, measure))] if chosen.test else []),
-        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(chosen.counted[:MOST_FOLDERS])),
-        *([("", f"and {len(chosen.counted) - MOST_FOLDERS} more")] if len(chosen.counted) > MOST_FOLDERS else []),
+        *([(f"test {measure.title}", words.spread(winner.test, measure))] if winner.test else []),
+        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(jobs[:MOST_FOLDERS])),
+        *([("", f"and {len(jobs) - MOST_FOLDERS} more")] if len(jobs) > MOST_FOLDERS else []),
     ]
     count = len(ranking.configurations)
     of = "the only configuration" if count == 1 else f"best of {count} configurations"
     lines = [
         textwrap.fill(f"{of}, by the {words.CHOICE}", page_width()),
         "",
-        f"  {words.assignment(chosen)}",
+        f"  {words.assignment(winner)}",
         table((), rows, indent="  "),
         "",
         *(textwrap.fill(said, page_width()) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
         "",
-        f"  {command(chosen)}",
+        f"  {command(winner)}",
         *(["", textwrap.fill(said, page_width())] if (said := remark(ranking.command)) else []),
     ]
     return "\n".join(lines)

@@ -62,14 +62,14 @@ def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
         say.say(listing(arguments))
     elif command == "show":
         try:
-            folder = folders.named(words[0], OUTPUTS)
+            folder = folders.find(words[0], OUTPUTS)
         except ConfigError:
             evaluation = evaluation_page.find(words[0], OUTPUTS)
             if evaluation is None:
                 raise
             say.say(evaluation_page.page(evaluation))
             return 0
-        if folders.is_listed(folder):
+        if folders.has_job_list(folder):
             say.say(page(folder))
         else:
             say.say(show(folder if browse.is_run(folder) else browse.named(words[0], OUTPUTS)))
