@@ -52,7 +52,7 @@ class Changes:
         catalogue, chosen = self._catalogue(run), self.choices(run, config)
         implied: dict[str, Any] = dict(catalogue.defaults)
         for group in ("task", "experiment"):
-            implied |= catalogue.chosen_by(group, chosen.get(group, ""))
+            implied |= catalogue.choices_of(group, chosen.get(group, ""))
         order = sorted(chosen, key=lambda group: PARTS.index(group) if group in PARTS else len(PARTS))
         return {group: chosen[group] for group in order if "@" not in group and chosen[group] != implied.get(group)}
 

@@ -100,7 +100,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
         **manifest_start(tests[0].command, record=where),
         "run": {
             **continuation.named(folder, where),
-            fingerprint.KEY: fingerprint.recorded(folder),
+            fingerprint.KEY: fingerprint.recorded_hash(folder),
             "weights_sha256": checkpoint.weights_sha256(weights),
         },
         "recorded": {**before, **recorded},

@@ -16,7 +16,7 @@ from snnrun.cli import offer
 from snnrun.cli.commands import command_of
 from snnrun.errors import ConfigError, SnnrunError, exit_code
 from snnrun.job.arguments import Arguments
-from snnrun.job.command import Command, Curve, Finished
+from snnrun.job.command import Command, Curve, JobResult
 from snnrun.job.compose import Composer, Composition, plain
 from snnrun.job.validate import Plan
 from snnrun.run import new_folder
@@ -39,7 +39,7 @@ class Failure(NamedTuple):
 def show_config(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
     """``snnrun --cfg job``: print the composed config."""
     whole = copy.deepcopy(hydra.whole(plan.words))
-    with Composition(whole, Path(), None).referred():
+    with Composition(whole, Path(), None).hydra_references():
         OmegaConf.set_readonly(whole.hydra, None)
         if arguments.resolve:
             OmegaConf.resolve(whole)
@@ -69,7 +69,7 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer
         if arguments.searches:
             from snnrun.sweep.search.study import search
 
-            search(sweep, plan.given)
+            search(sweep, plan.overrides)
         else:
             sweep.run(plan.jobs())
         if sweep.folder is None:  # --dry-run
@@ -135,7 +135,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 job = hydra.job(words, number if jobs else None)
                 folder = new_folder.make(job.folder, job.record()) if job.subdir is None else new_folder.make_job(job)
                 job.configure_log()
-                with job.referred():
+                with job.hydra_references():
                     config = plain(part.prepare(job.config, arguments.trusted))
                 result = _run(part, config, folder, command, curves, arguments.trusted, **more)
                 if jobs:
@@ -153,7 +153,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 offer.after(error, arguments)
     for folder in sweeps:
         names = labels([words for words, _ in finished])
-        part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
+        part.finish([JobResult(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
     if not failures:
         return 0
     if not jobs:

@@ -13,7 +13,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import PLOT_KEYS as KEYS
 from snnrun.config.settings import read_plot as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.job.command import Curve, Finished
+from snnrun.job.command import Curve, JobResult
 from snnrun.job.compose import with_value
 from snnrun.job.parts import Trial, input_faults
 
@@ -74,5 +74,5 @@ def run(
     )
 
 
-def finish(jobs: Sequence[Finished], folder: Path) -> None:
+def finish(jobs: Sequence[JobResult], folder: Path) -> None:
     """Each job has its figure; values separated by commas, without -m, make one of them all."""

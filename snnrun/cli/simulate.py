@@ -14,7 +14,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import SIMULATE_KEYS as KEYS
 from snnrun.config.settings import read_simulate as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.job.command import Curve, Finished
+from snnrun.job.command import Curve, JobResult
 from snnrun.job.compose import with_value
 from snnrun.job.parts import Trial
 
@@ -75,7 +75,7 @@ def run(
     )
 
 
-def finish(jobs: Sequence[Finished], folder: Path) -> None:
+def finish(jobs: Sequence[JobResult], folder: Path) -> None:
     """The traces of all jobs of a sweep in one figure."""
     from snnrun.run import simulate
 

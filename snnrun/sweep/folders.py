@@ -39,19 +39,19 @@ def find(word: str, root: Path = Path("outputs")) -> Path:
                 return inside.pop()
     if match := browse.of_name(word, root):
         return match
-    name = word.replace(os.sep, "/").strip("/")
+    piece = word.replace(os.sep, "/").strip("/")
     sweeps = {
         parent.relative_to(root).as_posix(): parent
-        for parent in (_parents(root) if name else ())
+        for parent in (_parents(root) if piece else ())
         if parent != root and has_job_list(parent)
     }
-    ends = [folder for name, folder in sweeps.items() if f"/{name}".endswith((f"/{name}", f"-{name}"))]
+    ends = [folder for name, folder in sweeps.items() if f"/{name}".endswith((f"/{piece}", f"-{piece}"))]
     if len(ends) == 1:
         return ends[0]
     try:
         return browse.named(word, root)
     except ConfigError as error:
-        parts = [folder for name, folder in sweeps.items() if name in name]
+        parts = [folder for name, folder in sweeps.items() if piece in name]
         if len(parts) == 1:
             return parts[0]
         if isinstance(error, NoSuchRun):

@@ -13,7 +13,7 @@ import yaml
 from snnrun.errors import ConfigError
 from snnrun.job.arguments import Arguments
 from snnrun.job.compose import Composer, plain
-from snnrun.job.config_file import Source
+from snnrun.job.config_file import ConfigSource
 from snnrun.run import browse
 from snnrun.run.browse import end
 from snnrun.sweep import dry, job_list, launcher
@@ -66,7 +66,7 @@ class Sweep:
     hydra: tuple[str, ...]
     debug: bool
     inherited: tuple[str, ...] = ()
-    source: Source | None = None
+    source: ConfigSource | None = None
     folder: Path | None = None
     before: int = 0
     stopped: bool = False
@@ -84,7 +84,7 @@ class Sweep:
         composed = [self.composer.job((*self.hydra, *words), number) for number, words in enumerate(jobs, first)]
         frozen = []
         for number, each in enumerate(composed, first):
-            with each.referred():
+            with each.hydra_references():
                 config = plain(each.config)
             if config.get("threads") == "auto":
                 config["threads"] = THREADS

@@ -152,7 +152,7 @@ def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
     """
     fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
     first = sweep.composer.job((*sweep.hydra, *fixed), 0)
-    with first.referred():
+    with first.hydra_references():
         sweeper_options = plain(first.whole.hydra.sweeper)
     options, faults = checked.read(sweeper_options)
     if options is None:
