@@ -19,19 +19,19 @@ from snnrun.job.parts import Trial, input_faults
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
-STRICT = False  # a task sets epochs and the like, which a plot has no use for
+STRICT = False  # a task sets epochs and the like, which a plot does not use
 LIGHT = True
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
-    """The config as it is drawn: with the number of steps, which some neurons need to know, where it is null."""
+    """The config with the number of steps in place of null, since some neurons need it."""
     if config.get("num_steps") is not None:
         return config
     return with_value(config, "num_steps", 25 if config.get("subject") == "encoder" else 1000)
 
 
 def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
-    """All faults of what is drawn; the other parts do not matter."""
+    """All faults of the plotted parts."""
     import torch
 
     subject = trial.settings.subject
@@ -55,7 +55,7 @@ def run(
     curves: Sequence[Curve],
     trusted: Collection[str],
 ) -> Any:
-    """Draw, and leave the record in ``folder``."""
+    """Draw, and write the record into ``folder``."""
     from snnrun.run import plot
 
     settings, faults = read(config)
@@ -75,4 +75,4 @@ def run(
 
 
 def finish(jobs: Sequence[JobResult], folder: Path) -> None:
-    """Each job has its figure; values separated by commas, without -m, make one of them all."""
+    """Nothing: each job has its own figure. Without -m, values with commas give one common figure."""

@@ -73,7 +73,7 @@ class ConfigFile:
         self.path = path
         whole = path.resolve()
         try:
-            with safe_read.opened(whole.parent, whole.name) as file:
+            with safe_read.open_regular(whole.parent, whole.name) as file:
                 data = file.read(safe_read.LARGEST_YAML + 1)
             if len(data) > safe_read.LARGEST_YAML:
                 raise Unreadable(f"more than {safe_read.LARGEST_YAML >> 10} KiB")

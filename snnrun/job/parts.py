@@ -261,7 +261,7 @@ class Trial:
         if cause is None or not isinstance(config, Mapping):
             return error.fault
         base = safe_read.at(self.base, path)
-        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.named(cause)
+        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.fault_of(cause)
         if fault and fault.key not in config and hasattr(self.settings, fault.key):
             return fault  # such as backend
         if unknown := foreign.unknown_argument(cause):

@@ -97,7 +97,7 @@ class Norm(Planned):
                 "norm", "more than 1 value per channel in training", Description(f"shape {list(x.shape)}")
             )
         per_channel = (-1, *[1] * (x.dim() - 3))
-        own = x[:, : team.counted]
+        own = x[:, : team.own_count]
         # In double precision, as torch adds up on the CPU: the order of the sums then is of no account.
         mean = team.total(own.sum(axes, dtype=torch.float64)) / n
         square = (own - mean.to(x.dtype).view(per_channel)) ** 2

@@ -28,7 +28,7 @@ from snnrun.run.folder import RunRecord, recorded_threads, verdict
 from snnrun.run.initial_weights import start_from, weights_file
 from snnrun.sequence import Trace
 from snnrun.system import cache, processes
-from snnrun.system.jit import nothing_kept
+from snnrun.system.jit import cache_is_empty
 from snnrun.system.lock import RunLock
 from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
@@ -66,7 +66,7 @@ def _execute(job: Job, watch: Callable[[LogRecord], None]) -> RunResult:
     if ranks.size == 1:
         return _run(job, Team(), watch)
     device = resolve_device(job.settings.device, ranks).type
-    with processes.leading(ranks, {"config": job.local}, device) as team:
+    with processes.lead(ranks, {"config": job.local}, device) as team:
         return _run(job, team, watch)
 
 
@@ -94,7 +94,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             done = len(of_kind(record.records, EpochRecord))
             return RunResult(epochs=done, seconds=time.perf_counter() - begin)
 
-        with verdict(record, stop, so_far), team.diagnosed(), runtime(settings, team.ranks) as device:
+        with verdict(record, stop, so_far), team.diagnose(), runtime(settings, team.ranks) as device:
             if not resume:  # first, so that whatever ends the run, it can be resumed
                 record.begin(config, job.command, job.source)
             threads = recorded_threads(folder, team.size) if resume else None
@@ -140,13 +140,13 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
                 record.track(config)
                 if device.type == "cpu" and (reason := cache.fault()) is not None:
                     console.warning(reason)
-                if device.type == "cpu" and nothing_kept():
+                if device.type == "cpu" and cache_is_empty():
                     console.line("the first step compiles some kernels, which takes a few seconds, once")
                 whole, rest = divmod(len(data.train), settings.batch_size)
                 steps = whole + (rest > 0 and not settings.drop_last)
                 console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
                 if team.size > 1:
-                    team.told(checkpoint.pack(state.state_dict()) if resume or begins_from is not None else None)
+                    team.broadcast(checkpoint.pack(state.state_dict()) if resume or begins_from is not None else None)
                 _train(state, data, parts, settings, stop, team, record=record, kept=kept, watch=watch)
             weights = checkpoint.weights_sha256(model.state_dict())
 
@@ -154,7 +154,7 @@ def _run(job: Job, team: Team, watch: Callable[[LogRecord], None]) -> RunResult:
             best_epoch = max((epoch.epoch for epoch in epochs if epoch.best), default=None)
             if best_epoch is not None:
                 _load(model, record.best)
-            team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
+            team.broadcast(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
             chance, chosen = Chance(), SampleSearch(settings.report.sample)
 
             def look(batch: Batch) -> None:
@@ -215,7 +215,7 @@ def _train(
     begin = progress.epoch, progress.step
 
     def boundary() -> None:
-        save, wanted = team.agree(int(kept is not None and kept.due()), stop.wanted())
+        save, wanted = team.reduce_max(int(kept is not None and kept.due()), stop.wanted())
         if save or wanted:
             progress.activity.pool(team)
         if save and kept is not None:
@@ -223,7 +223,7 @@ def _train(
         stop.obey(wanted)
 
     def between_batches() -> None:
-        (wanted,) = team.agree(stop.wanted(clock=(progress.epoch, progress.step) != begin))
+        (wanted,) = team.reduce_max(stop.wanted(clock=(progress.epoch, progress.step) != begin))
         if wanted:
             progress.activity.pool(team)
         stop.obey(wanted)
@@ -265,14 +265,14 @@ def follow(job: Job, team: Team) -> None:
         Interrupted: a signal asked one of the processes to stop.
     """
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
-    with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
+    with stop.listening(), stop.patiently(), team.diagnose(), runtime(settings, team.ranks) as device:
         state, data = _built(parts, settings, device, team)
         with state.streams.ambient("training"):
-            if (message := team.told(None)) is not None:
+            if (message := team.broadcast(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
             _train(state, data, parts, settings, stop, team)
-        if (message := team.told(None)) is not None:
+        if (message := team.broadcast(None)) is not None:
             state.model.load_state_dict(checkpoint.unpack(message))
         _tested(state, data, parts, settings, stop, team)
 
@@ -287,10 +287,10 @@ def _built(
     streams = Streams(settings.seed, device)
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
-        team.agree(0)
+        team.reduce_max(0)
     data = _load_data(parts, settings, device, streams)
     if not team.ranks.local:
-        team.agree(0)
+        team.reduce_max(0)
     check_streams(data)
     if settings.report.figures and settings.report.sample >= len(data.test):
         raise ConfigError(
@@ -298,7 +298,7 @@ def _built(
             f"test part, got {settings.report.sample}"
         )
     model = build_model(parts, settings, streams, team).to(device)
-    (recorded,) = team.agree(recorded_threads or 0)
+    (recorded,) = team.reduce_max(recorded_threads or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=recorded or None)
     return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
 
@@ -315,7 +315,7 @@ def _tested(
 ) -> Scores:
     def watch() -> None:
         if team.size > 1:  # one process does not wait for this to be asked
-            (wanted,) = team.agree(stop.wanted(clock=False))  # what is trained is tested
+            (wanted,) = team.reduce_max(stop.wanted(clock=False))  # what is trained is tested
             stop.obey(wanted)
 
     return evaluate(

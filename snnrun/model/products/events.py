@@ -26,7 +26,7 @@ from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from snnrun.system.jit import compiled
+from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
 
 #: Terms of a sum that are listed together: an index among them, and the end of a list, fit a byte.
@@ -151,7 +151,7 @@ def _pieces(length: int, size: int) -> int:
 _ONE = np.uint32(0x3F800000)  # the bits of 1.0
 
 
-@compiled
+@compile_cached
 def _find(x, places, lengths, spikes, low, high):  # type: ignore[no-untyped-def]
     columns = x.shape[1]
     for m in range(low, high):
@@ -178,7 +178,7 @@ def _find(x, places, lengths, spikes, low, high):  # type: ignore[no-untyped-def
         spikes[m] = found
 
 
-@compiled
+@compile_cached
 def _transpose(places, lengths, places_t, lengths_t, low, high):  # type: ignore[no-untyped-def]
     rows = places.shape[1]
     for block in range(low, high):
@@ -255,7 +255,7 @@ def _add_rows(
     return types.void(table, at, index, at, at, out, at), generate
 
 
-@compiled
+@compile_cached
 def _sum_rows(  # type: ignore[no-untyped-def]
     places, lengths, terms, table, table_row, table_column, start, out, out_row, out_column, total,
     stripe, begin, end, packed, sums,

@@ -72,7 +72,7 @@ def picture(folder: Path) -> Picture | None:
 
 def _arrays(folder: Path, select: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:
     """The integer arrays whose names ``select`` accepts; no others are read."""
-    with safe_read.opened(folder, "figures/raster.npz") as file:
+    with safe_read.open_regular(folder, "figures/raster.npz") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         return
