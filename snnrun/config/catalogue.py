@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from snnrun.config import docstrings
-from snnrun.config.settings import KINDS, Key, keys
+from snnrun.config.settings import KINDS, SettingRow, keys
 from snnrun.system.safe_read import weigh
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -83,7 +83,7 @@ class Catalogue:
         return {group: option for group, option in pairs if not group.startswith(("override ", "optional "))}
 
     @cached_property
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[SettingRow]:
         """The top-level keys of the primary config, with defaults in YAML."""
         return [key._replace(default=_yaml_text(key.default)) for key in keys(KINDS[self.primary])]
 

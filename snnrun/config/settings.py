@@ -28,7 +28,7 @@ Check = Callable[[str, Any], Any]
 T = TypeVar("T")
 
 
-class Key(NamedTuple):
+class SettingRow(NamedTuple):
     """A top-level key for ``--help``; a key in a section has a dotted name."""
 
     name: str
@@ -41,14 +41,14 @@ def setting(default: Any, rule: Check, about: str) -> Any:
     return field(default=default, metadata={"check": rule, "about": about})
 
 
-def keys(kind: type, prefix: str = "") -> Iterator[Key]:
+def keys(kind: type, prefix: str = "") -> Iterator[SettingRow]:
     """The rows of a class of settings, and of its sections."""
     for each in fields(kind):
         if _is_section(each):
             for key in keys(type(each.default), f"{each.name}."):
                 yield key._replace(default=getattr(each.default, key.name.rpartition(".")[2]))
         else:
-            yield Key(prefix + each.name, each.default, each.metadata["about"])
+            yield SettingRow(prefix + each.name, each.default, each.metadata["about"])
 
 
 def read_rows(kind: type[T], config: Any, section: str = "") -> tuple[T | None, list[Fault]]:

@@ -109,7 +109,7 @@ def palette(style: Style) -> Palette:
     return DARK if style.theme == "dark" else LIGHT
 
 
-class Picture(Figure):
+class NotebookFigure(Figure):
     """A figure that a notebook shows inline, without pyplot or a display."""
 
     def _repr_png_(self) -> bytes:
@@ -121,7 +121,7 @@ class Picture(Figure):
 
 def picture(height: float = HEIGHT) -> Figure:
     """An empty figure of the common width."""
-    return Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return NotebookFigure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ArgumentError, ConfigError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
-from snnrun.loss import Loss, tied
+from snnrun.loss import Loss, count_ties
 from snnrun.model import Layer, multiply_adds, plan_of, set_plan
 from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
@@ -436,7 +436,7 @@ def example_of(batch: Batch, index: int, traces: Mapping[str, Trace], parts: Par
         label = int(batch.target[0])
         prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
         if type(parts.loss).predict is Loss.predict:  # else its scores may not be what it answers by
-            sharing = int(tied(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
+            sharing = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
     return report.Example(index, names, label, prediction, image, sharing)
 
 
