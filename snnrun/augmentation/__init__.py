@@ -1,4 +1,4 @@
-"""Augmentations: random changes to training images, each a pure function of images and of uniform random numbers."""
+"""Augmentations: random changes to training images, pure functions of images and uniform random numbers."""
 
 from snnrun.augmentation.affine import Affine
 from snnrun.augmentation.base import NONE, Augmentation, augment

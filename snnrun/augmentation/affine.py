@@ -1,4 +1,4 @@
-"""A random turn, shift and change of size."""
+"""A random rotation, shift and scaling."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Affine(Augmentation):
 
     ::
 
-        y(q) = x(R(-α) (q - t) / s)              q a place relative to the centre, in pixels
+        y(q) = x(R(-α) (q - t) / s)              q: position relative to the centre, in pixels
         α uniform in ± degrees (clockwise), s uniform in 1 ± scale
         t uniform in ± translate (W, H)
 
     Args:
         degrees: largest angle, in [0, 180]. Default 10.
         translate: largest shift as a share of width and height, in [0, 1). Default 0.1.
-        scale: largest change of the size as a share of it, in [0, 1). Default 0.1.
+        scale: largest relative change of the size, in [0, 1). Default 0.1.
 
     Raises:
         ValueError: for a value out of range.
@@ -52,7 +52,7 @@ class Affine(Augmentation):
         angle, scale, right, down = draws.mul(2).sub(1).unbind(1)
         angle, scale = angle * math.radians(self.degrees), 1 + scale * self.scale
         cos, sin = angle.cos() / scale, angle.sin() / scale
-        # torch's grid has -1 and 1 at the edges of the image, so a pixel is 2/W wide and 2/H high.
+        # torch's grid is from -1 to 1 between the edges of the image, so a pixel is 2/W wide and 2/H high.
         right, down = 2 * self.translate * right, 2 * self.translate * down
         ratio = height / width
         rows = [
@@ -61,5 +61,5 @@ class Affine(Augmentation):
         ]
         theta = torch.stack(rows, dim=1).to(images.device, images.dtype)  # [B, 2, 3]
         grid = affine_grid(theta, list(images.shape), align_corners=False)
-        # A mean of values in [0, 1], but for rounding.
+        # A mean of values in [0, 1], up to rounding.
         return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)

@@ -1,4 +1,4 @@
-"""The contract of an augmentation: images and uniform numbers in, changed images out; it draws nothing itself."""
+"""The interface of an augmentation: images and uniform random numbers in, changed images out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Augmentation(ABC):
-    """Base of all augmentations. A sample's change depends on its own numbers alone, not on the batch around it."""
+    """Base of all augmentations. The change of a sample depends only on its own random numbers, not on the batch."""
 
-    #: How many random numbers a sample takes.
+    #: Number of random numbers per sample.
     num_draws: ClassVar[int]
 
     @abstractmethod

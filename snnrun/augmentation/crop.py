@@ -1,4 +1,4 @@
-"""A random piece of the image, of the image's own size, after black has been put around it."""
+"""A random crop of the image's size, after black padding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snnrun.augmentation.base import Augmentation, whole
 
 @dataclass(frozen=True)
 class Crop(Augmentation):
-    """Shifts an image by some pixels, up or down and sideways; what comes in is black.
+    """Shifts an image by some pixels, up or down and sideways; the uncovered border is black.
 
     ::
 
@@ -42,7 +42,7 @@ class Crop(Augmentation):
         rows = top[:, None] + torch.arange(height, device=images.device)  # [B, H]
         columns = left[:, None] + torch.arange(width, device=images.device)  # [B, W]
         padded = pad(images, [self.padding] * 4)
-        # Pixels counted row by row: several times as fast as an index for each axis.
+        # Flat pixel indices: several times as fast as an index for each axis.
         place = rows[:, :, None] * padded.shape[3] + columns[:, None, :]  # [B, H, W]
         places = place.view(count, 1, -1).expand(-1, channels, -1)
         return padded.view(count, channels, -1).gather(2, places).view(images.shape)

@@ -16,11 +16,11 @@ from snnrun.augmentation.base import Augmentation, whole
 class Erase(Augmentation):
     """Blackens a square at a random place (cutout).
 
-    Its centre lies on any pixel of the image, so that some of it may lie outside.
+    Its centre is any pixel of the image, so that some of it may be outside.
 
     ::
 
-        y[i, j] = 0 where i in [a - n/2, a + n/2) and j in [b - n/2, b + n/2), else x[i, j]
+        y[i, j] = 0 if i in [a - n/2, a + n/2) and j in [b - n/2, b + n/2), else x[i, j]
                                                              a uniform in 0 … H - 1, b uniform in 0 … W - 1
 
     Halves are rounded down.
@@ -47,7 +47,7 @@ class Erase(Augmentation):
         return images.masked_fill((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0)
 
     def _hit(self, draws: Tensor, length: int) -> Tensor:
-        """Which of ``length`` rows or columns the square covers: ``[B, length]``."""
+        """True for the rows or columns that the square covers, ``[B, length]``."""
         first = whole(draws, length)[:, None] - self.size // 2
         place = torch.arange(length)
         return (place >= first) & (place < first + self.size)

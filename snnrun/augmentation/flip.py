@@ -1,4 +1,4 @@
-"""Some of the images as in a mirror."""
+"""Random mirroring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snnrun.augmentation.base import Augmentation
 
 @dataclass(frozen=True)
 class Flip(Augmentation):
-    """Swaps left and right of some images; not for digits and letters, which are others then.
+    """Swaps left and right of some images; not for digits and letters: mirrored, they are different characters.
 
     ::
 

@@ -1,9 +1,9 @@
-"""Encoders turn values into what the first layer receives at each time step: spikes, or a current.
+"""Encoders turn values into the input of the first layer at each time step: spikes, or a current.
 
 An encoder takes a sequence ``[T', B, *N]``, where a still input (an image) is a sequence of one step, and returns
-``[T, B, *N]``. It holds no state: the same input and generator give the same train, whatever came before and however
-large the batch. ``takes_still`` and ``takes_sequence`` say which input it can code; ``output_shape`` says what becomes
-of ``*N``. To add one, write a class and ``conf/encoder/<name>.yaml``.
+``[T, B, *N]``. It holds no state: the same input and generator give the same train, independent of earlier calls and
+of the batch size. ``takes_still`` and ``takes_sequence`` state the allowed input, ``output_shape`` the new ``*N``. To
+add one, write a class and ``conf/encoder/<name>.yaml``.
 """
 
 from snnrun.encoder.base import Encoder

@@ -1,4 +1,4 @@
-"""The contract of an encoder: values in, a train of ``num_steps`` steps out, nothing kept."""
+"""The interface of an encoder: values in, a train of ``num_steps`` steps out, no state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Encoder(ABC):
 
     takes_still: ClassVar[bool] = True
     takes_sequence: ClassVar[bool] = False
-    #: Whether a sequence may have another length than ``num_steps``.
+    #: True if a sequence may have another length than ``num_steps``.
     any_length: ClassVar[bool] = False
 
     @abstractmethod
@@ -28,22 +28,22 @@ class Encoder(ABC):
         """``[num_steps, B, *output_shape(N)]`` for ``x`` ``[1 or num_steps, B, *N]``."""
 
     def output_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
-        """What ``*N`` becomes: the same, but for a code that gives each value several neurons."""
+        """The shape of the output: the same ``*N``, unless the code gives each value several neurons."""
         return tuple(input_shape)
 
     def __call__(self, x: Tensor, num_steps: int, generator: Generator | None = None) -> Tensor:
         """Encode ``x``, ``[1, B, *N]`` (still) or ``[num_steps, B, *N]`` (a sequence), to ``[num_steps, B, *N]``.
 
-        Random encoders draw from ``generator``, which lives on the device of ``x``.
+        Random encoders draw from ``generator``, on the device of ``x``.
 
         Raises:
-            ValueError: if the encoder does not take this kind of input, or the sequence has another length.
+            ValueError: if the encoder does not accept this kind of input, or the sequence has another length.
         """
         check.integer("num_steps", num_steps, low=1)
         if x.dim() < 2:
             raise ArgumentError("x", "[T, B, *N]", Description(f"shape {list(x.shape)}"))
         if x.shape[0] == 1 and not self.takes_still and num_steps > 1 and not self.any_length:
-            # The name comes from files, which no batch should wait for.
+            # Only on an error: the name comes from files.
             name = name_of(self, "encoder")
             raise ArgumentError(
                 "x", f"a time axis of {num_steps} steps, which {name} needs", Description("a still input")
@@ -61,12 +61,12 @@ class Encoder(ABC):
 
 
 def affine(x: Tensor, gain: float, offset: float) -> Tensor:
-    """``gain x + offset``; ``x`` itself where that is the same."""
+    """``gain x + offset``; ``x`` itself if that is equal."""
     return x if gain == 1 and offset == 0 else gain * x + offset
 
 
 def check_range(x: Tensor, low: float, high: float) -> None:
-    """Raise ValueError where a value of ``x`` lies outside ``[low, high]``."""
+    """Raise ValueError if a value of ``x`` is outside ``[low, high]``."""
     if x.numel() and (x.min() < low or x.max() > high):
         expected = f"in [{low:g}, {high:g}]" if high < float("inf") else f"of at least {low:g}"
         raise ArgumentError(

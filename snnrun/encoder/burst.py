@@ -13,9 +13,9 @@ from snnrun.encoder.base import Encoder, check_range
 
 @dataclass(frozen=True)
 class Burst(Encoder):
-    """Burst coding: a burst at the beginning, with more spikes, closer together, the larger the value.
+    """Burst coding: a burst at the beginning, with more and closer spikes for larger values.
 
-    A value x in [0, 1] gives n spikes at steps 0, d, 2 d … (n - 1) d, as far as there are steps::
+    A value x in [0, 1] gives n spikes at steps 0, d, 2 d … (n - 1) d, up to the last step::
 
         n = ⌈x max_spikes⌉
         d = ⌈max_interval - x (max_interval - min_interval)⌉
@@ -23,7 +23,7 @@ class Burst(Encoder):
     Args:
         max_spikes: spikes of a value of 1. Default 5.
         min_interval: steps from spike to spike of a value of 1, at least 1. Default 2.
-        max_interval: those of the smallest values, at least ``min_interval``. Default 8.
+        max_interval: the same for the smallest values, at least ``min_interval``. Default 8.
 
     Raises:
         ValueError: for an argument out of range, or values outside [0, 1].

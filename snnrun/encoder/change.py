@@ -13,11 +13,11 @@ from snnrun.encoder.base import Encoder
 
 @dataclass(frozen=True)
 class Delta(Encoder):
-    """Delta modulation: a spike where the input has risen by at least the threshold since the step before.
+    """Delta modulation: a spike if the input has risen by at least the threshold since the previous step.
 
-    ``s[t] = 1`` where ``x[t] - x[t-1] >= threshold``; with ``off_spike`` also ``s[t] = -1`` where
-    ``x[t] - x[t-1] <= -threshold``. ``x[-1]`` is 0, or with ``padding`` the first value, so that no change is seen at
-    the first step.
+    ``s[t] = 1`` if ``x[t] - x[t-1] >= threshold``; with ``off_spike`` also ``s[t] = -1`` if
+    ``x[t] - x[t-1] <= -threshold``. ``x[-1]`` is 0, or with ``padding`` the first value, so that the first step has no
+    change.
 
     ``threshold`` (default 0.1), at least 0, is in the unit of the values.
     Source: snnTorch's ``spikegen.delta``.

@@ -1,4 +1,4 @@
-"""Input that needs no code: a spike train as it is, or a value as a constant current."""
+"""Input without a code: a spike train unchanged, or a value as a constant current."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snnrun.encoder.base import Encoder, affine
 
 @dataclass(frozen=True)
 class Identity(Encoder):
-    """Passes a sequence on as it is: for input that is a spike train already.
+    """Passes a sequence on unchanged: for input that is already a spike train.
 
     ``y[t] = x[t]``.
     """
@@ -28,8 +28,8 @@ class Identity(Encoder):
 class Direct(Encoder):
     """A constant current: the value itself at every step.
 
-    ``y[t] = gain x + offset``. The result stands in memory once, with stride 0 in time; the first layer of a model
-    sees this and computes its synapses once instead of T times.
+    ``y[t] = gain x + offset``. The result is in memory once, with stride 0 in time; the first layer of a model detects
+    this and computes its synapses once instead of T times.
 
     ``gain`` (default 1) and ``offset`` (default 0) are in the unit of the first layer's input.
     Source: Rueckauer et al. 2017, "Conversion of continuous-valued deep networks".

@@ -1,4 +1,4 @@
-"""Codes in which each neuron fires once at most."""
+"""Codes with at most one spike per neuron."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from snnrun.encoder.train import first_spikes
 
 @dataclass(frozen=True)
 class TimeToFirstSpike(Encoder):
-    """Time to first spike: one spike as soon as the value passes a threshold that decays.
+    """Time to first spike: one spike as soon as the value passes a decaying threshold.
 
     ``s[t] = 1`` at the first step with ``x >= θ e^(-t / τ)``, that is at ``t = ⌈τ ln(θ / x)⌉``; never for ``x <= 0``,
-    nor when that comes after the last step.
+    nor after the last step.
 
     Args:
         tau: time constant τ > 0 of the threshold, in steps. Default 5.
@@ -43,7 +43,7 @@ class TimeToFirstSpike(Encoder):
 class FirstSpike(Encoder):
     """Keeps the first spike of each neuron of a spike train, and drops the others.
 
-    ``y[t] = x[t]`` where ``x[t'] = 0`` for all ``t' < t``, else 0.
+    ``y[t] = x[t]`` if ``x[t'] = 0`` for all ``t' < t``, else 0.
     Source: Van Rullen & Thorpe 2001; Norse's ``spike_latency_encode``.
     """
 

@@ -24,11 +24,11 @@ class Latency(Encoder):
         linear:  t = t₀ - τ (x - 1), at most t₀ - τ (θ - 1)
         log:     t = T - 1 - ln(α x + 1), with α such that x = 1 fires at t₀ and x = 0 at T - 1
 
-    rounded to the nearest step (halves to even). ``normalize`` chooses the scale instead of τ: with ``rc``, such
-    that a value at or below θ, the slowest possible, fires at the last step; with ``linear``, that a value of 0 would.
-    A sample's code depends on that sample alone. With ``rc`` and a small θ nearly all values fire at the first step and
-    only those near θ late: the default is close to a binary image, as it is in snnTorch. ``curve=linear`` spreads the
-    values evenly over the steps (on the default task 89 % instead of 86 % of the test part).
+    rounded to the nearest step (halves to even). ``normalize`` chooses the scale instead of τ: with ``rc``, a value at
+    or below θ, the slowest possible, fires at the last step; with ``linear``, a value of 0 would. A sample's code
+    depends only on that sample. With ``rc`` and a small θ nearly all values fire at the first step and only those near
+    θ late: the default is close to a binary image, as in snnTorch. ``curve=linear`` spreads the values evenly over the
+    steps (test accuracy on the default task: 89 % instead of 86 %).
 
     Args:
         curve: ``rc`` (default), ``linear`` or ``log``.
@@ -42,8 +42,8 @@ class Latency(Encoder):
         first_spike_time: t₀, the earliest step. Default 0.
 
     Raises:
-        ValueError: for an argument out of range, a negative value or, but for ``rc``, one above 1, or spikes after the
-            last step without ``bypass``.
+        ValueError: for an argument out of range, a negative value or, except for ``rc``, one above 1, or spikes after
+            the last step without ``bypass``.
 
     Source: Bohte et al. 2002; snnTorch's ``spikegen.latency`` (``rc``, ``linear``); SpikingJelly's ``LatencyEncoder``
     (``log``, and ``linear`` with ``threshold=0``).

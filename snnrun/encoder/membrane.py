@@ -19,11 +19,11 @@ class IntegrateFire(Encoder):
     ::
 
         u[t] = v[t-1] + gain x[t]
-        s[t] = 1 where u[t] >= θ
+        s[t] = 1 if u[t] >= θ
         v[t] = u[t] - θ s[t]
 
-    so that a constant x gives ``gain x / θ`` spikes per step, one at most, evenly spaced; the code without chance of
-    the rate ``Rate`` draws.
+    so that a constant x gives ``gain x / θ`` spikes per step, one at most, evenly spaced: the rate of ``Rate`` without
+    chance.
 
     ``gain`` (default 1) and ``threshold`` (θ > 0, default 1) are in the unit of the values.
     Source: the deterministic half of SpikingJelly's ``PopSpikeEncoderDeterministic``, with θ = 0.999.
@@ -51,15 +51,15 @@ class IntegrateFire(Encoder):
 
 @dataclass(frozen=True)
 class LIFCurrent(Encoder):
-    """A constant current into a leaky integrate-and-fire neuron, which fires the faster the larger the value.
+    """A constant current into a leaky integrate-and-fire neuron, which fires faster for larger values.
 
     ::
 
         u[t] = v[t-1] + dt/τ (v_rest - v[t-1] + gain x)
-        s[t] = 1 where u[t] > θ
+        s[t] = 1 if u[t] > θ
         v[t] = u[t], or v_reset after a spike
 
-    ``gain x`` above ``θ - v_rest`` is needed to fire at all; then the interval between spikes tends to
+    The neuron fires only if ``gain x`` is above ``θ - v_rest``; then the interval between spikes tends to
     ``τ ln((gain x + v_rest - v_reset) / (gain x + v_rest - θ))`` as dt goes to 0.
 
     Args:
@@ -103,7 +103,7 @@ class LIFCurrent(Encoder):
 class LIFLatency(LIFCurrent):
     """The first spike of a leaky integrate-and-fire neuron that a constant current drives.
 
-    As ``LIFCurrent``, with its arguments, but each neuron falls silent after its first spike, at about
+    Like ``LIFCurrent``, with its arguments, but each neuron is silent after its first spike, at about
     ``t = -τ ln(1 - (θ - v_rest) / (gain x))``.
     Source: Norse's ``spike_latency_lif_encode``.
     """

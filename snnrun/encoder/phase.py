@@ -1,4 +1,4 @@
-"""Codes in which the phase within a period counts."""
+"""Codes by the phase within a period."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class WeightedPhase(Encoder):
 
     ``x = Σ_k 2^-(k+1) s[k]`` over one period, ``k = 0 … K - 1``, rounded down to K bits; then ``s[t] = s[t mod K]``.
 
-    ``period`` (K, default 8) is in steps, 1 to 30. Values lie in [0, 1]; those above ``1 - 2^-K``, the largest that K
-    bits can say, become that. The bits come as plain spikes: the weights ``2^-(k+1)``, which make the code, are for the
-    synapses to learn or for a decoder; to a layer that treats all steps alike, a number with more bits looks larger.
+    ``period`` (K, default 8) is in steps, 1 to 30. Values are in [0, 1], limited to ``1 - 2^-K``, the largest number
+    with K bits. The bits are plain spikes: synapses or a decoder must supply the weights ``2^-(k+1)`` of the code; for
+    a layer that treats all steps alike, a number with more bits is larger.
 
     Source: Kim et al. 2018, "Deep neural networks with weighted spikes"; SpikingJelly's ``WeightedPhaseEncoder``, which
-    refuses values above ``1 - 2^-K``.
+    rejects values above ``1 - 2^-K``.
     """
 
     period: int = 8

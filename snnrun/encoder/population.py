@@ -1,4 +1,4 @@
-"""Population codes: each value drives several neurons with receptive fields of their own."""
+"""Population codes: each value drives several neurons with different receptive fields."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Population(Encoder):
 
     The m neurons of a value x respond with ``a_i = exp(-(x - μ_i)² / (2σ²))``, in (0, 1]; ``code`` turns the responses
     into a train. Input ``[*, N_1, N_2 …]`` becomes ``[*, N_1 m, N_2 …]``, with neuron i of feature (or image channel)
-    n at ``n m + i``; the model is told so by ``output_shape``. Centres and widths, for values from a to b::
+    n at ``n m + i``; the model gets the shape from ``output_shape``. Centres and widths, for values from a to b::
 
         span:   μ_i = a + i (b - a) / (m - 1)               σ = (b - a) / (m - 1)
         inset:  μ_i = a + (i - 1/2) (b - a) / (m - 2)       σ = (b - a) / (1.5 (m - 2))        i = 0 … m - 1
@@ -33,7 +33,7 @@ class Population(Encoder):
         neurons: m, at least 2, or 3 for ``inset``. Default 8.
         low, high: a and b, the range of the values. Default 0 and 1.
         layout: ``span`` (default) or ``inset``.
-        width: σ, in the unit of the values; null (default) for the one above.
+        width: σ, in the unit of the values; null (default): as above.
         code: the encoder of the responses. Default ``Rate()``: a Bernoulli train. ``Direct()`` passes them on.
 
     Source: Bohte et al. 2002 (``inset``); SpikingJelly's ``PopSpikeEncoderRandom``, ``PopEncoder`` (code ``Direct``)
@@ -98,7 +98,7 @@ class Population(Encoder):
 class DeterministicPopulation(Population):
     """Population coding without chance: each response drives an integrate-and-fire neuron.
 
-    As ``Population``, with its arguments; ``code`` is by default ``IntegrateFire(threshold=0.999)``.
+    Like ``Population``, with its arguments; ``code`` is by default ``IntegrateFire(threshold=0.999)``.
     Source: SpikingJelly's ``PopSpikeEncoderDeterministic``.
     """
 
@@ -109,8 +109,8 @@ class DeterministicPopulation(Population):
 class LatencyPopulation(Population):
     """Population coding by time: each neuron fires once, the earlier the stronger its response.
 
-    As ``Population``, with its arguments; ``layout`` is by default ``inset``, and ``code`` the linear latency
-    ``t = (T - 1) (1 - a)``, in which responses below 1 % never fire.
+    Like ``Population``, with its arguments; ``layout`` is by default ``inset``, and ``code`` the linear latency
+    ``t = (T - 1) (1 - a)``, with which responses below 1 % never fire.
     Source: Bohte et al. 2002; SpikingJelly's ``GaussianTuning``, which does not round the times.
     """
 

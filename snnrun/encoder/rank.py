@@ -16,10 +16,10 @@ from snnrun.encoder.train import single_spikes
 class RankOrder(Encoder):
     """Rank order coding: one spike per value, in the order of the values within a sample, the largest first.
 
-    ``t = ⌊T r / n⌋`` for the value that r of the sample's n values exceed; equal values fire together. The order alone
+    ``t = ⌊T r / n⌋`` for the value that r of the sample's n values exceed; equal values fire together. Only the order
     counts: any increasing function of the values gives the same train.
 
-    ``threshold`` (default 0), in the unit of the values: those at or below it never fire.
+    ``threshold`` (default 0), in the unit of the values: values at or below it never fire.
     Source: Thorpe & Gautrais 1998, "Rank order coding".
     """
 

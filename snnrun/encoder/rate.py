@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder.base import Encoder, affine, check_range
 from snnrun.encoder.draw import bernoulli
-from snnrun.encoder.train import delayed
+from snnrun.encoder.train import delay
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Rate(Encoder):
 
     Args:
         gain, offset: map values to probabilities; a value outside [0, 1] is clipped. Default 1 and 0.
-        first_spike_time: silent steps before the train begins. A sequence is late by as many steps, and its last ones
-            are cut. Default 0.
+        first_spike_time: silent steps before the train. A sequence is delayed by as many steps, and its last ones are
+            cut. Default 0.
 
     Source: snnTorch's ``spikegen.rate`` (which ignores gain and offset for input with a time axis, and makes a delayed
     sequence longer); SpikingJelly's ``PoissonEncoder``.
@@ -43,7 +43,7 @@ class Rate(Encoder):
         return affine(x, self.gain, self.offset).clamp(0, 1)
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
-        return delayed(bernoulli(self.probability(x), num_steps, generator), self.first_spike_time)
+        return delay(bernoulli(self.probability(x), num_steps, generator), self.first_spike_time)
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class Poisson(Encoder):
     """Poisson coding: the value is a firing rate in units of the highest one.
 
     ``P(s[t] = 1) = dt f_max x``, clipped at 1, independent at each step; for small ``dt f_max`` a Poisson train. The
-    defaults mean a spike in ten steps for a value of 1, which wants some hundred steps. With the 25 of the default task
-    81 % of its test part are right, with ``dt=0.01`` 98 %.
+    defaults mean a spike in ten steps for a value of 1, which needs some hundred steps. With the 25 steps of the
+    default task the test accuracy is 81 %, with ``dt=0.01`` 98 %.
 
     Args:
         f_max: rate of a neuron of value 1, in spikes per unit of time. Default 100 (Hz, with dt in seconds).

@@ -1,4 +1,4 @@
-"""Spike trains from spike times, and what may be made of a train."""
+"""Spike trains from spike times, and functions of a train."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 
 
 def single_spikes(step: Tensor, num_steps: int, fires: Tensor, dtype: torch.dtype) -> Tensor:
-    """A train ``[T, *N]`` with one spike per neuron, at ``step`` (``[*N]``, int64), where ``fires`` and within T."""
+    """A train ``[T, *N]`` with a spike at ``step`` (``[*N]``, int64) for each neuron that ``fires``, if within T."""
     train = torch.zeros((num_steps, *step.shape), dtype=dtype, device=step.device)
     fires = fires & (step >= 0) & (step < num_steps)
     return train.scatter_(0, step.clamp(0, num_steps - 1)[None], fires.to(dtype)[None])
 
 
 def first_spikes(train: Tensor) -> Tensor:
-    """``train`` ``[T, *N]`` without all but the first spike of each neuron."""
+    """``train`` ``[T, *N]`` with only the first spike of each neuron."""
     return train * ((train != 0).cumsum(0) == 1)
 
 
-def delayed(train: Tensor, steps: int) -> Tensor:
-    """``train`` ``[T, *N]`` later by ``steps`` silent steps; what would come after the last step is cut."""
+def delay(train: Tensor, steps: int) -> Tensor:
+    """``train`` ``[T, *N]`` later by ``steps`` silent steps; spikes after the last step are cut."""
     if steps == 0:
         return train
     steps = min(steps, train.shape[0])
@@ -34,8 +34,8 @@ def levels(train: Tensor, on: float = 1.0, off: float = 0.0) -> Tensor:
 def ramp(train: Tensor, on: float = 1.0, off: float = 0.0) -> Tensor:
     """A membrane that would fire ``train`` ``[T, *N]``: rises in a line from ``off`` to ``on`` at each spike.
 
-    The line starts at the step after the spike before, or at step 0; after the last spike it stays at ``off``. A spike
-    right after another, or at step 0, is a step of ``on`` by itself.
+    The line starts at the step after the previous spike, or at step 0; after the last spike it stays at ``off``. A
+    spike right after another, or at step 0, is a single step of ``on``.
     Source: snnTorch's ``rate_interpolate`` and ``latency_interpolate``.
     """
     num_steps = train.shape[0]

@@ -1,4 +1,4 @@
-"""Neurons: each a small file that states its equation; ``base`` is the contract."""
+"""Neurons: each a small file with its equation; ``base`` is the interface."""
 
 from snnrun.neuron.adaptive import ALIF, LSNN
 from snnrun.neuron.adex import AdEx

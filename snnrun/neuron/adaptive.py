@@ -1,4 +1,4 @@
-"""Adaptive neurons: every spike makes the next one harder, by a raised threshold or by a current that holds back."""
+"""Adaptive neurons: every spike makes the next one harder, by a raised threshold or by an inhibiting current."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Options(AdaptingOptions, total=False):
 
 
 class _Adaptive(CurrentLIF):
-    """What LSNN and ALIF share: the adaptation's decay and jump, and when the input acts."""
+    """The common base of LSNN and ALIF: the adaptation's decay and jump, and the delay of the input."""
 
     def __init__(
         self,
@@ -68,15 +68,15 @@ class LSNN(_Adaptive):
         b[t] = B[t] + jump s[t]                                  the threshold jumps
         v[t] = u[t] - θ s[t]                                     reset (subtract; see the options)
 
-    ``subtract`` takes θ off, not the raised threshold, as in e-prop. ``detach_reset`` detaches the jump as well.
+    ``subtract`` subtracts θ, not the raised threshold, as in e-prop. ``detach_reset`` detaches the jump as well.
 
     Membrane, threshold, jump, current and input share one unit; τ and dt share one unit of time, such as ms. The
     membrane starts at ``v_rest``, the threshold at θ.
 
     Args:
         tau_adapt: time constant of the threshold, at least dt. Default 200.
-        jump: what a spike adds to the threshold. Default 0.2. (Norse: ``tau_adapt=800 jump=1.8``, after which a
-            neuron is all but silent for long.)
+        jump: increase of the threshold per spike. Default 0.2. (Norse: ``tau_adapt=800 jump=1.8``, after which a
+            neuron is nearly silent for a long time.)
         delay_input: the membrane integrates ``i[t-1]``, so that an input acts one step later. Default false.
         tau_mem, tau_syn, dt, integration, v_rest, decay_input, learn_alpha, learn_beta, recurrence, recurrent_weight,
             kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.CurrentLIF`.
@@ -103,7 +103,7 @@ class LSNN(_Adaptive):
 
 
 class ALIF(_Adaptive):
-    """Adaptive LIF (ALIF): every spike adds to a slow current that holds the membrane back.
+    """Adaptive LIF (ALIF): every spike adds to a slow current that inhibits the membrane.
 
     ::
 
@@ -113,15 +113,15 @@ class ALIF(_Adaptive):
         b[t] = (1 - dt/τ_adapt) b[t-1] + jump s[t]                        the adaptation jumps
         v[t] = u[t] - (θ - v_reset) s[t]                                  reset (subtract; see the options)
 
-    ``subtract`` takes ``θ - v_reset`` off; with the default ``v_reset = 0`` that is θ. ``detach_reset`` detaches the
-    jump as well. The name is also used for the neuron that is called LSNN here.
+    ``subtract`` subtracts ``θ - v_reset``; with the default ``v_reset = 0`` that is θ. ``detach_reset`` detaches the
+    jump as well. The name is also used for the neuron LSNN.
 
     Membrane, threshold, jump, currents and input share one unit; τ and dt share one unit of time, such as ms. The
     membrane starts at ``v_rest``, the currents at 0.
 
     Args:
         tau_adapt: time constant of the adaptation, at least dt. Default 200.
-        jump: what a spike adds to the adaptation. Default 0.2. (Norse: ``tau_adapt=800 jump=1.8``.)
+        jump: increase of the adaptation per spike. Default 0.2. (Norse: ``tau_adapt=800 jump=1.8``.)
         delay_input: the membrane integrates ``i[t-1]``, so that an input acts one step later. Default false.
         tau_mem, tau_syn, dt, integration, v_rest, decay_input, learn_alpha, learn_beta, recurrence, recurrent_weight,
             kernel_size, autapses, recurrent_bias: see :class:`snnrun.neuron.CurrentLIF`.

@@ -36,17 +36,17 @@ class AdEx(CurrentLIF):
         w[t] = w[t-1] + dt/τ_adapt (a (v[t-1] - v_rest) - w[t-1]) + b s[t]                    adapt
         v[t] = u[t] - θ s[t]                                     reset (subtract; see the options)
 
-    The upstroke is that of ``min(v, θ)``: a membrane beyond the threshold, which only ``reset=none``, ``subtract``
-    or a delayed reset leaves there, would otherwise overflow. ``detach_reset`` detaches the jump of w as well.
+    The upstroke uses ``min(v, θ)``: a membrane beyond the threshold (with ``reset=none``, ``subtract`` or a delayed
+    reset) would otherwise overflow. ``detach_reset`` detaches the jump of w as well.
 
     Membrane, threshold, ΔT, v_T, currents and input share one unit; τ and dt share one unit of time, such as ms. The
     membrane starts at ``v_rest``, the currents at 0. At rest the upstroke lifts the membrane a little.
 
     Args:
         a: adaptation to the membrane, dimensionless. Default 4.
-        b: what a spike adds to the adaptation. Default 0.02.
+        b: increase of the adaptation per spike. Default 0.02.
         delta_T: ΔT > 0, sharpness of the upstroke. Default 0.5.
-        v_T: where the upstroke takes over. Default null: the threshold.
+        v_T: membrane at which the upstroke begins. Default null: the threshold.
         tau_adapt: time constant of the adaptation, at least dt. Default 500.
         tau_mem, tau_syn, dt, integration, v_rest, learn_alpha, learn_beta, recurrence, recurrent_weight, kernel_size,
             autapses, recurrent_bias: see :class:`snnrun.neuron.CurrentLIF`; the input is always scaled by ``dt/τ_mem``.
@@ -76,7 +76,7 @@ class AdEx(CurrentLIF):
         self.delta_T = check.number("delta_T", delta_T, above=0)
         self.v_T = None if v_T is None else check.number("v_T", v_T)
         self.rho = self._value("rho", decay_of("tau_adapt", tau_adapt, self.dt, self.integration), "unit")
-        # Values of e^20 ΔT are far beyond any threshold, and still far from the end of every dtype.
+        # Values of e^20 ΔT are far beyond any threshold, and far below the limit of every dtype.
         highest = float(torch.as_tensor(self.threshold()).detach().max())
         if self.v_T is not None and highest - self.v_T > 20 * self.delta_T:
             raise ArgumentError("v_T", f"at least threshold - 20 delta_T = {highest - 20 * delta_T:g}", v_T)

@@ -35,18 +35,18 @@ class Alpha(Neuron):
         s[t] = H(u[t] - θ)                                       fire
         E[t] = E[t] - θ/g s[t]                                   reset (subtract; see below)
 
-    One input of 1 gives ``u = g (αᵏ - βᵏ)`` k steps later: it needs a second step to show. The membrane is not
-    integrated, so a reset acts on what it is made of:
+    One input of 1 gives ``u = g (αᵏ - βᵏ)`` k steps later: the effect starts at the second step. The membrane is not
+    integrated, so a reset acts on E and I:
 
     ================================ ==================================================================================
     ``subtract``                     E loses θ/g, so that the membrane loses θ
-    ``subtract``, ``published_reset`` E loses θ and I is cleared, whatever that does to the membrane; with a delayed
+    ``subtract``, ``published_reset`` E loses θ and I is cleared, with any effect on the membrane; with a delayed
                                      reset the membrane of the step in which it lands loses nothing and gains ``I[t-1]``
     ``zero``                         E and I are cleared (E is v_reset/g)
     ``none``                         nothing
     ================================ ==================================================================================
 
-    Membrane, threshold and input share one unit. Everything starts at 0; ``v_init`` is given to E, as v_init/g.
+    Membrane, threshold and input share one unit. Everything starts at 0; E starts at ``v_init/g``.
 
     Args:
         alpha: α in (0, 1), a number or one per neuron. Default 0.9.
@@ -85,7 +85,7 @@ class Alpha(Neuron):
         return self.alpha() * self.ratio()
 
     def gain(self) -> Tensor | float:
-        """g, which grows as β comes near α."""
+        """g, which grows as β approaches α."""
         return 1 + _log(self.alpha()) / _log(self.ratio())
 
     def step(self, x: Tensor, state: AlphaState) -> tuple[Tensor, AlphaState]:
@@ -93,13 +93,13 @@ class Alpha(Neuron):
         s = state.spikes.detach() if self.detach_reset else state.spikes
         e, i = state.excitation, state.inhibition
         if not self.delayed:
-            e, i = self.cleared(e, i, s, gain)
+            e, i = self.clear(e, i, s, gain)
         e, i = self.alpha() * e + x, self.beta() * i - x
         u = gain * (e + i)
         if self.delayed:
             published = self.published_reset and self.reset == "subtract"
             u = u + s * state.inhibition if published else self.after_reset(u, state.spikes)
-            e, i = self.cleared(e, i, s, gain)
+            e, i = self.clear(e, i, s, gain)
         spikes = self.fire(u)
         return spikes, AlphaState(u, spikes, e, i)
 
@@ -109,8 +109,8 @@ class Alpha(Neuron):
             values["beta"] = torch.as_tensor(self.beta()).detach()
         return {name: value for name, value in values.items() if name != "ratio"}
 
-    def cleared(self, e: Tensor, i: Tensor, s: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
-        """What the spikes ``s`` leave of excitation and inhibition, ``[B, *N]``."""
+    def clear(self, e: Tensor, i: Tensor, s: Tensor, gain: Tensor | float) -> tuple[Tensor, Tensor]:
+        """Excitation and inhibition after the reset of the spikes ``s``, ``[B, *N]``."""
         once = self.at_most_one(s)
         if self.reset == "zero":
             return (1 - once) * e + once * (self.v_reset / gain), (1 - once) * i

@@ -1,4 +1,4 @@
-"""The contract of a neuron: parameters in, ``step(x, state) -> (spikes, state)``, nothing hidden.
+"""The interface of a neuron: parameters in, ``step(x, state) -> (spikes, state)``, no hidden state.
 
 The libraries of the field disagree on four points; they are options of every neuron that resets, never constants:
 
@@ -27,10 +27,10 @@ from snnrun.surrogate import ATan, Surrogate
 
 
 class State(NamedTuple):
-    """What a neuron carries from one step to the next: the last spike and the membrane that caused it.
+    """The state between two steps: the last spike and the membrane that caused it.
 
-    The membrane is the one that was compared with the threshold, that is before the reset; so a record of states is a
-    record of membranes, and the reset, a function of these two, belongs to the step that uses it.
+    The membrane is the one that was compared with the threshold, before the reset; so a record of states is a record of
+    membranes, and the next step applies the reset, a function of these two.
     """
 
     membrane: Tensor  # [B, *N]
@@ -49,7 +49,7 @@ class LinearUpdate(NamedTuple):
 
 
 class OtherOptions(TypedDict, total=False):
-    """The options of every neuron but ``threshold``, for a neuron whose own threshold has another default."""
+    """The options of every neuron without ``threshold``, for a neuron with another default threshold."""
 
     surrogate: Surrogate | None
     fires_at: str
@@ -64,19 +64,19 @@ class OtherOptions(TypedDict, total=False):
 
 
 class NeuronOptions(OtherOptions, total=False):
-    """What a neuron takes as ``**options`` and hands to :class:`Neuron`, which says what each is and its default."""
+    """The ``**options`` that a neuron passes to :class:`Neuron`, which describes them."""
 
     threshold: float | Sequence[float]
 
 
 def check_tensor(x: object, expected: str) -> None:
-    """Raise ArgumentError unless ``x`` is a tensor of floating point numbers; ``expected`` says which."""
+    """Raise ArgumentError unless ``x`` is a floating point tensor; ``expected``: its description."""
     if isinstance(x, Tensor):
         if not x.is_floating_point():
             advice = "" if x.is_complex() else "use x.float()"
             raise ArgumentError("x", "floating point numbers", Description(str(x.dtype)), advice=advice)
         return
-    # A symbol, which stands for a tensor where a step is recorded, answers for one.
+    # A symbol, which replaces a tensor while a step is recorded, is allowed too.
     if hasattr(type(x), "__torch_function__"):
         return
     advice = "use torch.tensor(x)" if isinstance(x, (list, tuple)) else ""
@@ -85,7 +85,7 @@ def check_tensor(x: object, expected: str) -> None:
 
 
 def check_state(state: object) -> None:
-    """Raise ValueError unless ``state`` is a neuron's."""
+    """Raise ValueError unless ``state`` is the state of a neuron."""
     if not isinstance(state, tuple):
         got = None if state is None else Description(type(state).__name__)
         raise ArgumentError(
@@ -97,15 +97,15 @@ def check_state(state: object) -> None:
 
 
 def _with_checks(step: Callable[..., Any]) -> Callable[..., Any]:
-    """``step``, which says what is missing where it is called without a tensor or without a state."""
+    """``step`` with an error message for a call without a tensor or without a state."""
 
     @functools.wraps(step)
-    def checked(self: Neuron, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    def checked_step(self: Neuron, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         check_tensor(x, "the input of a single step [B, *N]")
         check_state(state)
         return step(self, x, state)
 
-    return checked
+    return checked_step
 
 
 class Neuron(nn.Module):
@@ -119,30 +119,30 @@ class Neuron(nn.Module):
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
         surrogate: gradient of the step function. Default ``ATan()``.
         fires_at: ``>`` (default) or ``>=``: whether a membrane exactly at the threshold fires.
-        reset: a spike takes the threshold off the membrane (``subtract``, default), sets it to ``v_reset`` (``zero``),
-            or leaves it as it is (``none``).
+        reset: a spike subtracts the threshold from the membrane (``subtract``, default), sets it to ``v_reset``
+            (``zero``), or does not change it (``none``).
         reset_timing: the reset comes right after its spike (``same``, default), or after the next step's leak
             (``delayed``).
         detach_reset: whether the gradient ignores the path through the reset. Default true.
         v_reset: membrane after a ``zero`` reset. Default 0.
-        v_init: membrane before the first step. Default null: ``v_rest``, or 0 for a neuron that leaks nowhere.
+        v_init: membrane before the first step. Default null: ``v_rest``, or 0 for a neuron without leak.
         learn_threshold: make the threshold a parameter; it stays positive.
-        per_neuron: give each neuron of the layer its own copy of every scalar parameter.
+        per_neuron: each neuron of the layer has its own copy of every scalar parameter.
         shape: ``*N`` of the layer; needed for ``per_neuron`` and for recurrent weights. Models pass it.
 
     Raises:
         ValueError: for an argument out of range, naming it.
     """
 
-    #: False for a read-out that never fires: its record is its membrane.
+    #: False for a read-out that never fires; its output is its membrane.
     spiking = True
-    #: Of ``time``, ``input`` and ``membrane``, for the axes of figures; what is not named has arbitrary units.
+    #: Of ``time``, ``input`` and ``membrane``, for the axes of figures; default: arbitrary units.
     units: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    #: Where the membrane leaks to, and starts; 0 for a neuron that leaks nowhere.
+    #: The rest of the leak, and the start; 0 for a neuron without leak.
     v_rest = 0.0
-    #: True for a neuron that passes on real numbers, which need never be 0.
+    #: True for a neuron that passes on real numbers.
     analogue = False
-    #: True for a neuron that takes whole sequences only, so that no ``step`` can be asked of it.
+    #: True for a neuron that needs whole sequences and has no ``step``.
     needs_all_steps = False
 
     def __init__(
@@ -172,7 +172,7 @@ class Neuron(nn.Module):
         self.detach_reset = check.flag("detach_reset", detach_reset)
         self.v_reset = check.number("v_reset", v_reset)
         self.v_init = None if v_init is None else check.number("v_init", v_init)
-        # A list of values needs no per_neuron; the layer's shape then says how long it must be.
+        # A list of values needs no per_neuron; its length must fit the layer's shape.
         self._shape = tuple(shape) if shape is not None else None
         self._per_neuron = per_neuron
         self.threshold = self._value("threshold", threshold, "positive", learn=learn_threshold)
@@ -185,7 +185,7 @@ class Neuron(nn.Module):
     def forward(self, x: Tensor, state: None = None) -> Tensor:
         """The output of all steps, ``[T, B, *N]``, for ``x`` ``[T, B, *N]``, from the initial state.
 
-        That is the spikes, or the membranes of a read-out that never fires.
+        The output is the spikes, or the membranes of a read-out that never fires.
 
         Raises:
             ValueError: for an input that is not a tensor of floating point numbers with these axes, or a state.
@@ -225,7 +225,7 @@ class Neuron(nn.Module):
         raise NotImplementedError(f"{type(self).__name__} must define integrate(v, x), or step(x, state)")
 
     def advance(self, state: Any, integrate: Callable[[Tensor], Tensor]) -> Tensor:
-        """The new membrane: the last spike's reset and ``integrate``, in the order that ``reset_timing`` asks for.
+        """The new membrane: the last spike's reset and ``integrate``, in the order of ``reset_timing``.
 
         ::
 
@@ -235,7 +235,7 @@ class Neuron(nn.Module):
         return self.land(integrate(self.start(state)), state)
 
     def start(self, state: Any) -> Tensor:
-        """The membrane that a step starts from; a delayed reset is still to come."""
+        """The membrane at the start of a step; a delayed reset comes later."""
         return state.membrane if self.delayed else self.after_reset(state.membrane, state.spikes)
 
     def land(self, membrane: Tensor, state: Any) -> Tensor:
@@ -248,7 +248,7 @@ class Neuron(nn.Module):
 
     @property
     def shape(self) -> tuple[int, ...] | None:
-        """``*N`` of the layer, if the neurons were given one."""
+        """``*N`` of the layer, if given."""
         return self._shape
 
     def initial_membrane(self, x: Tensor) -> Tensor:
@@ -256,15 +256,15 @@ class Neuron(nn.Module):
         return torch.zeros_like(x) + (self.v_rest if self.v_init is None else self.v_init)
 
     def fire(self, membrane: Tensor) -> Tensor:
-        """``s = H(u - θ)``: 1 where the membrane passes the threshold, else 0; backwards the surrogate."""
+        """``s = H(u - θ)``: 1 if the membrane passes the threshold, else 0; backwards the surrogate."""
         return self.surrogate(membrane - self.threshold(), inclusive=self.inclusive)
 
     def emit(self, spikes: Tensor) -> Tensor:
-        """What the neurons send on for their ``spikes``, ``[B, *N]``: the spikes themselves."""
+        """The output of the neurons for their ``spikes``, ``[B, *N]``: the spikes themselves."""
         return spikes
 
     def after_reset(self, membrane: Tensor, spikes: Tensor) -> Tensor:
-        """``v``: what a spike leaves of the membrane ``u``.
+        """``v``: the membrane ``u`` after the reset.
 
         ``subtract``: ``u - θ s``; ``zero``: ``(1 - s) u + v_reset s``, several spikes counting as one; ``none``: ``u``.
         """
@@ -277,14 +277,14 @@ class Neuron(nn.Module):
         return membrane
 
     def at_most_one(self, spikes: Tensor) -> Tensor:
-        """1 where there is a spike, for what happens once however many spikes a graded surrogate makes of it."""
+        """1 for one or more spikes, for effects that happen once per step even with a graded surrogate."""
         return spikes if self.surrogate.is_step else torch.clamp(spikes, max=1)
 
     def learnable_values(self) -> dict[str, Tensor]:
-        """The value of each parameter that training changes, by the name of its option: β itself, not its logit.
+        """The value of each learnable parameter, by the name of its option: β itself, not its logit.
 
-        ``[]`` where the layer shares one, else ``[*N]``. Weights of synapses inside the neuron (a recurrence, the gates
-        of an LSTM) are left out.
+        ``[]`` if the layer shares one, else ``[*N]``. Weights of synapses inside the neuron (a recurrence, the gates of
+        an LSTM) are left out.
         """
         values = {value.name: value() for value in self.modules() if isinstance(value, Value) and value.learn}
         own = {name: parameter for name, parameter in self.named_parameters(recurse=False) if parameter.requires_grad}
@@ -305,7 +305,7 @@ class Neuron(nn.Module):
 class LinearNeuron(Neuron):
     """A neuron whose membrane is linear between spikes. A subclass states ``linear()``; the rest is here."""
 
-    #: With a delayed ``zero`` reset: whether the step in which it lands also loses its input.
+    #: With a delayed ``zero`` reset: True if the step in which it lands also loses its input.
     reset_drops_input = False
 
     def linear(self) -> LinearUpdate:

@@ -31,8 +31,8 @@ class CLIF(Neuron):
         m[t] = m[t-1] σ(u[t]/τ) + s[t]                    complementary potential
         v[t] = u[t] - s[t] (θ + σ(m[t]))                  reset
 
-    The second path through m keeps a gradient over time where that through the membrane decays. It acts where the reset
-    subtracts; with ``reset=zero`` or ``none`` this is a LIF.
+    The second path through m keeps a gradient over time while the path through the membrane decays. It acts only on a
+    reset that subtracts; with ``reset=zero`` or ``none`` this is a LIF.
 
     Membrane, threshold and input share one unit; τ is in time steps. Both potentials start at 0.
 
@@ -65,7 +65,7 @@ class CLIF(Neuron):
         return integrate(self.deeper(self.after_reset(state.membrane, state.spikes), state))
 
     def deeper(self, v: Tensor, state: ComplementaryState) -> Tensor:
-        """The membrane ``v`` after the reset, less what the complementary potential adds to the reset."""
+        """The membrane ``v`` after the reset, less the complementary potential's part of the reset."""
         if self.reset != "subtract":
             return v
         s = state.spikes.detach() if self.detach_reset else state.spikes

@@ -33,9 +33,9 @@ class CubaLIF(Neuron):
     Membrane, current, threshold and input share one unit. Membrane and current start at 0.
 
     Args:
-        current_decay: α in [0, 1], a number or one per neuron: what a step leaves of the current (Loihi's and lava's
-            decay is what it takes, ``1 - α``). Default 0.5.
-        voltage_decay: β in [0, 1]: what a step leaves of the membrane, likewise. Default 0.75.
+        current_decay: α in [0, 1], a number or one per neuron: the factor of the current per step (Loihi's and lava's
+            decay is ``1 - α``). Default 0.5.
+        voltage_decay: β in [0, 1]: the factor of the membrane per step, likewise. Default 0.75.
         threshold: θ > 0. Default 0.5.
         learn_current_decay, learn_voltage_decay: make them parameters; they stay in (0, 1).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.

@@ -1,4 +1,4 @@
-"""How a time constant becomes the factor by which a step of length dt decays."""
+"""The decay factor of a step of length dt from a time constant."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from snnrun.errors import ArgumentError
 
 
 def check_decay(dt: object, integration: object) -> None:
-    """Raises ValueError unless ``dt`` is positive and ``integration`` one of ``exact`` and ``euler``."""
+    """Raise ValueError unless ``dt`` is positive and ``integration`` is ``exact`` or ``euler``."""
     check.choice("integration", integration, ("exact", "euler"))
     check.number("dt", dt, above=0)
 
 
 def decay_of(name: str, tau: float | Sequence[float], dt: float, integration: str) -> float | list[float]:
-    """``exp(-dt/τ)`` (exact) or ``1 - dt/τ`` (euler, needs ``dt <= τ``), of a number or of each number in a list.
+    """``exp(-dt/τ)`` (exact) or ``1 - dt/τ`` (euler, needs ``dt <= τ``), for a number or each number in a list.
 
     Raises:
         ValueError: for a τ out of range, naming it ``name``.
@@ -31,17 +31,17 @@ def decay_of(name: str, tau: float | Sequence[float], dt: float, integration: st
 
 def factor(
     names: tuple[str, str],
-    given: tuple[float | Sequence[float] | None, float | Sequence[float] | None],
+    values: tuple[float | Sequence[float] | None, float | Sequence[float] | None],
     default: float,
     dt: float,
     integration: str,
 ) -> float | Sequence[float]:
-    """The decay factor, from itself or from its time constant, whichever of the two is given.
+    """The decay factor, given directly or by its time constant.
 
     Raises:
         ValueError: if both are given.
     """
-    (beta, tau), (its_name, tau_name) = given, names
+    (beta, tau), (its_name, tau_name) = values, names
     if beta is not None and tau is not None:
         raise ArgumentError(its_name, "one of them", (beta, tau), advice="set the other to null", others=(tau_name,))
     if tau is not None:

@@ -16,7 +16,7 @@ from snnrun.surrogate import Surrogate
 
 
 class GatedState(NamedTuple):
-    """A state that knows its time step."""
+    """A state with its time step."""
 
     membrane: Tensor  # [B, *N]
     spikes: Tensor  # [B, *N], 0 or 1
@@ -32,15 +32,15 @@ class GLIF(Neuron):
         u[t] = d v[t-1] - (1 - α) l + (1 - β (1 - g[t])) x[t]       integrate, d = 1 - α (1 - λ)
         s[t] = H(u[t] - θ)                                          fire
 
-    The leak is exponential (α = 1: ``λ v``) or linear (α = 0: ``v - l``); the input is taken whole (β = 0) or by a
+    The leak is exponential (α = 1: ``λ v``) or linear (α = 0: ``v - l``); the input is whole (β = 0) or scaled by a
     conductance of each time step (β = 1: ``g[t] x``). With ``reset_timing=delayed``, as published, the reset lands
-    after the leak: ``γ d u + (1 - γ) r`` leaves ``d u``. The gates take the place of the option ``reset``.
+    after the leak: ``γ d u + (1 - γ) r`` is subtracted from ``d u``. The gates replace the option ``reset``.
 
     Membrane, threshold, l and r share one unit with the input. The membrane starts at 0.
 
     Args:
-        num_steps: T, number of time steps; each has its conductance.
-        alpha, beta, gamma: the gates in [0, 1], without the ends where they are learned. Default 0.5.
+        num_steps: T, number of time steps; each has its own conductance.
+        alpha, beta, gamma: the gates in [0, 1], without the ends if they are learned. Default 0.5.
         decay: λ, likewise. Default 0.25.
         linear_decay: l > 0. Default null: ``threshold / (2 T)``.
         v_subreset: r > 0. Default null: the threshold.
@@ -54,7 +54,7 @@ class GLIF(Neuron):
 
     Source: Yao et al. 2022, "GLIF: a unified gated leaky integrate-and-fire neuron for spiking neural networks";
     SpikingJelly's ``GatedLIFNode`` (``convention=spikingjelly reset_timing=delayed``), which initialises its gates at
-    random around 0.5 and wants channels in the third place.
+    random around 0.5 and expects channels in the third axis.
     """
 
     def __init__(

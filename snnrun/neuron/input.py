@@ -1,10 +1,10 @@
 """Inputs drive a neuron without a network: a current for every step, from a few numbers.
 
-An input is called as ``input(num_steps, dt, num_neurons, generator)`` and returns ``[T, 1, N]``. Step t stands at the
-time ``t dt``; onset, duration and every other time of an input are in the unit of dt: seconds where the neuron's dt is
-0.001 seconds, steps where dt is 1. A moment falls on the first step that is not before it.
+An input is called as ``input(num_steps, dt, num_neurons, generator)`` and returns ``[T, 1, N]``. Step t is at the time
+``t dt``; onset, duration and every other time of an input are in the unit of dt: seconds if the neuron's dt is 0.001
+seconds, steps if dt is 1. A time falls on the first step that is not before it.
 
-``null`` for a time means a number of steps, whatever dt is, so that every input shows something with every neuron.
+``null`` for a time means a number of steps for any dt, so that every input has an effect on every neuron.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 
-STEPS = 100  # of a simulation, unless the input or the user knows better
+STEPS = 100  # of a simulation, unless the input or the user sets them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Input(ABC):
         ValueError: for an argument out of range, naming it.
     """
 
-    #: Steps of silence where onset is null; a run that is shorter than ten times this begins after a tenth of it.
+    #: Steps of silence if onset is null; in a run shorter than ten times this, a tenth of the run.
     lead: ClassVar[int] = 0
 
     amplitude: float = 0.25
@@ -54,10 +54,10 @@ class Input(ABC):
 
     @abstractmethod
     def shape(self, num_steps: int, dt: float, num_neurons: int, generator: Generator | None) -> Tensor:
-        """The input from its onset on, ``[num_steps, N]`` in float64, before it is scaled by the amplitude."""
+        """The input from its onset on, ``[num_steps, N]`` in float64, without the amplitude."""
 
     def steps(self, num_neurons: int) -> int:
-        """How many steps a simulation has that does not say."""
+        """The default number of steps of a simulation."""
         return STEPS
 
     def __call__(
@@ -75,7 +75,7 @@ class Input(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Step(Input):
-    """A constant current that is switched on, and with ``duration`` off again.
+    """A constant current from the onset on, and with ``duration`` until its end.
 
     ``x(t) = amplitude`` from onset on. ``onset`` null (the default): after 10 steps, or a tenth of a shorter run.
     Source: the current-clamp experiment; snnTorch's tutorial 2.
@@ -114,7 +114,7 @@ class Pulses(Input):
         time = torch.arange(num_steps, dtype=torch.float64)
         period = 10.0 if self.period is None else max(1.0, self.period / dt)
         width = 1.0 if self.width is None else max(1.0, self.width / dt)
-        # Each pulse begins on the first step that is not before its moment, so a period need not be whole steps.
+        # Each pulse begins on the first step that is not before its time, so a period need not be whole steps.
         phase = time - torch.ceil(period * torch.floor(time / period + 1e-9) - 1e-9)
         return (phase < width - 1e-9).double()[:, None].expand(-1, num_neurons)
 
@@ -124,8 +124,8 @@ class Ramp(Input):
     """Rises evenly from ``start`` to ``stop``, over time or, with several neurons, from neuron to neuron.
 
     ``x = amplitude (start + (stop - start) k / n)`` for k = 0 ... n - 1: step k of n, or neuron k of n; ``stop`` itself
-    is not reached. ``over`` (default auto): ``time``, ``neurons``, or ``auto``, neurons where there are several. Over
-    neurons a simulation has one step unless ``num_steps`` says more: it shows who fires, and the gradient.
+    is not reached. ``over`` (default auto): ``time``, ``neurons``, or ``auto``, neurons if there are several. Over
+    neurons a simulation has one step unless ``num_steps`` is set: it shows which neurons fire, and the gradient.
     Source: the first demonstration of the integrate-and-fire blog series.
     """
 
@@ -144,15 +144,15 @@ class Ramp(Input):
         return 1 if self.over_neurons(num_neurons) else STEPS
 
     def over_neurons(self, num_neurons: int) -> bool:
-        """Whether the ramp runs from neuron to neuron."""
+        """True if the ramp runs from neuron to neuron."""
         return self.over == "neurons" or (self.over == "auto" and num_neurons > 1)
 
     def shape(self, num_steps: int, dt: float, num_neurons: int, generator: Generator | None) -> Tensor:
         across = self.over_neurons(num_neurons)
         count = num_neurons if across else num_steps
         rise = (self.stop - self.start) / count
-        # Rounded as `torch.arange(start, stop, rise)` rounds, with which the demonstration was made; half a step short
-        # of the end, so that it can be no value more or less.
+        # Rounded like `torch.arange(start, stop, rise)` of the original demonstration; half a step short of the end, so
+        # that the number of values is exact.
         values = torch.full((count,), self.start)
         if rise:
             values = torch.arange(self.start, self.start + rise * (count - 0.5), rise, dtype=torch.float32)
@@ -162,7 +162,7 @@ class Ramp(Input):
 
 @dataclass(frozen=True, kw_only=True)
 class Sine(Input):
-    """A sine wave about an offset, which begins at the onset.
+    """A sine wave about an offset, from the onset on.
 
     ``x(t) = amplitude (offset + sin(2π (t - onset) / period + phase))``. ``period`` null (the default): 50 steps;
     ``offset`` (default 1) is in amplitudes, so that 1 keeps the current positive; ``phase`` (default 0) in radians.
@@ -189,7 +189,7 @@ class Sine(Input):
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(Input):
-    """Ornstein-Uhlenbeck noise: a current that wanders about its mean; each neuron has noise of its own.
+    """Ornstein-Uhlenbeck noise: a current that fluctuates about its mean; each neuron has its own noise.
 
     ``x[t+1] = mean + ρ (x[t] - mean) + σ sqrt(1 - ρ²) ξ``, in amplitudes, with ``ρ = exp(-dt/τ)`` and ξ standard
     normal: exact for every dt, and stationary from the start, with mean ``amplitude * mean`` and standard deviation
@@ -220,7 +220,7 @@ class Noise(Input):
 
 @dataclass(frozen=True, kw_only=True)
 class Spikes(Input):
-    """Poisson spikes: each adds the amplitude to its step; each neuron has spikes of its own.
+    """Poisson spikes: each adds the amplitude to its step; each neuron has its own spikes.
 
     The number of spikes in a step is Poisson distributed with mean ``rate * dt``. ``rate``: spikes per unit of dt; null
     (the default): one in 5 steps.
@@ -243,9 +243,9 @@ class Spikes(Input):
 class File(Input):
     """Numbers from a file: CSV or NPY, a row for each step and a column for each neuron.
 
-    One column drives all neurons. After the last row there is silence; a simulation without ``num_steps`` has as many
-    steps as there are rows. ``path`` ends in ``.csv`` (numbers separated by commas; a first line of names is skipped)
-    or ``.npy`` (an array of numbers, [T] or [T, N]).
+    A single column drives all neurons. After the last row there is silence; a simulation without ``num_steps`` has as
+    many steps as rows. ``path`` ends in ``.csv`` (numbers separated by commas; a first line of names is skipped) or
+    ``.npy`` (an array of numbers, [T] or [T, N]).
 
     Raises (when called): DataError, for a file that is missing, unreadable, not finite or too narrow.
     """
@@ -300,5 +300,5 @@ def _csv(path: Path) -> np.ndarray:
 
 
 def _step(time: float, dt: float) -> int:
-    """The first step that is not before ``time``; a hair's breadth is rounding, not a step."""
+    """The first step that is not before ``time``; a tiny difference counts as rounding."""
     return math.ceil(time / dt - 1e-6)

@@ -45,8 +45,8 @@ class Izhikevich(QuadraticNeuron):
         v_c: critical membrane > v_rest. Default 0.8.
         v_peak: membrane > v_c above which the quadratic term grows no more. Default null: the threshold.
         tau_w: time constant of the adaptation > 0. Default 10.
-        a: how far the membrane drives the adaptation. Default 0.1.
-        b: what a spike adds to it. Default 0.2.
+        a: coupling of the adaptation to the membrane. Default 0.1.
+        b: increase of the adaptation per spike. Default 0.2.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The KLIF neuron: a leaky integrate-and-fire neuron that learns how to scale its membrane."""
+"""The KLIF neuron: a leaky integrate-and-fire neuron that learns the scale of its membrane."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class KLIF(LIF):
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
-    With ``scale_reset`` the membrane goes back to the scale of g: ``v = (u - θ s)/k``, and where the reset is zero
+    With ``scale_reset`` the membrane returns to the scale of g: ``v = (u - θ s)/k``, and with a reset to zero
     ``v = (1 - s) u/k + v_reset s``.
 
-    Where k g is negative no gradient passes. An output neuron that begins so for every sample stays silent, and its
-    class is lost, where the loss counts spikes; ``readout=li loss=ce_membrane`` does not depend on that.
+    If k g is negative no gradient passes. An output neuron that begins so for every sample stays silent, and with a
+    loss on spike counts its class is lost; ``readout=li loss=ce_membrane`` avoids this.
 
     Membrane, threshold and input share one unit. The membrane starts at ``v_rest``.
 

@@ -14,7 +14,7 @@ from snnrun.neuron.value import Value
 
 
 class LeakOptions(NeuronOptions, total=False):
-    """What a neuron takes as ``**options`` that leaks as :class:`LIF`, which says what each is and its default."""
+    """The ``**options`` of a neuron that leaks like :class:`LIF`, which describes them."""
 
     beta: float | Sequence[float] | None
     tau: float | Sequence[float] | None
@@ -26,14 +26,14 @@ class LeakOptions(NeuronOptions, total=False):
 
 
 class LIFOptions(LeakOptions, total=False):
-    """The same for a neuron that fires as :class:`LIF` too."""
+    """The ``**options`` of a neuron that also fires like :class:`LIF`."""
 
     graded_spikes_factor: float | Sequence[float]
     learn_graded_spikes_factor: bool
 
 
 class LIF(LinearNeuron):
-    """Leaky integrate-and-fire: a membrane that adds up its input and leaks towards rest.
+    """Leaky integrate-and-fire: a membrane that sums its input and leaks towards rest.
 
     ::
 
@@ -42,13 +42,13 @@ class LIF(LinearNeuron):
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
         y[t] = γ s[t]                                     emit; γ = 1 unless graded_spikes_factor is set
 
-    with ``β = exp(-dt/τ)`` where τ is given. ``decay_input`` scales the input by ``1 - β``, so that a constant input I
-    drives the membrane towards ``v_rest + I`` whatever the leak.
+    with ``β = exp(-dt/τ)`` if τ is given. ``decay_input`` scales the input by ``1 - β``, so that a constant input I
+    drives the membrane towards ``v_rest + I`` with any leak.
 
     Membrane, threshold and input share one unit; τ and dt share one unit of time. The membrane starts at ``v_rest``.
 
     Args:
-        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.95 if τ is None.
+        beta: β in [0, 1], a number or one per neuron: decay of the membrane per step. Default 0.95 if τ is None.
         tau: time constant τ > 0, instead of ``beta``.
         dt: length of a step, in the unit of τ. Default 1.
         integration: how τ becomes β: ``exact``, ``exp(-dt/τ)``, or ``euler``, ``1 - dt/τ`` (needs ``dt <= τ``).
@@ -56,7 +56,7 @@ class LIF(LinearNeuron):
         v_rest: where the membrane leaks to. Default 0.
         learn_beta: make β a parameter; it stays in (0, 1).
         graded_spikes_factor: γ, a number or one per neuron: the size of an emitted spike, in the layer's output and in
-            its feedback. The reset and the state take the spike as 1. Default 1.
+            its feedback. In the reset and the state a spike is 1. Default 1.
         learn_graded_spikes_factor: make γ a parameter.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
@@ -68,7 +68,7 @@ class LIF(LinearNeuron):
     and ``v_rest = v_reset``; Norse's ``LIFBoxCell`` the same with ``convention=norse``.
     """
 
-    #: β where neither it nor τ is given.
+    #: β if neither it nor τ is given.
     usual_beta = 0.95
 
     def __init__(
@@ -92,7 +92,7 @@ class LIF(LinearNeuron):
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
         learn = check.flag("learn_graded_spikes_factor", learn_graded_spikes_factor)
-        # A plain 1 stays a number, also with per_neuron: then the output is the spikes themselves, and costs nothing.
+        # A plain 1 stays a number, also with per_neuron: then the output is the spikes themselves, without cost.
         plain = not learn and graded_spikes_factor == 1
         make = Value if plain else self._value
         self.graded_spikes_factor = make("graded_spikes_factor", graded_spikes_factor, "real", learn=learn)

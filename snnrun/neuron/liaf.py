@@ -14,7 +14,7 @@ ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
 class LIAF(LIF):
-    """Leaky integrate and analogue fire: a LIF that passes on its membrane, through an activation, and no spikes.
+    """Leaky integrate and analogue fire: a LIF that outputs its membrane, through an activation, instead of spikes.
 
     ::
 
@@ -23,11 +23,11 @@ class LIAF(LIF):
         s[t] = H(u[t] - θ)                                fire: the spike only resets
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
-    ``threshold_related`` takes ``y = f(u - θ)``. The output stands where spikes stand otherwise, in ``step`` and in the
-    trace; the state holds the spikes.
+    ``threshold_related`` uses ``y = f(u - θ)``. In ``step`` and in the trace the output replaces the spikes; the state
+    holds the spikes.
 
-    With ``relu`` an output whose membrane is negative passes no gradient, and its class may be lost for good where the
-    loss counts spikes: use ``readout=li loss=ce_membrane`` with it.
+    With ``relu`` an output neuron with a negative membrane passes no gradient, and its class may be lost for good if
+    the loss counts spikes: use ``readout=li loss=ce_membrane`` with it.
 
     Membrane, threshold and input share one unit. The membrane starts at ``v_rest``.
 
@@ -48,7 +48,7 @@ class LIAF(LIF):
     def __init__(
         self, *, activation: str = "sigmoid", threshold_related: bool = False, **options: Unpack[LeakOptions]
     ) -> None:
-        # The output is no spike, so there is none to scale.
+        # The output is not a spike, so there is none to scale.
         super().__init__(graded_spikes_factor=1.0, learn_graded_spikes_factor=False, **options)
         self.activation = check.choice("activation", activation, tuple(ACTIVATIONS))
         self.threshold_related = check.flag("threshold_related", threshold_related)

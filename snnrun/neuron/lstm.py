@@ -23,7 +23,7 @@ class LSTMState(NamedTuple):
 
 
 class _SpikingLSTM(Neuron):
-    """The equation that both share; a subclass has the modules ``inputs`` and ``hidden`` that make the gates."""
+    """The common equation; a subclass has the modules ``inputs`` and ``hidden`` for the gates."""
 
     inputs: nn.Module
     hidden: nn.Module
@@ -46,7 +46,7 @@ class _SpikingLSTM(Neuron):
         return spikes, LSTMState(u, spikes, cell)
 
     def initial_state(self, x: Tensor) -> Any:
-        # The state has the size of the hidden layer, whatever that of the input.
+        # The state has the size of the hidden layer, not of the input.
         assert self._shape is not None
         zeros = x.new_zeros(x.shape[0], *self._shape)
         return LSTMState(self.initial_membrane(zeros), zeros, zeros.clone())
@@ -113,7 +113,7 @@ class SConv2dLSTM(_SpikingLSTM):
         s[t] = H(u[t] - θ)                                       fire
         v[t] = u[t] - θ s[t]                                     reset (subtract; see the options)
 
-    x: ``[B, in_channels, H, W]``; all else ``[B, C, H, W]``. A layer [n] without space is taken as an image of n
+    x: ``[B, in_channels, H, W]``; all else ``[B, C, H, W]``. A layer [n] without space counts as an image of n
     channels and one pixel. Pooling belongs to the model. The membrane has no unit and stays within -1 and 1; it and
     the memory start at 0, as does the bias, so that silence stays silent.
 

@@ -18,7 +18,7 @@ from snnrun.surrogate import Surrogate
 
 
 class SequenceOptions(TypedDict, total=False):
-    """What such a neuron takes as ``**options`` and hands to :class:`SequenceNeuron`."""
+    """The ``**options`` that such a neuron passes to :class:`SequenceNeuron`."""
 
     threshold: float | Sequence[float]
     surrogate: Surrogate | None
@@ -31,7 +31,7 @@ class SequenceOptions(TypedDict, total=False):
 class SequenceNeuron(Neuron):
     """A neuron that is defined over a whole sequence; the reference execution calls ``sequence`` instead of ``step``.
 
-    It does not reset, so that of the four conventions only ``fires_at`` is left.
+    It does not reset, so it has only one of the four conventions, ``fires_at``.
 
     Args:
         threshold, surrogate, fires_at, learn_threshold, per_neuron, shape: see :class:`snnrun.neuron.Neuron`.
@@ -62,7 +62,7 @@ class SequenceNeuron(Neuron):
         """Spikes and membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]`` and the state before it."""
 
     def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """A sequence of one step, for the neurons that can go on from where a sequence ended."""
+        """A sequence of one step, for neurons that can continue a sequence."""
         spikes, _, state = self.sequence(x[None], state)
         return spikes[0], state
 
@@ -71,7 +71,7 @@ class SequenceNeuron(Neuron):
 
 
 class WindowState(NamedTuple):
-    """The inputs that later membranes still look back at."""
+    """The inputs that later membranes need."""
 
     membrane: Tensor  # [B, *N], of the last step
     spikes: Tensor  # [B, *N], of the last step
@@ -87,8 +87,8 @@ class PSN(SequenceNeuron):
         u[t] = Σ W[t, i] x[i] + b[t],  i = 1 … T          integrate: W [T, T] and b [T] are learned
         s[t] = H(u[t] - θ)                                fire; there is no reset
 
-    It is not causal and needs the whole sequence of ``num_steps`` steps at once; it has no state to go on from. W and b
-    are shared by the neurons of a layer. W starts uniform within ``±1/√T``, b at 0.
+    It is not causal and needs the whole sequence of ``num_steps`` steps at once; it has no state to continue from. The
+    neurons of a layer share W and b. W starts uniform within ``±1/√T``, b at 0.
 
     Membrane and threshold share one unit.
 
@@ -129,24 +129,24 @@ class MaskedPSN(SequenceNeuron):
     ::
 
         u[t] = Σ W[t, i] M[t, i] x[i] + b[t]              integrate: W [T, T] and b [T] are learned
-        M[t, i] = 1 where t - k < i <= t, else 1 - λ      the mask
+        M[t, i] = 1 if t - k < i <= t, else 1 - λ         the mask
         s[t] = H(u[t] - θ)                                fire; there is no reset
 
-    With λ = 1 it is causal, and can be run step by step and in parts. Smaller λ lets the other steps in; training may
-    begin at 0, a PSN, and raise ``neuron.masking`` to 1. W and b are shared by the neurons of a layer. W starts uniform
-    within ``±1/√T``, b at 0.
+    With λ = 1 it is causal, and can run step by step and in parts. A smaller λ also uses the other steps; training may
+    begin at 0, a PSN, and raise ``neuron.masking`` to 1. The neurons of a layer share W and b. W starts uniform within
+    ``±1/√T``, b at 0.
 
     Membrane and threshold share one unit.
 
     Args:
         num_steps: T, the largest number of time steps of a sequence, and with λ < 1 the only one.
-        k: order, the number of inputs a membrane sees. Default 4.
+        k: order, the number of inputs of a membrane. Default 4.
         masking: λ in [0, 1]. Default 1; SpikingJelly's is 0.
         **options: threshold, surrogate, fires_at, learn_threshold, per_neuron and shape, see
             :class:`snnrun.neuron.Neuron`.
 
     Raises:
-        ValueError: for an argument out of range, or a sequence of a length that cannot be.
+        ValueError: for an argument out of range, or a sequence of an invalid length.
 
     Source: Fang et al. 2023, "Parallel spiking neurons with high efficiency and ability to learn long-term
     dependencies"; SpikingJelly's ``MaskedPSN``, whose bias is ``b - θ``.
@@ -199,8 +199,8 @@ class SlidingPSN(SequenceNeuron):
         u[t] = Σ w[i] x[t - k + i] + b,  i = 1 … k        integrate: w [k] and b are learned; x = 0 before the start
         s[t] = H(u[t] - θ)                                fire; there is no reset
 
-    It is causal, works for any number of steps and can be run step by step and in parts. w and b are shared by the
-    neurons of a layer. b starts at 0.
+    It is causal, works for any number of steps and can run step by step and in parts. The neurons of a layer share w
+    and b. b starts at 0.
 
     Membrane and threshold share one unit.
 

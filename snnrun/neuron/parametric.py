@@ -1,4 +1,4 @@
-"""The parametric leaky integrate-and-fire neuron: it learns its own time constant."""
+"""The parametric leaky integrate-and-fire neuron, which learns its time constant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 
 
 class PLIF(LinearNeuron):
-    """Parametric leaky integrate-and-fire: a LIF that learns how fast it leaks.
+    """Parametric leaky integrate-and-fire: a LIF that learns the speed of its leak.
 
     ::
 
@@ -20,7 +20,7 @@ class PLIF(LinearNeuron):
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
-    ``decay_input=false`` takes the input whole: ``u = v - q (v - v_rest) + x``.
+    ``decay_input=false`` does not scale the input: ``u = v - q (v - v_rest) + x``.
 
     Membrane, threshold and input share one unit; τ is in time steps. The membrane starts at ``v_rest``.
 

@@ -1,4 +1,4 @@
-"""The quadratic integrate-and-fire neuron, and the quadratic term that Izhikevich's neuron shares with it."""
+"""The quadratic integrate-and-fire neuron, and the quadratic term that it shares with Izhikevich's neuron."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class QuadraticNeuron(Neuron):
         self.v_rest = check.number("v_rest", v_rest)
         self.v_c = check.number("v_c", v_c, above=self.v_rest)
         self.v_peak = None if v_peak is None else check.number("v_peak", v_peak, above=self.v_c)
-        # Below this membrane an Euler step would overshoot: the lower the membrane, the higher it would end.
+        # Below this membrane an Euler step would overshoot: a lower membrane would end higher.
         self._lowest = (self.v_rest + self.v_c) / 2 - self.tau / (2 * self.a0 * self.dt)
 
     def drift(self, v: Tensor) -> Tensor:
-        """``a0 (v - v_rest)(v - v_c)``, with v limited to where an Euler step makes sense."""
+        """``a0 (v - v_rest)(v - v_c)``, with v limited to the valid range of an Euler step."""
         peak = self.threshold() if self.v_peak is None else self.v_peak
         v = v.clamp(min=self._lowest).clamp(max=peak)
         return self.a0 * (v - self.v_rest) * (v - self.v_c)
 
 
 class QIF(QuadraticNeuron):
-    """Quadratic integrate-and-fire: above a critical membrane it runs away to its spike by itself.
+    """Quadratic integrate-and-fire: above a critical membrane it grows to a spike by itself.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Read-outs that never fire: their record is the membrane, of which a loss takes the last, the largest or the mean."""
+"""Read-outs that never fire: a loss uses their last, largest or mean membrane."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from snnrun.neuron.synaptic import CurrentLIF
 
 
 class LI(LIF):
-    """Leaky integrator: a read-out that never fires, whose membrane is the answer.
+    """Leaky integrator: a read-out that never fires, with the membrane as its output.
 
     ::
 
         u[t] = v_rest + β (u[t-1] - v_rest) + x[t]        integrate
         s[t] = 0
 
-    with ``β = exp(-dt/τ)`` where τ is given. With β = 1 it sums its input. A loss on spikes gives it no gradient: use
-    one on the membrane. As a hidden layer it passes nothing on.
+    with ``β = exp(-dt/τ)`` if τ is given. With β = 1 it sums its input. A loss on spikes gives it no gradient: use one
+    on the membrane. As a hidden layer it passes nothing on.
 
     Membrane and input share one unit; τ and dt share one unit of time. The membrane starts at ``v_rest``.
 
     Args:
-        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.95 if τ is None.
+        beta: β in [0, 1], a number or one per neuron: decay of the membrane per step. Default 0.95 if τ is None.
         tau: time constant τ > 0, instead of ``beta``.
         dt: length of a step, in the unit of τ. Default 1.
         integration: how τ becomes β: ``exact``, ``exp(-dt/τ)``, or ``euler``, ``1 - dt/τ`` (needs ``dt <= τ``).
@@ -83,7 +83,7 @@ class CurrentLI(CurrentLIF):
         u[t] = u[t-1] + dt/τ_mem (v_rest - u[t-1] + i[t])        integrate
         s[t] = 0
 
-    Its membrane is the answer; a loss on spikes gives it no gradient. As a hidden layer it passes nothing on.
+    Its membrane is its output; a loss on spikes gives it no gradient. As a hidden layer it passes nothing on.
 
     Membrane, current and input share one unit; τ and dt share one unit of time, such as ms. The membrane starts at
     ``v_rest``, the current at 0.

@@ -1,4 +1,4 @@
-"""Recurrence: the spikes of the step before come back as input. A mixin for any neuron, and the recurrent LIF."""
+"""Recurrence: the spikes of the previous step return as input. A mixin for any neuron, and the recurrent LIF."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
 
 
 class RecurrentNeuron(Neuron):
-    """Feeds the layer's spikes of the step before back into its input; first base of a recurrent neuron.
+    """Feeds the layer's spikes of the previous step back into its input; first base of a recurrent neuron.
 
     ::
 
@@ -25,21 +25,21 @@ class RecurrentNeuron(Neuron):
         x'[t] = x[t] + w s[t-1]               elementwise
         x'[t] = x[t] + K * s[t-1]             convolution
 
-    The feedback carries gradient whatever ``detach_reset`` says. ``class Mine(RecurrentNeuron, Neuron)`` makes a neuron
-    recurrent; one whose ``step`` overrides this one calls ``with_feedback`` itself.
+    The feedback carries gradient, independent of ``detach_reset``. ``class Mine(RecurrentNeuron, Neuron)`` makes a
+    neuron recurrent; a neuron that overrides ``step`` calls ``with_feedback`` itself.
 
     Args:
         recurrence: ``all_to_all`` (default), ``elementwise``, ``convolution``, or ``none``.
-        recurrent_weight: of ``elementwise``: w at the start, a number or one per neuron; learnt, and a copy of its
-            own for each neuron with ``per_neuron``. Default 1.
+        recurrent_weight: of ``elementwise``: initial w, a number or one per neuron; learnt, and with ``per_neuron`` a
+            separate copy for each neuron. Default 1.
         kernel_size: of ``convolution``: width of the kernel, odd. Default 3. A layer [C, H, W] is convolved in space;
-            a layer [n] without space is taken as an image of n channels and one pixel.
+            a layer [n] without space counts as an image of n channels and one pixel.
         autapses: of ``all_to_all``: whether a neuron feeds itself. Default true; false keeps the diagonal of W at 0.
         recurrent_bias: add a learnt bias that starts at 0. Default false.
         **options: of the neuron.
 
     Raises:
-        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+        ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: snnTorch's ``RLeaky`` and ``RSynaptic``; Norse's recurrent cells (``autapses=false``).
     """
@@ -81,7 +81,7 @@ class RecurrentNeuron(Neuron):
         return super().step(self.with_feedback(x, state), state)
 
     def with_feedback(self, x: Tensor, state: Any) -> Tensor:
-        """The input ``[B, *N]`` and what the last spikes add to it."""
+        """The input ``[B, *N]`` plus the feedback of the last spikes."""
         s = self.emit(state.spikes)
         if self.recurrence == "elementwise":
             assert self.feedback is not None
@@ -97,7 +97,7 @@ class RecurrentNeuron(Neuron):
 
 
 def layer_shape(shape: Sequence[int] | None, what: str) -> tuple[int, ...]:
-    """The layer's shape, or ValueError saying what needs it."""
+    """The layer's shape; ValueError, with ``what`` needs it, if there is none."""
     if shape is None:
         raise ArgumentError("shape", f"the shape of the layer, which {what} needs", None)
     return tuple(shape)
@@ -105,20 +105,20 @@ def layer_shape(shape: Sequence[int] | None, what: str) -> tuple[int, ...]:
 
 def image_shape(shape: Sequence[int] | None, what: str) -> tuple[int, int, int]:
     """The layer's shape as ``(C, H, W)``; ``(n,)`` is an image of n channels and one pixel."""
-    given = layer_shape(shape, what)
-    if len(given) not in (1, 3):
-        raise ArgumentError("shape", f"a layer [n] or [C, H, W], which {what} needs", list(given))
-    channels, height, width = given if len(given) == 3 else (given[0], 1, 1)
+    layer = layer_shape(shape, what)
+    if len(layer) not in (1, 3):
+        raise ArgumentError("shape", f"a layer [n] or [C, H, W], which {what} needs", list(layer))
+    channels, height, width = layer if len(layer) == 3 else (layer[0], 1, 1)
     return channels, height, width
 
 
 def as_image(x: Tensor) -> Tensor:
-    """``[B, n]`` as ``[B, n, 1, 1]``; ``[B, C, H, W]`` as it is."""
+    """``[B, n]`` as ``[B, n, 1, 1]``; ``[B, C, H, W]`` unchanged."""
     return x if x.dim() == 4 else x[..., None, None]
 
 
 class RLIF(RecurrentNeuron, LIF):
-    """Recurrent LIF: leaky integrate-and-fire whose spikes come back as input one step later.
+    """Recurrent LIF: leaky integrate-and-fire whose spikes return as input one step later.
 
     ::
 
@@ -139,7 +139,7 @@ class RLIF(RecurrentNeuron, LIF):
     feedback as well, as in snnTorch; then ``elementwise`` feedback never acts. This differs from LIF.
 
     Raises:
-        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+        ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: snnTorch's ``RLeaky`` (``convention=snntorch``; its all-to-all and convolutional feedback has a bias).
     """

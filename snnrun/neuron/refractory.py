@@ -1,4 +1,4 @@
-"""Refractoriness: for some steps after a spike the membrane is held and no spike comes. A mixin, and two neurons."""
+"""Refractoriness: for some steps after a spike the membrane is held and there is no spike. A mixin, and two neurons."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Refractory(Neuron):
         v[t] = v[t-1] if m[t] else u'[t] after the reset of s'[t]
         r[t] = refractory if s[t] else max(r[t-1] - m[t], 0)
 
-    The membrane that is recorded is ``u'``: while it is refractory, that of one step from the membrane held, which may
-    lie above the threshold. With a delayed reset the membrane that is held is the one that the reset leaves.
+    The recorded membrane is ``u'``: in the refractory period one step from the held membrane, which may be above the
+    threshold. With a delayed reset the membrane after the reset is held.
     A subclass names its ``state_type``: the fields of the neuron's own state, then ``held`` and ``refractory``.
 
     Args:
@@ -72,7 +72,7 @@ class Refractory(Neuron):
             moved, rest = u, self.after_reset(state.held, state.spikes)
         else:
             moved, rest = self.after_reset(u, fired), state.held
-        # The gate is open or shut, also where the surrogate's own spikes are drawn or counted.
+        # The gate is open or shut, also for a surrogate with random or graded spikes.
         r = state.refractory
         m = self.surrogate(r) if self.surrogate.is_step else (r > 0).to(r.dtype)
         spikes = (1 - m) * fired
@@ -87,7 +87,7 @@ class Refractory(Neuron):
 
 
 class RefractoryLIF(Refractory, CurrentLIF):
-    """Refractory LIF: current-based LIF that rests for some steps after each spike.
+    """Refractory LIF: current-based LIF with a rest of some steps after each spike.
 
     ::
 
@@ -130,8 +130,8 @@ class RefractoryAdEx(Refractory, AdEx):
         w[t] = w[t-1] + dt/τ_adapt (a (v[t-1] - v_rest) - w[t-1]) + b s'[t]                   adapt
         v[t] = u[t] - θ s[t], or v[t-1] while it is refractory   reset (subtract; see the options), or hold
 
-    The adaptation jumps with ``s'``, that is also for spikes that refractoriness suppresses, as in Norse. The rest is
-    said at AdEx and RefractoryLIF.
+    The adaptation jumps with ``s'``, that is also for spikes that refractoriness suppresses, as in Norse. See also AdEx
+    and RefractoryLIF.
 
     Membrane, threshold, ΔT, v_T, currents and input share one unit; τ and dt share one unit of time, such as ms.
 

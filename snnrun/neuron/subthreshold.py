@@ -24,21 +24,21 @@ class AdLIF(Neuron):
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
-    That w is updated first, and the membrane sees the new one, makes the pair of Euler steps stable for strong coupling
-    (the symplectic order). With a > 0 the membrane overshoots and oscillates; at rest under a constant input it is
+    w is updated first, and the membrane uses the new one (the symplectic order), so the pair of Euler steps is stable
+    for strong coupling. With a > 0 the membrane overshoots and oscillates; at rest under a constant input it is
     ``x/(1 - β + a)``. ``decay_input`` scales ``x - w`` by ``1 - β``: then it is ``x/(1 + a)``. With
-    ``reset_timing=delayed`` w sees the membrane before the reset.
+    ``reset_timing=delayed`` w uses the membrane before the reset.
 
     Membrane, threshold, input and w share one unit. Membrane and w start at 0.
 
     Args:
-        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.9.
-        rho: ρ in [0, 1]: what a step leaves of the adaptation. Default 0.97.
+        beta: β in [0, 1], a number or one per neuron: decay of the membrane per step. Default 0.9.
+        rho: ρ in [0, 1]: decay of the adaptation per step. Default 0.97.
         a: coupling of the adaptation to the membrane, at least 0. Default 0.2.
         b: coupling to the spikes, at least 0. Default 2.
         decay_input: scale input and adaptation by ``1 - β``, as published. Default false.
         learn_beta, learn_rho: make them parameters; they stay in (0, 1).
-        learn_adaptation: make a and b parameters, which stay positive (and must be to begin with).
+        learn_adaptation: make a and b parameters; they must be positive and stay so.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
     Raises:
@@ -71,7 +71,7 @@ class AdLIF(Neuron):
 
     def _coupling(self, name: str, value: float, learn: bool) -> Any:
         if check.number(name, value, low=0) == 0 and not learn:
-            return _zero  # which the interval of positive values leaves out
+            return _zero  # not in the interval of positive values
         return self._value(name, value, "positive", learn=learn)
 
     def step(self, x: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:

@@ -40,8 +40,8 @@ class Synaptic(Neuron):
     ``v_rest``, the current at 0.
 
     Args:
-        alpha: α in [0, 1], a number or one per neuron: what a step leaves of the current. Default 0.5.
-        beta: β in [0, 1], a number or one per neuron: what a step leaves of the membrane. Default 0.8.
+        alpha: α in [0, 1], a number or one per neuron: decay of the current per step. Default 0.5.
+        beta: β in [0, 1], a number or one per neuron: decay of the membrane per step. Default 0.8.
         tau_syn, tau_mem: time constants > 0, instead of ``alpha`` and ``beta``.
         dt: length of a step, in the unit of the time constants. Default 1.
         integration: how a τ becomes a decay: ``exact``, ``exp(-dt/τ)``, or ``euler``, ``1 - dt/τ`` (needs ``dt <= τ``).
@@ -50,8 +50,8 @@ class Synaptic(Neuron):
         learn_alpha, learn_beta: make the decay a parameter; it stays in (0, 1).
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
-    A constant input of 1 drives the membrane to ``1/((1 - α)(1 - β))``: 10 by default. Decays nearer 1 want a weaker
-    input, or ``decay_input=true``; with α = 0.9 and β = 0.95 that factor is 200, and a layer fires at random from the
+    A constant input of 1 drives the membrane to ``1/((1 - α)(1 - β))``: 10 by default. Decays nearer 1 need a weaker
+    input, or ``decay_input=true``; with α = 0.9 and β = 0.95 the factor is 200, and a layer fires at random from the
     first step on.
 
     With ``reset=zero`` and ``reset_timing=delayed``, the step in which the reset lands adds no current to the
@@ -125,14 +125,14 @@ class RSynaptic(RecurrentNeuron, Synaptic):
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
     Raises:
-        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+        ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: snnTorch's ``RSynaptic`` (``convention=snntorch``; its all-to-all and convolutional feedback has a bias).
     """
 
 
 class CurrentOptions(NeuronOptions, total=False):
-    """What :class:`CurrentLIF` takes as ``**options``; see :class:`Synaptic` and :class:`RecurrentNeuron`."""
+    """The ``**options`` of :class:`CurrentLIF`; see :class:`Synaptic` and :class:`RecurrentNeuron`."""
 
     dt: float
     v_rest: float
@@ -145,7 +145,7 @@ class CurrentOptions(NeuronOptions, total=False):
 
 
 class AdaptingOptions(CurrentOptions, total=False):
-    """What a current-based neuron with an adaptation takes as ``**options``, but ``decay_input``."""
+    """The ``**options`` of a current-based neuron with an adaptation, without ``decay_input``."""
 
     tau_mem: float | Sequence[float]
     tau_syn: float | Sequence[float]
@@ -181,7 +181,7 @@ class CurrentLIF(RecurrentNeuron, Synaptic):
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
 
     Raises:
-        ValueError: for an argument out of range, or weights for a layer whose shape is not given.
+        ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: Norse's ``LIFCell`` (``convention=norse``; its i is ours after the decay) and ``LIFRecurrentCell``
     (``recurrence=all_to_all autapses=false``, with the reset detached). Norse counts in seconds.

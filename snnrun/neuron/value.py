@@ -12,10 +12,10 @@ from snnrun.errors import ArgumentError, Description
 
 
 class Value(nn.Module):
-    """A number of the neuron; calling it gives its current value.
+    """A number of the neuron; calling it returns its current value.
 
-    A fixed scalar stays a Python float, exact in every dtype. A learnable value is held without bounds and mapped into
-    its range, so that no optimizer step can leave it: the logistic function for the open unit interval, the
+    A fixed scalar stays a Python float, exact in every dtype. A learnable value is stored without bounds and mapped
+    into its range, so that no optimizer step can leave it: by the logistic function for the open unit interval, by the
     exponential for positive numbers; a real number needs no map.
 
     Args:
@@ -23,10 +23,10 @@ class Value(nn.Module):
         value: a number, or a list of one number per neuron.
         interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``, ``"real"`` for any number.
         learn: make it a parameter. A learnable unit value must lie strictly between 0 and 1.
-        shape: give each neuron of this shape a value of its own; None keeps one for all.
+        shape: each neuron of this shape has its own value; None: one for all.
 
     Raises:
-        ValueError: for a value out of range, or a list whose length is not that of the layer.
+        ValueError: for a value out of range, or a list with another length than the layer.
     """
 
     raw: Tensor
@@ -44,11 +44,11 @@ class Value(nn.Module):
         self.name, self.interval = name, interval
         self.learn = check.flag(f"learn_{name}", learn)
         self.fixed: float | None = None
-        checked = self._check(value)
-        if isinstance(checked, float) and shape is None and not learn:
-            self.fixed = checked
+        number = self._check(value)
+        if isinstance(number, float) and shape is None and not learn:
+            self.fixed = number
             return
-        tensor = torch.tensor(checked, dtype=torch.get_default_dtype())
+        tensor = torch.tensor(number, dtype=torch.get_default_dtype())
         if shape is not None:
             tensor = self._spread(tensor, tuple(shape))
         if learn:

@@ -1,6 +1,6 @@
-"""Surrogates: the derivative that stands in for that of the step function, and its primitive where there is one.
+"""Surrogates: derivatives that replace the derivative of the step function, and their primitives if there are any.
 
-``base`` is the contract. Every surrogate comes in module style, ``ATan(alpha=2.0)(x)``, and in function style,
+``base`` is the interface. Every surrogate exists in module style, ``ATan(alpha=2.0)(x)``, and in function style,
 ``atan(x, 2.0)``.
 """
 

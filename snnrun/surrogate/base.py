@@ -1,10 +1,10 @@
-"""The contract of a surrogate: a derivative, a primitive where there is one, and the step function they stand in for.
+"""The interface of a surrogate: a derivative, possibly a primitive, and the step function that they replace.
 
-Forwards a spike is the step of ``x = membrane - threshold``: exactly 0 or 1, in the dtype of ``x``. Backwards the
-step's derivative, zero almost everywhere, is replaced by ``derivative(x)``. To add a surrogate, write a class with
-``derivative`` (and ``primitive``) and a file ``conf/surrogate/<name>.yaml`` that names it.
+Forwards a spike is the step of ``x = membrane - threshold``: exactly 0 or 1, in the dtype of ``x``. Backwards
+``derivative(x)`` replaces the step's derivative, which is zero almost everywhere. To add a surrogate, write a class
+with ``derivative`` (and ``primitive``) and a file ``conf/surrogate/<name>.yaml`` that names it.
 
-A surrogate is a frozen value: it can be compared, hashed, copied and pickled, and keeps nothing from call to call.
+A surrogate is a frozen value: it can be compared, hashed, copied and pickled, and has no state.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Surrogate(ABC):
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
-        """What backward multiplies with, elementwise; ``x`` is membrane minus threshold, any shape.
+        """The factor of the gradient, elementwise; ``x`` is membrane minus threshold, any shape.
 
-        Where the gradient is random, its expectation.
+        For a random gradient its expectation.
         """
 
     def primitive(self, x: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ class Surrogate(ABC):
             ValueError: if there is none; the message names the surrogates that have one.
         """
         others = {kind for kind in _kinds() if kind.primitive is not Surrogate.primitive} - {type(self)}
-        named = (name_of(kind, "surrogate").partition("=") for kind in others)
-        names = ", ".join(sorted(option for _, equals, option in named if equals))
+        pairs = (name_of(kind, "surrogate").partition("=") for kind in others)
+        names = ", ".join(sorted(option for _, equals, option in pairs if equals))
         name = name_of(self, "surrogate")
         raise ArgumentError(
             "surrogate",
@@ -66,7 +66,7 @@ class Surrogate(ABC):
 
     @property
     def has_primitive(self) -> bool:
-        """Whether there is a primitive."""
+        """True if there is a primitive."""
         return type(self).primitive is not Surrogate.primitive
 
     def __call__(
@@ -76,19 +76,18 @@ class Surrogate(ABC):
 
         Args:
             x: membrane minus threshold, any shape.
-            inclusive: a spike where ``x >= 0`` instead of where ``x > 0``.
-            spiking: false runs the primitive instead of the step, with its exact derivative as gradient.
-            generator: on the device of ``x``; what a random surrogate draws from. Without one, as in a neuron's step,
-                it draws from torch's default generator of that device, as torch's own functions do. The others draw
-                nothing.
+            inclusive: a spike for ``x >= 0`` instead of ``x > 0``.
+            spiking: false uses the primitive instead of the step, with its exact derivative as gradient.
+            generator: on the device of ``x``; for a random surrogate. Without one, as in a neuron's step, it draws from
+                torch's default generator of that device. Other surrogates do not use it.
 
         Returns:
             Spikes 0 or 1 (a graded surrogate: spike counts) in the shape, dtype and device of ``x``.
 
         Raises:
-            ValueError: for ``spiking=False`` where there is no primitive.
+            ValueError: for ``spiking=False`` without a primitive.
         """
-        if has_torch_function_unary(x):  # torch's protocol for what stands in for a tensor, as in snnrun.sequence
+        if has_torch_function_unary(x):  # torch's protocol for objects in place of tensors, as in snnrun.sequence
             spikes: Tensor = handle_torch_function(
                 Surrogate.__call__, (x,), self, x, inclusive=inclusive, spiking=spiking, generator=generator
             )
@@ -101,23 +100,23 @@ class Surrogate(ABC):
         """The primitive, with its exact derivative as gradient."""
         return _Smooth.apply(x, self)
 
-    # The parts of a spike. Most surrogates leave all three as they are; see `is_step`.
+    # The parts of a spike. Most surrogates override none of them; see `is_step`.
 
     def noise(self, x: Tensor, generator: Generator | None) -> Tensor | None:
-        """What a random surrogate draws for one call; None for the others."""
+        """The draws of a random surrogate for one call; None for the others."""
         return None
 
     def spikes(self, x: Tensor, noise: Tensor | None, inclusive: bool) -> Tensor:
-        """Forwards."""
+        """The forward pass."""
         return (x >= 0 if inclusive else x > 0).to(x.dtype)
 
     def gradient(self, x: Tensor, noise: Tensor | None) -> Tensor:
-        """Backwards."""
+        """The backward pass."""
         return self.derivative(x)
 
     @property
     def is_step(self) -> bool:
-        """Whether spikes are the plain step and gradients ``derivative(x)``: all that a fused execution knows of."""
+        """True if spikes are the plain step and gradients ``derivative(x)``, which a fused execution requires."""
         parts = ("__call__", "noise", "spikes", "gradient")
         return all(getattr(type(self), part) is getattr(Surrogate, part) for part in parts)
 
@@ -143,13 +142,13 @@ class _Spike(torch.autograd.Function):
 
 
 class _Smooth(torch.autograd.Function):
-    """The primitive with the derivative as written, which is exact and finite where autograd's would cancel."""
+    """The primitive with the explicit derivative, which stays exact and finite where autograd's would cancel."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, surrogate: Surrogate) -> Tensor:
-        # A copy, since a primitive may return x itself, which autograd would take for an in-place change.
+        # A copy, since a primitive may return x itself, which would look like an in-place change to autograd.
         result = surrogate.primitive(x)
         return result.clone() if result is x else result
 

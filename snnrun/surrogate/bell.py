@@ -1,4 +1,4 @@
-"""Smooth surrogates with light tails: bells that fall off exponentially or faster, and a wave."""
+"""Smooth surrogates with light tails: bells that decay exponentially or faster, and a wave."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Tanh(Surrogate):
     alpha: float = 1.0
 
     def derivative(self, x: Tensor) -> Tensor:
-        # = 4 σ(2z) σ(-2z), which keeps its digits where 1 - tanh² cancels.
+        # = 4 σ(2z) σ(-2z), which stays precise where 1 - tanh² cancels.
         z = 2 * self.alpha * x
         return 4 * torch.sigmoid(z) * torch.sigmoid(-z)
 
@@ -193,7 +193,7 @@ class Gaussian(Surrogate):
 
 @dataclass(frozen=True)
 class MultiGaussian(Surrogate):
-    """A Gaussian bell less two wide ones beside it: neurons far from their threshold get a negative gradient.
+    """A Gaussian bell minus two wide ones beside it: neurons far from their threshold get a negative gradient.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Graded surrogates: what leaves the neuron is a number of spikes, not one spike."""
+"""Graded surrogates: the output of a neuron is a number of spikes, not one spike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from snnrun.surrogate.base import Surrogate
 
 @dataclass(frozen=True)
 class MultiLevelSpikeCount(Surrogate):
-    """Several spikes in one step: ``x`` rounded to a count; the gradient passes where the count is not cut off.
+    """Several spikes in one step: ``x`` rounded to a count; the gradient passes unless the count is cut off.
 
     ::
 
@@ -22,7 +22,7 @@ class MultiLevelSpikeCount(Surrogate):
         derivative  1 for a <= x <= b, else 0
         primitive   clip(x, 0, max)
 
-    With ``spiking=False`` the gradient is that of the primitive, whatever the window.
+    With ``spiking=False`` the gradient is that of the primitive, for any window.
 
     Args:
         max_spike_count: max, the largest count, at least 1. Default 4.
@@ -39,7 +39,7 @@ class MultiLevelSpikeCount(Surrogate):
     def __post_init__(self) -> None:
         check.integer("max_spike_count", self.max_spike_count, low=1)
         if self.grad_window is not None:
-            # A list, as a file gives it, could not be hashed.
+            # A list from a file could not be hashed.
             object.__setattr__(self, "grad_window", _window(self.grad_window))
 
     def spikes(self, x: Tensor, noise: Tensor | None, inclusive: bool) -> Tensor:

@@ -1,4 +1,4 @@
-"""Surrogates in pieces with an edge: boxes, triangles, and what else is constant or zero away from the threshold."""
+"""Piecewise surrogates with an edge: boxes, triangles, and others that are constant or zero far from the threshold."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ class PiecewiseLeakyReLU(Surrogate):
 
 @dataclass(frozen=True)
 class SparseFastSigmoid(Surrogate):
-    """Fast sigmoid that only neurons near their threshold pass on, so that most of backward is zero.
+    """Fast sigmoid with a gradient only near the threshold, so that most of the backward pass is zero.
 
     ::
 
@@ -126,10 +126,10 @@ class SparseFastSigmoid(Surrogate):
 
     Args:
         slope: k > 0, inverse width; the height is always 1. Default 25.
-        B: distance to the threshold from which on the gradient is dropped, positive. Default 1.
+        B: distance from the threshold beyond which the gradient is dropped, positive. Default 1.
 
-    Source: Perez-Nieves & Goodman 2021, "Sparse spiking gradient descent"; snnTorch's ``SFS``, which keeps the gradient
-    where x > B instead, and so drops it where the paper keeps it.
+    Source: Perez-Nieves & Goodman 2021, "Sparse spiking gradient descent"; snnTorch's ``SFS`` keeps the gradient for
+    x > B instead, where the paper drops it.
     """
 
     slope: float = 25.0

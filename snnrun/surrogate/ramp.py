@@ -1,4 +1,4 @@
-"""One-sided surrogates: the gradient passes above the threshold and leaks, or not, below it."""
+"""One-sided surrogates: the gradient passes above the threshold and, with a leak, below it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from snnrun.surrogate.base import Surrogate
 
 @dataclass(frozen=True)
 class Heaviside(Surrogate):
-    """The step itself: every neuron that fires passes the gradient on unchanged, every other passes none.
+    """The step itself: every neuron that fires passes the gradient unchanged, every other neuron passes none.
 
     ::
 
@@ -51,7 +51,7 @@ class StraightThrough(Surrogate):
 
 @dataclass(frozen=True)
 class LeakyKReLU(Surrogate):
-    """Leaky rectifier with a slope of its own on either side.
+    """Leaky rectifier with a different slope on either side.
 
     ::
 
@@ -77,7 +77,7 @@ class LeakyKReLU(Surrogate):
 
 @dataclass(frozen=True)
 class LeakySpikeOperator(Surrogate):
-    """A neuron that fires passes the gradient on unchanged, every other a small constant share of it.
+    """A neuron that fires passes the gradient unchanged, every other neuron a small constant share of it.
 
     ::
 
@@ -126,7 +126,7 @@ class LogTailedReLU(Surrogate):
 
 @dataclass(frozen=True)
 class S2NN(Surrogate):
-    """Logistic below the threshold; above it the gradient falls slowly, as that of a logarithm.
+    """Logistic below the threshold; above it the gradient decays slowly, like the derivative of a logarithm.
 
     ::
 

@@ -1,7 +1,7 @@
-"""Random surrogates: the spike, or the gradient, is drawn anew at each call, from the generator passed to it.
+"""Random surrogates: the spike, or the gradient, is drawn at each call, from the generator passed to it.
 
-They keep no state: the same ``x`` and the same state of the generator give the same spikes and gradients. All that is
-random is drawn forwards, one number in [0, 1) for each element of ``x``; so differentiating twice sees the same draw.
+They have no state: the same ``x`` and the same state of the generator give the same spikes and gradients. All draws
+happen forwards, one number in [0, 1) for each element of ``x``; so a second derivative uses the same draw.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from snnrun.surrogate.tail import Circ
 
 @dataclass(frozen=True)
 class RandomSurrogate(Surrogate):
-    """Base of the surrogates that draw."""
+    """Base of the random surrogates."""
 
     def noise(self, x: Tensor, generator: Generator | None) -> Tensor:
-        # A half's few bits would make small probabilities 0.
+        # The few bits of half precision would make small probabilities 0.
         dtype = torch.float32 if x.dtype.itemsize < 4 else x.dtype
         return torch.rand(x.shape, generator=generator, dtype=dtype, device=x.device)
 
 
 @dataclass(frozen=True)
 class BernoulliSurrogate(RandomSurrogate):
-    """Base of the surrogates whose spikes are drawn: 1 with ``probability(x)``, else 0; ``inclusive`` has no effect."""
+    """Base of the surrogates with random spikes: 1 with ``probability(x)``, else 0; ``inclusive`` has no effect."""
 
     @abstractmethod
     def probability(self, x: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class CircDist(BernoulliSurrogate, Circ):
 
 @dataclass(frozen=True)
 class StochasticSpikeOperator(RandomSurrogate):
-    """A neuron that fires passes the gradient on unchanged, every other a random share of it.
+    """A neuron that fires passes the gradient unchanged, every other neuron a random share of it.
 
     ::
 

@@ -1,4 +1,4 @@
-"""Smooth surrogates with heavy tails: they fall off as a power of the distance, so that far neurons still learn."""
+"""Smooth surrogates with heavy tails: they decay as a power of the distance, so that far neurons still learn."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class SoftSign(Surrogate):
 
 @dataclass(frozen=True)
 class QPseudoSpike(Surrogate):
-    """A bell of area 1 and height 1 whose tails can be chosen, from heavy to nearly exponential.
+    """A bell of area 1 and height 1 with a choice of tails, from heavy to nearly exponential.
 
     ::
 
@@ -137,7 +137,7 @@ class QPseudoSpike(Surrogate):
 
 @dataclass(frozen=True)
 class Circ(Surrogate):
-    """Derivative of the sine of the angle at which ``x`` is seen from the distance ``alpha``; its height is 1.
+    """Derivative of the sine of the angle of ``x`` as seen from the distance ``alpha``; its height is 1.
 
     ::
 
@@ -163,7 +163,7 @@ class Circ(Surrogate):
 
 @dataclass(frozen=True)
 class NonzeroSignLogAbs(Surrogate):
-    """A logarithm on either side of the threshold: tails that fall as 1/|x| only, and a primitive without bounds.
+    """A logarithm on either side of the threshold: tails that decay only as 1/|x|, and a primitive without bounds.
 
     ::
 
@@ -187,7 +187,7 @@ class NonzeroSignLogAbs(Surrogate):
 
 @dataclass(frozen=True)
 class FakeNumericalGradient(Surrogate):
-    """The step's difference quotient, spike over distance to the threshold, cut off at ``alpha``.
+    """The step's difference quotient, spike over distance to the threshold, limited to ``alpha``.
 
     ::
 

@@ -1,4 +1,4 @@
-"""A surrogate from a function of the user's own, where a class is not worth while."""
+"""A surrogate from a user's own function, without a class."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Custom(TakesFunctions, Surrogate):
         derivative  function(x)
         primitive   integral(x), if there is one
 
-    snnTorch hands its function the incoming gradient and the spikes as well: the first is multiplied here, the second
-    are ``x > 0``. A surrogate with parameters is better written as a class.
+    snnTorch also passes the incoming gradient and the spikes to its function: here the gradient is multiplied, and the
+    spikes are ``x > 0``. A surrogate with parameters is better written as a class.
 
     Args:
         function: from a tensor ``x = u - θ`` of any shape to one of the same shape; in a config its dotted name,
@@ -32,7 +32,7 @@ class Custom(TakesFunctions, Surrogate):
         integral: a function whose derivative is ``function``. Default None.
 
     Raises:
-        ValueError: if it is no function, or a result has another shape than ``x``.
+        ValueError: if it is not a function, or a result has another shape than ``x``.
 
     Source: snnTorch's ``custom_surrogate``.
     """
@@ -49,10 +49,10 @@ class Custom(TakesFunctions, Surrogate):
                 raise ArgumentError(name, "a function, in a config its dotted name", value)
 
     def derivative(self, x: Tensor) -> Tensor:
-        return _applied("function", self.function, x)
+        return _apply("function", self.function, x)
 
     def primitive(self, x: Tensor) -> Tensor:
-        return _applied("integral", self.integral, x) if self.integral is not None else super().primitive(x)
+        return _apply("integral", self.integral, x) if self.integral is not None else super().primitive(x)
 
     @property
     def has_primitive(self) -> bool:
@@ -64,7 +64,7 @@ def example(x: Tensor) -> Tensor:
     return 1 / (1 + 25 * x.abs()) ** 2
 
 
-def _applied(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _apply(name: str, function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     result = function(x)
     if not isinstance(result, torch.Tensor) or result.shape != x.shape:
         got = list(result.shape) if isinstance(result, torch.Tensor) else result

@@ -1,4 +1,4 @@
-"""Tasks: where the input comes from, what is asked of the network, and how the data is parted."""
+"""Tasks: the source of the input, the target of the network, and the split of the data."""
 
 from snnrun.task.arrays import ArrayPart, Arrays
 from snnrun.task.base import Batch, Data, Part, Task, check_streams

@@ -1,4 +1,4 @@
-"""Arrays of one's own: inputs, still or with a time axis, and classes or values as targets."""
+"""A user's own arrays: inputs, still or with a time axis, and classes or values as targets."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from torch import Tensor
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.npy import Store, Stored
-from snnrun.task.split import batches_of, stratified
-from snnrun.task.user_data import STAND_IN, check_path, located, unnamed
+from snnrun.task.npy import LazyArray, Store
+from snnrun.task.split import batches_of, stratified_split
+from snnrun.task.user_data import STAND_IN, check_path, locate, no_path
 
-_CHUNK = 1 << 25  # bytes of an array that are looked at together
+_CHUNK = 1 << 25  # bytes of an array that are checked together
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -29,8 +29,8 @@ class ArrayPart:
         inputs: ``[N, *shape]``, or ``[N, T, *shape]`` with ``time``.
         targets: ``[N]`` int64 or ``[N, K]`` float32, on the device of the batches.
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
-        divide: what inputs are divided by.
-        time: whether the second axis is time.
+        divide: divisor of the inputs.
+        time: the second axis is time.
     """
 
     stream: torch.Generator | None = None
@@ -48,7 +48,7 @@ class ArrayPart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1 or T, B, *shape]``."""
         for chosen in batches_of(self.indices, batch_size, generator):
-            # A copy of these samples alone, in the machine's own order of bytes.
+            # A copy of only these samples, in the machine's byte order.
             x = torch.from_numpy(np.ascontiguousarray(self.inputs[chosen.numpy()], dtype=np.float32))
             x = x.to(self.targets.device).div_(self.divide)
             x = x.transpose(0, 1).contiguous() if self.time else x.unsqueeze(0)
@@ -56,35 +56,35 @@ class ArrayPart:
 
 
 class Arrays(Task):
-    """Arrays of one's own, ``inputs`` ``[N, ...]`` or ``[N, T, ...]`` and ``targets``, in an NPZ file or a folder.
+    """A user's own arrays, ``inputs`` ``[N, ...]`` or ``[N, T, ...]`` and ``targets``, in an NPZ file or a folder.
 
     ``path`` is an NPZ file with arrays of these names, or a folder with a file ``NAME.npy`` for each. An NPZ file is
-    read into memory; of an NPY file only the samples of a batch are, so that it may be larger than memory. If there are
-    ``test_inputs`` and ``test_targets``, they are the test part; else it is a share of the samples. A split of classes
-    is stratified.
+    read into memory; from an NPY file only the samples of a batch are read, so that it may be larger than memory. If
+    there are ``test_inputs`` and ``test_targets``, they are the test set; else it is a share of the samples. A split of
+    classes is stratified.
 
     Args:
         path: the file or folder; a relative one starts in ``data_dir``. Default null, which must be set.
         inputs: name of the inputs, of integers, floats or booleans. Default inputs.
         targets: name of the targets: ``[N]`` integers, the classes 0, 1, …; with ``regress`` ``[N]`` or ``[N, K]``.
             Default targets.
-        test_inputs: name of the test part's inputs, of the same shape but for N. Default test_inputs.
+        test_inputs: name of the test set's inputs, of the same shape except for N. Default test_inputs.
         test_targets: name of its targets. Default test_targets.
         time: whether the second axis is time; its length must be ``num_steps``. Default false.
         regress: whether targets are values, for losses such as ``mse``, rather than classes. Default false.
-        num_classes: how many classes there are. Default null: as the targets say, which then may leave none out.
-        divide: what inputs are divided by. Default null: 255 for still inputs of uint8, else 1.
-        limits: least and largest input after that, or null for any number; what an encoder takes is in its own
-            description. Default [0, 1].
-        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
-        test: share of the test part, in (0, 1); unused where there are test arrays. Default 0.2.
+        num_classes: number of classes. Default null: from the targets, which then must have every class.
+        divide: divisor of the inputs. Default null: 255 for still inputs of uint8, else 1.
+        limits: least and largest input after the division, or null for any number; the description of an encoder has
+            its own limits. Default [0, 1].
+        validation: share for validation, in [0, 1); 0: none. Default 0.1.
+        test: share for the test, in (0, 1); unused if there are test arrays. Default 0.2.
         split_seed: seed of the split. Default 0.
         num_steps: the run's own ``num_steps``. Default 25.
         data_dir: the run's own ``data_dir``. Default data.
 
     Raises:
         ValueError: an argument out of range.
-        DataError: an array is missing or has a wrong shape, type or label. Values are looked at when it is loaded.
+        DataError: an array is missing or has a wrong shape, type or label. ``load`` checks the values.
     """
 
     def __init__(
@@ -107,11 +107,10 @@ class Arrays(Task):
         data_dir: str = "data",
     ) -> None:
         self.path, self.data_dir = check_path(path), data_dir
-        given = {"inputs": inputs, "targets": targets, "test_inputs": test_inputs, "test_targets": test_targets}
-        for key, value in given.items():
+        self.names = {"inputs": inputs, "targets": targets, "test_inputs": test_inputs, "test_targets": test_targets}
+        for key, value in self.names.items():
             if not isinstance(value, str) or not value or set(value) & set("/\\\0"):
                 raise ArgumentError(key, "the name of an array", value)
-        self.names = given
         self.has_time = check.flag("time", time)
         self.has_values = check.flag("regress", regress)
         self.has_accuracy = not regress
@@ -132,7 +131,7 @@ class Arrays(Task):
             self._look()
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Read the arrays, or map them, look at every value, and split."""
+        """Read or map the arrays, check every value, and split."""
         digest, parts = hashlib.sha256(), []
         for stored_inputs, stored_targets in self._pairs():
             inputs = stored_inputs.read()
@@ -150,31 +149,31 @@ class Arrays(Task):
         own_test = len(parts) == 2
         try:
             shares = [self.validation] if own_test else [self.test, self.validation]
-            *held_out, train = stratified(labels, shares, self.split_seed)
+            *held_out, train = stratified_split(labels, shares, self.split_seed)
         except ValueError as error:
             raise DataError(f"arrays: {error}; choose other shares, or add samples") from None
         test = part(1, torch.arange(len(parts[1][1]))) if own_test else part(0, held_out[0])
         return Data(part(0, train), part(0, held_out[-1]), test, hashes={"arrays": digest.hexdigest()})
 
-    def _pairs(self) -> list[tuple[Stored, Stored]]:
-        """Inputs and targets, then those of the test part if there are any."""
+    def _pairs(self) -> list[tuple[LazyArray, LazyArray]]:
+        """Inputs and targets, then those of the test set if there are any."""
         if self.path is None:
-            raise unnamed("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
-        path = located("arrays", self.path, self.data_dir)
+            raise no_path("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
+        path = locate("arrays", self.path, self.data_dir)
         try:
             store = Store(path)
-            wanted = [self.names["inputs"], self.names["targets"]]
+            names = [self.names["inputs"], self.names["targets"]]
             test = [self.names["test_inputs"], self.names["test_targets"]]
-            named = any(self.names[key] != key for key in ("test_inputs", "test_targets"))
-            if named or any(name in store.names for name in test):
-                wanted += test  # both, or it is an error
-            found = [store.array(name) for name in wanted]
+            has_test = any(self.names[key] != key for key in ("test_inputs", "test_targets"))
+            if has_test or any(name in store.names for name in test):
+                names += test  # both, or it is an error
+            arrays = [store.array(name) for name in names]
         except DataError as error:
             raise DataError(f"arrays: {error}") from None
-        return list(zip(found[::2], found[1::2], strict=True))
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
 
     def _look(self) -> None:
-        """The facts, from the headers of the files and the class labels."""
+        """Set the facts, from the headers of the files and the class labels."""
         pairs = self._pairs()
         form = "[N, T, ...]" if self.has_time else "[N, ...]"
         axes = 1 + self.has_time
@@ -201,7 +200,7 @@ class Arrays(Task):
         for _, each in pairs:
             self._check_labels(each, self._targets(each))
 
-    def _check_targets(self, inputs: Stored, targets: Stored) -> None:
+    def _check_targets(self, inputs: LazyArray, targets: LazyArray) -> None:
         """Shape and type, by the header."""
         place, shape, kind = targets.place, list(targets.shape), targets.dtype.kind
         if self.has_values:
@@ -221,18 +220,18 @@ class Arrays(Task):
                 f"got {shape[0]}"
             )
 
-    def _targets(self, stored: Stored) -> np.ndarray:
+    def _targets(self, stored: LazyArray) -> np.ndarray:
         """``[N]`` int64 or ``[N, K]`` float32."""
-        found = stored.read()
+        values = stored.read()
         if not self.has_values:
-            return found.astype(np.int64)
-        wide = found.astype(np.float64)
+            return values.astype(np.int64)
+        wide = values.astype(np.float64)
         if len(wrong := np.argwhere(~(np.abs(wide) <= _LARGEST))):
             raise DataError(f"arrays: {_at(stored, wrong[0])}: expected a finite number, got {wide[tuple(wrong[0])]}")
         return wide.astype(np.float32).reshape(len(wide), -1)
 
-    def _count(self, stored: Stored) -> int:
-        """How many classes there are, where none is left out."""
+    def _count(self, stored: LazyArray) -> int:
+        """The number of classes, if every class occurs."""
         labels = np.unique(self._targets(stored))
         if labels[0] >= 0 and len(missing := np.flatnonzero(labels != np.arange(len(labels)))):
             gap, last = int(missing[0]), int(labels[-1])
@@ -245,15 +244,15 @@ class Arrays(Task):
             raise DataError(f"arrays: {stored.place}: expected labels of at least 2 classes, got {labels[0]} alone")
         return len(labels)
 
-    def _check_labels(self, stored: Stored, labels: np.ndarray) -> None:
+    def _check_labels(self, stored: LazyArray, labels: np.ndarray) -> None:
         if len(wrong := np.flatnonzero((labels < 0) | (labels >= self.num_outputs))):
             raise DataError(
                 f"arrays: {_at(stored, wrong[:1])}: expected a label of 0 to {self.num_outputs - 1}, "
                 f"got {labels[wrong[0]]}"
             )
 
-    def _check_values(self, stored: Stored, inputs: np.ndarray, divide: float, digest: Any) -> None:
-        """Look at every value, a piece at a time, and hash it."""
+    def _check_values(self, stored: LazyArray, inputs: np.ndarray, divide: float, digest: Any) -> None:
+        """Check every value, a piece at a time, and hash it."""
         digest.update(f"{inputs.dtype} {list(inputs.shape)}\n".encode())
         low, high = self.limits or (-_LARGEST, _LARGEST)
         step = max(1, _CHUNK // max(1, inputs[0].nbytes))
@@ -274,7 +273,7 @@ class Arrays(Task):
             )
 
 
-def _at(stored: Stored, index: np.ndarray) -> str:
+def _at(stored: LazyArray, index: np.ndarray) -> str:
     return f"{stored.place}[{', '.join(str(int(i)) for i in index)}]"
 
 

@@ -1,4 +1,4 @@
-"""The contract of a task: four facts that are known before any data is read, and one method that reads it."""
+"""The interface of a task: facts that are known before any data is read, and a method that reads it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from snnrun.errors import ArgumentError, DataError
 
 
 class Batch(NamedTuple):
-    """Samples that are run together."""
+    """Samples that run together."""
 
     # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1], or numbers of events
     x: Tensor
-    # [B] int64 class labels, or [B, num_outputs] values to regress; None where the target is silence
+    # [B] int64 class labels, or [B, num_outputs] values to regress; None if the target is silence
     target: Tensor | None
 
 
@@ -27,12 +27,12 @@ class Part(Protocol):
 
     @property
     def stream(self) -> torch.Generator | None:
-        """The generator from which shuffled passes draw numbers of their own, on top of the order; None: they do not.
+        """The generator for random numbers of shuffled passes besides the order, or None.
 
-        Noise, random changes and samples that are made as they are asked for are such numbers. A run that is resumed in
-        the middle of an epoch puts the generator back to where it stood as the epoch began, and draws the epoch again;
-        so whatever else a pass depends on must be the same in every pass. A part that draws from torch's global
-        generator needs none: these numbers, too, are those of the run's seed and the epoch.
+        Examples are noise, random changes and generated samples. A run that is resumed in the middle of an epoch resets
+        the generator to the begin of the epoch, and draws the epoch again; so everything else that a pass depends on
+        must be the same in every pass. A part that draws from torch's global generator needs none: its numbers depend
+        on the run's seed and the epoch.
         """
         ...
 
@@ -41,31 +41,31 @@ class Part(Protocol):
         ...
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One pass: every sample once, the last, smaller batch included.
+        """One pass: every sample once, including a smaller last batch.
 
-        With a generator (on the CPU) the order is shuffled by it; without one it is fixed.
+        A generator (on the CPU) shuffles the order; without one it is fixed.
         """
         ...
 
 
 class Data(NamedTuple):
-    """The three parts, and what identifies the data they were cut from."""
+    """The three parts, and the identity of the whole data."""
 
     train: Part
     validation: Part
     test: Part
-    hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty where it is generated
+    hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty for generated data
 
 
 def check_streams(data: Data) -> None:
-    """Check that each part says what it draws from.
+    """Check that each part has a valid ``stream``.
 
     Raises:
         DataError: for a part without ``stream``, or with one that is neither a generator nor None. A resumed run could
-            not give it the numbers of an uninterrupted one.
+            not reproduce its random numbers.
     """
     for name, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
-        stream = getattr(part, "stream", ...)  # a class of the user's, which no type checker has seen
+        stream = getattr(part, "stream", ...)  # a user's class may lack it
         if stream is None or isinstance(stream, torch.Generator):
             continue
         kind, got = type(part), "no such attribute" if stream is ... else type(stream).__name__
@@ -77,7 +77,7 @@ def check_streams(data: Data) -> None:
 
 
 class Task(ABC):
-    """Input and targets for a network. The attributes are set by the class or by ``__init__``, never by ``load``."""
+    """Input and targets for a network. The class or ``__init__`` sets the attributes, never ``load``."""
 
     input_shape: tuple[int, ...]
     """``*N`` of the input, such as ``(300,)`` or ``(1, 28, 28)``."""
@@ -86,16 +86,16 @@ class Task(ABC):
     has_time: bool
     """True: the input has ``num_steps`` steps. False: it is still, a sequence of one step."""
     has_accuracy: bool
-    """True: targets are class labels. False: there is only a loss."""
+    """True: targets are class labels. False: the only measure is the loss."""
     has_values: bool = False
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
     has_validation: bool = True
-    """False: the validation part has no samples. Then no epoch is the best, and the last one's weights are tested."""
+    """False: there are no validation samples. Then no epoch is the best, and the weights of the last one are tested."""
     classes: tuple[str, ...] = ()
-    """Names of the classes, in the order of their labels, for figures and reports; empty: their numbers are names."""
+    """Names of the classes, in the order of their labels, for figures and reports; empty: use their numbers."""
 
     def class_names(self) -> tuple[str, ...]:
-        """A name for each label: ``classes``, or the numbers from 0 on; none where targets are no class labels.
+        """A name for each label: ``classes``, or the numbers from 0 on; empty if targets are not class labels.
 
         Raises:
             ValueError: if ``classes`` are not ``num_outputs`` different texts.
@@ -111,16 +111,16 @@ class Task(ABC):
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Read, or prepare to generate, the data, and part it.
+        """Read the data, or prepare to generate it, and split it.
 
         Args:
-            data_dir: folder in which files are looked for, and downloads kept.
+            data_dir: folder of files and downloads.
             num_steps: length T of generated input; still input ignores it.
-            device: where the batches are wanted.
-            generator: on the CPU; seeds what a *generated* task draws, and the random changes to training images. The
-                split of a set has a seed of its own, so that runs with several seeds share one test part.
+            device: of the batches.
+            generator: on the CPU; seeds the draws of a *generated* task, and the random changes to training images. The
+                split of a set has its own seed, so that runs with several seeds share one test set.
 
-        Each part says in ``stream`` which generator it draws from; see :class:`Part`.
+        The ``stream`` of each part is the generator that it draws from; see :class:`Part`.
 
         Raises:
             DataError: data is missing or damaged.

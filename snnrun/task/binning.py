@@ -1,8 +1,8 @@
 """Binning: events of recordings become T frames, by sums over flat indices, never by a loop over events.
 
-An event is a time and a cell: a pixel and polarity of a camera, or a unit of a cochlea. ``cells`` makes the flat index
-of a cell, and checks it; ``steps`` finds the frame of each event; ``frames`` counts. Recordings may be given one after
-another in the same arrays: ``lengths`` says how many events each has.
+An event is a time and a cell: a pixel and polarity of a camera, or a unit of a cochlea. ``cells`` computes and checks
+the flat index of a cell; ``steps`` finds the frame of each event; ``frames`` counts. The arrays may hold several
+recordings one after another: ``lengths`` has the number of events of each.
 """
 
 from __future__ import annotations
@@ -70,19 +70,19 @@ def steps(
 
     By count a frame has n // T events, and the last one the remainder too, as in SpikingJelly's ``split_by='number'``;
     a recording of fewer than T events has one in each of its first frames. Events need not be in order of time; equal
-    times keep the order they have.
+    times keep their order.
 
     Args:
         times: ``[n]``, whole or real numbers, of any unit.
         num_steps: T.
         by: ``count`` or ``time``.
-        duration: only by time: what T frames last, in the unit of ``times``.
-        start: only by time: t0, the time at which recordings begin; None: that of their first event.
-        lengths: ``[N]``, the number of events in each of N recordings that lie one after another; None: one recording.
+        duration: only by time: length of T frames, in the unit of ``times``.
+        start: only by time: t0, the time at which recordings begin; None: with their first event.
+        lengths: ``[N]``, the number of events in each of N consecutive recordings; None: one recording.
         source: file of the events, for messages.
 
     Returns:
-        int64 ``[n]``; -1 for an event that is left out.
+        int64 ``[n]``; -1 for an omitted event.
 
     Raises:
         DataError: a time that is not finite, or before ``start``.
@@ -95,7 +95,7 @@ def steps(
     if moments.dtype.kind == "f" and not np.isfinite(moments).all():
         where = int((~np.isfinite(moments)).argmax())
         raise DataError(f"{source}: expected finite times, got {moments[where]} (event {where})")
-    # Differences of unsigned numbers would wrap around, and those of half precision would be rounded.
+    # Differences of unsigned numbers would wrap around, and half-precision ones would be rounded.
     moments = moments.astype(np.float64 if moments.dtype.kind == "f" else np.int64, copy=False)
     if not len(moments):
         return np.zeros(0, dtype=np.int64)
@@ -126,8 +126,8 @@ def frames(
         lengths: as in :func:`steps`; then the frames of N recordings are returned.
 
     Returns:
-        int64 ``[T, *shape]``, or ``[N, T, *shape]`` with ``lengths``. Their sum is the number of events that are not
-        left out. ``clip(max=1)`` of it is 0 or 1: whether there was an event.
+        int64 ``[T, *shape]``, or ``[N, T, *shape]`` with ``lengths``. Their sum is the number of events without omitted
+        ones. With ``clip(max=1)`` it is 0 or 1.
     """
     sizes = _sizes(lengths, len(step))
     owner = np.repeat(np.arange(len(sizes)), sizes)
@@ -160,7 +160,7 @@ def _by_time(
     source: object,
 ) -> Integers:
     begins = (np.cumsum(sizes) - sizes)[sizes > 0]
-    index = (np.cumsum(sizes > 0) - 1)[owner]  # among the recordings with events; `reduceat` takes no empty ones
+    index = (np.cumsum(sizes > 0) - 1)[owner]  # among the recordings with events; `reduceat` needs nonempty ones
     if start is None:
         since = moments - np.minimum.reduceat(moments, begins)[index]
     else:
@@ -173,7 +173,7 @@ def _by_time(
         real = np.floor(since * num_steps / length)
         return np.where(real < num_steps, real, -1).astype(np.int64)
     last = np.maximum.reduceat(since, begins)[index]
-    span = np.where(last > 0, last, 1)  # all events at one time are the first frame's
+    span = np.where(last > 0, last, 1)  # if all events have the same time, they go to the first frame
     exact = since * num_steps // span  # exact in whole numbers
     return np.minimum(exact.astype(np.int64), num_steps - 1)
 

@@ -1,4 +1,4 @@
-"""Sets that were recorded with event cameras: pixels that report when they get brighter or darker."""
+"""Sets recorded with event cameras: pixels that report when they get brighter or darker."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _ORIGINAL = "DvsGesture"  # the folder in its authors' archive
 
 
 class CameraTask(EventTask):
-    """A set of recordings in files of their own: a subclass with ``name``, ``source``, ``sources`` and ``suffix``.
+    """A set with one file per recording: a subclass with ``name``, ``source``, ``sources`` and ``suffix``.
 
-    Frames are ``[2, size, size]``: one channel for each polarity. Pixel x of a sensor of S pixels falls to pixel
-    ``floor(x size / S)``: where S is a multiple of ``size``, squares of pixels are added up.
+    Frames are ``[2, size, size]``: one channel for each polarity. Pixel x of a sensor of S pixels becomes pixel
+    ``floor(x size / S)``: if S is a multiple of ``size``, squares of pixels are summed.
 
     Args:
         by: ``count`` or ``time``, see :class:`snnrun.task.EventTask`. Default ``count``.
-        duration: seconds that the frames by time last; None: each recording its own. Default None.
-        size: pixels of a frame's side, from 1 to those of the sensor; None: those of the sensor. Default None.
-        clip: whether a frame says only if there was an event. Default False.
-        validation: share of the official training part that is the validation part, in [0, 1). Default 0.1.
+        duration: seconds of the frames by time; None: the length of each recording. Default None.
+        size: pixels of a frame's side, from 1 to the sensor's; None: the sensor's. Default None.
+        clip: whether a frame only has 0 or 1, for no event or any. Default False.
+        validation: share of the official training part for validation, in [0, 1). Default 0.1.
         split_seed: seed of that split. Default 0.
     """
 
@@ -73,7 +73,7 @@ class CameraTask(EventTask):
         return Chunk([name], part, [label], [digest], counts[None])
 
     def cells(self, recording: Recording, source: object) -> binning.Integers:
-        """The cell of each event: checked on the sensor, then made smaller."""
+        """The cell of each event: checked on the sensor, then reduced to the frame."""
         sensor = (2, self.sensor, self.sensor)
         flat = binning.cells((recording.p, recording.y, recording.x), sensor, source)
         if self.size == self.sensor:
@@ -83,7 +83,7 @@ class CameraTask(EventTask):
         return (p * self.size + y * self.size // self.sensor) * self.size + x * self.size // self.sensor
 
     def class_of(self, name: str, source: object) -> int:
-        """The class of the recording ``<folder>/<file>``: a number that is the name of the folder."""
+        """The class of the recording ``<folder>/<file>``: the name of the folder as a number."""
         return _number(name.rpartition("/")[0], source)
 
     @classmethod
@@ -92,7 +92,7 @@ class CameraTask(EventTask):
 
 
 class NMNIST(CameraTask):
-    """N-MNIST: MNIST's 70,000 digits on a screen, seen by a camera of 34x34 pixels in three quick movements of 0.1 s.
+    """N-MNIST: MNIST's 70,000 digits on a screen, recorded by a 34x34 camera in three quick movements of 0.1 s.
 
     Source: G. Orchard, A. Jayawant, G. K. Cohen and N. Thakor, Converting static image datasets to spiking neuromorphic
     datasets using saccades, Frontiers in Neuroscience 9:437, 2015.
@@ -112,8 +112,8 @@ class NMNIST(CameraTask):
 class DVSGesture(CameraTask):
     """DVS Gesture: 1,342 recordings of 11 hand and arm gestures by 29 people, 128x128 pixels, about 6 s each.
 
-    Files may be those of tonic, in which recordings are cut into gestures and times are rounded to milliseconds, or the
-    authors' own, a folder ``DvsGesture`` with AEDAT 3.1, labels and lists of the training and test recordings.
+    Files may be tonic's, with one gesture per recording and times rounded to milliseconds, or the authors', a folder
+    ``DvsGesture`` with AEDAT 3.1, labels and lists of the training and test recordings.
 
     Source: A. Amir et al., A low power, fully event-based gesture recognition system, CVPR 2017.
     """
@@ -143,8 +143,8 @@ class DVSGesture(CameraTask):
             digest = hashlib.sha256(whole + f"{begin} {end}".encode()).digest()
             yield self.chunk(cut, self.label(label - 1, source), f"{name} {begin:012}", part, digest, num_steps, source)
 
-    def known(self, path: Path) -> list[tuple[str, int, int]]:
-        return files_of(path, (".aedat", ".csv", ".txt")) if path.name == _ORIGINAL else super().known(path)
+    def file_stats(self, path: Path) -> list[tuple[str, int, int]]:
+        return files_of(path, (".aedat", ".csv", ".txt")) if path.name == _ORIGINAL else super().file_stats(path)
 
     def class_of(self, name: str, source: object) -> int:
         """The class of ``user01_led/7.npy`` is 7."""
@@ -154,10 +154,10 @@ class DVSGesture(CameraTask):
 class CIFAR10DVS(CameraTask):
     """CIFAR10-DVS: 10,000 images of CIFAR-10 moved on a screen, 128x128 pixels, 1,000 of each class; no official split.
 
-    Files may be those of tonic (AEDAT 4) or of the authors (AEDAT 2).
+    Files may be tonic's (AEDAT 4) or the authors' (AEDAT 2).
 
     Args:
-        test: share of the test part, in (0, 1). Default 0.1.
+        test: share for the test, in (0, 1). Default 0.1.
 
     Source: H. Li, H. Liu, X. Ji, G. Li and L. Shi, CIFAR10-DVS: an event-stream dataset for object classification,
     Frontiers in Neuroscience 11:309, 2017.

@@ -1,4 +1,4 @@
-"""CIFAR: colour photographs of 32x32 pixels, in pickles that are read without running what is in them."""
+"""CIFAR: colour photographs of 32x32 pixels, in pickles that are read without running code."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class CIFAR(PublishedTask):
     dataset: str
     """torchvision's name of the set."""
     folder: str
-    """Where torchvision keeps it."""
+    """torchvision's folder for it."""
     train_files: tuple[str, ...]
     test_files: tuple[str, ...]
     meta: str
-    """A file with the names of the classes, which torchvision wants to see; ours stand here."""
+    """A file with the names of the classes, which torchvision requires."""
     key = "labels"
-    """Under what name a file has its labels."""
+    """The key of the labels in a file."""
     input_shape = (3, 32, 32)
 
     def source(self) -> Source:
@@ -45,13 +45,13 @@ class CIFAR(PublishedTask):
 
     def _read(self, path: Path) -> tuple[Tensor, Tensor]:
         content = read_pickle(path)
-        found = content if isinstance(content, dict) else {}
-        images = found.get("data")
+        fields = content if isinstance(content, dict) else {}
+        images = fields.get("data")
         size = int(np.prod(self.input_shape))
         if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != size or not len(images):
             got = f"shape {list(images.shape)}" if isinstance(images, np.ndarray) else "none"
             raise DataError(f"{path}: expected images as data, an array of [N, {size}] bytes, got {got}")
-        labels = _whole_numbers(found.get(self.key))
+        labels = _whole_numbers(fields.get(self.key))
         if labels is None:
             raise DataError(f"{path}: expected {self.key}, a list of whole numbers; is it a file of {self.dataset}?")
         self.check_labels(path, labels, len(images))
@@ -104,7 +104,7 @@ class CIFAR100(CIFAR):
 
     Args:
         labels: fine (100 classes) or coarse (20 groups of them). Default fine.
-        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 
@@ -135,7 +135,7 @@ class CIFAR100(CIFAR):
 
 
 def _whole_numbers(values: Any) -> Tensor | None:
-    """A list as a tensor; None for anything else than whole numbers that are not huge."""
+    """A list as a tensor; None for anything except whole numbers of usual size."""
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes)):
         return None
     if not all(type(value) is int and abs(value) < 2**62 for value in values):

@@ -22,21 +22,21 @@ from snnrun.task.events import EventSource, EventTask
 from snnrun.task.frame_store import Chunk
 
 _UNITS = 700
-_TOGETHER = 64  # recordings that are read and binned at a time
+_TOGETHER = 64  # recordings read and binned at a time
 
 
 class CochleaTask(EventTask):
     """Spikes of 700 units in an HDF5 file with ``spikes/times`` in s, ``spikes/units`` and ``labels``. Needs ``h5py``.
 
-    Frames are ``[ceil(700 / pool)]``: neighbouring units are added up.
+    Frames are ``[ceil(700 / pool)]``: neighbouring units are summed.
 
     Args:
         by: ``time`` or ``count``, see :class:`snnrun.task.EventTask`. Default ``time``.
-        duration: seconds that the frames by time last, from the beginning of the recording on; None: each recording
-            its own, up to its last spike.
-        pool: how many units are one input, from 1 to 700. Default 1.
-        clip: whether a frame says only if there was a spike. Default False.
-        validation: share of the official training part that is the validation part, in [0, 1).
+        duration: seconds of the frames by time, from the beginning of the recording on; None: each recording up to its
+            last spike.
+        pool: number of units per input, from 1 to 700. Default 1.
+        clip: whether a frame only has 0 or 1, for no spike or any. Default False.
+        validation: share of the official training part for validation, in [0, 1).
         split_seed: seed of that split. Default 0.
     """
 
@@ -57,7 +57,7 @@ class CochleaTask(EventTask):
         except ImportError:
             raise MissingPackage(path, "HDF5", "h5py") from None
         try:
-            with _unpacked(path) as whole, h5py.File(whole, "r") as file:
+            with _unpack(path) as whole, h5py.File(whole, "r") as file:
                 yield from self._chunks(part, path, file, num_steps)
         except OSError as error:
             if error.errno is not None:
@@ -81,14 +81,14 @@ class CochleaTask(EventTask):
             digests = [hashlib.sha256(np.concatenate([t, u], dtype="<f8").tobytes()).digest() for t, u, _ in some]
             names = [f"{number:09}" for number in range(start, start + len(some))]
             try:
-                counts = self._binned([t for t, _, _ in some], [u for _, u, _ in some], num_steps, path)
-            except DataError:  # one by one, to name the one
+                counts = self._bin([t for t, _, _ in some], [u for _, u, _ in some], num_steps, path)
+            except DataError:  # one by one, to name the recording
                 for number, (t, u, _) in enumerate(some, start):
-                    self._binned([t], [u], num_steps, f"{path}: recording {number}")
+                    self._bin([t], [u], num_steps, f"{path}: recording {number}")
                 raise
             yield Chunk(names, part, [label for _, _, label in some], digests, counts)
 
-    def _binned(self, times: list[Any], units: list[Any], num_steps: int, source: object) -> binning.Integers:
+    def _bin(self, times: list[Any], units: list[Any], num_steps: int, source: object) -> binning.Integers:
         cell = binning.cells([np.concatenate(units)], (_UNITS,), source) // self.pool
         return self.frames(np.concatenate(times), cell, num_steps, source, [len(one) for one in times])
 
@@ -96,7 +96,7 @@ class CochleaTask(EventTask):
 class SHD(CochleaTask):
     """Spiking Heidelberg Digits: 10,420 recordings of the digits zero to nine in English and German, up to 1.4 s.
 
-    Two of the twelve speakers are heard in the test part only.
+    Two of the twelve speakers occur only in the test part.
 
     Source: B. Cramer, Y. Stradmann, J. Schemmel and F. Zenke, The Heidelberg spiking data sets for the systematic
     evaluation of spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33(7), 2022.
@@ -130,7 +130,7 @@ class SHD(CochleaTask):
 class SSC(CochleaTask):
     """Spiking Speech Commands: 105,829 recordings of 35 English words, 1 s each, with an official validation part.
 
-    Source: as of SHD; the words are those of P. Warden, Speech commands: a dataset for limited-vocabulary speech
+    Source: as for SHD; the words are from P. Warden, Speech commands: a dataset for limited-vocabulary speech
     recognition, arXiv:1804.03209, 2018.
     """
 
@@ -148,8 +148,8 @@ class SSC(CochleaTask):
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[Path]:
-    """The file itself, or while the context lasts what is in a zip file: HDF5 is not read from its beginning on."""
+def _unpack(path: Path) -> Iterator[Path]:
+    """The file, or within this context the unpacked content of a zip file, since HDF5 needs random access."""
     if path.suffix != ".zip":
         yield path
         return

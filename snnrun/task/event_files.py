@@ -1,11 +1,11 @@
-"""The files of event cameras: what lies in a folder or an archive, and the formats of single recordings.
+"""The files of event cameras: the content of a folder or an archive, and the formats of single recordings.
 
 ======== ======================================================================================================
 ``.bin``     N-MNIST: 5 bytes an event: x, y, 1 bit polarity and 23 bits time in µs, big-endian
-``.npy``     DVS Gesture as tonic keeps it: an array [n, 4] of x, y, polarity and time in ms
+``.npy``     DVS Gesture from tonic: an array [n, 4] of x, y, polarity and time in ms
 ``.aedat``   AEDAT 2, of CIFAR10-DVS: text lines with ``#``, then 8 bytes an event: address and time in µs, big-endian
-``.aedat``   AEDAT 3.1, of DVS Gesture as its authors give it: see ``aedat3``
-``.aedat4``  AEDAT 4, of CIFAR10-DVS as tonic keeps it: see ``aedat4``
+``.aedat``   AEDAT 3.1, of DVS Gesture from its authors: see ``aedat3``
+``.aedat4``  AEDAT 4, of CIFAR10-DVS from tonic: see ``aedat4``
 ======== ======================================================================================================
 """
 
@@ -32,7 +32,7 @@ from snnrun.errors import DataError, StorageError
 
 Array = NDArray[Any]
 
-_LARGEST = 2**53  # numbers beyond are no whole numbers any more, and no coordinates or times
+_LARGEST = 2**53  # larger floats are not exact, and not coordinates or times
 
 
 class Recording(NamedTuple):
@@ -66,13 +66,13 @@ class MissingPackage(DataError):
 
 
 def members(path: Path, suffix: str) -> Iterator[Member]:
-    """Every file ``*suffix`` of a folder, a zip file (zip files in it included) or a tar file.
+    """Every file ``*suffix`` of a folder, a zip file (including zip files in it) or a tar file.
 
-    Hidden files are passed over. The order is that of the names, but for a tar file, which is read once from its
-    beginning to its end.
+    Hidden files are skipped. Files are in order of names, except in a tar file, which is read once from beginning to
+    end.
 
     Raises:
-        DataError: something cannot be read, or an archive is damaged; it names the file.
+        DataError: a file cannot be read, or an archive is damaged; it names the file.
     """
     try:
         if path.is_dir():
@@ -89,14 +89,14 @@ def members(path: Path, suffix: str) -> Iterator[Member]:
 
 
 def unreadable(path: Path, error: OSError) -> DataError | StorageError:
-    """What an error while an archive was read, or unpacked beside itself, says."""
+    """The error for an OSError while an archive was read, or unpacked beside itself."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{path}: no space to unpack it beside it; free some, or unpack it into its folder")
     return DataError(f"{error.filename or path}: cannot be read: {error.strerror or error}")
 
 
 def nmnist(content: bytes, source: str) -> Recording:
-    """A recording of N-MNIST, where an event with y = 240 says that 2¹³ µs went by."""
+    """A recording of N-MNIST; an event with y = 240 means that 2¹³ µs have passed."""
     if len(content) % 5:
         raise DataError(f"{source}: expected 5 bytes for each event, got {len(content)} bytes: truncated?")
     rows = np.frombuffer(content, dtype=np.uint8).reshape(-1, 5)
@@ -122,7 +122,7 @@ def npy(content: bytes, source: str) -> Recording:
 
 
 def aedat2(content: bytes, source: str) -> Recording:
-    """A recording of a DVS128 in AEDAT 2, turned upright as SpikingJelly turns CIFAR10-DVS."""
+    """A recording of a DVS128 in AEDAT 2, turned upright as in SpikingJelly's CIFAR10-DVS."""
     start = 0
     while content[start : start + 1] == b"#":
         start = content.find(b"\n", start) + 1
@@ -145,7 +145,7 @@ def aedat3(content: bytes, source: str) -> Recording:
     place = content.find(end) + len(end)
     if place < len(end):
         raise DataError(f"{source}: truncated: it ends in its header")
-    found = [np.zeros((0, 2), np.int64)]
+    events = [np.zeros((0, 2), np.int64)]
     while place < len(content):
         if place + 28 > len(content):
             raise DataError(f"{source}: truncated: it ends within a packet")
@@ -153,23 +153,23 @@ def aedat3(content: bytes, source: str) -> Recording:
         place += 28
         if not (0 <= number <= capacity and size > 0 and place + size * capacity <= len(content)):
             raise DataError(f"{source}: truncated or damaged: it ends within a packet of {capacity} events")
-        if kind == 1:  # of polarity; others are of the camera itself
+        if kind == 1:  # polarity events; other kinds describe the camera
             if size != 8:
                 raise DataError(f"{source}: expected 8 bytes for each event, got {size}")
             rows = np.frombuffer(content, "<u4", 2 * number, place).reshape(-1, 2).astype(np.int64)
             rows[:, 1] += overflow << 31
-            found.append(rows[(rows[:, 0] & 1) > 0])  # the others are marked as not valid
+            events.append(rows[(rows[:, 0] & 1) > 0])  # the others are marked as invalid
         place += size * capacity
-    word, times = np.concatenate(found).T
+    word, times = np.concatenate(events).T
     return Recording(times, word >> 17, word >> 2 & 0x7FFF, word >> 1 & 1)
 
 
 def aedat4(content: bytes, source: str) -> Recording:
-    """The events of an AEDAT 4 file, in its first stream that has any; needs the package lz4.
+    """The events of an AEDAT 4 file, in its first stream with events; needs the package lz4.
 
-    After ``#!AER-DAT4.0`` come the size of a header, the header, and packets up to a table whose position the header
-    tells: stream, size, content, which may be compressed. Header and packets are FlatBuffers: the first word leads to
-    a table, and the first word of that to a list of where its fields are.
+    After ``#!AER-DAT4.0`` come the size of a header, the header, and packets (stream, size, content, which may be
+    compressed) up to a table; the header has its position. Header and packets are FlatBuffers: the first word points
+    to a table, and the first word of the table to a list of the positions of its fields.
     """
     try:
         import lz4.frame
@@ -209,7 +209,7 @@ _AEDAT4 = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1"), ("_",
 
 
 def _field(table: bytes, number: int) -> int:
-    """Where a field of a FlatBuffer's first table is; 0 where it has its default."""
+    """The position of a field in a FlatBuffer's first table; 0 if it has its default."""
     (root,) = struct.unpack_from("<I", table, 0)
     fields = root - struct.unpack_from("<i", table, root)[0]
     (size,) = struct.unpack_from("<H", table, fields)
@@ -230,25 +230,25 @@ DECODERS: dict[str, Decoder] = {".bin": nmnist, ".npy": npy, ".aedat": aedat2, "
 
 
 def _of_folder(path: Path, suffix: str) -> Iterator[Member]:
-    for name in _listed(path, suffix):
+    for name in _names(path, suffix):
         yield Member(_short(path.name, name), str(path / name), (path / name).read_bytes())
 
 
 def files_of(path: Path, suffix: str | tuple[str, ...]) -> list[tuple[str, int, int]]:
-    """What stands for the content of a folder or archive: names, sizes and times of change, without reading it."""
-    found = []
-    for name in _listed(path, suffix) if path.is_dir() else [""]:
+    """A fingerprint of a folder or archive: names, sizes and modification times, without reading the content."""
+    files = []
+    for name in _names(path, suffix) if path.is_dir() else [""]:
         status = os.stat(path / name)
-        found.append((name or path.name, status.st_size, status.st_mtime_ns))
-    return found
+        files.append((name or path.name, status.st_size, status.st_mtime_ns))
+    return files
 
 
-def _listed(path: Path, suffix: str | tuple[str, ...]) -> list[str]:
-    found = []
+def _names(path: Path, suffix: str | tuple[str, ...]) -> list[str]:
+    files = []
     for folder, _, names in os.walk(path):
         inside = Path(folder).relative_to(path).as_posix()
-        found += [f"{inside}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
-    return sorted(found)
+        files += [f"{inside}/{name}" for name in names if name.endswith(suffix) and not name.startswith(".")]
+    return sorted(files)
 
 
 def _of_zip(file: IO[bytes], suffix: str, path: Path, folder: str) -> Iterator[Member]:
@@ -261,7 +261,7 @@ def _of_zip(file: IO[bytes], suffix: str, path: Path, folder: str) -> Iterator[M
                 short = _short(folder, name)
                 yield Member(short, f"{path}: {short}", archive.read(name))
             elif name.endswith(".zip"):
-                # Beside the archive: what is unpacked may be larger than the memory or the folder for small files.
+                # Beside the archive: the unpacked file may be too large for the memory or the temporary folder.
                 with tempfile.TemporaryFile(dir=path.parent) as inner:
                     with archive.open(name) as packed:
                         shutil.copyfileobj(packed, inner, 1 << 20)
@@ -276,10 +276,10 @@ def _of_tar(path: Path, suffix: str) -> Iterator[Member]:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name.endswith(suffix) and not name.startswith("."):
                     inside = archive.extractfile(member)
-                    assert inside is not None  # it is one
+                    assert inside is not None  # a regular file
                     short = _short("", member.name)
                     yield Member(short, f"{path}: {short}", inside.read())
-        while file.read(1 << 20):  # to the checksum: tarfile takes a damaged entry for the end
+        while file.read(1 << 20):  # up to the checksum: for tarfile a damaged entry is the end
             pass
 
 

@@ -1,4 +1,4 @@
-"""Recordings of events with class labels: binned into frames once, cached, and made dense batch by batch."""
+"""Recordings of events with class labels: binned into frames once, cached, and converted to dense batches."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from snnrun import check
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.download import looked_in, place
+from snnrun.task.download import place, search_text
 from snnrun.task.event_download import download_events
 from snnrun.task.event_files import MissingPackage, files_of
-from snnrun.task.frame_store import Chunk, FrameStore, stored
-from snnrun.task.split import batches_of, stratified
+from snnrun.task.frame_store import Chunk, FrameStore, load_frames
+from snnrun.task.split import batches_of, stratified_split
 
 PARTS = ("train", "validation", "test")
 
@@ -56,7 +56,7 @@ class EventPart:
 
 @dataclass(frozen=True)
 class EventSource:
-    """Where one part of a set is: the first of ``places`` that is there, each one or more names in one folder."""
+    """The files of one part of a set: the first existing one of ``places``, each one or more names in one folder."""
 
     prefix: str  # of tonic's attributes, such as "train"
     places: tuple[tuple[str, ...], ...]
@@ -68,13 +68,12 @@ class EventTask(Task):
     Args:
         by: how events become T = ``num_steps`` frames: ``count`` (equal numbers of events) or ``time`` (equal spans of
             time); see ``snnrun.task.binning.steps``.
-        duration: only by time: seconds that the T frames last, for every recording alike; what comes later is left
-            out, and a shorter recording ends with empty frames. None: each recording lasts T frames.
-        clip: True: a frame says 0 or 1, whether there was an event. False: how many. Default False, as in the
-            published results, whose networks are given numbers of events; nothing is lost then.
-        validation: share of the official training part that is the validation part, in [0, 1); of all recordings where
-            there is no official test part. 0 for none, so that all else is trained on; None where there is an official
-            one.
+        duration: only by time: seconds of the T frames, for every recording; later events are left out, and a shorter
+            recording ends with empty frames. None: each recording lasts T frames.
+        clip: True: a frame has 0 or 1, for no event or any. False: the number of events. Default False, as in the
+            published results.
+        validation: share of the official training part for validation, in [0, 1); of all recordings if there is no
+            official test part. 0 for none, so that all else is for training; None if there is an official one.
         split_seed: seed of the split.
 
     Raises:
@@ -82,15 +81,15 @@ class EventTask(Task):
     """
 
     name: ClassVar[str]
-    """The task's name, for messages, for the manifest, and of a folder where files are looked for."""
+    """The task's name, for messages, for the manifest, and of a folder for its files."""
     source: ClassVar[str]
-    """tonic's name of the set: a class in ``tonic.datasets``, and the folder it keeps files in."""
+    """tonic's name of the set: a class in ``tonic.datasets``, and its folder."""
     sources: ClassVar[dict[str, EventSource]]
-    """Where its official parts are: ``train``, and ``validation`` and ``test`` where it has them."""
+    """Its official parts: ``train``, and ``validation`` and ``test`` if it has them."""
     suffix: ClassVar[str | tuple[str, ...]]
-    """What files of recordings end with."""
+    """Suffix of the files of recordings."""
     start: ClassVar[float | None] = None
-    """When recordings begin; None: with their first event."""
+    """The time when recordings begin; None: with their first event."""
     unit: ClassVar[float] = 1e-6
     """Seconds in the unit of the files' times."""
     has_time = True
@@ -107,7 +106,7 @@ class EventTask(Task):
         self.validation = None if validation is None else check.number("validation", validation, low=0, below=1)
         self.has_validation = validation != 0
         self.test: float | None = None
-        """Share of the test part, where there is no official one."""
+        """Share for the test, if there is no official test part."""
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
 
     @abstractmethod
@@ -115,15 +114,17 @@ class EventTask(Task):
         """The frames of all recordings of a file, an archive or a folder.
 
         Raises:
-            DataError: something is damaged, or is not what it should be; it names the file.
+            DataError: a file is damaged or invalid; it names the file.
         """
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Find the set, or download it; bin and cache it, or take the cache; and split it."""
+        """Find or download the set, bin and cache it or use the cache, and split it."""
         files = self._find(data_dir)
         identity = {
             "set": self.name,
-            "files": [[part, *known] for part, paths in files.items() for path in paths for known in self.known(path)],
+            "files": [
+                [part, *stat] for part, paths in files.items() for path in paths for stat in self.file_stats(path)
+            ],
             "shape": [num_steps, *self.input_shape],
             "options": self._binning(),
         }
@@ -132,7 +133,7 @@ class EventTask(Task):
             for part, paths in files.items():
                 empty = True
                 for path in paths:
-                    for chunk in self._advised(self.read(PARTS.index(part), path, num_steps)):
+                    for chunk in self._with_advice(self.read(PARTS.index(part), path, num_steps)):
                         empty = False
                         yield chunk._replace(counts=chunk.counts.clip(max=1)) if self.clip else chunk
                 if empty:
@@ -140,7 +141,7 @@ class EventTask(Task):
 
         size = int(np.prod(self.input_shape))
         try:
-            store = stored(data_dir, self.name, identity, size, read)
+            store = load_frames(data_dir, self.name, identity, size, read)
             parts = self._split(store)
         except DataError as error:
             raise DataError(f"{self.name}: {error}") from None
@@ -156,20 +157,20 @@ class EventTask(Task):
         source: object,
         lengths: Sequence[int] | None = None,
     ) -> binning.Integers:
-        """Frames as the options say: ``[T, *input_shape]``, or ``[N, T, *input_shape]`` with ``lengths``."""
+        """Frames by the options: ``[T, *input_shape]``, or ``[N, T, *input_shape]`` with ``lengths``."""
         duration = None if self.duration is None else self.duration / self.unit
         start = self.start if self.by == "time" else None
         step = binning.steps(times, num_steps, self.by, duration=duration, start=start, lengths=lengths, source=source)
         return binning.frames(step, cell, num_steps, self.input_shape, lengths=lengths)
 
     def label(self, label: int, source: object) -> int:
-        """The label itself, if it is one."""
+        """The label, if it is valid."""
         if not 0 <= label < self.num_outputs:
             raise DataError(f"{source}: expected a label from 0 to {self.num_outputs - 1}, got {label}")
         return label
 
     @staticmethod
-    def _advised(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    def _with_advice(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         try:
             yield from chunks
         except MissingPackage:
@@ -180,40 +181,40 @@ class EventTask(Task):
     def _binning(self) -> dict[str, object]:
         return {"by": self.by, "duration": self.duration, "clip": self.clip}
 
-    def known(self, path: Path) -> list[tuple[str, int, int]]:
-        """Name, size and time of change of every file that is read of ``path``."""
+    def file_stats(self, path: Path) -> list[tuple[str, int, int]]:
+        """Name, size and modification time of every file in ``path`` that is read."""
         return files_of(path, self.suffix)
 
     def _find(self, data_dir: Path) -> dict[str, list[Path]]:
         folders = [data_dir / self.source, data_dir / self.name]
         for folder in folders:
-            if found := self._in(folder):
-                return found
+            if paths := self._in(folder):
+                return paths
         fault = download_events(self.source, data_dir, [source.prefix for source in self.sources.values()])
-        # Looked for again rather than trusted: only what is there, whole, counts as data.
-        if fault is None and (found := self._in(folders[0])):
-            return found
+        # Search again instead of trusting the download: only complete files count as data.
+        if fault is None and (paths := self._in(folders[0])):
+            return paths
         wanted = "; ".join(" or ".join(", ".join(names) for names in source.places) for source in self.sources.values())
         raise DataError(
             f"{self.name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
-            f"{looked_in(data_dir, folders)}\n"
+            f"{search_text(data_dir, folders)}\n"
             f"Put into {place(data_dir, self.name)}: {wanted}\n"
             "Or choose a task of made-up events, which works offline: task=moving_bars, task=spoken_tones"
         )
 
     def _in(self, folder: Path) -> dict[str, list[Path]]:
         """The files of each part in a folder; empty unless all parts are there."""
-        found = {}
+        part_paths = {}
         for part, source in self.sources.items():
             for names in source.places:
                 paths = [folder / name for name in names]
-                # `Path.exists` raises where a folder may not be entered.
+                # `Path.exists` raises if a folder may not be entered.
                 if all(path_exists(path) for path in paths):
-                    found[part] = paths
+                    part_paths[part] = paths
                     break
             else:
                 return {}
-        return found
+        return part_paths
 
     def _split(self, store: FrameStore) -> tuple[Tensor, Tensor, Tensor]:
         train, validation, test = ((store.parts == part).nonzero().flatten() for part in range(3))
@@ -221,7 +222,7 @@ class EventTask(Task):
         if not shares:
             return train, validation, test
         try:
-            *some, rest = (train[chosen] for chosen in stratified(store.labels[train], shares, self.split_seed))
+            *some, rest = (train[chosen] for chosen in stratified_split(store.labels[train], shares, self.split_seed))
         except ValueError as error:
             raise DataError(f"{error}; choose smaller shares, or a set with more recordings") from None
         if self.test is not None:
@@ -232,7 +233,7 @@ class EventTask(Task):
 
 
 def path_exists(path: Path) -> bool:
-    """Whether there is a file or folder; False also where one may not look."""
+    """True if there is a file or folder; False without permission to look."""
     try:
         return path.exists()
     except OSError:

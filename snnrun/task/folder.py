@@ -1,4 +1,4 @@
-"""A folder of images of one's own: a sub-folder for each class."""
+"""A user's own folder of images: a sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system import foreign
 from snnrun.task.images import ImageSet, ImageTask
-from snnrun.task.user_data import STAND_IN, check_path, located, unnamed
+from snnrun.task.user_data import STAND_IN, check_path, locate, no_path
 
-#: File names that are read, and the decoders that may try; others of Pillow's start programs (EPS) or are rarely used.
+#: Allowed file names and decoders; others of Pillow's start programs (EPS) or are rarely used.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")
 _GREY = ("1", "L", "LA", "La")
@@ -30,35 +30,35 @@ class Layout(NamedTuple):
     """Folders of classes, in the order of their labels."""
 
     train: list[Path]
-    test: list[Path]  # empty where there is no test part
+    test: list[Path]  # empty if there is no test part
 
 
 class Folder(ImageTask):
-    """Images of one's own in a folder: each sub-folder is a class, or those of ``train`` and ``test`` are.
+    """A user's own images: each sub-folder is a class, or each sub-folder of ``train`` and ``test``.
 
     ::
 
         my_images/cat/1.png  my_images/dog/2.jpg             split into training, validation and test part
-        my_images/train/cat/1.png  my_images/test/cat/3.png  with a test part of its own
+        my_images/train/cat/1.png  my_images/test/cat/3.png  with its own test part
 
-    Classes are in alphabetical order; names that are all numbers are in the order of these. Files are PNG, JPEG, BMP,
-    GIF (the first picture), PGM, PPM, TIFF or WebP with 8 bits; other files and hidden ones are passed over. Size and
-    channels are those of the first image, and must be those of all, unless they are given. All are kept in memory.
+    Classes are in alphabetical order, or in order of numbers if all names are numbers. Files are PNG, JPEG, BMP, GIF
+    (the first picture), PGM, PPM, TIFF or WebP with 8 bits; other files and hidden ones are skipped. All images must
+    have the size and channels of the first, unless ``size`` and ``channels`` are given. All are kept in memory.
 
     Args:
         path: the folder; a relative one starts in ``data_dir``. Default null, which must be set.
-        size: to which images are resized, whatever their proportions: [height, width], or one number for both. Default
-            null: none is.
-        channels: 1 to turn all images to grey, 3 to colour; transparency is dropped. Default null: none is.
-        validation: share of the validation part, in [0, 1); 0: none. Default 0.1.
-        test: share of the test part, in (0, 1); unused where there is a folder ``test``. Default 0.2.
+        size: new size of the images, without regard to their proportions: [height, width], or one number for both.
+            Default null: unchanged.
+        channels: 1 to convert all images to grey, 3 to colour; transparency is dropped. Default null: unchanged.
+        validation: share for validation, in [0, 1); 0: none. Default 0.1.
+        test: share for the test, in (0, 1); unused if there is a folder ``test``. Default 0.2.
         split_seed: seed of the split. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
         data_dir: the run's own ``data_dir``. Default data.
 
     Raises:
         ValueError: an argument out of range.
-        DataError: there is no such folder, or no classes or images in it. Damaged images are found when it is loaded.
+        DataError: there is no such folder, or no classes or images in it; in ``load``, for damaged images.
     """
 
     name = "folder"
@@ -83,7 +83,7 @@ class Folder(ImageTask):
         self.channels = channels
         shape, self.num_outputs = STAND_IN
         self.classes: tuple[str, ...] = ()
-        if self.path is not None:  # a look, no more: the first image, and what folders there are
+        if self.path is not None:  # only the folders and the first image
             layout = self._layout()
             self.classes = tuple(folder.name for folder in layout.train)
             self.num_outputs = len(self.classes)
@@ -92,17 +92,17 @@ class Folder(ImageTask):
         self.input_shape = (self.channels or shape[0], *(self.size or shape[1:]))
 
     def read(self, data_dir: Path) -> ImageSet:
-        """All images, those of ``test`` last."""
+        """All images; the test part is last."""
         layout = self._layout()
         files = [[_images(folder) for folder in folders] for folders in layout]
         parts = ["training", *["validation"] * self.has_validation, *["test"] * (not layout.test)]
-        for folder, found in zip(layout.train, files[0], strict=True):
-            if len(found) < len(parts):
+        for folder, paths in zip(layout.train, files[0], strict=True):
+            if len(paths) < len(parts):
                 raise DataError(
                     f"{self.name}: {folder}: expected at least {len(parts)} images, one for each part "
-                    f"({', '.join(parts)}), got {len(found)}"
+                    f"({', '.join(parts)}), got {len(paths)}"
                 )
-        every = [(file, label) for part in files for label, found in enumerate(part) for file in found]
+        every = [(file, label) for part in files for label, paths in enumerate(part) for file in paths]
         images = np.empty((len(every), *self.input_shape), dtype=np.uint8)
         for i, (file, _) in enumerate(every):
             images[i] = self._image(file, every[0][0])
@@ -111,8 +111,8 @@ class Folder(ImageTask):
 
     def _layout(self) -> Layout:
         if self.path is None:
-            raise unnamed(self.name, "task.path=my_images, with a sub-folder for each class")
-        root = located(self.name, self.path, self.data_dir)
+            raise no_path(self.name, "task.path=my_images, with a sub-folder for each class")
+        root = locate(self.name, self.path, self.data_dir)
         folders = {folder.name: folder for folder in _folders(root)}
         if not {"train", "test"} <= set(folders):
             return Layout(self._classes(root), [])
@@ -147,14 +147,14 @@ class Folder(ImageTask):
         return folders
 
     def _image(self, path: Path, first: Path | None) -> np.ndarray:
-        """``[C, H, W]`` uint8; of the task's shape, where there is a ``first`` image that decided on it."""
-        from PIL import Image, ImageOps  # here, since listing tasks needs no images
+        """``[C, H, W]`` uint8; with the task's shape, if a ``first`` image has set it."""
+        from PIL import Image, ImageOps  # here, since listing tasks does not need it
 
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(path, formats=_FORMATS) as file:
-                    image: Any = ImageOps.exif_transpose(file)  # upright, as every viewer shows it
+                    image: Any = ImageOps.exif_transpose(file)  # upright, as in every viewer
                     mode = image.mode
                     if mode not in (*_GREY, *_COLOUR):
                         raise DataError(
@@ -164,7 +164,7 @@ class Folder(ImageTask):
                     image = image.convert("L" if channels == 1 else "RGB")
         except DataError:
             raise
-        except Exception as error:  # a decoder's ways to fail have no end
+        except Exception as error:  # decoders fail in many ways
             message = foreign.without_name(error, path)
             raise DataError(f"{self.name}: {path}: not an image that can be read: {message}") from None
         if first is not None and channels != self.input_shape[0]:
@@ -197,16 +197,16 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _images(folder: Path, *, refuse: bool = True) -> list[Path]:
-    """The images directly in a folder, by name; that there is none is refused."""
+    """The images directly in a folder, by name; DataError if there is none, unless ``refuse`` is False."""
     try:
         with os.scandir(folder) as entries:
-            named = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
+            names = sorted(e.name for e in entries if e.is_file() and not e.name.startswith("."))
     except OSError as error:
         raise DataError(f"folder: {folder}: cannot be read: {error.strerror or error}") from None
-    found = [folder / name for name in named if name.lower().endswith(SUFFIXES)]
-    if not found and refuse:
+    images = [folder / name for name in names if name.lower().endswith(SUFFIXES)]
+    if not images and refuse:
         raise DataError(f"folder: {folder}: expected images ({', '.join(SUFFIXES)}), got none of them")
-    return found
+    return images
 
 
 def _size(size: Any) -> tuple[int, int]:

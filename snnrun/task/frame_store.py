@@ -1,11 +1,11 @@
-"""Frames of a whole set of recordings, on disk and in use: for each frame the cells that had events, and how many.
+"""Frames of a whole set of recordings, on disk and in use: for each frame the cells with events, and their numbers.
 
-A cache is a folder that is made under another name, flushed and then renamed: whole or absent. Its arrays are mapped
-into memory, so that a start reads them once, to compare their checksums, and the jobs of a sweep share them.
+A cache is a folder that is created atomically: under another name, flushed, then renamed. Its arrays are mapped into
+memory, so that a start reads them once, to compare their checksums, and the jobs of a sweep share them.
 
 ============ =============== ==========================================================================
-cells.bin    [K] uint16      cells with events, frame by frame (uint32 where a frame has more than 65,536)
-counts.bin   [K] uint8       their numbers of events (uint16, uint32 if need be); empty where all are 1
+cells.bin    [K] uint16      cells with events, frame by frame (uint32 if a frame has more than 65,536)
+counts.bin   [K] uint8       their numbers of events (uint16, uint32 if needed); empty if all are 1
 bounds.bin   [N, T+1] int64  frame t of recording n is ``cells[bounds[n, t] : bounds[n, t+1]]``
 labels.bin   [N] int64       classes
 parts.bin    [N] uint8       0 training, 1 validation, 2 test
@@ -47,12 +47,12 @@ _READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class Chunk(NamedTuple):
-    """Recordings that were read together."""
+    """Recordings read together."""
 
-    names: list[str]  # they give the order within a part
+    names: list[str]  # for the order within a part
     part: int  # 0 training, 1 validation, 2 test
     labels: list[int]
-    digests: list[bytes]  # sha256 of what was read
+    digests: list[bytes]  # sha256 of the content
     counts: Array  # [n, T, *frame] numbers of events
 
 
@@ -62,7 +62,7 @@ class FrameStore:
     Attributes:
         labels: ``[N]`` int64.
         parts: ``[N]`` uint8: 0 training, 1 validation, 2 test.
-        digest: sha256 of the data they were made from.
+        digest: sha256 of the original data.
     """
 
     def __init__(self, arrays: Mapping[str, Array], size: int, digest: str) -> None:
@@ -78,7 +78,7 @@ class FrameStore:
         lengths = (bounds[:, 1:] - bounds[:, :-1]).reshape(-1)
         ends = np.cumsum(lengths)
         entries = np.arange(lengths.sum()) + np.repeat(bounds[:, :-1].reshape(-1) - (ends - lengths), lengths)
-        frames = np.arange(num_steps) * batch + np.arange(batch)[:, None]  # [B, T]: where each is in [T, B]
+        frames = np.arange(num_steps) * batch + np.arange(batch)[:, None]  # [B, T]: index of each in [T, B]
         places = np.repeat(frames.reshape(-1) * self.size, lengths) + self._cells[entries]
         x = torch.zeros(num_steps * batch * self.size, device=device)
         where = torch.from_numpy(places).to(device)
@@ -89,25 +89,25 @@ class FrameStore:
         return x.view(num_steps, batch, self.size)
 
 
-def stored(
+def load_frames(
     data_dir: Path, name: str, identity: Mapping[str, Any], size: int, read: Callable[[], Iterable[Chunk]]
 ) -> FrameStore:
-    """The frames from the cache ``<data_dir>/cache/<name>-<key>``, or else as read, and then cached.
+    """The frames from the cache ``<data_dir>/cache/<name>-<key>``, which is created from ``read`` if it is missing.
 
-    Of several processes that want the same cache at once, one makes it and the others wait. Where ``data_dir`` cannot
-    be written, frames are kept in memory.
+    If several processes need the same cache at once, one creates it and the others wait. If ``data_dir`` is not
+    writable, frames stay in memory.
 
     Args:
-        identity: what the frames depend on, as JSON; the key is its hash.
+        identity: everything that the frames depend on, as JSON; the key is its hash.
         size: cells in a frame.
         read: reads all recordings.
 
     Raises:
-        StorageError: the disk is full, or failed; nothing is left then.
+        StorageError: the disk is full, or failed; partial files are removed.
     """
     text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
     folder = data_dir / "cache" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if found := opened(folder):
+    if found := open_cache(folder):
         return found
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -116,39 +116,39 @@ def stored(
     except OSError as error:
         if error.errno in _READ_ONLY:
             return _in_memory(read, size)
-        raise _failed(folder, error) from error
+        raise _storage_error(folder, error) from error
     with _alone(folder):
-        if found := opened(folder):  # another made it meanwhile
+        if found := open_cache(folder):  # another process created it meanwhile
             return found
         _make(folder, read, size, identity)
-        found = opened(folder)
+        found = open_cache(folder)
     if found is None:
         raise StorageError(f"{folder}: what was written there is not what is read; check the disk of data_dir")
     return found
 
 
-def opened(folder: Path) -> FrameStore | None:
-    """The cache in ``folder``, mapped; None if there is none, or it is damaged in any way."""
+def open_cache(folder: Path) -> FrameStore | None:
+    """The cache in ``folder``, mapped; None if it is missing or damaged."""
     try:
         about = json.loads((folder / "about.json").read_bytes())
         if about["format"] != FORMAT:
             return None
         arrays = {}
-        for name, said in about["arrays"].items():
-            if said["type"] not in _TYPES:  # of other types some are addresses in memory
+        for name, facts in about["arrays"].items():
+            if facts["type"] not in _TYPES:  # some other types are addresses in memory
                 return None
-            arrays[name] = _mapped(folder / f"{name}.bin", np.dtype(said["type"]), tuple(said["shape"]))
-            if _checksum(arrays[name]) != said["crc32"]:
+            arrays[name] = _map(folder / f"{name}.bin", np.dtype(facts["type"]), tuple(facts["shape"]))
+            if _checksum(arrays[name]) != facts["crc32"]:
                 return None
         return FrameStore(arrays, int(about["size"]), str(about["sha256"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
-def _mapped(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array:
+def _map(path: Path, kind: np.dtype[Any], shape: tuple[int, ...]) -> Array:
     if path.stat().st_size != kind.itemsize * int(np.prod(shape)):
         raise ValueError(f"{path} has another size")
-    if not path.stat().st_size:  # nothing cannot be mapped
+    if not path.stat().st_size:  # an empty file cannot be mapped
         return np.zeros(shape, kind)
     return np.memmap(path, kind, "r", shape=shape)
 
@@ -163,7 +163,7 @@ def _checksum(array: Array) -> int:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Only one process at a time makes a cache; the others wait, as long as the one that does is alive."""
+    """Context in which one process creates a cache; the others wait while it is alive."""
     name = f".{folder.name}.lock"
     with ExitStack() as stack:
         while True:
@@ -178,8 +178,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity: Mapping[str, Any]) -> None:
-    for left in folder.parent.glob(f".{folder.name}.partial-*"):  # by one that was killed: ours is the lock
-        shutil.rmtree(left, ignore_errors=True)
+    for remains in folder.parent.glob(f".{folder.name}.partial-*"):  # of a killed process
+        shutil.rmtree(remains, ignore_errors=True)
     partial = folder.parent / f".{folder.name}.partial-{secrets.token_hex(8)}"
     try:
         with _wording(folder):
@@ -210,14 +210,14 @@ def _in_memory(read: Callable[[], Iterable[Chunk]], size: int) -> FrameStore:
         writer.add(chunk)
     about = writer.end()
     arrays = {
-        name: np.frombuffer(sinks[name].getbuffer(), said["type"]).reshape(said["shape"])
-        for name, said in about["arrays"].items()
+        name: np.frombuffer(sinks[name].getbuffer(), facts["type"]).reshape(facts["shape"])
+        for name, facts in about["arrays"].items()
     }
     return FrameStore(arrays, size, about["sha256"])
 
 
 class _Writer:
-    """Takes recordings as they are read and keeps none; in ``end`` they get their order."""
+    """Writes recordings as they are read; ``end`` sorts them."""
 
     def __init__(self, size: int, sink: Callable[[str], IO[bytes]]) -> None:
         self._size, self._sink = size, sink
@@ -254,18 +254,18 @@ class _Writer:
             "labels": np.array([label for _, _, label, _ in known], dtype="<i8"),
             "parts": np.array([part for part, _, _, _ in known], dtype="<u1"),
         }
-        described = {"cells": self._described(self._cells, self._kind)}
+        descriptions = {"cells": self._description(self._cells, self._kind)}
         if self._most > 1:
-            described["counts"] = self._described(self._counts, self._count_kind)
+            descriptions["counts"] = self._description(self._counts, self._count_kind)
         for name, array in arrays.items():
             file = self._sink(name)
             file.write(array.tobytes())
-            described[name] = {**self._described(file, array.dtype), "shape": list(array.shape)}
-        if self._most == 1:  # the file says nothing
+            descriptions[name] = {**self._description(file, array.dtype), "shape": list(array.shape)}
+        if self._most == 1:  # the file has no information
             self._counts.truncate(0)
-        return {"sha256": digest.hexdigest(), "arrays": described}
+        return {"sha256": digest.hexdigest(), "arrays": descriptions}
 
-    def _described(self, file: IO[bytes], kind: np.dtype[Any]) -> dict[str, Any]:
+    def _description(self, file: IO[bytes], kind: np.dtype[Any]) -> dict[str, Any]:
         file.flush()
         if not isinstance(file, io.BytesIO):
             os.fsync(file.fileno())
@@ -277,7 +277,7 @@ class _Writer:
         return {"type": kind.str, "shape": [length // kind.itemsize], "crc32": value}
 
     def _widen(self, most: int) -> None:
-        """Write the counts in more bytes, from now on and those that are written, where one of them needs it."""
+        """Use more bytes for the counts, also for those already written, if one of them needs it."""
         self._most = max(self._most, most)
         kind = np.dtype("<u1" if self._most < 1 << 8 else "<u2" if self._most < 1 << 16 else "<u4")
         if kind == self._count_kind:
@@ -294,10 +294,10 @@ def _wording(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _failed(folder, error) from error
+        raise _storage_error(folder, error) from error
 
 
-def _failed(folder: Path, error: OSError) -> StorageError:
+def _storage_error(folder: Path, error: OSError) -> StorageError:
     return StorageError(
         f"{folder}: the frames could not be kept: {error.strerror or error}. Free some space or check the rights, or "
         "choose another data_dir"

@@ -1,4 +1,4 @@
-"""Data that is made as it is asked for, of random numbers that belong to a sample, whatever batch it is in."""
+"""Data generated on request, from random numbers of each sample that do not depend on its batch."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from torch import Generator, Tensor
 
 from snnrun.task.base import Batch, Data
 
-#: Makes a batch of uniform draws ``[B, K]`` from [0, 1), a row for each sample.
+#: Makes a batch from uniform draws ``[B, K]`` in [0, 1), a row for each sample.
 Make = Callable[[Tensor], Batch]
 
 
 class GeneratedPart:
-    """Samples that a function makes of ``num_draws`` random numbers each; every batch is made when it is asked for.
+    """Samples that a function makes from ``num_draws`` random numbers each; every batch is made on request.
 
-    The numbers come from a random stream of this part alone, sample by sample and on the CPU, so that they depend on
-    neither batch size nor device. Being independent, samples have no order to shuffle: the generator that ``batches``
-    accepts is not used.
+    The numbers come from a random stream of this part, sample by sample and on the CPU, so that they depend on neither
+    batch size nor device. Independent samples have no order to shuffle: ``batches`` ignores its generator.
 
     Args:
         num_samples: length of a pass.
         num_draws: K, numbers in [0, 1) for each sample.
-        make: a batch of ``[B, K]``.
+        make: makes a batch from ``[B, K]``.
         seed: of the stream.
-        fresh: True: each pass goes on drawing, so that no sample is seen twice. False: each pass starts anew from
-            ``seed``, so that all passes hold the same samples.
+        fresh: True: each pass goes on drawing, so that no sample occurs twice. False: each pass restarts from ``seed``,
+            so that all passes have the same samples.
         device: on which ``make`` works.
 
     Attributes:
-        stream: the random stream of the fresh passes. ``stream.get_state()`` and ``set_state`` save and restore it;
-            it is advanced batch by batch, as batches are handed out.
+        stream: the random stream of the fresh passes. ``stream.get_state()`` and ``set_state`` save and restore it; it
+            advances batch by batch.
     """
 
     def __init__(
@@ -57,12 +56,12 @@ class GeneratedPart:
             yield self.make(draws.to(self.device))
 
 
-def generated(
+def generate(
     sizes: tuple[int, int, int], num_draws: int, make: Make, device: torch.device, generator: Generator
 ) -> Data:
-    """Training, validation and test part of ``sizes`` samples, each with a stream that ``generator`` seeds.
+    """Training, validation and test part of ``sizes`` samples, each with a stream seeded by ``generator``.
 
-    Training samples are fresh in every pass; those of the other parts stay the same.
+    Training samples are fresh in every pass; the other parts stay the same.
     """
     seeds = torch.randint(0, 2**63 - 1, (3,), generator=generator).tolist()
     train, validation, test = (

@@ -1,4 +1,4 @@
-"""DVS Gesture as its authors give it: long recordings, and tables of when which gesture is seen in them."""
+"""DVS Gesture from its authors: long recordings, and tables with the times of the gestures in them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Gesture(NamedTuple):
 
 
 def gestures(folder: Path, part: str) -> Iterator[Gesture]:
-    """Every gesture of the recordings that ``trials_to_<part>.txt`` lists, as ``<recording>_labels.csv`` says.
+    """Every gesture in ``<recording>_labels.csv`` of the recordings in ``trials_to_<part>.txt``.
 
     Raises:
         DataError: a file is missing or damaged; it names the file, and the line of a table.

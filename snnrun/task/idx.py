@@ -1,4 +1,4 @@
-"""The IDX file format of MNIST and its kin: a magic number, the dimensions, then the bytes.
+"""The IDX file format of MNIST and similar sets: a magic number, the dimensions, then the bytes.
 
 offset 0        0 0 8 D         two zeros, 8 for unsigned bytes, D for the number of dimensions
 offset 4        D sizes         32-bit, big-endian
@@ -23,10 +23,10 @@ def read_idx(path: Path, num_dimensions: int) -> Tensor:
     """The array in an IDX file of unsigned bytes; a file named ``*.gz`` is decompressed.
 
     Args:
-        num_dimensions: what the file must have, 3 for images and 1 for labels.
+        num_dimensions: required number of dimensions, 3 for images and 1 for labels.
 
     Returns:
-        uint8, of the shape that the file states.
+        uint8, with the shape in the file.
 
     Raises:
         DataError: the file cannot be read, or is not exactly such an array; it names file and fault.

@@ -15,15 +15,15 @@ from snnrun import check
 from snnrun.augmentation import NONE, Augmentation, augment
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.split import batches_of, stratified
+from snnrun.task.split import batches_of, stratified_split
 
 
 class ImageSet(NamedTuple):
-    """A whole set as it was read, on the CPU."""
+    """A whole set, on the CPU."""
 
     images: Tensor  # [N, *input_shape] uint8
     labels: Tensor  # [N] integers in [0, num_outputs)
-    num_test: int  # the last num_test samples are the official test part; 0 where there is none
+    num_test: int  # the last num_test samples are the official test part; 0: there is none
 
 
 class ImagePart:
@@ -35,7 +35,7 @@ class ImagePart:
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
         white: the value of ``images`` that becomes 1.0.
         augmentation: random changes to the images of a shuffled pass; images are then ``[C, H, W]``.
-        stream: on the CPU; what they draw from, batch by batch. A resumed epoch is drawn again from its begin.
+        stream: on the CPU; for their draws, batch by batch. A resumed epoch is drawn again from its begin.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ImagePart:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
         for indices in batches_of(self.indices, batch_size, generator):
             chosen = indices.to(self.images.device)
-            # Divided, not multiplied by the inverse: correctly rounded, so the same bits as torchvision's ToTensor.
+            # A division is correctly rounded, unlike a product with the inverse: the bits of torchvision's ToTensor.
             x = self.images.index_select(0, chosen).float().div_(self.white)
             if generator is not None and self.stream is not None:
                 x = augment(x, self.augmentation, self.stream)
@@ -71,19 +71,19 @@ class ImagePart:
 class ImageTask(Task):
     """Name the class of an image. A set is a subclass with ``name``, ``input_shape`` and ``read``.
 
-    The parts are stratified by class. Where a set has an official test part, that is the test part, and
-    ``validation`` is a share of the other images; else ``validation`` and ``test`` are shares of all images.
+    The parts are stratified by class. If a set has an official test part, ``validation`` is a share of the other
+    images; else ``validation`` and ``test`` are shares of all images.
 
     Args:
-        validation: share of the validation part, in [0, 1); 0 for none, so that all else is trained on. Default 0.1.
-        test: share of the test part, in (0, 1); None for a set with an official one. Default 0.2.
+        validation: share for validation, in [0, 1); 0 for none, so that all else is for training. Default 0.1.
+        test: share for the test, in (0, 1); None for a set with an official test part. Default 0.2.
         split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
             are compared on the same test images. Default 0.
         augmentation: random changes to training images, by name and in that order; see the group ``augmentation``.
             Default none.
 
     Raises:
-        ValueError: a share out of range, or shares that leave nothing to train on; an augmentation that is none.
+        ValueError: a share out of range, shares that leave no training samples, or an invalid augmentation.
     """
 
     name: str
@@ -123,14 +123,14 @@ class ImageTask(Task):
         """
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Read the set, hash it, put it on the device, and split it."""
+        """Read the set, hash it, move it to the device, and split it."""
         images, labels, num_test = self.read(data_dir)
         digest = hashlib.sha256(images.contiguous().numpy().data)
         digest.update(labels.to(torch.uint8 if self.num_outputs <= 256 else torch.int64).contiguous().numpy().data)
 
         train, validation, test = self._split(labels, num_test)
         images, labels = images.to(device), labels.to(device, torch.int64)
-        # A stream of its own, so that the order of the images and the spikes are those of a run without.
+        # A separate stream, so that the order of images and the spikes do not depend on the augmentation.
         stream = None
         if self.augmentation:
             seed = int(torch.randint(0, 2**63 - 1, (), generator=generator))
@@ -146,9 +146,9 @@ class ImageTask(Task):
         num_rest = len(labels) - num_test
         try:
             if self.test is None:
-                validation, train = stratified(labels[:num_rest], [self.validation], self.split_seed)
+                validation, train = stratified_split(labels[:num_rest], [self.validation], self.split_seed)
                 return train, validation, torch.arange(num_rest, len(labels))
-            test, validation, train = stratified(labels, [self.test, self.validation], self.split_seed)
+            test, validation, train = stratified_split(labels, [self.test, self.validation], self.split_seed)
             return train, validation, test
         except ValueError as error:
             raise DataError(f"{self.name}: {error}; choose smaller shares, or a set with more images") from None

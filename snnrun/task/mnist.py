@@ -1,4 +1,4 @@
-"""MNIST and the sets made in its image: 28x28 pixels in IDX files, two for each part, an official test part."""
+"""MNIST and similar sets: 28x28 pixels in IDX files, two for each part, an official test part."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MNIST = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-#: EMNIST's splits, and how many classes each has.
+#: EMNIST's splits, and the number of classes of each.
 _SPLITS = {"balanced": 47, "letters": 26, "digits": 10, "byclass": 62, "bymerge": 47, "mnist": 10}
 
-#: Their classes, in the order of the labels; where lower-case letters look like capitals, the two are one class.
+#: Their classes, in the order of the labels; lower-case letters that look like capitals share their class.
 _CHARACTERS = {
     "balanced": f"{string.digits}{string.ascii_uppercase}abdefghnqrt",
     "letters": string.ascii_uppercase,
@@ -41,12 +41,12 @@ class IdxTask(PublishedTask):
     """A set in four IDX files, raw or gzipped. A set is a subclass with ``name`` and ``dataset``."""
 
     dataset: str
-    """torchvision's name of the set: a class in ``torchvision.datasets``, and the folder it keeps files in."""
+    """torchvision's name of the set: a class in ``torchvision.datasets``, and its folder."""
     input_shape = (1, 28, 28)
     first_label = 0
     """The label of the first class in the files."""
     transposed = False
-    """Whether the files hold images column by column."""
+    """True if the files hold images column by column."""
 
     def source(self) -> Source:
         return Source(self.dataset, f"{self.dataset}/raw", _MNIST, packed=True)
@@ -108,13 +108,13 @@ class KMNIST(IdxTask):
 class EMNIST(IdxTask):
     """Handwritten letters and digits in six splits, of up to 62 classes and 814,255 images.
 
-    The files hold every image transposed; here they stand upright (in torchvision they lie on their side). The labels
-    of ``letters`` begin with 1 in the files, with 0 here. One download of 560 MB brings all six splits.
+    The files hold every image transposed; here they are upright (in torchvision they are transposed). The labels of
+    ``letters`` begin with 1 in the files, with 0 here. One download of 560 MB has all six splits.
 
     Args:
         split: balanced (47 classes), letters (26), digits (10), byclass (62), bymerge (47) or mnist (10). Default
             balanced.
-        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 

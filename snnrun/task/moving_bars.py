@@ -1,4 +1,4 @@
-"""Moving bars as an event camera sees them: the direction is the class, and only time tells it."""
+"""Moving bars in an event camera: the direction is the class, and only the order in time reveals it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.generated import generated
+from snnrun.task.generated import generate
 from snnrun.task.noise import add_noise, most_noise
 
-# Of the frame's size: a bar crosses between half of it and the whole of it, and is at most so long and so wide.
+# Ranges as shares of the frame's size: the distance that a bar crosses, its length and its width.
 _TRAVEL = (0.5, 1.0)
 _LENGTH = (0.3, 0.8)
 _WIDTH = (0.08, 0.25)
@@ -26,10 +26,10 @@ class MovingBars(Task):
     """In which direction does a bar move? Events ``[T, B, 2, size, size]`` of a simulated event camera (DVS).
 
     A bar of log contrast ``c s`` crosses the frame at constant speed: s is 1 for a bright bar and -1 for a dark one,
-    each half of the time. The place r is its centre at mid-time, d the unit vector of the class; ξ and η are a pixel's
+    each with probability 1/2. r is its centre at mid-time, d the unit vector of the class; ξ and η are a pixel's
     distance from the centre along d and across it::
 
-        m(t) = ramp(w/2 - |ξ - v (t - T/2)|) ramp(l/2 - |η|)         how much of the pixel is covered
+        m(t) = ramp(w/2 - |ξ - v (t - T/2)|) ramp(l/2 - |η|)         covered share of the pixel
         L(t) = c s m(t)                                              log intensity, in thresholds of the sensor
         q(t) = floor(L(t) + φ),   φ ~ U(0, 1) for each pixel         levels crossed
         ON(t) = [q(t) > q(t-1)]   OFF(t) = [q(t) < q(t-1)]           t = 1 … T
@@ -39,26 +39,25 @@ class MovingBars(Task):
     polarity and step. In this model the levels are fixed: a film run backwards gives the same events backwards, with
     the polarities swapped.
 
-    So a sample played backwards is one of a bar that moves the other way and has the opposite contrast, and just as
-    likely: no frame by itself, and no sum over time, holds anything on which of two opposite directions it is. What
-    does not heed the order of the frames is right for half of the samples at best: it sees the axis, not the direction.
+    So a sample played backwards is an equally likely sample of a bar with the opposite direction and contrast: neither
+    a single frame nor a sum over time distinguishes two opposite directions. A network that ignores the order of the
+    frames sees the axis, not the direction, and is right for at most half of the samples.
 
     Uniformly drawn for each sample: class, s, r (both coordinates within the middle half of the frame), ``v T`` (0.5 to
-    1 of ``size``), l (0.3 to 0.8 of it), w (0.08 to 0.25 of it), c (1 to 2.5 thresholds).
+    1 times ``size``), l (0.3 to 0.8 times), w (0.08 to 0.25 times), c (1 to 2.5 thresholds).
 
     Args:
         directions: classes: 4 (right, down, left, up) or 8 (with the diagonals between them, in that order). Default 4.
         size: height and width of the frame in pixels. Default 16.
         noise: events of noise for each pixel and polarity, over the whole sample. Default 0.02.
-        train_samples: an epoch's; never the same ones. Default 4000.
+        train_samples: of an epoch, fresh in every epoch. Default 4000.
         validation_samples, test_samples: fixed by the run's seed. Default 500 and 1000.
 
     Raises:
         ValueError: for an argument out of range.
 
-    Source: the sensor is that of Lichtsteiner, Posch and Delbruck 2008, "A 128x128 120 dB 15 µs latency asynchronous
-    temporal contrast vision sensor", but for its memory: there the level of a pixel's last event is the reference for
-    its next one.
+    Source: the sensor of Lichtsteiner, Posch and Delbruck 2008, "A 128x128 120 dB 15 µs latency asynchronous temporal
+    contrast vision sensor", without its memory: there the level of a pixel's last event is the reference for the next.
     """
 
     has_time = True
@@ -89,9 +88,9 @@ class MovingBars(Task):
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: Generator) -> Data:
         """Three parts, each with a random stream seeded by ``generator``; reads nothing."""
         sizes = (self.train_samples, self.validation_samples, self.test_samples)
-        # 8 numbers for the bar, one phase for each pixel, and the noise: how much, and where.
+        # 8 numbers for the bar, one phase for each pixel, and the amount and places of the noise.
         num_draws = 9 + self.size**2 + most_noise(2 * self.size**2 * self.noise)
-        return generated(sizes, num_draws, lambda draws: self.make(draws, num_steps), device, generator)
+        return generate(sizes, num_draws, lambda draws: self.make(draws, num_steps), device, generator)
 
     def make(self, draws: Tensor, num_steps: int) -> Batch:
         """The samples of uniform draws ``[B, K]``."""
@@ -107,13 +106,13 @@ class MovingBars(Task):
         along = columns * dx[:, None, None] + rows * dy[:, None, None]  # [B, H, W], from the centre at mid-time
         across = rows * dx[:, None, None] - columns * dy[:, None, None]
         time = torch.arange(num_steps + 1, dtype=draws.dtype, device=draws.device) / num_steps - 0.5
-        moved = time[:, None] * self._scaled(travel, _TRAVEL)  # [T + 1, B]
-        half = self._scaled(length, _LENGTH)[:, None, None] / 2
+        shift = time[:, None] * self._scale(travel, _TRAVEL)  # [T + 1, B]
+        half = self._scale(length, _LENGTH)[:, None, None] / 2
         log_contrast = (bright < 0.5).to(draws.dtype) * 2 - 1
         log_contrast = log_contrast * (_CONTRAST[0] + contrast * (_CONTRAST[1] - _CONTRAST[0]))
         beside = (half - across.abs() + 0.5).clamp_(0, 1) * log_contrast[:, None, None]
-        reach = self._scaled(width, _WIDTH)[:, None, None] / 2 + 0.5
-        levels = along - moved[:, :, None, None]
+        reach = self._scale(width, _WIDTH)[:, None, None] / 2 + 0.5
+        levels = along - shift[:, :, None, None]
         levels = levels.abs_().neg_().add_(reach).clamp_(0, 1).mul_(beside)
         levels = levels.add_(draws[:, 9 : 9 + pixels].view(-1, self.size, self.size)).floor_()
         change = levels.diff(dim=0)
@@ -121,6 +120,6 @@ class MovingBars(Task):
         add_noise(events, much, draws[:, 9 + pixels :], 2 * pixels * self.noise)
         return Batch(events, target)
 
-    def _scaled(self, draw: Tensor, of_size: tuple[float, float]) -> Tensor:
+    def _scale(self, draw: Tensor, of_size: tuple[float, float]) -> Tensor:
         low, high = of_size
         return self.size * (low + draw * (high - low))

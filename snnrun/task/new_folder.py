@@ -1,4 +1,4 @@
-"""A folder for data that is still to come: if none comes, none is left."""
+"""A folder for future data, which is removed if no data comes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[None]:
-    """Make ``path`` and the folders above it; whatever of them was made and is empty in the end is taken away again.
+    """Create ``path`` and the folders above it; remove the new ones that are empty in the end.
 
     So a misspelt ``data_dir``, for which a download fails, leaves nothing.
     """

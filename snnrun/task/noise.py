@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def most_noise(mean: float) -> int:
-    """The largest number of noise events in a sample that has ``mean`` on average; more are as good as impossible.
+    """The largest number of noise events in a sample with ``mean`` on average; more are practically impossible.
 
     Six standard deviations above the mean and six more events, which a Poisson variable exceeds less than once in 10^7.
     """
@@ -21,7 +21,7 @@ def add_noise(events: Tensor, much: Tensor, places: Tensor, mean: float) -> None
 
     Args:
         much: ``[B]`` uniform draws that become the numbers.
-        places: ``[B, most_noise(mean)]`` uniform draws that become the places, of which the first ones are used.
+        places: ``[B, most_noise(mean)]`` uniform draws that become the places; only the first ones are used.
         mean: of the number in one sample.
     """
     num_steps, num_samples = events.shape[:2]
@@ -35,6 +35,6 @@ def add_noise(events: Tensor, much: Tensor, places: Tensor, mean: float) -> None
     place = (places * (num_steps * per_step)).long().clamp_(max=num_steps * per_step - 1)
     step, where = place // per_step, place % per_step
     sample = torch.arange(num_samples, device=events.device)[:, None]
-    used = torch.arange(most, device=events.device) < number[:, None]
-    flat = ((step * num_samples + sample) * per_step + where)[used]
+    mask = torch.arange(most, device=events.device) < number[:, None]
+    flat = ((step * num_samples + sample) * per_step + where)[mask]
     events.view(-1).index_fill_(0, flat, 1.0)

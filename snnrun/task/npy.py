@@ -1,4 +1,4 @@
-"""Arrays in NPY and NPZ files: looked at without being read, and read without ever being unpickled."""
+"""Arrays in NPY and NPZ files: checked by their headers, and read without pickle."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 
 from snnrun.errors import DataError
 
-#: What broken files make of those who read them.
+#: Errors of broken files.
 _BROKEN = (OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 
-class Stored(NamedTuple):
-    """An array that has not been read yet.
+class LazyArray(NamedTuple):
+    """An array that is read on request.
 
     Attributes:
         place: file and name, for messages.
-        read: gives the array; that of an NPY file is a map of the file, of which only what is used is read.
+        read: returns the array; for an NPY file a memory map, which reads only the used parts.
     """
 
     place: str
@@ -35,7 +35,7 @@ class Store:
     """The arrays in an NPZ file, or in the NPY files of a folder.
 
     Raises:
-        DataError: ``path`` is neither.
+        DataError: ``path`` is neither of them.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,11 +51,11 @@ class Store:
         except _BROKEN as error:
             raise DataError(f"{path}: {_fault(error)}; expected a file as np.savez writes it") from None
 
-    def array(self, name: str) -> Stored:
+    def array(self, name: str) -> LazyArray:
         """The array ``name``, by its header.
 
         Raises:
-            DataError: there is none, it is damaged, or it does not hold numbers.
+            DataError: it is missing, damaged, or does not hold numbers.
         """
         if name not in self.names:
             raise DataError(f"{self.path}: expected an array {name}; there are {', '.join(self.names) or 'none'}")
@@ -99,11 +99,11 @@ class Store:
                     "folder, from which only what is needed is read"
                 ) from None
 
-        return Stored(place, shape, dtype, read)
+        return LazyArray(place, shape, dtype, read)
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype, int]:
-    """Shape, whether column by column, type, and where the numbers begin."""
+    """Shape, True for column order, type, and the position of the numbers."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, column_first, dtype = np.lib.format.read_array_header_1_0(stream)

@@ -1,4 +1,4 @@
-"""A published image set: files that torchvision can fetch, and an official test part."""
+"""A published image set: files that torchvision can download, and an official test part."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from snnrun.task.images import ImageSet, ImageTask
 class PublishedTask(ImageTask):
     """A set is a subclass with ``name``, ``input_shape``, ``source`` and ``parse``.
 
-    Files that are there already are used as they are, from the first of these folders that has all of them: the one in
-    which torchvision keeps them below ``data_dir``, ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
+    Existing files are used from the first of these folders that has all of them: torchvision's folder below
+    ``data_dir``, ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
 
     Args:
-        validation: share of the official training part that is the validation part, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
     """
@@ -33,14 +33,14 @@ class PublishedTask(ImageTask):
 
     @abstractmethod
     def source(self) -> Source:
-        """What files there are, and how torchvision fetches them."""
+        """The files, and how torchvision downloads them."""
 
     @abstractmethod
     def parse(self, files: Mapping[str, Path]) -> ImageSet:
         """The whole set, the official test part last.
 
         Raises:
-            DataError: one of the files is not what it should be.
+            DataError: one of the files is invalid.
         """
 
     def read(self, data_dir: Path) -> ImageSet:
@@ -54,7 +54,7 @@ class PublishedTask(ImageTask):
             ) from None
 
     def check_labels(self, file: Path, labels: Tensor, num_images: int, first: int = 0) -> None:
-        """Raise DataError unless there is a label for each image, of ``first`` to ``first + num_outputs - 1``."""
+        """Raise DataError unless each image has a label from ``first`` to ``first + num_outputs - 1``."""
         if len(labels) != num_images:
             raise DataError(f"{file}: expected {num_images} labels, one for each image, got {len(labels)}")
         last = first + self.num_outputs - 1

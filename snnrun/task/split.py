@@ -1,4 +1,4 @@
-"""Which samples stand where: a split in which every part has the classes in the proportions of the whole; batches."""
+"""Stratified splits, in which every part has the classes in the proportions of the whole; and batches of indices."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 
-def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
-    """Part the samples ``0 … N-1`` class by class.
+def stratified_split(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tensor]:
+    """Split the samples ``0 … N-1`` class by class.
 
     Args:
         labels: ``[N]`` class labels, on the CPU.
-        shares: the share of each part but the last, which takes the rest. Of a class with n samples a part gets
+        shares: the share of each part except the last, which gets the rest. From a class with n samples a part gets
             ``round(share * n)``, but at least one; a share of 0 gets none.
-        seed: the split depends on it and on the labels alone.
+        seed: the split depends only on it and on the labels.
 
     Returns:
         ``len(shares) + 1`` tensors of indices (int64), disjoint, ascending, and together all N.
@@ -38,8 +38,8 @@ def stratified(labels: Tensor, shares: Sequence[float], seed: int) -> list[Tenso
 
 
 def batches_of(indices: Tensor, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Tensor]:
-    """The samples ``indices`` ``[n]``, batch by batch: shuffled by a generator, without one in their order."""
+    """The samples ``indices`` ``[n]``, batch by batch: shuffled by a generator, or without one in order."""
     if generator is not None:
         indices = indices[torch.randperm(len(indices), generator=generator)]
-    # `split` would make one empty batch of nothing.
+    # `split` would make one empty batch.
     yield from torch.split(indices, batch_size) if len(indices) else ()

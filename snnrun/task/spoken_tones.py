@@ -1,4 +1,4 @@
-"""Made-up spoken words as a cochlea hears them: sweeping tones, of which half the classes are the others backwards."""
+"""Artificial spoken words in a cochlea: sweeping tones; half of the classes are the others played backwards."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.task.base import Batch, Data, Task
-from snnrun.task.generated import generated
+from snnrun.task.generated import generate
 from snnrun.task.noise import add_noise, most_noise
 
 _CHANNELS = 700
 _WORDS = 10
 _KNOTS = 5
-#: Where the formants of all words lie, as shares of the channels.
+#: The ranges of the formants of all words, as shares of the channels.
 _BANDS = ((0.08, 0.42), (0.33, 0.72), (0.6, 0.94))
-# Of a speaker, the largest differences from the mean: pitch and each formant in channels, and a bend of time.
+# The largest deviations of a speaker from the mean: pitch and each formant in channels, and a bend of time.
 _PITCH, _FORMANT, _BEND = 25.0, 12.0, 0.4
 _DURATION = (0.6, 1.0)  # of a word, as a share of the sample
 _LOUDNESS = (0.5, 1.0)
@@ -30,14 +30,14 @@ class SpokenTones(Task):
     """Which of 20 made-up words was said? Events ``[T, B, 700]``, in the shape of the Spiking Heidelberg Digits (SHD).
 
     A word is three formants: tones that sweep over the channels, and swell and fade. Its track ``f`` and loudness ``a``
-    are drawn once, from ``vocabulary``, as values at 5 moments of the word with straight lines between them. Classes
-    10 to 19 are the words 0 to 9 said backwards, ``f(1 - τ)`` and ``a(1 - τ)``. A formant of a sample has 400 events
-    at most; each is drawn for itself::
+    are drawn once, from ``vocabulary``, as values at 5 moments of the word with linear interpolation. Classes 10 to 19
+    are the words 0 to 9 played backwards, ``f(1 - τ)`` and ``a(1 - τ)``. A formant of a sample has at most 400 events,
+    each drawn independently::
 
         τ ~ U(0, 1)                                              its moment in the word
-        heard with probability g a(τ)
-        t = t0 + D (τ + h sin(2πτ) / 2π)                         when, as a share of the sample
-        k = round(f(τ) + p + p_f + 9 n),   n ~ N(0, 1)           which channel
+        present with probability g a(τ)
+        t = t0 + D (τ + h sin(2πτ) / 2π)                         time, as a share of the sample
+        k = round(f(τ) + p + p_f + 9 n),   n ~ N(0, 1)           channel
 
     The speaker is drawn for each sample: duration D (0.6 to 1), onset t0 (0 to 1 - D), haste h (±0.4), loudness g (0.5
     to 1), pitch p (±25 channels) and a shift of each formant p_f (±12 channels), all uniform. Then noise is added, on
@@ -45,20 +45,20 @@ class SpokenTones(Task):
     channel and step. A step is a T-th of the sample; taken for a second, as an SHD digit lasts about one, it is 10 ms
     with 100 steps.
 
-    A speaker who talks backwards, with the same haste, is as likely as one who does not: what counts the events of each
-    channel, but does not heed their order, is right for half of the samples at best.
+    A word played backwards, with the same haste, is as likely as the word itself: a network that counts the events of
+    each channel but ignores their order is right for at most half of the samples.
 
     Args:
         vocabulary: seed of the words; the same in every run, whatever its seed. Default 0.
         noise: events of noise for each channel, over the whole sample. Default 0.1.
-        train_samples: an epoch's; never the same ones. Default 4000.
+        train_samples: of an epoch, fresh in every epoch. Default 4000.
         validation_samples, test_samples: fixed by the run's seed. Default 500 and 1000.
 
     Raises:
         ValueError: for an argument out of range.
 
-    Source: the shape is that of Cramer, Stradmann, Schemmel and Zenke 2020, "The Heidelberg spiking data sets for the
-    systematic evaluation of spiking neural networks"; nothing of their data is in it.
+    Source: only the shape is from Cramer, Stradmann, Schemmel and Zenke 2020, "The Heidelberg spiking data sets for the
+    systematic evaluation of spiking neural networks", not the data.
     """
 
     has_time = True
@@ -87,13 +87,13 @@ class SpokenTones(Task):
         tracks, loudness = (table.to(device) for table in self.words())
         sizes = (self.train_samples, self.validation_samples, self.test_samples)
         formants = len(_BANDS)
-        # The class, the speaker, three numbers for each event, and the noise: how much, and where.
+        # The class, the speaker, three numbers for each event, and the amount and places of the noise.
         num_draws = 6 + formants + 3 * formants * _EVENTS + 1 + most_noise(_CHANNELS * self.noise)
 
         def make(draws: Tensor) -> Batch:
             return self.make(draws, num_steps, tracks, loudness)
 
-        return generated(sizes, num_draws, make, device, generator)
+        return generate(sizes, num_draws, make, device, generator)
 
     def words(self) -> tuple[Tensor, Tensor]:
         """Tracks in channels and loudness of all classes, each ``[20, formants, knots]``."""
@@ -133,7 +133,7 @@ class SpokenTones(Task):
         there = (heard < gain * at(loudness)) & (channel >= 0) & (channel < _CHANNELS)
         sample = torch.arange(samples, device=draws.device)[:, None, None]
         size = num_steps * samples * _CHANNELS
-        # What is not there goes to one more place, which is left out: quicker than to pick what is.
+        # Absent events go to one extra place, which is dropped: faster than a selection.
         index = torch.where(there, (step * samples + sample) * _CHANNELS + channel, size)
         flat = torch.zeros(size + 1, dtype=draws.dtype, device=draws.device).index_fill_(0, index.flatten(), 1.0)
         events = flat[:size].view(num_steps, samples, _CHANNELS)

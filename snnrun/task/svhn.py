@@ -18,13 +18,13 @@ from snnrun.task.published import PublishedTask
 
 
 class SVHN(PublishedTask):
-    """House numbers, the digit in the middle to be named: 73,257 images to train on and 26,032 to test.
+    """House numbers, with the digit in the middle as the class: 73,257 images to train on and 26,032 to test.
 
-    The files call the digit 0 label 10; here it is label 0.
+    In the files the digit 0 has label 10; here it has label 0.
 
     Args:
         extra: train on the 531,131 easier images of the extra part too, which take 1.6 GB of memory. Default false.
-        validation: share of the images to train on that is the validation part, in [0, 1); 0: none. Default 0.1.
+        validation: share of the training images for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 
@@ -57,18 +57,18 @@ class SVHN(PublishedTask):
         return ImageSet(images, labels, num_test=len(parts[-1][1]))
 
     def _read(self, path: Path) -> tuple[Tensor, Tensor]:
-        from scipy.io import loadmat  # here, since it takes a while
+        from scipy.io import loadmat  # slow to import
 
         try:
-            found = loadmat(path, variable_names=["X", "y"])
-        except Exception as error:  # damage shows in many ways
+            content = loadmat(path, variable_names=["X", "y"])
+        except Exception as error:  # damage causes many kinds of errors
             if isinstance(error, OSError) and error.strerror:
                 raise DataError(f"{path}: cannot be read: {error.strerror}") from None
             message = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{path}: damaged, or no MATLAB file of version 5: {message}") from None
         height, width = self.input_shape[1:]
-        images, labels = found.get("X"), found.get("y")
-        # [H, W, C, N]; MATLAB leaves out the last axis where it is 1.
+        images, labels = content.get("X"), content.get("y")
+        # [H, W, C, N]; MATLAB leaves out the last axis if it is 1.
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (height, width, 3):
             got = f"{images.dtype} {list(images.shape)}" if isinstance(images, np.ndarray) else "none"
             raise DataError(f"{path}: expected images X, uint8 [{height}, {width}, 3, N], got {got}")

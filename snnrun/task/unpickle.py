@@ -1,9 +1,8 @@
 """Reads a pickle of lists, dictionaries, texts, numbers and arrays of bytes, and nothing else.
 
-A pickle is a program: it may name any function and call it. This reader knows three names, those with which a numpy
-array begins, and has stand-ins for them that hold what they are given; numpy itself sees bytes and a shape, both
-checked. So a file is data whoever it comes from, where a comparison of its checksum would let nothing but one
-publisher's very bytes pass.
+A pickle is a program: it may name any function and call it. This reader allows three names, those of a numpy array,
+and replaces them by placeholders that store their arguments; numpy itself gets bytes and a shape, both checked. So a
+file from any source is only data, whereas a checksum would accept only one publisher's exact bytes.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from snnrun.errors import DataError
 
 
 def read_pickle(path: Path) -> Any:
-    """What is in the file; texts of Python 2 are read as Latin-1, and arrays are of ``uint8``.
+    """The content of the file; texts of Python 2 are read as Latin-1, and arrays are ``uint8``.
 
-    Arrays are found as values of a dictionary at the top, where CIFAR has them; elsewhere they stay unread.
+    Only arrays that are values of a dictionary at the top, as in CIFAR, are read.
 
     Raises:
-        DataError: it is no such pickle, or is damaged.
+        DataError: it is not such a pickle, or is damaged.
     """
     try:
         with path.open("rb") as file:
@@ -33,7 +32,7 @@ def read_pickle(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except EOFError:
         raise DataError(f"{path}: truncated: the pickle ends too early") from None
-    except Exception as error:  # what garbage makes of a reader of pickles has no end of names
+    except Exception as error:  # garbage causes many kinds of errors
         message = " ".join(str(error).split()) or type(error).__name__
         fault = "truncated" if "truncated" in message or "Ran out" in message else "no pickle of plain data"
         raise DataError(f"{path}: {fault}: {message}") from None
@@ -42,8 +41,8 @@ def read_pickle(path: Path) -> Any:
     return content
 
 
-class _Held:
-    """Keeps what a pickle would call and set; both are looked at afterwards."""
+class _Placeholder:
+    """Stores the arguments and the state from a pickle, to be checked afterwards."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -53,18 +52,18 @@ class _Held:
         self.state = state
 
 
-class _Array(_Held):
+class _Array(_Placeholder):
     pass
 
 
-class _Type(_Held):
+class _Type(_Placeholder):
     pass
 
 
 _STAND_INS = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,  # numpy 2
-    ("numpy", "ndarray"): _Held,
+    ("numpy", "ndarray"): _Placeholder,
     ("numpy", "dtype"): _Type,
 }
 
@@ -76,10 +75,10 @@ class _Reader(pickle.Unpickler):
         return _STAND_INS[module, name]
 
 
-def _array(path: Path, key: Any, held: _Array) -> np.ndarray:
-    """The array that a pickle describes, if it is one of bytes."""
+def _array(path: Path, key: Any, placeholder: _Array) -> np.ndarray:
+    """The array that a pickle describes, if it is an array of bytes."""
     try:
-        _, shape, kind, column_first, data = held.state
+        _, shape, kind, column_first, data = placeholder.state
         name = kind.arguments[0] if isinstance(kind, _Type) else None
         size = math.prod(shape) if all(type(n) is int and n >= 0 for n in shape) else -1
         content = data.encode("latin1") if isinstance(data, str) else bytes(data)

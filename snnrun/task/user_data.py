@@ -1,4 +1,4 @@
-"""Where data of one's own lies."""
+"""Paths of a user's own data."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 from snnrun.errors import ArgumentError, DataError
 
-#: What is known of data that nobody has named yet, so that all else of a config can be checked: as MNIST has it.
+#: Shape and number of classes of data without a path, so that the rest of a config can be checked: those of MNIST.
 STAND_IN = ((1, 28, 28), 10)
 
 
 def check_path(path: object) -> str | None:
-    """A path, or None for one that is yet to be named.
+    """A path, or None for one that is not set yet.
 
     Raises:
         ValueError: for anything else.
@@ -21,11 +21,11 @@ def check_path(path: object) -> str | None:
     return path
 
 
-def located(task: str, path: str, data_dir: str) -> Path:
-    """``path``, which starts in ``data_dir`` unless it is absolute or begins with ``~``.
+def locate(task: str, path: str, data_dir: str) -> Path:
+    """``path``, relative to ``data_dir`` unless it is absolute or begins with ``~``.
 
     Raises:
-        DataError: there is nothing.
+        DataError: it does not exist.
     """
     place = Path(data_dir).expanduser() / Path(path).expanduser()
     try:
@@ -40,6 +40,6 @@ def located(task: str, path: str, data_dir: str) -> Path:
     raise DataError(message)
 
 
-def unnamed(task: str, example: str) -> DataError:
-    """The error of a task that has not been told where its data lies."""
+def no_path(task: str, example: str) -> DataError:
+    """The error of a task without the path of its data."""
     return DataError(f"{task}: expected task.path, where the data lies (in data_dir, unless absolute), as in {example}")

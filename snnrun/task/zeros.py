@@ -1,4 +1,4 @@
-"""The zero-target task: random 0/1 input, and a network that is asked to stay silent."""
+"""The zero-target task: random 0/1 input, and silence as the target."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ import torch
 from snnrun import check
 from snnrun.task.base import Batch, Data, Task
 
-# Held-out input has the same distribution as the input trained on, so that two batches show the loss well enough.
+# Held-out input has the same distribution as the training input, so two batches are enough for the loss.
 _EVALUATION_STEPS = 2
 
 
 class RandomBits:
-    """Samples ``[T, size]`` of independent, equally likely 0 and 1, drawn as they are asked for; no target.
+    """Samples ``[T, size]`` of independent, equally likely 0 and 1, drawn on request; no target.
 
-    A pass has ``num_samples`` samples. They come from a random stream of this part alone, one after the other, so that
-    a sample does not depend on the batch size. Being independent, they have no order to shuffle: the generator
-    that ``batches`` accepts is not used.
+    A pass has ``num_samples`` samples. They come from a random stream of this part, one after the other, so that a
+    sample does not depend on the batch size. Independent samples have no order to shuffle: ``batches`` ignores its
+    generator.
 
     Args:
-        fresh: True: each pass goes on drawing from ``stream``. False: each pass starts anew from ``seed``, so that
-            all passes hold the same samples.
+        fresh: True: each pass goes on drawing from ``stream``. False: each pass restarts from ``seed``, so that all
+            passes have the same samples.
 
     Attributes:
-        stream: the random stream of the fresh passes. ``stream.get_state()`` and ``set_state`` save and restore it;
-            it is advanced batch by batch, as batches are handed out.
+        stream: the random stream of the fresh passes. ``stream.get_state()`` and ``set_state`` save and restore it; it
+            advances batch by batch.
     """
 
     def __init__(
@@ -55,14 +55,14 @@ class RandomBits:
 
 
 class Zeros(Task):
-    """Random 0/1 input ``[T, B, size_input]``, target silence: the loss is the whole measure, there is no accuracy.
+    """Random 0/1 input ``[T, B, size_input]``, target silence: the only measure is the loss, there is no accuracy.
 
     Args:
         size_input: number of inputs. Default 300.
         size_output: size of the output layer. Default 500.
         steps_per_epoch: training batches in an epoch; validation and test have at most 2. Default 10.
-        batch_size: samples in a batch: the run's own ``batch_size``. Generated data has no size of its own, so this
-            makes an epoch ``steps_per_epoch * batch_size`` samples. Default 1.
+        batch_size: samples in a batch: the run's own ``batch_size``. Generated data has no size, so an epoch has
+            ``steps_per_epoch * batch_size`` samples. Default 1.
 
     Raises:
         ValueError: an argument below 1.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from snnrun.task.frame_store import Chunk, FrameStore, stored
+from snnrun.task.frame_store import Chunk, FrameStore, load_frames
 
 CPU = torch.device("cpu")
 T, SIZE = 3, 5
@@ -55,7 +55,7 @@ def _make(data_dir: str, out: Any) -> None:
         return chunks()
 
     for _ in range(3):
-        check_is(stored(Path(data_dir), "set", {}, SIZE, read), chunks())
+        check_is(load_frames(Path(data_dir), "set", {}, SIZE, read), chunks())
 
 
 def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> None:
@@ -69,4 +69,4 @@ def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> No
     assert [process.exitcode for process in processes] == [0] * 2
     assert out.get() == "read"
     assert out.empty()
-    check_is(stored(tmp_path, "set", {}, SIZE, refuse), chunks())
+    check_is(load_frames(tmp_path, "set", {}, SIZE, refuse), chunks())

@@ -16,7 +16,7 @@ import torch
 
 from snnrun.errors import DataError, StorageError
 from snnrun.task import frame_store
-from snnrun.task.frame_store import Chunk, FrameStore, stored
+from snnrun.task.frame_store import Chunk, FrameStore, load_frames
 
 CPU = torch.device("cpu")
 T, SIZE = 3, 5
@@ -64,9 +64,9 @@ def refuse() -> Iterator[Chunk]:
 @pytest.mark.parametrize("size", [1, SIZE, 70_000])
 def test_what_is_kept_is_what_was_read(tmp_path: Path, most: int, size: int) -> None:
     made = chunks(most, size)
-    first = stored(tmp_path, "set", {"a": 1}, size, lambda: made)
+    first = load_frames(tmp_path, "set", {"a": 1}, size, lambda: made)
     check_is(first, made, size)
-    second = stored(tmp_path, "set", {"a": 1}, size, refuse)
+    second = load_frames(tmp_path, "set", {"a": 1}, size, refuse)
     check_is(second, made, size)
     assert first.digest == second.digest
     about = json.loads((folder_in(tmp_path) / "about.json").read_text())
@@ -78,21 +78,21 @@ def test_counts_that_outgrow_their_bytes_late_are_kept(tmp_path: Path) -> None:
     made = [
         chunk._replace(counts=chunk.counts * factor) for chunk, factor in zip(chunks(), (1, 100, 40_000), strict=True)
     ]
-    check_is(stored(tmp_path, "set", {}, SIZE, lambda: made), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, lambda: made), made)
 
 
 def test_a_cache_is_compact(tmp_path: Path) -> None:
     made = chunks()
-    stored(tmp_path, "set", {}, SIZE, lambda: made)
+    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
     entries = sum(int((chunk.counts > 0).sum()) for chunk in made)
     sizes = {path.stem: path.stat().st_size for path in folder_in(tmp_path).glob("*.bin")}
     assert (sizes["cells"], sizes["counts"]) == (2 * entries, entries)
 
 
 def test_other_options_are_another_cache(tmp_path: Path) -> None:
-    stored(tmp_path, "set", {"by": "time"}, SIZE, lambda: chunks(seed=1))
-    check_is(stored(tmp_path, "set", {"by": "count"}, SIZE, lambda: chunks(seed=2)), chunks(seed=2))
-    check_is(stored(tmp_path, "set", {"by": "time"}, SIZE, refuse), chunks(seed=1))
+    load_frames(tmp_path, "set", {"by": "time"}, SIZE, lambda: chunks(seed=1))
+    check_is(load_frames(tmp_path, "set", {"by": "count"}, SIZE, lambda: chunks(seed=2)), chunks(seed=2))
+    check_is(load_frames(tmp_path, "set", {"by": "time"}, SIZE, refuse), chunks(seed=1))
 
 
 def test_the_hash_is_of_the_recordings_and_not_of_their_frames_or_order() -> None:
@@ -126,7 +126,7 @@ DAMAGE: list[Callable[[Path], Any]] = [
 @pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
 def test_a_damaged_cache_is_made_again(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
     made = chunks()
-    stored(tmp_path, "set", {}, SIZE, lambda: made)
+    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
     damage(folder_in(tmp_path))
     shutil.rmtree(tmp_path / "cache" / "aside", ignore_errors=True)
     times = []
@@ -135,17 +135,17 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path, damage: Callable[[Path], 
         times.append(1)
         return made
 
-    check_is(stored(tmp_path, "set", {}, SIZE, read), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, read), made)
     assert times == [1]
-    check_is(stored(tmp_path, "set", {}, SIZE, refuse), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, refuse), made)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     made = chunks()
-    stored(tmp_path, "set", {}, SIZE, lambda: made)
+    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
     folder = folder_in(tmp_path)
     folder.rename(folder.with_name(f".{folder.name}.partial-1"))
-    stored(tmp_path, "set", {}, SIZE, lambda: made)
+    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
     assert folder_in(tmp_path) == folder
 
 
@@ -155,7 +155,7 @@ def test_a_fault_in_the_data_leaves_nothing(tmp_path: Path) -> None:
         raise DataError("a file with a fault")
 
     with pytest.raises(DataError, match="a file with a fault"):
-        stored(tmp_path, "set", {}, SIZE, read)
+        load_frames(tmp_path, "set", {}, SIZE, read)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -177,9 +177,9 @@ def test_a_full_disk_is_a_storage_error_and_leaves_nothing(
         else:
             patch.setattr(Path, call, full)
         with pytest.raises(StorageError, match=r"choose another data_dir|choose another output_dir"):
-            stored(tmp_path, "set", {}, SIZE, chunks)
+            load_frames(tmp_path, "set", {}, SIZE, chunks)
     assert list((tmp_path / "cache").iterdir()) == []
-    check_is(stored(tmp_path, "set", {}, SIZE, chunks), chunks())
+    check_is(load_frames(tmp_path, "set", {}, SIZE, chunks), chunks())
 
 
 def test_where_nothing_can_be_written_frames_are_kept_in_memory(
@@ -187,5 +187,5 @@ def test_where_nothing_can_be_written_frames_are_kept_in_memory(
 ) -> None:
     monkeypatch.setattr("snnrun.task.frame_store.os.access", lambda *_: False)  # a superuser may write anywhere
     for most in (1, 300):
-        check_is(stored(tmp_path, "set", {}, SIZE, lambda most=most: chunks(most)), chunks(most))  # type: ignore[misc]
+        check_is(load_frames(tmp_path, "set", {}, SIZE, lambda most=most: chunks(most)), chunks(most))  # type: ignore[misc]
     assert list((tmp_path / "cache").iterdir()) == []
