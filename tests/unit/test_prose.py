@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "snnrun"
 # docs/neurons.md is made from docstrings, which are checked where they stand.
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
     *sorted(path for path in ROOT.glob("docs/**/*.md") if path.name != "neurons.md"),
 ]
 
