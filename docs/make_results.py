@@ -331,7 +331,7 @@ def apart(row: Row, loss: bool) -> str:
     if found.low is None or found.high is None:
         return text
     text += f" ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
-    return f"**{text}**" if found.told_apart else text
+    return f"**{text}**" if found.significant else text
 
 
 def times(row: Row) -> str:

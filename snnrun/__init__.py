@@ -1,7 +1,7 @@
-"""snnrun trains spiking neural networks from a composed config, and keeps a record of what it did.
+"""snnrun trains spiking neural networks from a composed config, and keeps a complete record.
 
-The names below are for users: in Python and in notebooks they do what the command ``snnrun`` does, and the parts are a
-library for training loops of one's own; ``docs/python.md`` shows both. Nothing heavy is imported before it is used.
+The names below are for users: in Python and in notebooks they work like the command ``snnrun``, and the parts are a
+library for own training loops; ``docs/python.md`` shows both. Heavy modules are imported at their first use.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
     "train",
 ]
 
-#: The modules of the public names; the other names are modules themselves.
+#: The modules of the public names; the other public names are modules.
 _HOMES = {
     "ArgumentError": "errors",
     "Augmentation": "augmentation",
@@ -80,7 +80,7 @@ _HOMES = {
     "train": "run.train",
 }
 
-sleep_while_waiting()  # before anything loads torch
+sleep_while_waiting()  # before torch is loaded
 
 
 def __getattr__(name: str) -> object:

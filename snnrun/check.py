@@ -1,4 +1,4 @@
-"""Argument checks that every part shares: they return the value, or raise ArgumentError."""
+"""Argument checks for all parts: they return the value, or raise ArgumentError."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def number(
     below: float | None = None,
     condition: str = "",
 ) -> float:
-    """A finite number, with ``low <= value <= high`` and ``above < value < below`` where given.
+    """A finite number, with ``low <= value <= high`` and ``above < value < below`` if given.
 
-    ``condition`` says when these bounds hold, for the message: ``with this alpha``.
+    ``condition``: when these bounds hold, for the message: ``with this alpha``.
     """
     bounds = [
         ("at least", low, lambda v, b: v >= b),

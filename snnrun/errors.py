@@ -1,27 +1,27 @@
-"""Every error that a user can cause, and the exit code that the command ends with.
+"""Every error that a user can cause, with its exit code.
 
 ::
 
     Exception
-    ├── SnnrunError             the user's to mend, and told without a traceback
+    ├── SnnrunError             the user can fix it; shown without a traceback
     │   ├── ConfigError         2  the command or a config asks for what cannot be run
-    │   │   └── NoSuchRun          a word means no run
-    │   ├── DataError           3  data is missing, or is not what it should be
+    │   │   └── NoSuchRun          no run has this name
+    │   ├── DataError           3  data is missing or invalid
     │   ├── NonFiniteError      4  a loss or gradient became infinite or NaN
     │   ├── OutOfMemoryError    5  the device ran out of memory
     │   ├── StorageError        6  a file of the record could not be written
-    │   ├── NotReproduced       8  a run came out otherwise when it was run again
+    │   ├── NotReproduced       8  a repeated run has another result
     │   ├── ProcessLost         9  one of several processes was killed, or is silent
     │   ├── Elsewhere              another process failed; the code is that of its error
     │   ├── TimeUp            143  max_seconds are over               (snnrun.training.stop)
-    │   └── Pruned                 a search gave the run up           (snnrun.training.stop)
+    │   └── Pruned                 a search stopped the run           (snnrun.training.stop)
     ├── ValueError
     │   ├── ArgumentError          an argument is not what was expected, by its name
     │   └── PartError              a part of a config cannot be built (snnrun.config.build)
     └── Unreadable                 a file is missing or damaged       (snnrun.system.safe_read)
 
-A message says what was expected, what came, and what to do. Code that wants to know more reads the fields of an error,
-never its text. What other libraries raise has no fields; only ``snnrun.system.foreign`` reads their text.
+A message has the expected value, the actual value, and advice. Code reads the fields of an error, never its text.
+Errors of other libraries have no fields; only ``snnrun.system.foreign`` reads their text.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 
 
 class ExitCode(NamedTuple):
-    """How the command can end."""
+    """An exit code of the command."""
 
     name: str
     code: int
@@ -61,7 +61,7 @@ def exit_code(name: str) -> int:
 
 
 class SnnrunError(Exception):
-    """Base of every error that is the user's to mend."""
+    """Base of every error that the user can fix."""
 
     exit_code = exit_code("BUG")
 
@@ -70,7 +70,7 @@ class ConfigError(SnnrunError):
     """The command line or a config file asks for something that cannot be run.
 
     Attributes:
-        fault: the key that is to blame, where one key is.
+        fault: the fault of a key, if one key is wrong.
     """
 
     exit_code = exit_code("CONFIG")
@@ -78,7 +78,7 @@ class ConfigError(SnnrunError):
 
     @classmethod
     def of(cls, argument: ArgumentError) -> ConfigError:
-        """The error that a setting is not what was expected."""
+        """The error for an invalid setting."""
         fault = Fault.of(argument)
         error = cls(str(fault))
         error.fault = fault
@@ -86,10 +86,10 @@ class ConfigError(SnnrunError):
 
 
 class NoSuchRun(ConfigError):
-    """A word of the command means no run.
+    """A word of the command matches no run.
 
     Attributes:
-        word: the word, as it may be shown.
+        word: the word, in printable form.
         root: the folder that was searched.
     """
 
@@ -101,11 +101,11 @@ class NoSuchRun(ConfigError):
         self.word, self.root = word, root
 
     def __reduce__(self) -> Any:
-        return _unpickled, (type(self), self.args, self.__dict__)
+        return _unpickle, (type(self), self.args, self.__dict__)
 
 
 class DataError(SnnrunError):
-    """Data that a task needs is missing, or is not what it should be."""
+    """Data that a task needs is missing or invalid."""
 
     exit_code = exit_code("DATA")
 
@@ -129,7 +129,7 @@ class StorageError(SnnrunError):
 
 
 class NotReproduced(SnnrunError):
-    """A run came out otherwise when it was run again."""
+    """A repeated run has another result."""
 
     exit_code = exit_code("NOT_REPRODUCED")
 
@@ -138,15 +138,15 @@ class ProcessLost(SnnrunError):
     """One of several processes that train together was killed, or does not answer.
 
     Attributes:
-        first_left: the lowest rank that is left, which tells of it.
+        first_rank: the lowest remaining rank, which reports it.
     """
 
     exit_code = exit_code("PROCESS_LOST")
-    first_left = 0
+    first_rank = 0
 
 
 class Elsewhere(SnnrunError):
-    """Another of several processes ended with an error; its words and its exit code."""
+    """Another of several processes ended with an error; has its message and exit code."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -154,7 +154,7 @@ class Elsewhere(SnnrunError):
 
 
 class Description(str):
-    """Words that stand for a value which is too large to be shown, such as ``shape [4, 3]`` for a tensor."""
+    """The description of a value that is too large to show, such as ``shape [4, 3]`` for a tensor."""
 
     __slots__ = ()
 
@@ -163,17 +163,17 @@ class Description(str):
 
 
 class ArgumentError(ValueError):
-    """An argument is not what was expected.
+    """An argument is invalid.
 
     ``str()`` is ``NAME: expected EXPECTED, got GOT; ADVICE``. With ``others`` it is
     ``NAME, OTHER: expected EXPECTED, got NAME=VALUE and OTHER=VALUE``.
 
     Attributes:
         name: the argument, such as ``beta``, or an item of it, such as ``layers[2]``.
-        expected: what was expected, in words.
-        got: the value that came; or a :class:`Description` of it. With ``others``: a tuple, the value of each.
-        advice: what to do. Default: nothing more than to give what was expected.
-        others: the arguments that do not go with ``name``. Default: it is wrong by itself.
+        expected: the expected value, in words.
+        got: the actual value, or a :class:`Description` of it. With ``others``: a tuple, the value of each.
+        advice: how to fix it. Default: empty.
+        others: the arguments that conflict with ``name``. Default: none.
     """
 
     def __init__(self, name: str, expected: str, got: object, *, advice: str = "", others: Sequence[str] = ()) -> None:
@@ -187,18 +187,18 @@ class ArgumentError(ValueError):
         try:
             pickle.dumps(self.got)
             got = self.got
-        except Exception:  # a function, an open file: another process gets it described
+        except Exception:  # a function, an open file: another process gets a description
             got = Description(repr(self.got))
         fields = {**self.__dict__, "got": got}
-        return _unpickled, (type(self), (self.name, self.expected, got), fields)
+        return _unpickle, (type(self), (self.name, self.expected, got), fields)
 
     @property
     def argument(self) -> str:
-        """The argument without the indices of an item: ``layers`` for ``layers[2]``."""
+        """The argument without indices: ``layers`` for ``layers[2]``."""
         return self.name.partition("[")[0]
 
     def sentence(self, show: Callable[[object], str] = repr) -> str:
-        """The message without the name; ``show`` writes a value."""
+        """The message without the name; ``show`` formats a value."""
         got = show(self.got)
         if self.others and isinstance(self.got, tuple):
             pairs = zip((self.name, *self.others), self.got, strict=True)
@@ -207,13 +207,13 @@ class ArgumentError(ValueError):
 
 
 class Fault(NamedTuple):
-    """What is wrong with one key of a config.
+    """The fault of one key of a config.
 
     Attributes:
         path: the dotted key.
-        message: what is wrong, with values as YAML writes them.
-        refused: whether it is the value that was refused, so that it helps to know the default.
-        for_training: whether only training minds it, and a test of the weights does not.
+        message: the fault, with values in YAML.
+        refused: the value is wrong, so that it helps to know the default.
+        for_training: only a fault for training, not for a test of the weights.
     """
 
     path: str
@@ -223,13 +223,13 @@ class Fault(NamedTuple):
 
     @classmethod
     def of(cls, error: ArgumentError, path: str | None = None) -> Fault:
-        """The fault that an argument is; ``path`` is its dotted key, if that is not its name."""
+        """The fault of an argument; ``path``: its dotted key, if that is not its name."""
         together = f"together with {', '.join(error.others)}: " if error.others else ""
         return cls(error.name if path is None else path, together + error.sentence(as_yaml), True)
 
     @property
     def key(self) -> str:
-        """The key without the indices of an item: ``model.layers`` for ``model.layers[2]``."""
+        """The key without indices: ``model.layers`` for ``model.layers[2]``."""
         return ".".join(part.partition("[")[0] for part in self.path.split("."))
 
     def __str__(self) -> str:
@@ -237,7 +237,7 @@ class Fault(NamedTuple):
 
 
 def as_yaml(value: object) -> str:
-    """A value as a message of the command shows it: ``null``, ``true`` and ``false`` as in a config, text in quotes."""
+    """A value for a message: ``null``, ``true`` and ``false`` as in a config, text in quotes."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -249,7 +249,7 @@ def as_yaml(value: object) -> str:
     return repr(value)
 
 
-def _unpickled(kind: type[Exception], arguments: tuple[Any, ...], fields: dict[str, Any]) -> Exception:
+def _unpickle(kind: type[Exception], arguments: tuple[Any, ...], fields: dict[str, Any]) -> Exception:
     error = kind.__new__(kind, *arguments)
     error.__dict__.update(fields)
     return error

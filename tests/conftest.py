@@ -35,11 +35,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def compositions() -> Iterator[None]:
     """Hydra composes a config of ``conf/`` once per process: it takes 0.1 s, and the tests ask thousands of times."""
+    from hydra import compose
+
     from snnrun.config.catalogue import conf_folder
-    from snnrun.job import compose as module
 
     composed: dict[tuple[str, ...], Any] = {}
-    compose, folder = module.compose, str(conf_folder())
+    folder = str(conf_folder())
 
     def remember(primary: str, words: Sequence[str], return_hydra_config: bool) -> Any:
         key = (primary, *words)
@@ -52,5 +53,5 @@ def compositions() -> Iterator[None]:
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "compose", remember)
+        patch.setattr("snnrun.job.compose.compose", remember)
         yield

@@ -1,7 +1,7 @@
 """The command ``snnrun``: words in, calls out.
 
-This file and those it imports at the top are light, so that help and lists come at once; whatever needs Hydra or
-torch is imported when a run is asked for.
+This file and its top-level imports are light, so that help and lists appear at once; Hydra and torch are imported only
+for a run.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from snnrun.system.layout import fit, page_width
 from snnrun.system.ranks import Ranks
 from snnrun.system.stream import open_standard_streams, safe_output
 
-INTERRUPTED = exit_code("INTERRUPTED")  # 128 + SIGINT, as shells have it
+INTERRUPTED = exit_code("INTERRUPTED")  # 128 + SIGINT, as in shells
 
 
 def entry() -> int:
-    """The command as a process of its own; returns the exit code, or ends with it."""
+    """The entry point of the process; returns the exit code, or exits with it."""
     open_standard_streams()
     code = main()
-    if "torch.distributed" in sys.modules and Ranks.named(os.environ):
-        # torch.distributed's threads outlive its groups, and abort an interpreter that is taken down around them.
+    if "torch.distributed" in sys.modules and Ranks.in_environment(os.environ):
+        # torch.distributed's threads outlive its groups, and abort an interpreter that shuts down.
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
                 stream.flush()
@@ -41,13 +41,13 @@ def entry() -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command with the arguments ``argv`` (default: those of the process); returns the exit code."""
+    """Run the command with the arguments ``argv`` (default: of the process); returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     with safe_output() as out:
         arguments = parse(words)
         code = _code(arguments, words)
         out.flush()
-        # A run that nobody could watch is a run all the same; an answer that nobody got is none.
+        # A run without visible output is valid; an answer that could not be printed is an error.
         if code == 0 and out.error is not None and not isinstance(out.error, BrokenPipeError) and _answers(arguments):
             reason = getattr(out.error, "strerror", None) or out.error
             say.say(f"snnrun: the answer could not be written: {reason}", error=True)
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answers(arguments: Arguments) -> bool:
-    """Whether what the command prints is all that it does."""
+    """True if the command does nothing but print."""
     shows = arguments.help or arguments.version or arguments.list_words is not None or arguments.shows
     return bool(
         shows or arguments.completion or arguments.dry_run or arguments.command in (*usage.LOOKING, "best", "evaluate")
@@ -71,7 +71,7 @@ def _code(arguments: Arguments, argv: list[str]) -> int:
         arguments.faults.append(str(error))
     debug = arguments.debug or os.environ.get("SNNRUN_DEBUG", "0") not in ("", "0")
     try:
-        return _placed(arguments, argv, debug=debug)
+        return _run_as_rank(arguments, argv, debug=debug)
     except KeyboardInterrupt as interrupt:
         print("snnrun: interrupted", file=sys.stderr)
         offer.after(interrupt, arguments)
@@ -90,7 +90,7 @@ def _code(arguments: Arguments, argv: list[str]) -> int:
         return code
 
 
-def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:
+def _run_as_rank(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     ranks = Ranks.of(os.environ)
     if ranks.size == 1:
         return _dispatch(arguments, words, debug=debug)
@@ -100,7 +100,7 @@ def _placed(arguments: Arguments, words: list[str], *, debug: bool) -> int:
 
 
 def _page(sweep: Path) -> str:
-    """What ``snnrun show`` says of a sweep; runs are shown without the libraries that this needs."""
+    """The page of a sweep for ``snnrun show``; imported late, since runs need fewer libraries."""
     from snnrun.cli import jobs
 
     return jobs.page(sweep)
@@ -156,7 +156,7 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
 
             hydra_private.show_info(arguments, plan, hydra)
             return 0
-        from snnrun.cli import launch  # not before: it imports torch, and a typo can be told without
+        from snnrun.cli import launch  # not before: it imports torch, and typos are found without it
 
         if arguments.cfg:
             launch.show_config(arguments, plan, hydra)

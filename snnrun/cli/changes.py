@@ -1,4 +1,4 @@
-"""What of a run is not the default: parts that were chosen, and values that were set."""
+"""The differences of a run from the defaults: chosen parts and changed values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from snnrun.system import safe_read
 from snnrun.system.format import PARTS
 from snnrun.system.safe_read import Unreadable, dotted
 
-#: What is written, and where and on what a run is computed: said last.
+#: Settings of output and machine, which come last.
 LAST = ("device", "threads", "data_dir", "output_dir", "checkpoint", "report", "style")
-UNKNOWN: Any = object()  # the default of a part that is none of ours
+UNKNOWN: Any = object()  # the default of a user's own part
 
 
 class Change(NamedTuple):
-    """A value that is not the default."""
+    """A value other than the default."""
 
     key: str
     value: Any
@@ -28,18 +28,18 @@ class Change(NamedTuple):
 
 
 class Changes:
-    """Compares runs with the files of ``conf/``, and remembers what it has read of these."""
+    """Compares runs with the files of ``conf/``, with a cache of these."""
 
     def __init__(self) -> None:
         self._catalogues: dict[str, Catalogue] = {}
-        self._known: dict[tuple[str, ...], Defaults] = {}
-        self._recognised: dict[tuple[str, str], str | None] = {}
+        self._cache: dict[tuple[str, ...], Defaults] = {}
+        self._options: dict[tuple[str, str], str | None] = {}
 
     def of(self, run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is not the default, by group or dotted key; without the name. ``config``: by dotted keys."""
+        """All differences from the default by group or dotted key, without the name. ``config``: by dotted keys."""
         values = {change.key: change.value for change in self.values(run, config) if change.key != "name"}
         late = {key: value for key, value in values.items() if key.partition(".")[0] in LAST}
-        seed = {key: values[key] for key in ("seed",) if key in values}  # in many lists nothing else differs
+        seed = {key: values[key] for key in ("seed",) if key in values}  # in many lists the only difference
         early = {key: value for key, value in values.items() if key not in late | seed}
         parts: dict[str, Any] = {
             group: option[1:-1].split(",") if option.startswith("[") else option
@@ -48,60 +48,60 @@ class Changes:
         return {**parts, **seed, **dict(sorted(early.items(), key=lambda pair: "." not in pair[0])), **late}
 
     def parts(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
-        """The groups whose option is neither the default nor what the task or the set-up chooses."""
+        """The groups whose option is neither the default nor the choice of the task or the set-up."""
         catalogue, chosen = self._catalogue(run), self.choices(run, config)
         implied: dict[str, Any] = dict(catalogue.defaults)
         for group in ("task", "experiment"):
-            implied |= catalogue.chosen_by(group, chosen.get(group, ""))
+            implied |= catalogue.choices_of(group, chosen.get(group, ""))
         order = sorted(chosen, key=lambda group: PARTS.index(group) if group in PARTS else len(PARTS))
         return {group: chosen[group] for group in order if "@" not in group and chosen[group] != implied.get(group)}
 
     def values(self, run: Run, config: Mapping[str, Any]) -> list[Change]:
-        """Keys whose value is not that of the parts' own files; of parts that are not ours, what the command set."""
-        chosen, asked = self.choices(run, config), _asked(run.folder)
+        """Keys with another value than in the parts' files; for a user's own parts the keys of the command."""
+        chosen, typed = self.choices(run, config), _command_keys(run.folder)
         known = self._defaults(run, chosen)
-        found = []
+        changes = []
         for key, value in config.items():
             group = key.partition(".")[0]
             if key.rpartition(".")[2].startswith("_"):
                 continue
             if key in known.values:
                 default = known.values[key]
-                # Where only the resolved config is left, a reference cannot be compared with what it stood for.
+                # In a resolved config a reference cannot be compared with its target.
                 refers = isinstance(default, str) and "${" in default
                 resolved = refers and not (isinstance(value, str) and "${" in value)
-                if not defaults.same(value, default) and (not resolved or key in asked):
-                    found.append(Change(key, value, default))
-            elif key in asked or not (group in known.unknown or group in run.choices or not run.choices):
-                found.append(Change(key, value, UNKNOWN))
-        return found
+                if not defaults.same(value, default) and (not resolved or key in typed):
+                    changes.append(Change(key, value, default))
+            elif key in typed or not (group in known.unknown or group in run.choices or not run.choices):
+                changes.append(Change(key, value, UNKNOWN))
+        return changes
 
     def choices(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
-        """Group -> option, as far as they can be told from the choices and the config of the run.
+        """Group -> option, as far as the choices and the config of the run show them.
 
-        Hydra does not note which of several parts were chosen, and without ``.hydra/`` there are only their classes.
+        Hydra does not record which of several parts were chosen, and without ``.hydra/`` there are only their classes.
         """
-        catalogue, found = self._catalogue(run), dict(run.choices)
+        catalogue, changes = self._catalogue(run), dict(run.choices)
         for group in catalogue.defaults:
             options, place = catalogue.groups.get(group, {}), catalogue.place(group)
             if catalogue.several(group):
                 pieces = (key[len(place) + 1 :] for key in config if key.startswith(f"{place}."))
                 names = list(dict.fromkeys(name for piece in pieces if (name := piece.partition(".")[0]) in options))
-                if len(names) > 1 or (names and group not in found):
-                    found[group] = names[0] if len(names) == 1 else f"[{','.join(names)}]"
-            elif found.get(group) not in options and any(key.startswith(f"{group}.") for key in config):
+                if len(names) > 1 or (names and group not in changes):
+                    changes[group] = names[0] if len(names) == 1 else f"[{','.join(names)}]"
+            elif changes.get(group) not in options and any(key.startswith(f"{group}.") for key in config):
                 option = self._recognise(group, config, catalogue)
-                found |= {} if option is None else {group: option}
-        return found
+                changes |= {} if option is None else {group: option}
+        return changes
 
     def _recognise(self, group: str, config: Mapping[str, Any], catalogue: Catalogue) -> str | None:
         part = {key[len(group) + 1 :]: value for key, value in config.items() if key.startswith(f"{group}.")}
         target = part.get("_target_")
-        if not isinstance(target, str):  # a convention has none, and is known by its values
+        if not isinstance(target, str):  # a convention has none, and is recognised by its values
             return catalogue.recognise(group, part) if target is None else None
-        if (group, target) not in self._recognised:
-            self._recognised[group, target] = catalogue.recognise(group, part)
-        return self._recognised[group, target]
+        if (group, target) not in self._options:
+            self._options[group, target] = catalogue.recognise(group, part)
+        return self._options[group, target]
 
     def _catalogue(self, run: Run) -> Catalogue:
         primary = "config" if run.command == "train" else run.command
@@ -110,16 +110,16 @@ class Changes:
     def _defaults(self, run: Run, chosen: Mapping[str, str]) -> Defaults:
         primary = "config" if run.command == "train" else run.command
         key = (primary, *(f"{group}={option}" for group, option in chosen.items()))
-        if key not in self._known:
-            self._known[key] = defaults.defaults(chosen, primary)
-        return self._known[key]
+        if key not in self._cache:
+            self._cache[key] = defaults.defaults(chosen, primary)
+        return self._cache[key]
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The config by dotted keys, its references not filled in where that is left, so that each value comes once.
+    """The config by dotted keys, if possible with references, so that each value occurs once.
 
     Raises:
-        Unreadable: if neither form of it can be read.
+        Unreadable: if neither form can be read.
     """
     try:
         return dotted(safe_read.yaml_object(folder, ".hydra/config.yaml"))
@@ -127,8 +127,8 @@ def config_of(folder: Path) -> dict[str, Any]:
         return dotted(safe_read.yaml_object(folder, "config.yaml"))
 
 
-def _asked(folder: Path) -> set[str]:
-    """The keys that the command line set."""
+def _command_keys(folder: Path) -> set[str]:
+    """The keys in the command line."""
     try:
         text = safe_read.head(folder, ".hydra/overrides.yaml")
     except Unreadable:

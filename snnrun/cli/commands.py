@@ -6,7 +6,7 @@ from snnrun.job.command import Command
 
 
 def command_of(name: str) -> Command:
-    """The command ``train``, ``simulate`` or ``plot``; imported when it is asked for, since each needs OmegaConf."""
+    """The command ``train``, ``simulate`` or ``plot``; imported here, since each needs OmegaConf."""
     if name == "train":
         from snnrun.run import train
 

@@ -1,4 +1,4 @@
-"""``snnrun diff RUN RUN``: in what two runs differ."""
+"""``snnrun diff RUN RUN``: the differences of two runs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from snnrun.system.safe_read import Unreadable, dotted, number, printable, shown
 
 MOST = 200
 ABSENT = "-"
-#: Differs between any two runs.
+#: Different for any two runs.
 NOT_ENVIRONMENT = ("command", "started", "seed", "config_sha256", "config_file")
 
 
 def diff(first: Path, second: Path) -> str:
-    """The page: what is different, or that nothing is."""
+    """The page of the differences."""
     title = f"A  {printable(first)}\nB  {printable(second)}"
     sections = {
         "config": _section(_config(first, second), first, second),
@@ -30,7 +30,7 @@ def diff(first: Path, second: Path) -> str:
 
 
 def _config(*folders: Path) -> Callable[[Path], dict[str, Any]]:
-    """How the configs are read: with their references, unless one of them is left only as it was resolved."""
+    """The reader of the configs: with references, unless one of them exists only in resolved form."""
     try:
         for folder in folders:
             safe_read.yaml_object(folder, ".hydra/config.yaml")
@@ -45,7 +45,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 
 def _result(folder: Path) -> dict[str, Any]:
-    """A confusion matrix is left out: where two differ, so does the accuracy of a class."""
+    """The result without the confusion matrix: if two differ, so does the accuracy of a class."""
     result = safe_read.json_object(folder, "result.json")
     return dotted({key: value for key, value in result.items() if key != "test_confusion"})
 

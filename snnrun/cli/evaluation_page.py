@@ -1,4 +1,4 @@
-"""``snnrun show`` of a folder that ``snnrun evaluate`` left: which run was tested, how, and what came of it."""
+"""``snnrun show`` for a folder of ``snnrun evaluate``: the tested run, the settings, and the results."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from snnrun.system.safe_read import Unreadable, number, printable, shown
 
 NAME = "evaluation.json"
 MOST_TESTS = 200  # in the table
-LOSS = "test_loss"  # that every test has
+LOSS = "test_loss"  # every test has it
 FIGURES = {"test_accuracy": "accuracy", LOSS: "loss", "test_r2": "R²"}  # in result.json
 
 
 def find(word: str, root: Path) -> Path | None:
-    """The folder of an evaluation that ``word`` means: its path, or the end of its name in ``root``; else None."""
-    with suppress(ValueError, OSError, RuntimeError):  # a NUL; a name that is too long; ~ of nobody
+    """The folder of an evaluation by its path, or by the end of its name in ``root``; else None."""
+    with suppress(ValueError, OSError, RuntimeError):  # a NUL; a name that is too long; ~ of an unknown user
         path = Path(word).expanduser()
         if word and os.path.isfile(path / NAME):
             return path
-    asked = word.replace(os.sep, "/").strip("/")
-    found = [path.parent for path in root.glob(f"*/*/{NAME}") if asked and path.parent.as_posix().endswith(asked)]
-    return found[0] if len(found) == 1 else None
+    end = word.replace(os.sep, "/").strip("/")
+    folders = [path.parent for path in root.glob(f"*/*/{NAME}") if end and path.parent.as_posix().endswith(end)]
+    return folders[0] if len(folders) == 1 else None
 
 
 def page(folder: Path) -> str:
-    """The tests, with the recorded one beside them."""
+    """The tests, and the recorded one."""
     try:
         content = safe_read.json_object(folder, NAME)
     except Unreadable as error:
@@ -51,21 +51,21 @@ def page(folder: Path) -> str:
 
 
 def table_of(keys: Sequence[str], tests: Sequence[Mapping[str, Any]], recorded: Mapping[str, Any]) -> str:
-    """A row for each test: its values at ``keys``, and its figures; ``recorded`` is that of the run, empty for none."""
-    given = [key for key in FIGURES if key == LOSS or any(number(test.get(key)) is not None for test in tests)]
+    """A row for each test: its values at ``keys``, and its results; ``recorded``: the run's own, or empty."""
+    shown_keys = [key for key in FIGURES if key == LOSS or any(number(test.get(key)) is not None for test in tests)]
 
     def row(values: Mapping[str, Any], note: str) -> list[str]:
         cells = [shown(values.get(key)) for key in keys]
-        return [*cells, *(_figure(key, values.get(key)) for key in given), note]
+        return [*cells, *(_figure(key, values.get(key)) for key in shown_keys), note]
 
     rows = [row(test, "") for test in tests] + ([row(recorded, "recorded")] if recorded else [])
-    head = [*(printable(key, 40) for key in keys), *(FIGURES[key] for key in given), ""]
+    head = [*(printable(key, 40) for key in keys), *(FIGURES[key] for key in shown_keys), ""]
     return table(head, rows, right=range(len(head) - 1), shrink=0 if keys else None, width=columns())
 
 
 def _figure(key: str, value: Any) -> str:
-    found = number(value)
-    return "" if found is None else f"{100 * found:.2f} %" if key == "test_accuracy" else figure(found)
+    share = number(value)
+    return "" if share is None else f"{100 * share:.2f} %" if key == "test_accuracy" else figure(share)
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,8 +1,7 @@
-"""``--info`` and completion in a shell, which only the class of Hydra's own command has.
+"""``--info`` and completion in a shell, which only the private class of Hydra's own command offers.
 
-Hydra's public ``GlobalHydra`` holds an object of that class while configs are composed. The class is private
-(``hydra._internal``), and its methods promise nothing; but the Compose API has neither. No other file uses a private
-name of Hydra.
+Hydra's public ``GlobalHydra`` holds an object of that class (of ``hydra._internal``) while configs are composed. Its
+methods may change. No other file uses a private name of Hydra.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from snnrun.system import say
 if TYPE_CHECKING:
     from hydra._internal.hydra import Hydra
 
-#: Words with ``=`` that are no keys of a config.
+#: Words with ``=`` that are not keys of a config.
 NO_KEYS = ("trust=", "on_error=")
 
 
 def show_info(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
-    """``snnrun --info``: what Hydra says of the config, its search path and its plug-ins."""
+    """``snnrun --info``: Hydra's information about the config, its search path and its plug-ins."""
     log = logging.getLogger()
     level, handlers = log.level, list(log.handlers)
     try:
         with hydra.words(plan.words) as words:
             _command().show_info(str(arguments.info), PRIMARY[arguments.command], words)
-    finally:  # Hydra prints through a handler of the root logger, and leaves it there
+    finally:  # Hydra adds a handler to the root logger, and does not remove it
         log.setLevel(level)
         log.handlers[:] = handlers
 
@@ -62,7 +61,7 @@ def complete(arguments: Arguments) -> None:
     last = "" if line.endswith(" ") or not typed else typed.pop()
     known = parse(typed)
     if known.command not in PRIMARY or known.list_words is not None or last.startswith("-"):
-        return  # of runs and flags Hydra knows nothing
+        return  # Hydra does not complete runs and flags
     catalogue = Catalogue(known.config_dir, PRIMARY[known.command])
     if catalogue.extra and own_folder.faults(catalogue.extra):
         return
@@ -74,19 +73,19 @@ def complete(arguments: Arguments) -> None:
             _line([*words, last]),
         ):
             _command().shell_completion(catalogue.primary, [action])
-    except (ComposeError, HydraException):  # the words so far make no config
+    except (ComposeError, HydraException):  # the words so far give no config
         return
 
 
 def _first(word: str, hydra: Composer) -> str:
-    """The word, with the first of its values where it has several."""
+    """The word with only the first of its values."""
     override = hydra.parser.parse_override(word)
     return next(iter(ends(override) if override.is_interval_sweep() else grid.words(override)))
 
 
 @contextmanager
 def _line(words: Sequence[str]) -> Iterator[None]:
-    """Within this context Hydra reads a command line without what only snnrun knows."""
+    """Within this context Hydra reads a command line without the words for snnrun only."""
     before = os.environ["COMP_LINE"]
     os.environ["COMP_LINE"] = " ".join(["snnrun", *words])
     try:
@@ -96,6 +95,6 @@ def _line(words: Sequence[str]) -> Iterator[None]:
 
 
 def _command() -> Hydra:
-    found = GlobalHydra.instance().hydra
-    assert found is not None  # within `composer`
-    return found
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None  # within `composer`
+    return hydra

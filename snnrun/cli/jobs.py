@@ -1,4 +1,4 @@
-"""``snnrun show SWEEP``: the jobs of a sweep, the best configuration, and the commands that say more."""
+"""``snnrun show SWEEP``: the jobs of a sweep, the best configuration, and further commands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textwrap import fill
 
 from snnrun.run import browse
 from snnrun.sweep.page import gather, words
-from snnrun.sweep.page.gather import Job, Sweep
+from snnrun.sweep.page.gather import JobSummary, SweepSummary
 from snnrun.sweep.page.ranking import Configuration, Ranking, rank
 from snnrun.sweep.summary import ways
 from snnrun.system.format import age, cut_end, figure, plural, table
@@ -16,14 +16,14 @@ from snnrun.system.layout import columns, page_width
 from snnrun.system.safe_read import printable
 
 MOST_JOBS = 500  # in the table
-NARROW = 70  # columns; below them the validation figure is left out
+NARROW = 70  # columns; a narrower table has no validation result
 
 
 def page(folder: Path) -> str:
-    """The jobs, with a star at those of the best configuration."""
+    """The jobs, with a star for the best configuration."""
     sweep = gather.sweep(folder)
-    begun = [job for job in sweep.jobs if job.status != gather.NOT_STARTED]
-    trains = not begun or browse.read(begun[0].folder).command == "train"
+    started_jobs = [job for job in sweep.jobs if job.status != gather.NOT_STARTED]
+    trains = not started_jobs or browse.read(started_jobs[0].folder).command == "train"
     ranking = rank(sweep) if trains else None
     width = columns()
     common = _common(sweep.jobs)
@@ -34,22 +34,22 @@ def page(folder: Path) -> str:
         lines += ["", _table(sweep, ranking, common, width)]
     if len(sweep.jobs) > MOST_JOBS or sweep.unread:
         lines.append(f"and {len(sweep.jobs) - min(MOST_JOBS, len(sweep.jobs)) + sweep.unread:,} more jobs")
-    if ranking is not None and (chosen := _best(ranking)) is not None:
+    if ranking is not None and (winner := _best(ranking)) is not None:
         by = f"by the mean over seeds of the validation {ranking.measure.title}"
-        best = f"* the best configuration, {by}: {words.assignment(chosen)}"
+        best = f"* the best configuration, {by}: {words.assignment(winner)}"
         lines += ["", fill(best, page_width(), subsequent_indent="  ")]
     return "\n".join([*lines, "", ways(folder)] if trains else lines)
 
 
-def _counts(sweep: Sweep) -> str:
+def _counts(sweep: SweepSummary) -> str:
     count = len(sweep.jobs) + sweep.unread
-    said = f"{plural(count, 'job')}: {words.counts(sweep.jobs)}" if count else "no jobs"
-    begun = [browse.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
-    return said + (f"; started {age(begun[0])} ago" if begun else "")
+    text = f"{plural(count, 'job')}: {words.counts(sweep.jobs)}" if count else "no jobs"
+    times = [browse.read(job.folder).started for job in sweep.jobs[:1] if job.status != gather.NOT_STARTED]
+    return text + (f"; started {age(times[0])} ago" if times else "")
 
 
-def _common(jobs: Sequence[Job]) -> list[str]:
-    """The words that all jobs share, where there are several jobs."""
+def _common(jobs: Sequence[JobSummary]) -> list[str]:
+    """The words that all jobs share, if there are several jobs."""
     if len(jobs) < 2:
         return []
     shared = set(jobs[0].words).intersection(*(job.words for job in jobs[1:]))
@@ -57,28 +57,28 @@ def _common(jobs: Sequence[Job]) -> list[str]:
 
 
 def _best(ranking: Ranking) -> Configuration | None:
-    """The best configuration, where there is another to compare it with."""
-    return ranking.chosen if len(ranking.configurations) > 1 else None
+    """The best configuration, if there are others."""
+    return ranking.winner if len(ranking.configurations) > 1 else None
 
 
-def _short(job: Job, common: Sequence[str]) -> str:
-    """What sets the job apart, with the last piece of each key: ``lr=0.01`` for ``optimizer.lr=0.01``."""
+def _short(job: JobSummary, common: Sequence[str]) -> str:
+    """The words that only this job has, with the last piece of each key: ``lr=0.01`` for ``optimizer.lr=0.01``."""
     words = [word.partition("=") for word in job.words if word not in common]
     last = [key.rpartition(".")[2] for key, _, _ in words]
     names = [short if last.count(short) == 1 else key for (key, _, _), short in zip(words, last, strict=True)]
     return " ".join(f"{name}{equals}{value}" for name, (_, equals, value) in zip(names, words, strict=True))
 
 
-def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
-    chosen = None if ranking is None else _best(ranking)
-    best = set() if chosen is None else {job.number for job in chosen.counted}
+def _table(sweep: SweepSummary, ranking: Ranking | None, common: Sequence[str], width: int | None) -> str:
+    winner = None if ranking is None else _best(ranking)
+    best = set() if winner is None else {job.number for job in winner.finished_jobs}
     measure = None if ranking is None else ranking.measure
     validated = measure is not None and (width is None or width >= NARROW) and any(job.validation for job in sweep.jobs)
-    scored = [] if measure is None or measure.name == "loss" else [measure]
+    test_measures = [] if measure is None or measure.name == "loss" else [measure]
     head = ["job", "overrides", "status"]
     if validated and measure is not None:
         head.append(f"validation {measure.title}")
-    head += [each.title for each in scored]
+    head += [each.title for each in test_measures]
     head += ["loss"] if measure is not None else []
     rows = []
     for job in sweep.jobs[:MOST_JOBS]:
@@ -89,7 +89,7 @@ def _table(sweep: Sweep, ranking: Ranking | None, common: Sequence[str], width: 
         ]
         if validated and measure is not None:
             row.append(measure.figure(job.validation.get(measure.name)))
-        row += [each.figure(job.test.get(each.name)) for each in scored]
+        row += [each.figure(job.test.get(each.name)) for each in test_measures]
         row += [figure(job.test.get("loss"))] if measure is not None else []
         rows.append(row)
     return table(head, rows, right=(0, *range(3, len(head))), shrink={1: cut_end}, width=width)

@@ -1,4 +1,4 @@
-"""Runs what a checked command asks for: one job, a sweep of trainings, or a sweep of pictures."""
+"""Runs a checked command: one job, a sweep of training runs, or a sweep of pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from snnrun.cli import offer
 from snnrun.cli.commands import command_of
 from snnrun.errors import ConfigError, SnnrunError, exit_code
 from snnrun.job.arguments import Arguments
-from snnrun.job.command import Command, Curve, Finished
+from snnrun.job.command import Command, Curve, JobResult
 from snnrun.job.compose import Composer, Composition, plain
 from snnrun.job.validate import Plan
 from snnrun.run import new_folder
@@ -29,7 +29,7 @@ SWEEP_FAILED = exit_code("SWEEP")
 
 
 class Failure(NamedTuple):
-    """A job that did not finish, and why."""
+    """A job that did not finish, and the reason."""
 
     name: str
     message: str
@@ -39,7 +39,7 @@ class Failure(NamedTuple):
 def show_config(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
     """``snnrun --cfg job``: print the composed config."""
     whole = copy.deepcopy(hydra.whole(plan.words))
-    with Composition(whole, Path(), None).referred():
+    with Composition(whole, Path(), None).hydra_references():
         OmegaConf.set_readonly(whole.hydra, None)
         if arguments.resolve:
             OmegaConf.resolve(whole)
@@ -52,14 +52,14 @@ def show_config(arguments: Arguments, plan: Plan, hydra: Composer) -> None:
 
 
 def launch(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer, *, debug: bool) -> int:
-    """Run the job, or every job of a sweep whatever becomes of the others; returns the exit code."""
+    """Run the job, or every job of a sweep even if others fail; returns the exit code."""
     if arguments.multirun and arguments.command == "train":
         return _sweep(arguments, command, plan, hydra, debug=debug)
     return _in_place(arguments, command, plan, hydra, debug=debug)
 
 
 def _sweep(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer, *, debug: bool) -> int:
-    """A sweep of training runs, by the launcher that was chosen."""
+    """A sweep of training runs, with the chosen launcher."""
     own = plan.hydra
     if arguments.resume:
         again = _override("hydra.sweep.dir", _folder_of(arguments, plan))
@@ -69,12 +69,12 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer
         if arguments.searches:
             from snnrun.sweep.search.study import search
 
-            search(sweep, plan.given)
+            search(sweep, plan.overrides)
         else:
             sweep.run(plan.jobs())
         if sweep.folder is None:  # --dry-run
             return 0
-        if not arguments.searches:  # a search says its best trials itself
+        if not arguments.searches:  # a search prints its best trials itself
             summary.ranking(sweep.folder)
         summary.failures(sweep.outcomes, len(job_list.read(sweep.folder).jobs))
         summary.ways_on(sweep.folder)
@@ -95,19 +95,19 @@ def _sweep(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer
 
 
 def _folder_of(arguments: Arguments, plan: Plan) -> Path:
-    """The sweep to go on with."""
+    """The sweep to continue."""
     words = [word.partition("=") for word in arguments.overrides if word.startswith("hydra.sweep.dir=")]
-    given = [value.strip("'\"") for _, _, value in words]
+    paths = [value.strip("'\"") for _, _, value in words]
     here = [
-        Path(os.path.expanduser(path)) for path in given if (Path(os.path.expanduser(path)) / job_list.NAME).is_file()
+        Path(os.path.expanduser(path)) for path in paths if (Path(os.path.expanduser(path)) / job_list.NAME).is_file()
     ]
-    found = arguments.resumed or (here[0] if here else job_list.newest(Path(plan.output_dir), arguments))
-    if found is None:
+    folder = arguments.resumed or (here[0] if here else job_list.newest(Path(plan.output_dir), arguments))
+    if folder is None:
         raise ConfigError(
             f"--resume: expected a sweep of this command in {plan.output_dir}, but there is none; name its folder with "
             "--resume=FOLDER, or leave --resume out to start one"
         )
-    return found.absolute()
+    return folder.absolute()
 
 
 def _override(key: str, path: Path) -> str:
@@ -116,7 +116,7 @@ def _override(key: str, path: Path) -> str:
 
 
 def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Composer, *, debug: bool) -> int:
-    """One job; or a sweep of pictures, whose jobs end with an overlay of all."""
+    """One job; or a sweep of pictures, with an overlay of all jobs at the end."""
     failures: list[Failure] = []
     finished: list[tuple[tuple[str, ...], Any]] = []
     sweeps: set[Path] = set()
@@ -135,14 +135,14 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 job = hydra.job(words, number if jobs else None)
                 folder = new_folder.make(job.folder, job.record()) if job.subdir is None else new_folder.make_job(job)
                 job.configure_log()
-                with job.referred():
+                with job.hydra_references():
                     config = plain(part.prepare(job.config, arguments.trusted))
                 result = _run(part, config, folder, command, curves, arguments.trusted, **more)
                 if jobs:
                     finished.append((jobs[number], result))
                     sweeps.add(folder.parent)
             except Exception as error:
-                # Told here, for the other jobs of a sweep go on.
+                # Reported here, since the other jobs of a sweep go on.
                 if debug:
                     traceback.print_exc()
                 message, code = f"snnrun: {error}", getattr(error, "exit_code", 1)
@@ -153,7 +153,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                 offer.after(error, arguments)
     for folder in sweeps:
         names = labels([words for words, _ in finished])
-        part.finish([Finished(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
+        part.finish([JobResult(name, result) for name, (_, result) in zip(names, finished, strict=True)], folder)
     if not failures:
         return 0
     if not jobs:
@@ -177,12 +177,12 @@ def _run(
 
     try:
         return part.run(config, folder, command, curves, trusted, **more)
-    except PartError as error:  # a combination of a large sweep that was not tried beforehand
+    except PartError as error:  # a combination of a large sweep that was not checked before
         raise ConfigError(f"{error.path}: {error}") from error
 
 
 def _curves(arguments: Arguments, plan: Plan, hydra: Composer) -> list[Curve]:
-    """The configs of an overlay; none where there is one config only."""
+    """The configs of an overlay; empty for a single config."""
     if len(plan.curves) < 2:
         return []
     prepare = command_of(arguments.command).prepare
@@ -193,7 +193,7 @@ def _curves(arguments: Arguments, plan: Plan, hydra: Composer) -> list[Curve]:
 
 
 def labels(jobs: Sequence[Sequence[str]]) -> list[str]:
-    """What sets each job apart: its overrides that not all jobs have; just the value where one key differs."""
+    """A label for each job: its overrides that not all jobs share, or just the value if one key differs."""
     common = set(jobs[0]).intersection(*jobs[1:]) if jobs else set()
     own = [[word for word in job if word not in common] for job in jobs]
     if all(len(words) == 1 for words in own):

@@ -1,4 +1,4 @@
-"""The command that goes on with a run which was stopped, as a line that can be pasted into a shell."""
+"""The command that continues a stopped run, as a line for a shell."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from snnrun.system.safe_read import Unreadable
 
 
 def after(error: BaseException, arguments: Arguments) -> None:
-    """Print the command, if ``error`` ended a training run that has saved a state; a sweep names its own way on."""
+    """Print the command if ``error`` ended a training run that has saved a state; a sweep prints its own."""
     folder = getattr(error, "folder", None)
     if isinstance(folder, Path) and not arguments.multirun and browse.read(folder).resumable:
         say.say(command(folder, arguments), error=True)
 
 
 def command(folder: Path, arguments: Arguments) -> str:
-    """``snnrun resume FOLDER``, with what the user gave on this command line for code outside snnrun to be run."""
+    """``snnrun resume FOLDER``, with the trusted packages and the folder of parts of this command line."""
     words = ["snnrun", "resume", _plainly(folder)]
     if _names_code(folder):
         if arguments.config_dir is not None:
@@ -33,15 +33,15 @@ def command(folder: Path, arguments: Arguments) -> str:
 
 
 def _plainly(folder: Path) -> str:
-    """The path, in a form that the command cannot take for a flag, for ``key=value``, or for the home of a user."""
+    """The path in a form that is not a flag, ``key=value``, or the home of a user."""
     path = short(folder)
-    if path.startswith("~"):  # ./~name would be taken for it too
+    if path.startswith("~"):  # ./~name would be the home too
         return str(folder.absolute())
     return f"./{path}" if path.startswith("-") or ("=" in path and not os.path.isabs(path)) else path
 
 
 def _names_code(folder: Path) -> bool:
-    """Whether the config of the run in ``folder`` names code that has to be trusted."""
+    """True if the config of the run in ``folder`` names code that needs trust."""
     try:
         config = safe_read.yaml_object(folder, "config.yaml")
     except Unreadable:

@@ -13,25 +13,25 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import PLOT_KEYS as KEYS
 from snnrun.config.settings import read_plot as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.job.command import Curve, Finished
+from snnrun.job.command import Curve, JobResult
 from snnrun.job.compose import with_value
 from snnrun.job.parts import Trial, input_faults
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
-STRICT = False  # a task sets epochs and the like, which a plot has no use for
+STRICT = False  # a task sets epochs and the like, which a plot does not use
 LIGHT = True
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
-    """The config as it is drawn: with the number of steps, which some neurons need to know, where it is null."""
+    """The config with the number of steps in place of null, since some neurons need it."""
     if config.get("num_steps") is not None:
         return config
     return with_value(config, "num_steps", 25 if config.get("subject") == "encoder" else 1000)
 
 
 def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
-    """All faults of what is drawn; the other parts do not matter."""
+    """All faults of the plotted parts."""
     import torch
 
     subject = trial.settings.subject
@@ -55,7 +55,7 @@ def run(
     curves: Sequence[Curve],
     trusted: Collection[str],
 ) -> Any:
-    """Draw, and leave the record in ``folder``."""
+    """Draw, and write the record into ``folder``."""
     from snnrun.run import plot
 
     settings, faults = read(config)
@@ -74,5 +74,5 @@ def run(
     )
 
 
-def finish(jobs: Sequence[Finished], folder: Path) -> None:
-    """Each job has its figure; values separated by commas, without -m, make one of them all."""
+def finish(jobs: Sequence[JobResult], folder: Path) -> None:
+    """Nothing: each job has its own figure. Without -m, values with commas give one common figure."""

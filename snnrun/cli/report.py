@@ -1,4 +1,4 @@
-"""``snnrun report`` and ``snnrun best``: what a sweep came to, as a page, a table and an answer."""
+"""``snnrun report`` and ``snnrun best``: the outcome of a sweep as a page, a table and an answer."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ MOST_FOLDERS = 20
 
 
 def main(arguments: Arguments) -> int:
-    """Answer the command; returns the exit code."""
-    name, given = arguments.command, arguments.words
+    """Run the command; returns the exit code."""
+    name, words = arguments.command, arguments.words
     if arguments.help:
         say.say(fit(usage.REPORTING[name], page_width()))
         return 0
     check_words(arguments, 1, 1, EXPECTED[name])
-    folder = folders.named(given[0], OUTPUTS)
+    folder = folders.find(words[0], OUTPUTS)
     if name == "report":
-        # A link that is named is meant; inside of it none is followed.
-        for path in report(files.named(folder)):
+        # The user's path may be a link; inside the folder no link is followed.
+        for path in report(files.without_links(folder)):
             say.say(printable(path, 4000))
     else:
         if not folders.is_sweep(folder):
             raise ConfigError(f"{printable(folder)}: expected a sweep, got a single run; `snnrun show` tells about it")
-        say.say(best(ranked(folder)))
+        say.say(best(ranking_of(folder)))
     return 0
 
 
 def report(folder: Path) -> list[Path]:
-    """Write the page, and of a sweep the table; returns the files.
+    """Write the page, and for a sweep the table. Returns the files.
 
     Raises:
-        ConfigError: for a run that trained nothing.
+        ConfigError: for a run without training.
         StorageError: if a file cannot be written.
     """
     if folders.is_sweep(folder):
-        ranking = ranked(folder)
+        ranking = ranking_of(folder)
         contents = {"report.html": sweep_page(ranking), "results.csv": csv_text(ranking)}
     else:
         run = browse.read(folder)
@@ -70,54 +70,55 @@ def report(folder: Path) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def ranked(folder: Path) -> Ranking:
+def ranking_of(folder: Path) -> Ranking:
     """The configurations of the sweep in ``folder``.
 
     Raises:
-        ConfigError: for a sweep that trains nothing.
+        ConfigError: for a sweep without training.
     """
     sweep = gather.sweep(folder)
-    begun = next((job.folder for job in sweep.jobs if job.status != gather.NOT_STARTED), None)
-    said = browse.read(begun).command if begun is not None else "train"
-    if said != "train":
-        raise ConfigError(f"{printable(folder)}: expected a sweep of training runs, got one of `snnrun {said}`")
+    first = next((job.folder for job in sweep.jobs if job.status != gather.NOT_STARTED), None)
+    command = browse.read(first).command if first is not None else "train"
+    if command != "train":
+        raise ConfigError(f"{printable(folder)}: expected a sweep of training runs, got one of `snnrun {command}`")
     return rank(sweep)
 
 
 def best(ranking: Ranking) -> str:
-    """The answer of ``snnrun best``.
+    """The output of ``snnrun best``.
 
     Raises:
-        ConfigError: if no job has a figure yet.
+        ConfigError: if no job has a result yet.
     """
-    chosen, measure, sweep = ranking.chosen, ranking.measure, ranking.sweep
-    if chosen is None or chosen.validation is None:
+    winner, measure, sweep = ranking.winner, ranking.measure, ranking.sweep
+    if winner is None or winner.validation is None:
         if any(job.test for job in sweep.jobs):
             raise ConfigError(f"{printable(sweep.folder)}: there is no best configuration: {words.NO_VALIDATION[:-1]}")
         raise ConfigError(
             f"{printable(sweep.folder)}: expected a finished job, got {words.counts(sweep.jobs) or 'no jobs'}; "
             "`snnrun report` shows the curves so far"
         )
-    validation, verdict = chosen.validation, words.verdict(ranking)
+    validation, verdict = winner.validation, words.verdict(ranking)
     interval = words.interval(validation.low, validation.high, measure)
+    jobs = winner.finished_jobs
     rows = [
         (f"validation {measure.title}", words.spread(validation, measure) + f", {words.seeds(validation.n)}"),
         *([("95 % interval", interval)] if interval else []),
-        *([(f"test {measure.title}", words.spread(chosen.test, measure))] if chosen.test else []),
-        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(chosen.counted[:MOST_FOLDERS])),
-        *([("", f"and {len(chosen.counted) - MOST_FOLDERS} more")] if len(chosen.counted) > MOST_FOLDERS else []),
+        *([(f"test {measure.title}", words.spread(winner.test, measure))] if winner.test else []),
+        *(("folders" if i == 0 else "", printable(job.folder)) for i, job in enumerate(jobs[:MOST_FOLDERS])),
+        *([("", f"and {len(jobs) - MOST_FOLDERS} more")] if len(jobs) > MOST_FOLDERS else []),
     ]
     count = len(ranking.configurations)
     of = "the only configuration" if count == 1 else f"best of {count} configurations"
     lines = [
         textwrap.fill(f"{of}, by the {words.CHOICE}", page_width()),
         "",
-        f"  {words.assignment(chosen)}",
+        f"  {words.assignment(winner)}",
         table((), rows, indent="  "),
         "",
-        *(textwrap.fill(said, page_width()) for said in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
+        *(textwrap.fill(line, page_width()) for line in (f"{verdict.headline} {verdict.detail}", *ranking.cautions)),
         "",
-        f"  {command(chosen)}",
-        *(["", textwrap.fill(said, page_width())] if (said := remark(ranking.command)) else []),
+        f"  {command(winner)}",
+        *(["", textwrap.fill(line, page_width())] if (line := remark(ranking.command)) else []),
     ]
     return "\n".join(lines)

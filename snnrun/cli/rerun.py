@@ -1,4 +1,4 @@
-"""``snnrun resume``, ``evaluate`` and ``reproduce``: a run again, from the config that its folder holds."""
+"""``snnrun resume``, ``evaluate`` and ``reproduce``: work on a run from the config in its folder."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ OUTPUTS = Path("outputs")
 
 
 def main(arguments: Arguments, command: Sequence[str]) -> int:
-    """Answer the command; returns the exit code."""
+    """Run the command; returns the exit code."""
     name, words = arguments.command, arguments.words
     if arguments.help:
         say.say(fit(usage.AGAIN[name], page_width()))
         return 0
-    if len(words) != 1 or not arguments.overrides:  # else faults are told with those of the overrides
+    if len(words) != 1 or not arguments.overrides:  # else faults are reported with those of the overrides
         check_words(arguments, 1, 1, "one run")
     folder = browse.named(words[0], OUTPUTS)
-    # A link that is named is meant; inside of it none is followed.
-    run = browse.read(files.named(folder))
+    # The user's path may be a link; inside the folder no link is followed.
+    run = browse.read(files.without_links(folder))
     if run.command != "train":
         raise ConfigError(f"{name}: expected a training run, got one of `snnrun {run.command}`")
     if name == "resume":

@@ -1,4 +1,4 @@
-"""``snnrun runs``, ``show`` and ``diff``: what the folders of runs say, as text; nothing is composed or run."""
+"""``snnrun runs``, ``show`` and ``diff``: the content of run folders as text; nothing is composed or run."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from snnrun.system.safe_read import Unreadable, printable, shown
 
 OUTPUTS = Path("outputs")
 EXPECTED = {"runs": (0, 1, "at most one folder"), "show": (1, 1, "one run or sweep"), "diff": (2, 2, "two runs")}
-NARROW = 70  # columns; below them the age is left out
-#: What runs are sorted by besides the keys of their configs, and whether the largest comes first.
+NARROW = 70  # columns; a narrower table has no age
+#: Orders of runs besides the keys of their configs; True: the largest comes first.
 ORDERS = {
     "time": True,
     "accuracy": True,
@@ -43,16 +43,16 @@ DIRECTIONS = {"asc": False, "desc": True}
 
 
 @dataclass(frozen=True)
-class Listed:
+class RunRow:
     """A run in the list."""
 
     run: Run
-    config: Mapping[str, Any]  # by dotted keys, and its choices by group; empty where it cannot be read
-    changes: Mapping[str, Any]  # what is not the default
+    config: Mapping[str, Any]  # by dotted keys, and its choices by group; empty if it cannot be read
+    changes: Mapping[str, Any]  # values other than the default
 
 
 def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
-    """Answer the command; returns the exit code. ``page``: what there is to say of the sweep in a folder."""
+    """Run the command; returns the exit code. ``page``: gives the page of the sweep in a folder."""
     command, words = arguments.command, arguments.words
     if arguments.help:
         say.say(fit(usage.LOOKING[command], page_width()))
@@ -62,14 +62,14 @@ def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
         say.say(listing(arguments))
     elif command == "show":
         try:
-            folder = folders.named(words[0], OUTPUTS)
+            folder = folders.find(words[0], OUTPUTS)
         except ConfigError:
             evaluation = evaluation_page.find(words[0], OUTPUTS)
             if evaluation is None:
                 raise
             say.say(evaluation_page.page(evaluation))
             return 0
-        if folders.is_listed(folder):
+        if folders.has_job_list(folder):
             say.say(page(folder))
         else:
             say.say(show(folder if browse.is_run(folder) else browse.named(words[0], OUTPUTS)))
@@ -79,35 +79,35 @@ def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
 
 
 def listing(arguments: Arguments) -> str:
-    """The answer of ``snnrun runs``: a table, or with ``--json`` a list of objects."""
+    """The output of ``snnrun runs``: a table, or with ``--json`` a list of objects."""
     words = arguments.words
     root = Path(words[0]).expanduser() if words else OUTPUTS
-    there = os.path.isdir(root)  # not Path.is_dir, which raises where a name is too long
+    there = os.path.isdir(root)  # not Path.is_dir, which raises if a name is too long
     if words and not there:
         raise ConfigError(f"runs: expected a folder that exists, got {printable(words[0])!r}")
     changes = Changes()
-    found = ordered([_listed(browse.read(folder), changes) for folder in browse.find(root)], arguments.sort)
+    rows = sort_rows([_row(browse.read(folder), changes) for folder in browse.find(root)], arguments.sort)
     if arguments.json:
-        return json.dumps([_object(each) for each in found], indent=2)
+        return json.dumps([_object(each) for each in rows], indent=2)
     if not there:
         return f"no runs: there is no folder {OUTPUTS} here; `snnrun` makes one, `snnrun runs FOLDER` looks elsewhere"
-    return _table(found, root) if found else f"no runs in {printable(root)}"
+    return _table(rows, root) if rows else f"no runs in {printable(root)}"
 
 
-def ordered(found: Sequence[Listed], order: str | None) -> list[Listed]:
-    """The runs by ``order``, KEY or KEY,asc or KEY,desc; the newest first where that says nothing. None is last.
+def sort_rows(rows: Sequence[RunRow], order: str | None) -> list[RunRow]:
+    """The runs by ``order``, KEY or KEY,asc or KEY,desc; otherwise the newest first. None is last.
 
     Raises:
-        ConfigError: for a key that no run has, and another direction.
+        ConfigError: for a key that no run has, and for another direction.
     """
-    newest = sorted(found, key=lambda each: (-each.run.started, str(each.run.folder)))
+    newest = sorted(rows, key=lambda each: (-each.run.started, str(each.run.folder)))
     if order is None:
         return newest
     key, _, direction = order.partition(",")
     if direction and direction not in DIRECTIONS:
         raise ConfigError(f"--sort: expected {key},asc or {key},desc, got {printable(order)!r}")
-    known = list(dict.fromkeys(name for each in found for name in each.config))
-    if key not in ORDERS and key not in known and found:
+    known = list(dict.fromkeys(name for each in rows for name in each.config))
+    if key not in ORDERS and key not in known and rows:
         elsewhere = [name for name in known if name.rpartition(".")[2] == key]
         hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(key, [*ORDERS, *known])
         raise ConfigError(
@@ -115,21 +115,21 @@ def ordered(found: Sequence[Listed], order: str | None) -> list[Listed]:
             "keys of a config such as optimizer.lr"
         )
     values = [(each, _value(each, key)) for each in newest]
-    given = [(each, value) for each, value in values if value is not None]
+    present = [(each, value) for each, value in values if value is not None]
     down = DIRECTIONS.get(direction, ORDERS.get(key, False))
-    given.sort(key=lambda pair: _rank(pair[1]), reverse=down)
-    return [each for each, _ in given] + [each for each, value in values if value is None]
+    present.sort(key=lambda pair: _rank(pair[1]), reverse=down)
+    return [each for each, _ in present] + [each for each, value in values if value is None]
 
 
-def _listed(run: Run, changes: Changes) -> Listed:
+def _row(run: Run, changes: Changes) -> RunRow:
     try:
         config = config_of(run.folder)
     except Unreadable:
         config = {}
-    return Listed(run, {**config, **changes.choices(run, config)}, changes.of(run, config))
+    return RunRow(run, {**config, **changes.choices(run, config)}, changes.of(run, config))
 
 
-def _value(each: Listed, key: str) -> Any:
+def _value(each: RunRow, key: str) -> Any:
     run = each.run
     fixed = {
         "time": run.started,
@@ -148,13 +148,13 @@ def _rank(value: Any) -> tuple[int, float, str]:
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             number = float(value)
-        except (ValueError, OverflowError):  # 1e-3 is a text for YAML
+        except (ValueError, OverflowError):  # 1e-3 is a text in YAML
             return 1, 0.0, shown(value)
         return (1, 0.0, "nan") if math.isnan(number) else (0, number, "")
     return 1, 0.0, shown(value)
 
 
-def _object(each: Listed) -> dict[str, Any]:
+def _object(each: RunRow) -> dict[str, Any]:
     run = each.run
     return {
         "folder": str(run.folder),
@@ -172,12 +172,12 @@ def _object(each: Listed) -> dict[str, Any]:
 def _date(seconds: float) -> str | None:
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="seconds")
-    except (ValueError, OverflowError, OSError):  # a file may be of any time
+    except (ValueError, OverflowError, OSError):  # a file may have any time
         return None
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has of a value in YAML; the rest as text."""
+    """A value of YAML for JSON; other types as text."""
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, dict):
@@ -189,36 +189,36 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, int) and value.bit_length() < 64 else shown(value)
 
 
-def _table(found: Sequence[Listed], root: Path) -> str:
+def _table(rows: Sequence[RunRow], root: Path) -> str:
     width = columns()
     aged = width is None or width >= NARROW
     head = ["status", "test", "epochs", *["age"] * aged, "not the default", "folder"]
-    rows = [
+    cells = [
         [
             run.status + "+" * run.resumable,
             end(run),
             _progress(run),
             *[age(run.started)] * aged,
-            _described(each),
+            _description(each),
             printable(run.folder.relative_to(root)),
         ]
-        for each in found
+        for each in rows
         for run in [each.run]
     ]
     last = len(head) - 1
-    count = Counter(each.run.status for each in found)
+    count = Counter(each.run.status for each in rows)
     total = f"{plural(len(rows), 'run')}: " + ", ".join(f"{n:,} {s}" for s, n in count.most_common())
-    more = ["+ can go on: `snnrun resume RUN`"] if any(each.run.resumable for each in found) else []
+    more = ["+ can go on: `snnrun resume RUN`"] if any(each.run.resumable for each in rows) else []
     shrink = {last: cut_start, last - 1: cut_end}
-    return "\n".join([table(head, rows, right=range(1, last - 1), shrink=shrink, width=width), "", total, *more])
+    return "\n".join([table(head, cells, right=range(1, last - 1), shrink=shrink, width=width), "", total, *more])
 
 
-def _described(each: Listed) -> str:
-    """What is not the default; and the name of a run, where its folder has another."""
+def _description(each: RunRow) -> str:
+    """The values other than the default; and the name of a run, if its folder has another."""
     run = each.run
     words = [f"name={run.name}"] if run.name is not None and run.name not in str(run.folder) else []
     words += [run.command] if run.command != "train" else []
-    changes = {key: value for key, value in each.changes.items() if key != "epochs"}  # they have a column
+    changes = {key: value for key, value in each.changes.items() if key != "epochs"}  # epochs have a column
     return " ".join([*words, *(f"{printable(key, 60)}={_compact(value)}" for key, value in changes.items())])
 
 

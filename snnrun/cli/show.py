@@ -23,7 +23,7 @@ MOST_CLASSES = 20
 MOST_WARNINGS = 10
 MOST_FILES = 40
 MOST_SETTINGS = 60
-LOG = 1 << 24  # bytes of run.log that are read
+LOG = 1 << 24  # bytes of run.log to read
 NAMED = ("snnrun", "torch", "numpy", "numba", "hydra-core", "omegaconf", "safetensors")  # packages; all are in the file
 
 
@@ -47,7 +47,7 @@ def show(folder: Path) -> str:
 
 
 def head(run: Run, width: int | None = None) -> str:
-    """Where it is and how it stands."""
+    """Folder and status of the run."""
     words = [run.status]
     if run.epochs is not None:
         words.append(f"{run.epochs} of {run.epochs_asked} epochs" if run.epochs_asked else f"{run.epochs} epochs")
@@ -64,7 +64,7 @@ def head(run: Run, width: int | None = None) -> str:
 
 
 def _parts(run: Run) -> dict[str, str]:
-    """The parts by group, as far as they are known."""
+    """The parts by group, as far as known."""
     try:
         chosen = Changes().choices(run, config_of(run.folder))
     except Unreadable:
@@ -73,12 +73,12 @@ def _parts(run: Run) -> dict[str, str]:
 
 
 def age_of(seconds: float) -> str:
-    """A time that clocks which disagree cannot make negative."""
+    """A time; never negative, even if clocks disagree."""
     return duration(max(0.0, seconds))
 
 
 def settings(run: Run, width: int | None = None) -> str:
-    """Keys whose value is not that of the parts' own files; of parts that are not ours, what the command line set."""
+    """Keys with another value than in the parts' files; for a user's own parts the keys of the command line."""
     try:
         config = config_of(run.folder)
     except Unreadable as error:
@@ -86,13 +86,13 @@ def settings(run: Run, width: int | None = None) -> str:
     rows = [
         (f"{printable(key, 80)}={shown(value)}", "" if default is UNKNOWN else f"default {shown(default)}")
         for key, value, default in Changes().values(run, config)
-        if key != "name"  # it stands at the top
+        if key != "name"  # shown at the top
     ]
     return _rows(rows, MOST_SETTINGS, width) if rows else "  (none)"
 
 
 def result(run: Run, width: int | None = None) -> str:
-    """``result.json``; any command's."""
+    """``result.json`` of any command."""
     try:
         values = safe_read.json_object(run.folder, "result.json")
     except Unreadable as error:
@@ -102,26 +102,26 @@ def result(run: Run, width: int | None = None) -> str:
 
 
 def classes_of(result: RunResult, width: int | None = None) -> str:
-    """Each class of the test part: how many are right, and for what the others were taken; of many the worst."""
-    found = class_rows(result)
-    rows = [(row.name, count(row.samples), percent(row.accuracy), row.mistaken) for row in worst(found, MOST_CLASSES)]
-    more = f"\n  the worst {len(rows)} of {len(found)} classes" if len(rows) < len(found) else ""
+    """The accuracy and the most frequent mistake of each class of the test set; of many classes the worst."""
+    classes = class_rows(result)
+    rows = [(row.name, count(row.samples), percent(row.accuracy), row.mistaken) for row in worst(classes, MOST_CLASSES)]
+    more = f"\n  the worst {len(rows)} of {len(classes)} classes" if len(rows) < len(classes) else ""
     names = ("class", "samples", "accuracy", "most often taken for")
     return table(names, rows, right=(1, 2), indent="  ", shrink=3, width=width) + more if rows else ""
 
 
 def curves(folder: Path, width: int | None = None) -> str:
-    """Epochs, evenly spread, with the first, the best and the last."""
+    """Evenly spread epochs with the first, the best and the last."""
     try:
-        found = list(browse.epochs(folder))
+        epochs = list(browse.epochs(folder))
     except Unreadable as error:
         return "" if error.missing else f"  (metrics.jsonl: {error})"
-    if not found:
+    if not epochs:
         return ""
-    best = best_of(found)
-    last = len(found) - 1
-    chosen = {round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS)} | ({best} if best is not None else set())
-    rows = [(f"{found[i].epoch}" + "*" * (i == best), *_curve(found[i])) for i in sorted(chosen)]
+    best = best_of(epochs)
+    last = len(epochs) - 1
+    indices = {round(i * last / (MOST_ROWS - 1)) for i in range(MOST_ROWS)} | ({best} if best is not None else set())
+    rows = [(f"{epochs[i].epoch}" + "*" * (i == best), *_curve(epochs[i])) for i in sorted(indices)]
     names = ("epoch", "train loss", "validation loss", "accuracy", "learning rate", "samples/s")
     return table(names, rows, right=range(6), indent="  ", width=width, stack=True) + (
         "\n  * the best" if best is not None else ""
@@ -139,11 +139,11 @@ def _curve(record: EpochRecord) -> tuple[str, ...]:
 
 
 def layers(folder: Path, width: int | None = None) -> str:
-    """What each layer did in the best epoch of training; the last where none is the best."""
-    found, at = _epochs(folder)
+    """The activity of each layer in the best epoch of training, or else the last."""
+    epochs, at = _epochs(folder)
     rows = [
         (row.layer, *_activity(row.activity), figure(None if row.gradient is None else row.gradient.norm))
-        for row in (layer_rows(found[at]) if found else [])
+        for row in (layer_rows(epochs[at]) if epochs else [])
     ]
     names = ("layer", "neurons", "firing rate", "silent", "saturated", "gradient")
     return table(names, rows, right=range(1, 6), indent="  ", shrink=0, width=width, stack=True) if rows else ""
@@ -157,11 +157,11 @@ def _activity(activity: LayerActivity | None) -> tuple[str, ...]:
 
 
 def parameters(folder: Path, width: int | None = None) -> str:
-    """What the neurons of each layer have learned by the best epoch; the last where none is the best."""
-    found, at = _epochs(folder)
+    """The learned neuron parameters of each layer in the best epoch, or else the last."""
+    epochs, at = _epochs(folder)
     rows = [
         (row.layer, row.parameter, *map(figure, (row.first, row.values.mean, row.values.sd)), row.histogram)
-        for row in parameter_rows(found, at)
+        for row in parameter_rows(epochs, at)
     ]
     names = ("layer", "parameter", "epoch 1", "mean", "sd", "histogram")
     shrink = {0: cut, 1: cut}
@@ -169,33 +169,33 @@ def parameters(folder: Path, width: int | None = None) -> str:
 
 
 def _epochs(folder: Path) -> tuple[list[EpochRecord], int]:
-    """The records of epochs, and which of them is the best or else the last."""
+    """The records of epochs, and the index of the best, or else the last."""
     try:
-        found = list(browse.epochs(folder))
+        epochs = list(browse.epochs(folder))
     except Unreadable:
         return [], -1
-    return found, -1 if (best := best_of(found)) is None else best
+    return epochs, -1 if (best := best_of(epochs)) is None else best
 
 
 def warnings(folder: Path, width: int | None = None) -> str:
-    """What the log warns of, and errors."""
-    found: dict[str, int] = {}
+    """Warnings and errors in the log."""
+    counts: dict[str, int] = {}
     try:
         for line in safe_read.lines(folder, "run.log", LOG):
             if line.startswith((b"warning: ", b"error: ")):
-                said = printable(line.decode("utf-8", errors="replace"))
-                if said in found or len(found) < 1000:
-                    found[said] = found.get(said, 0) + 1
+                text = printable(line.decode("utf-8", errors="replace"))
+                if text in counts or len(counts) < 1000:
+                    counts[text] = counts.get(text, 0) + 1
     except Unreadable as error:
         return "" if error.missing else f"  (run.log: {error})"
-    shown_ones = [f"  {said}" + (f" ({times} times)" if times > 1 else "") for said, times in found.items()]
+    shown_ones = [f"  {text}" + (f" ({times} times)" if times > 1 else "") for text, times in counts.items()]
     more = len(shown_ones) - MOST_WARNINGS
-    told = [piece for line in shown_ones[:MOST_WARNINGS] for piece in wrap(line, width, "    ")]
-    return "\n".join(told + ([f"  ... and {more} more in run.log"] if more > 0 else []))
+    lines = [piece for line in shown_ones[:MOST_WARNINGS] for piece in wrap(line, width, "    ")]
+    return "\n".join(lines + ([f"  ... and {more} more in run.log"] if more > 0 else []))
 
 
 def environment(folder: Path, width: int | None = None) -> str:
-    """What ``manifest.json`` says of software and machine."""
+    """Software and machine in ``manifest.json``."""
     try:
         manifest = safe_read.json_object(folder, "manifest.json")
     except Unreadable as error:
@@ -224,20 +224,20 @@ def environment(folder: Path, width: int | None = None) -> str:
 
 
 def files(folder: Path, width: int | None = None) -> str:
-    """What lies in the folder, with sizes."""
-    rows, total, found = [], 0, 0
+    """The files in the folder with their sizes."""
+    rows, total, number = [], 0, 0
     for name, bytes_ in walk(folder):
-        total, found = total + bytes_, found + 1
-        if found <= MOST_FILES:
+        total, number = total + bytes_, number + 1
+        if number <= MOST_FILES:
             rows.append((printable(name, 80), size(bytes_)))
     if not rows:
         return ""
-    more = f" ({found - MOST_FILES:,} more not shown)" if found > MOST_FILES else ""
+    more = f" ({number - MOST_FILES:,} more not shown)" if number > MOST_FILES else ""
     return table((), [*sorted(rows), ("all", size(total) + more)], indent="  ", shrink=0, width=width)
 
 
 def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
-    """Every file below ``folder`` with its size, of links their own; at most so many."""
+    """At most ``most`` files below ``folder`` with their sizes; for a link its own size."""
     waiting, seen = [""], 0
     while waiting and seen < most:
         inside = waiting.pop()

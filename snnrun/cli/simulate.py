@@ -14,29 +14,29 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import SIMULATE_KEYS as KEYS
 from snnrun.config.settings import read_simulate as read
 from snnrun.errors import ConfigError, Fault
-from snnrun.job.command import Curve, Finished
+from snnrun.job.command import Curve, JobResult
 from snnrun.job.compose import with_value
 from snnrun.job.parts import Trial
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
 STRICT = True
-LIGHT = False  # the input is built, to ask it for its steps
+LIGHT = False  # the input is built for its number of steps
 
 
 def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
-    """The config as it is run: with the number of steps, which some neurons need to know, where it is null.
+    """The config with the number of steps in place of null, since some neurons need it.
 
     Raises:
-        DataError: for an input's file that cannot be read.
+        DataError: if the file of an input cannot be read.
     """
     if config.get("num_steps") is not None:
         return config
     try:
-        given = build(OmegaConf.to_container(config["input"], resolve=True), "input", trusted)
-        steps = given.steps(config["num_neurons"])
+        source = build(OmegaConf.to_container(config["input"], resolve=True), "input", trusted)
+        steps = source.steps(config["num_neurons"])
     except (ValueError, TypeError, AttributeError, LookupError, OmegaConfBaseException):
-        steps = 100  # the checks will say what is wrong
+        steps = 100  # the checks will report the fault
     return with_value(config, "num_steps", steps)
 
 
@@ -44,11 +44,11 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
     """All faults of the neuron and the input."""
     import torch
 
-    # The layer is as wide as asked for, so that a list of values per neuron is checked too.
+    # The layer has its real width, so that lists of values per neuron are checked too.
     shape = (trial.settings.num_neurons,)
     with torch.random.fork_rng(devices=[]):
         trial.attempt("neuron", lambda neuron: neuron(shape=shape))
-    trial.attempt("input", lambda given: given.steps)
+    trial.attempt("input", lambda source: source.steps)
     return trial.faults
 
 
@@ -59,7 +59,7 @@ def run(
     curves: Sequence[Curve],
     trusted: Collection[str],
 ) -> Any:
-    """Simulate, and leave the record in ``folder``."""
+    """Simulate, and write the record into ``folder``."""
     from snnrun.run import simulate
 
     settings, faults = read(config)
@@ -75,7 +75,7 @@ def run(
     )
 
 
-def finish(jobs: Sequence[Finished], folder: Path) -> None:
+def finish(jobs: Sequence[JobResult], folder: Path) -> None:
     """The traces of all jobs of a sweep in one figure."""
     from snnrun.run import simulate
 

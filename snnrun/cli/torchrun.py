@@ -1,7 +1,7 @@
-"""The command under torchrun, or any launcher that starts several processes and numbers them.
+"""The command under torchrun, or any launcher that starts several numbered processes.
 
-Rank 0 does all that one process does: it reads the command, makes the folder, writes and prints. The others take from
-it what they are to train, and are silent. What does not train is done by rank 0 alone.
+Rank 0 works like a single process: it reads the command, creates the folder, writes and prints. The others receive the
+job from it and print nothing. Only rank 0 runs commands without training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from snnrun.system.ranks import Ranks
 
 
 def trains(arguments: Arguments) -> bool:
-    """Whether the command trains, unless it is faulty."""
+    """True if the command trains, unless it is faulty."""
     if (
         arguments.help
         or arguments.version
@@ -31,7 +31,7 @@ def trains(arguments: Arguments) -> bool:
 
 
 def main(arguments: Arguments, ranks: Ranks, run: Callable[[], int]) -> int:
-    """Answer the command as one of several processes; ``run`` is what a single one would do. Returns the exit code."""
+    """Run the command as one of several processes; ``run``: the work of a single one. Returns the exit code."""
     if not trains(arguments):
         return 0 if ranks.rank else run()
     if arguments.multirun:
@@ -61,23 +61,23 @@ def _lead(ranks: Ranks, run: Callable[[], int]) -> int:
 
 
 def _follow(arguments: Arguments, ranks: Ranks) -> int:
-    """Errors are told by rank 0, or if it was lost by the first that is left."""
+    """Train with rank 0. If rank 0 is lost, the first remaining rank reports the error."""
     from snnrun.job.job import Job
     from snnrun.run.execute import follow
     from snnrun.system import processes
 
     board = processes.connect(ranks)
-    asked = processes.take(board)
-    if isinstance(asked, int):
-        return asked
+    job = processes.take(board)
+    if isinstance(job, int):
+        return job
     try:
         with (
             trust.importable(arguments.config_dir, arguments.trusted),
-            processes.joined(ranks, board, asked["device"]) as team,
+            processes.join(ranks, board, job["device"]) as team,
         ):
-            follow(Job.of(asked["config"], folder=Path(), command=(), trusted=arguments.trusted), team)
+            follow(Job.of(job["config"], folder=Path(), command=(), trusted=arguments.trusted), team)
     except ProcessLost as error:
-        if error.first_left == ranks.rank:
+        if error.first_rank == ranks.rank:
             raise
         processes.farewell(board)
         return error.exit_code

@@ -1,4 +1,4 @@
-"""What the command prints of itself: help and lists."""
+"""The help and the lists of the command."""
 
 from __future__ import annotations
 
@@ -266,14 +266,14 @@ EXITS = "\n".join(["exit codes:", *(f"{each.code:>5}  {each.meaning}" for each i
 
 
 def help_text(catalogue: Catalogue, command: str = "train") -> str:
-    """The answer to ``--help``; ``catalogue`` is that of the command."""
+    """The output of ``--help``; ``catalogue``: of the command."""
     page, width = page_width(), max(len(f"{key.name}={key.default}") for key in catalogue.keys)
     keys = [f"  {f'{key.name}={key.default}':<{width}}  {key.about}".rstrip() for key in catalogue.keys]
     groups = []
     for group, options in catalogue.groups.items():
         chosen = catalogue.defaults.get(group)
         if command != "train" and chosen is None and any(group in Catalogue(primary=p).defaults for p in OTHERS):
-            continue  # a part that only other commands use
+            continue  # only for other commands
         names = ", ".join(f"{name}*" if name == chosen else name for name in options)
         groups.append(textwrap.fill(names, page, initial_indent=f"  {group:<14}", subsequent_indent=" " * 16))
     title = "parts (* = default; `snnrun list` says what each is):"
@@ -281,7 +281,7 @@ def help_text(catalogue: Catalogue, command: str = "train") -> str:
 
 
 def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
-    """The answer to ``snnrun list [GROUP [NAME]]``: a line for each option of each group, or all about one."""
+    """The output of ``snnrun list [GROUP [NAME]]``: a line for each option of each group, or details of one."""
     if len(words) > 2:
         raise ConfigError(f"list: expected a group, and a name in it, at most, got {' '.join(words)}")
     if words and words[0] not in catalogue.groups:
@@ -306,44 +306,44 @@ def listing(catalogue: Catalogue, words: Sequence[str]) -> str:
             mark = "*" if name == chosen else ""
             lines.append(f"  {name + mark:<{width}}  {plain(catalogue.describe(group, name))}".rstrip())
     lines += ["", "* is the default; choose with GROUP=NAME; `snnrun list GROUP NAME` says all about one"]
-    # In a pipe each part is one line, as grep wants it.
+    # In a pipe each part is one line, for grep.
     return fit("\n".join(lines), page_width()) if columns() else "\n".join(lines)
 
 
 def _details(catalogue: Catalogue, group: str, name: str) -> str:
-    """All about one option: what it is, its equation, what it takes, where it is from."""
+    """The details of one option: description, equation, parameters, source."""
     detail = catalogue.detail(group, name)
     title = f"{group}={name}" + (" (the default)" if catalogue.defaults.get(group) == name else "")
     lines = [title, "", _paragraphs(detail.text)]
     if detail.parameters:
         lines += ["", "parameters and their defaults:"]
         for i, parameter in enumerate(detail.parameters):
-            # Options that share a sentence stand together, with the sentence below the last of them.
+            # Options with the same description stand together, with the description below the last.
             following = detail.parameters[i + 1 :]
             shared = bool(parameter.about and following and following[0].about == parameter.about)
             origin = f"  (that of {parameter.origin})" if parameter.origin else ""
             lines.append(f"  {detail.place or group}.{parameter.name}={parameter.default}{origin}")
             if parameter.about and not shared:
-                lines.append(_wrapped(plain(parameter.about), "      "))
+                lines.append(_wrap(plain(parameter.about), "      "))
     if detail.also:
         lines += ["", "it also sets, unless the command line does:"]
         lines += [f"  {key}={value}" for key, value in detail.also.items()]
     if detail.source:
-        lines += ["", _wrapped("source: " + " ".join(plain(detail.source).split()), "", "  ")]
+        lines += ["", _wrap("source: " + " ".join(plain(detail.source).split()), "", "  ")]
     if detail.target:
         lines += ["", f"defined by {detail.target}"]
     return fit("\n".join(lines), page_width())
 
 
 def plain(text: str) -> str:
-    """A docstring's text without the marks for a formatter: ``x`` becomes x, and :class:`a.B` B."""
+    """A docstring's text without markup: ``x`` becomes x, and :class:`a.B` B."""
     text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
     return re.sub(r"``(.+?)``", r"\1", text)
 
 
 def _paragraphs(text: str) -> str:
-    """Paragraphs filled to the width of the screen; indented blocks, lists and tables as they are."""
-    found = []
+    """Paragraphs filled to the width of the screen; indented blocks, lists and tables unchanged."""
+    blocks = []
     for paragraph in re.split(r"\n\s*\n", text):
         literal = paragraph.startswith((" ", "=", "-", "*")) or "\n " in paragraph
         paragraph = plain(paragraph)
@@ -351,11 +351,11 @@ def _paragraphs(text: str) -> str:
             continue
         if paragraph.endswith("::"):
             paragraph = paragraph[:-1]
-        found.append(paragraph if literal else _wrapped(paragraph))
-    return "\n\n".join(found)
+        blocks.append(paragraph if literal else _wrap(paragraph))
+    return "\n\n".join(blocks)
 
 
-def _wrapped(text: str, indent: str = "", subsequent: str | None = None) -> str:
+def _wrap(text: str, indent: str = "", subsequent: str | None = None) -> str:
     return textwrap.fill(
         text,
         page_width(),

@@ -1,1 +1,1 @@
-"""What there is to choose from, and how it is built: the parts of ``conf/``, the settings, whose code may run."""
+"""The catalogue of parts in ``conf/``, the settings, the building of parts, and the trust in their code."""

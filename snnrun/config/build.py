@@ -1,8 +1,8 @@
-"""From a part's resolved config to the part: calls the ``_target_`` with the other keys as arguments.
+"""Builds a part from its resolved config: calls the ``_target_`` with the other keys as arguments.
 
-Same keys as Hydra's ``instantiate`` (``_target_``, ``_partial_``), yet without Hydra: a frozen config can be built
-again from its file alone, a partial is a plain ``functools.partial``, and a fault names the key it is about. What a
-config may name is decided in ``snnrun.config.trust``.
+The keys are those of Hydra's ``instantiate`` (``_target_``, ``_partial_``), but Hydra is not needed: a recorded config
+is enough, a partial is a ``functools.partial``, and a fault names its key. ``snnrun.config.trust`` decides what a
+config may name.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from snnrun.errors import ArgumentError, Fault
 
 
 class PartError(ValueError):
-    """A part cannot be built, or refuses an argument.
+    """A part cannot be built, or rejects an argument.
 
     Attributes:
-        path: the dotted key of the part or argument that is to blame.
-        fault: the same with what is wrong.
-        cause: what the part raised, where that names no argument of it. Default: nothing, since ``path`` is all.
+        path: the dotted key of the wrong part or argument.
+        fault: the key with the fault.
+        cause: the error of the part, if it names no argument. Default: None.
     """
 
     def __init__(self, path: str, what: str | ArgumentError, cause: Exception | None = None) -> None:
@@ -34,7 +34,7 @@ class PartError(ValueError):
 
     @classmethod
     def of(cls, path: str, error: Exception, arguments: Collection[str]) -> PartError:
-        """What the part at ``path``, called with these arguments, has raised."""
+        """The error that the part at ``path`` raised for these arguments."""
         if isinstance(error, PartError):
             return error
         if isinstance(error, ArgumentError) and error.argument in arguments:
@@ -43,24 +43,24 @@ class PartError(ValueError):
 
 
 class TakesFunctions:
-    """Base of a part that takes functions, which a config gives by their dotted names, ``my_module.my_function``.
+    """Base of a part that takes functions; a config has their dotted names, ``my_module.my_function``.
 
     Attributes:
-        by_name: the arguments that are functions. ``build`` looks up those that are text.
+        by_name: the arguments that are functions. ``build`` looks up the names.
     """
 
     by_name: ClassVar[tuple[str, ...]]
 
 
 def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
-    """Build the part whose config, plain and resolved, stands at the dotted key ``path``; parts in it first.
+    """Build the part with this plain and resolved config at the dotted key ``path``; inner parts first.
 
     Args:
         trusted: packages outside snnrun and torch that the config may name.
 
     Raises:
-        PartError: where ``_target_`` is missing, not trusted or no callable, or refuses the arguments given (a
-            ValueError or TypeError of its own). Whatever else the callable raises is passed on.
+        PartError: if ``_target_`` is missing, not trusted or not callable, or rejects its arguments with a ValueError
+            or TypeError. Other errors are passed on.
     """
     if not isinstance(config, Mapping) or not isinstance(config.get("_target_"), str):
         raise PartError(path, ArgumentError(path, "a part, that is a mapping with _target_", config))
@@ -83,12 +83,12 @@ def build(config: Any, path: str, trusted: Collection[str] = ()) -> Any:
 
 
 def locate(name: str, path: str, trusted: Collection[str] = (), *, function: bool = False) -> Callable[..., Any]:
-    """The callable with the dotted name ``name``, which stands at the dotted key ``path``.
+    """The callable with the dotted name ``name`` at the dotted key ``path``.
 
-    ``function``: whether it may be a function of snnrun or torch, where parts are classes.
+    ``function``: allow a function of snnrun or torch; parts must be classes.
 
     Raises:
-        PartError: before anything is imported where the name is not trusted; or if there is no such callable.
+        PartError: if the name is not trusted (before any import), or there is no such callable.
     """
     parts = name.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
@@ -99,7 +99,7 @@ def locate(name: str, path: str, trusted: Collection[str] = (), *, function: boo
     for end in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:end])
         try:
-            found: Any = importlib.import_module(module)
+            item: Any = importlib.import_module(module)
         except ModuleNotFoundError as error:
             if error.name and (module == error.name or module.startswith(f"{error.name}.")):
                 continue
@@ -107,30 +107,30 @@ def locate(name: str, path: str, trusted: Collection[str] = (), *, function: boo
         except Exception as error:
             raise PartError(path, f"importing {module} failed: {type(error).__name__}: {error}; mend it") from error
         for attribute in parts[end:]:
-            # What a module imported is not its own, and what begins with _ leads out of it: function.__globals__.
-            found = None if attribute.startswith("_") else getattr(found, attribute, None)
-            if found is None or isinstance(found, ModuleType):
+            # Neither imported modules nor names with _, which lead out of the module: function.__globals__.
+            item = None if attribute.startswith("_") else getattr(item, attribute, None)
+            if item is None or isinstance(item, ModuleType):
                 raise PartError(path, f"{module} has no {'.'.join(parts[end:])}; check the name")
-        if refusal := trust.stranger(found, name, trusted, function=function):
+        if refusal := trust.stranger(item, name, trusted, function=function):
             raise PartError(path, refusal)
-        return found
+        return item
     raise PartError(path, f"there is no module {parts[0]!r} for {name}; is it installed?")
 
 
 def check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], path: str, *, partial: bool) -> None:
-    """Compare arguments with the signature, so that a key that is one too many or too few is named.
+    """Compare arguments with the signature, and name a missing or unknown key.
 
-    A partial is called with more arguments later, so it may lack some.
+    A partial gets more arguments later, so it may lack some.
     """
     try:
         parameters = inspect.signature(target).parameters.values()
     except (TypeError, ValueError):  # some callables written in C have none
         return
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        named = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        names = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         for key in arguments:
-            if key not in named:
-                raise PartError(f"{path}.{key}", f"there is no such key; there are {', '.join(named) or 'none'}")
+            if key not in names:
+                raise PartError(f"{path}.{key}", f"there is no such key; there are {', '.join(names) or 'none'}")
     if partial:
         return
     for p in parameters:

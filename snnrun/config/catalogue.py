@@ -1,7 +1,7 @@
-"""What there is to choose from: the folders of ``conf/``, read as plain files.
+"""The catalogue of parts: the folders of ``conf/``, read as plain files.
 
-Nothing is imported to describe a part: its line is the first of the docstring of the callable that its ``_target_``
-names, found in the source; so ``snnrun list`` needs neither torch nor Hydra, and a broken part cannot break it.
+The description of a part is the first line of the docstring of its ``_target_``, read from the source. Nothing is
+imported, so ``snnrun list`` needs neither torch nor Hydra, and a broken part cannot break it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, NamedTuple
 import yaml
 
 from snnrun.config import docstrings
-from snnrun.config.settings import KINDS, Key, keys
+from snnrun.config.settings import KINDS, SettingRow, keys
 from snnrun.system.safe_read import weigh
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
-# The C loader is several times faster, but PyYAML may be built without it.
+# The C loader is several times faster, but some builds of PyYAML lack it.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -32,30 +32,30 @@ def conf_folder() -> Path:
 
 
 class Parameter(NamedTuple):
-    """What a part takes, and what it takes for it if nothing is said."""
+    """A parameter of a part, with its default."""
 
     name: str
-    default: str  # as YAML writes it; a reference is followed
+    default: str  # in YAML; references are resolved
     origin: str  # the key that the default refers to, such as convention.reset; or empty
     about: str  # one paragraph of the docstring, or the comment in the YAML file
 
 
 class Detail(NamedTuple):
-    """All that is known of one option without importing it."""
+    """The description of an option, without importing it."""
 
-    target: str  # dotted name of its callable; empty for an option that is no part
-    text: str  # its docstring, without the sections below; for an option that is no part the first comment of its file
+    target: str  # dotted name of its callable; empty for an option that is not a part
+    text: str  # its docstring without sections; for an option that is not a part the first comment of its file
     parameters: list[Parameter]
     source: str
-    also: dict[str, str]  # what else a file for the package _global_ sets: dotted key, or group, -> value
-    place: str = ""  # where its keys stand in the config, if not at its group
+    also: dict[str, str]  # other settings of a file for the package _global_: dotted key or group -> value
+    place: str = ""  # the key of its config, if that is not its group
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The groups in ``conf/`` and, after it, in the folder that the user names with ``--config-dir``.
+    """The groups in ``conf/`` and in the user's folder of ``--config-dir``.
 
-    ``primary`` is the config that a command starts from: ``conf/<primary>.yaml``.
+    ``primary``: the config that a command starts from, ``conf/<primary>.yaml``.
     """
 
     extra: Path | None = None
@@ -63,16 +63,16 @@ class Catalogue:
 
     @cached_property
     def groups(self) -> dict[str, dict[str, Path]]:
-        """Group -> option -> file, both in alphabetical order; of two files with one name the first counts."""
-        found: dict[str, dict[str, Path]] = {}
+        """Group -> option -> file, both in alphabetical order; of two files with the same name the first counts."""
+        groups: dict[str, dict[str, Path]] = {}
         for folder in self.folders:
             for group, option, path in _options(folder):
-                found.setdefault(group, {}).setdefault(option, path)
-        return {group: dict(sorted(options.items())) for group, options in sorted(found.items())}
+                groups.setdefault(group, {}).setdefault(option, path)
+        return {group: dict(sorted(options.items())) for group, options in sorted(groups.items())}
 
     @cached_property
     def folders(self) -> list[Path]:
-        """Where files are looked for, in order."""
+        """The folders of the files, in order of precedence."""
         return [conf_folder()] + ([self.extra] if self.extra else [])
 
     @cached_property
@@ -83,51 +83,51 @@ class Catalogue:
         return {group: option for group, option in pairs if not group.startswith(("override ", "optional "))}
 
     @cached_property
-    def keys(self) -> list[Key]:
-        """The top-level keys of the primary config, with defaults as YAML writes them."""
+    def keys(self) -> list[SettingRow]:
+        """The top-level keys of the primary config, with defaults in YAML."""
         return [key._replace(default=_yaml_text(key.default)) for key in keys(KINDS[self.primary])]
 
-    def shadowed(self) -> list[Path]:
-        """Files in the user's folder that never count, since ``conf/`` has one of the same name."""
+    def hidden_files(self) -> list[Path]:
+        """Files in the user's folder that have no effect, since ``conf/`` has one of the same name."""
         extra = _options(self.extra) if self.extra else iter(())
         return sorted(path for group, option, path in extra if self.groups[group][option] != path)
 
     def name(self, target: str, group: str) -> str:
-        """The part as the command names it, ``encoder=none``; of a target that no file has, the class or function."""
+        """The part in the form of a command, ``encoder=none``; the class or function for a target without a file."""
         option = self.recognise(group, {"_target_": target})
         return f"{group}={option}" if option else target.rpartition(".")[2]
 
     def place(self, group: str) -> str:
-        """Where the parts of a group stand in a config, by dotted key: ``task.augmentation`` of ``augmentation``."""
+        """The dotted key of a group's parts in a config: ``task.augmentation`` for ``augmentation``."""
         places = {_place(path, group, option) for option, path in self.groups.get(group, {}).items()}
         return places.pop() if len(places) == 1 else group
 
     def several(self, group: str) -> bool:
-        """Whether several parts of a group go beside each other, each by its name."""
+        """True if a config may have several parts of the group, each by its name."""
         return any(header(path).count(".") for path in self.groups.get(group, {}).values())
 
-    def chosen_by(self, group: str, option: str) -> dict[str, str]:
-        """What an option chooses of other groups: ``{"loss": "mean_square"}`` of the task ``zeros``."""
+    def choices_of(self, group: str, option: str) -> dict[str, str]:
+        """The choices of an option in other groups: ``{"loss": "mean_square"}`` for the task ``zeros``."""
         path = self.groups.get(group, {}).get(option)
         text = path.read_text(encoding="utf-8") if path else ""
         return dict(re.findall(r"^  - override /(\w+): (\S+)", text, re.M))
 
     def content(self, path: Path) -> Any:
-        """What a file says, with what it takes in; ``defaults`` is the list of the file itself.
+        """The content of a file with the files that it includes; ``defaults`` is the list of the file itself.
 
         Raises:
             yaml.YAMLError, UnicodeDecodeError, OSError: for a file that cannot be read.
         """
         content: Any = {}
         for _, piece in self._pieces(path):
-            content = _merged(content, piece)
+            content = _merge(content, piece)
         return content
 
     def _pieces(self, path: Path, seen: set[Path] | None = None) -> Iterator[tuple[Path, Any]]:
-        """The files that an option is made of, each with its content, in the order in which Hydra merges them.
+        """The files of an option, each with its content, in the order in which Hydra merges them.
 
-        ``defaults: [/_resetting@_here_]`` takes in ``conf/_resetting.yaml``, and ``[lif]`` the file beside this one.
-        Without ``_self_`` in the list the file itself comes last: its own keys win. No file is taken in twice.
+        ``defaults: [/_resetting@_here_]`` includes ``conf/_resetting.yaml``, and ``[lif]`` the file beside this one.
+        Without ``_self_`` in the list the file itself comes last: its own keys win. No file is included twice.
         """
         seen = {path} if seen is None else seen
         own = _load(path)
@@ -146,16 +146,16 @@ class Catalogue:
                     yield inner, {package: content} if package and package != "_here_" else content
 
     def _beside(self, path: Path, name: str) -> Path | None:
-        """The file that a list of defaults in ``path`` calls ``name``, or ``/name`` from the top."""
+        """The file of the entry ``name``, or ``/name`` from the top, in the defaults list of ``path``."""
         group = next(path.relative_to(folder).parent for folder in self.folders if path.is_relative_to(folder))
         inner = Path(name.lstrip("/")) if name.startswith("/") else group / name
-        found = (folder / inner.with_name(f"{inner.name}.yaml") for folder in self.folders)
-        return next((each for each in found if each.is_file()), None)
+        paths = (folder / inner.with_name(f"{inner.name}.yaml") for folder in self.folders)
+        return next((each for each in paths if each.is_file()), None)
 
     def options_of(self, group: str, target: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The options whose part has this ``_target_``, with that part as its file has it; the default first.
+        """The options with this ``_target_``, each with the part in its file; the default first.
 
-        A file that cannot be read is none of them.
+        Unreadable files are skipped.
         """
         options, first = self.groups.get(group, {}), self.defaults.get(group)
         for option in sorted(options, key=lambda option: (option != first, option)):
@@ -168,9 +168,9 @@ class Catalogue:
                 yield option, own
 
     def recognise(self, group: str, part: Mapping[str, Any]) -> str | None:
-        """The option of which ``part`` is a config with other values: that of its ``_target_``, else None.
+        """The option with the ``_target_`` of ``part``, or None.
 
-        Of several it is the one with most of the values; where none has more, the default.
+        Of several options it is the one with most of the values, or the default if they have equally many.
         """
         best, most = None, -1
         for option, own in self.options_of(group, part.get("_target_")):
@@ -180,7 +180,7 @@ class Catalogue:
         return best
 
     def describe(self, group: str, option: str) -> str:
-        """One line about an option: of its callable's docstring, else the first comment in its file."""
+        """One line about an option: from its callable's docstring, else the first comment in its file."""
         path = self.groups[group][option]
         try:
             config = self.content(path)
@@ -190,10 +190,10 @@ class Catalogue:
         return (docstrings.first_line(target, self._roots(target)) if target else "") or _comment(path)
 
     def detail(self, group: str, option: str) -> Detail:
-        """What ``snnrun list GROUP NAME`` shows: docstring, parameters with defaults, source.
+        """The content of ``snnrun list GROUP NAME``: docstring, parameters with defaults, source.
 
-        Parameters are those of the callable's signature, in its order, with what it passes on to its base classes as
-        ``**options``; but not what the run hands over. Defaults are those of the YAML file, else of the signature.
+        Parameters are in the order of the callable's signature, with the ``**options`` that it passes to its base
+        classes, without the arguments from the run. Defaults come from the YAML file, else from the signature.
         """
         path = self.groups[group][option]
         try:
@@ -204,28 +204,28 @@ class Catalogue:
         target, own = _target(config, group) or "", config
         if target and "_target_" not in config:
             own = config[group]
-        found = docstrings.read(target, self._roots(target))
+        docs = docstrings.read(target, self._roots(target))
         comments: dict[str, str] = {}
-        order: dict[str, None] = {}  # the file's own keys before those that it takes in
+        order: dict[str, None] = {}  # the file's own keys before those of included files
         for piece, content in self._pieces(path):
             comments |= _comments(piece)
             order = dict.fromkeys(content or ()) | order
         head = path.read_text(encoding="utf-8")
-        everywhere = not target and head.startswith("# @package _global_\n")  # no part: it sets those of all groups
+        everywhere = not target and head.startswith("# @package _global_\n")  # not a part: it sets values of all groups
         names = [key for key in {**order, **own} if key in own and not key.startswith("_") and key != "defaults"]
         keys = {} if everywhere else {name: own[name] for name in names}
         parameters = []
-        for name in [*found.signature, *(key for key in keys if key not in found.signature)]:
-            if name in HANDED.get(group, ()) and name not in keys:
+        for name in [*docs.signature, *(key for key in keys if key not in docs.signature)]:
+            if name in RUN_ARGUMENTS.get(group, ()) and name not in keys:
                 continue
             value, origin = (
                 self._follow(keys[name], config if own is not config else {})
                 if name in keys
-                else (found.signature[name], "")
+                else (docs.signature[name], "")
             )
-            about = found.arguments.get(name) or comments.get(name, "")
+            about = docs.arguments.get(name) or comments.get(name, "")
             inner = keys.get(name)
-            if isinstance(inner, dict) and "_target_" in inner:  # a part in a part: its class, then its own keys
+            if isinstance(inner, dict) and "_target_" in inner:  # a part within a part: its class, then its own keys
                 value = inner["_target_"].rpartition(".")[2]
             parameters.append(Parameter(name, value, origin, about))
             if isinstance(inner, dict) and "_target_" in inner:
@@ -233,30 +233,30 @@ class Catalogue:
                 parameters += [Parameter(f"{name}.{key}", _yaml_text(inner[key]), "", "") for key in own_keys]
         also = (_also(config, group) if own is not config or everywhere else {}) | _for_models(path)
         place = re.match(r"# @package (\w+(?:\.\w+)+)\n", head)
-        said = re.search(r"^# Source: (.+)$", head, re.M)
-        source = found.source or (said[1] if said else "")
-        return Detail(target, found.text or _comment(path), parameters, source, also, place[1] if place else "")
+        source_line = re.search(r"^# Source: (.+)$", head, re.M)
+        source = docs.source or (source_line[1] if source_line else "")
+        return Detail(target, docs.text or _comment(path), parameters, source, also, place[1] if place else "")
 
     def _roots(self, target: str) -> list[Path]:
-        """Where the source of a callable may lie: ours, or the user's."""
+        """The folders for the source of a callable: ours, or the user's."""
         return [PACKAGE.parent] if target.startswith("snnrun.") else self.folders[1:]
 
     def _follow(self, value: Any, config: dict[str, Any]) -> tuple[str, str]:
-        """A default as YAML writes it; of a reference to a group or key what that is by default, and its name."""
+        """A default in YAML; for a reference to a group or key its default and its name."""
         match = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
         if match is None:
             return _yaml_text(value), ""
         if match[1] in config:  # a file for the package _global_ sets it
             return _yaml_text(config[match[1]]), match[1]
         group, _, key = match[1].partition(".")
-        chosen = self.defaults.get(group)
-        if chosen is None:
+        option = self.defaults.get(group)
+        if option is None:
             return next((known.default for known in self.keys if known.name == match[1]), str(value)), match[1]
-        return (_yaml_text(self.content(self.groups[group][chosen]).get(key)) if key else chosen), match[1]
+        return (_yaml_text(self.content(self.groups[group][option]).get(key)) if key else option), match[1]
 
 
-#: What a run hands to a part, so that no file sets it.
-HANDED = {
+#: Arguments that the run passes to a part, so that no file sets them.
+RUN_ARGUMENTS = {
     "neuron": ("shape",),
     "readout": ("shape",),
     "model": ("input_shape", "num_outputs", "neuron", "readout", "backend"),
@@ -266,9 +266,9 @@ HANDED = {
 
 
 def name_of(part: object, group: str) -> str:
-    """A part of snnrun's, or its class, as the command names it, such as ``neuron=lif``; else the name of the class.
+    """A part of snnrun or its class in the form of a command, such as ``neuron=lif``; else the name of the class.
 
-    A file names the class by where it is made public, so the class is known by the last word of that.
+    A file has the public name of the class, so only the last word of it is compared.
     """
     kind = part if isinstance(part, type) else type(part)
     return Catalogue().name(f"snnrun.{group}.{kind.__qualname__}", group) if _ours(kind) else kind.__qualname__
@@ -279,27 +279,27 @@ def _ours(kind: type) -> bool:
 
 
 def _options(folder: Path) -> Iterator[tuple[str, str, Path]]:
-    # `hydra/` in a user's folder configures Hydra itself; it is no group of ours.
+    # `hydra/` in a user's folder configures Hydra itself; it is not a group.
     for group in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "_"))):
         if group.name != "hydra":
             for path in sorted(group.rglob("*.yaml")):
-                # A folder beside a file of its name holds pieces of that option, as task/zeros/mlp.yaml.
+                # A folder beside a file with its name holds pieces of that option, such as task/zeros/mlp.yaml.
                 option = path.relative_to(group).with_suffix("")
                 if any(piece.startswith("_") for piece in option.parts):
-                    continue  # what other files take in
+                    continue  # other files include it
                 if not any((group / f"{parent}.yaml").is_file() for parent in option.parents if parent.name):
                     yield group.name, option.as_posix(), path
 
 
 def header(path: Path) -> str:
-    """The ``# @package`` that a file begins with; empty where it has none."""
+    """The ``# @package`` at the beginning of a file; empty without one."""
     with path.open(encoding="utf-8", errors="replace") as file:
         match = re.match(r"# @package (\S+)$", file.readline(200))
     return match[1] if match else ""
 
 
 def _place(path: Path, group: str, option: str) -> str:
-    """Where the content of a file belongs, without the name of the option where that is the end of it."""
+    """The key of a file's content, without the name of the option at its end."""
     package = header(path)
     return package.removesuffix(f".{option}") if "." in package else group
 
@@ -310,11 +310,11 @@ def _load(path: Path) -> Any:
     return yaml.load(text, Loader=_LOADER)
 
 
-def _merged(below: Any, above: Any) -> Any:
-    """``above`` laid over ``below``, as Hydra merges two files."""
+def _merge(below: Any, above: Any) -> Any:
+    """Merge ``above`` over ``below``, like Hydra."""
     if not isinstance(below, dict) or not isinstance(above, dict):
         return above
-    return below | {key: _merged(below.get(key), value) for key, value in above.items()}
+    return below | {key: _merge(below.get(key), value) for key, value in above.items()}
 
 
 def _where(error: Exception, path: Path) -> str:
@@ -323,7 +323,7 @@ def _where(error: Exception, path: Path) -> str:
 
 
 def _target(config: Any, group: str) -> str | None:
-    """The ``_target_`` of a part; a file for the package ``_global_`` holds it under the name of its group."""
+    """The ``_target_`` of a part; a file for the package ``_global_`` has it under the name of its group."""
     for part in (config, config.get(group) if isinstance(config, dict) else None):
         if isinstance(part, dict) and isinstance(part.get("_target_"), str):
             return str(part["_target_"])
@@ -340,36 +340,36 @@ def _comment(path: Path) -> str:
 
 
 def _also(config: dict[str, Any], group: str) -> dict[str, str]:
-    """What a file for the package _global_ sets beside its own part."""
-    chosen = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
-    groups = {key.removeprefix("override ").lstrip("/"): str(name) for entry in chosen for key, name in entry.items()}
+    """Settings of a file for the package _global_ outside its own part."""
+    entries = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
+    groups = {key.removeprefix("override ").lstrip("/"): str(name) for entry in entries for key, name in entry.items()}
     return groups | _dotted({key: value for key, value in config.items() if key not in ("defaults", group)})
 
 
 def _for_models(path: Path) -> dict[str, str]:
-    """What the folder beside a file sets: ``task/zeros/mlp.yaml`` is for the model ``mlp``."""
-    found = {}
+    """Settings in the folder beside a file: ``task/zeros/mlp.yaml`` is for the model ``mlp``."""
+    texts = {}
     for piece in sorted(path.with_suffix("").glob("*.yaml")):
         for key, value in _dotted(_load(piece)).items():
-            found[key] = f"{value}  (with {key.partition('.')[0]}={piece.stem})"
-    return found
+            texts[key] = f"{value}  (with {key.partition('.')[0]}={piece.stem})"
+    return texts
 
 
 def _dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            found |= _dotted(value, f"{prefix}{key}.")
+            texts |= _dotted(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = _yaml_text(value)
-    return found
+            texts[f"{prefix}{key}"] = _yaml_text(value)
+    return texts
 
 
 def _comments(path: Path) -> dict[str, str]:
     """The comment behind each key of a YAML file."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    found = [re.fullmatch(r"\s*(\w+):.*?\s#\s+(.*)", line) for line in lines]
-    return {match[1]: match[2] for match in found if match}
+    matches = [re.fullmatch(r"\s*(\w+):.*?\s#\s+(.*)", line) for line in lines]
+    return {match[1]: match[2] for match in matches if match}
 
 
 def _yaml_text(value: Any) -> str:

@@ -1,6 +1,6 @@
-"""What a config would be if nothing but its parts were chosen, from the files of ``conf/`` and without Hydra.
+"""The default config for a choice of parts, from the files of ``conf/`` and without Hydra.
 
-References such as ``${surrogate}`` stay as they are.
+References such as ``${surrogate}`` are not resolved.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from snnrun.config.catalogue import Catalogue, conf_folder, header
 from snnrun.system.safe_read import dotted
 
-PIECE = "task@_global_"  # what a task sets for a model
+PIECE = "task@_global_"  # settings of a task for a model
 SETUP = "experiment"
 
 
 class Defaults(NamedTuple):
-    """Values by dotted key, and the groups of which nothing is known: parts of a user's own."""
+    """Values by dotted key, and the groups without known defaults: a user's own parts."""
 
     values: dict[str, Any]
     unknown: set[str]
@@ -38,9 +38,9 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
             if path is None:
                 continue
             place = _place(path, group)
-            # What a set-up says of a part is left out where another part was chosen.
-            named = catalogue.chosen_by(group, option or "") if group == SETUP else {}
-            others = {other for other, part in named.items() if choices.get(other, "null") != part}
+            # Values of a set-up for a part do not count if another part was chosen.
+            setup = catalogue.choices_of(group, option or "") if group == SETUP else {}
+            others = {other for other, part in setup.items() if choices.get(other, "null") != part}
             values |= {
                 f"{place}{key}": value
                 for key, value in _read(catalogue, path).items()
@@ -52,7 +52,7 @@ def defaults(choices: Mapping[str, str], primary: str = "config") -> Defaults:
 
 
 def same(value: Any, default: Any) -> bool:
-    """Whether a value of a config is a default; YAML's 1e-3 is a text for some readers and a number for others."""
+    """True if a value of a config is a default; YAML's 1e-3 is a text for some readers and a number for others."""
     if value == default:
         return True
     try:

@@ -1,7 +1,7 @@
-"""Docstrings and signatures read from source files: nothing is imported, so nothing can break or take long.
+"""Reads docstrings and signatures from source files, without an import, which could fail or take long.
 
-A docstring is written as this project writes them: a first line, paragraphs with ``::`` blocks, then ``Args:``,
-``Raises:`` and the like, and ``Source: ...``.
+The form of a docstring: a first line, paragraphs with ``::`` blocks, then ``Args:``, ``Raises:`` and the like, and
+``Source: ...``.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ _SECTION = re.compile(r"(Args|Returns|Raises|Attributes|Yields):")
 
 @dataclass
 class Docs:
-    """What the source says of a class or function."""
+    """The documentation of a class or function."""
 
     text: str = ""  # the docstring without the sections
-    arguments: dict[str, str] = field(default_factory=dict)  # argument -> what it is for
+    arguments: dict[str, str] = field(default_factory=dict)  # argument -> its description
     source: str = ""  # where it is published
-    signature: dict[str, str] = field(default_factory=dict)  # argument -> its default as YAML writes it, or "(needed)"
+    signature: dict[str, str] = field(default_factory=dict)  # argument -> its default in YAML, or "(needed)"
 
 
-class _Found(NamedTuple):
+class _Definition(NamedTuple):
     node: ast.ClassDef | ast.FunctionDef
     module: str
 
 
 def first_line(target: str, roots: Sequence[Path]) -> str:
-    """First line of the docstring of ``package.module.Name``, whose source lies below one of ``roots``; or nothing."""
-    found = _find(target, roots)
-    return (ast.get_docstring(found.node) or "").partition("\n")[0] if found else ""
+    """First line of the docstring of ``package.module.Name``, with its source below one of ``roots``; or nothing."""
+    definition = _find(target, roots)
+    return (ast.get_docstring(definition.node) or "").partition("\n")[0] if definition else ""
 
 
 def read(target: str, roots: Sequence[Path]) -> Docs:
-    """Docstring and signature of ``package.module.Name``, with what it hands on as ``**options`` to its bases."""
+    """Docstring and signature of ``package.module.Name``, with the ``**options`` that it passes to its bases."""
     docs = Docs()
-    for i, found in enumerate(_chain(target, roots)):
-        text, sections = _split(ast.get_docstring(found.node) or "")
+    for i, definition in enumerate(_chain(target, roots)):
+        text, sections = _split(ast.get_docstring(definition.node) or "")
         if i == 0:
             docs.text, docs.source = text, sections.get("Source", "")
         for name, about in _arguments(sections.get("Args", "")).items():
             docs.arguments.setdefault(name, about)
-        defaults, more = _signature(found.node)
+        defaults, more = _signature(definition.node)
         for name, default in defaults.items():
             docs.signature.setdefault(name, default)
         if not more:
@@ -55,28 +55,28 @@ def read(target: str, roots: Sequence[Path]) -> Docs:
     return docs
 
 
-def _chain(target: str, roots: Sequence[Path]) -> Iterator[_Found]:
-    """A class and its first bases, as far as their source is at hand."""
+def _chain(target: str, roots: Sequence[Path]) -> Iterator[_Definition]:
+    """A class and its first bases, as far as their source is available."""
     seen = set[str]()
-    while target not in seen and (found := _find(target, roots)):
-        yield found
+    while target not in seen and (definition := _find(target, roots)):
+        yield definition
         seen.add(target)
-        if not isinstance(found.node, ast.ClassDef) or not found.node.bases:
+        if not isinstance(definition.node, ast.ClassDef) or not definition.node.bases:
             return
-        name = ast.unparse(found.node.bases[0])
-        target = f"{found.module}.{name}"
+        name = ast.unparse(definition.node.bases[0])
+        target = f"{definition.module}.{name}"
 
 
-def _find(target: str, roots: Sequence[Path]) -> _Found | None:
-    for _ in range(8):  # a name may be imported from module to module; a circle ends here
+def _find(target: str, roots: Sequence[Path]) -> _Definition | None:
+    for _ in range(8):  # a name may be imported through several modules, or in a circle
         module, _, name = target.rpartition(".")
         tree = next((tree for root in roots if (tree := _parse(root, module)) is not None), None)
         if tree is None:
             return None
         for node in tree.body:
             if isinstance(node, (ast.ClassDef, ast.FunctionDef)) and node.name == name:
-                return _Found(node, module)
-        moved = _imported_from(tree, module, name, package=_is_package(roots, module))
+                return _Definition(node, module)
+        moved = _import_origin(tree, module, name, package=_is_package(roots, module))
         if moved is None:
             return None
         target = moved
@@ -100,8 +100,8 @@ def _parse(root: Path, module: str) -> ast.Module | None:
         return None
 
 
-def _imported_from(tree: ast.Module, module: str, name: str, *, package: bool) -> str | None:
-    """Where a module gets ``name`` from: ``from .leaky import LIF`` in snnrun.neuron gives snnrun.neuron.leaky.LIF."""
+def _import_origin(tree: ast.Module, module: str, name: str, *, package: bool) -> str | None:
+    """The origin of an imported name: ``from .leaky import LIF`` in snnrun.neuron gives snnrun.neuron.leaky.LIF."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
@@ -113,26 +113,26 @@ def _imported_from(tree: ast.Module, module: str, name: str, *, package: bool) -
 
 
 def _signature(node: ast.ClassDef | ast.FunctionDef) -> tuple[dict[str, str], bool]:
-    """Arguments with their defaults, and whether the base class has more of them."""
+    """Arguments with their defaults, and True if the base class has more of them."""
     function: ast.FunctionDef | None = node if isinstance(node, ast.FunctionDef) else None
     if isinstance(node, ast.ClassDef):
         function = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
-        if function is None:  # the fields of a dataclass, after those of its base
+        if function is None:  # the fields of a dataclass
             fields = [
                 f
                 for f in node.body
                 if isinstance(f, ast.AnnAssign) and isinstance(f.target, ast.Name) and not _is_class_variable(f)
             ]
             is_dataclass = any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list)
-            named = [(f.target.id, f.value) for f in fields if isinstance(f.target, ast.Name)] if is_dataclass else []
-            return {name: _default(value) for name, value in named}, True
+            rows = [(f.target.id, f.value) for f in fields if isinstance(f.target, ast.Name)] if is_dataclass else []
+            return {name: _default(value) for name, value in rows}, True
     assert function is not None
-    given = function.args
-    positional = [argument.arg for argument in (*given.posonlyargs, *given.args)]
-    defaults: list[ast.expr | None] = [None] * (len(positional) - len(given.defaults)) + list(given.defaults)
+    declared = function.args
+    positional = [argument.arg for argument in (*declared.posonlyargs, *declared.args)]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(declared.defaults)) + list(declared.defaults)
     pairs = [*zip(positional, defaults, strict=True)]
-    pairs += [(argument.arg, value) for argument, value in zip(given.kwonlyargs, given.kw_defaults, strict=True)]
-    return {name: _default(value) for name, value in pairs if name != "self"}, given.kwarg is not None
+    pairs += [(argument.arg, value) for argument, value in zip(declared.kwonlyargs, declared.kw_defaults, strict=True)]
+    return {name: _default(value) for name, value in pairs if name != "self"}, declared.kwarg is not None
 
 
 def _is_class_variable(node: ast.AnnAssign) -> bool:
@@ -169,14 +169,14 @@ def _split(docstring: str) -> tuple[str, dict[str, str]]:
 
 def _arguments(section: str) -> dict[str, str]:
     """``name: text`` and ``one, other: text``, with continuation lines indented."""
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     names: list[str] = []
     for line in section.splitlines():
         if match := re.fullmatch(r"(\w+(?:, \w+)*): (.*)", line):
             names = match[1].split(", ")
-            found.update(dict.fromkeys(names, match[2]))
+            texts.update(dict.fromkeys(names, match[2]))
         elif not line.startswith(" "):
             names = []
         elif names:
-            found.update({name: f"{found[name]} {line.strip()}" for name in names})
-    return found
+            texts.update({name: f"{texts[name]} {line.strip()}" for name in names})
+    return texts

@@ -1,4 +1,4 @@
-"""The hash of a config, by which the manifest and the states of a run know what it was started with."""
+"""The hash of a run's config, in its manifest and its saved states."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ KEY = "config_sha256"  # in manifest.json
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """SHA-256 of a resolved config, in hexadecimal; the order of its keys does not count, nor does the run's name."""
-    named = {key: value for key, value in config.items() if key != "name"}
-    return hashlib.sha256(json.dumps(named, sort_keys=True, default=str).encode()).hexdigest()
+    """SHA-256 of a resolved config, in hexadecimal, without the run's name and the order of keys."""
+    content = {key: value for key, value in config.items() if key != "name"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def recorded(folder: Path) -> str | None:
-    """The hash that the manifest in ``folder`` has; None if it has none that is one."""
+def recorded_hash(folder: Path) -> str | None:
+    """The hash in the manifest in ``folder``; None if it has no valid one."""
     try:
         value = safe_read.json_object(folder, "manifest.json").get(KEY)
     except Unreadable:
@@ -32,15 +32,15 @@ def recorded(folder: Path) -> str | None:
 
 
 def check(folder: Path, config: Mapping[str, Any]) -> bool:
-    """Whether the manifest in ``folder`` says that the run was started with ``config``; False where it says nothing.
+    """True if the manifest in ``folder`` has the hash of ``config``; False if it has no hash.
 
     Raises:
-        ConfigError: if the run was started with another config.
+        ConfigError: if it has the hash of another config.
     """
-    known = recorded(folder)
-    if known is not None and known != config_hash(config):
+    expected = recorded_hash(folder)
+    if expected is not None and expected != config_hash(config):
         raise ConfigError(
             f"{folder}: expected the config that the run was started with, but config.yaml is another one than it was; "
             "put it back, or start a new run"
         )
-    return known is not None
+    return expected is not None

@@ -1,7 +1,7 @@
-"""The settings that belong to no part: the top-level keys of ``conf/config.yaml``, ``simulate.yaml`` and ``plot.yaml``.
+"""The settings outside of parts: the top-level keys of ``conf/config.yaml``, ``simulate.yaml`` and ``plot.yaml``.
 
-A setting is one row: type, default, check, and what it is for. ``--help`` shows the rows, and a test compares the three
-files with them. Plain Python: neither torch nor Hydra, so that a frozen config can be read by anything.
+A setting is one row: type, default, check and description. ``--help`` shows the rows, and a test compares the three
+files with them. The module needs neither torch nor Hydra.
 """
 
 from __future__ import annotations
@@ -20,41 +20,41 @@ FORMATS = ("png", "svg", "pdf")
 
 SUBJECTS = ("surrogate", "encoder", "neuron")
 
-#: The name of a run is a piece of its folder's.
+#: The name of a run is a piece of the name of its folder.
 NAME = re.compile(r"\w(?:[\w .+-]{0,62}[\w+-])?")
-LONGEST_NAME = 150  # bytes, for the time and the token go with it
+LONGEST_NAME = 150  # bytes; time and token come in addition
 
 Check = Callable[[str, Any], Any]
 T = TypeVar("T")
 
 
-class Key(NamedTuple):
-    """A top-level key, as ``--help`` shows it; one in a section by its dotted name."""
+class SettingRow(NamedTuple):
+    """A top-level key for ``--help``; a key in a section has a dotted name."""
 
     name: str
     default: Any
     about: str
 
 
-def setting(default: Any, checked: Check, about: str) -> Any:
+def setting(default: Any, rule: Check, about: str) -> Any:
     """One row: a field of a class of settings."""
-    return field(default=default, metadata={"check": checked, "about": about})
+    return field(default=default, metadata={"check": rule, "about": about})
 
 
-def keys(kind: type, prefix: str = "") -> Iterator[Key]:
+def keys(kind: type, prefix: str = "") -> Iterator[SettingRow]:
     """The rows of a class of settings, and of its sections."""
     for each in fields(kind):
         if _is_section(each):
             for key in keys(type(each.default), f"{each.name}."):
                 yield key._replace(default=getattr(each.default, key.name.rpartition(".")[2]))
         else:
-            yield Key(prefix + each.name, each.default, each.metadata["about"])
+            yield SettingRow(prefix + each.name, each.default, each.metadata["about"])
 
 
 def read_rows(kind: type[T], config: Any, section: str = "") -> tuple[T | None, list[Fault]]:
-    """The settings, or None and what is wrong with them.
+    """The settings, or None and their faults.
 
-    ``section``: the key at which they stand; it may hold no others. Other keys at the top are parts, and ignored here.
+    ``section``: the key of the section, which may have no other keys. Other keys at the top are parts, and ignored.
     """
     rows = {each.name: each for each in fields(kind)}  # type: ignore[arg-type]
     if section and not isinstance(config, Mapping):
@@ -75,14 +75,14 @@ def read_rows(kind: type[T], config: Any, section: str = "") -> tuple[T | None, 
 def check_keys(
     config: Mapping[str, Any], checks: Mapping[str, Check], prefix: str = ""
 ) -> tuple[dict[str, Any], list[Fault]]:
-    """The checked values of the keys in ``checks``, and what is wrong with others of them."""
+    """The valid values of the keys in ``checks``, and the faults of the others."""
     values, faults = dict[str, Any](), list[Fault]()
-    for key, checked in checks.items():
+    for key, rule in checks.items():
         if key not in config:
             faults.append(Fault(prefix + key, "expected a value, but the key is missing"))
             continue
         try:
-            values[key] = checked(prefix + key, config[key])
+            values[key] = rule(prefix + key, config[key])
         except ArgumentError as error:
             faults.append(Fault.of(error))
     return values, faults
@@ -102,28 +102,28 @@ def one_of(*options: str) -> Check:
     return lambda name, value: check.choice(name, value, options)
 
 
-def optional(checked: Check) -> Check:
-    """The same check, which lets null pass."""
-    return lambda name, value: None if value is None else checked(name, value)
+def optional(rule: Check) -> Check:
+    """The check, or null."""
+    return lambda name, value: None if value is None else rule(name, value)
 
 
 def formats(name: str, value: Any) -> tuple[str, ...]:
-    """One kind of picture, or a list of several."""
-    given = value if isinstance(value, list) else [value]
-    if not given or any(each not in FORMATS for each in given) or len(set(given)) < len(given):
+    """A check for one format of figures, or a list of several."""
+    kinds = value if isinstance(value, list) else [value]
+    if not kinds or any(each not in FORMATS for each in kinds) or len(set(kinds)) < len(kinds):
         raise ArgumentError(name, f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}, or a list of them", value)
-    return tuple(given)
+    return tuple(kinds)
 
 
 def folder(name: str, value: Any) -> str:
-    """The path of a folder, which need not exist."""
+    """A check for the path of a folder, which need not exist."""
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ArgumentError(name, "the path of a folder", value)
     return value
 
 
 def run_name(name: str, value: Any) -> str:
-    """The name of a run, which a folder can have."""
+    """A check for the name of a run, which must fit a folder."""
     if not isinstance(value, str) or not NAME.fullmatch(value) or len(value.encode()) > LONGEST_NAME:
         raise ArgumentError(
             name,
@@ -167,14 +167,14 @@ def _positive(name: str, value: Any) -> float:
     return check.number(name, value, above=0)
 
 
-SEED = whole(0, 2**63 - 1)  # what torch.Generator.manual_seed takes
-# A million steps, or neurons: more is a mistake, and would only end without memory.
+SEED = whole(0, 2**63 - 1)  # the range of torch.Generator.manual_seed
+# A million steps or neurons: more is a mistake, and would exhaust the memory.
 MANY = whole(1, 1_000_000)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """When the state of training is saved, besides the end of every epoch; null: not by this measure."""
+    """When to save the state of training, besides the end of every epoch; null: not by this measure."""
 
     every_steps: int | None = setting(None, optional(whole(1)), "save after so many training steps, or null")
     every_minutes: float | None = setting(10, optional(_positive), "save after so many minutes, or null")
@@ -182,7 +182,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Report:
-    """What a run draws, prints and logs."""
+    """The figures, lines and logs of a run."""
 
     figures: bool = setting(True, check.flag, "draw figures/")
     summary: bool = setting(True, check.flag, "write summary.txt, the table of layers")
@@ -193,7 +193,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Style:
-    """How figures look; one style sheet, in ``snnrun.report.style``, serves all of them."""
+    """The look of figures; ``snnrun.report.style`` has the style sheet."""
 
     dpi: int = setting(150, whole(30, 1200), "dots per inch of a PNG")
     format: tuple[str, ...] = setting(("png", "svg"), formats, "of the figures: png, svg or pdf, or a list of them")
@@ -264,10 +264,10 @@ class Settings:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Settings:
-        """The settings in a resolved config; its other keys are parts, and ignored here.
+        """The settings in a resolved config; its other keys are parts, and ignored.
 
         Raises:
-            ConfigError: with one line for each fault, of all the faults there are.
+            ConfigError: with one line for each fault.
         """
         settings, faults = read(config)
         if settings is None:
@@ -321,28 +321,28 @@ KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for 
 
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
-    """The settings of a training, or None and what is wrong with them."""
+    """The settings of a training, or None and their faults."""
     # Runs of earlier versions have no name and no init_from, and may be resumed.
     return read_rows(Settings, {"name": None, "init_from": None, **config})
 
 
-def completed(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that an earlier version recorded, and for the keys that it lacks what the run did without them."""
-    found = dict(config)
-    if isinstance(report := found.get("report"), Mapping):
-        found["report"] = {"sample": 0, **report}
-    found.setdefault("init_from", None)
-    found.setdefault("style", {"dpi": 150, "format": ["png"], "theme": "light"})
-    return found
+def complete(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of an earlier version, with values that keep its behaviour for keys that it lacks."""
+    values = dict(config)
+    if isinstance(report := values.get("report"), Mapping):
+        values["report"] = {"sample": 0, **report}
+    values.setdefault("init_from", None)
+    values.setdefault("style", {"dpi": 150, "format": ["png"], "theme": "light"})
+    return values
 
 
 def read_simulate(config: Mapping[str, Any]) -> tuple[SimulateSettings | None, list[Fault]]:
-    """The settings of a simulation, or None and what is wrong with them."""
+    """The settings of a simulation, or None and their faults."""
     return read_rows(SimulateSettings, config)
 
 
 def read_plot(config: Mapping[str, Any]) -> tuple[PlotSettings | None, list[Fault]]:
-    """The settings of a plot, or None and what is wrong with them."""
+    """The settings of a plot, or None and their faults."""
     settings, faults = read_rows(PlotSettings, config)
     if settings and settings.format == "gif" and settings.subject != "encoder":
         advice = f"only an encoder has an animation, not a {settings.subject}"

@@ -1,8 +1,8 @@
-"""Whose code a config may name: snnrun's parts, torch's modules and optimizers, and packages that the user names.
+"""The code that a config may name: snnrun's parts, torch's modules and optimizers, and packages that the user trusts.
 
-A config may come from a stranger, and a ``_target_`` is called with whatever stands beside it. So a name is judged
-twice: by its spelling before anything is imported, and afterwards by where the object was defined, since every module
-holds more than its own (``torch.nn.modules.module.warnings.sys``). A config trusts nothing: only the command line does
+A config may come from a stranger, and a ``_target_`` is called with the keys beside it. So a name is checked twice: by
+its spelling before the import, and afterwards by the module that defines the object, since a module also holds imported
+names (``torch.nn.modules.module.warnings.sys``). A config cannot grant trust. Only the command line can
 (``trust=[my_parts]``), the environment (``SNNRUN_TRUST``), or an installed package, by an entry point of the group
 ``snnrun.plugins``.
 """
@@ -22,34 +22,34 @@ from typing import Any
 
 from snnrun.errors import ArgumentError
 
-#: Where the parts of snnrun live; other modules of it write files and start programs.
+#: The packages of snnrun's parts; other modules write files and start programs.
 _PARTS = ("augmentation", "encoder", "loss", "model", "neuron", "surrogate", "task", "tracker")
 PARTS = tuple(f"snnrun.{name}" for name in _PARTS)
 TORCH = ("torch.nn", "torch.optim")
-#: What a class of torch must descend from.
+#: Base classes; a class of torch must descend from one of them.
 BASES = {"torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torch.optim.lr_scheduler.LRScheduler"}
 VARIABLE = "SNNRUN_TRUST"
 GROUP = "snnrun.plugins"
 
 
 def names(text: str, source: str) -> tuple[str, ...]:
-    """The packages in ``[a,b.c]`` or ``a,b.c``; ``source`` is where the text stands, for the message.
+    """The packages in ``[a,b.c]`` or ``a,b.c``. ``source``: the origin of the text, for the message.
 
     Raises:
-        ValueError: for what is no dotted name, and for a package that no part can live in.
+        ValueError: for an invalid dotted name, and for a package that cannot hold parts.
     """
     bare = text.strip().removeprefix("[").removesuffix("]")
-    found = tuple(name.strip().strip("'\"") for name in bare.split(",") if name.strip())
-    for name in found:
+    packages = tuple(name.strip().strip("'\"") for name in bare.split(",") if name.strip())
+    for name in packages:
         if not all(piece.isidentifier() for piece in name.split(".")):
             raise ArgumentError(source, "names of packages, such as trust=my_parts", name)
         if _first(name) in (*sys.stdlib_module_names, "snnrun", "torch"):
             raise ValueError(f"{source}: {_first(name)} is not a package of parts; name those that define yours")
-    return found
+    return packages
 
 
 def of_environment() -> tuple[str, ...]:
-    """The packages that ``SNNRUN_TRUST`` names.
+    """The packages in ``SNNRUN_TRUST``.
 
     Raises:
         ValueError: see :func:`names`.
@@ -58,7 +58,7 @@ def of_environment() -> tuple[str, ...]:
 
 
 def refusal(target: str, trusted: Collection[str]) -> str | None:
-    """Why the dotted name ``target`` may not even be imported, or None."""
+    """The reason why the dotted name ``target`` may not be imported, or None."""
     if _within(target, (*PARTS, *TORCH, *trusted)) or _within(target, _plugins()):
         return None
     if _first(target) in ("snnrun", "torch"):
@@ -69,19 +69,19 @@ def refusal(target: str, trusted: Collection[str]) -> str | None:
     return f"{target} is code outside snnrun; if you know {name} and want it to run, add trust={name} to the command"
 
 
-def stranger(found: Any, target: str, trusted: Collection[str], *, function: bool) -> str | None:
-    """Why the object that was found under the name ``target`` may not be called, or None.
+def stranger(item: Any, target: str, trusted: Collection[str], *, function: bool) -> str | None:
+    """The reason why the object with the name ``target`` may not be called, or None.
 
-    ``function``: whether a function of snnrun or torch is wanted, where a part is a class.
+    ``function``: allow a function of snnrun or torch; a part must be a class.
     """
-    if not (isinstance(found, type) or inspect.isroutine(found)):
-        return f"expected a class or function, got {target}, a {type(found).__name__}"
-    home = getattr(found, "__module__", None)
+    if not (isinstance(item, type) or inspect.isroutine(item)):
+        return f"expected a class or function, got {target}, a {type(item).__name__}"
+    home = getattr(item, "__module__", None)
     home = home if isinstance(home, str) else "builtins"
     if _within(home, (*PARTS, *TORCH)):
-        if not function and not isinstance(found, type):
-            return f"expected a class, got {target}, a {type(found).__name__}"
-        if isinstance(found, type) and _within(home, TORCH) and BASES.isdisjoint(map(_full_name, found.__mro__)):
+        if not function and not isinstance(item, type):
+            return f"expected a class, got {target}, a {type(item).__name__}"
+        if isinstance(item, type) and _within(home, TORCH) and BASES.isdisjoint(map(_full_name, item.__mro__)):
             return f"{target} is no part; expected a module, an optimizer or a scheduler of torch"
         return None
     outside = refusal(f"{home}.{_last(target)}", trusted)
@@ -102,15 +102,15 @@ def targets(tree: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def names_code(config: Any) -> bool:
-    """Whether a resolved config names code that has to be trusted."""
+    """True if a resolved config names code that needs trust."""
     return any(refusal(target, ()) for _, target in targets(config))
 
 
 @contextmanager
 def importable(folder: Path | None, trusted: Collection[str]) -> Iterator[None]:
-    """Within this context trusted modules are found in ``folder`` too, after all others; nothing else in it is.
+    """Within this context trusted modules, and no others, can also be imported from ``folder``, after all others.
 
-    A folder on ``sys.path`` would give away more: any module that some package looks for and does without.
+    A folder on ``sys.path`` would allow more: any optional module that some package tries to import.
     """
     finder = _Finder(folder, {_first(name) for name in trusted}) if folder and trusted else None
     if finder:
@@ -131,7 +131,7 @@ class _Finder(MetaPathFinder):
 
 
 def _plugins() -> list[str]:
-    from importlib.metadata import entry_points  # here, since help and lists need none of it
+    from importlib.metadata import entry_points  # slow, and help and lists do not need it
 
     return [entry.module for entry in entry_points(group=GROUP)]
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from snnrun.system.jit import compiled
+from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
 
 
@@ -41,7 +41,7 @@ def _streams(probability: Tensor, num_steps: int, generator: Generator | None) -
 _LANES = 512  # streams that are advanced together, in the L1 cache
 
 
-@compiled
+@compile_cached
 def _mixed(x):  # type: ignore[no-untyped-def]
     # The output function of splitmix64 (Steele, Lea and Flood 2014).
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -49,7 +49,7 @@ def _mixed(x):  # type: ignore[no-untyped-def]
     return x ^ (x >> np.uint64(31))
 
 
-@compiled
+@compile_cached
 def _draw(probability, key, spikes, low, high):  # type: ignore[no-untyped-def]
     state = np.empty((4, _LANES), np.uint32)
     a, b, c, d = state

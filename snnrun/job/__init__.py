@@ -1,1 +1,1 @@
-"""What was asked for: the words of a command become a config, which is checked before anything starts."""
+"""Turns the words of a command into a config and checks it before anything starts."""

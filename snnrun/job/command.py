@@ -1,4 +1,4 @@
-"""What belongs to one command alone: which keys it has, how its config is read and tried, and what it runs."""
+"""The interface of a command: its keys, how its config is read and checked, and what it runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Curve(NamedTuple):
-    """One of several configs that are drawn in one figure."""
+    """One of several configs in one figure."""
 
-    label: str  # what sets it apart from the others
+    label: str  # its difference from the others
     config: dict[str, Any]  # resolved
 
 
-class Finished(NamedTuple):
-    """A job of a sweep that ended well."""
+class JobResult(NamedTuple):
+    """The result of a successful job of a sweep."""
 
     label: str
     result: Any
@@ -33,24 +33,24 @@ class Command(Protocol):
 
     @property
     def KEYS(self) -> Sequence[str]:
-        """The top-level keys of its config that are no parts."""
+        """The top-level keys of its config that are not parts."""
 
     @property
     def STRICT(self) -> bool:
-        """Whether a key that the command does not know is a fault even if a part set it."""
+        """True if an unknown key is a fault even if a part sets it."""
 
     @property
     def LIGHT(self) -> bool:
-        """Whether ``prepare`` builds nothing, so that settings can be read before torch is imported."""
+        """True if ``prepare`` builds nothing, so that settings can be read before torch is imported."""
 
     def prepare(self, config: DictConfig, trusted: Collection[str]) -> DictConfig:
-        """The config as it is run."""
+        """The config as it runs."""
 
     def read(self, config: Mapping[str, Any]) -> tuple[Any | None, list[Fault]]:
-        """The settings, or None and what is wrong with them."""
+        """The settings, or None and their faults."""
 
     def try_parts(self, trial: Trial, catalogue: Catalogue) -> list[Fault]:
-        """All faults of the parts, and of how they go together."""
+        """All faults of the parts and of their combination."""
 
     def run(
         self,
@@ -60,7 +60,7 @@ class Command(Protocol):
         curves: Sequence[Curve],
         trusted: Collection[str],
     ) -> Any:
-        """Run the job, and leave the record in ``folder``; returns the result."""
+        """Run the job, and write the record into ``folder``. Returns the result."""
 
-    def finish(self, jobs: Sequence[Finished], folder: Path) -> None:
-        """The end of a sweep whose jobs ran one after another in this process."""
+    def finish(self, jobs: Sequence[JobResult], folder: Path) -> None:
+        """Finish a sweep whose jobs ran one after another in this process."""

@@ -1,4 +1,4 @@
-"""Composes configs with Hydra's Compose API, in which nothing runs and no folder is made."""
+"""Composes configs with Hydra's Compose API, which runs nothing and creates no folder."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ HYDRA = re.compile(r"[+~]*hydra[./]")  # an override of Hydra's own settings
 
 
 class ComposeError(ConfigError):
-    """A config that Hydra cannot compose, said in one line."""
+    """A config that Hydra cannot compose, with a message of one line."""
 
 
 @dataclass(frozen=True)
 class Composition:
-    """The config of a run, and where the run is to lie.
+    """The config of a run and its folder.
 
     Attributes:
-        whole: the config with Hydra's own node; references are not yet filled in.
-        root: the folder of the run; of a job the folder of its sweep.
-        subdir: the folder of a job in that of its sweep.
+        whole: the config with Hydra's own node; references are not resolved.
+        root: the folder of the run; for a job the folder of its sweep.
+        subdir: the folder of a job in its sweep.
     """
 
     whole: DictConfig
@@ -51,7 +51,7 @@ class Composition:
 
     @property
     def folder(self) -> Path:
-        """The folder of the run, as the config names it."""
+        """The folder of the run, from the config."""
         return self.root if self.subdir is None else self.root / self.subdir
 
     @property
@@ -61,11 +61,11 @@ class Composition:
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """The overrides, without those of Hydra's own settings."""
+        """The overrides without those of Hydra's own settings."""
         return tuple(_texts(self.whole.hydra.overrides.task))
 
     def configure_log(self) -> None:
-        """Set the levels of the loggers that ``hydra.verbose`` names."""
+        """Set the levels of the loggers in ``hydra.verbose``."""
         configure_log(self.whole.hydra.job_logging, self.whole.hydra.verbose)
 
     def record(self) -> dict[str, str]:
@@ -77,8 +77,8 @@ class Composition:
         }
 
     @contextmanager
-    def referred(self) -> Iterator[None]:
-        """Within this context ``${hydra:KEY}`` is what this config says of Hydra."""
+    def hydra_references(self) -> Iterator[None]:
+        """Within this context ``${hydra:KEY}`` refers to this config."""
         instance = HydraConfig.instance()
         before = instance.cfg
         instance.set_config(self.whole)
@@ -96,19 +96,19 @@ class Composer:
         quoted = str(catalogue.extra).replace("\\", "\\\\").replace('"', '\\"')
         self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if catalogue.extra else []
         self._mode = [f"hydra.mode={mode}"] if mode else []
-        # Composing takes 0.1 s. The jobs of a sweep have much in common, and the config that was checked is run.
-        self._merged: dict[tuple[str, ...], DictConfig] = {}  # as Hydra merges them, set-ups included
+        # Caches: composing takes 0.1 s, jobs of a sweep share configs, and the checked config is the one that runs.
+        self._merges: dict[tuple[str, ...], DictConfig] = {}  # as Hydra merges them, set-ups included
         self._wholes: dict[tuple[str, ...], DictConfig] = {}
         self._configs: dict[tuple[str, ...], DictConfig] = {}
-        self._copies: dict[tuple[str, ...], preset.Setups] = {}  # by the parts that are chosen
+        self._copies: dict[tuple[str, ...], preset.Setups] = {}  # by the chosen parts
         self._first: DictConfig | None = None  # of the jobs
         self.parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
-        """The composed config, its references not yet filled in.
+        """The composed config, with unresolved references.
 
         Raises:
-            ComposeError: when it cannot be composed.
+            ComposeError: if it cannot be composed.
         """
         words = tuple(overrides)
         if words not in self._configs:
@@ -116,24 +116,24 @@ class Composer:
         return self._configs[words]
 
     def whole(self, overrides: Sequence[str]) -> DictConfig:
-        """The same with Hydra's own node.
+        """The composed config with Hydra's own node.
 
         Raises:
-            ComposeError: when it cannot be composed.
+            ComposeError: if it cannot be composed.
         """
         words = tuple(overrides)
         if words not in self._wholes:
             with _refusals():
-                self._wholes[words] = self._changed(words) or self._composed(words)
+                self._wholes[words] = self._changed(words) or self._compose(words)
         return self._wholes[words]
 
     def job(self, overrides: Sequence[str], number: int | None = None) -> Composition:
-        """The config of a run; with a ``number`` that of a job of a sweep.
+        """The config of a run, or of the job ``number`` of a sweep.
 
-        What ``${now:…}`` and ``${snnrun.token:}`` are in the first they are in all.
+        ``${now:…}`` and ``${snnrun.token:}`` have the same value in all jobs.
 
         Raises:
-            ComposeError: when it cannot be composed.
+            ComposeError: if it cannot be composed.
         """
         whole = copy.deepcopy(self.whole(overrides))
         if self._first is not None:
@@ -142,29 +142,29 @@ class Composer:
         if number is not None:
             with open_dict(hydra):
                 hydra.job.id = hydra.job.num = number
-        with _refusals(), Composition(whole, Path(), None).referred():
+        with _refusals(), Composition(whole, Path(), None).hydra_references():
             root = Path(str(hydra.run.dir if number is None else hydra.sweep.dir))
-            found = Composition(whole, root, None if number is None else str(hydra.sweep.subdir))
+            composition = Composition(whole, root, None if number is None else str(hydra.sweep.subdir))
             with read_write(hydra.runtime), open_dict(hydra.runtime):
-                hydra.runtime.output_dir = str(found.folder.absolute())
+                hydra.runtime.output_dir = str(composition.folder.absolute())
         self._first = self._first or whole
-        return found
+        return composition
 
     def options(self, group: str) -> list[str]:
-        """What there is to choose from in a group, installed plug-ins of Hydra included."""
+        """The options of a group, including those of installed Hydra plug-ins."""
         return list(GlobalHydra.instance().config_loader().get_group_options(group))
 
     @contextmanager
     def words(self, overrides: Sequence[str]) -> Iterator[list[str]]:
-        """What Hydra is told, so that it leaves out what a set-up says of a part for which another was chosen.
+        """The overrides for Hydra. Values of a set-up for a part that was replaced by another part are left out.
 
         Raises:
-            ComposeError: when the parts that are chosen cannot be composed.
+            ComposeError: if the chosen parts cannot be composed.
         """
         with _refusals():
             copies = self._fitting(tuple(overrides))
-        with preset.stored(copies):
-            yield [*self._search_path, *preset.chosen(overrides, copies), *self._mode]
+        with preset.store_copies(copies):
+            yield [*self._search_path, *preset.with_copies(overrides, copies), *self._mode]
 
     def _changed(self, overrides: tuple[str, ...]) -> DictConfig | None:
         """The config of the parts that are chosen, with the values that the other overrides set.
@@ -203,7 +203,7 @@ class Composer:
         """Whether an override chooses a part, or sets something of Hydra's own."""
         return override.is_hydra_override() or override.key_or_group in self._groups
 
-    def _composed(self, overrides: tuple[str, ...]) -> DictConfig:
+    def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
         if not self._fitting(overrides):
             return self._merge(overrides)
         with self.words(overrides) as words:
@@ -216,10 +216,10 @@ class Composer:
         return whole
 
     def _fitting(self, overrides: tuple[str, ...]) -> preset.Setups:
-        """Copies of the set-ups that the overrides choose, where not all that they say is for the chosen parts."""
+        """Copies of the chosen set-ups, if some of their values are for other parts than the chosen ones."""
         files = self._catalogue.groups.get(preset.GROUP, {})
         choices = tuple(word for word in overrides if re.split("[@=]", word.lstrip("+~"))[0] in self._groups)
-        if not any(map(preset.is_choice, overrides)):  # as mostly; then what is composed anyway tells
+        if not any(map(preset.is_choice, overrides)):  # the usual case; then use the composition that is needed anyway
             choices = overrides
         if choices not in self._copies:
             known = self._merge(choices).hydra.runtime.choices
@@ -228,13 +228,13 @@ class Composer:
         return self._copies[choices]
 
     def _merge(self, overrides: tuple[str, ...], words: Sequence[str] | None = None) -> DictConfig:
-        """What Hydra makes of the overrides, or of the ``words`` that stand for them."""
+        """Compose the overrides, or ``words`` in place of them."""
         if words is None:
-            if overrides not in self._merged:
-                self._merged[overrides] = self._merge(overrides, [*self._search_path, *overrides, *self._mode])
-            return self._merged[overrides]
+            if overrides not in self._merges:
+                self._merges[overrides] = self._merge(overrides, [*self._search_path, *overrides, *self._mode])
+            return self._merges[overrides]
         whole = compose(self._catalogue.primary, list(words), return_hydra_config=True)
-        if self._search_path:  # the folder of --config-dir, which nobody typed as an override
+        if self._search_path:  # the folder of --config-dir, which is not an override of the user
             hydra = whole.hydra
             hydra.searchpath = []
             hydra.overrides.hydra = [word for word in _texts(hydra.overrides.hydra) if word not in self._search_path]
@@ -245,9 +245,9 @@ class Composer:
 
 @contextmanager
 def composer(catalogue: Catalogue, mode: str | None = None) -> Iterator[Composer]:
-    """Hydra, set up for composing only, and put back afterwards.
+    """Set up Hydra for composing only, and restore it afterwards.
 
-    ``mode``: what will be done with the configs, in Hydra's words, which their record repeats: RUN or MULTIRUN.
+    ``mode``: Hydra's mode for the record of the configs: RUN or MULTIRUN.
     """
     register_resolvers()
     with initialize_config_dir(str(conf_folder()), job_name="snnrun", version_base=VERSION_BASE):
@@ -256,7 +256,7 @@ def composer(catalogue: Catalogue, mode: str | None = None) -> Iterator[Composer
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Within this context what Hydra refuses is a ComposeError."""
+    """Within this context errors of Hydra become a ComposeError."""
     try:
         yield
     except ComposeError:
@@ -264,7 +264,7 @@ def _refusals() -> Iterator[None]:
     except yaml.YAMLError as error:
         raise ComposeError(f"{yaml_fault(error)}; mend the file") from error
     except (HydraException, OmegaConfBaseException, ValueError, TypeError, OSError) as error:
-        # Hydra's own message may be empty, and that of its cause tell all.
+        # Hydra's own message may be empty; then its cause has the message.
         cause = error.__cause__ or error.__context__
         texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
         reason = next(filter(None, texts), type(error).__name__)
@@ -272,7 +272,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _texts(node: Any) -> Any:
-    """A node as plain data, with ``${…}`` as it was typed."""
+    """A node as plain data, with unresolved ``${…}``."""
     return OmegaConf.to_container(node, resolve=False)
 
 
@@ -284,14 +284,14 @@ def _without_hydra(whole: DictConfig) -> DictConfig:
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """A config, or a mapping in it, as plain data, its references filled in."""
+    """A config, or a mapping in it, as plain data with resolved references."""
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
 
 
 def with_value(config: DictConfig, key: str, value: object) -> DictConfig:
-    """A copy of ``config`` with another value at a top-level key, which references to it see."""
+    """A copy of ``config`` with another value at a top-level key; references to it follow."""
     changed = config.copy()
     OmegaConf.set_readonly(changed, False)
     OmegaConf.update(changed, key, value)
@@ -299,13 +299,13 @@ def with_value(config: DictConfig, key: str, value: object) -> DictConfig:
 
 
 def register_resolvers() -> None:
-    """What the primary configs name run folders with.
+    """Register the resolvers for the names of run folders in the primary configs.
 
-    ``${snnrun.token:}``: hex digits that no other run has; the same wherever one config asks for them.
-    ``${snnrun.home:PATH}``: the path with ``~`` filled in.
-    ``${snnrun.named:NAME}``: the name of a set-up with a dash behind it, or nothing where there is none.
-    ``${snnrun.title:NAME,OTHER}``: the name that the user gave, or where there is none the other.
-    ``${oc.env:NAME}`` of OmegaConf is refused.
+    ``${snnrun.token:}``: hex digits, unique for each run, constant within a config.
+    ``${snnrun.home:PATH}``: the path with ``~`` expanded.
+    ``${snnrun.named:NAME}``: the name of a set-up with a dash behind it, or nothing without a set-up.
+    ``${snnrun.title:NAME,OTHER}``: the user's name for the run, or else the other.
+    ``${oc.env:NAME}`` of OmegaConf is rejected.
     """
     OmegaConf.register_new_resolver("snnrun.token", lambda: secrets.token_hex(4), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("snnrun.home", lambda path: os.path.expanduser(str(path)), replace=True)
@@ -321,12 +321,12 @@ def _named(name: object) -> str:
 
 
 def _no_environment(*arguments: object) -> NoReturn:
-    # A record is shown to others, and a stranger's config could write passwords and keys into it.
+    # Records are shared, and a stranger's config could write passwords and keys into one.
     raise ValueError("a config may not read the environment: write the value, or let the shell fill it in")
 
 
 def yaml_fault(error: yaml.YAMLError, path: Path | None = None) -> str:
-    """What is wrong with a YAML file, with its name and line."""
+    """The fault of a YAML file, with its name and line."""
     mark = getattr(error, "problem_mark", None)
     name = str(path) if path else getattr(mark, "name", "a YAML file")
     line = f", line {mark.line + 1}" if mark else ""

@@ -1,10 +1,10 @@
-"""``snnrun --config FILE``: the ``config.yaml`` of a run, edited or not, as the overrides that it stands for.
+"""``snnrun --config FILE``: converts the ``config.yaml`` of a run, edited or not, into overrides.
 
-The file may come from a stranger. It is read as text, and its values are checked as the words of the command line are.
-The overrides go through Hydra's composition, in a sweep too, and the record of the run is whole without the file.
+The file may come from a stranger. It is read as text, and its values are checked like the words of the command line.
+Hydra composes the overrides, also in a sweep, and the record of the run does not need the file.
 
-A part is recognised by its ``_target_``: the option of that class is chosen. Its references (``${surrogate}``) stay
-references where the file has the same value at both ends. Only what differs from the composed config becomes a word.
+The option of a part is found by its ``_target_``. References (``${surrogate}``) stay references if the file has the
+same value at both ends. Only differences from the composed config become words.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from snnrun.system.safe_read import Unreadable, at, printable, shown
 
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 REFERENCE = re.compile(r"\$\{([\w.]+)\}", re.ASCII)
-NUMBER = re.compile(r"[-+]?(\d[\d_]*)?\.?\d+[eE][-+]?\d+", re.ASCII)  # 1e-3 is a text for YAML 1.1
+NUMBER = re.compile(r"[-+]?(\d[\d_]*)?\.?\d+[eE][-+]?\d+", re.ASCII)  # 1e-3 is a text in YAML 1.1
 NO_KEYS = {
     "hydra": "expected the config of a run, and hydra is no key of one; leave it out",
     "defaults": "expected the config of a run, which names no files; leave it out",
     "experiment": "expected parts and values; a set-up is chosen on the command line, without --config",
 }
 SETUP = "experiment"
-MOST_VALUES = 1000  # each becomes an override, which takes Hydra milliseconds
+MOST_VALUES = 1000  # each may become an override, which costs Hydra milliseconds
 _MISSING: Any = object()
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Source(NamedTuple):
-    """What the record says of the file.
+class ConfigSource(NamedTuple):
+    """The record of the file.
 
     Attributes:
-        name: its last piece, as ``command`` has the way to it.
+        name: without its folder, which is in ``command``.
         sha256: of its bytes, in hexadecimal.
     """
 
@@ -53,27 +53,27 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True)
 class Choice:
-    """A group that the command line chooses from, with every option that it names; null for none."""
+    """A group in the command line, with every option chosen for it; null for none."""
 
     group: str
     words: tuple[str, ...]
 
 
 class ConfigFile:
-    """A file that was read and can be turned into overrides.
+    """A file to be turned into overrides.
 
     Args:
-        path: of the file. A link that is named is meant.
+        path: of the file, or of a link to it.
 
     Raises:
-        ConfigError: if it is no YAML mapping of plain values.
+        ConfigError: if it is not a YAML mapping of plain values.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         whole = path.resolve()
         try:
-            with safe_read.opened(whole.parent, whole.name) as file:
+            with safe_read.open_regular(whole.parent, whole.name) as file:
                 data = file.read(safe_read.LARGEST_YAML + 1)
             if len(data) > safe_read.LARGEST_YAML:
                 raise Unreadable(f"more than {safe_read.LARGEST_YAML >> 10} KiB")
@@ -84,11 +84,11 @@ class ConfigFile:
                 f"--config: expected the config.yaml of a run, or one like it, got {printable(path)}, which cannot be "
                 f"read: {error}"
             ) from error
-        self.source = Source(path.name, hashlib.sha256(data).hexdigest())
-        # The config as its run was started with: what differs in it from what it refers to was meant.
-        self._unedited = fingerprint.recorded(whole.parent) == fingerprint.config_hash(self.tree)
+        self.source = ConfigSource(path.name, hashlib.sha256(data).hexdigest())
+        # An unedited config: where it differs from its references, that is intended.
+        self._is_original = fingerprint.recorded_hash(whole.parent) == fingerprint.config_hash(self.tree)
         self.faults = [
-            f"{self.name}: {fault}" for fault in (*repeated(yaml.compose(text, _LOADER)), *_faults(self.tree))
+            f"{self.name}: {fault}" for fault in (*duplicate_keys(yaml.compose(text, _LOADER)), *_faults(self.tree))
         ]
         if (count := len(safe_read.dotted(self.tree))) > MOST_VALUES:
             self.faults = [
@@ -102,20 +102,22 @@ class ConfigFile:
         return printable(self.path.name, 80)
 
     def groups(self, catalogue: Catalogue, chosen: Sequence[Choice]) -> list[str]:
-        """The overrides that choose parts, of groups that the command line does not choose from."""
+        """The overrides that choose parts, without the groups that the command line chooses from."""
         own = {choice.group for choice in chosen}
-        found = {}
+        options = {}
         for group in catalogue.defaults:
             if group not in own and group != SETUP:
-                found[group] = self._option(group, catalogue)
+                options[group] = self._option(group, catalogue)
         tasks = next((choice.words for choice in chosen if choice.group == "task"), None)
-        names = [found.get("task") or catalogue.defaults["task"]] if tasks is None else [_value(word) for word in tasks]
+        names = (
+            [options.get("task") or catalogue.defaults["task"]] if tasks is None else [_value(word) for word in tasks]
+        )
         # A task may choose other parts as well.
-        implied = [catalogue.chosen_by("task", str(name)) for name in names]
+        implications = [catalogue.choices_of("task", str(name)) for name in names]
         return [
             f"{group}={option}"
-            for group, option in found.items()
-            if option is not None and any(option != each.get(group, catalogue.defaults[group]) for each in implied)
+            for group, option in options.items()
+            if option is not None and any(option != each.get(group, catalogue.defaults[group]) for each in implications)
         ]
 
     def values(
@@ -124,33 +126,33 @@ class ConfigFile:
         """The overrides that set values.
 
         Args:
-            chosen: what the command line chooses, which replaces what the file says of these parts.
-            keys: that the command line sets.
-            bases: the configs without these overrides, references not filled in: one for each choice of a sweep.
+            chosen: the choices of the command line, which replace these parts of the file.
+            keys: the keys that the command line sets.
+            bases: the unresolved configs without these overrides, one for each choice of a sweep.
         """
         places = {catalogue.place(choice.group) for choice in chosen}
-        kept = {catalogue.place(group) for group in catalogue.defaults} - places
+        other_places = {catalogue.place(group) for group in catalogue.defaults} - places
         words: list[str] = []
-        for found, value, nodes in self._walk("", self.tree, list(bases)):
-            path = found.lstrip("~")
-            named = value in (None, {}) or isinstance(value, (str, list))
-            if named and path in (*places, *kept, *catalogue.defaults):
+        for location, value, nodes in self._walk("", self.tree, list(bases)):
+            path = location.lstrip("~")
+            is_choice = value in (None, {}) or isinstance(value, (str, list))
+            if is_choice and path in (*places, *other_places, *catalogue.defaults):
                 continue  # a choice, or nothing
-            inside = [place for place in (*places, *kept) if path == place or path.startswith(f"{place}.")]
+            inside = [place for place in (*places, *other_places) if path == place or path.startswith(f"{place}.")]
             if inside and max(inside, key=len) in places:
                 continue
             if any(path == key or path.startswith(f"{key}.") for key in keys):
                 continue
-            if found != path:
-                # Hydra takes a key for missing that is null.
-                words += [*([f"{path}=0"] if None in nodes else []), found]
+            if location != path:
+                # Hydra treats a key with null as missing.
+                words += [*([f"{path}=0"] if None in nodes else []), location]
             elif self._differs(path, value, nodes):
                 sign = "++" if any(node is _MISSING for node in nodes) else ""
                 words.append(f"{sign}{path}={_text(value)}")
         return words
 
     def _option(self, group: str, catalogue: Catalogue) -> str | None:
-        """The option that the file has in a group, as an override names it; None if it says nothing of it."""
+        """The option of the file in a group, in the form of an override; None if the file has none."""
         part, several = at(self.tree, catalogue.place(group), _MISSING), catalogue.several(group)
         if isinstance(self.tree.get(group), (str, list)):
             part = self.tree[group]
@@ -168,7 +170,7 @@ class ConfigFile:
         return catalogue.recognise(group, part)
 
     def _walk(self, path: str, value: Any, nodes: list[Any]) -> Iterator[tuple[str, Any, list[Any]]]:
-        """Every value of the file with what the bases have in its place; a path with ``~`` is one to take away."""
+        """Every value of the file with the values of the bases at its path; ``~`` marks a path to remove."""
         prefix = f"{path}." if path else ""
         mappings = [node for node in nodes if isinstance(node, Mapping)]
         references = [node for node in nodes if isinstance(node, str) and REFERENCE.fullmatch(node)]
@@ -177,7 +179,7 @@ class ConfigFile:
             return
         target = value.get("_target_")
         if mappings and target is not None and all(target != node.get("_target_") for node in mappings):
-            # The keys of another class are none of this one.
+            # Keys of the base's class do not belong to this class.
             for key in dict.fromkeys(key for node in mappings for key in node):
                 if key not in value and key != "_partial_" and all(key in node for node in mappings):
                     yield f"~{prefix}{key}", _MISSING, [node[key] for node in mappings]
@@ -186,7 +188,7 @@ class ConfigFile:
             yield from self._walk(f"{prefix}{key}", item, inside)
 
     def _differs(self, path: str, value: Any, nodes: Sequence[Any]) -> bool:
-        """Whether the value must be said, since a base has another."""
+        """True if a base has another value."""
         different = False
         for node in nodes:
             reference = REFERENCE.fullmatch(node) if isinstance(node, str) else None
@@ -197,7 +199,7 @@ class ConfigFile:
             origin = at(self.tree, reference[1], _MISSING)
             if origin is not _MISSING and not _same(value, origin):
                 different = True
-                if not self._unedited:
+                if not self._is_original:
                     self.notes.append(
                         f"{self.name}: {path} and {reference[1]} differ, and {path} counts; leave {path} out of the "
                         f"file, and it follows {reference[1]}"
@@ -207,10 +209,10 @@ class ConfigFile:
         return different
 
 
-def repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
-    """The keys that a mapping has more than once, of which YAML takes the last without a word.
+def duplicate_keys(node: yaml.Node | None, path: str = "") -> Iterator[str]:
+    """The keys that occur more than once in a mapping; YAML silently takes the last.
 
-    ``node``: of a text that was found light enough to be loaded.
+    ``node``: of a text that is light enough to load.
     """
     pairs: list[tuple[str, yaml.Node]] = []
     if isinstance(node, yaml.MappingNode):
@@ -225,11 +227,11 @@ def repeated(node: yaml.Node | None, path: str = "") -> Iterator[str]:
     elif isinstance(node, yaml.SequenceNode):
         pairs = [(f"{path.rstrip('.')}[{i}].", item) for i, item in enumerate(node.value)]
     for inside, value in pairs:
-        yield from repeated(value, inside)
+        yield from duplicate_keys(value, inside)
 
 
 def _faults(tree: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """What no config of a run holds."""
+    """Faults for content that no config of a run has."""
     for key, value in tree.items():
         where = f"{path}{printable(key, 80)}"
         if not isinstance(key, str) or not KEY.fullmatch(key):
@@ -257,7 +259,7 @@ def _value_faults(where: str, value: Any) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two values are the same, of one kind; 1 is not true, and ``1e-3`` is a number."""
+    """True if two values are equal and of the same kind; 1 is not true, and ``1e-3`` is a number."""
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
@@ -267,7 +269,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    """A value as Hydra's grammar has it."""
+    """A value in Hydra's grammar."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):

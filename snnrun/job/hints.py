@@ -1,4 +1,4 @@
-"""What a user meant who wrote a key as other programs have it, ``--epochs 5``, ``-e 5``, ``epochs 5``, or mistyped."""
+"""Finds the key for a mistyped key or for one in the form of other programs: ``--epochs 5``, ``-e 5``, ``epochs 5``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from functools import cached_property
 
 from snnrun.config.catalogue import Catalogue
 
-#: Short options of other programs, and longer names, for the keys that they mean here.
+#: Short options and longer names of other programs, and the keys here.
 SHORT = {"e": "epochs", "b": "batch_size", "s": "seed", "d": "device", "o": "output_dir", "t": "num_steps"}
 LONG = {
     **{"learning_rate": "optimizer.lr", "gpu": "device", "cuda": "device", "bs": "batch_size", "dataset": "task"},
@@ -18,7 +18,7 @@ LONG = {
     **{"out": "output_dir", "data": "data_dir", "hidden_size": "model.hidden"},
 }
 
-#: Words and options of other programs for commands and flags of this one.
+#: Words and options of other programs, and the commands and flags here.
 COMMAND = {"test": "evaluate", "eval": "evaluate", "fit": "train"}
 FLAG = {
     "-v": "--version",
@@ -27,7 +27,7 @@ FLAG = {
     "--config-file": "--config",
     "--config_file": "--config",
 }
-#: Flags with a value that other programs, and Hydra, take as a key.
+#: Flags with a value that are keys in other programs and in Hydra.
 FLAG_AS_KEY = {
     **{"config": "--config", "config_file": "--config", "config-file": "--config"},
     **{"config_dir": "--config-dir", "config-dir": "--config-dir", "cfg": "--cfg"},
@@ -35,8 +35,8 @@ FLAG_AS_KEY = {
 QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
-def command_meant(word: str, commands: Sequence[str]) -> str | None:
-    """The command that the word stands for, or looks most like; None where it looks like none."""
+def closest_command(word: str, commands: Sequence[str]) -> str | None:
+    """The command that the word means in other programs, or the closest one; None if none is close."""
     name = word.lstrip("-").lower()
     if name in commands:
         return name
@@ -45,7 +45,7 @@ def command_meant(word: str, commands: Sequence[str]) -> str | None:
 
 
 def split_at(words: Sequence[str]) -> int:
-    """How many words at the beginning are one override that a shell split at its spaces: 0 where none is.
+    """The number of words at the beginning that are one override, split by a shell at spaces; 0 if there is none.
 
     ``model.hidden=[200,`` ``100]`` are two, and ``seed=0,`` ``1`` too.
     """
@@ -62,24 +62,24 @@ def split_at(words: Sequence[str]) -> int:
 
 
 class Keys:
-    """The keys that a command knows, by the last piece of their name."""
+    """The keys of a command, by the last piece of their name."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
     def of(self, option: str) -> str | None:
-        """The key that the option ``--epochs``, ``-e`` or ``--learning-rate`` means, if there is one."""
+        """The key for the option ``--epochs``, ``-e`` or ``--learning-rate``, if there is one."""
         bare = option.lstrip("-")
         name = bare.replace("-", "_")
         if len(bare) == 1:
             return self._known(SHORT.get(bare.lower()))
         if name in self._names:
             return name
-        # A name stands for a key of the parts that are chosen by default before it stands for another program's word.
+        # A key of the default parts takes precedence over a word of another program.
         return self._parts.get(name) or self._known(LONG.get(name.lower()))
 
     def near(self, option: str, others: Iterable[str]) -> str | None:
-        """The key that looks most like the option, unless one of the ``others`` (flags) looks more like it."""
+        """The key closest to the option, unless one of the ``others`` (flags) is closer."""
         name = option.lstrip("-").replace("-", "_").lower()
         names = {key: key for key in self._names} | self._parts
         flags = {other.lstrip("-").replace("-", "_") for other in others}
@@ -96,13 +96,13 @@ class Keys:
 
     @cached_property
     def _parts(self) -> dict[str, str]:
-        """``lr``: ``optimizer.lr``; of names that several default parts have, the first."""
+        """``lr``: ``optimizer.lr``; the first, if several default parts have the name."""
         found: dict[str, str] = {}
         for group in ("optimizer", "neuron", "model", *self._catalogue.defaults):
             path = self._catalogue.groups.get(group, {}).get(self._catalogue.defaults.get(group) or "")
             content = self._catalogue.content(path) if path else {}
             for name, value in content.items() if "_target_" in content else ():
-                # A reference is set at its end: neuron.reset by convention.reset.
+                # The key behind a reference: neuron.reset is convention.reset.
                 reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
                 if not name.startswith("_") and name not in self._names:
                     found.setdefault(name, reference[1] if reference else f"{group}.{name}")
@@ -110,5 +110,5 @@ class Keys:
 
 
 def assignment(key: str, value: str | None) -> str:
-    """``epochs=5`` as it is written in a shell; ``epochs=VALUE`` where there is no value."""
+    """``epochs=5`` in the form for a shell; ``epochs=VALUE`` without a value."""
     return shlex.quote(f"{key}={value}") if value else f"{key}=VALUE"

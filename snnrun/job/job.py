@@ -1,4 +1,4 @@
-"""What was asked for: one training run, composed, checked and ready to be executed."""
+"""One training run, composed, checked and ready to run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from snnrun.job.parts import Parts, parts_of
 
 @dataclass(frozen=True)
 class Job:
-    """A training run that was asked for. A sweep is a list of jobs; a run folder holds one.
+    """A training run to execute. A sweep is a list of jobs; a run folder holds one.
 
     Attributes:
         config: the resolved config that the run records.
-        settings, parts: made of ``local``.
+        settings, parts: built from ``local``.
         folder: of the run.
         command: the words of the command, for the manifest.
-        local: the config as this process uses it: with ``data_dir`` as it is seen from the working directory, and with
-            the overrides of ``snnrun resume``.
-        resuming: whether ``folder`` holds the record of a run of this config, which goes on. Default: False.
-        source: ``name`` and ``sha256`` of the file that the config is from, for the manifest. Default: none.
+        local: the config for this process: with ``data_dir`` relative to the working directory, and with the overrides
+            of ``snnrun resume``.
+        resuming: ``folder`` holds the record of a run of this config, which goes on. Default: False.
+        source: ``name`` and ``sha256`` of the config file, for the manifest. Default: none.
         words: the overrides on a recorded config, by key. Default: none.
-        marks: the files of ``.hydra/``, for a folder that is still to be made. Default: the folder is there.
+        marks: the files of ``.hydra/``, for a new folder. Default: the folder exists.
     """
 
     config: Mapping[str, Any]
@@ -55,10 +55,10 @@ class Job:
         words: Mapping[str, str] | None = None,
         marks: Mapping[str, str] | None = None,
     ) -> Job:
-        """The job of a resolved config. ``trusted``: packages whose code the config may name, beside snnrun's own.
+        """The job of a resolved config. ``trusted``: packages whose code the config may name, besides snnrun's own.
 
         Raises:
-            ConfigError: if a setting is wrong, or a part cannot be built.
+            ConfigError: if a setting is invalid, or a part cannot be built.
         """
         local = config if local is None else local
         settings = Settings.from_config(local)

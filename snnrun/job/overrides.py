@@ -24,25 +24,25 @@ from snnrun.job.hints import Keys, assignment
 from snnrun.job.search.space import ends
 from snnrun.system.safe_read import at, weigh
 
-# What may be set of Hydra itself, by the beginning of its key.
+# The settings of Hydra itself that may be set, by the beginning of the key.
 HYDRA = (
     *("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.output_subdir", "hydra.verbose"),
     *("hydra/launcher", "hydra.launcher.", "hydra/sweeper", "hydra.sweeper."),
 )
 
-# The key itself, and no longer word around it, such as zero_target_article.
+# Only the key itself, not a longer word such as zero_target_article.
 TARGET = re.compile(r"(?<!\w)_target_(?!\w)")
 REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-# What Hydra's parser says of a letter that no word without quotes has.
+# The message of Hydra's parser for a letter that needs quotes.
 UNREAD = re.compile(r"token recognition error at: '(.)")
 
 
 class WordError(ValueError):
-    """A word of the command line cannot be taken.
+    """A word of the command line is invalid.
 
     Attributes:
-        word: as it was written; of several values in it, the one that is wrong.
-        message: what is wrong.
+        word: as written; of several values in it, the wrong one.
+        message: the fault.
     """
 
     def __init__(self, word: str, message: str) -> None:
@@ -51,8 +51,8 @@ class WordError(ValueError):
 
 
 @dataclass(frozen=True)
-class Given:
-    """An override whose grammar and names are right, with every value that it stands for."""
+class UserOverride:
+    """An override with valid grammar and names, and all of its values."""
 
     key: str  # dotted key or group
     group: bool
@@ -68,56 +68,56 @@ def read(
     faults: list[Fault | str],
     *,
     repeated: bool = False,
-) -> list[Given]:
-    """The overrides among the words ``written`` that can be composed; what is wrong with others goes to ``faults``.
+) -> list[UserOverride]:
+    """The valid overrides among the words ``written``; faults of the others go to ``faults``.
 
-    ``repeated``: whether a key may be set more than once.
+    ``repeated``: a key may be set more than once.
     """
-    given: list[Given] = []
-    words: dict[str, str] = {}  # key -> the word that set it
+    entries: list[UserOverride] = []
+    words: dict[str, str] = {}  # key -> the word that sets it
     for word in written:
         try:
-            override = _parsed(word, composer, catalogue)
+            override = _parse(word, composer, catalogue)
             _check_sweep(word, override, arguments, lambda key: _is_list(key, written, catalogue, composer))
             earlier = words.setdefault(override.key_or_group, word)
             if earlier is not word and not repeated:
                 raise WordError(word, f"{override.key_or_group} is already set by {earlier}; keep one of them")
             _check_hydra(word, override)
             if override.is_hydra_override() or override.package is not None:
-                given.append(Given(override.key_or_group, True, override, (word,)))
+                entries.append(UserOverride(override.key_or_group, True, override, (word,)))
                 continue
-            expanded = tuple(_expanded(word, override))
+            values = tuple(_values_of(word, override))
             is_group = override.key_or_group in {*catalogue.groups, *catalogue.defaults}
             if is_group:
-                _check_group(word, override, expanded, catalogue)
+                _check_group(word, override, values, catalogue)
             elif override.is_delete() and "=" in word:
                 raise WordError(word, f"expected ~{override.key_or_group} alone, or a value without ~")
-            given.append(Given(override.key_or_group, is_group, override, expanded))
+            entries.append(UserOverride(override.key_or_group, is_group, override, values))
         except WordError as error:
             faults.append(Fault(error.word, error.message))
-    return given
+    return entries
 
 
-def key_fault(given: Given, tree: Mapping[str, Any]) -> Fault | None:
-    """What is wrong with the key of an override, where ``tree`` is the config without it."""
-    word, walked = given.words[0], list[str]()
+def key_fault(entry: UserOverride, tree: Mapping[str, Any]) -> Fault | None:
+    """The fault of an override's key. ``tree``: the config without it."""
+    word, path = entry.words[0], list[str]()
     node: Any = tree
-    for part in given.key.split("."):
+    for part in entry.key.split("."):
         if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
-            rest = given.key[len(".".join(walked)) + 1 :]
-            where = ".".join(walked)
+            rest = entry.key[len(".".join(path)) + 1 :]
+            where = ".".join(path)
             return Fault(word, f"{where} is a reference to {reference[1]}; set {reference[1]}.{rest} instead")
         if isinstance(node, list) and part.isdigit() and int(part) < len(node):
             node = node[int(part)]
         elif isinstance(node, Mapping) and part in node:
             node = node[part]
-        elif given.override.type is OverrideType.CHANGE or given.override.is_delete():
-            return _unknown_key(given, tree, node, walked, part)
+        elif entry.override.type is OverrideType.CHANGE or entry.override.is_delete():
+            return _unknown_key(entry, tree, node, path, part)
         else:
             return None
-        walked.append(part)
-    if given.override.type is OverrideType.ADD:
-        return Fault(word, f"{given.key} exists already; drop the +")
+        path.append(part)
+    if entry.override.type is OverrideType.ADD:
+        return Fault(word, f"{entry.key} exists already; drop the +")
     return None
 
 
@@ -125,14 +125,14 @@ def keys_of(tree: Any, prefix: str = "") -> list[str]:
     """All dotted keys of a config that a user may set."""
     if not isinstance(tree, Mapping):
         return []
-    found = []
+    names = []
     for key, value in tree.items():
         if not str(key).startswith("_"):
-            found += [f"{prefix}{key}", *keys_of(value, f"{prefix}{key}.")]
-    return found
+            names += [f"{prefix}{key}", *keys_of(value, f"{prefix}{key}.")]
+    return names
 
 
-def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
+def _parse(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     if "=" not in word and not word.startswith("~"):
         if word in catalogue.groups:
             raise WordError(word, f"expected {word}=NAME; there are {', '.join(catalogue.groups[word])}")
@@ -144,14 +144,14 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
         raise WordError(word, "expected key=value, and there is no key")
     try:
         return composer.parser.parse_override(word)
-    except (HydraException, ValueError) as error:  # a number of more digits than Python reads is a ValueError
+    except (HydraException, ValueError) as error:  # a number with too many digits for Python is a ValueError
         reason = str(error).strip().partition("\n")[0]
     except RecursionError:
         reason = "too deeply nested"
     key, _, value = word.partition("=")
     as_text = re.sub(r'["\\]', "", value)
     if other := UNREAD.match(reason):
-        raise _quoted(word, other[1], f'{key}="{as_text}"', composer)
+        raise _quote_error(word, other[1], f'{key}="{as_text}"', composer)
     raise WordError(
         word,
         f"cannot be read ({reason}); check brackets, commas and quotes; "
@@ -159,8 +159,8 @@ def _parsed(word: str, composer: Composer, catalogue: Catalogue) -> Override:
     )
 
 
-def _quoted(word: str, letter: str, quoted: str, composer: Composer) -> WordError:
-    """The fault of a word with a letter that needs quotes; ``quoted`` is the word with its value in them."""
+def _quote_error(word: str, letter: str, quoted: str, composer: Composer) -> WordError:
+    """The fault of a word with a letter that needs quotes. ``quoted``: the word with its value in quotes."""
     fault = f"cannot be read, since a value with {letter} needs two pairs of quotes"
     try:
         composer.parser.parse_override(quoted)
@@ -174,7 +174,7 @@ def _quoted(word: str, letter: str, quoted: str, composer: Composer) -> WordErro
 
 
 def _check_hydra(word: str, override: Override) -> None:
-    """Of Hydra's own settings those that start no program and import no package but an installed plug-in."""
+    """Allow only settings of Hydra that start no program, and import no package except installed plug-ins."""
     key, package = override.key_or_group, override.package or ""
     ours = key.partition(".")[0].partition("/")[0] != "hydra" and package.partition(".")[0] != "hydra"
     if ours:
@@ -184,7 +184,7 @@ def _check_hydra(word: str, override: Override) -> None:
 
 
 def _is_list(key: str, written: Sequence[str], catalogue: Catalogue, composer: Composer) -> bool:
-    """Whether the default of a key is a list, with the parts that the words choose."""
+    """True if the default of a key is a list, with the parts that the words choose."""
     chosen = [word for word in written if word.partition("=")[0] in catalogue.defaults and "," not in word]
     try:
         return isinstance(at(OmegaConf.to_container(composer.compose(chosen), resolve=False), key), list)
@@ -204,20 +204,20 @@ def _check_sweep(word: str, override: Override, arguments: Arguments, is_list: C
         raise WordError(word, fault)
 
 
-def _expanded(word: str, override: Override) -> list[str]:
+def _values_of(word: str, override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         return ends(override) if override.is_interval_sweep() else [word]
     try:
-        # Cut off far beyond any sweep, since range(0, 1e12) is a legal one.
-        expanded = [each for each, _ in zip(grid.words(override), range(100_001), strict=False)]
+        # A limit far beyond any sweep, since range(0, 1e12) is legal.
+        values = [each for each, _ in zip(grid.words(override), range(100_001), strict=False)]
     except (HydraException, ValueError, TypeError, OverflowError) as error:
         raise WordError(word, f"cannot be read as a list of values ({error})") from None
-    if not expanded or len(expanded) > 100_000:
-        raise WordError(word, f"expected 1 to 100,000 values, got {'none' if not expanded else 'more'}")
-    return expanded
+    if not values or len(values) > 100_000:
+        raise WordError(word, f"expected 1 to 100,000 values, got {'none' if not values else 'more'}")
+    return values
 
 
-def _check_group(word: str, override: Override, expanded: tuple[str, ...], catalogue: Catalogue) -> None:
+def _check_group(word: str, override: Override, values: tuple[str, ...], catalogue: Catalogue) -> None:
     group = override.key_or_group
     options = catalogue.groups.get(group, {})
     there_are = f"there are {', '.join(options)}" if options else "and there is none so far"
@@ -232,9 +232,9 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
         if optional:
             return
         raise WordError(word, f"a run needs {_article(group)}; {there_are}")
-    for each in expanded:
+    for each in values:
         name = each.partition("=")[2].strip("'\"")
-        if name == "null" and optional:  # Hydra takes no null for a group
+        if name == "null" and optional:  # Hydra accepts no null for a group
             raise ValueError(
                 f"{word}: expected a name; leave {group} out, or write ~{group} where a set-up chooses one"
             )
@@ -251,13 +251,13 @@ def _check_group(word: str, override: Override, expanded: tuple[str, ...], catal
 
 
 def _names(name: str, options: Mapping[str, Path]) -> list[str] | None:
-    """The one name, or those of a list in a group whose files each have a place of their own; None if none is right."""
+    """The name, or the names of a list in a group that allows several parts; None if they are invalid."""
     if not name.startswith(("[", "{")):
         return [name]
     if name.startswith("{") or not all(re.match(r"# @package \w+\.", _head(path)) for path in options.values()):
         return None
-    found = [one.strip().strip("'\"") for one in name.strip("[]").split(",")]
-    return found if all(found) and len(set(found)) == len(found) else None
+    names = [one.strip().strip("'\"") for one in name.strip("[]").split(",")]
+    return names if all(names) and len(set(names)) == len(names) else None
 
 
 def _head(path: Path) -> str:
@@ -266,7 +266,7 @@ def _head(path: Path) -> str:
 
 
 def _commands_with(group: str) -> list[str]:
-    """The commands, as typed, that choose from this group of ours."""
+    """The commands, as typed, that choose from this group."""
     return [
         "snnrun" if name == "train" else f"snnrun {name}"
         for name, primary in PRIMARY.items()
@@ -288,27 +288,27 @@ def _check_file(word: str, path: Path) -> None:
         raise WordError(word, f"expected keys with values in {path}, got {got}")
 
 
-def _unknown_key(given: Given, tree: Mapping[str, Any], node: Any, walked: list[str], part: str) -> Fault:
-    prefix = "".join(f"{name}." for name in walked)
+def _unknown_key(entry: UserOverride, tree: Mapping[str, Any], node: Any, path: list[str], part: str) -> Fault:
+    prefix = "".join(f"{name}." for name in path)
     here = [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, Mapping) else []
-    if not walked:  # a part that may be left out is in no config yet
+    if not path:  # an optional part is not in the config yet
         here += [group for group in Catalogue().groups if group not in here]
-    # The name itself may be right and its place forgotten: lr is optimizer.lr.
-    elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == given.key and not _is_reference(tree, key)]
+    # The name may be right without its group: lr is optimizer.lr.
+    elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == entry.key and not _is_reference(tree, key)]
     hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)
-    value, known = given.words[0].partition("=")[2], keys_of(tree)
-    if not elsewhere and (meant := _meant(given.key, known)):
-        hint = f", did you mean {assignment(meant, value) if value else meant}?"
-    there_are = f"there are {', '.join(here)}" if here else f"{'.'.join(walked)} has no keys"
-    return Fault(given.words[0], f"there is no key {given.key}{hint or ';'} {there_are}")
+    value, known = entry.words[0].partition("=")[2], keys_of(tree)
+    if not elsewhere and (closest := _closest_key(entry.key, known)):
+        hint = f", did you mean {assignment(closest, value) if value else closest}?"
+    there_are = f"there are {', '.join(here)}" if here else f"{'.'.join(path)} has no keys"
+    return Fault(entry.words[0], f"there is no key {entry.key}{hint or ';'} {there_are}")
 
 
-def _meant(key: str, known: Sequence[str]) -> str | None:
-    """The key of the config that another program's word (``T``) means, or a key whose group is mistyped."""
+def _closest_key(key: str, known: Sequence[str]) -> str | None:
+    """The key for a word of another program (``T``), or for a key with a mistyped group."""
     top, dot, inside = key.partition(".")
     if not dot:
-        meant = Keys(Catalogue()).of(f"--{key}")
-        return meant if meant in known else None
+        closest = Keys(Catalogue()).of(f"--{key}")
+        return closest if closest in known else None
     close = difflib.get_close_matches(top, [name for name in known if "." not in name], n=1, cutoff=0.6)
     right = f"{close[0]}.{inside}" if close else ""
     return right if top not in known and right in known else None

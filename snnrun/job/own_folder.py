@@ -1,4 +1,4 @@
-"""What a folder of somebody's parts may not do: configure Hydra, which makes classes and log handlers of any name."""
+"""Checks a user's folder of parts. It may not configure Hydra, which could create any class or log handler."""
 
 from __future__ import annotations
 
@@ -12,48 +12,50 @@ import yaml
 from omegaconf import OmegaConf
 
 from snnrun.job.compose import yaml_fault
-from snnrun.job.config_file import repeated
+from snnrun.job.config_file import duplicate_keys
 from snnrun.system.safe_read import Heavy, weigh
 
 ADVICE = "Hydra could run any program; what it shall do differently belongs on the command line"
-# Only files with one of these are parsed: a key can be written with escapes, but not without a backslash.
+# Only files that match are parsed; a key may be written with escapes, which need a backslash.
 SUSPECT = re.compile(r"hydra|defaults|@|\\")
 
 
 def faults(folder: Path) -> list[str]:
-    """A line for every file in ``folder`` that would set something of Hydra, or leads out of the folder.
+    """A line for every file in ``folder`` that would configure Hydra, or leads out of the folder.
 
     Hydra places the content of a file by its folder, by a header ``# @package NAME`` and by ``@NAME`` in a list of
-    defaults. All three are looked at in every file, chosen or not, since one file may choose another.
+    defaults. All three are checked in every file, since one file may choose another.
     """
-    found = []
+    faults = []
     for path in _files(folder):
         name = path.relative_to(folder).as_posix()
         if "hydra" in re.split(r"[/.]", name.lower()):
-            found.append(f"--config-dir: {name} is a config of Hydra; {ADVICE}")
+            faults.append(f"--config-dir: {name} is a config of Hydra; {ADVICE}")
             continue
         try:
             text = path.read_text(encoding="utf-8")
             weigh(text)
-            found += [f"--config-dir: {name}: {fault}" for fault in repeated(yaml.compose(text, yaml.SafeLoader))]
+            faults += [
+                f"--config-dir: {name}: {fault}" for fault in duplicate_keys(yaml.compose(text, yaml.SafeLoader))
+            ]
             content: Any = OmegaConf.to_container(OmegaConf.load(path)) if SUSPECT.search(text) else None
-        except Heavy as error:  # which Hydra would take for ever to compose
-            found.append(f"--config-dir: {yaml_fault(error, Path(name))}; mend the file")
+        except Heavy as error:  # Hydra would need for ever to compose it
+            faults.append(f"--config-dir: {yaml_fault(error, Path(name))}; mend the file")
             continue
-        except Exception:  # Hydra cannot read it either, and says so if the file is chosen
+        except Exception:  # Hydra cannot read it either, and reports it if the file is chosen
             continue
-        # Hydra splits a header into lines as this does, at more than line feeds.
+        # splitlines, as in Hydra: it splits at more than line feeds.
         headers = [line for line in text.splitlines() if re.match(r"\s*#\s*@", line)]
         if any("hydra" in line.lower() or "$" in line for line in headers):
-            found.append(f"--config-dir: {name} has a header for Hydra's own config; {ADVICE}")
+            faults.append(f"--config-dir: {name} has a header for Hydra's own config; {ADVICE}")
         elif isinstance(content, dict) and "hydra" in content:
-            found.append(f"--config-dir: {name} sets the key hydra; {ADVICE}")
+            faults.append(f"--config-dir: {name} sets the key hydra; {ADVICE}")
         elif isinstance(content, dict) and (entry := _bad_default(content.get("defaults"))):
-            found.append(
+            faults.append(
                 f"--config-dir: {name}, defaults: {entry} leads to Hydra's own config or out of the folder; "
                 "expected the name of a part"
             )
-    return found
+    return faults
 
 
 def _bad_default(entries: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""Builds the parts of a config: for a run, and before it to find what is wrong with them."""
+"""Builds the parts of a config, for a run and for the check before it."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 WHOLE = ("task", "encoder", "loss")  # built once
 FACTORIES = ("neuron", "model", "optimizer", "scheduler")  # called by the run: `_partial_: true`
-OPTIONAL = ("readout",)  # as those, where there is one
+OPTIONAL = ("readout",)  # also a factory, or null
 
-# The least values of torch's schedulers where torch itself checks nothing; whole numbers where whole is needed.
+# The least values of torch's schedulers that torch does not check; an int means that a whole number is needed.
 LOWEST: Mapping[str, int | float] = {
     "T_max": 1,
     "step_size": 1,
@@ -49,7 +49,7 @@ LARGEST_WHOLE = 2**63 - 1  # of int64
 
 @dataclass(frozen=True)
 class Parts:
-    """What a config composes: finished parts, and makers for those that need another part first."""
+    """The parts of a config: finished ones, and factories for those that need another part first."""
 
     task: Task
     encoder: Encoder
@@ -58,50 +58,50 @@ class Parts:
     loss: Loss
     optimizer: Callable[..., Optimizer]  # parameters -> optimizer
     scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
-    readout: Callable[..., Neuron] | None = None  # as neuron, for the output layer; None: neuron makes that too
+    readout: Callable[..., Neuron] | None = None  # for the output layer; None: neuron makes it too
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # by name
 
 
 def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
-    """The parts that a resolved config names."""
+    """The parts of a resolved config."""
     optional = [group for group in OPTIONAL if config.get(group) is not None]
     whole = {group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)}
     return Parts(**whole, trackers=trackers_of(config, trusted))
 
 
 def trackers_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> dict[str, Tracker]:
-    """The trackers that a resolved config names, by the last piece of their key.
+    """The trackers of a resolved config, by the last piece of their key.
 
     Raises:
-        PartError: for one that cannot be built, or needs a package that is not installed.
+        PartError: if one cannot be built, or its package is not installed.
     """
     from snnrun.tracker.base import Tracker, missing
 
-    found: dict[str, Tracker] = {}
-    given = config.get("tracker") or {}
-    if not isinstance(given, Mapping) or "_target_" in given:
+    built: dict[str, Tracker] = {}
+    trackers = config.get("tracker") or {}
+    if not isinstance(trackers, Mapping) or "_target_" in trackers:
         raise PartError("tracker", "expected trackers by name; its file begins with the line # @package tracker.NAME")
-    for name, each in given.items():
+    for name, each in trackers.items():
         path = f"tracker.{name}"
         tracker = build(each, path, trusted)
         if not isinstance(tracker, Tracker):
             raise PartError(path, f"expected a snnrun.tracker.Tracker, got a {type(tracker).__name__}")
         if lack := missing(tracker):
             raise PartError(path, lack)
-        found[str(name)] = tracker
-    return found
+        built[str(name)] = tracker
+    return built
 
 
 class Trial:
-    """Builds every part of one config for a moment, and gathers the faults.
+    """Builds every part of one config as a test, and collects the faults.
 
     Args:
         config: the resolved config.
-        raw: the same with its references (``${convention.reset}``), so that a fault names what the user set.
-        base: the resolved config of the same parts without the user's values: the defaults.
-        settings: the command's, of the config, or of the base where they have faults.
+        raw: the config with its references (``${convention.reset}``), so that a fault names the key that the user set.
+        base: the resolved config of the same parts with their default values.
+        settings: the settings of the command; with faults, those of the base.
         trusted: packages that the config may name.
-        debug: let an error that is no ValueError or TypeError through, for its traceback.
+        debug: pass on errors other than ValueError and TypeError, for their traceback.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Trial:
         self._catalogue = Catalogue()
 
     def run(self, catalogue: Catalogue) -> list[Fault]:
-        """All faults of the parts, and of how they go together."""
+        """All faults of the parts and of their combination."""
         import torch
 
         self._catalogue = catalogue
-        # The trial must not move the random streams of the process that may go on to train.
+        # The trial must not advance the random streams of the process, which may train afterwards.
         with torch.random.fork_rng(devices=[]):
             task = self.attempt(
                 "task", lambda task: (task.input_shape, task.num_outputs, task.has_time, task.class_names())
@@ -163,9 +163,9 @@ class Trial:
         return self.faults
 
     def attempt(self, group: str, use: Callable[[Any], object]) -> Any:
-        """Build a part and use it once; a bad argument is noted, set to its default, and the part tried again.
+        """Build a part and use it once. After a bad argument it is tried again with the default.
 
-        Returns the part, or None where it cannot be built even so.
+        Returns the part, or None if it still cannot be built.
         """
         self._check_torch(group)
         for _ in range(12):
@@ -192,29 +192,29 @@ class Trial:
         neuron: Callable[..., Any],
         readout: Callable[..., Any] | None,
     ) -> None:
-        def named(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
-            def made(**options: Any) -> Any:
+        def part_named(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
+            def build(**options: Any) -> Any:
                 try:
                     return make(**options)
                 except (ValueError, TypeError) as error:
                     raise PartError.of(group, error, self.config[group]) from error
 
-            return made
+            return build
 
         model(
             input_shape=input_shape,
             num_outputs=num_outputs,
-            neuron=named("neuron", neuron),
-            readout=named("readout", readout) if readout else None,
+            neuron=part_named("neuron", neuron),
+            readout=part_named("readout", readout) if readout else None,
             backend=self.settings.backend,
         )
 
     def _has_lists(self, group: str) -> bool:
-        # A list holds one value per neuron of a layer, and only the model knows how many those are.
+        # A list has one value per neuron of a layer, and only the model knows the number of neurons.
         return any(isinstance(value, list) for value in self.config[group].values())
 
     def _check_torch(self, group: str) -> None:
-        """torch's classes take true for 1.0, stumble over text and train on with a step size of -1: checked here."""
+        """Check what torch's classes do not: they accept true as 1.0 and a step size of -1, and fail on text."""
         config, base = self.config[group], self.base.get(group)
         if not isinstance(config, dict) or not isinstance(base, Mapping):
             return
@@ -239,7 +239,7 @@ class Trial:
                         config[key] = base[key]
 
     def _note(self, group: str, error: Exception) -> bool:
-        """Record an error; True where the argument to blame could be set to its default."""
+        """Record an error. Returns True if the wrong argument could be set to its default."""
         fault = self._fault(PartError.of(group, error, self.config[group]))
         self._add(fault)
         parent, _, last = fault.key.rpartition(".")
@@ -255,15 +255,15 @@ class Trial:
         return True
 
     def _fault(self, error: PartError) -> Fault:
-        """What is to blame: an argument of the part, a setting that was handed to it, or the part itself."""
+        """The cause of an error: an argument of the part, a setting that it received, or the part itself."""
         cause, path = error.cause, error.path
         config = safe_read.at(self.config, path)
         if cause is None or not isinstance(config, Mapping):
             return error.fault
         base = safe_read.at(self.base, path)
-        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.named(cause)
+        fault = Fault.of(cause) if isinstance(cause, ArgumentError) else foreign.fault_of(cause)
         if fault and fault.key not in config and hasattr(self.settings, fault.key):
-            return fault  # as backend
+            return fault  # such as backend
         if unknown := foreign.unknown_argument(cause):
             keys = [key for key in base if not key.startswith("_")] if isinstance(base, Mapping) else []
             hint = nearest(unknown, keys) or ";"
@@ -273,7 +273,7 @@ class Trial:
         return fault._replace(path=f"{path}.{fault.path}" if fault.path else path)
 
     def _part(self, config: Mapping[str, Any], path: str) -> str:
-        """The part at ``path``, as the command names it."""
+        """The part at ``path``, by its name in a command."""
         return self._catalogue.name(str(config.get("_target_")), path.partition(".")[0])
 
     def _add(self, fault: Fault) -> None:
@@ -281,7 +281,7 @@ class Trial:
 
 
 def origin(path: str, raw: Mapping[str, Any]) -> str:
-    """Where the value at ``path`` was set: follows references, so neuron.reset is convention.reset."""
+    """The key that sets the value at ``path``; follows references, so neuron.reset is convention.reset."""
     node: Any = raw
     walked: list[str] = []
     for part in path.split("."):
@@ -297,15 +297,15 @@ def origin(path: str, raw: Mapping[str, Any]) -> str:
 
 
 def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
-    """A fault for every infinity, NaN and number beyond float32 or int64 in a config: no part has a use for one."""
+    """A fault for every infinity, NaN and number beyond float32 or int64 in a config; no part accepts one."""
     items: list[tuple[str, Any]] = []
     if isinstance(tree, Mapping):
         items = [(f"{path}.{key}" if path else str(key), value) for key, value in tree.items()]
     elif isinstance(tree, list):
         items = [(f"{path}[{i}]", value) for i, value in enumerate(tree)]
     elif isinstance(tree, float) and not abs(tree) <= LARGEST:
-        wanted = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
-        yield Fault.of(ArgumentError(path, wanted, tree))
+        limit = f"a number of at most {LARGEST:g}, the range of float32" if math.isfinite(tree) else "a finite number"
+        yield Fault.of(ArgumentError(path, limit, tree))
     elif isinstance(tree, int) and not abs(tree) <= LARGEST_WHOLE:
         got = Description(safe_read.cut(str(tree), 60))
         yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
@@ -316,12 +316,12 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
 def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
     from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-    made = scheduler(optimizer)
+    instance = scheduler(optimizer)
     optimizer.step()  # first, or the scheduler warns
-    if isinstance(made, ReduceLROnPlateau):
-        made.step(0.0)
+    if isinstance(instance, ReduceLROnPlateau):
+        instance.step(0.0)
     else:
-        made.step()
+        instance.step()
 
 
 def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
@@ -339,27 +339,27 @@ def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: 
 
 
 def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
-    """A loss needs the targets that the task has: labels, or numbers."""
+    """The loss needs the kind of targets that the task has: labels or numbers."""
     labels = loss.needs_labels and not task.has_accuracy
     values = not labels and task.has_values and not loss.needs_values
     numbers = loss.needs_values and not task.has_values
     if not (labels or values or numbers):
-        return []  # before files are read for the names
+        return []  # without reading files for the names
     name, data = _name(config, "loss", catalogue), _name(config, "task", catalogue)
-    found = []
+    faults = []
     if labels:
-        found.append(Fault("loss", f"{name} needs labels, and {data} has none"))
+        faults.append(Fault("loss", f"{name} needs labels, and {data} has none"))
     elif values:
         message = f"{name} takes no values as targets, and {data} has them; choose a loss that does, such as loss=mse"
-        found.append(Fault("loss", message))
+        faults.append(Fault("loss", message))
     if numbers:
         kind = "class labels" if task.has_accuracy else "none"
-        found.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
-    return found
+        faults.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
+    return faults
 
 
 def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
-    """A read-out that never fires needs a loss that looks at its membrane: tried out."""
+    """A read-out that never fires needs a loss on its membrane; tested by use."""
     import torch
 
     size = loss.num_outputs(2)
@@ -373,24 +373,24 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
 
 
 def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
-    """What asks for the validation loss of a task that has none."""
+    """Settings that need the validation loss of a task without validation set."""
     why, advice = "there is no validation part to judge by", "give the task one, such as task.validation=0.1"
-    found = []
+    faults = []
     if settings.early_stopping is not None:
         fault = Fault.of(ArgumentError("early_stopping", f"null, since {why}", settings.early_stopping, advice=advice))
-        found.append(fault._replace(for_training=True))
+        faults.append(fault._replace(for_training=True))
     if str(config["scheduler"]["_target_"]).endswith(".ReduceLROnPlateau"):
         name = _name(config, "scheduler", catalogue)
-        found.append(Fault("scheduler", f"{name} follows the validation loss: {why}; {advice}", for_training=True))
-    return found
+        faults.append(Fault("scheduler", f"{name} follows the validation loss: {why}; {advice}", for_training=True))
+    return faults
 
 
 def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
-    """The parts of a group that can be built from their file alone."""
+    """The parts of a group that can be built from their file only."""
     for name, path in catalogue.groups[group].items():
         try:
             yield name, build(catalogue.content(path), group)
-        except Exception:  # whatever is wrong with it: it is not the part that was asked for, and no suggestion
+        except Exception:  # a broken part is not suggested
             continue
 
 

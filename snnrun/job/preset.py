@@ -1,9 +1,8 @@
-"""What a named set-up (``conf/experiment``) says of a part is for the part that it names, and for no other.
+"""Values of a named set-up (``conf/experiment``) for a part apply only to the part that the set-up chooses.
 
-Hydra merges a set-up's values whatever is chosen beside it: with ``neuron=if`` the IF neuron would be given the β of
-the LIF neuron that the set-up is about, and SGD the learning rate of Adam. So the choices are composed first; a set-up
-that speaks of a part for which another was chosen is then replaced by a copy without those words, which lies in
-Hydra's ``ConfigStore`` while the config is composed.
+Hydra would merge them in any case: with ``neuron=if`` the IF neuron would get the β of the set-up's LIF neuron, and
+SGD the learning rate of Adam. So the choices are composed first. A set-up with values for a part that the user
+replaced is then replaced by a copy without them, in Hydra's ``ConfigStore`` while the config is composed.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
 GROUP = "experiment"
-#: Behind the name of a copy.
+#: Suffix of the name of a copy.
 COPY = ".fitting"
 GLOBAL = re.compile(r"^\s*#\s*@package\s+_global_\s*$", re.M)
 
-#: The set-ups that take part in a config, by name, as their files have them.
+#: The set-ups in a config, by name, with the content of their files.
 Setups = dict[str, DictConfig]
 
 
 def fitting(top: str, files: Mapping[str, Path], choices: Mapping[str, Any]) -> Setups:
-    """Copies of the set-up ``top``, and of those that it builds on; none if all of their words fit the ``choices``.
+    """Copies of the set-up ``top`` and of its bases; empty if all of their values fit the ``choices``.
 
-    ``files``: the set-ups that there are.
+    ``files``: all set-ups.
     """
     setups = _chain(top, files)
     unfit = {name: _unfit(content, choices) for name, content in setups.items()}
@@ -44,25 +43,25 @@ def fitting(top: str, files: Mapping[str, Path], choices: Mapping[str, Any]) -> 
     return setups
 
 
-def chosen(overrides: Sequence[str], copies: Setups) -> list[str]:
-    """The overrides, with the copy of a set-up chosen in its place."""
+def with_copies(overrides: Sequence[str], copies: Setups) -> list[str]:
+    """The overrides with copies in place of set-ups."""
     top = next(iter(copies), None)
     if top is None:
         return list(overrides)
     word = f"{GROUP}={top}{COPY}"
-    if not any(is_choice(each) for each in overrides):  # the file of another part chose it
+    if not any(is_choice(each) for each in overrides):  # the file of another part chooses it
         return [*overrides, word]
     return [re.sub(r"(['\"]?)$", rf"{COPY}\1", each, count=1) if is_choice(each) else each for each in overrides]
 
 
 def original(text: str) -> str:
-    """The text without what marks a copy."""
+    """The text without the suffix of a copy."""
     return text.replace(COPY, "")
 
 
 @contextmanager
-def stored(copies: Setups) -> Iterator[None]:
-    """Within this context Hydra finds the copies, each as the set-up of its name with ``COPY`` behind it."""
+def store_copies(copies: Setups) -> Iterator[None]:
+    """Within this context Hydra finds the copies, as set-ups with ``COPY`` behind their names."""
     store = ConfigStore.instance()
     places = {f"{GROUP}/{name}{COPY}".rpartition("/")[::2]: content for name, content in copies.items()}
     for (folder, name), content in places.items():
@@ -70,7 +69,7 @@ def stored(copies: Setups) -> Iterator[None]:
     try:
         yield
     finally:
-        for folder, name in places:  # a sweep over all set-ups is not to find them
+        for folder, name in places:  # a sweep over all set-ups must not find them
             node = store.repo
             for part in folder.split("/"):
                 node = node[part]
@@ -78,26 +77,26 @@ def stored(copies: Setups) -> Iterator[None]:
 
 
 def is_choice(word: str) -> bool:
-    """Whether an override chooses a set-up."""
+    """True if an override chooses a set-up."""
     return word.startswith(f"{GROUP}=")
 
 
 def _chain(top: str, files: Mapping[str, Path]) -> Setups:
-    """The set-up and those that its list of defaults names, and theirs."""
-    found: Setups = {}
+    """The set-up and all of its bases."""
+    setups: Setups = {}
     names = [top]
     while names:
         name = names.pop()
-        text = files[name].read_text(encoding="utf-8") if name in files and name not in found else ""
+        text = files[name].read_text(encoding="utf-8") if name in files and name not in setups else ""
         content = OmegaConf.create(text) if GLOBAL.search(text) else None
         if isinstance(content, DictConfig):
-            found[name] = content
+            setups[name] = content
             names += [base for entry in content.get("defaults") or [] if (base := _base(entry, name))]
-    return found
+    return setups
 
 
 def _base(entry: Any, name: str) -> str | None:
-    """The set-up that an entry in the list of defaults of the set-up ``name`` takes in, if it may be one."""
+    """The set-up that an entry in the defaults list of the set-up ``name`` may refer to."""
     if isinstance(entry, DictConfig):
         group, option = next(iter(entry.items()))
         entry = f"{str(group).removeprefix('optional ')}/{option}"
@@ -108,8 +107,8 @@ def _base(entry: Any, name: str) -> str | None:
 
 
 def _unfit(content: DictConfig, choices: Mapping[str, Any]) -> list[str]:
-    """The groups of which a set-up speaks though another part was chosen than the one that it names."""
+    """The groups with values in a set-up whose part the user replaced."""
     entries: Sequence[Any] = content.get("defaults") or []
     pairs = [next(iter(entry.items())) for entry in entries if isinstance(entry, DictConfig)]
-    named = {str(key)[9:].strip().lstrip("/"): option for key, option in pairs if str(key).startswith("override ")}
-    return [group for group, option in named.items() if group in content and choices.get(group) != option]
+    parts = {str(key)[9:].strip().lstrip("/"): option for key, option in pairs if str(key).startswith("override ")}
+    return [group for group, option in parts.items() if group in content and choices.get(group) != option]

@@ -1,4 +1,4 @@
-"""What ``snnrun resume`` and ``evaluate`` may change of a run: what trains another network they may not."""
+"""The settings that ``snnrun resume`` and ``evaluate`` may change: none that would train another network."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 
 class Scope(NamedTuple):
-    """What a command may change of a run.
+    """The changes to a run that a command allows.
 
     Attributes:
-        keys: top-level keys and groups that it may change.
-        otherwise: what to say of any other key.
+        keys: top-level keys and groups that may change.
+        otherwise: text for any other key.
         followed: settings whose new value goes to the parts that refer to it.
-        tests: whether weights are only tested. Then several values of a key make a grid, and what only training needs
-            is no fault.
-        unused: top-level keys and groups of which the command makes no use.
+        tests: weights are only tested. Several values of a key make a grid, and faults of training are ignored.
+        unused: top-level keys and groups that the command does not use.
     """
 
     keys: tuple[str, ...]
@@ -24,15 +23,15 @@ class Scope(NamedTuple):
     unused: tuple[str, ...] = ()
 
     def refusal(self, key: str) -> str:
-        """What to say of a dotted key that may not change."""
+        """The text for a dotted key that may not change."""
         if key.partition(".")[0] in self.unused:
             return f"a test makes no use of {key}; leave it out. In a test, {', '.join(self.keys)} can change"
         return self.otherwise
 
 
-#: How a run is watched, and where it computes.
+#: Monitoring of a run, and its machine.
 WATCHING = ("max_seconds", "report", "checkpoint", "style", "tracker", "device", "threads", "data_dir")
-#: How long it trains.
+#: Length of the training.
 LENGTH = ("epochs", "max_steps", "early_stopping")
 
 _NEW = "would train another network; start a new run for that"

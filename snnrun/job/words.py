@@ -1,4 +1,4 @@
-"""Keyword arguments of Python as the overrides of the command."""
+"""Converts keyword arguments of Python into overrides of the command."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from snnrun.errors import ArgumentError
 
 
 def overrides_of(keys: Mapping[str, Any]) -> list[str]:
-    """The words ``key=value`` for keyword arguments; a dotted key comes as ``**{"neuron.beta": 0.9}``.
+    """The words ``key=value`` for keyword arguments; a dotted key is given as ``**{"neuron.beta": 0.9}``.
 
     Raises:
-        ArgumentError: for a value that no config can hold.
+        ArgumentError: for a value that a config cannot hold.
     """
     return [f"{key}={_value(key, value)}" for key, value in keys.items()]
 
 
 def _value(key: str, value: Any) -> str:
-    """The value in the grammar of overrides, in which it is read back as it is."""
+    """The value in the grammar of overrides, which gives the same value when read."""
     if value is None:
         return "null"
     if isinstance(value, bool):

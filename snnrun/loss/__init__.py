@@ -1,8 +1,8 @@
-"""Losses and accuracies: pure functions of what the read-out layer did.
+"""Losses and accuracies: pure functions of the read-out's spikes and membranes.
 
 A loss takes spikes ``[T, B, C]``, membranes ``[T, B, C]`` and targets (class labels ``[B]``, int64, or values) and
-returns a scalar; ``predict`` says what it takes the record for. Regularisers, parts of any loss, add what the other
-layers did. To add a loss, write a class and ``conf/loss/<name>.yaml``.
+returns a scalar; ``predict`` returns its prediction. Regularisers, parts of any loss, add penalties for the other
+layers. To add a loss, write a class and ``conf/loss/<name>.yaml``.
 """
 
 from snnrun.loss.base import LabelLoss, Loss, SampleLoss
@@ -12,13 +12,13 @@ from snnrun.loss.metric import (
     accuracy_by_count,
     accuracy_by_first_spike,
     accuracy_by_membrane,
+    count_ties,
     outcome,
     predict_by_count,
     predict_by_first_spike,
     predict_by_max_membrane,
     predict_by_membrane,
     r2_score,
-    tied,
 )
 from snnrun.loss.readout import first_spike_index, first_spike_time, pool, spike_count, spike_times, vote
 from snnrun.loss.regression import MSE
@@ -49,6 +49,7 @@ __all__ = [
     "accuracy_by_count",
     "accuracy_by_first_spike",
     "accuracy_by_membrane",
+    "count_ties",
     "first_spike_index",
     "first_spike_time",
     "outcome",
@@ -60,7 +61,6 @@ __all__ = [
     "r2_score",
     "spike_count",
     "spike_times",
-    "tied",
     "van_rossum_distance",
     "vote",
 ]

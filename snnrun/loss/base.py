@@ -1,4 +1,4 @@
-"""The contract of a loss, and what those for class labels share."""
+"""The base classes of losses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Loss(ABC):
     """Base of all losses.
 
     Args:
-        regularisers: what is added for the activity of all layers, by any name. Default none.
+        regularisers: penalties for the activity of all layers, by any name. Default none.
     """
 
     needs_labels: ClassVar[bool] = True  # the target must be class labels
@@ -43,7 +43,7 @@ class Loss(ABC):
 
     @property
     def regularises(self) -> bool:
-        """Whether there is a penalty."""
+        """True if there is a penalty."""
         return bool(self.regularisers) or type(self).penalty is not Loss.penalty
 
     def penalty(self, spikes: Mapping[str, Tensor]) -> Tensor | float:
@@ -51,11 +51,11 @@ class Loss(ABC):
         return sum((part(spikes) for part in self.regularisers.values()), 0.0)
 
     def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
-        """What the read-out says: classes ``[B]``, int64, the first of those with the largest score; or values."""
+        """The prediction: classes ``[B]``, int64, the first of those with the largest score; or values."""
         return self.scores(spikes, membrane).argmax(1)
 
     def scores(self, spikes: Tensor, membrane: Tensor) -> Tensor:
-        """What decides the predicted class, ``[B, C]``: the largest wins. By default the spikes of each neuron."""
+        """The scores of the classes, ``[B, C]``: the largest wins. By default the spikes of each neuron."""
         return metric.scores_by_count(spikes)
 
     def num_outputs(self, size: int) -> int:
@@ -68,11 +68,11 @@ class LabelLoss(Loss):
     """Base of the losses for class labels.
 
     Args:
-        accuracy: what decides the predicted class: ``count`` (most spikes), ``membrane`` (the largest summed over
+        accuracy: criterion of the predicted class: ``count`` (most spikes), ``membrane`` (the largest summed over
             time), ``max_membrane`` (the largest at any step), ``last_membrane`` (the largest at the last step) or
             ``first_spike`` (the earliest).
-        population: read-out neurons per class, which stand together; their spikes are summed, their membranes
-            averaged. Default 1.
+        population: read-out neurons per class, which are adjacent; their spikes are summed, their membranes averaged.
+            Default 1.
         regularisers: see ``Loss``.
     """
 
@@ -85,7 +85,7 @@ class LabelLoss(Loss):
         check.integer("population", self.population, low=1)
 
     def scores(self, spikes: Tensor, membrane: Tensor) -> Tensor:
-        """What decides the predicted class, ``[B, C]``, as ``accuracy`` says."""
+        """The scores of the classes, ``[B, C]``, by ``accuracy``."""
         if self.accuracy == "count":
             return metric.scores_by_count(spikes, self.population)
         if self.accuracy == "first_spike":
@@ -106,7 +106,7 @@ class SampleLoss(LabelLoss):
 
     Args:
         class_weights: a factor for the samples of each class; null (default) for 1.
-        normalize_weights: whether the mean is that of the weights used, ``Σ w l / Σ w`` (torch's; default), or of the
+        normalize_weights: whether the mean is over the weights, ``Σ w l / Σ w`` (torch's; default), or over the
             samples, ``Σ w l / B``.
         reduction: ``mean`` (default), or ``sum``, which grows with the batch.
         accuracy, population, regularisers: see ``LabelLoss``.
@@ -132,12 +132,12 @@ class SampleLoss(LabelLoss):
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         """The loss of each sample, ``[B]`` or ``[B, *]``, from a pooled record ``[T, B, C]``."""
 
-    def unreduced(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        """The weighted loss of each sample, ``[B]`` or ``[B, *]``, before it is reduced."""
-        return self._weighted(spikes, membrane, target)[0]
+    def sample_losses(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        """The weighted loss of each sample, ``[B]`` or ``[B, *]``, before the reduction."""
+        return self._weigh(spikes, membrane, target)[0]
 
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        loss, weights = self._weighted(spikes, membrane, target)
+        loss, weights = self._weigh(spikes, membrane, target)
         if self.reduction == "sum":
             return loss.sum()
         if weights is not None and self.normalize_weights:
@@ -149,7 +149,7 @@ class SampleLoss(LabelLoss):
             raise ArgumentError("class_weights", f"a number for each of the {size} classes", len(self.class_weights))
         return super().num_outputs(size)
 
-    def _weighted(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _weigh(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor | None]:
         spikes, membrane = pool(spikes, self.population), pool(membrane, self.population, mean=True)
         loss = self.elements(spikes, membrane, target)
         if self.class_weights is None:

@@ -1,4 +1,4 @@
-"""Cross-entropies: the class is read from counts, steps, membranes or times."""
+"""Cross-entropies of counts, steps, membranes or times."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class CERate(SampleLoss):
 class CEMembrane(SampleLoss):
     """Cross-entropy on the membrane of the read-out: the membrane summed over time is the logit.
 
-    ``over_time`` says what becomes of the time steps: ``sum``, ``mean_b CE(Σ_t u[t, b], target[b])``; ``mean``, the
-    same with the mean; ``last``, with the membrane of the last step; ``every_step``, the sum of each step's
-    cross-entropy, ``Σ_t mean_b CE(u[t, b], target[b])``. For the largest membrane see ``CEMaxMembrane``.
+    ``over_time`` reduces the time steps: ``sum``, ``mean_b CE(Σ_t u[t, b], target[b])``; ``mean``, the same with the
+    mean; ``last``, with the membrane of the last step; ``every_step``, the sum of each step's cross-entropy,
+    ``Σ_t mean_b CE(u[t, b], target[b])``. For the largest membrane see ``CEMaxMembrane``.
 
     Args:
         over_time: ``sum`` (default), ``mean``, ``last`` or ``every_step``.
@@ -160,6 +160,6 @@ def _every_step(logits: Tensor, target: Tensor | None) -> Tensor:
     """``[T, B, *P]`` for logits ``[T, B, C, *P]`` and labels ``[B, *P]``."""
     labels = class_labels(target)
     labels = labels.expand(len(logits), *labels.shape)
-    # Class by class in memory: torch's softmax over a few neighbours takes three times as long as over a few rows.
+    # Class by class in memory: torch's softmax over a few adjacent elements is three times slower than over a few rows.
     by_class = logits.movedim(2, 0).flatten(1).contiguous()
     return _cross_entropy(by_class[None], labels.flatten()[None]).view(labels.shape)

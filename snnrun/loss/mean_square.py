@@ -20,7 +20,7 @@ class MSECount(SampleLoss):
     """Mean squared error between spike counts and target counts, per time step.
 
     ``mean_{b,c} (Σ_t s[t, b, c] - n[b, c])² / T`` with ``n = correct_rate T`` for the neuron of the target class and
-    ``incorrect_rate T`` for the others, rounded down; with a population, that many times as much.
+    ``incorrect_rate T`` for the others, rounded down; times the population.
 
     Args:
         correct_rate, incorrect_rate: shares of the steps, in [0, 1]. Default 1 and 0.
@@ -39,7 +39,7 @@ class MSECount(SampleLoss):
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         steps, _, classes = spikes.shape
-        # Whole spikes, rounded down: half a spike cannot be asked for.
+        # Whole spikes, rounded down: half a spike is impossible.
         on, off = (int(steps * rate * self.population) for rate in (self.correct_rate, self.incorrect_rate))
         count = one_hot(class_labels(target), classes, on=on, off=off, dtype=spikes.dtype)
         return (spike_count(spikes) - count) ** 2 / steps
@@ -71,8 +71,8 @@ class MSEMembrane(SampleLoss):
     """Mean squared error between the membrane and a target at every step.
 
     ``mean_{t,b,c} (u[t, b, c] - y[t, b, c])²``. The target y is ``on_target`` for the neuron of the class and
-    ``off_target`` for the others at every step; or what ``encoding`` makes of the labels; or, in place of labels, given
-    as values ``[B, C]`` or ``[T, B, C]``.
+    ``off_target`` for the others at every step; or the ``encoding`` of the labels; or, in place of labels, values
+    ``[B, C]`` or ``[T, B, C]``.
 
     Args:
         on_target, off_target: in the unit of the membrane. Default 1 and 0. Without effect under ``encoding``.
@@ -98,31 +98,31 @@ class MSEMembrane(SampleLoss):
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         steps, _, classes = membrane.shape
         if target is not None and target.is_floating_point():
-            wanted = target
+            goal = target
         elif self.encoding is not None:
-            wanted = self.encoding(class_labels(target), classes, steps)
+            goal = self.encoding(class_labels(target), classes, steps)
         else:
-            wanted = one_hot(class_labels(target), classes, on=self.on_target, off=self.off_target)
-        if wanted.shape not in (membrane.shape, membrane.shape[1:]):
+            goal = one_hot(class_labels(target), classes, on=self.on_target, off=self.off_target)
+        if goal.shape not in (membrane.shape, membrane.shape[1:]):
             raise ArgumentError(
-                "target", f"values [B, C] or [T, B, C], of shape {list(membrane.shape)}", list(wanted.shape)
+                "target", f"values [B, C] or [T, B, C], of shape {list(membrane.shape)}", list(goal.shape)
             )
-        return ((membrane - wanted.to(membrane.dtype)) ** 2).mean(0)
+        return ((membrane - goal.to(membrane.dtype)) ** 2).mean(0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MSETemporal(SampleLoss):
     """Mean squared error between spike times and target times, in units of the whole duration.
 
-    ``mean_{b,c} ((t[b, c] - y[b, c]) / T)²`` over the steps ``t`` of the first spikes; T - 1 for a spike that never
-    comes; see ``spike_times`` for the gradient. The target y is ``on_time`` for the neuron of the class and
-    ``off_time`` for the others; or, in place of labels, times as values ``[B, C]`` or ``[F, B, C]``.
+    ``mean_{b,c} ((t[b, c] - y[b, c]) / T)²`` over the steps ``t`` of the first spikes; T - 1 for a missing spike; see
+    ``spike_times`` for the gradient. The target y is ``on_time`` for the neuron of the class and ``off_time`` for the
+    others; or, in place of labels, times as values ``[B, C]`` or ``[F, B, C]``.
 
     Args:
         on_time: step of the right neuron's spike, or a list of steps for its first F spikes; a negative one counts from
             the end. Default 0.
         off_time: the same for the others. Default -1, the last step.
-        tolerance: times less than so many steps from their target cost nothing. Default 0.
+        tolerance: times within less than so many steps of their target cost nothing. Default 0.
         accuracy: default ``first_spike``. The other options are those of all ``SampleLoss``.
 
     Source: snnTorch's ``mse_temporal_loss``.
@@ -143,13 +143,13 @@ class MSETemporal(SampleLoss):
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         steps, samples, classes = spikes.shape
         if target is not None and target.is_floating_point():
-            wanted = target.view(-1, samples, classes).to(spikes.dtype)
+            goal = target.view(-1, samples, classes).to(spikes.dtype)
         else:
             labels = class_labels(target)
             pairs = zip(_times("on_time", self.on_time), _times("off_time", self.off_time), strict=True)
-            wanted = torch.stack([one_hot(labels, classes, on=on, off=off, dtype=spikes.dtype) for on, off in pairs])
-        wanted = torch.where(wanted < 0, steps + wanted, wanted)
-        away = spike_times(spikes, len(wanted)) - wanted
+            goal = torch.stack([one_hot(labels, classes, on=on, off=off, dtype=spikes.dtype) for on, off in pairs])
+        goal = torch.where(goal < 0, steps + goal, goal)
+        away = spike_times(spikes, len(goal)) - goal
         away = torch.where(away.detach().abs() < self.tolerance, 0.0, away)
         return ((away / steps) ** 2).transpose(0, 1).flatten(1)
 
@@ -169,7 +169,7 @@ class MeanSquare(Loss):
 
 
 def check_encoding(encoding: object) -> None:
-    """Raise ValueError unless ``encoding`` is a target encoder that draws nothing: a loss has no generator."""
+    """Raise ValueError unless ``encoding`` is a target encoder without randomness: a loss has no generator."""
     if not isinstance(encoding, TargetEncoder):
         raise ArgumentError("encoding", "a target encoder such as RateTarget()", encoding)
     if encoding.random:

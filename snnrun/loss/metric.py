@@ -9,7 +9,7 @@ from snnrun.loss.readout import first_spike_time, pool, spike_count
 
 
 def predict_by_count(spikes: Tensor, population: int = 1) -> Tensor:
-    """The class ``[B]`` whose neurons fired most; among equals, silent ones included, the lowest index."""
+    """The class ``[B]`` with the most spikes; among equals, also silent ones, the lowest index."""
     return scores_by_count(spikes, population).argmax(1)
 
 
@@ -48,36 +48,36 @@ def scores_by_first_spike(spikes: Tensor, population: int = 1) -> Tensor:
     return -first_spike_time(pool(spikes, population))
 
 
-def tied(scores: Tensor) -> Tensor:
-    """How many classes share the largest of the scores ``[B, C]``: ``[B]`` int64, 1 where there is one answer."""
-    return (scores == scores.amax(1, keepdim=True)).sum(1).clamp(min=1)  # NaN equals nothing, itself included
+def count_ties(scores: Tensor) -> Tensor:
+    """The number of classes with the largest of the scores ``[B, C]``: ``[B]`` int64, 1 without a tie."""
+    return (scores == scores.amax(1, keepdim=True)).sum(1).clamp(min=1)  # NaN does not even equal itself
 
 
 def accuracy_by_count(spikes: Tensor, target: Tensor, population: int = 1) -> Tensor:
-    """Share of samples whose most active class is that of the target."""
+    """Share of samples whose most active class is the target."""
     return (predict_by_count(spikes, population) == target).double().mean()
 
 
 def accuracy_by_membrane(membrane: Tensor, target: Tensor, population: int = 1) -> Tensor:
-    """Share of samples whose largest membrane, summed over time, is that of the target."""
+    """Share of samples whose largest membrane, summed over time, belongs to the target."""
     return (predict_by_membrane(membrane, population) == target).double().mean()
 
 
 def accuracy_by_first_spike(spikes: Tensor, target: Tensor, population: int = 1) -> Tensor:
-    """Share of samples whose class of the first spike is that of the target."""
+    """Share of samples whose class of the first spike is the target."""
     return (predict_by_first_spike(spikes, population) == target).double().mean()
 
 
 def r2_score(prediction: Tensor, target: Tensor) -> Tensor:
-    """R², the share of the target's variance that is predicted: the mean over the outputs of ``[samples, outputs]``.
+    """R², the predicted share of the target's variance: the mean over the outputs of ``[samples, outputs]``.
 
-    ``1 - Σ (y - ŷ)² / Σ (y - mean y)²``. An output whose target never changes counts 1 where it is met, else 0.
+    ``1 - Σ (y - ŷ)² / Σ (y - mean y)²``. An output with a constant target counts 1 if it is met, else 0.
     """
     return r2_of_sums(value_sums(prediction, target))
 
 
 def outcome(prediction: Tensor, target: Tensor) -> Tensor:
-    """What a batch adds to the score of an epoch: for classes the number of correct ones, for values ``value_sums``."""
+    """A batch's contribution to the score of an epoch: the number of correct classes, or ``value_sums`` for values."""
     if prediction.is_floating_point():
         return value_sums(prediction, target)
     correct = (prediction == target).sum()
@@ -85,7 +85,7 @@ def outcome(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def value_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, to be added up."""
+    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, for summation."""
     size = prediction.shape[-1]
     y_hat = prediction.detach().double().reshape(-1, size)
     y = target.double().reshape(*target.shape, *[1] * (prediction.dim() - target.dim()))
@@ -98,7 +98,7 @@ def r2_of_sums(sums: Tensor) -> Tensor:
     """R² from ``value_sums``."""
     number, total, squares, residual = sums
     spread = squares - total**2 / number
-    # Whatever is left of the squares of a constant is rounding.
+    # For a constant only rounding errors remain.
     constant = spread <= 1e-12 * squares
     met = (residual <= 1e-12 * squares).double()
     return torch.where(constant, met, 1 - residual / torch.where(constant, 1.0, spread)).mean()

@@ -1,4 +1,4 @@
-"""What a loss reads from a record ``[T, B, C]``: counts, spike times, pooled neurons."""
+"""Values that a loss reads from a record ``[T, B, C]``: counts, spike times, pooled neurons."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def spike_count(spikes: Tensor) -> Tensor:
 def pool(x: Tensor, population: int, *, mean: bool = False) -> Tensor:
     """The sum (or mean) over the ``population`` neurons of each class: ``[T, B, C]`` for ``[T, B, C population]``.
 
-    The neurons of a class stand together.
+    The neurons of a class are adjacent.
 
     Raises:
-        ValueError: if the neurons cannot be shared out evenly.
+        ValueError: if the neurons cannot be divided evenly.
     """
     if population == 1:
         return x
@@ -45,8 +45,8 @@ def vote(x: Tensor, size: int) -> Tensor:
 def spike_times(spikes: Tensor, number: int) -> Tensor:
     """The steps of the first ``number`` spikes of each neuron: ``[number, *N]`` for ``[T, *N]``, in its dtype.
 
-    A spike that never comes counts as one at the last step, T - 1. The step is not differentiable in the spikes; the
-    gradient takes it to be -1 at the step found, as if a stronger spike came earlier in proportion.
+    A missing spike counts as one at the last step, T - 1. The step is not differentiable in the spikes; its gradient is
+    taken as -1 at that step, as if a stronger spike came earlier in proportion.
     Source: snnTorch's ``SpikeTime``.
     """
     times: Tensor = _SpikeTimes.apply(spikes, number)
@@ -61,7 +61,7 @@ def first_spike_time(spikes: Tensor) -> Tensor:
 def first_spike_index(spikes: Tensor) -> Tensor:
     """True at each neuron's first spike, ``[T, *N]`` for ``[T, *N]``; nowhere for a silent one.
 
-    Source: SpikingJelly's ``first_spike_index``, which has time last.
+    Source: SpikingJelly's ``first_spike_index``, with time last.
     """
     fired = spikes != 0
     return fired & (fired.cumsum(0) == 1)
@@ -72,11 +72,11 @@ class _SpikeTimes(torch.autograd.Function):
     def forward(ctx: Any, spikes: Tensor, number: int) -> Tensor:
         fired = spikes != 0
         order = fired.cumsum(0)
-        found = []
+        steps = []
         for n in range(1, number + 1):
             nth = (fired & (order == n)).to(torch.uint8)
-            found.append(torch.where(order[-1] >= n, nth.argmax(0), len(spikes) - 1))
-        times = torch.stack(found)
+            steps.append(torch.where(order[-1] >= n, nth.argmax(0), len(spikes) - 1))
+        times = torch.stack(steps)
         ctx.save_for_backward(times)
         ctx.shape = spikes.shape
         return times.to(spikes.dtype)
@@ -86,7 +86,7 @@ class _SpikeTimes(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (times,) = ctx.saved_tensors
         result = grad.new_zeros(ctx.shape)
-        # One after the other: missing spikes share a step, and scatter_add is not deterministic everywhere.
+        # One after the other: missing spikes share a step, and scatter_add is not deterministic on all devices.
         for step, nth in zip(times, grad, strict=True):
             result -= torch.zeros_like(result).scatter_(0, step[None], nth[None])
         return result, None

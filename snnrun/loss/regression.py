@@ -1,4 +1,4 @@
-"""Regression: the read-out is to show numbers."""
+"""Regression: the target of the read-out is numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class MSE(Loss):
         prediction = self.predict(spikes, membrane)
         if target is None or not target.is_floating_point():
             raise ArgumentError("target", "values [B, C]", None if target is None else target.dtype)
-        wanted = target[:, None] if target.dim() == 1 else target
-        if wanted.shape not in (prediction.shape, prediction.shape[-2:]):
+        goal = target[:, None] if target.dim() == 1 else target
+        if goal.shape not in (prediction.shape, prediction.shape[-2:]):
             raise ArgumentError("target", f"values of shape {list(prediction.shape)}", list(target.shape))
-        return ((prediction - wanted.to(prediction.dtype)) ** 2).mean()
+        return ((prediction - goal.to(prediction.dtype)) ** 2).mean()

@@ -1,4 +1,4 @@
-"""Regularisers: what is added to a loss for the activity of all layers. Any loss takes some, by name.
+"""Regularisers: penalties for the activity of all layers. Any loss accepts several, by name.
 
 ``regulariser=<name>`` puts one into ``loss.regularisers``. To add one, write a class and
 ``conf/regulariser/<name>.yaml``.
@@ -76,14 +76,14 @@ class Sparsity(Regulariser):
 class RateBounds(Regulariser):
     """Firing rates below a lower bound or above an upper one cost; those between are free.
 
-    ``mean_i max(0, lower - r_i)^p + max(0, r_i - upper)^p`` for each layer, where ``r_i`` is a rate in spikes per step:
-    the mean over the steps and whatever ``of`` leaves out.
+    ``mean_i max(0, lower - r_i)^p + max(0, r_i - upper)^p`` for each layer, with the rate ``r_i`` in spikes per step:
+    the mean over the steps and the axes that ``of`` leaves out.
 
     Args:
-        lower, upper: the bounds, in spikes per step, ``0 <= lower <= upper``. Default 0.01 and 0.2. Where both are the
-            same, that is the rate to come to.
-        of: whose rate: ``neuron`` (default): each neuron's over the batch; ``layer``: the layer's over neurons and
-            batch; ``sample``: each neuron's in each sample.
+        lower, upper: the bounds, in spikes per step, ``0 <= lower <= upper``. Default 0.01 and 0.2. If they are equal,
+            they are the target rate.
+        of: ``neuron`` (default): the rate of each neuron over the batch; ``layer``: of the layer over neurons and
+            batch; ``sample``: of each neuron in each sample.
         power: p, 1 or 2. Default 2.
         weight: factor of the penalty. Default 1.
         layers: ``all`` (default), ``hidden`` or ``output``.

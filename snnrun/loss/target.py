@@ -1,7 +1,7 @@
-"""Target encoding: class labels as spike trains or membranes that a read-out layer is to show.
+"""Target encoding: class labels as target spike trains or membranes of a read-out layer.
 
-A target encoder takes labels ``[B]`` and returns ``[T, B, C]``. It holds no state; the random ones draw from the
-generator that is passed in. ``levels`` and ``ramp`` turn any train into a membrane's target.
+A target encoder takes labels ``[B]`` and returns ``[T, B, C]``. It holds no state; random ones draw from the generator
+that is passed in. ``levels`` and ``ramp`` turn any train into a membrane's target.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def one_hot(
 ) -> Tensor:
     """``on`` for the neurons of each label's class, ``off`` for the others: ``[B, C population]`` for labels ``[B]``.
 
-    The ``population`` neurons of a class stand together. ``on`` and ``off`` may be any numbers, in any order.
+    The ``population`` neurons of a class are adjacent. ``on`` and ``off`` may be any numbers, in any order.
 
     Raises:
         ValueError: for labels that are not int64.
@@ -51,7 +51,7 @@ def one_hot(
 
 
 def from_one_hot(hot: Tensor) -> Tensor:
-    """The class ``[B]`` whose entry is the largest, for ``[B, C]``."""
+    """The class ``[B]`` with the largest entry, for ``[B, C]``."""
     return hot.argmax(-1)
 
 
@@ -67,7 +67,7 @@ def regular_train(num_steps: int, rate: float, first_spike_time: int = 0) -> Ten
     train = torch.zeros(num_steps)
     if rate > 0:
         times = torch.arange(first_spike_time, num_steps, 1 / rate, dtype=torch.float64)
-        times = (times + 1e-9).long()  # k / rate may come out just below a whole number
+        times = (times + 1e-9).long()  # k / rate may be just below a whole number
         train[times[times < num_steps]] = 1
     return train
 
@@ -76,7 +76,7 @@ def regular_train(num_steps: int, rate: float, first_spike_time: int = 0) -> Ten
 class TargetEncoder(ABC):
     """Base of all target encoders."""
 
-    on_target: float = 1.0  # not `on`, which YAML takes for true
+    on_target: float = 1.0  # not `on`, which is true in YAML
     off_target: float = 0.0
     interpolate: bool = False
 
@@ -87,7 +87,7 @@ class TargetEncoder(ABC):
 
     @property
     def random(self) -> bool:
-        """Whether it needs a generator."""
+        """True if it needs a generator."""
         return False
 
     @abstractmethod
@@ -98,7 +98,7 @@ class TargetEncoder(ABC):
         """The target ``[T, B, C]``, float32, for labels ``[B]``.
 
         Raises:
-            ValueError: for labels that are not int64, or where a random one gets no generator.
+            ValueError: for labels that are not int64, or a random one without a generator.
         """
         if self.random and generator is None:
             raise ArgumentError("generator", "a torch.Generator for a random target", None)
@@ -113,9 +113,9 @@ class RateTarget(TargetEncoder):
     Args:
         correct_rate, incorrect_rate: spikes per step of the right neuron and of the others, in [0, 1]. Default 1 and 0.
         first_spike_time: t₀, the earliest step of a spike. Default 0.
-        pattern: ``regular`` (default): spikes at ``⌊t₀ + k / rate⌋``; ``uniform``: as many spikes, each at a step drawn
-            from those left, duplicates merged; ``poisson``: a spike at each step with the rate as probability. The
-            latter two are drawn anew for every neuron and sample.
+        pattern: ``regular`` (default): spikes at ``⌊t₀ + k / rate⌋``; ``uniform``: as many spikes, each at a random
+            step from t₀ on, duplicates merged; ``poisson``: a spike at each step with the rate as probability. The
+            latter two are drawn separately for every neuron and sample.
         on_target, off_target: value at a spike, and elsewhere. Default 1 and 0: a spike train. Any others: a membrane.
         interpolate: rise in a line from ``off_target`` to ``on_target`` before each spike. Default false.
 
@@ -153,10 +153,10 @@ class RateTarget(TargetEncoder):
         elif self.pattern == "uniform":
             low = min(self.first_spike_time, num_steps - 1)
             steps = torch.randint(low, num_steps, shape, generator=generator, device=hot.device)
-            drawn = [
+            trains = [
                 torch.zeros(shape, device=hot.device).scatter(0, steps[: int(train.sum())], 1) for train in regular
             ]
-            correct, incorrect = drawn
+            correct, incorrect = trains
         train = torch.where(hot, correct, incorrect)
         return train * (torch.arange(num_steps, device=hot.device) >= self.first_spike_time)[:, None, None]
 

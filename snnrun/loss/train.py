@@ -1,4 +1,4 @@
-"""Losses that compare whole spike trains: with a target train, or with those of the other samples."""
+"""Losses that compare whole spike trains with a target train, or with the trains of the other samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:
     """Squared van Rossum distance of spike trains ``[T, *N]``, neuron by neuron: ``[*N]``.
 
     ``D² = 1/τ Σ_t (f[t] - g[t])²``, where f and g are the trains after a filter: ``f[t] = e^(-1/τ) f[t-1] + s[t]``.
-    τ is in steps. A lone spike, long before the end, is at ``1 / (τ (1 - e^(-2/τ)))`` from silence: 1/2 for a large τ.
+    τ is in steps. A single early spike has the distance ``1 / (τ (1 - e^(-2/τ)))`` from silence: 1/2 for a large τ.
     """
     steps = len(train)
     t = torch.arange(steps, device=train.device, dtype=torch.float64)
@@ -54,20 +54,20 @@ class VanRossum(SampleLoss):
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         if target is not None and target.is_floating_point():
-            wanted = target
+            goal = target
         else:
-            wanted = self.encoding(class_labels(target), spikes.shape[2], len(spikes))
-        if wanted.shape != spikes.shape:
-            raise ArgumentError("target", f"trains of shape {list(spikes.shape)}", list(wanted.shape))
-        return van_rossum_distance(spikes, wanted.to(spikes.dtype), self.tau)
+            goal = self.encoding(class_labels(target), spikes.shape[2], len(spikes))
+        if goal.shape != spikes.shape:
+            raise ArgumentError("target", f"trains of shape {list(spikes.shape)}", list(goal.shape))
+        return van_rossum_distance(spikes, goal.to(spikes.dtype), self.tau)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeSimilarity(LabelLoss):
-    """Spike trains of one class are to be alike, those of different classes not.
+    """Makes spike trains of the same class similar and those of different classes different.
 
     The mean over all pairs i, j of samples of a distance between ``p[i, j]``, the similarity of their trains
-    ``x = s[:, i, :]``, and 1 where they share a class, else 0::
+    ``x = s[:, i, :]``, and 1 if they share a class, else 0::
 
         linear:      p = x·y / (max(|x|, 1) max(|y|, 1)), the cosine, and 0 for a silent sample
         polynomial:  p = (x·y)^degree
@@ -82,7 +82,7 @@ class SpikeSimilarity(LabelLoss):
         sigma: of ``gaussian``, above 0. Default 5.
         accuracy, population, regularisers: those of all ``LabelLoss``.
 
-    The target is class labels ``[B]``, or ``[B, C]`` of 0 and 1 where a sample may have several classes.
+    The target is class labels ``[B]``, or ``[B, C]`` of 0 and 1 if a sample may have several classes.
     Source: SpikingJelly's ``spike_similar_loss``, whose gradient for a silent sample is of the order of 1e8
     (it divides by ``|x| |y| + 1e-8``).
     """
@@ -107,9 +107,9 @@ class SpikeSimilarity(LabelLoss):
         x = spikes.transpose(0, 1).flatten(1)
         product = x @ x.T
         if self.kernel == "linear":
-            # A train with a spike has a length of 1 at least; a silent one must not blow up the gradient.
+            # A train with a spike has at least length 1; a silent one must not blow up the gradient.
             length = x.norm(dim=1).clamp(min=1)
-            return (product / (length[:, None] * length)).clamp(max=1)  # rounding may lead beyond 1, where bce ends
+            return (product / (length[:, None] * length)).clamp(max=1)  # rounding may exceed 1, which bce rejects
         if self.kernel == "polynomial":
             return product**self.degree
         if self.kernel == "sigmoid":

@@ -29,33 +29,33 @@ class ConvNet(nn.Module):
         apK    mean of K x K; the same options
         fcN    fully connected layer of N neurons
 
-    Every convolution and every fully connected layer has neurons. The last ``fcN`` is the read-out if N is the number
-    of outputs that the task asks for; otherwise, or with no ``fc`` at the end, a read-out of that size is added.
+    Every convolution and every fully connected layer has neurons. The last ``fcN`` is the read-out if N is the task's
+    number of outputs; otherwise, or with no ``fc`` at the end, a read-out of that size is added.
 
-    A convolution sees all T steps in one call, and only one of a constant input; so does its normalisation, whose
-    mean and variance are those over time, batch and pixels.
+    A convolution processes all T steps in one call, and only one step of a constant input; so does its normalisation,
+    with mean and variance over time, batch and pixels.
 
     Args:
         input_shape: ``(C, H, W)`` of the input.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(C, H, W))`` or ``neuron(shape=(n,))``.
-        readout: makes those of the read-out; null: as ``neuron`` does.
+        readout: makes the neurons of the read-out; null: ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         layers: the words above. Default ``[12c5p2, mp2, 64c5p2, mp2]``.
-        neurons: where they stand if pools follow a convolution: ``after_pool`` (default; convolution, pool, neurons,
-            as in snnTorch's tutorial 6), so that pools see currents, or ``before_pool`` (convolution, neurons, pool,
-            as in SpikingJelly's examples), so that they see spikes.
-        norm: ``none`` (default), ``batch``, or ``tdbn``, which scales by α times the threshold: between the synapses
-            of each layer but the read-out and what follows them. See :class:`snnrun.model.Norm`.
+        neurons: their position if pools follow a convolution: ``after_pool`` (default; convolution, pool, neurons, as
+            in snnTorch's tutorial 6), so that pools get currents, or ``before_pool`` (convolution, neurons, pool, as in
+            SpikingJelly's examples), so that they get spikes.
+        norm: ``none`` (default), ``batch``, or ``tdbn``, which scales by α times the threshold: after the synapses of
+            each layer except the read-out. See :class:`snnrun.model.Norm`.
         norm_fc: whether fully connected layers have the norm too (default), or convolutions only.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
-        bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
-        dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
+        bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
+        dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
         dropout_conv: whether convolutions drop inputs too (default), or fully connected layers only.
 
     Raises:
-        ValueError: for a word that cannot be read, an image that gets too small (naming the layer), an input that is
-            no image, or an argument out of range.
+        ValueError: for an invalid word, an image that gets too small (naming the layer), an input that is not an image,
+            or an argument out of range.
 
     Source: the notation is that of the field's papers, "12C5-MP2-64C5-MP2-10"; snnTorch's tutorial 6.
     """
@@ -96,11 +96,11 @@ class ConvNet(nn.Module):
         if not (words and words[-1].kind == "fc" and words[-1].size == num_outputs):
             words.append(Word(f"fc{num_outputs}", f"layers[{len(words)}]", "fc", size=num_outputs))
 
-        shape = tuple(input_shape)  # of what the next word gets
+        shape = tuple(input_shape)  # of the input of the next word
         self.layers = nn.ModuleDict()
         i = 0
         while i < len(words):
-            # Pools that no convolution has taken for its own belong to the input of the next layer.
+            # Pools that do not belong to a convolution are part of the input of the next layer.
             before, shape, i = _pools(words, i, shape)
             word, last = words[i], i == len(words) - 1
             normed = norm != "none" and not last and (norm_fc or word.kind == "c")
@@ -109,14 +109,14 @@ class ConvNet(nn.Module):
             channels, after, i = shape[0], None, i + 1
             if word.kind == "c" and pool_first:
                 after, shape, i = _pools(words, i, shape)
-            made = (readout if readout and last else neuron)(shape=shape)
+            layer_neurons = (readout if readout and last else neuron)(shape=shape)
             self.layers["output" if last else f"hidden{len(self.layers) + 1}"] = Layer(
                 synapse,
-                made,
+                layer_neurons,
                 plan=plan,
                 dropout=dropout if drops else 0.0,
                 pool_input=before,
-                norm=make_norm(channels, made) if normed else None,
+                norm=make_norm(channels, layer_neurons) if normed else None,
                 pool=after,
             )
 
@@ -126,16 +126,16 @@ class ConvNet(nn.Module):
 
 
 def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module, tuple[int, ...]]:
-    """The synapses that a word asks for, and the shape of what they give."""
+    """The synapses of a word, and the shape of their output."""
     if word.kind == "fc":
         return Linear(math.prod(shape), word.size, bias=bias), (word.size,)
     channels, height, width = shape
-    made = nn.Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
-    return made, (word.size, *word.image(height, width))
+    convolution = nn.Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
+    return convolution, (word.size, *word.image(height, width))
 
 
 def _pools(words: Sequence[Word], i: int, shape: tuple[int, ...]) -> tuple[nn.Module | None, tuple[int, ...], int]:
-    """The pools from word ``i`` on as one module, the shape of what they give, and the word after them."""
+    """The pools from word ``i`` on as one module, the shape of their output, and the index of the word after them."""
     pools: list[nn.Module] = []
     while words[i].pools:
         word, (channels, height, width) = words[i], shape

@@ -1,7 +1,7 @@
-"""How a model is executed: the plan, apart from what the model is, that is handed to its layers once.
+"""The execution of a model: the plan, which is separate from the model and set in its layers.
 
-A model that is made in Python has the default plan: fused execution where there is one, and whole traces. Another is
-handed to it with :func:`set_plan`, at any time, for instance after its weights were loaded.
+A model created in Python has the default plan: fused execution if possible, and whole traces. :func:`set_plan` sets
+another at any time, for instance after loading weights.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ MEMORIES = ("full", "low")
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """How the layers of a model are executed. The numbers that they compute do not depend on it, rounding aside.
+    """How the layers of a model are executed. Apart from rounding, the results do not depend on it.
 
     Args:
-        backend: of the neurons, see :func:`snnrun.sequence.run`; the attribute ``backend`` of a layer says which
-            execution it came to.
-        memory: ``low`` keeps little of what a training step passes through, and computes it again on the way back (see
-            :mod:`snnrun.sequence.segments`). Traces then hold no membrane, as with ``membrane=False``.
-        product: how large matrix products are taken.
-        team: the processes that share out each batch, so that dropout and norms work on the whole batch; None: the
-            batch is here whole.
-        membrane: whether the traces of a training step hold the membranes; if not, they have no steps,
-            ``[0, B, *N_out]``, and the step is faster. Evaluation always records them.
-        spikes: whether they must hold the spikes too; if not, :func:`snnrun.model.layer.through` may leave them out.
+        backend: of the neurons, see :func:`snnrun.sequence.run`; the attribute ``backend`` of a layer is its actual
+            execution.
+        memory: ``low`` stores little of a training step, and computes it again in the backward pass (see
+            :mod:`snnrun.sequence.segments`). Traces then have no membrane, as with ``membrane=False``.
+        product: the method for large matrix products.
+        team: the processes that share each batch, so that dropout and norms work on the whole batch; None: a single
+            process.
+        membrane: the traces of a training step hold the membranes; if not, they have no steps, ``[0, B, *N_out]``, and
+            the step is faster. Evaluation always records them.
+        spikes: they hold the spikes too; if not, :func:`snnrun.model.layer.through` may leave them out.
 
     Raises:
         ValueError: for an unknown backend or memory.
@@ -59,35 +59,35 @@ class ExecutionPlan:
         check.choice("memory", self.memory, MEMORIES)
 
     def for_readout(self) -> ExecutionPlan:
-        """The plan of the last layer, whose membrane the loss may want."""
+        """The plan of the last layer, since the loss may need its membrane."""
         return replace(self, memory="full", membrane=True, spikes=True)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> ExecutionPlan:
-        return self  # a copy of a model is executed alike, by the same team
+        return self  # a copy of a model has the same plan and team
 
 
-#: The plan of a model that is made in Python.
+#: The plan of a model created in Python.
 DEFAULT_PLAN = ExecutionPlan()
 
 
-class Planned(nn.Module):
-    """A module that reads the execution plan."""
+class PlannedModule(nn.Module):
+    """A module with an execution plan."""
 
     def __init__(self, plan: ExecutionPlan = DEFAULT_PLAN) -> None:
         super().__init__()
         self.plan = plan
 
     def set_plan(self, plan: ExecutionPlan) -> None:
-        """Execute the module by ``plan`` from now on."""
+        """Use ``plan`` from now on."""
         self.plan = plan
 
 
 def plan_of(settings: Settings, *, spikes: bool = True, team: Team | None = None) -> ExecutionPlan:
-    """The plan that the settings mean on this machine. Layers but the read-out train without a record of the membrane.
+    """The plan of the settings on this machine. In training only the read-out records its membrane.
 
     Args:
-        settings: ``backend``, ``memory``, ``matmul`` and ``events_below`` are read.
-        spikes: whether the traces of training must hold them, for a cost of spikes.
+        settings: ``backend``, ``memory``, ``matmul`` and ``events_below`` are used.
+        spikes: the traces of training must hold spikes, for a cost of spikes.
         team: the processes that train together, if there are several.
 
     Raises:
@@ -98,23 +98,23 @@ def plan_of(settings: Settings, *, spikes: bool = True, team: Team | None = None
 
 
 def product_of(settings: Settings) -> Product:
-    """How the model's large products are taken: in torch's own way where gradients must have gradients."""
+    """The method for large products: torch's own for the reference backend, which allows second derivatives."""
     return TORCHS_OWN if settings.backend == "reference" else choose(settings.matmul, settings.events_below)
 
 
 def set_plan(model: nn.Module, plan: ExecutionPlan) -> None:
-    """Execute ``model`` by ``plan``; its last layer with neurons, the read-out, by ``plan.for_readout()``.
+    """Set ``plan`` for ``model``; for the read-out, its last layer with neurons, ``plan.for_readout()``.
 
     Raises:
-        ValueError: for what a layer cannot do: ``memory=low`` or ``backend=fused``.
-        ConfigError: with a team, for what would draw, or take its statistics, from a process's own samples alone:
-            random surrogates, and torch's own dropout and batch norm in a model of the user's.
+        ValueError: if a layer does not support ``memory=low`` or ``backend=fused``.
+        ConfigError: with a team, for modules that would use only a process's own samples for draws or statistics:
+            random surrogates, and torch's own dropout and batch norm in a user's model.
     """
     if plan.team is not None:
         _check_sharing(model)
-    planned = [module for module in model.modules() if isinstance(module, Planned)]
-    readouts = [module for module in planned if any(isinstance(child, Neuron) for child in module.children())][-1:]
-    for each in planned:
+    modules = [module for module in model.modules() if isinstance(module, PlannedModule)]
+    readouts = [module for module in modules if any(isinstance(child, Neuron) for child in module.children())][-1:]
+    for each in modules:
         each.set_plan(plan.for_readout() if each in readouts else plan)
     for module in model.modules():
         if isinstance(module, Linear):

@@ -1,4 +1,4 @@
-"""The layer language of ``convnet``: ``[12c5, mp2, 64c5, mp2, fc10]`` read, checked, and sized for an image.
+"""The layer language of ``convnet``: reads and checks ``[12c5, mp2, 64c5, mp2, fc10]``, and computes image sizes.
 
 ::
 
@@ -43,7 +43,7 @@ class Word(NamedTuple):
         return self.kind in ("mp", "ap")
 
     def image(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of what this convolution or pool makes of an image.
+        """Height and width of the output of this convolution or pool for an image.
 
         Raises:
             ValueError: if the image is smaller than the kernel.
@@ -71,7 +71,7 @@ def read(layers: object) -> list[Word]:
     """The words of a list such as ``["12c5", "mp2", "fc10"]``.
 
     Raises:
-        ValueError: for what is no list, a word that is none of the language's, or an image layer after ``fc``.
+        ValueError: for a value that is not a list, an unknown word, or an image layer after ``fc``.
     """
     if isinstance(layers, (str, bytes)) or not isinstance(layers, Iterable):
         raise ArgumentError("layers", "a list such as [12c5, mp2, fc10]", layers)
@@ -92,19 +92,19 @@ def _word(text: object, place: str) -> Word:
     if match is None or not isinstance(text, str):
         raise ArgumentError(place, f"a layer such as {GRAMMAR}", text, advice=_hint(text))
     kind = match["kind"]
-    given = {key: int(value) for key, value in match.groupdict().items() if key != "kind" and value is not None}
-    kernel = given.get("kernel", 0)
+    numbers = {key: int(value) for key, value in match.groupdict().items() if key != "kind" and value is not None}
+    kernel = numbers.get("kernel", 0)
     word = Word(
         text,
         place,
         kind,
-        size=given.get("size", 0),
+        size=numbers.get("size", 0),
         kernel=kernel,
-        stride=given.get("stride", 1 if kind == "c" else kernel),
-        padding=given.get("padding", 0),
+        stride=numbers.get("stride", 1 if kind == "c" else kernel),
+        padding=numbers.get("padding", 0),
     )
-    wanted = {"c": ("size", "kernel", "stride"), "fc": ("size",)}.get(kind, ("kernel", "stride"))
-    for name in wanted:
+    expected = {"c": ("size", "kernel", "stride"), "fc": ("size",)}.get(kind, ("kernel", "stride"))
+    for name in expected:
         if getattr(word, name) < 1:
             shown = {"c": "channels", "fc": "neurons"}[kind] if name == "size" else name
             raise ArgumentError(place, f"a number of at least 1 for the {shown}", text)
@@ -118,7 +118,7 @@ def _match(text: str) -> re.Match[str] | None:
 
 
 def _hint(text: object) -> str:
-    """What was probably meant, for the ways in which papers and other programs write it."""
+    """The likely correction of a word in the notation of papers and other programs."""
     if isinstance(text, int) and not isinstance(text, bool):
         return f"for {text} fully connected neurons write fc{text}"
     if not isinstance(text, str):
@@ -135,8 +135,8 @@ def _hint(text: object) -> str:
         (r"(?:avg|mean)(?:pool)?(\d+.*)", r"ap\1"),
         (r"(.*\d)p(\d+)s(\d+)", r"\1s\3p\2"),
     ):
-        if re.fullmatch(pattern, plain) and _match(meant := re.sub(pattern, form, plain)):
-            return f"write {meant}"
+        if re.fullmatch(pattern, plain) and _match(correct := re.sub(pattern, form, plain)):
+            return f"write {correct}"
     lacking = {
         r"c\d+.*": "the number of channels before the c is missing",
         r"\d+c": "the kernel's size after the c is missing",

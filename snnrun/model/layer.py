@@ -10,27 +10,26 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError
-from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, Planned
+from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace, fused_readout, resolve_backend, run_resolved, spikes_of
 
 
-class Layer(Planned):
-    """Pooling, dropout, synapses, normalisation, pooling, neurons; all but synapses and neurons may be left out.
+class Layer(PlannedModule):
+    """Pooling, dropout, synapses, normalisation, pooling, neurons; only synapses and neurons are required.
 
-    The synapses see the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and a
-    convolution one call, for all T steps, and only one step's worth for a constant input (one with stride 0 in time).
+    The synapses process the whole sequence ``[T, B, *N]`` in one call, so a linear layer costs one matrix product, and
+    a convolution one call, for all T steps; for a constant input (stride 0 in time) only the cost of one step.
 
     Args:
         synapse: a module that maps ``[..., *N_in]`` to ``[..., *N_out]``. Images come as ``[T*B, C, H, W]``, or to a
             linear layer flattened.
         neuron: the neurons, for ``*N_out``.
-        plan: how it is executed.
-        dropout: share of inputs dropped in training, of those that a pool leaves; a dropped input stays dropped for the
-            whole sequence.
-        pool_input: a module that is applied to the input, as ``synapse`` is.
-        norm: a module for the whole sequence of what the synapses give, such as :class:`snnrun.model.Norm`.
-        pool: a module that is applied to what is then there, as ``synapse`` is.
+        plan: how to execute it.
+        dropout: share of the (pooled) inputs dropped in training; a dropped input stays dropped for the whole sequence.
+        pool_input: a module for the input, applied like ``synapse``.
+        norm: a module for the whole sequence of the synapses' output, such as :class:`snnrun.model.Norm`.
+        pool: a module for the result, applied like ``synapse``.
 
     Raises:
         ValueError: for a plan with ``memory=low`` and neurons that need all steps at once, or with ``backend=fused``
@@ -74,57 +73,57 @@ class Layer(Planned):
             )
 
     def _is_standard(self) -> bool:
-        """Whether this is no subclass that computes something else."""
+        """True unless a subclass computes something else."""
         return type(self).forward is Layer.forward
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        x = self.dropped(x, generator)
+        x = self.drop(x, generator)
         if self.plan.memory == "low" and self.training and torch.is_grad_enabled():
             return self._low(x)
         return self.fire(self._short_current(x), x.shape[0])
 
     def fire(self, current: Tensor, steps: int) -> Trace:
-        """The trace for what reaches the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if that stays the same."""
+        """The trace for the current into the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
         membrane = self.plan.membrane or not self.training
         trace, _ = run_resolved(self.backend, self.neuron, current, steps=steps, membrane=membrane)
         return trace
 
     def into(self, x: Tensor, generator: Generator | None, following: Layer) -> tuple[Trace, Tensor | None]:
-        """The trace, and what reaches the neurons of the layer that follows, if one pass gives both.
+        """The trace, and the current into the following layer's neurons, if one pass can compute both.
 
-        Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout`), so not where they are wanted.
+        Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout`), so it is not used if they are needed.
         """
         synapse = following.synapse
         if not (fused_readout.can_fuse(self, following) and isinstance(synapse, nn.Linear)):
             return self(x, generator), None
-        x = self.dropped(x, generator)
+        x = self.drop(x, generator)
         steps, current = x.shape[0], self._short_current(x)
-        found = fused_readout.run(self.neuron, current, steps, synapse.weight, synapse.bias)
-        if found is None:
+        result = fused_readout.run(self.neuron, current, steps, synapse.weight, synapse.bias)
+        if result is None:
             return self.fire(current, steps), None
-        passed_on, fired = found
-        nothing = passed_on.new_empty((0, *fired.shape))
-        return Trace(nothing, nothing, fired), passed_on
+        next_current, fired = result
+        nothing = next_current.new_empty((0, *fired.shape))
+        return Trace(nothing, nothing, fired), next_current
 
     @property
     def records(self) -> bool:
-        """Whether a training step must record something of the neurons, or compute them again piece by piece."""
+        """True if a training step must record the neurons, or compute them again piece by piece."""
         return self.plan.spikes or self.plan.membrane or self.plan.memory == "low"
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
+        """True if only its synapses are between the incoming spikes and the neurons."""
         others = (self.pool_input, self.norm, self.pool)
         plain = self._is_standard() and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 
     def _short_current(self, x: Tensor) -> Tensor:
-        # A constant input stays one step up to the neurons; a norm must know how many there are.
+        # A constant input stays one step up to the neurons; a norm needs the number of steps.
         return self.current(x[:1] if is_constant(x) and self.norm is None else x)
 
     def _low(self, x: Tensor) -> Trace:
-        # A norm over all steps, and an input that costs one step only, come before the segments.
+        # A norm over all steps, and a constant input, which costs one step, come before the segments.
         whole = self.norm is not None or is_constant(x)
         if whole:
             x = self.current(x)
@@ -133,8 +132,8 @@ class Layer(Planned):
         spikes = spikes_of(self.neuron, x, current, parameters, backend=self.backend)
         return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
 
-    def dropped(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """What the synapses get of ``x``: pooled, without what dropout takes away, drawn from ``generator``."""
+    def drop(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+        """The input of the synapses: ``x`` after pooling and dropout, which draws from ``generator``."""
         if self.pool_input is not None:
             x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):
@@ -146,7 +145,7 @@ class Layer(Planned):
         return x * (keep / (1 - self.dropout))
 
     def current(self, x: Tensor) -> Tensor:
-        """What reaches the neurons at each step, ``[T, B, *N_out]``, for ``x`` as :meth:`dropped` leaves it."""
+        """The current into the neurons at each step, ``[T, B, *N_out]``, for ``x`` from :meth:`drop`."""
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
             x = x.flatten(2)
         x = every_step(self.synapse, x)
@@ -162,28 +161,28 @@ def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None
     """The trace of every layer of a chain, for the input ``x`` ``[T, B, *N]`` of the first."""
     traces: dict[str, Trace] = {}
     chain: list[Any] = list(layers.values())
-    passed_on: Tensor | None = None
+    next_current: Tensor | None = None
     for name, layer, following in zip(layers, chain, [*chain[1:], None], strict=True):
-        if passed_on is not None:
-            traces[name], passed_on = layer.fire(passed_on, passed_on.shape[0]), None
+        if next_current is not None:
+            traces[name], next_current = layer.fire(next_current, next_current.shape[0]), None
         elif following is None:
             traces[name] = layer(x, generator)
         else:
-            traces[name], passed_on = layer.into(x, generator, following)
+            traces[name], next_current = layer.into(x, generator, following)
         x = traces[name].spikes
     return traces
 
 
 def is_constant(x: Tensor) -> bool:
-    """Whether ``[T, B, *N]`` stands in memory once for all its steps, as ``Direct`` encodes."""
+    """True if ``[T, B, *N]`` is stored once for all steps, as from ``Direct``."""
     return x.shape[0] > 1 and x.stride(0) == 0
 
 
 def every_step(module: nn.Module, x: Tensor) -> Tensor:
-    """Apply a module that knows no time to all steps of ``[T, B, *N]`` in one call, or to one if all are the same."""
+    """Apply a module without a time axis to all steps of ``[T, B, *N]`` in one call, or to one if all are the same."""
     steps = x[:1] if is_constant(x) else x
-    # Convolutions and pools take one batch axis. A matrix product takes any number, and reads better in a summary.
+    # Convolutions and pools need a single batch axis. A matrix product accepts any number.
     y = module(steps.flatten(0, 1)).unflatten(0, steps.shape[:2]) if x.dim() == 5 else module(steps)
-    # Under autocast a product comes back in bfloat16; the membrane integrates in the precision of the input.
+    # Under autocast a product is bfloat16; the membrane integrates in the precision of the input.
     y = y.to(x.dtype)
     return y.expand(x.shape[0], *y.shape[1:]) if is_constant(x) else y

@@ -24,11 +24,11 @@ class MLP(nn.Module):
         input_shape: ``*N`` of the input, flattened.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
-        readout: makes those of the read-out; null: as ``neuron`` does.
+        readout: makes the neurons of the read-out; null: ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         hidden: size of each hidden layer; empty for none.
         bias: whether the synapses have a bias.
-        dropout: share of the inputs of each layer but the first that is dropped in training.
+        dropout: share of inputs dropped in training, in each layer except the first.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
     """
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
-from snnrun.model.execution import Planned
+from snnrun.model.execution import PlannedModule
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
 from snnrun.system.processes import Team
@@ -19,19 +19,19 @@ from snnrun.system.processes import Team
 NORMS = ("none", "batch", "tdbn")
 
 
-class Norm(Planned):
+class Norm(PlannedModule):
     """Batch normalisation with one mean and variance per channel, over all steps, samples and pixels.
 
     ::
 
         y = scale λ (x - E[x]) / sqrt(Var[x] + ε) + β
 
-    with λ (1 at first) and β (0 at first) learnt per channel. In training E and Var are those of the batch, and feed
-    running means (momentum 0.1, unbiased variance) that are used otherwise. With ``scale = α θ``, θ the threshold, this
-    is threshold-dependent batch normalisation (tdBN), which gives the current at each step the spread of the threshold.
+    with λ (1 at first) and β (0 at first) learnt per channel. In training E and Var come from the batch, and update
+    running means (momentum 0.1, unbiased variance) that evaluation uses. With ``scale = α θ``, θ the threshold, this is
+    threshold-dependent batch normalisation (tdBN), which gives the current at each step the spread of the threshold.
 
-    A constant input (stride 0 in time) is normalised once; the result and the running means are those of T copies.
-    Where several processes share out a batch, mean and variance are those of the whole batch.
+    A constant input (stride 0 in time) is normalised once; result and running means equal those for T copies. If
+    several processes share a batch, mean and variance are those of the whole batch.
 
     Args:
         channels: C of the input ``[T, B, C, *N]``.
@@ -64,7 +64,7 @@ class Norm(Planned):
         return y.expand(x.shape) if once else y
 
     def _normalise(self, x: Tensor, copies: int) -> Tensor:
-        # Copies, since autograd keeps what it is given, and a later call would change it under its hands.
+        # Copies, since autograd keeps its inputs, and a later call would change them.
         mean, var = (
             (self.running_mean.clone(), self.running_var.clone())
             if self.training
@@ -81,10 +81,10 @@ class Norm(Planned):
             self.epsilon,
         )
         if self.training:
-            # T copies leave mean and variance as they are, but not the n/(n-1) that makes the running one unbiased.
-            n, kept = x[:, :, :1].numel(), (1 - self.momentum) * self.running_var
+            # T copies do not change mean and variance, but the factor n/(n-1) of the unbiased running variance.
+            n, old = x[:, :, :1].numel(), (1 - self.momentum) * self.running_var
             if copies > 1:
-                var = kept + (var - kept) * ((n - 1) / n * (n * copies) / (n * copies - 1))
+                var = old + (var - old) * ((n - 1) / n * (n * copies) / (n * copies - 1))
             self.running_mean.copy_(mean)
             self.running_var.copy_(var)
         return y.unflatten(0, x.shape[:2])
@@ -97,8 +97,8 @@ class Norm(Planned):
                 "norm", "more than 1 value per channel in training", Description(f"shape {list(x.shape)}")
             )
         per_channel = (-1, *[1] * (x.dim() - 3))
-        own = x[:, : team.counted]
-        # In double precision, as torch adds up on the CPU: the order of the sums then is of no account.
+        own = x[:, : team.own_count]
+        # In double precision, like torch's sums on the CPU, so that the order of the sums does not matter.
         mean = team.total(own.sum(axes, dtype=torch.float64)) / n
         square = (own - mean.to(x.dtype).view(per_channel)) ** 2
         var = team.total(square.sum(axes, dtype=torch.float64)) / n
@@ -114,7 +114,7 @@ class Norm(Planned):
 
 
 def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
-    """What makes the normalisation of a layer, of its channels and neurons: ``none``, ``batch`` or ``tdbn``.
+    """A factory of a layer's normalisation, from its channels and neurons: ``none``, ``batch`` or ``tdbn``.
 
     Raises:
         ValueError: for another name, an ``alpha`` that is not positive, or (when called) neurons without a threshold.
@@ -131,7 +131,7 @@ def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
 
 
 def _threshold(neuron: Neuron) -> float:
-    """The threshold that the neurons start with, on average over the layer."""
+    """The initial threshold of the neurons, averaged over the layer."""
     if not isinstance(getattr(neuron, "threshold", None), nn.Module):
         raise ArgumentError(
             "norm",

@@ -1,4 +1,4 @@
-"""The recurrent network: hidden layers whose neurons also hear what their layer did at the step before."""
+"""The recurrent network: hidden layers whose neurons also get their layer's spikes of the previous step."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from snnrun.sequence import Trace
 
 
 class RecurrentLayer(Layer):
-    """A layer whose neurons also get the layer's own spikes of the step before: ``i[t] = W x[t] + V s[t-1]``.
+    """A layer whose neurons also get the layer's own spikes of the previous step: ``i[t] = W x[t] + V s[t-1]``.
 
-    ``W x`` is one matrix product for all steps. What follows needs the spikes of the step before, so it runs step by
+    ``W x`` is one matrix product for all steps. The rest needs the spikes of the previous step, so it runs step by
     step, by the definition of the neuron: ``backend`` is ``reference``.
 
     Args:
         synapse: W, as in :class:`snnrun.model.Layer`.
         recurrence: V, a linear layer from the n neurons to themselves; its bias, if any, is not used.
         neuron: any neuron, for ``*N_out``.
-        plan: how it is executed.
-        dropout: of the inputs ``x``; what comes back from the layer itself is not dropped.
+        plan: how to execute it.
+        dropout: of the inputs ``x``, not of the layer's own spikes.
 
     Raises:
         ValueError: for a neuron that needs all steps of its input at once, as a PSN does, and a plan with
@@ -71,11 +71,11 @@ class RecurrentLayer(Layer):
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        current = self.current(self.dropped(x, generator))
+        current = self.current(self.drop(x, generator))
         state, s = self.neuron.initial_state(current[0]), torch.zeros_like(current[0])
         spikes, membranes = [], []
         for from_below in current:
-            # The bare product: a summary would list a module once for every step.
+            # A bare product: a summary would list a module once for every step.
             from_itself = F.linear(s, self.recurrence.weight).to(s.dtype)
             s, state = self.neuron.step(from_below + from_itself, state)
             spikes.append(s)
@@ -88,21 +88,21 @@ class Recurrent(nn.Module):
 
     ::
 
-        i[t] = W x[t] + b + V s[t-1]        hidden layers; s[t-1] is what the layer itself fired, s[-1] = 0
+        i[t] = W x[t] + b + V s[t-1]        hidden layers; s: the layer's own spikes, s[-1] = 0
         i[t] = W x[t] + b                   read-out
 
-    (Elman's recurrence). Hidden layers run step by step, whatever the neuron; the read-out as ``backend`` says.
+    (Elman's recurrence). Hidden layers run step by step with any neuron; the read-out by ``backend``.
 
     Args:
         input_shape: ``*N`` of the input, flattened.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
-        readout: makes those of the read-out; null: as ``neuron`` does.
-        backend: see :func:`snnrun.sequence.run`; ``fused`` is refused, since a recurrence has no fused execution.
+        readout: makes the neurons of the read-out; null: ``neuron`` does.
+        backend: see :func:`snnrun.sequence.run`; not ``fused``, since a recurrence has no fused execution.
         hidden: size of each hidden layer, at least one. Default [100].
         bias: whether W has a bias. V has none.
-        dropout: share of the inputs of each layer but the first that is dropped in training, for a whole sequence.
-        weight_init: how W and V of all layers begin: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``), or
+        dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
+        weight_init: initial W and V of all layers: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``), or
             ``normal(k)``, a normal distribution with standard deviation ``k/sqrt(fan_in)``.
 
     Raises:

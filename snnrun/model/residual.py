@@ -1,4 +1,4 @@
-"""The residual network of spiking neurons: blocks that are joined to their input spike by spike (SEW-ResNet)."""
+"""The residual network of spiking neurons: blocks combined with their input spike by spike (SEW-ResNet)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
-#: What a block passes on, from the spikes ``y`` of its second convolution and those of its input, ``x``.
+#: The output of a block, from the spikes ``y`` of its second convolution and the spikes ``x`` of its input.
 CONNECT: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "add": lambda y, x: y + x,
     "and": lambda y, x: y * x,
@@ -33,15 +33,15 @@ class Residual(nn.Module):
                    x <- g(y, x)                                           add: y + x;  and: y x;  iand: (1 - y) x
         read-out   mean over the image, fully connected, neurons
 
-    Where a block changes the number of channels, its first convolution has stride 2, and x comes through a shortcut of
-    its own: 1x1 convolution with stride 2, norm, neurons. With silent y (``and``: with y always firing) a block passes
-    its input on unchanged. Spikes are 0 or 1; what ``add`` passes on are whole numbers, up to one per block more.
+    If a block changes the number of channels, its first convolution has stride 2, and x goes through a shortcut: 1x1
+    convolution with stride 2, norm, neurons. With silent y (``and``: with y always firing) a block passes its input on
+    unchanged. Spikes are 0 or 1; the outputs of ``add`` are whole numbers that grow by at most one per block.
 
     Args:
         input_shape: ``(C, H, W)`` of the input.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(C, H, W))`` or ``neuron(shape=(n,))``.
-        readout: makes those of the read-out; null: as ``neuron`` does.
+        readout: makes the neurons of the read-out; null: ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         channels: of each stage; each stage after the first halves the image. Default [16, 32].
         depth: blocks in each stage. Default 1.
@@ -49,10 +49,10 @@ class Residual(nn.Module):
         norm: ``none``, ``batch`` (default), or ``tdbn``, which scales by α times the threshold; after each convolution.
             See :class:`snnrun.model.Norm`.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
-        bias: whether the synapses have a bias. Those that are followed by a ``norm``, which has its own, have none.
+        bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
 
     Raises:
-        ValueError: for an input that is no image, or an argument out of range.
+        ValueError: for an input that is not an image, or an argument out of range.
 
     Source: Fang et al. 2021, "Deep residual learning in spiking neural networks".
     """

@@ -9,12 +9,12 @@ from snnrun.neuron import Neuron
 
 def neurons(model: nn.Module) -> dict[str, Neuron]:
     """The neurons of each layer of a model, by the layer's name."""
-    found = ((path.split("."), module) for path, module in model.named_modules() if isinstance(module, Neuron))
-    return {(path[-2] if len(path) > 1 else path[-1]): module for path, module in found}
+    layers = ((path.split("."), module) for path, module in model.named_modules() if isinstance(module, Neuron))
+    return {(path[-2] if len(path) > 1 else path[-1]): module for path, module in layers}
 
 
 def holders(model: nn.Module) -> dict[str, nn.Module]:
-    """The module of each layer, which holds its neurons and all that comes before them, by the layer's name."""
+    """The module of each layer, with its neurons and everything before them, by the layer's name."""
     modules = dict(model.named_modules())
     paths = [path.split(".") for path, module in modules.items() if isinstance(module, Neuron)]
     return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}

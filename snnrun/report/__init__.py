@@ -1,4 +1,4 @@
-"""What a run tells: figures, the model's summary, the manifest, the console. Importing this package stays cheap.
+"""The output of one run: figures, the model's summary, the manifest, the console.
 
 matplotlib (figures), torchinfo (summary) and rich (console on a terminal) are loaded when first used.
 """
@@ -65,7 +65,7 @@ _HEAVY = {
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: only the names above whose modules are heavy come this way.
+    # PEP 562: called only for names that are not imported yet, here those of heavy modules.
     for module, names in _HEAVY.items():
         if name in names:
             return getattr(importlib.import_module(f"snnrun.report.{module}"), name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back
+from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, unusual_values
 from snnrun.training.records import EpochRecord, LayerActivity
 
-# Share of a layer's neurons above which it is worth a warning. A neuron may be silent since its features are rare;
-# one that fires at every step of every sample says nothing.
+# Share of a layer's neurons above which a warning is due. A neuron may be silent because its features are rare;
+# a neuron that fires at every step of every sample carries no information.
 LIMITS = {"silent": 0.9, "saturated": 0.5}
 
 _KINDS = {"silent": "never fired", "saturated": "fired at every step"}
@@ -25,18 +25,18 @@ def activity_warnings(
     analogue: Collection[str] = (),
     kinds: Collection[str] = tuple(_KINDS),
 ) -> list[str]:
-    """The warnings that an epoch record calls for, each naming the layer and the remedies.
+    """Returns the warnings for an epoch record. Each names the layer and the remedies.
 
-    ``seen`` holds the pairs (layer, kind) that were warned of already and is added to: each is told once per run.
-    ``config``: of the run; only what it holds is advised to be changed.
-    ``before``: records of earlier epochs, which must show the same: many a network is silent at first, and learns.
-    ``analogue``: layers whose neurons pass on real numbers; that they are never 0 is no fault.
-    ``silence_is_the_target``: silent layers are what the task asks for, and no reason to warn.
-    ``kinds``: of which is warned: "silent", "saturated"; default both.
+    ``seen``: the pairs (layer, kind) that already had a warning, extended in place; each is reported once per run.
+    ``config``: of the run; a remedy changes only keys that it has.
+    ``before``: records of earlier epochs that must show the same. Many networks are silent at first and still learn.
+    ``analogue``: layers whose neurons pass on real numbers; they may be nonzero at every step.
+    ``silence_is_the_target``: the task asks for silent layers, so they cause no warning.
+    ``kinds``: the kinds to report: "silent", "saturated"; default both.
 
-    No remedy makes neurons fire more once a layer of the run was saturated, nor less once one was silent.
+    After a layer was saturated, no remedy makes neurons fire more; after one was silent, none makes them fire less.
     """
-    found = []
+    problems = []
     for layer, activity in record.layers.items():
         history = [each.layers.get(layer) for each in before]
         for kind in _KINDS:
@@ -45,11 +45,11 @@ def activity_warnings(
             lasting = all(each is not None and _share(each, kind) > LIMITS[kind] for each in (*history, activity))
             if lasting and kind in kinds and (layer, kind) not in seen:
                 seen.add((layer, kind))
-                found.append((layer, kind, _share(activity, kind)))
-    # Only now are all kinds known, which decide what may be offered.
+                problems.append((layer, kind, _share(activity, kind)))
+    # The remedies depend on all kinds of the run, which are complete only now.
     everything = {kind for _, kind in seen}
     return [
-        _text(layer, kind, share, record.epoch, _remedies(kind, config, everything)) for layer, kind, share in found
+        _text(layer, kind, share, record.epoch, _remedies(kind, config, everything)) for layer, kind, share in problems
     ]
 
 
@@ -64,12 +64,12 @@ def _text(layer: str, kind: str, share: float, epoch: int, helps: str) -> str:
 
 
 def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str]) -> str:
-    """What helps, most helpful first; what is far from its usual value alone."""
-    if far := put_back(config, kinds):
+    """The most helpful first. Values far from the usual ones come alone."""
+    if far := unusual_values(config, kinds):
         return advice(far, config, kinds)
     norm = Remedy("model.norm", "model.norm=batch")
     if kind == "saturated":
-        found = [
+        remedies = [
             Remedy("neuron.threshold", "a higher neuron.threshold", LESS),
             Remedy("neuron.beta", "a faster leak (a smaller neuron.beta)", LESS),
             Remedy("encoder.gain", "a weaker input (encoder.gain)", LESS),
@@ -79,7 +79,7 @@ def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str]) -> s
         ]
     else:
         leak = "neuron.decay_input=false, where the input is scaled down by the leak"
-        found = [
+        remedies = [
             *more_steps(config),
             lower_threshold(config),
             Remedy("neuron.decay_input", leak, MORE),
@@ -91,4 +91,4 @@ def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str]) -> s
             Remedy("surrogate.alpha", "a wider surrogate (surrogate=atan with a smaller alpha)"),
             Remedy("", "more epochs"),
         ]
-    return advice(found, config, kinds)
+    return advice(remedies, config, kinds)

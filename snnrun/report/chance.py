@@ -1,4 +1,4 @@
-"""The warning about a result that guessing would have reached."""
+"""The warning about a result that is no better than guessing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, put_back, value
+from snnrun.report.remedies import LESS, MORE, Remedy, advice, lower_threshold, more_steps, unusual_values, value
 from snnrun.training.records import EpochRecord
 
-MARGIN = 2.0  # standard errors that count as chance: of 40 networks that guess one is beyond them
-R2 = 4.0  # over the number of samples: a line through unrelated values explains more in one case of twenty
+MARGIN = 2.0  # standard errors that count as chance: one of 40 guessing networks exceeds them
+R2 = 4.0  # divided by the number of samples: a line through unrelated values exceeds it in one case of twenty
 FEW_EPOCHS = 5
 
 
@@ -24,18 +24,18 @@ def chance_warning(
     last_epoch: EpochRecord | None = None,
     warned: Collection[str] = (),
 ) -> str | None:
-    """What to say of a test result at chance, and what may help; None for a better one.
+    """Returns a warning with remedies if the test result is at chance, else None.
 
     An accuracy is at chance up to two standard errors above the share of the most frequent class, ``p + 2 sqrt(p
     (1 - p) / n)``; an R² up to ``4 / n``, where predicting the mean gives 0.
 
     Args:
-        accuracy, r2: of the test part; None where the task has none.
-        share: of the most frequent class in it.
+        accuracy, r2: on the test set; None if the task has none.
+        share: share of the most frequent class in the test set.
         samples: n, its size.
         config: of the run.
-        last_epoch: the record of the last epoch, for what its layers did.
-        warned: kinds of layers that the run was warned of, "silent" or "saturated"; the remedies agree with theirs.
+        last_epoch: the record of the last epoch, for the activity of its layers.
+        warned: kinds of earlier warnings, "silent" or "saturated"; the remedies agree with theirs.
     """
     if accuracy is not None and share is not None and 0 < share < 1 and samples:
         bound = share + MARGIN * math.sqrt(share * (1 - share) / samples)
@@ -56,32 +56,32 @@ def chance_warning(
 
 
 def _remedies(config: Mapping[str, Any], kinds: Collection[str], classes: bool) -> list[Remedy]:
-    found: list[Remedy] = []
+    remedies: list[Remedy] = []
     if str(value(config, "loss._target_")).endswith(".SpikeSimilarity"):
-        found.append(Remedy("", "loss=ce_count (this loss ties no class to an output neuron)"))
-    far = put_back(config, kinds)
-    found += far
+        remedies.append(Remedy("", "loss=ce_count (this loss ties no class to an output neuron)"))
+    far = unusual_values(config, kinds)
+    remedies += far
     epochs = config.get("epochs")
     if isinstance(epochs, int) and epochs <= FEW_EPOCHS:
-        found.append(Remedy("", f"more epochs (epochs={max(20, 4 * epochs)})"))
+        remedies.append(Remedy("", f"more epochs (epochs={max(20, 4 * epochs)})"))
     if config.get("max_steps") is not None:
-        found.append(Remedy("", "max_steps=null"))
-    found += more_steps(config)
+        remedies.append(Remedy("", "max_steps=null"))
+    remedies += more_steps(config)
     if far:
-        return found  # whatever else is changed, such a value stays far off
+        return remedies  # other changes would leave such a value as it is
     if "silent" in kinds:
-        found.append(lower_threshold(config))
+        remedies.append(lower_threshold(config))
     if "saturated" in kinds:
-        found.append(Remedy("neuron.beta", "a faster leak (neuron.beta=0.5)", LESS))
+        remedies.append(Remedy("neuron.beta", "a faster leak (neuron.beta=0.5)", LESS))
     if classes and config.get("readout") is None:
-        found.append(Remedy("", "readout=li loss=ce_membrane"))
+        remedies.append(Remedy("", "readout=li loss=ce_membrane"))
     if value(config, "encoder._target_") not in ("snnrun.encoder.Direct", "snnrun.encoder.Identity", None):
-        found.append(Remedy("", "encoder=direct"))
-    found.append(Remedy("model.norm", "model.norm=batch"))
+        remedies.append(Remedy("", "encoder=direct"))
+    remedies.append(Remedy("model.norm", "model.norm=batch"))
     either = {"silent": ("larger", MORE), "saturated": ("smaller", LESS)}
     rates = [either[kind] for kind in kinds if kind in either]
     if len(rates) == 1:
-        found.append(Remedy("optimizer.lr", f"a {rates[0][0]} optimizer.lr", rates[0][1]))
+        remedies.append(Remedy("optimizer.lr", f"a {rates[0][0]} optimizer.lr", rates[0][1]))
     else:
-        found.append(Remedy("optimizer.lr", "a smaller or larger optimizer.lr"))
-    return [*found, Remedy("", "more epochs")]
+        remedies.append(Remedy("optimizer.lr", "a smaller or larger optimizer.lr"))
+    return [*remedies, Remedy("", "more epochs")]

@@ -1,4 +1,4 @@
-"""The figure of what the classes of the test part were taken for."""
+"""The figure of the confusion matrix of the test set."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from snnrun.system.safe_read import printable
 if TYPE_CHECKING:
     from snnrun.training.confusion import Confusion
 
-MOST_COUNTS = 20  # classes up to which each count is written
-MOST_NAMES = 40  # classes up to which each is named
+MOST_COUNTS = 20  # with more classes the cells have no counts
+MOST_NAMES = 40  # with more classes the axes have no names
 LONGEST = 27  # letters of a name
-LINE = 50  # letters that have room side by side below the matrix
+LINE = 50  # letters that fit side by side below the matrix
 SIDE = 5.0  # inches of the matrix
 
 
 def confusion_figure(confusion: Confusion | None, folder: Path, style: Style) -> list[Path]:
-    """Write ``confusion``: the matrix and the accuracy of each class. No file where there are no classes."""
+    """Write ``confusion``: the matrix and the accuracy of each class. No file if there are no classes."""
     if confusion is None:
         return []
     return save(lambda: draw_confusion(confusion, palette(style)), folder, "confusion", style)
 
 
 def draw_confusion(confusion: Confusion, colours: Palette = LIGHT) -> Figure:
-    """A row for each class: for what its samples were taken, as shares of them, and how many of them are right."""
+    """A row for each class: the shares of its samples by predicted class, and its accuracy."""
     counts, samples = np.array(confusion.counts), np.array(confusion.samples)
     size = len(samples)
     names = [printable(name, LONGEST) for name in confusion.classes]
     named = size <= MOST_NAMES
-    across = named and size * max(map(len, names)) > LINE  # then names stand upright below the columns
-    figure = picture(min(SIDE, max(2.2, 0.42 * size)) + 1.0 + (0.07 * max(map(len, names)) if across else 0.0))
+    upright = named and size * max(map(len, names)) > LINE  # the names below the columns
+    figure = picture(min(SIDE, max(2.2, 0.42 * size)) + 1.0 + (0.07 * max(map(len, names)) if upright else 0.0))
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.15))
     shares = counts / np.maximum(1, samples)[:, None]
     left.imshow(shares, cmap=ink_map(colours), vmin=0, vmax=1, interpolation="nearest", aspect="auto")
@@ -54,7 +54,7 @@ def draw_confusion(confusion: Confusion, colours: Palette = LIGHT) -> Figure:
         else:
             axis.set_major_locator(MaxNLocator(10, integer=True))
         axes.grid(False)
-    if across:
+    if upright:
         left.tick_params(axis="x", rotation=90)
 
     accuracy = confusion.accuracy_by_class()
@@ -75,7 +75,7 @@ def draw_confusion(confusion: Confusion, colours: Palette = LIGHT) -> Figure:
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray, colours: Palette) -> None:
-    """Every count that is not 0, in paper where its cell is dark."""
+    """Every nonzero count, in the colour of the paper on a dark cell."""
     size = len(counts)
     font = 8.0 if size <= 12 else 6.0
     for row, column in np.argwhere(counts):

@@ -1,4 +1,4 @@
-"""The shell's voice: lines for people, a progress bar where a terminal is, and the same lines in run.log."""
+"""The output of a command: lines, a progress bar on a terminal, and the same lines in run.log."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
 
 class Console:
-    """Says lines on ``stream`` (stdout), warnings and errors on ``error_stream`` (stderr), and all of them in a log.
+    """Writes lines to ``stream`` (stdout), warnings and errors to ``error_stream`` (stderr), and all of them to a log.
 
-    On a terminal a progress bar stands below the lines (not with ``progress=False``); elsewhere there are only the
-    lines, one per epoch, without a control character. NO_COLOR and TERM=dumb are respected. A stream that cannot show
-    a character, or has been closed, loses output but never raises; the log, which is part of the record, does:
-    StorageError.
+    A terminal shows a progress bar below the lines (not with ``progress=False``). Other streams get only the lines,
+    one per epoch, without control characters. NO_COLOR and TERM=dumb are respected. A stream that cannot show a
+    character, or is closed, loses output but never raises. The log is part of the record: it raises StorageError.
     """
 
     def __init__(
@@ -38,7 +37,7 @@ class Console:
         self._progress = progress
         self._log: TextIO | None = None
         self._log_path = Path()
-        self._early: list[str] = []  # said before there was a log
+        self._early: list[str] = []  # lines from before the log
         self._epochs: int | None = None
         self._steps_per_epoch = 0
         self._silent: float | None = None
@@ -53,11 +52,11 @@ class Console:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(StorageError) if error is not None else nullcontext():  # the first error is the one to tell
+        with suppress(StorageError) if error is not None else nullcontext():  # report the first error
             self.close()
 
     def attach(self, path: Path) -> None:
-        """Write every line, those said already included, to the end of the log at ``path`` too."""
+        """Append every line, also the earlier ones, to the log at ``path``."""
         try:
             descriptor = files.open_to_append(path)
             self._log_path = path
@@ -71,10 +70,7 @@ class Console:
             self._to_log(text)
 
     def start(self, epochs: int, steps_per_epoch: int, done: int = 0, most: int | None = None) -> None:
-        """Training begins: so many epochs of so many steps, of which ``done`` steps lie behind (a resumed run).
-
-        ``most``: the steps after which it is over before that.
-        """
+        """Show the progress bar. ``done``: steps before this start (a resumed run). ``most``: limit of all steps."""
         self._epochs, self._steps_per_epoch = epochs, steps_per_epoch
         if self._rich is None or not self._progress or self._bar is not None:
             return
@@ -98,24 +94,24 @@ class Console:
         self._bar.start()
 
     def line(self, text: str) -> None:
-        """Say a line."""
+        """Write a line to stdout."""
         self._say(text, "", self._stream, self._rich)
 
     def warning(self, text: str) -> None:
-        """Say what the user should know, on stderr."""
+        """Write a warning to stderr."""
         self._say(f"warning: {text}", "yellow", self._errors, self._rich_errors)
 
     def error(self, text: str) -> None:
-        """Say why it ends, on stderr. Never raises, so that the error in hand is not lost to one of the log."""
+        """Write an error to stderr. Never raises: an error of the log must not hide this one."""
         with suppress(StorageError):
             self._say(f"error: {text}", "bold red", self._errors, self._rich_errors)
 
     def log(self, text: str) -> None:
-        """Write a line to the log alone: one that the command itself will say."""
+        """Write a line to the log only; the command itself will print it."""
         self._to_log(text)
 
     def record(self, record: LogRecord) -> None:
-        """Tell a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
+        """Show a record: a step moves the bar, an epoch is a line. Steps count over the whole run."""
         if isinstance(record, EpochRecord):
             self._silent = silent_share(record)
             self._say(epoch_line(record, self._epochs), "", self._stream, self._rich, self._short(record))
@@ -123,7 +119,7 @@ class Console:
             self._bar.update(self._task, completed=record.step, **self._texts(record))
 
     def _short(self, record: EpochRecord) -> str | None:
-        """The line of an epoch as the terminal shows it; None where there is none."""
+        """The line of an epoch as the terminal shows it; None without a terminal."""
         return None if self._rich is None else epoch_line(record, self._epochs, self._rich.width)
 
     def _texts(self, record: StepRecord) -> dict[str, Any]:
@@ -135,7 +131,7 @@ class Console:
         return {"description": where, "status": step_words(record, self._silent, free)}
 
     def close(self) -> None:
-        """Take the bar away and close the log. May be called again."""
+        """Remove the bar and close the log. May be called again."""
         bar, self._bar = self._bar, None
         if bar is not None:
             bar.stop()
@@ -150,15 +146,15 @@ class Console:
     def _say(
         self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None, shown: str | None = None
     ) -> None:
-        """``shown``: what a terminal shows in place of ``text``. Default: that, in lines that fit."""
-        # The screen first: where the log cannot be written, the line is seen all the same.
+        """``shown``: the text for a terminal. Default: ``text``, in lines that fit."""
+        # The screen first: the line must appear even if the log cannot be written.
         if terminal is None:
             stream.write(f"{text}\n")
             stream.flush()
         else:
             from rich.text import Text
 
-            # Over a live bar both streams are one screen, and only the bar's console knows how to write above it.
+            # With a live bar both streams are one screen, and only the bar's console can write above it.
             target = self._rich if self._bar is not None and self._rich is not None else terminal
             target.print(Text(shown or fit(text, target.width), style=style), soft_wrap=True)
         self._to_log(text)
@@ -174,7 +170,7 @@ class Console:
 
 
 def _terminal(stream: SafeStream) -> rich.console.Console | None:
-    """rich's console on ``stream``; None where that is a pipe, a file, or a terminal that cannot move its cursor."""
+    """rich's console on ``stream``; None for a pipe, a file, or a terminal that cannot move its cursor."""
     if not stream.isatty() or os.environ.get("TERM", "") in ("dumb", "unknown"):
         return None
     import rich.console

@@ -21,12 +21,12 @@ from snnrun.system.format import plural
 LABELS = {"current": "synaptic current", "held": "membrane held"}
 MOST_STATES = 4  # panels besides input and membrane
 MOST_CURVES = 12  # of an overlay
-MOST_MEMBRANES = 3  # of a simulation with several neurons, and with up to
-LONG = 300  # steps; beyond, one is all that can be read
+MOST_MEMBRANES = 3  # of a simulation with several neurons
+LONG = 300  # steps; a longer simulation shows one membrane
 
 
 def traces_figure(traces: Traces, title: str, folder: Path, style: Style) -> list[Path]:
-    """Write ``traces``, or of a single step ``step``: who fires, and the gradient."""
+    """Write ``traces``; for a single step write ``step``: the neurons that fire, and the gradient."""
     if len(traces.input) == 1:
         return save(lambda: draw_step(traces, title, palette(style)), folder, "step", style)
     return save(lambda: draw_traces(traces, title, palette(style)), folder, "traces", style)
@@ -38,9 +38,9 @@ def overlay_figure(traces: Mapping[str, Traces], folder: Path, style: Style) -> 
 
 
 def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
-    """Panels over one axis of time: input, what the state holds, membrane with threshold and spikes, raster."""
+    """Panels over one time axis: input, other state variables, membrane with threshold and spikes, raster."""
     count = traces.input.shape[1]
-    states = _states(traces)
+    states = dict(list(traces.states.items())[:MOST_STATES])
     graded = not np.isin(traces.spikes, (0, 1)).all()
     heights = [1.0, *(1.0 for _ in states), *([1.0] if graded else []), 1.9]
     if count > 1:
@@ -92,13 +92,13 @@ def draw_traces(traces: Traces, title: str, colours: Palette) -> Figure:
 
 
 def draw_step(traces: Traces, title: str, colours: Palette) -> Figure:
-    """One step of neurons side by side: membranes, who fires, and the gradient of the sum of their spikes."""
+    """One step of neurons side by side: membranes, spikes, and the gradient of the sum of the spikes."""
     figure = picture(4.9 if traces.gradients else 3.2)
     rows = 2 if traces.gradients else 1
     panels = figure.subplots(rows, 1, sharex=True, height_ratios=(1.3, 1)[:rows], squeeze=False)[:, 0]
-    given, fired = traces.input[0], traces.fired[0]
-    by_input = len(np.unique(given)) == len(given)
-    x = given if by_input else np.arange(len(given))
+    input_row, fired = traces.input[0], traces.fired[0]
+    by_input = len(np.unique(input_row)) == len(input_row)
+    x = input_row if by_input else np.arange(len(input_row))
     axes = panels[0]
     count = len(fired)
     axes.set_title(f"{title}, a single step: {int(fired.sum())} of {plural(count, 'neuron')} fire", loc="left")
@@ -130,7 +130,7 @@ def draw_step(traces: Traces, title: str, colours: Palette) -> Figure:
 
 
 def draw_overlay(traces: Mapping[str, Traces], colours: Palette) -> Figure:
-    """Input, membranes and spikes of several simulations, a colour each; a row of spikes is labelled with its name."""
+    """Input, membranes and spikes of several simulations, one colour each; each row of spikes has a label."""
     names = list(traces)
     look = {name: (colours.cycle[i % 6], DASHES[i // 6 % 4]) for i, name in enumerate(names)}
     several = next(iter(traces.values()))
@@ -144,27 +144,27 @@ def draw_overlay(traces: Mapping[str, Traces], colours: Palette) -> Figure:
     same = all(np.array_equal(each.input, several.input) and each.dt == several.dt for each in traces.values())
     for name in shown[:1] if same else shown:
         colour, dashes = (colours.input, "-") if same else look[name]
-        _overlaid(top, traces[name], traces[name].input, color=colour, ls=dashes, lw=1.3, steps=True, single=single)
+        _draw_overlay(top, traces[name], traces[name].input, color=colour, ls=dashes, lw=1.3, steps=True, single=single)
     top.set_ylabel(f"input\n({unit(several, 'input')})")
     for name in shown:
         colour, dashes = look[name]
         each = traces[name]
-        _overlaid(middle, each, each.membrane, color=colour, ls=dashes, lw=1.3, single=single)
+        _draw_overlay(middle, each, each.membrane, color=colour, ls=dashes, lw=1.3, single=single)
     levels = {name: traces[name].threshold for name in shown}
     first = levels[shown[0]]
     common = all(level is not None and first is not None and np.array_equal(level, first) for level in levels.values())
     for name in shown[:1] if common else shown:
         if (level := levels[name]) is not None:
             colour = colours.ink if common else look[name][0]
-            _overlaid(middle, traces[name], level, color=colour, ls="--", lw=0.9, single=single)
+            _draw_overlay(middle, traces[name], level, color=colour, ls="--", lw=0.9, single=single)
     middle.set_ylabel(f"membrane\n({unit(several, 'membrane')})")
     words = []
     for place, name in enumerate(names):
         each = traces[name]
         fired = each.fired[0] if single else each.fired[:, 0]
         time = np.arange(len(fired)) if single else each.time
-        when, said = marks.columns(time, fired[:, None])
-        words.append(said)
+        when, words_of_marks = marks.columns(time, fired[:, None])
+        words.append(words_of_marks)
         width = marks.width_of(len(time), 1.8)
         bottom.vlines(when[0], place - 0.38, place + 0.38, colors=look[name][0], lw=width, snap=False)
     bottom.set(ylim=(len(names) - 0.4, -0.6))
@@ -196,29 +196,24 @@ def draw_overlay(traces: Mapping[str, Traces], colours: Palette) -> Figure:
 
 
 def unit(traces: Traces, quantity: str) -> str:
-    """The unit of "input" or "membrane"; arbitrary where the neuron states none."""
+    """The unit of "input" or "membrane"; arbitrary if the neuron states none."""
     return traces.units.get(quantity, "a.u.")
 
 
 def time_label(traces: Traces) -> str:
-    """``time (steps)`` where dt is 1, else time in the unit of dt."""
+    """``time (steps)`` if dt is 1, else time in the unit of dt."""
     if traces.dt == 1:
         return "time (steps)"
     return f"time ({traces.units.get('time', 'unit of dt')}), {traces.dt:g} per step"
 
 
-def _states(traces: Traces) -> dict[str, Any]:
-    """What the state holds besides the membrane, as far as there is room."""
-    return dict(list(traces.states.items())[:MOST_STATES])
-
-
 def _shades(names: Iterable[str], colours: Palette) -> dict[str, str]:
-    """The colour of each: the two common quantities have one of their own, the others what is left."""
+    """The colour of each state variable: the common ones have fixed colours, the others share the rest."""
     first, second, *rest = colours.states
     fixed = {"current": first, "excitation": first, "adaptation": second, "inhibition": second}
-    found = {name: fixed[name] for name in names if name in fixed}
-    left = [shade for shade in (*rest, colours.primitive, first, second) if shade not in found.values()]
-    return {**found, **dict(zip([name for name in names if name not in fixed], left * 2, strict=False))}
+    common = {name: fixed[name] for name in names if name in fixed}
+    others = [shade for shade in (*rest, colours.primitive, first, second) if shade not in common.values()]
+    return {**common, **dict(zip([name for name in names if name not in fixed], others * 2, strict=False))}
 
 
 def _lines(axes: Axes, traces: Traces, lines: Sequence[Any], colour: str, steps: bool = False) -> str:
@@ -228,7 +223,7 @@ def _lines(axes: Axes, traces: Traces, lines: Sequence[Any], colour: str, steps:
     return words
 
 
-def _overlaid(axes: Axes, traces: Traces, values: Any, *, single: bool, **options: Any) -> None:
+def _draw_overlay(axes: Axes, traces: Traces, values: Any, *, single: bool, **options: Any) -> None:
     time, column = (np.arange(values.shape[1]), values[0]) if single else (traces.time, values[:, 0])
     options.setdefault("marker", "")
     marks.trace(axes, time, column, **options)

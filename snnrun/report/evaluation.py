@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from snnrun.config.settings import Style
+from snnrun.report import marks
 from snnrun.report.style import DASHES, LIGHT, Palette, palette, picture, save
 
 Points = Sequence[tuple[int, float | None]]  # T, and the measure there
@@ -25,7 +25,7 @@ def evaluation_figure(
 ) -> list[Path]:
     """Write ``accuracy`` or ``loss`` (``measure``) against the number of time steps, a curve for each label.
 
-    ``recorded``: T of the run, and what its own test said. No file where there is nothing to draw.
+    ``recorded``: T of the run, and its own test result. No file if there is nothing to draw.
     """
     return save(lambda: draw_evaluation(curves, measure, recorded, palette(style)), folder, measure, style)
 
@@ -36,9 +36,9 @@ def draw_evaluation(
     recorded: tuple[int, float] | None = None,
     colours: Palette = LIGHT,
 ) -> Figure | None:
-    """One panel; an accuracy is a share from 0 to 1, and drawn in %."""
+    """One panel. An accuracy is a share from 0 to 1 and drawn in %."""
     scale, unit = (100.0, "accuracy (%)") if measure == "accuracy" else (1.0, measure)
-    drawn = {label: _sorted(points, scale) for label, points in curves.items()}
+    drawn = {label: _curve(points, scale) for label, points in curves.items()}
     drawn = {label: (x, y) for label, (x, y) in drawn.items() if np.isfinite(y).any()}
     if not drawn:
         return None
@@ -53,14 +53,14 @@ def draw_evaluation(
         axes.plot(
             at, value, "o", ms=10, mfc="none", mec=colours.ink, mew=1.4, zorder=4, label=f"recorded test, T = {at}"
         )  # fmt: skip
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1))
+    marks.whole_numbers(axes)
     handles, labels = axes.get_legend_handles_labels()
     if len(handles) > 1:
         figure.legend(handles, labels, loc="outside upper right", ncols=min(3, len(handles)))
     return figure
 
 
-def _sorted(points: Points, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    ordered = sorted(points, key=lambda point: point[0])
-    values = [np.nan if value is None else scale * value for _, value in ordered]
-    return np.array([steps for steps, _ in ordered]), np.array(values, dtype=float)
+def _curve(points: Points, scale: float) -> tuple[np.ndarray, np.ndarray]:
+    points = sorted(points, key=lambda point: point[0])
+    values = [np.nan if value is None else scale * value for _, value in points]
+    return np.array([steps for steps, _ in points]), np.array(values, dtype=float)

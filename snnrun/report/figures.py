@@ -1,7 +1,7 @@
 """The figures of a run: plain data in, a file for each format of the style out, readable at 100 %.
 
-A ``draw_*`` function returns the Figure, or None where there is nothing to show; the ``*_figure`` function of the
-same name writes it into a folder and returns the files. No pyplot, no display, no global setting that outlives a call.
+A ``draw_*`` function returns the Figure, or None if there is nothing to show. The ``*_figure`` function of the same
+name writes it into a folder and returns the files. No pyplot, no display, no global setting that outlives a call.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import blended_transform_factory
 
 from snnrun.config.settings import Style
-from snnrun.report import series
+from snnrun.report import marks, series
 from snnrun.report.raster import Example, Floats, Row, is_spike_train, rows, thin, to_array
-from snnrun.report.style import DASHES, HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
+from snnrun.report.style import HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
 from snnrun.system.format import plural
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, best_of, of_kind
 
-FEW = 40  # up to so many points a curve shows each as a dot; a single point is seen only so
+FEW = 40  # a curve of so many points or fewer shows each as a dot; a single point needs it
 LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
 PICTURE = 1.15  # inches, the width of the image beside a raster
 
 
 def loss_figure(records: Sequence[LogRecord], folder: Path, style: Style) -> list[Path]:
-    """Write ``loss``: training and validation loss over the run. No file where no loss was recorded."""
+    """Write ``loss``: training and validation loss over the run. No file without a recorded loss."""
     return save(lambda: draw_loss(records, palette(style)), folder, "loss", style)
 
 
 def accuracy_figure(records: Sequence[LogRecord], folder: Path, style: Style) -> list[Path]:
-    """Write ``accuracy``: training and validation accuracy in % over the run. No file where the task has none."""
+    """Write ``accuracy``: training and validation accuracy in % over the run. No file if the task has none."""
     return save(lambda: draw_accuracy(records, palette(style)), folder, "accuracy", style)
 
 
@@ -48,7 +48,7 @@ def raster_figure(
 ) -> list[Path]:
     """Write ``raster``: every layer's spikes for one sample; ``traces`` as in ``raster.rows``. No file without layers.
 
-    ``sample``: its place in the traces. ``example``: what it is, for the title and the image beside the raster.
+    ``sample``: its index in the traces. ``example``: its description, for the title and the image beside the raster.
     """
     return save(lambda: draw_raster(traces, sample, example, palette(style)), folder, "raster", style)
 
@@ -62,9 +62,9 @@ def membrane_figure(
     sample: int = 0,
     neurons: int = 3,
 ) -> list[Path]:
-    """Write ``membrane``: those of each layer's most active neurons for one sample. No file without layers.
+    """Write ``membrane``: membranes of each layer's most active neurons for one sample. No file without layers.
 
-    ``thresholds``: layer to number or tensor [*N]; a layer without one (a readout that never fires) is drawn plainly.
+    ``thresholds``: layer to number or tensor [*N]; a layer without one (a readout that never fires) gets no line.
     """
     return save(
         lambda: draw_membrane(traces, thresholds, sample, neurons, example, palette(style)), folder, "membrane", style
@@ -112,7 +112,7 @@ def _draw_curves(
         )  # fmt: skip
     if key == "loss" and series.spans_decades(everything):
         axes.set_yscale("log")
-    _whole_numbers(axes)
+    marks.whole_numbers(axes)
     _legend(figure, axes)
     return figure
 
@@ -147,7 +147,7 @@ def draw_firing_rate(records: Sequence[LogRecord], colours: Palette = LIGHT) -> 
             axes.set_ylim(0, 1.1 * top or 1)
     panels[-1].set_xlabel("epoch")
     figure.align_ylabels()
-    _whole_numbers(panels[-1])
+    marks.whole_numbers(panels[-1])
     _legend(figure, panels[0], always=True)
     return figure
 
@@ -155,19 +155,19 @@ def draw_firing_rate(records: Sequence[LogRecord], colours: Palette = LIGHT) -> 
 def draw_raster(
     traces: Mapping[str, Any], sample: int = 0, example: Example | None = None, colours: Palette = LIGHT
 ) -> Figure | None:
-    """A row per layer over one time axis; a tick is a spike, its size is what time step and neuron leave free.
+    """A row per layer over one time axis; a tick is a spike, as large as time step and neuron allow.
 
-    With an ``example`` the title says which sample it is; its image, if it is one, stands on the right.
+    With an ``example`` the title describes the sample; the image of a still image stands on the right.
     """
     layers = rows(traces, sample)
     if not layers:
         return None
-    limit = max(30, 300 // max(3, len(layers)))  # so many neurons of a layer are shown: each has 3 pixels or more
+    limit = max(30, 300 // max(3, len(layers)))  # neurons of a layer; each has 3 pixels or more
     shown = [thin(row.spikes.shape[1], limit) for row in layers]
     heights = [max(0.45, 0.02 * len(indices)) for indices in shown]
     figure = picture(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
     image = None if example is None else example.image
-    width = WIDTH - 0.7 - (0 if image is None else PICTURE)  # inches that are left for a panel
+    width = WIDTH - 0.7 - (0 if image is None else PICTURE)  # inches of a panel
     grid = figure.add_gridspec(
         len(layers), 1 if image is None else 2, height_ratios=heights,
         width_ratios=(1.0,) if image is None else (width, PICTURE),
@@ -188,7 +188,7 @@ def draw_raster(
         axes.set(ylim=(-margin, count - 1 + margin), xlim=(-0.5 - 0.005 * steps, steps - 0.5 + 0.005 * steps))
         axes.set_yticks([0, count - 1] if count > 1 else [0])
         axes.tick_params(labelbottom=axes is panels[-1])
-    _whole_numbers(panels[-1])
+    marks.whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
     figure.supylabel("neuron", fontsize=STYLE["axes.labelsize"])
     if image is not None:
@@ -198,7 +198,7 @@ def draw_raster(
 
 
 def _draw_image(axes: Axes, image: Floats, colours: Palette) -> None:
-    """The image as it is, whatever the theme: black is 0."""
+    """The image in its own shades in both themes: black is 0."""
     shown = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
     axes.imshow(np.clip(shown, 0, 1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_anchor("N")
@@ -211,7 +211,7 @@ def _headline(figure: Figure, example: Example | None) -> None:
     if example is not None:
         words = example.words()
         size = 10 if len(words) <= LONGEST_LINE else 7
-        # A class may have any name, and $ is no formula in it.
+        # The name of a class may contain $, which must not start a formula.
         figure.suptitle(words, x=0.01, ha="left", fontsize=size, fontweight="bold", parse_math=False)
 
 
@@ -270,7 +270,7 @@ def draw_membrane(
         threshold, colour = _threshold(thresholds, row, neuron), looks[row.name][0]
         units.add(_draw_neuron(axes, row, neuron, threshold, colour, colours.ink))
     unit = " (threshold units)" if units == {True} else "" if units == {False} else " (threshold units where dashed)"
-    _whole_numbers(panels[-1])
+    marks.whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
     figure.supylabel(f"membrane before the reset{unit}", fontsize=STYLE["axes.labelsize"])
     _headline(figure, example)
@@ -278,7 +278,7 @@ def draw_membrane(
 
 
 def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, colour: str, ink: str) -> bool:
-    """One membrane; True where it is drawn in units of the threshold, which needs a positive one."""
+    """One membrane. Returns True if it is in units of the threshold, which must be positive for that."""
     assert row.membrane is not None
     membrane, spikes = row.membrane[:, neuron], row.spikes[:, neuron]
     membrane = np.where(np.isfinite(membrane), membrane, np.nan)
@@ -288,7 +288,7 @@ def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, col
         axes.axhline(level, color=ink, ls="--", lw=0.9)
     time = np.arange(len(membrane))
     axes.plot(time, membrane, color=colour, lw=1.3, marker="." if len(time) <= FEW else "")
-    # Room above the trace, kept free for the spikes.
+    # Room above the trace for the spikes.
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.3 * (high - low))
     when = np.nonzero(spikes)[0]
@@ -303,7 +303,7 @@ def _draw_neuron(axes: Axes, row: Row, neuron: int, threshold: float | None, col
 
 
 def _most_active(row: Row, limit: int) -> list[int]:
-    """Neurons by number of spikes, then by highest membrane, so that silent layers show those nearest to firing."""
+    """Neurons by number of spikes, then by highest membrane: a silent layer shows the neurons nearest to firing."""
     assert row.membrane is not None
     peak = np.where(np.isfinite(row.membrane), row.membrane, -np.inf).max(axis=0)
     return [int(i) for i in np.lexsort((-peak, -row.spikes.sum(axis=0)))[:limit]]
@@ -323,19 +323,12 @@ def _curve(axes: Axes, x: np.ndarray, y: np.ndarray, **options: Any) -> None:
 
 
 def _looks(names: Sequence[str], colours: Palette) -> dict[str, tuple[str, str]]:
-    """Colour and dashes of each layer, the same in every figure: they depend on its place after the input only."""
-    shades = colours.layers
-    layers = [name for name in names if name != "input"]
-    found = {name: (shades[i % len(shades)], DASHES[i // len(shades) % len(DASHES)]) for i, name in enumerate(layers)}
-    return {"input": (colours.input, "-"), **found}
-
-
-def _whole_numbers(axes: Axes) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=True, min_n_ticks=1))
+    """Colour and dashes of each layer, the same in every figure: they depend only on its place after the input."""
+    return {"input": (colours.input, "-"), **marks.looks([name for name in names if name != "input"], colours)}
 
 
 def _legend(figure: Figure, axes: Axes, always: bool = False) -> None:
-    """Above the axes, so never over data; left out where there is one curve, which the title names."""
+    """Above the axes, so never over data; none for a single curve, which the title names."""
     handles, labels = axes.get_legend_handles_labels()
     if always or len(handles) > 1:
         figure.legend(handles, labels, loc="outside upper right", ncols=min(4, len(handles)))

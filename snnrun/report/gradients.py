@@ -1,20 +1,20 @@
 """Warnings about gradients that vanish or explode on their way back through layers and time steps.
 
-From the gradient of the last batch of an epoch, for each layer its norm and the share of its neurons without any:
+The criteria use the gradient of an epoch's last batch: each layer's norm and its share of neurons without gradient.
 
 ======== ===========================================================================================================
 kind      criterion
 ======== ===========================================================================================================
 vanishes  more than half of a layer's neurons get no gradient at all, or the norm of the first layer is less than a
           thousandth of the last layer's
-explodes  the norm of a layer is above 1,000 while ``clip_grad_norm`` is null, or that of the first layer is more than
-          a thousand times the last layer's; not finite is found by ``on_nonfinite``
+explodes  the norm of a layer is above 1,000 while ``clip_grad_norm`` is null, or the norm of the first layer is more
+          than a thousand times the last layer's; ``on_nonfinite`` handles norms that are not finite
 lost      in the last epoch, after 150 training steps or more, some output neurons were silent though the loss reads
-          spikes: their classes are never the answer
+          spikes: their classes are never predicted
 ======== ===========================================================================================================
 
-A kind is worth a warning where it lasts for 150 training steps, or is there in the last epoch; gradients that explode
-once per run, for the layer nearest to the input. Why a gradient explodes is mostly time: each step multiplies it by the
+A kind causes a warning if it lasts for 150 training steps or is there in the last epoch. Exploding gradients cause one
+warning per run, for the layer nearest to the input. The usual cause is time: each step multiplies the gradient by the
 surrogate's derivative and by the path through the reset.
 """
 
@@ -24,43 +24,44 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from snnrun.report.remedies import LESS, Remedy, advice, lower_threshold, put_back, value
+from snnrun.report.remedies import LESS, Remedy, advice, class_name, lower_threshold, unusual_values, value
 from snnrun.training.records import EpochRecord
 
 MOST_ZERO = 0.5
 MOST_NORM = 1e3
 MOST_RATIO = 1e3
-LEAST_STEPS = 150  # before which an output neuron may still wake up
+LEAST_STEPS = 150  # earlier, an output neuron may still start to fire
 
-#: Losses that read the spikes of the output: a silent neuron is an answer that is never given.
+#: Losses that read the spikes of the output: the class of a silent neuron is never predicted.
 _SPIKES_ARE_READ = ("CECount", "CERate", "MSECount", "MSERate")
 
 
 def gradient_warnings(
     epochs: Sequence[EpochRecord], seen: set[tuple[str, str]], config: Mapping[str, Any], *, learns: bool = False
 ) -> list[str]:
-    """The warnings that the last of ``epochs`` calls for, where the others show the same.
+    """Returns the warnings for the last of ``epochs``.
 
     Args:
-        epochs: records of epochs; all of them must show what is warned of.
-        seen: pairs (layer, kind) that were warned of already; is added to.
-        config: of the run; only what it holds is advised to be changed.
-        learns: the network learns all the same, or has nothing left to learn: its gradients are no reason to warn.
+        epochs: records of epochs; a warning needs the same finding in all of them.
+        seen: pairs (layer, kind) that already had a warning; extended in place.
+        config: of the run; a remedy changes only keys that it has.
+        learns: the network learns all the same, or has nothing left to learn; then only "lost" causes a warning.
     """
     if not epochs or not all(record.gradients for record in epochs):
         return []
-    found = [dict(_findings(record, config)) for record in epochs]
+    findings = [dict(_findings(record, config)) for record in epochs]
     texts = []
-    for (layer, kind), what in found[-1].items():
-        if (layer, kind) in seen or (learns and kind != "lost") or any((layer, kind) not in f for f in found):
+    for (layer, kind), what in findings[-1].items():
+        if (layer, kind) in seen or (learns and kind != "lost") or any((layer, kind) not in f for f in findings):
             continue
-        if kind == "explodes" and any(known == kind for _, known in seen):
+        if kind == "explodes" and any(reported == kind for _, reported in seen):
             continue
         if kind != "explodes" and {(layer, each) for each in ("silent", "saturated", "vanishes")} & seen:
-            continue  # one thing is wrong with the layer, and has been said
+            continue  # the layer already had a warning
         seen.add((layer, kind))
-        kinds = {known for _, known in seen}
-        remedies = advice(_remedies(kind, config, kinds, deep=_hidden_layers(epochs[-1]) > 1), config, kinds)
+        kinds = {reported for _, reported in seen}
+        deep = len(epochs[-1].layers or epochs[-1].gradients or ()) > 2  # two hidden layers or more
+        remedies = advice(_remedies(kind, config, kinds, deep=deep), config, kinds)
         texts.append(f"layer {layer!r}: {what} in epoch {epochs[-1].epoch}. Try: {remedies}.")
     return texts
 
@@ -92,38 +93,32 @@ def _findings(record: EpochRecord, config: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _reads_spikes(config: Mapping[str, Any]) -> bool:
-    """Whether each output neuron stands for a class, whose answer is its spikes."""
-    loss = str(value(config, "loss._target_")).rpartition(".")[2]
-    return loss in _SPIKES_ARE_READ and value(config, "loss.population") == 1
-
-
-def _hidden_layers(record: EpochRecord) -> int:
-    """How many layers of neurons there are besides the output."""
-    return len(record.layers or record.gradients or ()) - 1
+    """True if the loss reads the spikes of one output neuron per class."""
+    return class_name(config, "loss") in _SPIKES_ARE_READ and value(config, "loss.population") == 1
 
 
 def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str], *, deep: bool) -> list[Remedy]:
-    if far := put_back(config, kinds):
+    if far := unusual_values(config, kinds):
         return far
     fewer = [Remedy("", "fewer layers")] if deep else []
     wider = _surrogate(config)
     if kind == "lost":
         return [*wider, Remedy("", "readout=li loss=ce_membrane, which needs no spikes"), Remedy("", "more epochs")]
     if kind == "explodes":
-        found: list[Remedy] = []
+        remedies: list[Remedy] = []
         if value(config, "neuron.detach_reset") is False:
-            found.append(Remedy("", "neuron.detach_reset=true"))
-        found += [*wider, *fewer]
+            remedies.append(Remedy("", "neuron.detach_reset=true"))
+        remedies += [*wider, *fewer]
         if config.get("clip_grad_norm") is None:
-            found.append(Remedy("", "clip_grad_norm=1"))
-        return [*found, Remedy("optimizer.lr", "a smaller optimizer.lr", LESS)]
+            remedies.append(Remedy("", "clip_grad_norm=1"))
+        return [*remedies, Remedy("optimizer.lr", "a smaller optimizer.lr", LESS)]
     readout = [Remedy("neuron.activation", "readout=li loss=ce_membrane")] if config.get("readout") is None else []
     return [*readout, Remedy("model.norm", "model.norm=batch"), *wider, lower_threshold(config), *fewer]
 
 
 def _surrogate(config: Mapping[str, Any]) -> list[Remedy]:
-    """A derivative that is lower and reaches further: the arc tangent, or a wider one."""
-    if str(value(config, "surrogate._target_")).rpartition(".")[2] != "ATan":
+    """A lower and wider derivative: the arc tangent, or a wider arc tangent."""
+    if class_name(config, "surrogate") != "ATan":
         return [Remedy("", "surrogate=atan, whose derivative is 0 nowhere")]
     alpha = value(config, "surrogate.alpha")
     if not isinstance(alpha, (int, float)):

@@ -1,4 +1,4 @@
-"""How a record reads as text: the line of an epoch, and the words beside the progress bar."""
+"""Records as text: the line of an epoch, and the words beside the progress bar."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from snnrun.training.records import EpochRecord, LogRecord, StepRecord
 def epoch_line(record: EpochRecord, epochs: int | None = None, width: int | None = None) -> str:
     """``epoch  3/10  loss 0.412  validation 0.388  accuracy 93.1 %  silent 12 %  11,204 samples/s``.
 
-    The accuracy is that of validation, or of training where there is no other. What is not known is left out. For a
-    line of at most ``width`` letters words are shortened first; then the speed is left out, and the silent share.
+    The accuracy is the validation accuracy, or the training accuracy if there is no other. Unknown values are left
+    out. To fit ``width`` letters, words are shortened first; then the speed is left out, then the silent share.
     """
     validation = None if record.validation_loss is None else number(record.validation_loss)
     accuracy = record.train_accuracy if record.validation_accuracy is None else record.validation_accuracy
@@ -33,7 +33,7 @@ def epoch_line(record: EpochRecord, epochs: int | None = None, width: int | None
         long[4],
         speed and f"{speed:>7}/s",
     ]
-    return _first_that_fits([long, short, short[:-1], short[:-2]], width) or _joined(short[:2])
+    return _first_that_fits([long, short, short[:-1], short[:-2]], width) or _join(short[:2])
 
 
 def step_words(record: StepRecord, silent: float | None, width: int) -> str:
@@ -47,10 +47,10 @@ def step_words(record: StepRecord, silent: float | None, width: int) -> str:
 
 
 def _first_that_fits(lines: Iterable[Sequence[str | None]], width: int | None) -> str:
-    return next((text for text in map(_joined, lines) if width is None or len(text) <= width), "")
+    return next((text for text in map(_join, lines) if width is None or len(text) <= width), "")
 
 
-def _joined(words: Sequence[str | None]) -> str:
+def _join(words: Sequence[str | None]) -> str:
     return "  ".join(word for word in words if word)
 
 
@@ -60,7 +60,7 @@ def epoch_of(record: LogRecord, epochs: int | None) -> str:
 
 
 def silent_share(record: EpochRecord) -> float | None:
-    """The share of silent neurons, over all layers that say how many ``neurons`` they have; else the layers' mean."""
+    """The share of silent neurons over all layers, weighted by the number of ``neurons``; 1 for an unknown number."""
     layers = [layer for layer in record.layers.values() if not math.isnan(layer.silent)]
     weights = [1 if layer.neurons is None else layer.neurons for layer in layers]
     if not sum(weights):

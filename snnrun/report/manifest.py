@@ -1,4 +1,4 @@
-"""What is needed to repeat a run elsewhere: the command, the versions, the machine. Nothing that tells whose it is."""
+"""The manifest, which serves to repeat a run elsewhere: command, versions, machine. Nothing identifies the user."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from snnrun.system.safe_read import dotted
 if TYPE_CHECKING:
     import torch
 
-#: Keys of a manifest that say when, by what command and after which run, and no more.
+#: Keys of a manifest that differ between equal runs: the time, the command, the parent run.
 _BESIDE = (
     *("command", "config_file", "config_sha256", "started", "directory", "git", "memory_bytes", "resumed", "seed"),
     *("wait_policy", "parent"),
 )
-#: Keys of a manifest that say where and how a run computes.
+#: Keys of a manifest that describe where and how a run computes.
 ENVIRONMENT = (
     *("seed", "precision", "deterministic", "device", "backend", "product", "parallel", "threads", "wait_policy"),
     *("data", "git", "python", "platform", "cpu", "memory_bytes", "gpu", "packages"),
@@ -32,7 +32,7 @@ Differences = dict[str, tuple[Any, Any]]
 
 
 def start(command: Sequence[str], *, started: datetime | None = None, record: Path | None = None) -> dict[str, Any]:
-    """What of ``manifest.json`` is known before anything is built; the arguments are those of :func:`manifest`."""
+    """The part of ``manifest.json`` that is known at the start of a run; arguments as for :func:`manifest`."""
     return {
         "command": [str(word) for word in command],
         "started": (started or datetime.now(timezone.utc)).astimezone(timezone.utc).isoformat(timespec="seconds"),
@@ -56,16 +56,16 @@ def manifest(
     folder: Path | None = None,
     record: Path | None = None,
 ) -> dict[str, Any]:
-    """The content of ``manifest.json``; strict JSON, and what cannot be found out is null, never an error.
+    """The content of ``manifest.json``, strict JSON. A fact that cannot be determined is null, never an error.
 
-    ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are taken). ``command``: the command
-    line. ``device``, ``backend``: those that run, not "auto". ``product``: how large matrix products are taken
-    (:class:`snnrun.model.Product`), if they are a choice. ``world_size``: of how many processes this is one, joined
-    through torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, by default
-    as set now. ``started``: aware time, by default now. ``folder``: whose git repository is recorded, by default the
-    working directory. ``record``: the run's folder; the working directory is noted as seen from there, if it lies
-    above. ``init_from``: which tensors began with other weights. ``wait_policy`` is how OpenMP's threads wait, null
-    where that is left to the runtime. Host name and whole paths are left out on purpose.
+    ``settings``: the checked top-level keys ("seed", "precision", "deterministic" are used). ``command``: the command
+    line. ``device``, ``backend``: the actual ones, not "auto". ``product``: the method for large matrix products
+    (:class:`snnrun.model.Product`), if there is a choice. ``world_size``: number of processes, joined through
+    torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, default the current
+    number. ``started``: aware time, default now. ``folder``: in the git repository to record, default the working
+    directory. ``record``: the run's folder; the working directory is recorded relative to it, if it lies above.
+    ``init_from``: the tensors that began with other weights. ``wait_policy``: how OpenMP's threads wait, null if the
+    runtime decides. Host name and whole paths are left out on purpose.
     """
     import torch
 
@@ -94,7 +94,7 @@ def manifest(
 
 
 def _above(folder: Path, record: Path | None) -> str | None:
-    """The way from a record up to a folder, such as ``../../..``; None where it does not lie above."""
+    """The path from a record up to a folder, such as ``../../..``; None if it does not lie above."""
     try:
         way = os.path.relpath(folder.resolve(), record.resolve()) if record else ""
     except (OSError, ValueError):  # on another drive
@@ -104,17 +104,17 @@ def _above(folder: Path, record: Path | None) -> str | None:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
-    """Everything that differs between two manifests, by its dotted key: the value there, and the value here."""
+    """The differences of two manifests: dotted key to both values."""
     first, second = (dotted({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit, whether tracked files differ from it, whether there are untracked files; None where there is no commit.
+    """The commit, and whether there are changed and untracked files; None without a commit.
 
-    Untracked files are told apart, for a run's own output may lie among them. The repository may be a stranger's, whose
-    config names programs for git to run: none is run, and where only they could tell what differs, that is None.
+    Untracked files count apart, since a run's own output may be among them. A stranger's repository may name programs
+    for git in its config. None of them is run; "dirty" and "untracked" are None if git would need one.
     """
     commit = _output([*_GIT, "rev-parse", "--verify", "HEAD"], folder)
     if commit is None:
@@ -130,14 +130,14 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     return {"commit": commit, "dirty": len(changes) > len(untracked), "untracked": bool(untracked)}
 
 
-# No program that watches files, no hook.
+# Without file watchers and hooks.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
 
 
 def _output(command: list[str], folder: Path | None = None) -> str | None:
-    """What a program prints; None where it is absent, fails or hangs. It may not ask, and may not lock the index."""
+    """The output of a program; None if it is absent, fails or hangs. It may not prompt, and may not lock the index."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             cwd=folder,
             env={
@@ -154,20 +154,20 @@ def _output(command: list[str], folder: Path | None = None) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.decode(errors="replace").rstrip()
+    return process.stdout.decode(errors="replace").rstrip()
 
 
 def _packages() -> dict[str, str]:
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         try:
             metadata = distribution.metadata
-            # A half-removed package has no metadata. The first of a name is the one that is imported.
+            # A half-removed package has no metadata. Of equal names the first one is imported.
             if metadata is not None and metadata["Name"] and metadata["Version"]:
-                found.setdefault(metadata["Name"], metadata["Version"])
+                versions.setdefault(metadata["Name"], metadata["Version"])
         except (OSError, KeyError, ValueError):  # or unreadable ones
             continue
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 
 def _cpu_model() -> str | None:

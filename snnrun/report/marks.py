@@ -1,10 +1,11 @@
 """Spikes and long traces, drawn so that thousands of steps or neurons stay readable, quick and small.
 
-What is left out is said: every function that may thin returns the words for the caption, or nothing.
+Every function that may thin returns words about it for the caption, or an empty text.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,18 @@ from matplotlib.transforms import blended_transform_factory
 from numpy.typing import NDArray
 
 from snnrun.report.raster import thin
-from snnrun.report.style import WIDTH
+from snnrun.report.style import DASHES, WIDTH, Palette
 
 Array = NDArray[Any]
 
-COLUMNS = 1000  # what a figure of the common width can show apart
+COLUMNS = 1000  # time steps that a figure of the common width can show apart
 ROWS = 100  # neurons of a raster: each has 3 pixels or more
-MARKS = 5000  # beyond, a raster is a picture and no longer single lines
-FEW = 40  # up to so many points a trace shows each as a dot
+MARKS = 5000  # a raster with more spikes is an image, not single lines
+FEW = 40  # a trace of so many points or fewer shows each as a dot
 
 
 def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **options: Any) -> str:
-    """One line; of more points than there are columns, the lowest and highest of each column."""
+    """One line. With more points than columns it shows the lowest and highest value of each column."""
     words = ""
     values = np.where(np.isfinite(values), values, np.nan)
     if len(time) > 2 * COLUMNS:
@@ -37,7 +38,7 @@ def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **opti
         time = np.repeat(time[::width], 2)
         values = np.stack([padded.min(axis=1), padded.max(axis=1)], axis=1).reshape(-1)
     elif steps:
-        # The last value is held for one step too, or a pulse there would not be seen.
+        # The last value also lasts one step, else a pulse there would be invisible.
         dt = time[1] - time[0] if len(time) > 1 else 1.0
         time, values = np.append(time, time[-1] + dt), np.append(values, values[-1])
         options["drawstyle"] = "steps-post"
@@ -48,7 +49,7 @@ def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **opti
 
 
 def ticks_above(axes: Axes, time: Array, fired: Array, colour: str) -> str:
-    """A neuron's spikes as ticks above its trace, in room that is made for them."""
+    """A neuron's spikes as ticks above its trace; extends the axis to make room."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high + 0.25 * (high - low))
     when, words = columns(time, fired[:, None])
@@ -58,13 +59,13 @@ def ticks_above(axes: Axes, time: Array, fired: Array, colour: str) -> str:
 
 
 def raster(axes: Axes, time: Array, fired: Array, colour: str, noun: str = "neuron") -> str:
-    """The spikes ``[T, N]`` of many neurons, or whatever ``noun`` is, a row each; the words about what is not shown."""
+    """The spikes ``[T, N]`` of many neurons (or another ``noun``), a row each. Returns words about thinning."""
     steps, count = fired.shape
     rows = thin(count, ROWS)
     dt = time[1] - time[0] if steps > 1 else 1.0
     words = [f"{len(rows)} of {count:,} {noun}s shown"] if len(rows) < count else []
-    when, said = columns(time, fired[:, rows])
-    words += [said] if said else []
+    when, thinning = columns(time, fired[:, rows])
+    words += [thinning] if thinning else []
     spacing = max(1.0, (count - 1) / max(1, len(rows) - 1))
     if sum(len(each) for each in when) <= MARKS:
         half = 0.4 * spacing
@@ -72,7 +73,7 @@ def raster(axes: Axes, time: Array, fired: Array, colour: str, noun: str = "neur
             axes.vlines(moments, at - half, at + half, colors=colour, lw=width_of(steps, 2.5), snap=False)
     else:
         width = -(-steps // COLUMNS)
-        picture = _binned(fired[:, rows], width).T
+        picture = _bin(fired[:, rows], width).T
         end = time[0] + (picture.shape[1] * width - 0.5) * dt
         axes.imshow(
             picture, aspect="auto", origin="lower", interpolation="nearest", vmin=0, vmax=1,
@@ -85,30 +86,40 @@ def raster(axes: Axes, time: Array, fired: Array, colour: str, noun: str = "neur
 
 
 def time_axis(axes: Axes, time: Array, label: str) -> None:
-    """The axis of time, whole numbers where steps are counted."""
+    """The time axis, with whole numbers if it counts steps."""
     dt = time[1] - time[0] if len(time) > 1 else 1.0
     axes.set_xlim(time[0] - dt, time[-1] + 1.5 * dt)
     axes.set_xlabel(label)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=dt == 1, min_n_ticks=1))
+    whole_numbers(axes, integer=dt == 1)
 
 
 def columns(time: Array, fired: Array) -> tuple[list[Array], str]:
-    """The times of each neuron's marks, and the words where a mark stands for several steps."""
+    """The times of each neuron's marks, and words about it if a mark stands for several steps."""
     if len(time) <= COLUMNS:
         return [time[column] for column in fired.T], ""
     width = -(-len(time) // COLUMNS)
-    # Single spikes that stand further apart than a column keep their own time.
+    # Spikes further apart than a column keep their own time.
     gaps = [np.diff(np.flatnonzero(column)) for column in fired.T]
     if all(gap.min(initial=width) >= width for gap in gaps):
         return [time[column] for column in fired.T], ""
-    return [time[::width][column] for column in _binned(fired, width).T], f"a mark is a spike or more in {width} steps"
+    return [time[::width][column] for column in _bin(fired, width).T], f"a mark is a spike or more in {width} steps"
 
 
-def _binned(fired: Array, width: int) -> Array:
+def _bin(fired: Array, width: int) -> Array:
     padded = np.pad(fired, ((0, -len(fired) % width), (0, 0)))
     return np.asarray(padded.reshape(-1, width, fired.shape[1]).any(axis=1))
 
 
 def width_of(steps: int, most: float) -> float:
-    """Points of a tick: what a step leaves free."""
+    """The width of a tick in points."""
     return min(most, max(0.6, 0.4 * 72 * (WIDTH - 1) / steps))
+
+
+def looks(names: Sequence[str], colours: Palette) -> dict[str, tuple[str, str]]:
+    """Colour and dashes for each name, in turn."""
+    shades = colours.layers
+    return {name: (shades[i % len(shades)], DASHES[i // len(shades) % len(DASHES)]) for i, name in enumerate(names)}
+
+
+def whole_numbers(axes: Axes, integer: bool = True) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=10, steps=(1, 2, 5, 10), integer=integer, min_n_ticks=1))

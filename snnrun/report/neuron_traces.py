@@ -1,4 +1,4 @@
-"""A neuron over time with all that its state holds, the gradient of a single step, and what its spikes amount to."""
+"""A neuron over time: its state, the gradient of a single step, and statistics of its spikes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Array = NDArray[Any]
 
 
 class Traces(NamedTuple):
-    """What a neuron was given and what it did; arrays ``[T, N]``, T first as everywhere."""
+    """Input, state and output of a neuron; arrays ``[T, N]``, T first as everywhere."""
 
     dt: float
     input: Array  # float32
     spikes: Array  # float32, 0 or 1; the output of a neuron whose spikes are graded
     membrane: Array  # float32, the one that was compared with the threshold
     threshold: Array | None  # float32; None for a read-out that never fires
-    states: dict[str, Array]  # what else the state holds: synaptic current, adaptation, ...
+    states: dict[str, Array]  # the rest of the state: synaptic current, adaptation, ...
     gradients: dict[str, Array]  # of the sum of the spikes of a single step: [1, N]
-    units: Mapping[str, str] = {}  # of "time", "input" and "membrane", where the neuron states them
+    units: Mapping[str, str] = {}  # of "time", "input" and "membrane", if the neuron states them
 
     @property
     def time(self) -> Array:
@@ -35,22 +35,22 @@ class Traces(NamedTuple):
 
     @property
     def fired(self) -> Array:
-        """Whether there was a spike, ``[T, N]``."""
+        """True where there was a spike, ``[T, N]``."""
         return self.spikes != 0
 
     def arrays(self) -> dict[str, Any]:
-        """Everything by name, as it is saved."""
-        found: dict[str, Any] = {"time": self.time, "input": self.input, **self.states, "membrane": self.membrane}
+        """All arrays by name, as in the saved file."""
+        arrays: dict[str, Any] = {"time": self.time, "input": self.input, **self.states, "membrane": self.membrane}
         if self.threshold is not None:
-            found["threshold"] = self.threshold
+            arrays["threshold"] = self.threshold
         binary = bool(np.isin(self.spikes, (0, 1)).all())
-        return {**found, "spikes": self.spikes.astype(np.uint8) if binary else self.spikes, **self.gradients}
+        return {**arrays, "spikes": self.spikes.astype(np.uint8) if binary else self.spikes, **self.gradients}
 
 
 def record(neuron: Neuron, x: Tensor, dt: float = 1.0) -> Traces:
-    """Drive ``neuron`` with ``x`` ``[T, 1, N]`` step by step; of a single step also the gradients.
+    """Drive ``neuron`` with ``x`` ``[T, 1, N]`` step by step; a single step also gives the gradients.
 
-    A neuron that is defined over a whole sequence, and has no step, leaves its spikes and membranes.
+    A neuron that is defined over a whole sequence has no step, and gives spikes and membranes only.
     """
     gradients = {}
     with torch.no_grad():
@@ -72,7 +72,7 @@ def record(neuron: Neuron, x: Tensor, dt: float = 1.0) -> Traces:
 
 
 def drive(neuron: Neuron, x: Tensor) -> Trace:
-    """Spikes and membranes of ``neuron`` for ``x`` ``[T, B, *N]``; of one that has no step, all at once."""
+    """Spikes and membranes of ``neuron`` for ``x`` ``[T, B, *N]``."""
     return run(neuron, x, backend="reference")[0]
 
 
@@ -88,7 +88,7 @@ def _steps(neuron: Neuron, x: Tensor) -> dict[str, list[Tensor]]:
 
 
 def _gradients(neuron: Neuron, x: Tensor) -> dict[str, Array]:
-    """Of the sum of the first step's spikes, with respect to the input and every number of the state before it."""
+    """Gradients of the sum of the first step's spikes with respect to the input and every state before it."""
     with torch.enable_grad():
         x = x.clone().requires_grad_()
         start = neuron.initial_state(x.detach())
@@ -100,11 +100,11 @@ def _gradients(neuron: Neuron, x: Tensor) -> dict[str, Array]:
         spikes, _ = neuron.step(x, start._replace(**before))
         if not spikes.requires_grad:
             return {}
-        wanted = {"input": x, **before}
-        grads = torch.autograd.grad(spikes.sum(), list(wanted.values()), allow_unused=True)
+        inputs = {"input": x, **before}
+        grads = torch.autograd.grad(spikes.sum(), list(inputs.values()), allow_unused=True)
     return {
         f"{name}_gradient": _array((torch.zeros_like(x) if grad is None else grad)[None])
-        for name, grad in zip(wanted, grads, strict=True)
+        for name, grad in zip(inputs, grads, strict=True)
     }
 
 
@@ -118,13 +118,13 @@ def statistics(traces: Traces) -> dict[str, Any]:
 
     Times are in the unit of dt. ``rate``: spikes per neuron and unit of dt; ``firing_rate``: per neuron and step.
     ``interval_cv`` is the standard deviation of the intervals over their mean: 0 for a clock, 1 for a Poisson process.
-    What does not exist, such as an interval of one spike, is None.
+    A value that does not exist, such as an interval of one spike, is None.
     """
     fired = traces.fired
     steps, count = fired.shape
     counts = fired.sum(axis=0)
     when, _ = np.nonzero(fired)
-    # Neuron by neuron, so that no interval spans two of them.
+    # Neuron by neuron, so that no interval spans two neurons.
     which, ordered = np.nonzero(fired.T)
     gaps = np.diff(ordered)[np.diff(which) == 0] * traces.dt
     mean = float(gaps.mean()) if gaps.size else None

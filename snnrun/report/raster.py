@@ -1,4 +1,4 @@
-"""One sample of recorded traces as arrays [T, N]: what raster and membrane figure draw and ``raster.npz`` holds."""
+"""One sample of recorded traces as arrays [T, N], for the raster and membrane figures and ``raster.npz``."""
 
 from __future__ import annotations
 
@@ -29,12 +29,11 @@ class Example(NamedTuple):
     """The test sample that figures show.
 
     Attributes:
-        number: its place in the test part, from 0 on.
-        classes: a name for each label; none where there are no labels.
-        label, prediction: its class, and the class that the network answered for the spikes that are drawn; None where
-            there are no labels.
+        number: its index in the test set, from 0 on.
+        classes: a name for each label; empty if there are no labels.
+        label, prediction: its class, and the class predicted from the spikes in the figure; None without labels.
         image: ``[1 or 3, H, W]`` with values in [0, 1], if the sample is a still image.
-        tied: classes that share the largest score, of which the prediction is the first; 1 where none does.
+        tied: number of classes with the largest score; the prediction is the first of them.
     """
 
     number: int = 0
@@ -45,7 +44,7 @@ class Example(NamedTuple):
     tied: int = 1
 
     def words(self) -> str:
-        """What it is: index, class and answer."""
+        """Index, class and prediction."""
         words = f"test sample {self.number}"
         if self.label is None or self.prediction is None:
             return words
@@ -57,7 +56,7 @@ class Example(NamedTuple):
 
 
 def tie(count: int) -> str:
-    """What to say of a prediction that is the first of ``count`` classes with the largest score; nothing for one."""
+    """Words about a prediction that is the first of ``count`` classes with the largest score; empty for one."""
     return f"a tie of {count} classes, the first counts" if count > 1 else ""
 
 
@@ -80,12 +79,12 @@ def one_sample(sequence: Any, sample: int) -> Floats:
 def to_array(values: Any) -> Floats:
     """A tensor or array in float32 on the CPU."""
     if hasattr(values, "detach"):
-        values = values.detach().float().cpu().numpy()  # .float(): numpy knows no bfloat16
+        values = values.detach().float().cpu().numpy()  # .float(): numpy has no bfloat16
     return np.asarray(values, dtype=np.float32)
 
 
 def is_spike_train(values: Floats) -> bool:
-    """Whether all values are 0, 1, or (the downward events of delta coding) -1."""
+    """True if all values are 0, 1, or (the downward events of delta coding) -1."""
     return bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
 
 
@@ -99,15 +98,14 @@ def save_raster(
 ) -> None:
     """Write the numbers behind the raster: "input", and "<layer>.spikes" and "<layer>.membrane" for each layer.
 
-    All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 where it holds downward events
-    and float32 where it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
-    With ``example`` there is "sample", its index in the test part, and where it has them "label", "prediction" and
-    "tied", the number of classes that share the largest score: each one int64. A still image is "image", uint8
-    ``[1 or 3, H, W]`` from 0 (black) to 255.
+    All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 if it has downward events and
+    float32 if it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
+    ``example`` adds "sample", its index in the test set, and if known "label", "prediction" and "tied", the number of
+    classes with the largest score: each one int64. A still image is "image", uint8 ``[1 or 3, H, W]``, 0 is black.
     """
-    given = one_sample(input_train, sample)
-    kind = np.float32 if not is_spike_train(given) else np.uint8 if given.min(initial=0) >= 0 else np.int8
-    arrays: dict[str, Any] = {"input": given.astype(kind)}
+    train = one_sample(input_train, sample)
+    kind = np.float32 if not is_spike_train(train) else np.uint8 if train.min(initial=0) >= 0 else np.int8
+    arrays: dict[str, Any] = {"input": train.astype(kind)}
     for name, spikes, membrane in rows(traces, sample):
         if membrane is not None:
             arrays[f"{name}.spikes"] = spikes.astype(np.uint8)

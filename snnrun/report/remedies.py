@@ -1,4 +1,4 @@
-"""What may help a network that does not learn: only what the config of the run has, and has not done yet."""
+"""Remedies for a network that does not learn. Only changes that the run's config has room for are offered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 MOST = 4
-FAR = 4.0  # a threshold that is so many times the usual one, or its so manyth part
+FAR = 4.0  # factor between a threshold and the usual one from which it is far off
 #: Learning rates of conf/optimizer, by the class of the optimizer.
 LEARNING_RATES: Mapping[str, float] = {"SGD": 0.1, "Adam": 1e-3, "AdamW": 1e-3, "RMSprop": 1e-3, "Adamax": 2e-3}
 #: Thresholds of conf/neuron that are not 1, by the class of the neuron.
@@ -15,7 +15,7 @@ THRESHOLDS: Mapping[str, float] = {"CubaLIF": 0.5, "GLIF": 0.5, "SLSTM": 0.1, "S
 FEW_STEPS = 10  # fewer are too few for a rate
 _RATE_CODES = ("Rate", "Poisson", "Population")
 
-# What a remedy does to the number of spikes, and the kind of layer that it must not be offered for.
+# The effect of a remedy on the number of spikes, and the effect that must not be offered for a kind of layer.
 MORE, LESS, NEITHER = "more", "less", ""
 _AGAINST: Mapping[str, str] = {"saturated": MORE, "silent": LESS}
 
@@ -24,9 +24,9 @@ class Remedy(NamedTuple):
     """A change of the config that may help.
 
     Attributes:
-        key: of the config, without which it is none; empty: it needs none.
-        words: for it.
-        spikes: whether neurons fire ``MORE`` or ``LESS`` with it, or ``NEITHER`` is its purpose.
+        key: the config key that it needs; empty: none.
+        words: its text.
+        spikes: the intended effect on firing: ``MORE``, ``LESS`` or ``NEITHER``.
     """
 
     key: str
@@ -35,13 +35,13 @@ class Remedy(NamedTuple):
 
 
 def advice(remedies: Sequence[Remedy], config: Mapping[str, Any], kinds: Collection[str] = ()) -> str:
-    """The first few remedies that this config can take, most helpful first.
+    """The first few remedies that apply to this config, most helpful first.
 
-    ``kinds``: what the run's layers are, "silent" or "saturated". Neurons that are saturated must not be made to fire
-    more, nor silent ones less; where there are both, only what does neither is offered.
+    ``kinds``: the kinds of the run's layers, "silent" or "saturated". Saturated neurons must not fire more, and silent
+    ones not less; with both kinds only neutral remedies are offered.
     """
     against = {_AGAINST[kind] for kind in kinds if kind in _AGAINST}
-    # Words that a shell would take apart are in quotes.
+    # Remedies that a shell would split are in quotes.
     able = [
         each.words
         for each in remedies
@@ -53,7 +53,7 @@ def advice(remedies: Sequence[Remedy], config: Mapping[str, Any], kinds: Collect
 
 
 def has(config: Mapping[str, Any], key: str) -> bool:
-    """Whether the config has ``group.name``, and not as a switch that is off; a switch that is off is no remedy."""
+    """True if the config has ``group.name``, unless it is False: a switch that is off is no remedy."""
     group, _, name = key.partition(".")
     part = config.get(group)
     return not key or (isinstance(part, Mapping) and name in part and part[name] is not False)
@@ -66,41 +66,41 @@ def value(config: Mapping[str, Any], key: str) -> Any:
     return part.get(name) if isinstance(part, Mapping) else None
 
 
-def put_back(config: Mapping[str, Any], kinds: Collection[str] = ()) -> list[Remedy]:
-    """What is far from its usual value, each to be put back: nothing else is known to help before.
+def unusual_values(config: Mapping[str, Any], kinds: Collection[str] = ()) -> list[Remedy]:
+    """Remedies that set unusual values back to the usual ones; they come before all others.
 
-    A learning rate ten times larger or smaller than the optimizer's usual one, or further off; a threshold four times.
-    ``kinds`` as for :func:`advice`: a threshold that is not the cause of them is left out.
+    Unusual is a learning rate ten times larger or smaller than the optimizer's usual one, and a threshold four times.
+    ``kinds`` as for :func:`advice`: a threshold that cannot be their cause is left out.
     """
-    found = []
-    lr, usual = _positive(config, "optimizer.lr"), LEARNING_RATES.get(_class(config, "optimizer"))
+    unusual = []
+    lr, usual = _positive(config, "optimizer.lr"), LEARNING_RATES.get(class_name(config, "optimizer"))
     if lr is not None and usual is not None and not usual / 10 < lr < usual * 10:
         words = f"optimizer.lr={usual:g}, the usual one of this optimizer, where {lr:g} is set"
-        found.append(Remedy("optimizer.lr", words))
+        unusual.append(Remedy("optimizer.lr", words))
     threshold, usual = _positive(config, "neuron.threshold"), usual_threshold(config)
     if threshold is not None and usual is not None and not usual / FAR < threshold < usual * FAR:
         words = f"neuron.threshold={usual:g}, the usual one of this neuron, where {threshold:g} is set"
-        found.append(Remedy("neuron.threshold", words, MORE if threshold > usual else LESS))
-    return [each for each in found if each.spikes not in {_AGAINST.get(kind) for kind in kinds}]
+        unusual.append(Remedy("neuron.threshold", words, MORE if threshold > usual else LESS))
+    return [each for each in unusual if each.spikes not in {_AGAINST.get(kind) for kind in kinds}]
 
 
 def usual_threshold(config: Mapping[str, Any]) -> float | None:
-    """The default threshold of the config's neuron; None for one of the user's own, or that does not rest at 0."""
+    """The default threshold of the config's neuron; None for a user's neuron or one that does not rest at 0."""
     known = str(value(config, "neuron._target_")).startswith("snnrun.neuron.")
-    return THRESHOLDS.get(_class(config, "neuron"), 1.0) if known and _rests_at_0(config) else None
+    return THRESHOLDS.get(class_name(config, "neuron"), 1.0) if known and _rests_at_0(config) else None
 
 
 def lower_threshold(config: Mapping[str, Any]) -> Remedy:
-    """A third of the threshold that is set."""
+    """A third of the current threshold."""
     threshold = _positive(config, "neuron.threshold")
     such = "" if threshold is None or not _rests_at_0(config) else f", such as {0.3 * threshold:.2g}"
     return Remedy("neuron.threshold", f"a lower neuron.threshold{such}", MORE)
 
 
 def more_steps(config: Mapping[str, Any]) -> list[Remedy]:
-    """More time steps, where a rate stands for the value and there are few steps to tell it in."""
+    """More time steps, if the encoder is a rate code and there are few steps."""
     steps = config.get("num_steps")
-    few = isinstance(steps, int) and steps < FEW_STEPS and _class(config, "encoder") in _RATE_CODES
+    few = isinstance(steps, int) and steps < FEW_STEPS and class_name(config, "encoder") in _RATE_CODES
     return [Remedy("", "more time steps (num_steps=25)")] if few else []
 
 
@@ -108,7 +108,7 @@ def _rests_at_0(config: Mapping[str, Any]) -> bool:
     return value(config, "neuron.v_rest") in (None, 0)
 
 
-def _class(config: Mapping[str, Any], group: str) -> str:
+def class_name(config: Mapping[str, Any], group: str) -> str:
     return str(value(config, f"{group}._target_")).rpartition(".")[2]
 
 

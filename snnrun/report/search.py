@@ -1,4 +1,4 @@
-"""The figures of a search: how it went on, and which key mattered."""
+"""The figures of a search: its history, and the importance of each key."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from snnrun.config.settings import Style
 from snnrun.report.style import LIGHT, Palette, palette, picture, save
 
-History = tuple[Sequence[tuple[int, float]], bool]  # (trial, value) of each, and whether lower is better
+History = tuple[Sequence[tuple[int, float]], bool]  # (trial, value) pairs; True if lower is better
 
 
 def history_figure(histories: Mapping[str, History], folder: Path, style: Style) -> list[Path]:
-    """Write ``history``: each objective over the trials, with the best so far. No file where there is no trial."""
+    """Write ``history``: each objective over the trials, with the best so far. No file without a trial."""
     return save(lambda: draw_history(histories, palette(style)), folder, "history", style)
 
 
 def importance_figure(importances: Mapping[str, Mapping[str, float]], folder: Path, style: Style) -> list[Path]:
-    """Write ``importance``: for each objective how much every key mattered. No file where nothing is known."""
+    """Write ``importance``: the importance of every key for each objective. No file without values."""
     return save(lambda: draw_importance(importances, palette(style)), folder, "importance", style)
 
 

@@ -1,4 +1,4 @@
-"""Curves out of records: plain arrays in which whatever is missing or not finite is NaN, so that a plot shows a gap."""
+"""Curves out of records: plain arrays. A missing or infinite value is NaN, so that a plot shows a gap."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Floats = NDArray[np.float64]
 class Timeline(NamedTuple):
     """The common horizontal axis of all curves of a run."""
 
-    steps: Floats  # where the step records lie
-    epochs: Floats  # where the epoch records lie
-    label: str  # "epoch", or "step" where there is one epoch only
+    steps: Floats  # positions of the step records
+    epochs: Floats  # positions of the epoch records
+    label: str  # "epoch", or "step" if there is only one epoch
 
 
 def finite(value: object) -> float:
-    """``value`` as a number; NaN where it is absent, infinite, or no number."""
+    """``value`` as a number; NaN if it is absent, infinite, or no number."""
     if isinstance(value, (int, float)) and math.isfinite(value):
         return float(value)
     return math.nan
 
 
 def column(records: Iterable[Entry | None], key: str) -> Floats:
-    """The field ``key`` of each record; NaN for one that is missing."""
+    """The field ``key`` of each record; NaN for a missing record."""
     values = (None if record is None else getattr(record, key) for record in records)
     return np.array([finite(value) for value in values], dtype=np.float64)
 
@@ -48,7 +48,7 @@ def layer_names(epochs: Sequence[EpochRecord]) -> list[str]:
 def timeline(records: Sequence[LogRecord]) -> Timeline:
     """Positions of step and epoch records, with steps counted over the whole run.
 
-    Epoch e covers (e - 1, e], so that its steps end where its mean is drawn. A run of one epoch is told in steps.
+    Epoch e covers (e - 1, e], so that its steps end at the position of its mean. A run of one epoch is shown in steps.
     """
     steps, epochs = of_kind(records, StepRecord), of_kind(records, EpochRecord)
     if len({record.epoch for record in (*steps, *epochs)}) <= 1:
@@ -61,13 +61,13 @@ def timeline(records: Sequence[LogRecord]) -> Timeline:
     for record in steps:
         epoch = record.epoch
         start = ends.get(epoch - 1, 0 if epoch == 1 else first[epoch] - 1)
-        # An epoch that was cut short has no end: it is taken to be as long as the one before.
+        # An interrupted epoch has no end: assume the length of the one before.
         length = ends[epoch] - start if epoch in ends else max(length, record.step - start)
         positions.append(epoch - 1 + (record.step - start) / max(length, 1))
     return Timeline(np.array(positions, dtype=np.float64), column(epochs, "epoch"), "epoch")
 
 
 def spans_decades(values: Floats, decades: float = 2.0) -> bool:
-    """Whether all values are positive and the largest is more than ``decades`` powers of ten above the smallest."""
+    """True if all values are positive and the largest is more than ``decades`` powers of ten above the smallest."""
     known = values[np.isfinite(values)]
     return bool(known.size and known.min() > 0 and math.log10(known.max()) - math.log10(known.min()) > decades)

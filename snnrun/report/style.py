@@ -1,6 +1,6 @@
-"""The one style sheet of all figures: sizes, colours by quantity, light and dark; and how a figure becomes files.
+"""The style sheet of all figures (sizes, colours by quantity, light and dark), and the writing of a figure.
 
-No pyplot, no display, no global setting that outlives a call; a user's matplotlibrc does not count.
+No pyplot, no display, no global setting that outlives a call; a user's matplotlibrc has no effect.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEIGHT = 5.0
 # The palette of Okabe and Ito (2008), safe for the colour-blind. One quantity has one colour in every figure.
 TRAINING, VALIDATION, INPUT, DOWN = "#0072B2", "#D55E00", "#4D4D4D", "#D55E00"
 LAYERS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-DASHES = ("-", "--", ":", "-.")  # tells layer 5 from layer 1, whose colour it has
+DASHES = ("-", "--", ":", "-.")  # distinguish layer 5 from layer 1, which has the same colour
 
 STYLE: dict[str, Any] = {
     "font.size": 10,
@@ -85,7 +85,7 @@ LIGHT = Palette(
     primitive="#0072B2",
     cycle=("#009E73", "#D55E00", "#0072B2", "#CC79A7", "#E69F00", "#56B4E9"),
 )
-# The two darkest colours of the palette are lifted so that they stand out from the dark paper.
+# The two darkest colours of the palette are lighter here, to stand out from the dark paper.
 DARK = Palette(
     paper="#16191D",
     ink="#F2F2F2",
@@ -109,8 +109,8 @@ def palette(style: Style) -> Palette:
     return DARK if style.theme == "dark" else LIGHT
 
 
-class Picture(Figure):
-    """A figure that a notebook shows inline, without pyplot and without a display."""
+class NotebookFigure(Figure):
+    """A figure that a notebook shows inline, without pyplot or a display."""
 
     def _repr_png_(self) -> bytes:
         FigureCanvasAgg(self)
@@ -121,14 +121,14 @@ class Picture(Figure):
 
 def picture(height: float = HEIGHT) -> Figure:
     """An empty figure of the common width."""
-    return Picture(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
+    return NotebookFigure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
 
 
 @contextmanager
 def sheet(style: Style) -> Iterator[Palette]:
-    """Within this context figures are made in this style; undone on leaving."""
+    """Figures drawn within this context have this style."""
     colours = palette(style)
-    themed = {
+    parameters = {
         **STYLE,
         "figure.facecolor": colours.paper,
         "savefig.facecolor": colours.paper,
@@ -140,17 +140,17 @@ def sheet(style: Style) -> Iterator[Palette]:
         "ytick.color": colours.ink,
         "grid.color": colours.faint,
     }
-    with matplotlib.style.context(themed, after_reset=True):
+    with matplotlib.style.context(parameters, after_reset=True):
         yield colours
 
 
 def save(draw: Callable[[], Figure | None], folder: Path, name: str, style: Style) -> list[Path]:
-    """Draw, and write ``name`` in every format of the style; the files, none where there is nothing to draw.
+    """Draw, and write ``name`` in every format of the style. Returns the files; none if there is nothing to draw.
 
-    ``folder`` is made if it is not there, in one that is.
+    Creates ``folder`` in an existing folder if it is missing.
     """
     with sheet(style), warnings.catch_warnings():
-        # A class may be named in any script; what the font lacks is a box, and its number stands in the record.
+        # A class may have a name in any script; the font shows missing characters as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = draw()
         if figure is None:
@@ -163,14 +163,14 @@ def save(draw: Callable[[], Figure | None], folder: Path, name: str, style: Styl
 
 
 def ink_map(colours: Palette) -> LinearSegmentedColormap:
-    """From the paper to the ink, so that zero is the paper in both themes."""
+    """A colour map from paper to ink, so that zero is the paper in both themes."""
     return LinearSegmentedColormap.from_list("ink", [colours.paper, colours.ink])
 
 
 def _write(figure: Figure, path: Path, dpi: int) -> Path:
     buffer = io.BytesIO()
     kind = path.suffix[1:]
-    # Without a date the same figure makes the same file.
+    # Without a date the same figure gives the same file.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
     figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     write_bytes(path, buffer.getvalue())

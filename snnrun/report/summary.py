@@ -1,4 +1,4 @@
-"""The model as a table (the only home of torchinfo), taken so that the training run cannot notice."""
+"""The model as a table, by torchinfo, without an effect on the training run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 
 def summary(model: nn.Module, example_input: Tensor) -> str:
-    """Layers, shapes and parameter counts of ``model``, as it treats ``example_input`` [T, B, *N].
+    """Layers, shapes and parameter counts of ``model`` for ``example_input`` [T, B, *N].
 
-    torchinfo runs the model and draws from the global random numbers, so it gets a deep copy and forked generators:
-    the model's weights, gradients and mode and the global random numbers stay as they were. Its mult-adds take the
-    first axis for the batch and count biases; the line below the table counts the matrix products and convolutions
-    that were run (no biases, no neurons).
+    torchinfo runs the model and uses the global random numbers, so it gets a deep copy and forked generators: the
+    model's weights, gradients and mode and the global generators do not change. Its mult-adds take the first axis for
+    the batch and count biases; the line below the table counts the executed matrix products and convolutions only.
     """
     import torch
     import torchinfo
@@ -30,7 +29,7 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
     try:
         with (
             torch.random.fork_rng(devices=devices),
-            _any_output_allowed(),
+            _allow_any_output(),
             FlopCounterMode(display=False) as counter,
         ):
             table = torchinfo.summary(
@@ -63,8 +62,8 @@ def _mult_adds(total: int, num_steps: int, batch_size: int) -> str:
 
 
 @contextmanager
-def _any_output_allowed() -> Iterator[None]:
-    """torchinfo refuses a module that returns a plain number, as a fixed parameter of a neuron does: it has no size."""
+def _allow_any_output() -> Iterator[None]:
+    """torchinfo rejects a module that returns a plain number without a size, such as a neuron's fixed parameter."""
     from torchinfo.layer_info import LayerInfo
 
     original = LayerInfo.calculate_size
@@ -72,7 +71,7 @@ def _any_output_allowed() -> Iterator[None]:
     def size(values: Any, batch_dim: int | None) -> tuple[list[int], int]:
         return ([], 0) if isinstance(values, (bool, int, float)) else original(values, batch_dim)
 
-    setattr(LayerInfo, "calculate_size", staticmethod(size))  # noqa: B010  (mypy knows that it is no variable)
+    setattr(LayerInfo, "calculate_size", staticmethod(size))  # noqa: B010  (mypy rejects the assignment)
     try:
         yield
     finally:
@@ -80,6 +79,6 @@ def _any_output_allowed() -> Iterator[None]:
 
 
 def _forget(model_name: str) -> None:
-    # torchinfo keeps every model it has seen, with its weights, in a private cache; the copy must not outlive us.
+    # torchinfo keeps every model with its weights in a private cache; the copy must not stay there.
     cache = getattr(sys.modules.get("torchinfo.torchinfo"), "_cached_forward_pass", {})
     cache.pop(model_name, None)

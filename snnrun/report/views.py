@@ -1,4 +1,4 @@
-"""The figures of ``snnrun plot``: surrogates, firing rates against current, and what an encoder makes of a sample."""
+"""The figures of ``snnrun plot``: surrogates, firing rate against current, and encoded samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from snnrun.report.style import DASHES, Palette, ink_map, palette, picture, save
 from snnrun.system.files import write_bytes
 
 Array = NDArray[Any]
-FRAMES = 200  # of an animation, at most
+FRAMES = 200  # limit of an animation
 GIF_DPI = 80
 
 
@@ -44,7 +44,7 @@ class RateCurve(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A sample, and what an encoder makes of it."""
+    """A sample and its encoding."""
 
     sample: Array  # [T or 1, *N]
     train: Array  # [T, *N]
@@ -66,12 +66,12 @@ def encoder_figure(encoded: Mapping[str, Encoded], title: str, folder: Path, sty
 
 
 def draw_surrogates(curves: Mapping[str, SurrogateCurve], colours: Palette) -> Figure:
-    """Two panels over the distance from the threshold; one surrogate has a colour for each quantity."""
+    """Two panels over the distance from the threshold. A single surrogate has a colour for each quantity."""
     figure = picture(3.9)
     left, right = figure.subplots(1, 2)
     first = next(iter(curves.values()))
     at = int(np.searchsorted(first.x, 0.0, side="right"))
-    # Drawn as a jump: a line between two points of the grid would be a slope.
+    # As a jump: a line between two points of the grid would be a slope.
     x, step = np.insert(first.x, at, (0.0, 0.0)), np.insert(first.step, at, (0.0, 1.0))
     left.plot(x, step, color=colours.ink, lw=1.3, ls="--", label="step (forwards)")
     for i, (name, curve) in enumerate(curves.items()):
@@ -79,7 +79,7 @@ def draw_surrogates(curves: Mapping[str, SurrogateCurve], colours: Palette) -> F
         dashes = DASHES[i // 6 % 4]
         shade = colours.cycle[i % 6]
         blue, red = (colours.primitive, colours.gradient) if one else (shade, shade)
-        # Without a primitive all of it is nan: the line is empty, and the legend of several still names its colour.
+        # Without a primitive the line is all NaN and empty, but the legend of several still shows its colour.
         label = f"{name}: primitive" if np.isfinite(curve.primitive).any() else f"{name}: no primitive"
         left.plot(curve.x, curve.primitive, color=blue, ls=dashes, label=label if one else name)
         right.plot(
@@ -104,7 +104,7 @@ def draw_surrogates(curves: Mapping[str, SurrogateCurve], colours: Palette) -> F
 
 
 def draw_rates(curves: Mapping[str, RateCurve], colours: Palette) -> Figure:
-    """One curve for each neuron; per step, and where dt is not 1 per unit of time."""
+    """One curve for each neuron, per step, or per unit of time if dt is not 1."""
     figure = picture(4.0)
     axes = figure.add_subplot()
     dts = {curve.dt for curve in curves.values()}
@@ -116,8 +116,8 @@ def draw_rates(curves: Mapping[str, RateCurve], colours: Palette) -> Figure:
         colour = colours.membrane if len(curves) == 1 else colours.cycle[i % 6]
         axes.plot(curve.current, rate, color=colour, ls=DASHES[i // 6 % 4], label=name)
     axes.set_title("Firing rate for a constant current", loc="left")
-    given = {each.get("input", "a.u.") for each in units}
-    axes.set_xlabel(f"input current ({given.pop() if len(given) == 1 else 'unit of the neuron'})")
+    input_units = {each.get("input", "a.u.") for each in units}
+    axes.set_xlabel(f"input current ({input_units.pop() if len(input_units) == 1 else 'unit of the neuron'})")
     per_time = "Hz" if time == "s" else f"spikes per {time}"
     axes.set_ylabel(f"firing rate ({per_time})" if scaled else "firing rate (spikes per step)")
     axes.margins(x=0.01)
@@ -129,7 +129,7 @@ def draw_rates(curves: Mapping[str, RateCurve], colours: Palette) -> Figure:
 
 
 def draw_encoders(encoded: Mapping[str, Encoded], title: str, colours: Palette) -> Figure:
-    """A row for each encoder: the sample (once), the raster over time, and the spikes added up as an image."""
+    """A row for each encoder: the sample (once), the raster over time, and the sum of the spikes as an image."""
     figure = picture(0.5 + (2.9 if len(encoded) == 1 else 2.1) * len(encoded))
     grid = figure.subplots(len(encoded), 3, width_ratios=(1, 2.6, 1), squeeze=False)
     for i, (name, each) in enumerate(encoded.items()):
@@ -145,7 +145,7 @@ def draw_encoders(encoded: Mapping[str, Encoded], title: str, colours: Palette) 
         else:
             left.set_axis_off()
         _draw_train(figure, middle, each.train, name, colours)
-        _show(figure, right, *_summed(each.train), colours)
+        _show(figure, right, *_over_time(each.train), colours)
         if i == len(encoded) - 1:
             middle.set_xlabel("time (steps)")
         else:
@@ -157,7 +157,7 @@ def draw_encoders(encoded: Mapping[str, Encoded], title: str, colours: Palette) 
 def encoder_animation(each: Encoded, title: str, folder: Path, style: Style) -> Path:
     """Write ``encoder.gif``: the spikes of each step as an image beside the raster, with a cursor that moves along.
 
-    Steps beyond 200 are thinned evenly. Only what changes is drawn anew, so that hundreds of frames take a second.
+    More than 200 steps are thinned evenly. A frame redraws only what changes, so hundreds of frames take a second.
     """
     from PIL import Image
 
@@ -184,7 +184,7 @@ def encoder_animation(each: Encoded, title: str, folder: Path, style: Style) -> 
         for artist in (shown, cursor):
             artist.set_animated(True)
         canvas.draw()
-        figure.set_layout_engine("none")  # what was laid out stays; it would be the slowest part of a frame
+        figure.set_layout_engine("none")  # keep the layout: it would be the slowest part of a frame
         background = canvas.copy_from_bbox(figure.bbox)
         frames = []
         for t in thin(len(images), FRAMES):
@@ -193,7 +193,7 @@ def encoder_animation(each: Encoded, title: str, folder: Path, style: Style) -> 
             cursor.set_xdata([t, t])
             now.draw_artist(shown)
             middle.draw_artist(cursor)
-            # Copied: the canvas is drawn over for the next frame.
+            # A copy: the next frame overwrites the canvas.
             frames.append(
                 Image.fromarray(np.asarray(canvas.buffer_rgba()).copy()).convert("P", palette=Image.Palette.ADAPTIVE)
             )
@@ -234,14 +234,14 @@ def _draw_train(figure: Figure, axes: Axes, train: Array, name: str, colours: Pa
     axes.set_ylabel("value (index)")
 
 
-def _summed(train: Array) -> tuple[Array, str]:
-    """What the whole train says of each value: spikes, the time of the only one, or the mean of a current."""
+def _over_time(train: Array) -> tuple[Array, str]:
+    """The number of spikes of each value, the step of its only spike, or the mean of its current."""
     if not is_spike_train(train):
         return train.mean(axis=0), "mean over time"
     total = np.abs(train).sum(axis=0)
     if total.max(initial=0) > 1:
         return total, "spikes of each value"
-    # The earlier the darker: a value that never fires is as one after the last step.
+    # The earlier the darker: a value that never fires counts as after the last step.
     return np.where(total > 0, np.abs(train).argmax(axis=0), len(train)), "step of its spike"
 
 
@@ -260,7 +260,7 @@ def _show(figure: Figure, axes: Axes, values: Array, title: str, colours: Palett
     axes.spines[:].set(visible=True, color=colours.caption, linewidth=0.6)
     axes.set_title(title, loc="left", fontsize=9)
     if bar:
-        place = axes.inset_axes((0.0, -0.1, 1.0, 0.045))  # right below, however the layout stretches the axes
+        place = axes.inset_axes((0.0, -0.1, 1.0, 0.045))  # right below, for any size of the axes
         whole = bool((image == image.round()).all() and image.max() > 1)
         ends = shown.get_clim()
         beside = figure.colorbar(shown, cax=place, orientation="horizontal", ticks=ends)
@@ -270,7 +270,7 @@ def _show(figure: Figure, axes: Axes, values: Array, title: str, colours: Palett
 
 
 def _as_image(values: Array) -> Array:
-    """A sample as an image: channels beside each other; a plain row of values folded into a block."""
+    """A sample as an image: channels side by side; a row of values folded into a block."""
     if values.ndim == 3:
         return np.concatenate(list(values), axis=1)
     if values.ndim == 2:

@@ -190,7 +190,7 @@ def epochs_done(folder: Path) -> int | None:
     try:
         for line in reversed(list(safe_read.lines(folder, "metrics.jsonl", TAIL))):
             with suppress(Unreadable):  # the last line may be cut off
-                record = safe_read.parsed(line)
+                record = safe_read.parse_json(line)
                 epoch = safe_read.whole(record.get("epoch"))
                 if epoch:
                     return epoch if record.get("kind") == "epoch" else epoch - 1
@@ -208,7 +208,7 @@ def epochs(folder: Path) -> Iterator[EpochRecord]:
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         if b'"epoch"' in line[:40]:  # steps are many, and start with {"kind": "step"
             with suppress(Unreadable):
-                record = record_of(safe_read.parsed(line))
+                record = record_of(safe_read.parse_json(line))
                 if isinstance(record, EpochRecord):
                     yield record
 
@@ -221,7 +221,7 @@ def records(folder: Path) -> Iterator[LogRecord]:
     """
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         with suppress(Unreadable):
-            if (record := record_of(safe_read.parsed(line))) is not None:
+            if (record := record_of(safe_read.parse_json(line))) is not None:
                 yield record
 
 

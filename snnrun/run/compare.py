@@ -162,7 +162,7 @@ class _Metrics:
         try:
             for line in safe_read.lines(self._folder, NAME, sys.maxsize):
                 number += 1
-                record = safe_read.parsed(line)
+                record = safe_read.parse_json(line)
                 if record.get("kind") == "epoch":
                     self.epochs.append(record.get("epoch"))
                 yield record

@@ -150,7 +150,7 @@ def _metrics(folder: Path, size: Any) -> bytes:
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise DataError(f"{folder}: expected a checkpoint with the length of metrics.jsonl, got one without")
     try:
-        with safe_read.opened(folder, "metrics.jsonl") as file:
+        with safe_read.open_regular(folder, "metrics.jsonl") as file:
             there = os.fstat(file.fileno()).st_size
             found = file.read(size) if size <= there else b""
     except Unreadable as error:

@@ -12,7 +12,7 @@ from snnrun import report
 from snnrun.errors import ArgumentError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
-from snnrun.loss import Loss, tied
+from snnrun.loss import Loss, count_ties
 from snnrun.model import multiply_adds
 from snnrun.run import build, checkpoint
 from snnrun.sequence import Trace
@@ -134,5 +134,5 @@ def example_of(sample: Batch, index: int, traces: Mapping[str, Trace], parts: Pa
         label = int(sample.target[0])
         prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
         if type(parts.loss).predict is Loss.predict:  # else its scores may not be what it answers by
-            sharing = int(tied(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
+            sharing = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
     return report.Example(index, names, label, prediction, image, sharing)

@@ -25,7 +25,7 @@ from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
 from snnrun.system import cache, processes
-from snnrun.system.jit import nothing_kept
+from snnrun.system.jit import cache_is_empty
 from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
 from snnrun.task import Batch, Data, check_streams
@@ -59,7 +59,7 @@ def execute(job: Job, *, watch: Watch = lambda record: None) -> RunResult:
         if ranks.size == 1:
             return _execute(job, Team(), watch)
         device = resolve_device(job.settings.device, ranks).type
-        with processes.leading(ranks, {"config": job.local}, device) as team:
+        with processes.lead(ranks, {"config": job.local}, device) as team:
             return _execute(job, team, watch)
 
 
@@ -73,7 +73,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
         # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
         stop.patiently() if team.size > 1 else nullcontext(),
         open_folder(job, console, stop) as folder,
-        team.diagnosed(),
+        team.diagnose(),
         runtime(settings, team.ranks) as device,
     ):
         threads = recorded_threads(folder.path, team.size) if folder.resuming else None
@@ -85,7 +85,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
             _expect(state, data, settings, console, device)
             if team.size > 1:
                 shared = folder.resuming or fit_of_weights is not None
-                team.told(checkpoint.pack(state.state_dict()) if shared else None)
+                team.broadcast(checkpoint.pack(state.state_dict()) if shared else None)
             _train(state, data, parts, settings, stop, team, folder=folder, watch=watch)
         weights = checkpoint.weights_sha256(state.model.state_dict())
         test, best_epoch = _test_best(state, data, job, stop, team, folder, console, device)
@@ -115,10 +115,10 @@ def _build(
     streams = Streams(settings.seed, device)
     # The first of each machine goes before the others, should there be something to download.
     if team.ranks.local:
-        team.agree(0)
+        team.reduce_max(0)
     data = load_data(parts, settings, streams, device)
     if not team.ranks.local:
-        team.agree(0)
+        team.reduce_max(0)
     check_streams(data)
     if settings.report.figures and settings.report.sample >= len(data.test):
         raise ConfigError(
@@ -126,7 +126,7 @@ def _build(
             f"test part, got {settings.report.sample}"
         )
     model = build_model(parts, settings, streams, team).to(device)
-    (threads,) = team.agree(recorded or 0)
+    (threads,) = team.reduce_max(recorded or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=threads or None)
     return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
 
@@ -189,7 +189,7 @@ def _expect(
     if device.type == "cpu":
         if (reason := cache.fault()) is not None:
             console.warning(reason)
-        if nothing_kept():
+        if cache_is_empty():
             console.line("the first step compiles some kernels, which takes a few seconds, once")
     whole, rest = divmod(len(data.train), settings.batch_size)
     steps = whole + (rest > 0 and not settings.drop_last)
@@ -216,7 +216,7 @@ def _train(
     begin = progress.epoch, progress.step
 
     def boundary() -> None:
-        save, wanted = team.agree(int(folder is not None and folder.due(state)), stop.wanted())
+        save, wanted = team.reduce_max(int(folder is not None and folder.due(state)), stop.wanted())
         if save or wanted:
             progress.activity.pool(team)
         if save and folder is not None:
@@ -224,7 +224,7 @@ def _train(
         stop.obey(wanted)
 
     def between_batches() -> None:
-        (wanted,) = team.agree(stop.wanted(clock=(progress.epoch, progress.step) != begin))
+        (wanted,) = team.reduce_max(stop.wanted(clock=(progress.epoch, progress.step) != begin))
         if wanted:
             progress.activity.pool(team)
         stop.obey(wanted)
@@ -275,7 +275,7 @@ def _test_best(
     best_epoch = max((record.epoch for record in folder.epochs if record.best), default=None)
     if best_epoch is not None:
         load_weights(model, folder.best)
-    team.told(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
+    team.broadcast(checkpoint.pack(model.state_dict()) if team.size > 1 else None)
     chance, search = Chance(), SampleSearch(settings.report.sample)
 
     def look(batch: Batch) -> None:
@@ -307,7 +307,7 @@ def _test(
 ) -> Scores:
     def watch() -> None:
         if team.size > 1:  # one process does not wait for this to be asked
-            (wanted,) = team.agree(stop.wanted(clock=False))  # what is trained is tested
+            (wanted,) = team.reduce_max(stop.wanted(clock=False))  # what is trained is tested
             stop.obey(wanted)
 
     return evaluate(
@@ -324,14 +324,14 @@ def follow(job: Job, team: Team) -> None:
         Interrupted: a signal asked one of the processes to stop.
     """
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
-    with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
+    with stop.listening(), stop.patiently(), team.diagnose(), runtime(settings, team.ranks) as device:
         state, data = _build(parts, settings, device, team)
         with state.streams.ambient("training"):
-            if (message := team.told(None)) is not None:
+            if (message := team.broadcast(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
             _train(state, data, parts, settings, stop, team)
-        if (message := team.told(None)) is not None:
+        if (message := team.broadcast(None)) is not None:
             state.model.load_state_dict(checkpoint.unpack(message))
         _test(state, data, parts, settings, stop, team)
 

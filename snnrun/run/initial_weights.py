@@ -72,7 +72,7 @@ def weights_file(init_from: str) -> Path:
         if not path.is_file():
             raise ConfigError.of(ArgumentError("init_from", "a run, or a file of weights that exists", init_from))
         return path
-    folder = files.named(browse.named(init_from))
+    folder = files.without_links(browse.named(init_from))
     return checkpoint.tested_weights(folder)
 
 

@@ -83,4 +83,4 @@ def dated(output_dir: str, kind: str) -> Path:
     folder = Path(output_dir).expanduser() / f"{now:%Y-%m-%d}" / name
     with storing(folder):
         folder.mkdir(parents=True)
-        return files.named(folder)
+        return files.without_links(folder)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from snnrun.config import fingerprint, trust
 from snnrun.config.catalogue import Catalogue
-from snnrun.config.settings import Settings, completed, read
+from snnrun.config.settings import Settings, complete, read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.arguments import Arguments
 from snnrun.job.scope import Scope
@@ -51,7 +51,7 @@ def recorded_job(
     from snnrun.job.job import Job
 
     config = {**_config(folder, tracked=tracked), **(changes or {})}
-    local = completed(_local(config, folder))
+    local = complete(_local(config, folder))
     settings, faults = _judge(local, local, arguments)
     if faults or settings is None:
         raise ConfigError("\n".join([say.faults(faults), *_missing_folder(folder, config, arguments)]))
@@ -73,12 +73,12 @@ def recorded_jobs(
         ConfigError: with all faults of the command.
     """
     from snnrun.job.parts import not_finite
-    from snnrun.job.variants import changed
+    from snnrun.job.variants import variants_of
 
     config = _config(folder, tracked=tracked)
     faults: list[Fault | str] = [*arguments.faults]
-    local = completed(_local(config, folder))
-    changes = changed(local, arguments, Catalogue(arguments.config_dir), scope, faults)
+    local = complete(_local(config, folder))
+    changes = variants_of(local, arguments, Catalogue(arguments.config_dir), scope, faults)
     # Torch takes seconds to import. A command with a typo needs it only if a part may have a fault too.
     parts = not faults or any(key.partition(".")[0] in PARTS for change in changes for key in change.words)
     if parts:

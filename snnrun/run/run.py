@@ -335,7 +335,7 @@ def load(
         ConfigError: if no run is meant, or several are.
         ValueError: if ``trust`` names what is no package of parts.
     """
-    folder = files.named(browse.named(os.fspath(run), Path(root)))
+    folder = files.without_links(browse.named(os.fspath(run), Path(root)))
     words = trust if isinstance(trust, str) else ",".join(trust)
     trusted = trusting.names(words, "trust") + trusting.of_environment()
     return Run(folder, trusted=trusted, config_dir=None if config_dir is None else Path(config_dir))

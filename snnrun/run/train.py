@@ -11,7 +11,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import KEYS, read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.arguments import PRIMARY, parse
-from snnrun.job.command import Curve, Finished
+from snnrun.job.command import Curve, JobResult
 from snnrun.job.job import Job
 from snnrun.job.parts import Trial
 from snnrun.job.words import overrides_of
@@ -60,7 +60,7 @@ def run(
     return execute(Job.of(config, folder=folder, command=command, trusted=trusted, source=source))
 
 
-def finish(jobs: Sequence[Finished], folder: Path) -> None:
+def finish(jobs: Sequence[JobResult], folder: Path) -> None:
     """Nothing is left to do at the end of a sweep."""
 
 
@@ -114,7 +114,7 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
     with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
         plan = validate.validate(arguments, catalogue, command, hydra, load=imports.load)
         composition = hydra.job(plan.words)
-        with composition.referred():
+        with composition.hydra_references():
             config = plain(composition.config)
         source = None if plan.source is None else plan.source._asdict()
         job = Job.of(

@@ -1,13 +1,13 @@
-"""The fused execution: one ``autograd.Function`` over the whole sequence, made from the neuron's own ``step``.
+"""The fused execution: one ``autograd.Function`` over the whole sequence, derived from the neuron's own ``step``.
 
-The step is recorded as a program of elementwise operations (``record.tracer``), the chain rule turns that into the
+The step is recorded as a program of elementwise operations (``record.tracer``), the chain rule turns it into the
 program of its adjoint (``record.adjoint``), and a kernel runs either of them over all time steps in one pass
-(``kernel.llvm`` on the CPU, ``kernel.eager`` elsewhere). There is no second definition of any neuron, and none to keep
-in step with the first. docs/internals.md follows a neuron through all of it.
+(``kernel.llvm`` on the CPU, ``kernel.eager`` elsewhere). There is no second definition of any neuron.
+docs/internals.md follows a neuron through all of it.
 
-Saved for backward: the membrane, where the trace holds it anyway; spikes as bytes, other parts of the state and the
-input only where the adjoint asks for them. A trace without membranes is cheaper still: then only the input is saved,
-and the way back runs forwards once more, block by block, so that what it needs never leaves the cache.
+Saved for backward: the membrane, if the trace has it; spikes as bytes, other parts of the state and the input only if
+the adjoint needs them. Without membranes in the trace only the input is saved, and the backward pass runs forwards
+again, block by block, so that its data never leave the cache.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from snnrun.neuron import Neuron
 from snnrun.sequence.kernel import eager, llvm
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
-from snnrun.sequence.record.adjoint import Wanted
+from snnrun.sequence.record.adjoint import Gradients
 from snnrun.sequence.record.program import Node
 from snnrun.sequence.record.tracer import Recipe, record
 
@@ -35,18 +35,18 @@ Arrays = dict[Key, Tensor]
 def run(
     neuron: Neuron, x: Tensor, state: Any, steps: int, *, membrane: bool = True
 ) -> tuple[Tensor, Tensor, Tensor | None, Any]:
-    """Output (spikes) ``[T, B, *N]``, membranes, how often each neuron fired, and the last state, for T = ``steps``.
+    """Output (spikes) ``[T, B, *N]``, membranes, spike counts of the neurons, and the last state, for T = ``steps``.
 
-    ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for an input that stays the same. Membranes are ``[T, B, *N]``, or
-    ``[0, B, *N]`` if ``membrane`` is false; the counts ``[B, *N]``, or None where the output is no spike of 0 or 1.
-    Without a state it begins in the neuron's initial one.
+    ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for a constant input. Membranes are ``[T, B, *N]``, or ``[0, B, *N]`` if
+    ``membrane`` is false; the counts ``[B, *N]``, or None if the output is not spikes of 0 or 1. The default state is
+    the neuron's initial one.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
         ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
-    # Recorded anew at each call: a step may read an attribute that was set since, and captures tensors that a module's
-    # `to` or `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are found again by the recipe.
+    # Recorded at each call: a step may read an attribute that has changed, and captures tensors that a module's `to` or
+    # `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are cached by recipe.
     recipe, captured = record(neuron)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
@@ -75,7 +75,7 @@ def forwards(
     captured: Sequence[Tensor],
     product: Mapping[Key, Tensor] | None = None,
 ) -> Arrays:
-    """All arrays of the way forwards: the output, how often it was a spike, the last state, and what is recorded.
+    """All arrays of the forward pass: the output, the spike counts, the last state, and the records.
 
     ``product``: the arrays of a read-out product.
     """
@@ -99,11 +99,11 @@ def backwards(
     captured: Sequence[Tensor],
     product: Mapping[Key, Tensor] | None = None,
 ) -> Arrays:
-    """All arrays of the way back, those of the gradients that the plan computes among them.
+    """All arrays of the backward pass, including the gradients that the plan computes.
 
     Args:
-        recipe, plan, steps: what is run.
-        saved: what the way forwards saved, and the gradients that come in.
+        recipe, plan, steps: the program to run.
+        saved: the saved arrays of the forward pass, and the incoming gradients.
         first: the state before the first step.
         captured: the tensors that the step captures.
         product: the arrays of a read-out product.
@@ -120,9 +120,9 @@ def backwards(
             arrays[last] = arrays[last].contiguous()
         as_bytes = recipe.is_spikes(k) and kernel.replay is None
         arrays[Key("first", k)] = value.to(torch.uint8) if as_bytes else value.contiguous()
-    for i in adjoint.handed:
+    for i in adjoint.derivatives:
         surrogate = recipe.surrogates[recipe.nodes[i][3]]
-        arrays[Key("handed", i)] = surrogate.derivative(arrays[Key("excess", i)]).contiguous()
+        arrays[Key("slope", i)] = surrogate.derivative(arrays[Key("excess", i)]).contiguous()
     for _, array in (*kernel.sums, *kernel.last):
         arrays[array.key] = like.new_empty(like.shape)
     for _, array in kernel.writes:
@@ -132,7 +132,7 @@ def backwards(
 
 
 class _Fused(torch.autograd.Function):
-    X, FIRST = 3, 4  # where the input stands among the arguments, and where the states begin
+    X, FIRST = 3, 4  # indices of the input and the first state among the arguments
 
     @staticmethod
     def forward(
@@ -140,7 +140,7 @@ class _Fused(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
-        plan = forward_plan(recipe, wanted(ctx.needs_input_grad[_Fused.X :], size), membrane)
+        plan = forward_plan(recipe, gradient_request(ctx.needs_input_grad[_Fused.X :], size), membrane)
         arrays = forwards(recipe, plan, steps, x, first, captured)
 
         ctx.recipe, ctx.plan, ctx.steps, ctx.constant = recipe, plan, steps, x.shape[0] < steps
@@ -156,32 +156,32 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         recipe, size, saves = ctx.recipe, len(ctx.recipe.new), ctx.plan.saves
         count = len(ctx.saved_tensors) - size - len(saves)
-        asked = wanted(ctx.needs_input_grad[_Fused.X :], size)
-        if asked is None or all(grad is None for grad in grads):
+        request = gradient_request(ctx.needs_input_grad[_Fused.X :], size)
+        if request is None or all(grad is None for grad in grads):
             return (None,) * (_Fused.FIRST + size + count)
         first, captured = ctx.saved_tensors[:size], ctx.saved_tensors[size : size + count]
         keys = (Key("grad_output"), Key("grad_membrane"), Key("fired"), *(Key("grad_last", k) for k in range(size)))
-        given = {key: grad for key, grad in zip(keys, grads, strict=True) if grad is not None}
-        asked = asked._replace(
-            output=keys[0] in given,
-            membrane=keys[1] in given,
-            last=frozenset(key.part for key in given if key.role == "grad_last"),
+        incoming = {key: grad for key, grad in zip(keys, grads, strict=True) if grad is not None}
+        request = request._replace(
+            output=keys[0] in incoming,
+            membrane=keys[1] in incoming,
+            last=frozenset(key.part for key in incoming if key.role == "grad_last"),
         )
-        plan = backward_plan(recipe, asked, constant=ctx.constant, replays=ctx.plan.replays)
+        plan = backward_plan(recipe, request, constant=ctx.constant, replays=ctx.plan.replays)
         saved = dict(zip(saves, ctx.saved_tensors[size + count :], strict=True))
-        arrays = backwards(recipe, plan, ctx.steps, saved | given, first, captured)
+        arrays = backwards(recipe, plan, ctx.steps, saved | incoming, first, captured)
         return (None,) * _Fused.X + gradients(arrays, plan, captured, size, ctx.constant)
 
 
-def wanted(needs: Sequence[bool], size: int) -> Wanted | None:
-    """The gradients that input, first state (of ``size`` parts) and captured tensors ask for, in this order.
+def gradient_request(needs: Sequence[bool], size: int) -> Gradients | None:
+    """The requested gradients of input, first state (of ``size`` parts) and captured tensors, in this order.
 
-    None if there is none. It is as if one came in for all that the step gives out.
+    None if there is none. All outputs of the step count as having an incoming gradient.
     """
     if not any(needs):
         return None
     parts = range(size)
-    return Wanted(
+    return Gradients(
         x=needs[0],
         first=frozenset(k for k in parts if needs[1 + k]),
         captured=frozenset(j for j, need in enumerate(needs[1 + size :]) if need),
@@ -227,20 +227,20 @@ def _call(
 
 
 def _rows(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
-    """One value per neuron of the batch, for each captured tensor that is no single number."""
-    used = {node[1] for node in nodes if node[0] == "row"}
-    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in used}
+    """One value per neuron of the batch, for each captured tensor with several numbers."""
+    rows = {node[1] for node in nodes if node[0] == "row"}
+    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in rows}
 
 
 def _steps(x: Tensor, steps: int) -> Tensor:
-    """``[T, B, *N]`` with contiguous steps; one that stands in memory once stays so."""
+    """``[T, B, *N]`` with contiguous steps; a constant input stays in memory once."""
     if x.shape[0] < steps or x.stride(0) == 0:
         return x[:1].contiguous().expand(steps, *x.shape[1:])
     return x.contiguous()
 
 
 def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
-    """The sum over neurons and samples that share one number, in an order that no thread has a part in."""
+    """The sum over neurons and samples that share one number, in an order independent of threads."""
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))
     shared = tuple(i for i, n in enumerate(like.shape) if n == 1)

@@ -1,8 +1,8 @@
-"""Neurons and the product with few outputs that follows them, in one pass: the spikes are never recorded.
+"""Neurons and their following product with few outputs in one pass: the spikes are never recorded.
 
-Where a read-out of ten outputs follows a thousand neurons, writing the spikes of all steps to memory and reading them
-again costs more than what is done with them. So the product is taken neuron by neuron while the spikes are at hand, and
-so is its gradient, on a way back that runs the neurons forwards once more (see ``fused``). On the CPU only.
+If a read-out of ten outputs follows a thousand neurons, writing the spikes of all steps to memory and reading them
+again costs more than the product. So the product is computed neuron by neuron within the kernel, and so is its
+gradient, in a backward pass that runs the neurons forwards again (see ``fused``). On the CPU only.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.fused import backwards, forwards, gradients, wanted
+from snnrun.sequence.fused import backwards, forwards, gradient_request, gradients
 from snnrun.sequence.kernel import llvm
 from snnrun.sequence.kernel.kernel import Key
 from snnrun.sequence.kernel.plan import ForwardPlan, X, backward_plan, readout_plan
 from snnrun.sequence.record.tracer import Recipe, record
 
-#: Most outputs: their sums must find room in the registers.
+#: Most outputs: their sums must fit the registers.
 MOST = 16
 
 
 class ChainLayer(Protocol):
-    """What a layer of a chain says of itself, so that :func:`can_fuse` can decide."""
+    """The properties of a layer that :func:`can_fuse` needs."""
 
     training: bool
     backend: str
@@ -33,18 +33,17 @@ class ChainLayer(Protocol):
 
     @property
     def records(self) -> bool:
-        """Whether a training step must record something of the neurons, or compute them again piece by piece."""
+        """True if a training step must record the neurons, or compute them again piece by piece."""
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing but its synapses stands between the spikes that come in and the neurons."""
+        """True if only its synapses are between the incoming spikes and the neurons."""
 
 
 def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
-    """Whether the neurons of ``layer`` and the synapses of the layer that follows may run in one pass.
+    """True if the neurons of ``layer`` and the synapses of the following layer may run in one pass.
 
-    In a training step, and where nobody wants what such a pass does not record. What depends on the input and on the
-    neuron's step as well is decided by :func:`run`.
+    Only in a training step that needs no records. :func:`run` checks the input and the neuron's step.
     """
     trains = layer.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
     fused = layer.backend == "fused" and not layer.records
@@ -52,16 +51,16 @@ def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
 
 
 def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:
-    """``W s[t] + b`` ``[T, B, J]`` for the spikes ``s`` of ``neuron``, and how often each neuron fired, ``[B, *N]``.
+    """``W s[t] + b`` ``[T, B, J]`` for the spikes ``s`` of ``neuron``, and the spike count of each neuron, ``[B, *N]``.
 
     Args:
         neuron: any with a fused execution; it begins in its initial state.
-        x: its input, ``[T, B, *N]``, or ``[1, B, *N]`` for one that stays the same over ``steps`` steps.
+        x: its input, ``[T, B, *N]``, or ``[1, B, *N]`` for a constant one over ``steps`` steps.
         weight, bias: ``[J, N]`` and ``[J]``.
 
     Returns:
-        None where this cannot be done: not on the CPU, too many outputs, fewer neurons than a vector has, an input
-        that wants no gradient, spikes other than 0 and 1, or a surrogate whose derivative has no code.
+        None if this is impossible: not on the CPU, too many outputs, fewer neurons than a vector has, an input without
+        gradient, spikes other than 0 and 1, or a surrogate without code for its derivative.
     """
     like = x[0]
     if not (
@@ -83,7 +82,7 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
 
 
 class _FusedReadout(torch.autograd.Function):
-    BIAS, X = 4, 5  # where they stand among the arguments
+    BIAS, X = 4, 5  # indices among the arguments
 
     @staticmethod
     def forward(
@@ -115,10 +114,10 @@ class _FusedReadout(torch.autograd.Function):
         recipe, size = ctx.recipe, len(ctx.recipe.new)
         x, packed, *others = ctx.saved_tensors
         first, captured = others[:size], others[size:]
-        asked = wanted(ctx.needs_input_grad[_FusedReadout.X :], size)
-        assert asked is not None  # `run` takes only an input that asks for one
-        asked = asked._replace(membrane=False, last=frozenset())
-        plan = backward_plan(recipe, asked, constant=ctx.constant, replays=True, outputs=packed.shape[1])
+        request = gradient_request(ctx.needs_input_grad[_FusedReadout.X :], size)
+        assert request is not None  # `run` requires an input with a gradient
+        request = request._replace(membrane=False, last=frozenset())
+        plan = backward_plan(recipe, request, constant=ctx.constant, replays=True, outputs=packed.shape[1])
         sums = packed.new_zeros(-(-x.shape[1] // llvm.SAMPLES), *packed.shape)
         product = {Key("weights"): packed, Key("products"): grad.contiguous(), Key("grad_weights"): sums}
         arrays = backwards(recipe, plan, ctx.steps, {X: x}, first, captured, product)
@@ -131,7 +130,7 @@ class _FusedReadout(torch.autograd.Function):
 
 
 def pack(weight: Tensor) -> Tensor:
-    """``[J, N]`` as ``[V, J, width]``; the last vector ends at the last neuron, and shares some with the one before."""
+    """``[J, N]`` as ``[V, J, width]``; the last vector ends at the last neuron, and may overlap the previous one."""
     (outputs, size), width = weight.shape, llvm.vector_width(weight)
     vectors = -(-size // width)
     packed = weight.new_empty(vectors, outputs, width)
@@ -142,18 +141,18 @@ def pack(weight: Tensor) -> Tensor:
 
 
 def once(packed: Tensor, size: int) -> Tensor:
-    """A copy without what the last vector shares, so that a sum over all vectors has each of the N neurons once."""
+    """A copy with zeros in the overlap of the last vector, so that a sum over all vectors has each neuron once."""
     copy = packed.clone()
-    copy[-1, :, : _shared(size, packed.shape[2])] = 0
+    copy[-1, :, : _overlap(size, packed.shape[2])] = 0
     return copy
 
 
 def unpack(packed: Tensor, size: int) -> Tensor:
-    """``[J, N]`` of ``[V, J, width]``, for N = ``size``; of what is there twice, the first."""
-    shared = _shared(size, packed.shape[2])
+    """``[J, N]`` of ``[V, J, width]``, for N = ``size``; in the overlap the first counts."""
+    overlap = _overlap(size, packed.shape[2])
     whole = packed[:-1].transpose(0, 1).flatten(1)
-    return torch.cat([whole, packed[-1, :, shared:]], 1)
+    return torch.cat([whole, packed[-1, :, overlap:]], 1)
 
 
-def _shared(size: int, width: int) -> int:
+def _overlap(size: int, width: int) -> int:
     return -size % width

@@ -1,4 +1,4 @@
-"""``run``: a neuron over a whole input sequence, by the backend asked for."""
+"""``run``: a neuron over a whole input sequence, with a chosen backend."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BACKENDS = ("auto", "reference", "fused")
 
 
 class Trace(NamedTuple):
-    """What a layer did: its spikes and the membranes that were compared with the threshold (before the reset)."""
+    """A layer over time: its spikes and the membranes that were compared with the threshold (before the reset)."""
 
     spikes: Tensor  # [T, B, *N], 0 or 1
-    membrane: Tensor  # [T, B, *N]; [0, B, *N] where it was not asked for
-    fired: Tensor | None = None  # [B, *N], how often each neuron fired, where that was counted on the way
+    membrane: Tensor  # [T, B, *N]; [0, B, *N] if not requested
+    fired: Tensor | None = None  # [B, *N], the spike count of each neuron, if the execution counts
 
 
 def run(
@@ -40,20 +40,19 @@ def run(
         neuron: any neuron.
         x: input of every step, ``[T, B, *N]``, T >= 1.
         state: of the neuron, or None.
-        steps: hold an input of one step, ``[1, B, *N]``, for so many; None: as many as ``x`` has.
+        steps: repeat an input of one step, ``[1, B, *N]``, for so many; None: as many as ``x`` has.
         backend: ``reference``, the loop of ``step`` under autograd, for every neuron, differentiable twice;
             ``fused``, one pass over time with an adjoint derived from ``step``, for neurons whose step is elementwise,
-            differentiable once; ``auto``, fused where there is one.
-        membrane: whether the trace is to hold the membranes; without them the fused execution needs less memory, and
-            less time.
+            differentiable once; ``auto``, fused if possible.
+        membrane: the trace shall hold the membranes; without them the fused execution needs less memory and time.
 
     Returns:
         The trace, and the state after the last step.
 
     Raises:
-        ValueError: for an unknown backend, ``fused`` where there is none, an input that is no tensor of floating
-            point numbers, has no steps, or a number of steps that is neither ``steps`` nor 1, and a state that is no
-            neuron's.
+        ValueError: for an unknown backend, ``fused`` if the neuron has no fused execution, an input that is not a
+            floating point tensor, has no steps, or a number of steps that is neither ``steps`` nor 1, and an invalid
+            state.
     """
     check_tensor(x, "a sequence [T, B, *N]")
     if state is not None:
@@ -64,7 +63,7 @@ def run(
 def run_resolved(
     backend: str, neuron: Neuron, x: Tensor, state: Any = None, *, steps: int | None = None, membrane: bool = True
 ) -> tuple[Trace, Any]:
-    """:func:`run`, for those who have asked :func:`resolve_backend` once and for all."""
+    """:func:`run` with the result of :func:`resolve_backend`."""
     if x.dim() < 2 or x.shape[0] < 1:
         raise ArgumentError("x", "a sequence [T, B, *N] of at least one step", Description(f"shape {list(x.shape)}"))
     count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
@@ -82,7 +81,7 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
     """The execution, ``fused`` or ``reference``, that ``backend`` means for ``neuron``.
 
     Raises:
-        ValueError: for an unknown backend, or ``fused`` where there is none. Models ask before there is any input.
+        ValueError: for an unknown backend, or ``fused`` if the neuron has no fused execution.
     """
     check.choice("backend", backend, BACKENDS)
     if backend == "reference":

@@ -1,8 +1,8 @@
-"""A layer over time in segments, of which only the state at the begin of each is kept: less memory for more time.
+"""Runs a layer over time in segments and stores only the state at the begin of each: less memory for more time.
 
-Backwards, each segment is run once more, from its first state, and differentiated by itself. With segments of about √T
-steps, what is kept grows as √T instead of T. The time is that of a second forward pass, of products and sums of
-gradients in pieces, and of memory given back after each: docs/performance.md says how long that is.
+Backwards, each segment runs again from its first state, and is differentiated by itself. With segments of about √T
+steps the memory grows as √T instead of T. The cost is a second forward pass, products and sums of gradients in pieces,
+and the release of memory after each: docs/performance.md has the times.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def spikes_of(
     *,
     backend: str = "auto",
 ) -> Tensor:
-    """The output ``[T, B, *N]`` of ``neuron`` for ``current(x)``; neither that nor the membranes are kept.
+    """The output ``[T, B, *N]`` of ``neuron`` for ``current(x)``; neither the current nor the membranes are stored.
 
     Args:
-        neuron: one that can be run in pieces, so no ``needs_all_steps``.
+        neuron: without ``needs_all_steps``.
         x: ``[T, B, *M]``.
         current: maps some steps of ``x`` to the neuron's input, each step by itself.
-        parameters: those of ``current`` and ``neuron`` that are learnt.
+        parameters: the learnable ones of ``current`` and ``neuron``.
         backend: see :func:`snnrun.sequence.run`.
     """
     result: Tensor = _Segments.apply(neuron, current, backend, x, *parameters)
@@ -51,14 +51,14 @@ class _Segments(torch.autograd.Function):
         random, output, state = [], None, None
         for begin in begins:
             random.append(_random_state(x.device))
-            given = current(x[begin : begin + length])
-            state = neuron.initial_state(given[0]) if state is None else state
+            currents = current(x[begin : begin + length])
+            state = neuron.initial_state(currents[0]) if state is None else state
             states.extend(state)
-            trace, state = run(neuron, given, state, backend=backend, membrane=False)
+            trace, state = run(neuron, currents, state, backend=backend, membrane=False)
             if output is None:
-                output = given.new_empty((steps, *given.shape[1:]))
+                output = currents.new_empty((steps, *currents.shape[1:]))
             output[begin : begin + length] = trace.spikes
-            del given, trace
+            del currents, trace
             _tidy(x.device)
         assert output is not None and state is not None
         ctx.save_for_backward(x, *states)
@@ -89,30 +89,30 @@ class _Segments(torch.autograd.Function):
             if not pairs:  # nothing in this segment depends on anything
                 grad_state = (None,) * size
                 continue
-            outputs, given = zip(*pairs, strict=True)
+            outputs, incoming = zip(*pairs, strict=True)
             leaves = [*(s for s in first if s.requires_grad), *ctx.parameters, *([piece] if grad_x is not None else [])]
-            found = iter(torch.autograd.grad(outputs, leaves, given, allow_unused=True))
-            grad_state = tuple(next(found) if state.requires_grad else None for state in first)
-            rest = list(found)
+            results = iter(torch.autograd.grad(outputs, leaves, incoming, allow_unused=True))
+            grad_state = tuple(next(results) if state.requires_grad else None for state in first)
+            rest = list(results)
             for j, more in enumerate(rest[: len(grads)]):
                 if more is not None:
-                    held = grads[j]
-                    grads[j] = more if held is None else held.add_(more)
+                    total = grads[j]
+                    grads[j] = more if total is None else total.add_(more)
             if grad_x is not None and rest[-1] is not None:
                 grad_x[begin:end] = rest[-1]
-            del trace, last, pairs, outputs, given, leaves, found, rest
+            del trace, last, pairs, outputs, incoming, leaves, results, rest
             _tidy(x.device)
         return (None, None, None, grad_x, *grads)
 
 
 def _tidy(device: torch.device) -> None:
-    # glibc keeps the aligned memory of one segment without fitting the next one's into it.
+    # glibc would keep the aligned memory of one segment without reusing it for the next.
     if device.type == "cpu":
         give_back_freed_memory()
 
 
 def _leaf(state: Tensor) -> Tensor:
-    return state.detach().requires_grad_(state.is_floating_point())  # and not a counter of steps
+    return state.detach().requires_grad_(state.is_floating_point())  # not a counter of steps
 
 
 def _random_state(device: torch.device) -> list[Tensor]:
@@ -120,7 +120,7 @@ def _random_state(device: torch.device) -> list[Tensor]:
 
 
 class _as_before:
-    """Context in which torch draws and casts as it did when the segment was run first; afterwards as it would have."""
+    """Context with torch's random state and autocast of the first run of the segment; restores both afterwards."""
 
     def __init__(self, device: torch.device, random: list[Tensor], autocast: tuple[str, torch.dtype, bool]) -> None:
         kind, dtype, enabled = autocast

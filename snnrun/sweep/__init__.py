@@ -1,1 +1,1 @@
-"""Sweeps of training runs: the list of jobs, what runs them, the search, and what is shown at the end."""
+"""Sweeps of training runs: the list of jobs, the engines, the search, and the summary at the end."""

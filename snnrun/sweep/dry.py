@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnrun.job.arguments import Arguments
-from snnrun.sweep.job_list import Job
+from snnrun.sweep.job_list import JobEntry
 from snnrun.system import say
 from snnrun.system.format import table
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from snnrun.sweep.sweep import Sweep
 
 
-def show(jobs: Sequence[tuple[Job, dict[str, Any]]], folder: Path, sweep: Sweep) -> None:
-    """Say what would be run: number, overrides, trainable parameters, folder."""
+def show(jobs: Sequence[tuple[JobEntry, dict[str, Any]]], folder: Path, sweep: Sweep) -> None:
+    """Print the jobs: number, overrides, trainable parameters, folder."""
     counts: dict[str, str] = {}
     rows = []
     for job, config in jobs:
-        # Building a network takes longer than all the rest, and seeds do not change its size.
+        # Building a network is the slowest step, and the seed does not change its size.
         key = json.dumps({**config, "seed": 0}, sort_keys=True, default=str)
         if key not in counts:
             counts[key] = f"{_parameters(config, sweep.arguments):,}"
-        rows.append([str(job.number + 1), sweep.typed(job.overrides), counts[key], job.folder])
+        rows.append([str(job.number + 1), sweep.own_overrides(job.overrides), counts[key], job.folder])
     say.say(table(["job", "overrides", "parameters", "folder"], rows, right=(0, 2)))
-    # The name of a new sweep holds the time at which it starts.
+    # The name of a new sweep has the time of its start, so only its parent is known.
     say.say(f"{len(jobs)} jobs, in {folder if sweep.arguments.resume else folder.parent}; nothing was started")
 
 

@@ -1,4 +1,4 @@
-"""What runs the jobs of a sweep; and the engine of the default launcher, which runs them in this process."""
+"""Engines run the jobs of a sweep; the engine of the default launcher runs them in this process."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 from snnrun.errors import SnnrunError
-from snnrun.sweep.job import Task, train
-from snnrun.sweep.outcome import Outcome, judged
+from snnrun.sweep.job import JobTask, train
+from snnrun.sweep.outcome import Outcome, outcome_of
 from snnrun.system import say
 from snnrun.training.stop import Pruned
 
-#: Hears of each job that ended; says whether the sweep goes on.
-Heard = Callable[[Outcome], bool]
+#: Called with each outcome; returns True if the sweep goes on.
+OnOutcome = Callable[[Outcome], bool]
 
 
 class Engine(ABC):
-    """Runs jobs.
-
-    ``alone``: each job has a process of its own, so that its lines are not on the terminal.
-    """
+    """Runs jobs. ``alone``: each job has its own process, so that its lines are not on the terminal."""
 
     alone = True
 
     @abstractmethod
-    def run(self, tasks: Sequence[Task], heard: Heard) -> None:
-        """Run all of them, or until ``heard`` says no; then, and on a signal, those that run save and leave.
+    def run(self, tasks: Sequence[JobTask], on_outcome: OnOutcome) -> None:
+        """Run all jobs, or until ``on_outcome`` returns False; then, and on a signal, running jobs save and leave.
 
         Raises:
             Interrupted: on a signal.
@@ -38,24 +35,24 @@ class Serial(Engine):
 
     alone = False
 
-    def run(self, tasks: Sequence[Task], heard: Heard) -> None:
+    def run(self, tasks: Sequence[JobTask], on_outcome: OnOutcome) -> None:
         for task in tasks:
             say.say(f"snnrun: {task.name}", prose=True)
-            if not heard(self._ended(task)):
+            if not on_outcome(self._outcome(task)):
                 return
 
-    def _ended(self, task: Task) -> Outcome:
+    def _outcome(self, task: JobTask) -> Outcome:
         try:
             result = train(task)
-        except Pruned as word:
-            say.say(f"snnrun: {word}")
-            return judged(task, None)
+        except Pruned as pruning:
+            say.say(f"snnrun: {pruning}")
+            return outcome_of(task, None)
         except Exception as error:
-            # Told here, for the other jobs of the sweep go on.
+            # Reported here, since the other jobs of the sweep go on.
             if task.debug:
                 traceback.print_exc()
             message = f"snnrun: {error}" if isinstance(error, SnnrunError) else say.unforeseen(error)[0]
             say.say(message, error=True)
-            status = judged(task, None).status
+            status = outcome_of(task, None).status
             return Outcome(task, "interrupted" if status == "interrupted" else "failed", message)
         return Outcome(task, "finished", "", result)

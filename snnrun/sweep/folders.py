@@ -1,4 +1,4 @@
-"""Folders of sweeps as they are found, and which of them a word means."""
+"""Finds the folders of sweeps, and the folder that a user's word names."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from snnrun.errors import ConfigError, NoSuchRun
 from snnrun.run import browse
 
-PICTURES = "multirun.yaml"  # left by a sweep of pictures, and by sweeps of earlier versions
+PICTURES = "multirun.yaml"  # of a sweep of pictures, and of sweeps of earlier versions
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether there are jobs of a sweep in the folder, or a list of them."""
+    """True if the folder has jobs of a sweep, or a list of them."""
     if browse.is_run(folder):
         return False
     with suppress(OSError):
@@ -23,13 +23,13 @@ def is_sweep(folder: Path) -> bool:
     return False
 
 
-def named(word: str, root: Path = Path("outputs")) -> Path:
-    """The folder of a sweep or a run that ``word`` means: its path, its name, or a part of its path in ``root``.
+def find(word: str, root: Path = Path("outputs")) -> Path:
+    """The folder of a sweep or a run by its path, its name, or a part of its path in ``root``.
 
-    The end of a sweep's name counts before that of a run.
+    The end of a sweep's name takes precedence over the end of a run's name.
 
     Raises:
-        ConfigError: if none is meant, or several are.
+        ConfigError: if no folder matches, or several do.
     """
     with suppress(ValueError, OSError):  # a NUL; a name that is too long
         path = Path(word).expanduser()
@@ -37,21 +37,21 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
             inside = {path} if is_sweep(path) else set(islice((p for p in _parents(path) if is_sweep(p)), 2))
             if len(inside) == 1:
                 return inside.pop()
-    if found := browse.of_name(word, root):
-        return found
-    asked = word.replace(os.sep, "/").strip("/")
-    known = {
+    if match := browse.of_name(word, root):
+        return match
+    piece = word.replace(os.sep, "/").strip("/")
+    sweeps = {
         parent.relative_to(root).as_posix(): parent
-        for parent in (_parents(root) if asked else ())
-        if parent != root and is_listed(parent)
+        for parent in (_parents(root) if piece else ())
+        if parent != root and has_job_list(parent)
     }
-    ends = [folder for name, folder in known.items() if f"/{name}".endswith((f"/{asked}", f"-{asked}"))]
+    ends = [folder for name, folder in sweeps.items() if f"/{name}".endswith((f"/{piece}", f"-{piece}"))]
     if len(ends) == 1:
         return ends[0]
     try:
         return browse.named(word, root)
     except ConfigError as error:
-        parts = [folder for name, folder in known.items() if asked in name]
+        parts = [folder for name, folder in sweeps.items() if piece in name]
         if len(parts) == 1:
             return parts[0]
         if isinstance(error, NoSuchRun):
@@ -59,8 +59,8 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
         raise
 
 
-def is_listed(folder: Path) -> bool:
-    """Whether a sweep has left its own file in the folder, beside those of its jobs."""
+def has_job_list(folder: Path) -> bool:
+    """True if the folder has a file of a sweep besides those of its jobs."""
     return _is_file(folder / browse.SWEEP) or _is_file(folder / PICTURES)
 
 
@@ -70,8 +70,8 @@ def _parents(root: Path) -> list[Path]:
 
 def _children(folder: Path) -> Iterable[Path]:
     with os.scandir(folder) as entries:
-        found = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
-    return [folder / name for name in sorted(found)]
+        names = [e.name for e in entries if not e.name.startswith(".") and e.is_dir(follow_symlinks=False)]
+    return [folder / name for name in sorted(names)]
 
 
 def _is_file(path: Path) -> bool:

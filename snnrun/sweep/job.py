@@ -1,4 +1,4 @@
-"""One job of a sweep, run from the config that was frozen at launch: here, or in a process that a launcher started."""
+"""One job of a sweep, run from its config of the launch: in this process or in a process of a launcher."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CONFIGS, LOGS = "configs", "logs"
 
 
 @dataclass(frozen=True)
-class Task:
-    """All that is needed to run a job, wherever that is; it is sent to other processes."""
+class JobTask:
+    """All that a process needs to run a job; it is sent to other processes."""
 
     number: int
     name: str  # for people
@@ -35,7 +35,7 @@ class Task:
     trusted: tuple[str, ...]
     config_dir: Path | None
     debug: bool
-    cwd: Path  # in which relative paths of the config are meant
+    cwd: Path  # for relative paths of the config
     threads: int
     uses_cuda: bool
     hydra: Mapping[str, str]  # the files of .hydra/
@@ -43,18 +43,18 @@ class Task:
     watch: Callable[[LogRecord], None] | None = None  # called with every record; may raise Pruned
 
     @property
-    def frozen(self) -> Path:
+    def config_path(self) -> Path:
         """The file with the config."""
         return self.sweep / CONFIGS / f"{self.number}.yaml"
 
     @property
     def log(self) -> Path:
-        """The file for what a job says that has a process of its own."""
+        """The file for the output of a job with its own process."""
         return self.sweep / LOGS / f"{self.number}.txt"
 
 
-def train(task: Task) -> Any:
-    """Run the job in this process; one that was begun goes on from its last checkpoint.
+def train(task: JobTask) -> Any:
+    """Run the job in this process, from its last checkpoint if there is one.
 
     Raises:
         SnnrunError, Interrupted: what ends the run early.
@@ -65,7 +65,7 @@ def train(task: Task) -> Any:
         config = safe_read.yaml_object(task.sweep, f"{CONFIGS}/{task.number}.yaml")
     except Unreadable as error:
         raise ConfigError(
-            f"{task.frozen}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
+            f"{task.config_path}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
         ) from error
     from snnrun.job.job import Job
     from snnrun.run.execute import execute
@@ -73,13 +73,13 @@ def train(task: Task) -> Any:
     job = Job.of(config, folder=task.folder, command=task.command, trusted=task.trusted, source=task.source)
     with waiting():  # from the first file on
         with storing(task.folder):
-            begun = _begin(task)
-        return execute(replace(job, resuming=begun), watch=task.watch or (lambda record: None))
+            resuming = _begin(task)
+        return execute(replace(job, resuming=resuming), watch=task.watch or (lambda record: None))
 
 
-def run(task: Task) -> int:
-    """The same for a process that a launcher started: what is said goes to a file; returns the exit code."""
-    with _said_to(task.log):
+def run(task: JobTask) -> int:
+    """Run the job in a process of a launcher, with its output in a file. Returns the exit code."""
+    with _redirect_output(task.log):
         try:
             os.chdir(task.cwd)
             if browse.read(task.folder).status == "finished":  # a queue may start a job twice
@@ -97,32 +97,32 @@ def run(task: Task) -> int:
             say.say(f"snnrun: {error}", error=True)
             return error.exit_code
         except Exception as error:
-            # All of it, since nobody may see this error a second time.
+            # The whole traceback, since the error may not happen again.
             traceback.print_exc()
             words, code = say.unforeseen(error)
             say.say(words, error=True)
             return code
 
 
-def _begin(task: Task) -> bool:
-    """Make the run folder; returns whether the job was begun before."""
+def _begin(task: JobTask) -> bool:
+    """Create the run folder. Returns True if the job was started before."""
     from snnrun.run.folder import check_own
 
     files.make_folders(task.sweep, task.folder)
     check_own(task.folder)  # before anything is written there
-    begun = (task.folder / "config.yaml").exists()
-    if not begun:  # killed before there was anything to go on from
+    resuming = (task.folder / "config.yaml").exists()
+    if not resuming:  # an earlier process was killed before its first checkpoint
         for name in ("manifest.json", "result.json"):
             (task.folder / name).unlink(missing_ok=True)
     new_folder.write(task.folder / ".hydra", task.hydra)
-    return begun
+    return resuming
 
 
 @contextmanager
-def _said_to(path: Path) -> Iterator[None]:
-    """Within this context everything written to the terminal goes to a file, what a dying process says included."""
+def _redirect_output(path: Path) -> Iterator[None]:
+    """Within this context all output goes to a file, also the last words of a dying process."""
     files.make_folder(path.parent)
-    kept = [os.dup(1), os.dup(2)]
+    originals = [os.dup(1), os.dup(2)]
     _flush()
     descriptor = files.open_to_append(path)
     os.dup2(descriptor, 1)
@@ -132,7 +132,7 @@ def _said_to(path: Path) -> Iterator[None]:
         yield
     finally:
         _flush()
-        for number, copy in zip((1, 2), kept, strict=True):
+        for number, copy in zip((1, 2), originals, strict=True):
             os.dup2(copy, number)
             os.close(copy)
 

@@ -1,8 +1,8 @@
-"""``sweep.json``: the jobs of a sweep, as they were launched. Read as what a stranger may have written."""
+"""``sweep.json``: the jobs of a sweep as launched. The file may be a stranger's."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePath
@@ -16,53 +16,53 @@ from snnrun.system.safe_read import Unreadable
 NAME = "sweep.json"
 LOCK = "sweep.lock"
 VERSION = 1
-#: Words that say how a sweep is run, not what: with others it is still the same sweep.
+#: Overrides that choose how a sweep runs; without them it is the same sweep.
 HOW = ("hydra/launcher=", "hydra.launcher.")
 
 
-class Job(NamedTuple):
+class JobEntry(NamedTuple):
     """One run of a sweep."""
 
     number: int
-    folder: str  # in that of the sweep
+    folder: str  # relative to the folder of the sweep
     overrides: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Book:
-    """What ``sweep.json`` says."""
+class JobList:
+    """The content of ``sweep.json``."""
 
     started: str
     command: tuple[str, ...]
-    search: bool  # a sweeper decides while running which jobs there are
-    jobs: tuple[Job, ...]
+    search: bool  # a sweeper chooses the jobs while running
+    jobs: tuple[JobEntry, ...]
 
     @classmethod
-    def new(cls, command: Sequence[str], *, search: bool) -> Book:
-        """One without jobs."""
+    def new(cls, command: Sequence[str], *, search: bool) -> JobList:
+        """A list without jobs."""
         return cls(datetime.now(timezone.utc).isoformat(timespec="seconds"), tuple(command), search, ())
 
-    def job(self, number: int) -> Job | None:
-        """The job of that number, if it was launched."""
+    def job(self, number: int) -> JobEntry | None:
+        """The job with that number, if it was launched."""
         return next((job for job in self.jobs if job.number == number), None)
 
-    def with_jobs(self, jobs: Sequence[Job]) -> Book:
-        """The same with these at the end, but for those that it has."""
+    def with_jobs(self, jobs: Sequence[JobEntry]) -> JobList:
+        """The list with new jobs appended."""
         known = {job.number for job in self.jobs}
         return replace(self, jobs=(*self.jobs, *(job for job in jobs if job.number not in known)))
 
     def write(self, folder: Path) -> None:
-        """Write it, whole or not at all."""
+        """Write the file atomically."""
         jobs = [{**job._asdict(), "overrides": list(job.overrides)} for job in self.jobs]
         content = {"version": VERSION, "started": self.started, "command": list(self.command), "search": self.search}
         files.write_json(folder / NAME, {**content, "jobs": jobs})
 
 
-def read(folder: Path) -> Book:
-    """What is said in ``folder``.
+def read(folder: Path) -> JobList:
+    """Read the list in ``folder``.
 
     Raises:
-        ConfigError: if that is not the folder of a sweep.
+        ConfigError: if it is not the folder of a sweep.
     """
     try:
         content = safe_read.json_object(folder, NAME)
@@ -73,12 +73,11 @@ def read(folder: Path) -> Book:
     jobs = content.get("jobs")
     if content.get("version") != VERSION or not isinstance(jobs, list):
         raise ConfigError(f"{folder / NAME}: expected the list of a sweep's jobs in version {VERSION}")
-    found = tuple(_job(job, folder) for job in jobs)
-    return Book(
+    return JobList(
         started=str(content.get("started")),
         command=_words(content.get("command")),
         search=content.get("search") is True,
-        jobs=found,
+        jobs=tuple(_job(job, folder) for job in jobs),
     )
 
 
@@ -93,13 +92,13 @@ def newest(root: Path, arguments: Arguments) -> Path | None:
     return None
 
 
-def same(book: Book, arguments: Arguments) -> bool:
-    """Whether the sweep was started by this command, whatever launcher runs it."""
-    return _what(parse(book.command[1:])) == _what(arguments)
+def same(jobs: JobList, arguments: Arguments) -> bool:
+    """True if this command started the sweep, with any launcher."""
+    return _what(parse(jobs.command[1:])) == _what(arguments)
 
 
 def outside(folder: str) -> bool:
-    """Whether a job's folder is not one in that of the sweep."""
+    """True if a job's folder is not inside the folder of the sweep."""
     path = PurePath(folder)
     return not path.parts or path.is_absolute() or ".." in path.parts or "\0" in folder
 
@@ -109,19 +108,15 @@ def _what(arguments: Arguments) -> tuple[Any, ...]:
     return arguments.command, arguments.config, arguments.config_dir, words
 
 
-def _job(job: Any, folder: Path) -> Job:
-    said = job if isinstance(job, dict) else {}
-    number, place = said.get("number"), said.get("folder")
+def _job(job: Any, folder: Path) -> JobEntry:
+    entry = job if isinstance(job, dict) else {}
+    number, place = entry.get("number"), entry.get("folder")
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ConfigError(f"{folder / NAME}: expected the number of a job, got {safe_read.shown(number)}")
     if not isinstance(place, str) or outside(place):
         raise ConfigError(f"{folder / NAME}: expected a folder in that of the sweep, got {safe_read.shown(place)}")
-    return Job(number, place, _words(said.get("overrides")))
+    return JobEntry(number, place, _words(entry.get("overrides")))
 
 
 def _words(words: Any) -> tuple[str, ...]:
-    return tuple(_texts(words)) if isinstance(words, list) else ()
-
-
-def _texts(words: list[Any]) -> Iterator[str]:
-    return (word for word in words if isinstance(word, str))
+    return tuple(word for word in words if isinstance(word, str)) if isinstance(words, list) else ()

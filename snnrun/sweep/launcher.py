@@ -1,6 +1,6 @@
-"""``hydra/launcher=NAME``: what runs the jobs of a sweep, by the name of the launcher and its checked options.
+"""``hydra/launcher=NAME``: the engine of a sweep, by the name of the launcher and its checked options.
 
-The keys of a launcher stand in ``conf/hydra/launcher/NAME.yaml``, which says what each is for.
+``conf/hydra/launcher/NAME.yaml`` has the keys of a launcher and explains them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from snnrun.sweep.engine import Engine, Serial
 
 
 def engine_of(name: str, options: Mapping[str, Any], threads: int) -> Engine:
-    """What runs jobs of so many threads.
+    """The engine for jobs of ``threads`` threads.
 
     Raises:
-        ConfigError: for a wrong option, and if what the launcher needs is not installed.
+        ConfigError: for a wrong option, and if the launcher needs a package that is not installed.
     """
     make = _ENGINES[name]
     keys = [key for key in inspect.signature(make).parameters if key != "threads"]
@@ -37,9 +37,10 @@ def _serial(threads: int) -> Engine:
 
 
 def _local_parallel(threads: int, n_jobs: int | None, gpus_per_job: float) -> Engine:
-    from snnrun.sweep.local import Processes
+    from snnrun.sweep.local import LocalParallel
 
-    return Processes(_jobs(n_jobs), check.number("hydra.launcher.gpus_per_job", gpus_per_job, above=0, high=1), threads)
+    share = check.number("hydra.launcher.gpus_per_job", gpus_per_job, above=0, high=1)
+    return LocalParallel(_jobs(n_jobs), share, threads)
 
 
 def _slurm(

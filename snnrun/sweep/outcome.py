@@ -1,4 +1,4 @@
-"""How a job ended, as its folder and its process say."""
+"""The outcome of a job, from its folder and its process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from snnrun.run import browse
-from snnrun.sweep.job import Task
+from snnrun.sweep.job import JobTask
 from snnrun.system import safe_read
 from snnrun.system.safe_read import Unreadable, printable
 
@@ -15,33 +15,29 @@ LAST_LINES = 5
 
 
 class Outcome(NamedTuple):
-    """How a job ended."""
+    """The end of a job."""
 
-    task: Task
-    status: str  # finished, failed, interrupted, pruned (by a search), or dead: it left no word of its end
+    task: JobTask
+    status: str  # finished, failed, interrupted, pruned (by a search), or dead: it left no record of its end
     message: str  # why it did not finish
-    result: Any = None  # where there is one
+    result: Any = None  # of a finished job
 
     @property
     def finished(self) -> bool:
-        """Whether there is a result."""
         return self.status == "finished"
 
     @property
     def well(self) -> bool:
-        """Whether all went as it should: a search may end a job early."""
+        """True for a finished job, and for one that a search ended early."""
         return self.status in ("finished", "pruned")
 
 
-def judged(task: Task, code: int | None, why: str = "") -> Outcome:
-    """The outcome of a job that had a process of its own.
-
-    ``code``: its exit code, None if nobody knows; ``why``: what is known of its death beyond that.
-    """
+def outcome_of(task: JobTask, code: int | None, why: str = "") -> Outcome:
+    """The outcome of a job with its own process. ``code``: its exit code, if known; ``why``: a cause of death."""
     run = browse.read(task.folder)
-    # A folder may still hold the word of an earlier attempt.
+    # A folder may still hold the result of an earlier attempt.
     status = "dead" if code is not None and code < 0 and run.status != "finished" else run.status
-    if status in ("running", "stalled"):  # on another machine, that cannot be reached
+    if status in ("running", "stalled"):  # on another machine that cannot be reached
         status = "dead"
     if status == "interrupted" and run.result.pruned:
         return Outcome(task, "pruned", f"pruned after {run.epochs} epochs")
@@ -50,16 +46,16 @@ def judged(task: Task, code: int | None, why: str = "") -> Outcome:
     return Outcome(task, status, message, run.result if status == "finished" else None)
 
 
-def last_lines(task: Task) -> list[str]:
-    """The last lines of what the job said, without those that repeat its error."""
+def last_lines(task: JobTask) -> list[str]:
+    """The last lines of the job's output."""
     for folder, name in ((task.sweep, task.log.relative_to(task.sweep)), (task.folder, Path("run.log"))):
         try:
             lines = [line.decode("utf-8", "replace").rstrip() for line in safe_read.lines(folder, str(name), 1 << 16)]
         except Unreadable:
             continue
-        said = [printable(line) for line in lines if line.strip()]
-        if said:
-            return said[-LAST_LINES:]
+        lines = [printable(line) for line in lines if line.strip()]
+        if lines:
+            return lines[-LAST_LINES:]
     return []
 
 
@@ -73,5 +69,5 @@ def _death(status: str, code: int | None, why: str) -> str:
             name = f"signal {-code}"
         by = ": by somebody, or by the system because memory ran out" if name == "SIGKILL" else ""
         return f"its process was killed ({name}{by})"
-    known = why or f"exit code {'unknown' if code is None else code}"
-    return f"its process ended without a result ({known})"
+    cause = why or f"exit code {'unknown' if code is None else code}"
+    return f"its process ended without a result ({cause})"

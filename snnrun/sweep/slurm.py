@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.errors import ConfigError
-from snnrun.sweep.engine import Engine, Heard
-from snnrun.sweep.job import Task, run
-from snnrun.sweep.outcome import judged
+from snnrun.sweep.engine import Engine, OnOutcome
+from snnrun.sweep.job import JobTask, run
+from snnrun.sweep.outcome import outcome_of
 from snnrun.system import files, say
 from snnrun.system.storage import storing
 
 FOLDER = "slurm"
 POLL = 2.0  # seconds; submitit asks Slurm itself no more often than every 15
-#: How Slurm is to say that the time is nearly over: in a way that a run understands, and saves its state.
+#: The signal of Slurm before the time is over; a run saves its state on it.
 PREEMPT = {"SUBMITIT_PREEMPT_SIGNAL": "USR1"}
 
 
@@ -28,7 +28,7 @@ class Slurm(Engine):
 
     Args:
         cluster: ``slurm``; ``local``: processes of this machine, all at once.
-        parameters: of submitit's ``AutoExecutor``; those for Slurm alone start with ``slurm_``.
+        parameters: of submitit's ``AutoExecutor``; those with ``slurm_`` are for Slurm only.
     """
 
     def __init__(self, cluster: str, parameters: Mapping[str, Any]) -> None:
@@ -45,11 +45,11 @@ class Slurm(Engine):
             )
         self._submitit, self.cluster, self.parameters = submitit, cluster, dict(parameters)
 
-    def executor(self, tasks: Sequence[Task]) -> Any:
-        """submitit's executor, set up for these jobs.
+    def executor(self, tasks: Sequence[JobTask]) -> Any:
+        """submitit's executor for these jobs.
 
         Raises:
-            ConfigError: if submitit refuses an option.
+            ConfigError: if submitit rejects an option.
         """
         try:
             executor = self._submitit.AutoExecutor(folder=_folder(tasks[0].sweep), cluster=self.cluster)
@@ -58,7 +58,7 @@ class Slurm(Engine):
             raise ConfigError(f"hydra/launcher=slurm: submitit says: {error}") from error
         return executor
 
-    def run(self, tasks: Sequence[Task], heard: Heard) -> None:
+    def run(self, tasks: Sequence[JobTask], on_outcome: OnOutcome) -> None:
         if not tasks:
             return
         executor = self.executor(tasks)
@@ -70,7 +70,7 @@ class Slurm(Engine):
             for job in self._submitit.helpers.as_completed(list(jobs), poll_frequency=POLL):
                 if not going and not jobs[job].folder.is_dir():
                     continue  # it never began
-                if not heard(judged(jobs[job], *_ended(job))) and going:
+                if not on_outcome(outcome_of(jobs[job], *_exit_code(job))) and going:
                     going = False
                     _cancel(jobs)
         except KeyboardInterrupt:
@@ -79,12 +79,12 @@ class Slurm(Engine):
 
 
 def _folder(sweep: Path) -> Path:
-    """A new folder for submitit, closed to others, under a name that nobody guesses.
+    """A new private folder for submitit, with a random name.
 
-    submitit's files are pickles, named by the numbers of jobs, and a sweep that goes on may be a stranger's.
+    submitit's files are pickles, named by the numbers of jobs, and a resumed sweep may be a stranger's.
 
     Raises:
-        StorageError: if it cannot be made.
+        StorageError: if it cannot be created.
     """
     folder = sweep / FOLDER / secrets.token_hex(8)
     with storing(folder):
@@ -93,17 +93,17 @@ def _folder(sweep: Path) -> Path:
     return folder
 
 
-def _ended(job: Any) -> tuple[int | None, str]:
-    """What the job returned; None if it died, and what submitit knows of that."""
+def _exit_code(job: Any) -> tuple[int | None, str]:
+    """The exit code of the job; None if it died, with submitit's text about that."""
     try:
         code = job.result()
-    except Exception as error:  # whatever it is, the other jobs go on
-        said = [line for line in str(error).splitlines() if line.strip()]
-        return None, f"{said[-1].strip() if said else type(error).__name__}; {job.paths.stderr} may tell more"
+    except Exception as error:  # the other jobs go on
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return None, f"{lines[-1].strip() if lines else type(error).__name__}; {job.paths.stderr} may tell more"
     return code if isinstance(code, int) else None, ""
 
 
-def _cancel(jobs: Mapping[Any, Task]) -> None:
+def _cancel(jobs: Mapping[Any, JobTask]) -> None:
     for job in jobs:
         job.cancel(check=False)
 

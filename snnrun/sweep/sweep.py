@@ -1,4 +1,4 @@
-"""A sweep of training runs: the configs of all jobs are frozen, and the jobs that are not finished are run."""
+"""A sweep of training runs: the configs of all jobs are written, and the unfinished jobs run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import yaml
 from snnrun.errors import ConfigError
 from snnrun.job.arguments import Arguments
 from snnrun.job.compose import Composer, plain
-from snnrun.job.config_file import Source
+from snnrun.job.config_file import ConfigSource
 from snnrun.run import browse
 from snnrun.run.browse import end
 from snnrun.sweep import dry, job_list, launcher
-from snnrun.sweep.job import CONFIGS, Task
-from snnrun.sweep.job_list import Book, Job
+from snnrun.sweep.job import CONFIGS, JobTask
+from snnrun.sweep.job_list import JobEntry, JobList
 from snnrun.sweep.outcome import Outcome
 from snnrun.system import files, safe_read, say
 from snnrun.system.lock import RunLock
@@ -27,19 +27,19 @@ from snnrun.system.storage import storing
 from snnrun.training.records import LogRecord
 from snnrun.training.stop import Stop
 
-#: Threads of a job in a sweep, where ``threads`` is auto. Their number changes the last bits of a result, so that it
-#: may depend on no launcher; and several jobs on as many cores get more done than one job on all of them.
+#: Threads of a job in a sweep if ``threads`` is auto. The number changes the last bits of a result, so it must not
+#: depend on the launcher; and several jobs on one core each are faster than one job on all cores.
 THREADS = 1
 
-#: Hears the records of a job while it runs; may raise Pruned.
+#: Called with the records of a running job; may raise Pruned.
 Watch = Callable[[LogRecord], None]
 
 
 @dataclass(frozen=True)
-class Frozen:
+class JobConfig:
     """A job with its config."""
 
-    job: Job
+    job: JobEntry
     config: dict[str, Any]  # resolved
     hydra: dict[str, str]  # the files of .hydra/
 
@@ -49,13 +49,13 @@ class Sweep:
     """A sweep of training runs.
 
     Attributes:
-        arguments, command: of the command.
+        arguments, command: of the command line.
         composer: composes the configs.
-        hydra: the overrides of Hydra's own settings, which say how the sweep is run and where.
-        debug: whether an error is told with its traceback.
-        inherited: overrides that stand for the file of --config; ``source``: that file.
-        folder: of the sweep, once it has begun.
-        before: jobs that were finished already.
+        hydra: the overrides of Hydra's own settings, which choose launcher and folder.
+        debug: show errors with their traceback.
+        inherited: overrides from the file of --config; ``source``: that file.
+        folder: of the sweep, after its start.
+        before: number of jobs that were already finished.
         stopped: by on_error=stop.
         outcomes: of the jobs that have ended.
     """
@@ -66,39 +66,39 @@ class Sweep:
     hydra: tuple[str, ...]
     debug: bool
     inherited: tuple[str, ...] = ()
-    source: Source | None = None
+    source: ConfigSource | None = None
     folder: Path | None = None
     before: int = 0
     stopped: bool = False
     outcomes: list[Outcome] = field(default_factory=list)
-    _held: ExitStack = field(default_factory=ExitStack)
+    _locks: ExitStack = field(default_factory=ExitStack)
 
-    def run(self, jobs: Sequence[Sequence[str]], first: int = 0, watch: Watch | None = None) -> list[Task]:
-        """Run the jobs with these overrides, and return them; those that are finished are not run again.
+    def run(self, jobs: Sequence[Sequence[str]], first: int = 0, watch: Watch | None = None) -> list[JobTask]:
+        """Run the jobs with these overrides, except finished ones, and return all of them.
 
-        A search calls this several times, with ``first`` the number of jobs before.
+        A search calls this several times, with ``first`` as the number of earlier jobs.
 
         Raises:
-            ConfigError: for what is wrong with the jobs, their launcher or the folder.
+            ConfigError: for an error in the jobs, their launcher or the folder.
         """
         composed = [self.composer.job((*self.hydra, *words), number) for number, words in enumerate(jobs, first)]
         frozen = []
         for number, each in enumerate(composed, first):
-            with each.referred():
+            with each.hydra_references():
                 config = plain(each.config)
             if config.get("threads") == "auto":
                 config["threads"] = THREADS
-            frozen.append(Frozen(Job(number, each.subdir or "", each.overrides), config, each.record()))
+            frozen.append(JobConfig(JobEntry(number, each.subdir or "", each.overrides), config, each.record()))
         composed[0].configure_log()
         _check_folders(frozen)
-        named = composed[0].root
+        folder = composed[0].root
         if self.arguments.dry_run:
-            dry.show([(each.job, each.config) for each in frozen], named, self)
+            dry.show([(each.job, each.config) for each in frozen], folder, self)
             return []
         hydra, threads = composed[0].whole.hydra, max(each.config["threads"] for each in frozen)
-        chosen, options = hydra.runtime.choices["hydra/launcher"], plain(hydra.launcher)
-        engine = launcher.engine_of(chosen, options, threads)
-        sweep = named.resolve()
+        name, options = hydra.runtime.choices["hydra/launcher"], plain(hydra.launcher)
+        engine = launcher.engine_of(name, options, threads)
+        sweep = folder.resolve()
         _freeze(frozen, self.open(sweep), sweep)
         total = None if self.arguments.searches else len(frozen)
         tasks = [self._task(each, sweep, total, watch) for each in frozen]
@@ -107,22 +107,22 @@ class Sweep:
         if len(waiting) < len(tasks):
             say.say(f"snnrun: {len(tasks) - len(waiting)} of {len(tasks)} jobs are finished already")
 
-        def heard(outcome: Outcome) -> bool:
+        def on_outcome(outcome: Outcome) -> bool:
             self.outcomes.append(outcome)
             if engine.alone:
-                say.say(_ended(outcome), error=not outcome.well)
+                say.say(_end_line(outcome), error=not outcome.well)
             self.stopped |= not outcome.well and self.arguments.on_error == "stop"
             return not self.stopped
 
         with Stop().listening():
-            engine.run(waiting, heard)
+            engine.run(waiting, on_outcome)
         return tasks
 
-    def open(self, folder: Path) -> Book:
-        """What is known of the sweep in ``folder``, which is this command's alone from now on.
+    def open(self, folder: Path) -> JobList:
+        """Lock ``folder`` for this command, and read its list of jobs.
 
         Raises:
-            ConfigError: if somebody is running it, or it is another than the command's.
+            ConfigError: if another process runs the sweep, or it has another command.
         """
         if self.folder is not None:
             return job_list.read(folder)
@@ -134,30 +134,30 @@ class Sweep:
                 f"{folder}: expected a folder without a sweep, but there is one; add --resume to go on with it, or "
                 "choose another hydra.sweep.dir"
             )
-        self._held.enter_context(RunLock(folder, job_list.LOCK, "sweep"))
+        self._locks.enter_context(RunLock(folder, job_list.LOCK, "sweep"))
         self.folder = folder
         if not there:
-            return Book.new(self.command, search=self.arguments.searches)
-        found = job_list.read(folder)
-        if not job_list.same(found, self.arguments):
-            raise ConfigError(f"{folder}: expected a sweep of this command, got that of `{' '.join(found.command)}`")
-        return found
+            return JobList.new(self.command, search=self.arguments.searches)
+        listed = job_list.read(folder)
+        if not job_list.same(listed, self.arguments):
+            raise ConfigError(f"{folder}: expected a sweep of this command, got that of `{' '.join(listed.command)}`")
+        return listed
 
-    def typed(self, overrides: Sequence[str]) -> str:
-        """The overrides of a job for people: without those of a file."""
+    def own_overrides(self, overrides: Sequence[str]) -> str:
+        """The overrides of a job as text, without those of a file."""
         keys = {_key(word) for word in self.inherited}
         return " ".join(word for word in overrides if _key(word) not in keys)
 
     def close(self) -> None:
-        """Let go of the folder."""
-        self._held.close()
+        """Unlock the folder."""
+        self._locks.close()
 
-    def _task(self, each: Frozen, sweep: Path, total: int | None, watch: Watch | None) -> Task:
+    def _task(self, each: JobConfig, sweep: Path, total: int | None, watch: Watch | None) -> JobTask:
         job = each.job
         place = f"job {job.number + 1}" if total is None else f"job {job.number + 1} of {total}"
-        return Task(
+        return JobTask(
             number=job.number,
-            name=": ".join(filter(None, [place, self.typed(job.overrides)])),
+            name=": ".join(filter(None, [place, self.own_overrides(job.overrides)])),
             overrides=job.overrides,
             sweep=sweep,
             folder=sweep / job.folder,
@@ -178,7 +178,7 @@ def _key(word: str) -> str:
     return word.partition("=")[0].lstrip("+~")
 
 
-def _check_folders(jobs: Sequence[Frozen]) -> None:
+def _check_folders(jobs: Sequence[JobConfig]) -> None:
     seen: dict[str, int] = {}
     for each in jobs:
         number, folder, _ = each.job
@@ -191,8 +191,8 @@ def _check_folders(jobs: Sequence[Frozen]) -> None:
             )
 
 
-def _freeze(jobs: Sequence[Frozen], before: Book, sweep: Path) -> None:
-    """Write the configs of new jobs; those of others must be as they were."""
+def _freeze(jobs: Sequence[JobConfig], before: JobList, sweep: Path) -> None:
+    """Write the configs of new jobs; the configs of others must be unchanged."""
     with storing(sweep):
         files.make_folder(sweep / CONFIGS)
         for each in jobs:
@@ -205,7 +205,7 @@ def _freeze(jobs: Sequence[Frozen], before: Book, sweep: Path) -> None:
         before.with_jobs([each.job for each in jobs]).write(sweep)
 
 
-def _check_same(each: Frozen, known: Job, sweep: Path) -> None:
+def _check_same(each: JobConfig, known: JobEntry, sweep: Path) -> None:
     name = f"{CONFIGS}/{known.number}.yaml"
     try:
         frozen = safe_read.yaml_object(sweep, name)
@@ -224,11 +224,11 @@ def _check_same(each: Frozen, known: Job, sweep: Path) -> None:
         )
 
 
-def _waits(task: Task) -> bool:
-    """Whether the job is still to be run.
+def _waits(task: JobTask) -> bool:
+    """True if the job is not finished.
 
     Raises:
-        ConfigError: if somebody is running it.
+        ConfigError: if another process runs it.
     """
     if not task.folder.is_dir():
         return True
@@ -238,7 +238,7 @@ def _waits(task: Task) -> bool:
     return run.status != "finished"
 
 
-def _ended(outcome: Outcome) -> str:
+def _end_line(outcome: Outcome) -> str:
     if not outcome.finished:
         return f"snnrun: {outcome.task.name}: {outcome.message.removeprefix('snnrun: ').partition(chr(10))[0]}"
     run = browse.read(outcome.task.folder)

@@ -1,4 +1,4 @@
-"""Imported by the process from which those of the jobs are forked, so that none of them has to import torch."""
+"""Imported by the forkserver, so that the processes of the jobs need not import torch."""
 
 from snnrun.run import imports
 

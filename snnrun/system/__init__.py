@@ -1,1 +1,1 @@
-"""The machine: files, locks, threads, processes, terminals, and the safe reading of files of strangers."""
+"""The machine: files, locks, threads, processes, terminals, and the safe reading of strangers' files."""

@@ -1,7 +1,7 @@
-"""The folder of this user in which snnrun keeps what it can find out again.
+"""The user's cache folder of snnrun.
 
-Compiled code lies there, and is run as it lies. So nobody else may be able to write there, nor put another folder in
-its place: owner and mode of the folder and of all above it are checked, as ssh does with its keys.
+It holds compiled code that is run without a check. So nobody else may be able to write there, or replace the folder:
+owner and mode of the folder and of all above it are checked, as ssh does with its keys.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import stat
 import tempfile
 from pathlib import Path
 
-MOST_LINKS = 40  # on the way to a file, as Linux has it
+MOST_LINKS = 40  # on the way to a file, as in Linux
 
 
 def cache_dir() -> Path | None:
-    """``$SNNRUN_CACHE_DIR``, else ``$XDG_CACHE_HOME/snnrun``, else ``~/.cache/snnrun``; made if need be.
+    """``$SNNRUN_CACHE_DIR``, else ``$XDG_CACHE_HOME/snnrun``, else ``~/.cache/snnrun``; created if needed.
 
-    Where others can write, a folder that lasts as long as this process. None where nothing can be written: then do
-    without.
+    If others can write there, a folder that lasts as long as this process. None if nothing can be written.
     """
-    folder = _wanted()
+    folder = _configured_folder()
     if folder is None:
         return None
     try:
@@ -38,8 +37,8 @@ def cache_dir() -> Path | None:
 
 
 def fault() -> str | None:
-    """Why the user's cache is not used, for people, if others could write there."""
-    folder = _wanted()
+    """The reason, as text, why the user's cache is not used: others could write there. Else None."""
+    folder = _configured_folder()
     try:
         place = None if folder is None else stranger(folder)
     except OSError:
@@ -53,18 +52,18 @@ def fault() -> str | None:
 
 
 def stranger(folder: Path) -> Path | None:
-    """The first folder on the way to ``folder``, from the top, that another user could change; None if there is none.
+    """The first folder on the way to ``folder``, from the top, that another user could change, or None.
 
     A folder of this user that nobody else may enter protects all below it. In one with the sticky bit, such as /tmp,
-    others can write, and cannot touch what is not theirs.
+    others can write, but cannot change files of this user.
 
     Raises:
-        OSError: if a folder cannot be looked at.
+        OSError: if a folder cannot be examined.
     """
-    if not hasattr(os, "getuid"):  # Windows keeps the user's folders apart by other means
+    if not hasattr(os, "getuid"):  # Windows protects the user's folders by other means
         return None
     for link in _links(folder):
-        # Whoever may write where a link lies can lead it elsewhere.
+        # A user who may write in the folder of a link can redirect it.
         if link.lstat().st_uid not in (0, os.getuid()) or stranger(link.parent) is not None:
             return link.parent
     whole = folder.resolve()
@@ -82,23 +81,23 @@ def stranger(folder: Path) -> Path | None:
 
 def _links(folder: Path) -> list[Path]:
     """The links on the way to ``folder``, from the top; each lies in a folder without links on the way."""
-    found: list[Path] = []
+    links: list[Path] = []
     rest, way = list(Path(os.path.abspath(folder)).parts), Path()
     while rest:
         way /= rest.pop(0)
         if way.is_symlink():
-            if len(found) == MOST_LINKS:
+            if len(links) == MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(folder))
-            found.append(way)
+            links.append(way)
             rest[:0] = Path(os.path.normpath(way.parent / os.readlink(way))).parts
             way = Path()
-    return found
+    return links
 
 
-def _wanted() -> Path | None:
-    if given := os.environ.get("SNNRUN_CACHE_DIR"):
-        return Path(given)
-    # The specification of XDG: a path that is not absolute is to be ignored.
+def _configured_folder() -> Path | None:
+    if path := os.environ.get("SNNRUN_CACHE_DIR"):
+        return Path(path)
+    # XDG: a path that is not absolute must be ignored.
     base = Path(os.environ.get("XDG_CACHE_HOME") or "")
     try:
         return (base if base.is_absolute() else Path.home() / ".cache") / "snnrun"
@@ -107,7 +106,7 @@ def _wanted() -> Path | None:
 
 
 def _is_own_group(number: int) -> bool:
-    """Whether a group is one that many systems give to each user alone: of the user's name, without further members."""
+    """True for a user's private group, as many systems create it: with the user's name, without other members."""
     try:
         import grp
         import pwd
@@ -120,7 +119,7 @@ def _is_own_group(number: int) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _for_this_process(process: int) -> Path:
-    # By process: a forked child must not remove what its parent uses.
+    # By process: a forked child must not remove its parent's folder.
     folder = tempfile.mkdtemp(prefix="snnrun-cache-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)

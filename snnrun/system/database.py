@@ -1,4 +1,4 @@
-"""SQLite files that may be a stranger's: what SQLite would do for them outside of themselves is refused."""
+"""Checks SQLite files of strangers: SQLite must not touch other files because of them."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pathlib import Path
 from snnrun.errors import ConfigError
 from snnrun.system.files import own_file
 
-#: What SQLite keeps beside a file, and takes up where it was left.
+#: Suffixes of the files that SQLite keeps beside a database, and uses again.
 BESIDE = ("-journal", "-wal", "-shm")
-#: The last bytes of a journal that names another file. SQLite removes that file, whatever it is, after a roll-back.
+#: The last bytes of a journal that names another file. SQLite removes that file after a roll-back.
 _NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")
 
 
 def check(path: Path, *, linked: bool = False) -> None:
-    """Look at the database ``path``, which need not exist, before SQLite opens it.
+    """Check the database ``path``, which need not exist, before SQLite opens it.
 
     A journal that names another file comes from a transaction over several databases, and ours have none.
 
     Args:
-        linked: whether ``path`` may be a link, since the user named it. Default false.
+        linked: ``path`` may be a link, since the user named it. Default false.
 
     Raises:
-        ConfigError: for a link or no file at all in the place of the database or of what belongs to it, and for a
-            journal that names another file.
+        ConfigError: if the database or one of its files is a link or not a regular file, and for a journal that names
+            another file.
     """
     if not linked and os.path.lexists(path) and not own_file(path):
         raise ConfigError(f"{path}: expected a database of this run alone, got a link or no file at all; remove it")
-    real = path.resolve()  # SQLite keeps its files beside what a link leads to
+    real = path.resolve()  # SQLite keeps its files beside the target of a link
     for place in (real.with_name(real.name + end) for end in BESIDE):
         if not os.path.lexists(place):
             continue
@@ -49,10 +49,10 @@ def check(path: Path, *, linked: bool = False) -> None:
 
 
 def tables(path: Path) -> set[str]:
-    """The names of the tables in the database ``path``; none where there is no file, or an empty one. Writes nothing.
+    """The names of the tables in the database ``path``; empty for no file, or an empty one. Writes nothing.
 
     Raises:
-        ConfigError: for what :func:`check` refuses, and for a file that is no database.
+        ConfigError: if :func:`check` raises it, and for a file that is not a database.
     """
     check(path, linked=True)
     if not path.exists():

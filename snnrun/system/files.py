@@ -1,10 +1,10 @@
-"""Files that are either whole or absent: written beside their place, flushed to disk, then renamed over it.
+"""Atomic writing of files: written beside their place, flushed to disk, then renamed over it.
 
 A folder may come from a stranger, who may have planted links in it, under any name that can be guessed. So a new file
-is created exclusively and under a random name, relative to a handle on its folder, which is no link itself; and what
-is added to is a regular file with one name. On the way to the folder links of this user and of the system are followed,
-and no other user's, who could plant one at any time: whoever takes the name of a folder from the user resolves it first
-(:func:`named`).
+is created exclusively and under a random name, relative to a handle on its folder, which is not a link; and only a
+regular file with one name is appended to. On the way to the folder, links of this user and of the system are followed,
+but not those of other users, who could plant one at any time. A folder name from the user is resolved first
+(:func:`without_links`).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-MOST_LINKS = 40  # on the way to a file, as Linux has it
-#: Windows opens no folders; there, names are joined instead.
+MOST_LINKS = 40  # on the way to a file, as in Linux
+#: Windows cannot open folders; there, names are joined instead.
 _HANDLES = os.open in os.supports_dir_fd and os.rename in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 #: Opening a pipe must not wait for its other end.
@@ -30,12 +30,12 @@ _AT_ONCE = getattr(os, "O_NONBLOCK", 0)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write ``data`` so that ``path`` never holds a part of it, not even after a crash or on a full disk.
+    """Write ``data`` so that ``path`` never holds a part of it, even after a crash or on a full disk.
 
-    A link at ``path`` is replaced by the file, and what it leads to stays as it is.
+    A link at ``path`` is replaced by the file, and its target does not change.
 
     Raises:
-        OSError: if writing fails, or the folder of ``path`` is a link, or lies behind another user's.
+        OSError: if writing fails, or the folder of ``path`` is a link, or lies behind another user's link.
     """
     with _folder(path.parent) as folder:
         temporary = f".{path.name[:100]}.{secrets.token_hex(8)}.tmp"
@@ -54,17 +54,17 @@ def write_bytes(path: Path, data: bytes) -> None:
             with suppress(OSError):
                 os.unlink(where, dir_fd=folder)
             raise
-        if folder is not None:  # a rename is only safe on disk once its folder is
+        if folder is not None:  # a rename is only safe on disk after its folder
             os.fsync(folder)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` in UTF-8, whole or not at all; half of a pair (``\\ud800``), which UTF-8 lacks, as its escape."""
+    """Write ``text`` in UTF-8, atomically; a lone surrogate (``\\ud800``), which UTF-8 lacks, is escaped."""
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def plain(value: Any) -> Any:
-    """As strict JSON has it: null for what is not finite, lists for tuples."""
+    """``value`` for strict JSON: null for numbers that are not finite, lists for tuples."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
@@ -73,18 +73,18 @@ def plain(value: Any) -> Any:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented strict JSON (no NaN or Infinity), whole or not at all.
+    """Write ``value`` as indented strict JSON (no NaN or Infinity), atomically.
 
-    A list of whole numbers stands on one line, as in a matrix.
+    A list of whole numbers is on one line, as in a matrix.
     """
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
-    # A text in JSON has no line break, so that none can look like such a list.
-    text = re.sub(r"\[\n\s*(-?\d+(?:,\n\s*-?\d+)*)\n\s*\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    # A text in JSON has no line break, so it cannot look like such a list.
+    text = re.sub(r"\[\n\s*(-?\d+(?:,\n\s*-?\d+)*)\n\s*\]", lambda match: f"[{' '.join(match[1].split())}]", text)
     write_text(path, text + "\n")
 
 
 def open_to_append(path: Path) -> int:
-    """A descriptor that adds to the end of ``path``, which is made if need be.
+    """A descriptor that appends to ``path``, which is created if needed.
 
     Raises:
         OSError: if ``path`` or its folder is a link, or ``path`` is a pipe, or has a second name elsewhere.
@@ -100,7 +100,7 @@ def open_to_append(path: Path) -> int:
 
 
 def touch(path: Path) -> None:
-    """Make an empty file at ``path``, or find one there.
+    """Create an empty file at ``path`` if there is none.
 
     Raises:
         OSError: if ``path`` or its folder is a link.
@@ -111,10 +111,10 @@ def touch(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder ``path`` in one that exists, or find it there.
+    """Create the folder ``path`` in an existing one, if it is missing.
 
     Raises:
-        OSError: if there is a link of that name, or anything else.
+        OSError: if there is a link or anything else with that name.
     """
     with _folder(path.parent) as folder:
         where: Any = path if folder is None else path.name
@@ -126,7 +126,7 @@ def make_folder(path: Path) -> None:
 
 
 def make_folders(root: Path, path: Path) -> None:
-    """Make the folder ``path`` and those between ``root``, which exists, and it; see :func:`make_folder`."""
+    """Create ``path`` and the folders between the existing ``root`` and it; see :func:`make_folder`."""
     for parent in reversed([path, *path.parents]):
         if parent != root and parent.is_relative_to(root):
             make_folder(parent)
@@ -134,7 +134,7 @@ def make_folders(root: Path, path: Path) -> None:
 
 @contextmanager
 def _folder(path: Path) -> Iterator[int | None]:
-    """A handle on a folder that is no link; None where there are no such handles."""
+    """A handle on a folder that is not a link; None on systems without handles."""
     if not _HANDLES:
         if path.is_symlink():
             raise OSError(errno.ELOOP, "a link, and no folder", str(path))
@@ -157,7 +157,7 @@ def _way(path: Path) -> int:
             step = os.open(rest.pop(0), look, dir_fd=place)
             status = os.fstat(step)
             if not stat.S_ISLNK(status.st_mode):
-                # First forgotten, then closed: a signal that raises between the two may not close a descriptor twice.
+                # Replace it before closing: a signal that raises in between must not close a descriptor twice.
                 before, place = place, step
                 os.close(before)
                 continue
@@ -165,7 +165,7 @@ def _way(path: Path) -> int:
                 links += 1
                 if not rest or links > MOST_LINKS or status.st_uid not in (0, os.geteuid()):
                     raise OSError(errno.ELOOP, "a link on the way to it", str(path))
-                target = Path(os.readlink("", dir_fd=step))  # of the link that was looked at, whatever is there now
+                target = Path(os.readlink("", dir_fd=step))  # of the link that was checked, even if it was replaced
             finally:
                 os.close(step)
             rest[:0] = _steps(target)
@@ -185,14 +185,14 @@ def _steps(path: Path) -> list[str]:
     return list(path.parts[1:] if path.anchor else path.parts)
 
 
-def named(path: Path) -> Path:
-    """A folder that the user named, by a path without links: ``path`` itself, if it has none."""
+def without_links(path: Path) -> Path:
+    """The path of a folder without links: ``path`` itself, if it has none."""
     whole = path.resolve()
     return path if whole == Path(os.path.abspath(path)) else whole
 
 
 def own_file(path: Path) -> bool:
-    """Whether there is a regular file of one name at ``path``: no link, no pipe, nothing else."""
+    """True if ``path`` is a regular file with one name: no link, no pipe, nothing else."""
     try:
         status = path.lstat()
     except OSError:

@@ -1,6 +1,6 @@
-"""What errors of other libraries, and of a user's own classes, say: they have no fields, so their text is read.
+"""Reads the text of errors of other libraries and of a user's own classes, which have no fields.
 
-This is the only place that takes a message apart. Our own errors are in ``snnrun.errors``.
+Only this module parses messages. Our own errors are in ``snnrun.errors``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from snnrun.errors import Fault, as_yaml
 _NAMED = re.compile(r"(\w+(?:\[\d+\])*)(?: \([^)]*\))?((?:, \w+)*): (.+)", re.DOTALL)
 _GOT = re.compile(r"(.*, got )([^;]*)(;.*)?", re.DOTALL)
 _WORDS = {"None": "null", "True": "true", "False": "false"}
-# What the loader of libraries, torch and the C library say where there is too little memory.
+# Messages of the library loader, torch and the C library about too little memory.
 _NO_MEMORY = re.compile(
     r"failed to map segment|cannot allocate memory|can't allocate memory|cannot map zero-fill pages"
     r"|can't start new thread",
@@ -26,10 +26,10 @@ _NO_MEMORY = re.compile(
 _TORCH_NO_MEMORY = ("can't allocate memory", "Storage size calculation overflowed")
 
 
-def named(error: Exception) -> Fault | None:
-    """What ``ValueError("name: expected …, got …")`` says, as a user's class may raise it; None for another form.
+def fault_of(error: Exception) -> Fault | None:
+    """The fault in ``ValueError("name: expected …, got …")`` of a user's class; None for another form.
 
-    The fault's path is the name. ``got None`` becomes ``got null``, as the user has written it.
+    The fault's path is the name. ``got None`` becomes ``got null``, as in the config.
     """
     match = _NAMED.fullmatch(str(error)) if isinstance(error, (ValueError, TypeError)) else None
     if match is None:
@@ -43,21 +43,21 @@ def named(error: Exception) -> Fault | None:
 
 
 def unknown_argument(error: Exception) -> str | None:
-    """The argument that Python says a function does not take."""
+    """The unknown argument in Python's error message."""
     match = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     return match[1] if match else None
 
 
 def guess(error: Exception, config: Mapping[str, Any], base: object, part: str) -> Fault:
-    """Which argument an error is about, that names none, and what to say of it.
+    """The likely fault behind an error that names no argument.
 
     Args:
         config: the arguments of the part.
         base: their defaults.
-        part: the part, as the command names it.
+        part: the part, by its name in a command.
 
     Returns:
-        A fault whose path is the argument; "" where it may be any.
+        A fault whose path is the argument; "" if it may be any.
     """
     message = text_of(error)
     defaults = base if isinstance(base, Mapping) else {}
@@ -72,13 +72,13 @@ def guess(error: Exception, config: Mapping[str, Any], base: object, part: str) 
     ):
         if len(narrower) == 1:
             key = narrower[0]
-            said = f"expected a value that {part} takes, got {as_yaml(arguments[key])} ({message})"
-            return Fault(key, said, True)
+            text = f"expected a value that {part} takes, got {as_yaml(arguments[key])} ({message})"
+            return Fault(key, text, True)
     return Fault("", message)
 
 
 def text_of(error: Exception) -> str:
-    """What an error says; with its type, unless that is said of arguments in general."""
+    """The message of an error, with its type unless that is a common one for arguments."""
     message = str(error)
     if isinstance(error, (ValueError, TypeError)):
         return message or type(error).__name__
@@ -86,12 +86,12 @@ def text_of(error: Exception) -> str:
 
 
 def without_name(error: Exception, path: Path) -> str:
-    """What an error says of a file, in one line, with ``it`` for the name of the file."""
+    """The message of an error about a file, in one line, with ``it`` for the name of the file."""
     return " ".join(str(error).replace(repr(str(path)), "it").split()) or type(error).__name__
 
 
 def kind(value: object) -> str:
-    """What kind of value a config holds, in words."""
+    """The kind of a value of a config, in words."""
     if isinstance(value, bool):
         return "true or false"
     if isinstance(value, (int, float)):
@@ -102,12 +102,12 @@ def kind(value: object) -> str:
 
 
 def torch_lacks_memory(error: Exception) -> bool:
-    """Whether torch says that the memory of the CPU is too small: a plain RuntimeError, known by its words alone."""
+    """True for torch's error about too little CPU memory: a RuntimeError that only its text identifies."""
     return any(words in str(error) for words in _TORCH_NO_MEMORY)
 
 
 def lacks_memory(error: BaseException | None) -> bool:
-    """Whether an error says that there is too little memory, or address space for a library."""
+    """True for an error about too little memory, or address space for a library."""
     seen = 0
     while error is not None and seen < 10:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:

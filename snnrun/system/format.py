@@ -1,4 +1,4 @@
-"""How what is read from runs looks as text: tables, ages, sizes."""
+"""Formats values of runs as text: tables, ages, sizes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-#: The parts that matter most, in the order in which they are named.
+#: The most important parts, in order.
 PARTS = ("experiment", "neuron", "surrogate", "encoder", "model", "loss", "task")
 
 LEAST = (20, 12, 8)  # letters of columns that shrink
@@ -24,11 +24,11 @@ def table(
     width: int | None = None,
     stack: bool = False,
 ) -> str:
-    """Columns as wide as they need be; those named in ``right`` are set to the right, the last is not filled up.
+    """Columns as wide as needed; those in ``right`` are aligned to the right, the last is not padded.
 
-    Where a line is longer than ``width``, the cells of the columns ``shrink`` are cut, the first of them first: each
-    down to 20 letters, if that is not enough to 12, and then to 8. A cell loses its middle, or what the function cuts.
-    With ``stack`` the words of the head stand above each other there.
+    If a line is longer than ``width``, the cells of the columns ``shrink`` are cut in this order: each to 20 letters,
+    if needed to 12, and then to 8. A cell loses its middle, or the function cuts it. With ``stack`` the words of the
+    head are stacked in that case.
     """
     heads = [list(head)] if head else []
     lines = [*heads, *map(list, rows)]
@@ -65,15 +65,15 @@ def _long(lines: Sequence[Sequence[str]], indent: str) -> int:
 
 
 def pairs(rows: Sequence[tuple[str, str]], indent: str = "", width: int | None = None) -> str:
-    """Names and what is said of each, in two columns; what is longer than ``width`` goes on below."""
+    """Names and descriptions in two columns; text longer than ``width`` continues below."""
     if width is None:
         return table((), rows, indent=indent)
     room = max(width - len(indent), LEAST[0])
     left = max((len(name) for name, _ in rows if len(name) <= room * 3 // 5), default=0)
     lines = []
-    for name, said in rows:
+    for name, text in rows:
         names = wrap(name, room) or [""]
-        right = wrap(said, room - left - 2)
+        right = wrap(text, room - left - 2)
         if right and len(names) == 1 and len(name) <= left:
             names = [f"{name:<{left}}  {right.pop(0)}"]
         lines += [*names, *(" " * (left + 2) + line for line in right)]
@@ -81,7 +81,7 @@ def pairs(rows: Sequence[tuple[str, str]], indent: str = "", width: int | None =
 
 
 def wrap(line: str, width: int | None, indent: str = "") -> list[str]:
-    """A line in several of at most ``width`` letters, the others with ``indent``; words are broken where they must."""
+    """A line split into lines of at most ``width`` letters, the others with ``indent``; long words are broken."""
     if width is None or len(line) <= width:
         return [line]
     begins = len(line) - len(line.lstrip())
@@ -89,7 +89,7 @@ def wrap(line: str, width: int | None, indent: str = "") -> list[str]:
 
 
 def cut(cell: str, width: int) -> str:
-    """The cell in at most ``width`` letters, without its middle where it is longer."""
+    """The cell in at most ``width`` letters; a longer one loses its middle."""
     if len(cell) <= width:
         return cell
     end = (width - 2) // 2
@@ -97,22 +97,22 @@ def cut(cell: str, width: int) -> str:
 
 
 def cut_start(cell: str, width: int) -> str:
-    """The cell in at most ``width`` letters, without its beginning where it is longer."""
+    """The cell in at most ``width`` letters; a longer one loses its beginning."""
     return cell if len(cell) <= width else ".." + cell[len(cell) - width + 2 :]
 
 
 def cut_end(cell: str, width: int) -> str:
-    """The cell in at most ``width`` letters, without its end where it is longer."""
+    """The cell in at most ``width`` letters; a longer one loses its end."""
     return cell if len(cell) <= width else cell[: width - 2] + ".."
 
 
 def age(started: float) -> str:
-    """How long ago: ``5 s``, ``3 min``, ``2 h``, ``4 d``."""
+    """The time since then: ``5 s``, ``3 min``, ``2 h``, ``4 d``."""
     return duration(max(0.0, time.time() - started))
 
 
 def duration(seconds: float) -> str:
-    """A time in the largest unit of which it has two or more; below that, tenths of a second."""
+    """A time in the largest unit with two or more; below 10 s with tenths of a second."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{int(seconds / size):,} {unit}"
@@ -135,7 +135,7 @@ def figure(value: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share, such as ``93.1 %``; nothing for one that is not known."""
+    """A share, such as ``93.1 %``; empty if unknown."""
     return "" if share is None or math.isnan(share) else f"{100 * share:.{digits}f} %"
 
 
@@ -150,7 +150,7 @@ def plural(number: int, noun: str) -> str:
 
 
 def short(folder: Path) -> str:
-    """The path from the current folder, where it lies in it."""
+    """The path, relative to the current folder if it lies inside."""
     try:
         return str(folder.relative_to(Path.cwd()))
     except (ValueError, OSError):

@@ -1,4 +1,4 @@
-"""Python compiled for the CPU by numba."""
+"""Compiles Python for the CPU with numba."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numba
 from snnrun.system.cache import cache_dir
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` compiled at its first call, free of Python's lock, and kept in the user's cache, if there is one.
+def compile_cached(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, compiled at its first call, without Python's lock, and stored in the user's cache, if there is one.
 
-    What is kept is numba's own, pickles included: so it lies where nobody else can write, and not beside the source.
+    numba stores pickles too, so the cache is in a folder where nobody else can write, not beside the source.
     """
     folder = _folder()
     if folder is None:
@@ -27,8 +27,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         settings.CACHE_DIR = before
 
 
-def nothing_kept() -> bool:
-    """Whether the first use of what is compiled will take some seconds, since nothing is kept of it yet."""
+def cache_is_empty() -> bool:
+    """True if nothing is stored yet, so that the first use of compiled functions takes some seconds."""
     folder = _folder()
     return folder is None or next(folder.rglob("*.nbi"), None) is None
 

@@ -1,4 +1,4 @@
-"""Text fitted to the width of a screen: prose, and rows whose right column says what the left one is."""
+"""Text fitted to the width of a screen: prose, and rows with a description in the right column."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-#: Lines are no longer on any screen, since longer ones are hard to read; and so long where nobody knows the screen.
+#: The longest line on any screen, for readability; and the length if the width is unknown.
 MOST, USUAL = 100, 80
 
 _ROW = re.compile(r"^(?P<left>\s*\S.*?\s{2,})(?P<right>\S.*)$")
-# What stands in backquotes is a command to be copied, and is never broken; nor is what stands in quotes.
+# Text in backquotes, such as a command to copy, and text in quotes is never broken.
 _WORD = re.compile(r"[^\s`']*(?:(?:`[^`]*`|(?<!\w)'[^']*')[^\s`']*)+|\S+")
 
 
 def columns(stream: TextIO | None = None) -> int | None:
-    """The width of a line: ``COLUMNS``, else that of the terminal; None for a file or a pipe."""
-    given = os.environ.get("COLUMNS", "")
-    if given.isascii() and given.isdigit() and int(given) > 0:
-        return int(given)
+    """The width of a line: ``COLUMNS``, else the width of the terminal; None for a file or a pipe."""
+    setting = os.environ.get("COLUMNS", "")
+    if setting.isascii() and setting.isdigit() and int(setting) > 0:
+        return int(setting)
     with suppress(OSError, ValueError):
         return os.get_terminal_size((stream or sys.stdout).fileno()).columns or None
     return None
 
 
 def page_width(stream: TextIO | None = None) -> int:
-    """The width of help and lists: that of the screen, at most 100; 80 for a file or a pipe."""
+    """The width of help and lists: the width of the screen, at most 100; 80 for a file or a pipe."""
     return max(20, min(columns(stream) or USUAL, MOST))
 
 
 def fit(text: str, width: int) -> str:
-    """``text`` with lines of at most ``width`` letters, but for a single word or command that is longer.
+    """``text`` with lines of at most ``width`` letters, except for a single longer word or command.
 
-    A line of two columns, with at least two spaces between them, goes on in its second column, or where that begins
-    too far to the right, below the first. Any other line goes on with its own indent.
+    A line of two columns, with at least two spaces between them, continues in its second column, or below the first if
+    the second begins too far to the right. Any other line continues with its own indent.
     """
     return "\n".join(fitted for line in text.split("\n") for fitted in _fit_line(line, width))
 

@@ -1,10 +1,10 @@
-"""The lock that a run holds while it writes its folder, and who holds it; it never outlives its process.
+"""The lock that a run holds while it writes its folder, and its holder. The lock never outlives its process.
 
-What is promised. On one machine the kernel keeps the lock and drops it with the process, however that ends: a dead run
-is seen as dead at once, and a run that is busy for hours, in a first step or an evaluation, as alive. A thread renews
-the file's time (the beat) every 5 s; a holder without a beat for 60 s exists but has stopped, or hangs. From another
-machine, or on a file system without locks, the beat is all that can be seen: there a dead run looks alive for 60 s, and
-two that take the lock in the same instant may both get it.
+On one machine the kernel keeps the lock and releases it when the process ends in any way: a dead run is seen as dead at
+once, and a run that is busy for hours, in a first step or an evaluation, as alive. A thread renews the file's time (the
+beat) every 5 s; a holder without a beat for 60 s exists but has stopped, or hangs. From another machine, or on a file
+system without locks, only the beat is visible: there a dead run looks alive for 60 s, and two runs that take the lock
+in the same instant may both get it.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ from snnrun.errors import ConfigError, StorageError
 NAME = "run.lock"
 BEAT = 5.0  # seconds between two beats
 DEAD = 60.0  # seconds without a beat, after which a holder on another machine counts as dead
-PATIENCE = 1.0  # seconds; a look at the lock takes it for microseconds, and must not refuse a run that starts just then
+PATIENCE = 1.0  # seconds; a check of the lock holds it for microseconds, and must not block a run that starts just then
 
-#: What says that the file system knows no locks.
+#: Errors of a file system without locks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
-#: A file without side effects: no link to elsewhere, no wait for the other end of a pipe, not for child processes.
+#: Flags to open a file safely: no links, no wait for the other end of a pipe, not inherited by child processes.
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 LARGEST = 4096  # bytes; ours has 100
 
 
 class Holder(NamedTuple):
-    """Who holds a lock, as its file says; what the file does not say is None."""
+    """The holder of a lock, from its file; missing facts are None."""
 
     pid: int | None
     host: str | None
-    started: str | None  # when it took the lock, as ISO 8601
+    started: str | None  # time of taking the lock, ISO 8601
     silent: float  # seconds since the last beat
 
     def __str__(self) -> str:
@@ -54,34 +54,34 @@ class Holder(NamedTuple):
 
 
 class RunLock:
-    """Context in which this process alone writes ``folder``; the file ``name`` is there meanwhile.
+    """Context in which only this process writes ``folder``; the file ``name`` exists meanwhile.
 
-    Not for two threads. A forked child does not hold it, and neither does a program that is started.
+    Not for two threads. Neither a forked child nor a started program holds the lock.
 
     Args:
-        folder: exists.
+        folder: an existing folder.
         name: of the file. By default that of a run.
-        what: the folder holds, for the message.
+        what: the content of the folder, for the message.
 
-    Raises, on entering: ConfigError if the folder is in use, with who uses it, or if that file is none of ours;
+    Raises, on entering: ConfigError if the folder is in use, with the holder, or if the file is not a lock;
         StorageError if the file cannot be written.
     """
 
     def __init__(self, folder: Path, name: str = NAME, what: str = "run") -> None:
         self.path, self._what = folder / name, what
         self._descriptor: int | None = None
-        self._ended = threading.Event()
+        self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> RunLock:
         try:
-            descriptor = self._taken()
+            descriptor = self._take()
         except OSError as error:
             raise _unusable(self.path, error) from error
         self._descriptor = descriptor
-        if hasattr(os, "register_at_fork"):  # a child's copy of the descriptor would keep the lock after our death
+        if hasattr(os, "register_at_fork"):  # a child's copy of the descriptor would keep the lock after this process
             os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
-        self._ended.clear()
+        self._stop.clear()
         self._thread = threading.Thread(target=self._beats, args=(descriptor,), name="snnrun-lock", daemon=True)
         self._thread.start()
         return self
@@ -90,39 +90,39 @@ class RunLock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None or self._thread is None:  # in a forked child
             return
-        self._ended.set()
-        self._thread.join()  # else it might renew the time of whatever file gets the descriptor next
-        with suppress(OSError):  # a folder that was removed, or became read-only, needs no more of us
+        self._stop.set()
+        self._thread.join()  # else it might renew the time of the next file with this descriptor
+        with suppress(OSError):  # the folder may have been removed, or become read-only
             if os.name == "posix":
-                # While it is held, so that it is ours; whoever has opened it meanwhile finds it gone, and tries again.
+                # While the lock is held; another process that has opened the file notices its removal, and tries again.
                 self.path.unlink()
         with suppress(OSError):
             os.close(descriptor)
-        if os.name != "posix":  # where an open file cannot be removed
+        if os.name != "posix":  # an open file cannot be removed there
             with suppress(OSError):
                 self.path.unlink()
 
     def beat(self) -> None:
-        """Renew the file's time; done every 5 s by a thread of its own."""
+        """Renew the file's time; a thread does so every 5 s."""
         if self._descriptor is not None:
             _touch(self.path, self._descriptor)
 
     def _beats(self, descriptor: int) -> None:
-        while not self._ended.wait(BEAT):
-            with suppress(OSError):  # a full disk must not end the beats that follow
+        while not self._stop.wait(BEAT):
+            with suppress(OSError):  # a full disk must not end later beats
                 _touch(self.path, descriptor)
 
-    def _taken(self) -> int:
+    def _take(self) -> int:
         deadline = time.monotonic() + PATIENCE
         while True:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | SAFELY, 0o644)
             try:
                 _check_ours(self.path, descriptor)
-                held = _held(descriptor, exclusive=True)
-                if not held and _same_file(self.path, descriptor):
+                taken = _is_held(descriptor, exclusive=True)
+                if not taken and _same_file(self.path, descriptor):
                     _write(self.path, descriptor)
                     return descriptor
-                holder = _read(descriptor) if held else None
+                holder = _read(descriptor) if taken else None
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -136,7 +136,7 @@ class RunLock:
 
 
 def holder(folder: Path, name: str = NAME) -> Holder | None:
-    """Who writes ``folder`` now; None if nobody does. Reads only, and believes nothing that the file says too much."""
+    """The process that writes ``folder`` now, or None. Only reads. Fields that the file should not have are ignored."""
     path = folder / name
     try:
         descriptor = os.open(path, os.O_RDONLY | SAFELY)
@@ -145,15 +145,15 @@ def holder(folder: Path, name: str = NAME) -> Holder | None:
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             return None
-        return _read(descriptor) if _held(descriptor, exclusive=False) else None
+        return _read(descriptor) if _is_held(descriptor, exclusive=False) else None
     except OSError:
         return None
     finally:
         os.close(descriptor)
 
 
-def _held(descriptor: int, *, exclusive: bool) -> bool:
-    """Whether somebody else holds the lock; if not, it is ours until the descriptor is closed."""
+def _is_held(descriptor: int, *, exclusive: bool) -> bool:
+    """True if another process holds the lock; if not, this process does until the descriptor is closed."""
     try:
         if not _lock(descriptor, exclusive=exclusive):
             return True
@@ -162,18 +162,18 @@ def _held(descriptor: int, *, exclusive: bool) -> bool:
         if error.errno not in NO_LOCKS:
             raise
         kernel = False
-    found = _read(descriptor)
-    if kernel and found.host in (None, socket.gethostname()):
+    owner = _read(descriptor)
+    if kernel and owner.host in (None, socket.gethostname()):
         return False
-    # Another machine's lock may not be seen here; and its clock may be wrong, but a beat of the far future is none.
-    return found.host is not None and abs(found.silent) < DEAD
+    # A lock of another machine may be invisible here. Its clock may be wrong, but a beat in the far future is invalid.
+    return owner.host is not None and abs(owner.silent) < DEAD
 
 
 if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int, *, exclusive: bool) -> bool:
-        # Far behind the content, which stays readable for others.
+        # Far behind the content, so that others can read it.
         os.lseek(descriptor, 1 << 30, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -199,8 +199,8 @@ def _read(descriptor: int) -> Holder:
         content: Any = json.loads(os.read(descriptor, LARGEST))
     except (ValueError, RecursionError):
         content = None
-    said = content if isinstance(content, dict) else {}
-    pid, host, started = (said.get(key) for key in ("pid", "host", "started"))
+    fields = content if isinstance(content, dict) else {}
+    pid, host, started = (fields.get(key) for key in ("pid", "host", "started"))
     return Holder(
         pid if isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid < 2**32 else None,
         host if isinstance(host, str) and 0 < len(host) < 256 and host.isprintable() else None,
@@ -227,7 +227,7 @@ def _touch(path: Path, descriptor: int) -> None:
 
 
 def _same_file(path: Path, descriptor: int) -> bool:
-    """Whether the file that was opened is still the one of that name: its holder may just have removed it."""
+    """True if the open file still has that name: its holder may just have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.lstat(path))
     except FileNotFoundError:
@@ -235,8 +235,8 @@ def _same_file(path: Path, descriptor: int) -> bool:
 
 
 def _check_ours(path: Path, descriptor: int) -> None:
-    found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
 
 
@@ -250,7 +250,7 @@ def _unusable(path: Path, error: OSError) -> ConfigError | StorageError:
 
 
 def _forget(reference: weakref.ref[RunLock]) -> None:
-    """In a forked child: close the copy of the descriptor, which leaves the lock with the parent."""
+    """In a forked child: close the copy of the descriptor; the parent keeps the lock."""
     lock = reference()
     if lock is not None and lock._descriptor is not None:
         descriptor, lock._descriptor = lock._descriptor, None

@@ -1,4 +1,4 @@
-"""The machine: its processor and cores, and what its C library does with memory that is freed."""
+"""The machine: its processor and cores, and how its C library handles freed memory."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def processor() -> str | None:
 
 
 def cores() -> int:
-    """The processors this process may use, which in a container or a batch job are fewer than the machine has."""
+    """The processors that this process may use; in a container or a batch job fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed for what is allocated next; False where there is no glibc.
+    """Let glibc keep freed memory for the next allocation. Returns False without glibc.
 
-    A training step makes and frees tensors of megabytes. By default most of them go back to the system and come again
-    as pages that it must first find and clear, which takes longer than much of what is computed on them.
+    A training step allocates and frees tensors of megabytes. By default most of them return to the system, which must
+    find and clear new pages for the next ones; that takes longer than many computations on them.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -45,7 +45,7 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Have glibc give back to the system what is freed; of no effect elsewhere."""
+    """Let glibc return freed memory to the system; no effect without glibc."""
     try:
         trim = ctypes.CDLL(None).malloc_trim
     except (OSError, AttributeError, TypeError):

@@ -1,9 +1,8 @@
-"""Runs one piece of work on several threads, as many as torch uses: on torch's own, where they can be had.
+"""Runs a piece of work on as many threads as torch uses, if possible on torch's own threads.
 
-Torch's operations run on a team of OpenMP threads that stay awake for a while after each of them, to be there for the
-next. Threads of ours would have to share the processors with those, and took twice as long. So the work is handed to
-the same team. A team does not survive a fork: a forked child, and whoever's torch has another runtime, gets threads of
-Python's own.
+Torch's operations run on a team of OpenMP threads that stay awake for a while after each operation. Other threads would
+share the processors with them, and took twice as long. So the work runs on the same team. A team does not survive a
+fork: a forked child, and a torch with another runtime, use Python threads.
 """
 
 from __future__ import annotations
@@ -22,17 +21,17 @@ import torch
 #: Below this many elements a second thread costs more than it saves.
 WORTH = 1 << 15
 
-#: The process that loaded this: a forked child has its memory, but not its threads.
+#: The process that loaded this module: a forked child has its memory, but not its threads.
 LOADED_BY = os.getpid()
 
 Work = Callable[[int, int], None]
 
 
 def spread(work: Work, lanes: int, elements: int, unit: int = 1) -> None:
-    """Call ``work(low, high)`` for ranges that make up ``[0, lanes)``, on ``torch.get_num_threads()`` threads.
+    """Call ``work(low, high)`` for ranges that cover ``[0, lanes)``, on ``torch.get_num_threads()`` threads.
 
-    ``work`` must let go of Python's lock to run beside itself. Ranges begin at multiples of ``unit``. Several threads
-    may call this at once, and so may a forked child.
+    ``work`` must release Python's lock to run in parallel. Ranges begin at multiples of ``unit``. Several threads may
+    call this at once, and so may a forked child.
     """
     threads = min(torch.get_num_threads(), max(1, elements // WORTH), -(-lanes // unit))
     if threads < 2:
@@ -49,7 +48,7 @@ def spread(work: Work, lanes: int, elements: int, unit: int = 1) -> None:
 
 
 class _Team:
-    """The threads of the OpenMP runtime that torch has loaded, by the entry point that compilers call."""
+    """The threads of torch's OpenMP runtime, through the entry point for compilers."""
 
     Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -59,18 +58,18 @@ class _Team:
         self._parallel.restype = None
 
     def run(self, work: Work, ranges: list[tuple[int, int]]) -> None:
-        left, errors = deque(ranges), list[BaseException]()
+        remaining, errors = deque(ranges), list[BaseException]()
 
         def body(_: int | None) -> None:
-            # The runtime may send fewer threads than asked for, so each of them takes what is left.
-            while left:
+            # The runtime may provide fewer threads than requested, so each takes ranges until none is left.
+            while remaining:
                 try:
-                    low, high = left.popleft()
+                    low, high = remaining.popleft()
                 except IndexError:  # another was faster
                     return
                 try:
                     work(low, high)
-                except BaseException as error:  # which the runtime would swallow
+                except BaseException as error:  # the runtime would swallow it
                     errors.append(error)
 
         self._parallel(self.Body(body), None, len(ranges), 0)
@@ -83,7 +82,7 @@ def _team() -> _Team | None:
     folder = Path(torch.__file__).parent / "lib"
     for name in (*map(str, sorted(folder.glob("libgomp*.so*"))), "libgomp.so.1"):
         try:
-            return _Team(ctypes.CDLL(name, mode=os.RTLD_NOLOAD))  # only if it is there already: torch's
+            return _Team(ctypes.CDLL(name, mode=os.RTLD_NOLOAD))  # only if already loaded, by torch
         except (OSError, AttributeError):
             continue
     return None
@@ -94,12 +93,12 @@ def _on_own_threads(work: Work, ranges: list[tuple[int, int]]) -> None:
     try:
         work(*ranges[0])
     finally:
-        wait(others)  # nobody may still be writing when the caller goes on
+        wait(others)  # no thread may still write when the caller goes on
     for other in others:
         other.result()
 
 
 @functools.lru_cache(maxsize=2)
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    # By process, since a fork leaves the threads behind.
+    # By process, since a forked child has no threads.
     return ThreadPoolExecutor(threads, thread_name_prefix="snnrun")

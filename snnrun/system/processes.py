@@ -1,13 +1,13 @@
 """Several processes that train one model, each with some samples of every batch, through ``torch.distributed``.
 
-What makes them follow one process is this. Each draws all that the whole batch would draw, and keeps what belongs to
-its own samples (``own``), so that a draw belongs to the sample's place in the batch. The read-outs of all samples come
-together again (``whole``), and every process takes the loss of the whole batch, whatever function of it that is;
-backwards each goes on with the gradient of its own samples. The gradients of the parameters are then a plain sum
-(``add_gradients``). torch's DistributedDataParallel averages the gradients of separate losses instead, which is right
-only for a loss that is a mean over samples, and for equal shares.
+The result is that of one process. Each process makes all random draws of the whole batch, and keeps those of its own
+samples (``own``), so that a draw depends on the sample's place in the batch. The read-outs of all samples are gathered
+(``whole``), and every process computes the loss of the whole batch; backwards each uses the gradient of its own
+samples. The gradients of the parameters are then a plain sum (``add_gradients``). torch's DistributedDataParallel
+averages the gradients of separate losses instead, which is right only for a loss that is a mean over samples, and for
+equal shares.
 
-A ``Team`` is one process, which has everything and waits for nobody; ``Processes`` are several.
+A ``Team`` is a single process; ``Processes`` are several.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
 from snnrun.errors import Elsewhere, ProcessLost, SnnrunError
 from snnrun.system.ranks import Ranks
 
-#: How long a process waits for another before it takes it for lost.
+#: The time after which a silent process counts as lost.
 PATIENCE = timedelta(minutes=10)
-#: Seconds in which those that are left say so, once a connection broke; torchrun kills what is left after 30.
+#: Seconds for the remaining processes to report after a broken connection; torchrun kills them after 30.
 ROLL_CALL = 5.0
-#: Seconds that a process stays after the end, so that its launcher does not end rank 0 while that writes.
+#: Seconds that a process stays after the end, so that its launcher does not kill rank 0 while it writes.
 FAREWELL = 20.0
 
 _KINDS = (torch.int64, torch.float32, torch.float64)
-Scored = tuple[Tensor, Tensor | None]
+Score = tuple[Tensor, Tensor | None]
 
 
 class Broken(Exception):
-    """A word between processes failed; ``Processes.diagnosed`` finds out who is to blame."""
+    """A message between processes failed. ``Processes.diagnose`` finds the process that caused it."""
 
 
 class Team:
     """One process.
 
     Attributes:
-        ranks: its number, and how many there are.
+        ranks: its number, and the number of processes.
         backend: of torch.distributed; None for one process.
-        samples: of the whole batch under way.
-        counted: how many of them are this process's own.
+        samples: number of samples of the current batch.
+        own_count: number of them that belong to this process.
     """
 
     ranks = Ranks()
     backend: str | None = None
-    samples = counted = 0
+    samples = own_count = 0
 
     @property
     def rank(self) -> int:
@@ -66,19 +66,19 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes and prints."""
+        """True if this process writes and prints."""
         return self.rank == 0
 
     def split(self, samples: int) -> None:
-        """A batch of so many samples begins."""
-        self.samples = self.counted = samples
+        """Begin a batch of so many samples."""
+        self.samples = self.own_count = samples
 
     def own(self, x: Tensor, axis: int = 1) -> Tensor:
-        """This process's samples of the whole batch ``x``; one of another's, not to be counted, where it has none."""
+        """This process's samples of the whole batch ``x``; if it has none, one that does not count."""
         return x
 
     def whole(self, x: Tensor, axis: int = 1) -> Tensor:
-        """The whole batch, of which ``x`` are this process's samples; backwards the gradient of these."""
+        """The whole batch, gathered from every process's samples ``x``; backwards the gradient of its own samples."""
         return x
 
     def total(self, x: Tensor) -> Tensor:
@@ -88,54 +88,54 @@ class Team:
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Make every gradient the sum of all processes' gradients."""
 
-    def agree(self, *values: int) -> list[int]:
-        """For each value the largest that any process has."""
+    def reduce_max(self, *values: int) -> list[int]:
+        """The maximum of each value over all processes (an all-reduce)."""
         return list(values)
 
-    def scored(self, batches: Sequence[Scored | None]) -> list[Scored]:
-        """Loss and outcome of every batch, of which each process has some, and None for the others."""
+    def gather_scores(self, batches: Sequence[Score | None]) -> list[Score]:
+        """Loss and outcome of every batch, gathered from all processes; None marks a batch of another process."""
         return [batch for batch in batches if batch is not None]
 
-    def pooled(self, counts: Tensor) -> Tensor:
-        """The sum of all processes' counts, int64, at rank 0; zeros elsewhere."""
+    def reduce_sum(self, counts: Tensor) -> Tensor:
+        """The sum of all processes' counts, int64, at rank 0; zeros on other ranks."""
         return counts
 
-    def told(self, data: bytes | None) -> bytes | None:
-        """What rank 0 has."""
+    def broadcast(self, data: bytes | None) -> bytes | None:
+        """Returns ``data`` of rank 0 on every rank (a broadcast)."""
         return data
 
     def check_same(self, digest: str) -> None:
         """Raise ProcessLost unless all processes have the same hexadecimal digest."""
 
     @contextmanager
-    def diagnosed(self) -> Iterator[None]:
-        """Within this context a broken connection becomes an error that says who is to blame."""
+    def diagnose(self) -> Iterator[None]:
+        """Within this context a broken connection becomes an error that names the process at fault."""
         yield
 
 
 class Processes(Team):
-    """One of several processes; see ``leading`` and ``joined``, which make one.
+    """One of several processes, created by ``lead`` and ``join``.
 
-    Every method but ``split`` and ``own`` waits for the others, so all must call the same ones in the same order.
+    Every method except ``split`` and ``own`` waits for the others, so all must call the same ones in the same order.
     """
 
     def __init__(self, ranks: Ranks, board: Store, backend: str) -> None:
         self.ranks, self.backend = ranks, backend
-        self._board, self._left = board, False
+        self._board, self._has_left = board, False
         self.split(0)
 
     def split(self, samples: int) -> None:
         self.samples = samples
         share, more = divmod(samples, self.size)
         self._counts = [share + (rank < more) for rank in range(self.size)]
-        self.counted = self._counts[self.rank]
+        self.own_count = self._counts[self.rank]
         self._begin = sum(self._counts[: self.rank])
 
     def own(self, x: Tensor, axis: int = 1) -> Tensor:
-        # Without a sample of its own it goes with another's, whose results are dropped: all layers see a batch.
-        begin = self._begin if self.counted else 0
-        part = x.narrow(axis, begin, self.counted or 1)
-        # An input that stands in memory once for all steps stays so (see snnrun.model.layer.is_constant).
+        # Without own samples it uses another one and drops the results: all layers need a batch.
+        begin = self._begin if self.own_count else 0
+        part = x.narrow(axis, begin, self.own_count or 1)
+        # Keep an input that is stored once for all steps (see snnrun.model.layer.is_constant).
         return part if x.shape[0] > 1 and x.stride(0) == 0 else part.contiguous()
 
     def whole(self, x: Tensor, axis: int = 1) -> Tensor:
@@ -144,10 +144,10 @@ class Processes(Team):
 
     def gather(self, x: Tensor, axis: int) -> Tensor:
         """``whole`` without a gradient."""
-        mine = x.detach().narrow(axis, 0, self.counted).movedim(axis, 0)
-        # All send as much as the largest share.
+        mine = x.detach().narrow(axis, 0, self.own_count).movedim(axis, 0)
+        # All send the size of the largest share.
         padded = mine.new_zeros((self._counts[0], *mine.shape[1:]))
-        padded[: self.counted] = mine
+        padded[: self.own_count] = mine
         parts = [torch.empty_like(padded) for _ in range(self.size)]
         with _talking():
             dist.all_gather(parts, padded)
@@ -155,43 +155,43 @@ class Processes(Team):
         return rows.movedim(0, axis).contiguous()
 
     def own_gradient(self, gradient: Tensor, axis: int) -> Tensor:
-        """That of this process's samples; zero for one that is not its own."""
-        if self.counted:
-            return gradient.narrow(axis, self._begin, self.counted)
+        """The gradient of this process's samples; zero if it has none."""
+        if self.own_count:
+            return gradient.narrow(axis, self._begin, self.own_count)
         return torch.zeros_like(gradient.narrow(axis, 0, 1))
 
     def total(self, x: Tensor) -> Tensor:
-        summed: Tensor = _Total.apply(x, self)
-        return summed
+        total: Tensor = _Total.apply(x, self)
+        return total
 
     def add(self, x: Tensor) -> Tensor:
         """The sum of all processes' ``x``, without a gradient."""
-        summed = x.detach().clone(memory_format=torch.contiguous_format)
+        total = x.detach().clone(memory_format=torch.contiguous_format)
         with _talking():
-            dist.all_reduce(summed)
-        return summed
+            dist.all_reduce(total)
+        return total
 
     def add_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         for dtype in dict.fromkeys(gradient.dtype for gradient in gradients):
-            chosen = [gradient for gradient in gradients if gradient.dtype == dtype]
-            # One message for all, since each has its price.
-            summed = self.add(torch.cat([gradient.reshape(-1) for gradient in chosen]))
-            for gradient, part in zip(chosen, summed.split([g.numel() for g in chosen]), strict=True):
+            same_dtype = [gradient for gradient in gradients if gradient.dtype == dtype]
+            # One message for all, since each message is expensive.
+            total = self.add(torch.cat([gradient.reshape(-1) for gradient in same_dtype]))
+            for gradient, part in zip(same_dtype, total.split([g.numel() for g in same_dtype]), strict=True):
                 gradient.copy_(part.view(gradient.shape))
 
-    def agree(self, *values: int) -> list[int]:
+    def reduce_max(self, *values: int) -> list[int]:
         agreed = torch.tensor(values)
         with _talking():
             dist.all_reduce(agreed, dist.ReduceOp.MAX)
         return agreed.tolist()
 
-    def scored(self, batches: Sequence[Scored | None]) -> list[Scored]:
+    def gather_scores(self, batches: Sequence[Score | None]) -> list[Score]:
         outcomes = [batch[1] for batch in batches if batch is not None and batch[1] is not None]
         kind = (outcomes[0].numel(), outcomes[0].dim(), _KINDS.index(outcomes[0].dtype)) if outcomes else (0, 0, 0)
-        size, dim, dtype = self.agree(*kind)  # a process may have no batch
+        size, dim, dtype = self.reduce_max(*kind)  # a process may have no batch
         device = next((batch[0].device for batch in batches if batch is not None), torch.device("cpu"))
-        # Exact: all but one process add zeros.
+        # Exact, since all but one process add zeros.
         table = torch.zeros((len(batches), 1 + size), dtype=torch.float64)
         for row, batch in zip(table, batches, strict=True):
             if batch is not None:
@@ -201,14 +201,14 @@ class Processes(Team):
         table = self.add(table).to(device)
         return [(row[0], row[1:].to(_KINDS[dtype]).reshape((4, -1) if dim else ()) if size else None) for row in table]
 
-    def pooled(self, counts: Tensor) -> Tensor:
-        (size,) = self.agree(counts.numel())
-        # A process that has just taken over from a checkpoint has counted nothing yet.
-        summed = self.add(counts if counts.numel() == size else counts.new_zeros(size))
-        return summed if self.leads else torch.zeros_like(summed)
+    def reduce_sum(self, counts: Tensor) -> Tensor:
+        (size,) = self.reduce_max(counts.numel())
+        # A process that has just loaded a checkpoint has no counts yet.
+        total = self.add(counts if counts.numel() == size else counts.new_zeros(size))
+        return total if self.leads else torch.zeros_like(total)
 
-    def told(self, data: bytes | None) -> bytes | None:
-        (size,) = self.agree(-1 if data is None or not self.leads else len(data))
+    def broadcast(self, data: bytes | None) -> bytes | None:
+        (size,) = self.reduce_max(-1 if data is None or not self.leads else len(data))
         if size < 0:
             return None
         message = torch.empty(size, dtype=torch.uint8)
@@ -223,7 +223,7 @@ class Processes(Team):
         digests = [torch.empty_like(mine) for _ in range(self.size)]
         with _talking():
             dist.all_gather(digests, mine)
-        others = [str(rank) for rank, found in enumerate(digests) if found.item() != digests[0].item()]
+        others = [str(rank) for rank, other in enumerate(digests) if other.item() != digests[0].item()]
         if others:
             raise ProcessLost(
                 f"the weights of rank {', '.join(others)} are not those of rank 0; are the processors or the versions "
@@ -231,21 +231,21 @@ class Processes(Team):
             )
 
     @contextmanager
-    def diagnosed(self) -> Iterator[None]:
+    def diagnose(self) -> Iterator[None]:
         try:
             yield
         except Broken as error:
             self.leave(error)
-            raise self._blamed(error) from error
+            raise self._cause(error) from error
         except BaseException as error:
             self.leave(error)
             raise
 
     def leave(self, error: BaseException | None) -> None:
-        """Say why this process leaves, and close its connections, so that nobody waits for it; once."""
-        if self._left:
+        """Publish why this process leaves, and close its connections, so that nobody waits for it; only once."""
+        if self._has_left:
             return
-        self._left = True
+        self._has_left = True
         if error is not None:
             known = isinstance(error, SnnrunError)
             interrupted = "interrupted" if isinstance(error, KeyboardInterrupt) else None
@@ -258,8 +258,8 @@ class Processes(Team):
         with suppress(RuntimeError, ValueError, AssertionError):
             dist.destroy_process_group()
 
-    def _blamed(self, error: Broken) -> SnnrunError:
-        """Who ended the run: one that said why, else one that says nothing any more."""
+    def _cause(self, error: Broken) -> SnnrunError:
+        """The error of the process that ended the run: one with a published reason, else a silent one."""
         words: dict[int, Mapping[str, Any]] = {}
         until = time.monotonic() + ROLL_CALL
         while len(words) < self.size and time.monotonic() < until:
@@ -274,9 +274,9 @@ class Processes(Team):
         advice = "; `snnrun resume` goes on from the last checkpoint, with any number of processes"
         if lost:
             what = "was lost: it was killed, or does not answer" if len(lost) == 1 else "were lost"
-            told = ProcessLost(f"rank {', '.join(lost)} of {self.size} processes {what}{advice}")
-            told.first_left = min(words, default=self.rank)
-            return told
+            loss = ProcessLost(f"rank {', '.join(lost)} of {self.size} processes {what}{advice}")
+            loss.first_rank = min(words, default=self.rank)
+            return loss
         return ProcessLost(f"the processes lost their connection ({error}){advice}")
 
 
@@ -288,7 +288,7 @@ class _Whole(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        # Every process has the loss of the whole batch, so its own part of the gradient is complete.
+        # Every process has the loss of the whole batch, so the gradient of its own samples is complete.
         return ctx.team.own_gradient(gradient, ctx.axis), None, None
 
 
@@ -304,7 +304,7 @@ class _Total(torch.autograd.Function):
 
 
 def connect(ranks: Ranks) -> Store:
-    """The board on which processes leave each other words; rank 0, or its launcher, keeps it.
+    """The store for messages between processes, hosted by rank 0 or its launcher.
 
     Raises:
         ProcessLost: if there is none.
@@ -322,22 +322,22 @@ def connect(ranks: Ranks) -> Store:
 
 
 @contextmanager
-def leading(ranks: Ranks, job: Mapping[str, Any], device: str) -> Iterator[Team]:
-    """Within this context rank 0 works with the processes that ``take`` its job; alone where there are no others.
+def lead(ranks: Ranks, job: Mapping[str, Any], device: str) -> Iterator[Team]:
+    """Within this context rank 0 works with the processes that ``take`` its job, or alone if there are none.
 
-    ``job``: all that they must know, fit for JSON. ``device``: the kind, ``cpu`` or ``cuda``.
+    ``job``: the job for the others, fit for JSON. ``device``: the kind, ``cpu`` or ``cuda``.
     """
     if ranks.size == 1:
         yield Team()
         return
     board = connect(ranks)
     board.set("job", json.dumps({**job, "device": device}))
-    with joined(ranks, board, device) as team:
+    with join(ranks, board, device) as team:
         yield team
 
 
 @contextmanager
-def joined(ranks: Ranks, board: Store, device: str) -> Iterator[Processes]:
+def join(ranks: Ranks, board: Store, device: str) -> Iterator[Processes]:
     """Within this context this process is one of the team."""
     backend = "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl"
     try:
@@ -358,7 +358,7 @@ def joined(ranks: Ranks, board: Store, device: str) -> Iterator[Processes]:
 
 
 def take(board: Store) -> Mapping[str, Any] | int:
-    """The job that rank 0 has for the others, or the exit code of a command that has none."""
+    """The job from rank 0 for the others, or the exit code of a command without one."""
     while True:
         for key in ("job", "done"):
             if word := _read(board, key):
@@ -367,7 +367,7 @@ def take(board: Store) -> Mapping[str, Any] | int:
 
 
 def done(board: Store, code: int) -> None:
-    """Rank 0 has written all it had to."""
+    """Announce that rank 0 has finished writing."""
     with suppress(RuntimeError):
         board.set("done", json.dumps({"code": code}))
 
@@ -383,7 +383,7 @@ def farewell(board: Store) -> None:
 def _read(board: Store, key: str) -> Mapping[str, Any] | None:
     try:
         word: Mapping[str, Any] | None = json.loads(board.get(key)) if board.check([key]) else None
-    except RuntimeError:  # whoever kept the board is gone
+    except RuntimeError:  # the host of the store is gone
         if key in ("job", "done"):
             raise ProcessLost("rank 0 was lost before the run began") from None
         return None

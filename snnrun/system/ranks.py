@@ -1,4 +1,4 @@
-"""Which of several processes this one is, as a launcher such as torchrun says in the environment. No torch."""
+"""The number of this process among several, from the environment of a launcher such as torchrun. No torch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class Ranks(NamedTuple):
     """This process's place.
 
     Attributes:
-        rank: 0 to ``size - 1``; rank 0 leads: it alone writes and prints.
-        size: of how many processes it is one. Default 1.
-        local: its place among those of this machine, by which it takes a GPU.
+        rank: 0 to ``size - 1``; only rank 0 writes and prints.
+        size: the number of processes. Default 1.
+        local: its number on this machine, which selects its GPU.
     """
 
     rank: int = 0
@@ -24,18 +24,18 @@ class Ranks(NamedTuple):
     local: int = 0
 
     @staticmethod
-    def named(environment: Mapping[str, str]) -> bool:
-        """Whether a launcher has numbered this process."""
+    def in_environment(environment: Mapping[str, str]) -> bool:
+        """True if a launcher has numbered this process."""
         return all(environment.get(name) for name in VARIABLES)
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Ranks:
-        """As the environment says; one process unless all of ``VARIABLES`` are set.
+        """From the environment; one process unless all of ``VARIABLES`` are set.
 
         Raises:
-            ConfigError: for what is no number, or a rank that is none of so many.
+            ConfigError: for a value that is not a number, or a rank out of range.
         """
-        if not cls.named(environment):
+        if not cls.in_environment(environment):
             return cls()
         try:
             rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])

@@ -1,7 +1,7 @@
-"""Reads files of which nothing is known: a run's folder may come from a stranger, or from a disk that was full.
+"""Reads untrusted files: a run's folder may come from a stranger, or from a full disk.
 
-No file is read whole unless it is small, no link inside the folder is followed, nothing waits for a pipe, and what
-comes back is plain data. Text from such a file is printed only as ``printable`` or ``shown`` make it.
+Only small files are read whole, no link inside the folder is followed, nothing waits for a pipe, and the result is
+plain data. Text from such a file is printed only through ``printable`` or ``shown``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import yaml
 from yaml.reader import ReaderError
 
 LARGEST = 1 << 20  # bytes of a JSON file; ours have some ten thousand
-LARGEST_YAML = 1 << 18  # the same of YAML, which is slower to read
+LARGEST_YAML = 1 << 18  # bytes of a YAML file, which is slower to read
 LONGEST_LINE = 1 << 20
 DEEPEST = 50  # levels of nesting
 
@@ -31,9 +31,9 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# What YAML may not hold; parsers find it at different times, or not at all.
+# Characters that YAML forbids; parsers find them at different times, or not at all.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# What steers a terminal: ESC [ … letter, ESC ] … BEL, and the like, also with the one-byte forms of ESC [ and ESC ].
+# Terminal control sequences: ESC [ … letter, ESC ] … BEL, and the like, also with the one-byte forms.
 _SEQUENCES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
@@ -42,19 +42,15 @@ _SEQUENCES = re.compile(
 
 
 class Heavy(yaml.MarkedYAMLError):
-    """YAML that is short, and yet too much."""
+    """YAML that is short, but too expensive to load."""
 
     def __init__(self, problem: str, event: yaml.Event) -> None:
-        # The C loader's marks have less than a Mark's fields, and all that a message asks for.
+        # The C loader's marks have fewer fields than a Mark, but enough for a message.
         super().__init__(problem=problem, problem_mark=cast(Any, event.start_mark))
 
 
 class Unreadable(Exception):
-    """A file is missing, or is not what it should be; the message says which, in a few words.
-
-    Attributes:
-        missing: whether there is no such file.
-    """
+    """A file is missing or invalid, with a short message. ``missing``: there is no such file."""
 
     missing = False
 
@@ -66,14 +62,14 @@ class Missing(Unreadable):
 
 
 @contextmanager
-def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
+def open_regular(folder: Path, name: str) -> Iterator[BinaryIO]:
     """The regular file ``name`` (parts separated by ``/``) in ``folder``, for reading.
 
     Raises:
         Unreadable: if there is none.
     """
     if "\0" in name:
-        raise Unreadable("embedded null byte")  # Python's own words differ from release to release
+        raise Unreadable("embedded null byte")  # Python's own message depends on the release
     parts, path = name.split("/"), folder
     try:
         for part in parts:
@@ -97,20 +93,20 @@ def opened(folder: Path, name: str) -> Iterator[BinaryIO]:
 
 def head(folder: Path, name: str, limit: int = LARGEST_YAML) -> str:
     """The first ``limit`` bytes, as text."""
-    with opened(folder, name) as file:
+    with open_regular(folder, name) as file:
         return file.read(limit).decode("utf-8", errors="replace")
 
 
 def json_object(folder: Path, name: str) -> dict[str, Any]:
-    """The content of a JSON file that holds an object; NaN and infinity become None."""
-    with opened(folder, name) as file:
+    """The object in a JSON file; NaN and infinity become None."""
+    with open_regular(folder, name) as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         raise Unreadable(f"more than {LARGEST >> 20} MiB")
-    return parsed(data)
+    return parse_json(data)
 
 
-def parsed(data: bytes) -> dict[str, Any]:
+def parse_json(data: bytes) -> dict[str, Any]:
     """The JSON object in ``data``."""
     try:
         value = json.loads(
@@ -126,18 +122,18 @@ def parsed(data: bytes) -> dict[str, Any]:
         raise Unreadable(f"no JSON{where}") from None
     if not isinstance(value, dict):
         raise Unreadable("no JSON object")
-    # Whoever walks through it calls himself for each level.
+    # Code that walks through it is recursive.
     if data.count(b"[") + data.count(b"{") > DEEPEST and _deep(value):
         raise Unreadable("nested too deeply")
     return value
 
 
 def yaml_object(folder: Path, name: str) -> dict[str, Any]:
-    """The content of a YAML file that holds a mapping, with text for keys.
+    """The mapping in a YAML file, with text keys.
 
-    Aliases are refused: ours have none, and a few lines of them can stand for billions of values.
+    Aliases are rejected: our files have none, and a few lines of them can stand for billions of values.
     """
-    with opened(folder, name) as file:
+    with open_regular(folder, name) as file:
         data = file.read(LARGEST_YAML + 1)
     if len(data) > LARGEST_YAML:
         raise Unreadable(f"more than {LARGEST_YAML >> 10} KiB")
@@ -145,7 +141,7 @@ def yaml_object(folder: Path, name: str) -> dict[str, Any]:
 
 
 def yaml_text(text: str) -> dict[str, Any]:
-    """The mapping that YAML stands for, as :func:`yaml_object` has it."""
+    """The mapping in a YAML text, as in :func:`yaml_object`."""
     try:
         weigh(text, most=0)
         value = yaml.load(text, Loader=_LOADER)
@@ -154,7 +150,7 @@ def yaml_text(text: str) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise Unreadable(f"no plain YAML{f', line {mark.line + 1}' if mark else ''}") from None
-    # A tag may promise what its text does not keep: a date in month 13, a number of a million digits.
+    # A tag may not fit its text: a date in month 13, a number of a million digits.
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError):
         raise Unreadable("no plain YAML") from None
     if not isinstance(value, dict):
@@ -163,23 +159,23 @@ def yaml_text(text: str) -> dict[str, Any]:
 
 
 def weigh(text: str, most: int = 100_000) -> None:
-    """Look at YAML before it is loaded: what is too heavy for a loader, or for whoever walks through what it made.
+    """Check YAML before it is loaded: it may be too heavy for a loader, or for code that uses the result.
 
-    Some C loaders crash on deep nesting, others have a limit of their own; and a few lines of aliases (``*a``) can
-    stand for billions of values. The answer is the same with every release of PyYAML, with its C loader and without,
-    but for the few texts that only one of the two takes for YAML.
+    Some C loaders crash on deep nesting, others have their own limit; and a few lines of aliases (``*a``) can stand for
+    billions of values. The result does not depend on the release of PyYAML and its C loader, except for the few texts
+    that only one loader accepts.
 
     Raises:
         Heavy: if it is nested too deeply, or its aliases stand for more than ``most`` values, or for themselves.
-        yaml.YAMLError: if it is no YAML.
+        yaml.YAMLError: if it is not YAML.
     """
     if letter := _UNPRINTABLE.search(text):
         raise ReaderError("<text>", letter.start(), ord(letter[0]), "unicode", "special characters are not allowed")
     try:
         _count(text, most, _LOADER)
     except yaml.YAMLError as error:
-        # A C loader may have stopped at a limit of its own, which it meets first since it reads ahead. What is wrong is
-        # for the loader in Python to say: it has no limit, but takes 4 s for a MiB, too long for files without a fault.
+        # A C loader reads ahead, and may have stopped at its own limit. The loader in Python has no limit and finds the
+        # real fault, but takes 4 s for a MiB, too long for files without a fault.
         _count(text, most, yaml.SafeLoader)
         if isinstance(error, Heavy):
             raise
@@ -187,8 +183,8 @@ def weigh(text: str, most: int = 100_000) -> None:
 
 def _count(text: str, most: int, loader: Any) -> None:
     """Walk through YAML, for ``weigh``."""
-    known: dict[str, int] = {}  # anchor -> how many values it stands for, itself included
-    around: list[tuple[str | None, int]] = [(None, 0)]  # the collections that are open: anchor, values so far
+    known: dict[str, int] = {}  # anchor -> number of its values, itself included
+    around: list[tuple[str | None, int]] = [(None, 0)]  # the open collections: anchor, values so far
     repeated = 0
     for event in yaml.parse(text, Loader=loader):
         anchor, size = None, 0
@@ -201,7 +197,7 @@ def _count(text: str, most: int, loader: Any) -> None:
         elif isinstance(event, yaml.ScalarEvent):
             anchor, size = event.anchor, 1
         elif isinstance(event, yaml.AliasEvent):
-            size = known.get(event.anchor or "", most + 1)  # one that is still open stands for itself
+            size = known.get(event.anchor or "", most + 1)  # an open one contains itself
             repeated += size
             if repeated > most:
                 raise Heavy("aliases that stand for too much" if most else "aliases", event)
@@ -211,8 +207,8 @@ def _count(text: str, most: int, loader: Any) -> None:
 
 
 def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
-    """The lines of a file of at most ``most`` bytes; of a larger one, whole lines from its last ``most`` bytes."""
-    with opened(folder, name) as file:
+    """The lines of a file of at most ``most`` bytes; for a larger one whole lines from its last ``most`` bytes."""
+    with open_regular(folder, name) as file:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             file.seek(size - most)
@@ -223,17 +219,17 @@ def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
 
 def dotted(tree: Mapping[str, Any], prefix: str = "", depth: int = DEEPEST, dot: str = ".") -> dict[str, Any]:
     """The leaves of a tree by their dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists are leaves."""
-    found: dict[str, Any] = {}
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value and depth:
-            found |= dotted(value, f"{prefix}{_key(key)}{dot}", depth - 1, dot)
+            leaves |= dotted(value, f"{prefix}{_key(key)}{dot}", depth - 1, dot)
         else:
-            found[f"{prefix}{_key(key)}"] = value
-    return found
+            leaves[f"{prefix}{_key(key)}"] = value
+    return leaves
 
 
 def at(tree: Any, key: str, otherwise: Any = None) -> Any:
-    """What stands in a tree at a dotted key; ``otherwise`` where there is no such key."""
+    """The value in a tree at a dotted key; ``otherwise`` if there is no such key."""
     for part in key.split("."):
         if not isinstance(tree, Mapping) or part not in tree:
             return otherwise
@@ -254,7 +250,7 @@ def whole(value: Any) -> int | None:
 
 
 def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
-    """A value on one line, as YAML would have it, cut where it gets long."""
+    """A value on one line in YAML, shortened if it is long."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, int) and _huge(value):
@@ -276,7 +272,7 @@ def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
 
 
 def printable(value: Any, limit: int = 300) -> str:
-    """Text on one line that does nothing to a terminal: without control characters, escapes, marks of direction."""
+    """Text on one line, safe for a terminal: without control characters, escapes, marks of direction."""
     try:
         text = _SEQUENCES.sub("", str(value)[: 20 * limit])
     except ValueError:  # a number of too many digits, in a set or a tuple
@@ -285,7 +281,7 @@ def printable(value: Any, limit: int = 300) -> str:
 
 
 def printable_lines(text: str) -> str:
-    """Text of several lines, each of which does nothing to a terminal; spaces at their beginning stay."""
+    """Text of several lines, each safe for a terminal; leading spaces stay."""
     lines = (_SEQUENCES.sub("", line.replace("\t", " ")) for line in text.split("\n"))
     return "\n".join("".join(letter for letter in line if letter.isprintable()) for line in lines)
 
@@ -296,7 +292,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def _int(text: str) -> int | float:
-    return int(text) if len(text) < 40 else _float(text)  # int() takes time that grows with the square of the digits
+    return int(text) if len(text) < 40 else _float(text)  # the time of int() grows with the square of the digits
 
 
 def _float(text: str) -> Any:
@@ -305,7 +301,7 @@ def _float(text: str) -> Any:
 
 
 def _deep(value: Any) -> bool:
-    """Whether lists and mappings are nested in more than ``DEEPEST`` levels."""
+    """True if lists and mappings are nested in more than ``DEEPEST`` levels."""
     level = [value]
     for _ in range(DEEPEST + 1):
         inside = (each.values() if isinstance(each, dict) else each for each in level)

@@ -1,4 +1,4 @@
-"""Messages to the user: how they are printed, and how faults and unforeseen errors read."""
+"""Messages to the user: printing, and the text of faults and unforeseen errors."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MOST_FAULTS = 20  # in one message
 
 
 def say(answer: str, *, error: bool = False, prose: bool = False) -> None:
-    """Print, on any terminal: characters that it has not are spelt out, and what would steer it is left out.
+    """Print safely: characters that the terminal lacks are escaped, and control sequences are removed.
 
-    Messages quote words of the command line, and of files that may be a stranger's. On a terminal the lines of an
-    ``error`` and of ``prose`` fit; a table takes care of that itself.
+    Messages quote words of the command line and of files that may be a stranger's. On a terminal the lines of an
+    ``error`` and of ``prose`` are wrapped; tables have their own layout.
     """
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
@@ -41,7 +41,7 @@ def faults(messages: Iterable[str | Fault]) -> str:
 
 
 def bug(error: Exception) -> str:
-    """One line for an error that nobody foresaw."""
+    """One line for an unforeseen error."""
     message = shorten(str(error).strip().partition("\n")[0])
     return (
         f"snnrun: {type(error).__name__}: {message}\n"
@@ -50,7 +50,7 @@ def bug(error: Exception) -> str:
 
 
 def unforeseen(error: Exception) -> tuple[str, int]:
-    """What to say of an error that is none of ours, and the exit code: too little memory, or a bug."""
+    """Message and exit code for an unforeseen error: too little memory, or a bug."""
     if not foreign.lacks_memory(error):
         return bug(error), 1
     reason = shorten(" ".join(str(error).split()), 200) or "no more to allocate"
@@ -59,9 +59,9 @@ def unforeseen(error: Exception) -> tuple[str, int]:
 
 
 def shorten(message: str, limit: int = 600) -> str:
-    """Cut the middle out of a message that would fill the screen, and of each long word in it."""
+    """Remove the middle of a message that would fill the screen, and of each long word in it."""
     message = re.sub(r"\S{250,}", lambda word: f"{word[0][:100]}...{word[0][-20:]}", message)
     if len(message) <= limit:
         return message
-    # Between two words, so that no name is shown in part.
+    # Between two words, so that every name is complete.
     return f"{message[: limit // 2].rpartition(' ')[0]} ... {message[-limit // 2 :].partition(' ')[2]}"

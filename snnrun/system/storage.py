@@ -1,4 +1,4 @@
-"""What a run, a sweep or a page says where a file cannot be written."""
+"""The error of a run, a sweep or a page if a file cannot be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text streams that never fail: output is a courtesy, and a closed pipe or a full disk must not end a training run."""
+"""Text streams that never fail: a closed pipe or a full disk must not end a training run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, TextIO, cast
 
 
 class SafeStream:
-    """Wraps stdout or stderr. Characters its encoding lacks are written as escapes; once it breaks, it is silent.
+    """Wraps stdout or stderr. Characters that its encoding lacks become escapes; after an error it writes nothing.
 
     Attributes:
-        error: the first that the stream raised; None as long as all was written.
+        error: the first error of the stream, or None.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -23,11 +23,10 @@ class SafeStream:
 
     @property
     def encoding(self) -> str:
-        """The encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write ``text`` as far as possible."""
         if self._stream is not None:
             try:
                 self._stream.write(text.encode(self.encoding, "backslashreplace").decode(self.encoding))
@@ -38,7 +37,7 @@ class SafeStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Flush the stream."""
         if self._stream is not None:
             try:
                 self._stream.flush()
@@ -46,20 +45,20 @@ class SafeStream:
                 self._give_up(error)
 
     def isatty(self) -> bool:
-        """Whether a person is watching."""
+        """True on a terminal."""
         try:
             return self._stream is not None and self._stream.isatty()
         except ValueError:
             return False
 
     def fileno(self) -> int:
-        """The descriptor, which rich asks for the width of the terminal."""
+        """The descriptor; rich needs it for the width of the terminal."""
         if self._stream is None:
             raise OSError("no stream")
         return self._stream.fileno()
 
     def __getattr__(self, name: str) -> Any:
-        # What else a stream has, for those who take this one for sys.stdout.
+        # Other attributes, for code that uses this stream as sys.stdout.
         return getattr(self.__dict__.get("_stream"), name)
 
     def _give_up(self, error: Exception) -> None:
@@ -67,7 +66,7 @@ class SafeStream:
         try:
             descriptor = stream.fileno() if stream is not None else -1
             if descriptor in (1, 2):
-                # The interpreter flushes them once more at its end, and would fail there.
+                # The interpreter flushes them again at its end, and would fail there.
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, descriptor)
                 os.close(nowhere)
@@ -77,7 +76,7 @@ class SafeStream:
 
 @contextmanager
 def safe_output() -> Iterator[SafeStream]:
-    """Within this context neither ``sys.stdout``, which it gives, nor ``sys.stderr`` raises."""
+    """Within this context neither ``sys.stdout``, which is returned, nor ``sys.stderr`` raises."""
     before = sys.stdout, sys.stderr
     out, errors = SafeStream(sys.stdout), SafeStream(sys.stderr)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, errors)
@@ -90,15 +89,15 @@ def safe_output() -> Iterator[SafeStream]:
 
 
 def open_standard_streams() -> None:
-    """Have 0, 1 and 2 be open, on the null device where the process was started without them.
+    """Open missing descriptors 0, 1 and 2 on the null device.
 
-    Else the next file that is opened would get such a number, and whatever is printed would be written into it.
+    Else the next open file would get such a number, and printed text would be written into it.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            descriptor = os.open(os.devnull, os.O_RDWR)  # the lowest free number
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)

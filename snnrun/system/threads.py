@@ -1,9 +1,9 @@
-"""How the threads that torch computes on wait for each other, and how many of them a network is worth.
+"""The waiting of torch's threads, and the number of threads for a network.
 
-OpenMP's threads spin for a while before they sleep, so as to be there for the next piece of work. On a machine where
-anything else runs, a spinning thread holds the processor that the thread it waits for needs: a run becomes 5 to 80
-times slower. Here they sleep at once. An OpenMP runtime reads its environment once, when it is loaded, so this module
-imports nothing heavy and :mod:`snnrun` calls it first.
+OpenMP's threads spin for a while before they sleep, to be ready for the next piece of work. On a busy machine a
+spinning thread occupies the processor that another thread needs: a run becomes 5 to 80 times slower. Here they sleep at
+once. An OpenMP runtime reads its environment once, when it is loaded, so this module imports nothing heavy and
+:mod:`snnrun` calls it first.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ import os
 import sys
 from collections.abc import MutableMapping
 
-#: What makes waiting threads sleep: of every OpenMP runtime, and of Intel's and LLVM's, which have a time instead.
+#: Variables that make waiting threads sleep: of every OpenMP runtime, and of Intel's and LLVM's.
 SLEEP = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
-#: Variables by which a user says how threads wait.
+#: Variables of a user for the waiting of threads.
 OWN = (*SLEEP, "GOMP_SPINCOUNT")
 
-#: Multiply-adds of a training step's forward pass that are worth a thread; below that, waking it costs more.
+#: Multiply-adds of a training step's forward pass per thread; with less work, waking it costs more.
 WORTH = 1 << 25
 
 
 def sleep_while_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:
-    """Have threads sleep while they wait, unless the user has said how they wait; returns whether they will.
+    """Let threads sleep while they wait, unless the user has chosen otherwise. Returns True if they will.
 
-    A user's ``KMP_BLOCKTIME`` is for Intel's and LLVM's runtimes, and GNU's does not read it; ``GOMP_SPINCOUNT`` the
-    other way round. So either leaves the other runtimes to sleep. Too late where torch is loaded already: then nothing
-    is set, lest the environment say what is not so.
+    A user's ``KMP_BLOCKTIME`` applies to Intel's and LLVM's runtimes, ``GOMP_SPINCOUNT`` to GNU's; the other runtimes
+    then sleep. If torch is already loaded it is too late, and nothing is set, so that the environment stays true.
     """
     if "OMP_WAIT_POLICY" in environ or "torch" in sys.modules:
         return environ.get("OMP_WAIT_POLICY", "").upper() == "PASSIVE"
@@ -40,5 +39,5 @@ def sleep_while_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:
 
 
 def worth(multiply_adds: float, most: int) -> int:
-    """How many threads, at least 1 and at most ``most``, a training step of so many multiply-adds is worth."""
+    """The number of threads, from 1 to ``most``, for a training step of so many multiply-adds."""
     return max(1, min(most, int(multiply_adds // WORTH)))

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun.errors import ConfigError, StorageError
-from snnrun.system.files import named, write_json
+from snnrun.system.files import without_links, write_json
 from snnrun.system.lock import RunLock, holder
 
 Array = NDArray[Any]
@@ -192,7 +192,9 @@ def _make(folder: Path, read: Callable[[], Iterable[Chunk]], size: int, identity
             with _wording(folder):
                 about = writer.end()
         with _wording(folder):
-            write_json(named(partial) / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)})
+            write_json(
+                without_links(partial) / "about.json", {"format": FORMAT, "size": size, **about, "of": dict(identity)}
+            )
             if folder.is_dir():  # damaged
                 shutil.rmtree(folder)
             folder.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
-"""Trackers: they are told what a run records, as it records it, and hand it on to another program."""
+"""Trackers receive each record of a run as it is written, and pass it to another program."""
 
 from snnrun.tracker.base import Record, Tracker
 from snnrun.tracker.csv import Csv
 from snnrun.tracker.mlflow import MLflow
 from snnrun.tracker.tensorboard import TensorBoard
-from snnrun.tracker.watched import Trackers
+from snnrun.tracker.trackers import Trackers
 
 __all__ = ["Csv", "MLflow", "Record", "TensorBoard", "Tracker", "Trackers"]

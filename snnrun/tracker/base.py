@@ -1,4 +1,4 @@
-"""The contract of a tracker, and what they share."""
+"""The interface of trackers, and common functions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 
 from snnrun.system.safe_read import dotted
 
-Record = Mapping[str, Any]  # a line of metrics.jsonl, as JSON has it
+Record = Mapping[str, Any]  # a line of metrics.jsonl as JSON
 
 
 class Tracker(ABC):
-    """Hears of one run. Its methods are called in a thread of its own, in this order; each may fail (see ``Trackers``).
+    """Receives the records of one run. Its methods are called in their own thread, in this order; each may fail.
 
-    The constructor keeps its arguments and does no more: it is called to check a config, too. What is heavy is imported
-    in ``begin``.
+    The constructor only stores its arguments, since it is also called to check a config. Heavy imports belong in
+    ``begin``.
 
     Attributes:
-        package: that must be installed, or None.
+        package: the package that it needs, or None.
         extra: of snnrun that installs it.
     """
 
@@ -36,8 +36,8 @@ class Tracker(ABC):
         Args:
             config: resolved, as in ``config.yaml``.
             manifest: as in ``manifest.json``.
-            before: the records that ``metrics.jsonl`` has already; none, unless the run was resumed. What the tracker
-                heard beyond them was lost with the process, and comes again.
+            before: the records in ``metrics.jsonl``; empty unless the run is resumed. Later records that the tracker
+                received before were lost with the process, and come again.
         """
 
     @abstractmethod
@@ -46,25 +46,25 @@ class Tracker(ABC):
 
     @abstractmethod
     def end(self, result: Mapping[str, Any]) -> None:
-        """The run is over, and ``result`` in ``result.json``; its ``status`` says how it ended."""
+        """The run has ended with ``result``, as in ``result.json``."""
 
 
 def missing(tracker: Tracker) -> str | None:
-    """What must be installed before ``tracker`` can work, or None."""
+    """The package that ``tracker`` needs and that is not installed, or None."""
     if tracker.package is None or importlib.util.find_spec(tracker.package) is not None:
         return None
     return f"expected the package {tracker.package}, which is not installed: pip install 'snnrun[{tracker.extra}]'"
 
 
 def flat(record: Record, prefix: str = "", dot: str = ".") -> Iterator[tuple[str, Any]]:
-    """The values of a record, those of mappings in it under joined names: ``layers.hidden1.silent``."""
+    """The values of a record; values in mappings have joined names: ``layers.hidden1.silent``."""
     return ((name, value) for name, value in dotted(record, prefix, dot=dot).items() if value != {})
 
 
 def curves(record: Record) -> Iterator[tuple[str, float]]:
     """The numbers of a step or an epoch, as points of curves over steps: ``epoch/layers/hidden1/silent``.
 
-    What is null, since it was not finite, is left out.
+    Null values, which were not finite, are left out.
     """
     for name, value in flat(record, f"{record['kind']}/", "/"):
         if isinstance(value, (int, float)) and not isinstance(value, bool) and name.partition("/")[2] not in _AXES:

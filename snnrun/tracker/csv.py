@@ -16,8 +16,8 @@ from snnrun.tracker.base import Record, Tracker, flat
 class Csv(Tracker):
     """A table for each kind of record, in ``csv/`` of the run: ``step.csv``, ``epoch.csv``, ``warning.csv``.
 
-    A row is a record, a column one of its fields; those of a layer are named ``layers.hidden1.silent``. Numbers are
-    written in full; an empty cell is a number that was not finite. A file is on disk up to its last whole row.
+    A row is a record, a column one of its fields; fields of a layer have names like ``layers.hidden1.silent``. Numbers
+    are written in full; an empty cell is a number that was not finite. A file is on disk up to its last whole row.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Csv(Tracker):
                 (self._folder / f"{kind}.csv").unlink(missing_ok=True)
 
     def record(self, record: Record) -> None:
-        """Add a row; where it has a column that the table lacks, write the table anew."""
+        """Add a row; rewrite the table if it lacks a column of the row."""
         kind, row = record["kind"], _row(record)
         if set(row) <= set(self._columns.get(kind, ())):
             descriptor = files.open_to_append(self._path(kind))
@@ -52,7 +52,7 @@ class Csv(Tracker):
         self._write(kind, [*rows, row])
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """Nothing: every row was written as it came."""
+        """Nothing: every row is already written."""
 
     def _write(self, kind: str, rows: Sequence[Mapping[str, str]]) -> None:
         columns = list(dict.fromkeys(name for row in rows for name in row))

@@ -18,23 +18,23 @@ from snnrun.tracker.base import Record, Tracker, curves, flat
 T = TypeVar("T")
 
 MOST_POINTS, MOST_PARAMETERS, LONGEST = 1000, 100, 6000  # of one call, and of a value: MLflow's own limits
-MOST_LETTERS = 200  # of a name, beside ours in front; MLflow takes 250
-UNNAMEABLE = re.compile(r"[^\w. -]")  # what a name of MLflow may not have; and the slash, which makes folders
-FOLDER = "snnrun.folder"  # the tag by which a resumed run is found again
+MOST_LETTERS = 200  # of a name without our prefix; MLflow's limit is 250
+UNNAMEABLE = re.compile(r"[^\w. -]")  # forbidden in names of MLflow; and the slash, which makes folders
+FOLDER = "snnrun.folder"  # the tag that identifies a resumed run
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED"}
 
 
 class MLflow(Tracker):
-    """A run in a local MLflow store; ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows them.
+    """A run in a local MLflow store; ``mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db`` shows it.
 
     Parameters are the keys of the config, metrics the curves over training steps (``step/loss``,
     ``epoch/validation_loss``, ``epoch/layers/hidden1/silent``), and at the end ``result/test_loss`` and so on. The
-    store is written after every epoch. It never forgets a point: after a resumption those that it has are left out.
-    MLflow's own reports to its makers are switched off.
+    store is written after every epoch. It keeps all points: a resumed run does not repeat them. MLflow's own telemetry
+    is off.
 
     Args:
-        store: SQLite file, made if there is none. None, the default: ``mlflow.db`` in ``output_dir``.
-        experiment: of MLflow, made if there is none. Default snnrun.
+        store: SQLite file, created if missing. None, the default: ``mlflow.db`` in ``output_dir``.
+        experiment: of MLflow, created if missing. Default snnrun.
 
     Raises:
         ValueError: for a store or an experiment without a name.
@@ -57,17 +57,17 @@ class MLflow(Tracker):
     def begin(
         self, folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any], before: Sequence[Record]
     ) -> None:
-        """Open the run, or make one; hand on what of ``before`` it lacks."""
+        """Open the run, or create one; add the missing points of ``before``."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         from mlflow import MlflowClient
         from mlflow.entities import Param, RunTag
 
-        for name in ("mlflow", "alembic"):  # they tell of every step in making a store
+        for name in ("mlflow", "alembic"):  # they log every step of creating a store
             logging.getLogger(name).setLevel(logging.ERROR)
         path = Path(self.store or Path(str(config["output_dir"]), "mlflow.db")).expanduser().absolute()
         # A stranger's config may name any database of the user, to which MLflow would add its tables.
         known = tables(path)
-        if known and "experiments" not in known:  # MLflow makes this table first: another run may be at it
+        if known and "experiments" not in known:  # MLflow creates this table first: another run may be doing so
             raise ArgumentError(
                 "store", "a file of MLflow, or none", Description(f"{path}, a database of something else")
             )
@@ -77,7 +77,7 @@ class MLflow(Tracker):
         place = path.with_suffix("") / "artifacts"
         experiment = found.experiment_id if found else self._client.create_experiment(self.experiment, place.as_uri())
         home = str(folder.resolve())
-        if not (before and self._found(experiment, home)):
+        if not (before and self._resume(experiment, home)):
             tags = {FOLDER: home, "mlflow.runName": folder.name, "mlflow.source.name": "snnrun"}
             self._run = self._client.create_run(experiment, tags=tags, run_name=folder.name).info.run_id
             parameters = [Param(name, str(value)[:LONGEST]) for name, value in flat(config)]
@@ -91,19 +91,19 @@ class MLflow(Tracker):
         self._send()
 
     def record(self, record: Record) -> None:
-        """Keep the points of a step; with those of the epoch they are stored."""
+        """Collect the points of a step; store them with those of the epoch."""
         self._add(record)
         if record["kind"] == "epoch" or len(self._waiting) >= MOST_POINTS:
             self._send()
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """Store the rest, the result, and how it ended."""
+        """Store the rest, the result and the status."""
         self._send()
         from mlflow.entities import Metric
 
         now, metrics = int(1000 * time.time()), []
         for name, value in flat(result):
-            key = UNNAMEABLE.sub("_", name)[:MOST_LETTERS]  # a class may be called anything
+            key = UNNAMEABLE.sub("_", name)[:MOST_LETTERS]  # a class may have any name
             if isinstance(value, (int, float)):
                 metrics.append(Metric(f"result/{key}", float(value), now, 0))
             else:
@@ -112,8 +112,8 @@ class MLflow(Tracker):
             self._client.log_batch(self._run, metrics=some)
         self._client.set_terminated(self._run, STATUS.get(str(result.get("status")), "FAILED"))
 
-    def _found(self, experiment: str, home: str) -> bool:
-        """Take the newest run of this folder up again, and note which points it has."""
+    def _resume(self, experiment: str, home: str) -> bool:
+        """Continue the newest run of this folder, and read which points it has. Returns False if there is none."""
         quoted = home.replace("'", "''")
         found = self._client.search_runs([experiment], f"tags.`{FOLDER}` = '{quoted}'", max_results=1)
         if not found:

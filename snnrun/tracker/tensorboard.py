@@ -19,7 +19,7 @@ class TensorBoard(Tracker):
     """Event files in ``tensorboard/`` of the run; ``tensorboard --logdir outputs`` shows all runs.
 
     Curves over training steps are ``step/loss``, ``epoch/validation_loss``, ``epoch/layers/hidden1/silent`` and so on;
-    config, manifest, warnings and result are texts. A resumed run writes its file anew, so that no step is in it twice.
+    config, manifest, warnings and result are texts. A resumed run rewrites its file, so that no step is in it twice.
     """
 
     package: ClassVar[str | None] = "tensorboard"
@@ -36,7 +36,7 @@ class TensorBoard(Tracker):
         from torch.utils.tensorboard import SummaryWriter
 
         place = folder / "tensorboard"
-        files.make_folder(place)  # no link: TensorBoard would write to where it leads
+        files.make_folder(place)  # not a link: TensorBoard would follow it
         for path in place.glob("events.out.tfevents.*"):
             path.unlink()
         self._begin = _seconds(manifest.get("started")) if before else None
@@ -52,7 +52,7 @@ class TensorBoard(Tracker):
         if record["kind"] == "warning":
             self._writer.add_text("warning", record["message"], record["step"])
             return
-        # A record from before a resumption is shown at the time at which it was made.
+        # A record from before a resumption keeps its time.
         at = None if self._begin is None or record.get("time") is None else self._begin + record["time"]
         for name, value in curves(record):
             self._writer.add_scalar(name, value, record["step"], at)

@@ -66,7 +66,7 @@ class Predictions:
             prediction = torch.where((prediction >= 0) & (prediction < size), prediction, size)
             known = (target >= 0) & (target < size)
             counts += (target * (size + 1) + prediction)[known].bincount(minlength=len(counts))
-        table = team.pooled(counts).view(size, size + 1)
+        table = team.reduce_sum(counts).view(size, size + 1)
         if not team.leads or not table.any():
             return None
         rows, samples = table[:, :size].tolist(), table.sum(1).tolist()

@@ -191,7 +191,7 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
         torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
     state.optimizer.step()
     progress.totals.add(loss_value, result, batch.x.shape[1])
-    progress.activity.add(traces if team.counted else _without_samples(traces))
+    progress.activity.add(traces if team.own_count else _without_samples(traces))
     progress.batch += 1
     return StepResult(loss_value, norm_value, correct[0] if correct else None, due, broken)
 
@@ -317,7 +317,7 @@ def evaluate(
             look(batch)
             if (i + 1) % team.size == 0:
                 watch()
-    for (loss, result), size in zip(team.scored(scored), samples, strict=True):
+    for (loss, result), size in zip(team.gather_scores(scored), samples, strict=True):
         totals.add(loss, result, size)
     return totals.scores()._replace(confusion=predictions.confusion(team))
 

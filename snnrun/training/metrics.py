@@ -11,7 +11,7 @@ from torch import Tensor
 
 from snnrun.loss import metric
 from snnrun.sequence import Trace
-from snnrun.system.jit import compiled
+from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
 from snnrun.system.processes import Team
 from snnrun.task import Batch
@@ -153,7 +153,7 @@ class Activity:
         if team.size == 1:
             return
         counts = [self._chances_as_count(), *(count.reshape(-1) for count in self._counts.values())]
-        flat = team.pooled(torch.cat(counts) if self._counts else counts[0].new_zeros(0))
+        flat = team.reduce_sum(torch.cat(counts) if self._counts else counts[0].new_zeros(0))
         if not team.leads:
             self._counts, self._chances = {}, 0
             return
@@ -197,7 +197,7 @@ def times_fired(trace: Trace) -> Tensor:
 _STRIPE = 4096  # neurons whose counts stay in the L1 cache
 
 
-@compiled
+@compile_cached
 def _count(spikes, count, low, high):  # type: ignore[no-untyped-def]
     for begin in range(low, high, _STRIPE):
         end = min(begin + _STRIPE, high)

@@ -85,7 +85,7 @@ def test_a_wrong_word(
 
 
 def test_without_optuna(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("snnrun.job.search.options.installed", lambda: False)
+    monkeypatch.setattr("snnrun.job.search.options.is_installed", lambda: False)
     monkeypatch.chdir(tmp_path)
     assert main([*SEARCH, "neuron=if,lif"]) == 2
     assert "pip install 'snnrun[optuna]'" in capsys.readouterr().err

@@ -80,8 +80,8 @@ def silent(ranks: Ranks, team: Processes, board: Any) -> str:
             time.sleep(0.05)
         return ""
     try:
-        with team.diagnosed():
-            team.agree(1)
+        with team.diagnose():
+            team.reduce_max(1)
     except SnnrunError as error:
         board.set("over", "yes")
         return str(error)
@@ -94,7 +94,7 @@ def main() -> None:
     processes.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
     board = processes.connect(ranks)
     found: dict[str, Any] = {"trained": {}, "norm": {}}
-    with processes.joined(ranks, board, "cpu") as team:
+    with processes.join(ranks, board, "cpu") as team:
         for name, job in jobs.get("train", {}).items():
             alone = (train(job, Team()), scores(job, Team())) if team.leads else None
             found["trained"][name] = [alone, (train(job, team), scores(job, team))]

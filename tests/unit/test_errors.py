@@ -125,7 +125,7 @@ def test_a_part_that_refuses_an_argument_gives_its_key_and_facts() -> None:
     ],
 )
 def test_a_plain_error_of_a_users_class_is_understood(error: Exception, fault: Fault | None) -> None:
-    assert foreign.named(error) == fault
+    assert foreign.fault_of(error) == fault
 
 
 def test_an_error_of_another_library_is_put_down_to_the_argument_that_it_is_about() -> None:

@@ -1,1 +1,1 @@
-"""The settings of a search and its space of values. Nothing is imported here: every command looks at ``space``."""
+"""The settings of a search and its space of values. Imports nothing, since every command imports ``space``."""

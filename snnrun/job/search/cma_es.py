@@ -1,8 +1,8 @@
-"""CMA-ES as a sampler that keeps no pickle.
+"""CMA-ES as a sampler without pickle.
 
-Optuna's own CmaEsSampler stores its optimizer in the study as a pickle, and whoever goes on with the study unpickles
-it. A study may come from a stranger, and a pickle may run anything. Here a study holds numbers alone: each trial has
-the generation that it was drawn in, and the optimizer is made anew from the trials that are there.
+Optuna's own CmaEsSampler stores its optimizer in the study as a pickle, and unpickles it to go on. A study may come
+from a stranger, and a pickle may run any code. Here a study holds only numbers: each trial has the number of its
+generation, and the optimizer is rebuilt from the trials.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-#: The attribute of a trial that says in which generation it was drawn.
+#: The attribute of a trial with the number of its generation.
 GENERATION = "snnrun:generation"
 
 
 class CmaEs(BaseSampler):
-    """Covariance matrix adaptation: each generation is drawn from a normal distribution that the last one has moved.
+    """Covariance matrix adaptation: draws each generation from a normal distribution adapted to the previous ones.
 
-    Numbers with an interval are drawn this way, on a scale of 0 to 1; all else is drawn at random.
+    Numbers with an interval are drawn this way, on a scale of 0 to 1; other values are drawn at random.
 
     Args:
-        seed: of the draws; null: another one each time.
-        x0: where the first generation is centred, by the names of the parameters. Default the middle of each interval.
+        seed: of the draws; null: a different one each time.
+        x0: centre of the first generation, by the names of the parameters. Default the middle of each interval.
         sigma0: standard deviation of the first generation, in (0, 1]. Default 1/6.
         n_startup_trials: trials that are drawn at random before the first generation. Default 1.
         popsize: trials in a generation, at least 2. Default ``4 + 3 ln(number of parameters)``.
@@ -75,23 +75,23 @@ class CmaEs(BaseSampler):
         self._space = IntersectionSearchSpace()
 
     def reseed_rng(self) -> None:
-        """Other draws, for another process."""
+        """Use other draws, for another process."""
         self._random.reseed_rng()
         self._draws = np.random.default_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The numbers that every trial so far had, by name."""
-        found = self._space.calculate(study)
+        """The numbers that all trials so far have in common, by name."""
+        numbers = self._space.calculate(study)
         return {
             name: each
-            for name, each in found.items()
+            for name, each in numbers.items()
             if isinstance(each, (FloatDistribution, IntDistribution)) and not each.single()
         }
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A value for each number in ``search_space``; none while there are too few trials."""
+        """A value for each number in ``search_space``; empty while there are too few trials."""
         done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         if not search_space or len(done) < self._startup:
             return {}
@@ -111,7 +111,7 @@ class CmaEs(BaseSampler):
         return {name: _value(x, search_space[name]) for name, x in zip(search_space, place, strict=True)}
 
     def sample_independent(self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: Any) -> Any:
-        """A value at random, for what is not drawn together."""
+        """A random value for any other parameter."""
         return self._random.sample_independent(study, trial, param_name, param_distribution)
 
     def _optimizer(self, space: Mapping[str, BaseDistribution]) -> Any:
@@ -131,7 +131,7 @@ class CmaEs(BaseSampler):
 
 
 def _members(done: Sequence[FrozenTrial], generation: int, space: Mapping[str, Any]) -> list[FrozenTrial]:
-    """The finished trials of a generation, in their order."""
+    """The finished trials of a generation in order."""
     return [
         trial
         for trial in done
@@ -143,7 +143,7 @@ def _members(done: Sequence[FrozenTrial], generation: int, space: Mapping[str, A
 
 
 def _places(values: Mapping[str, Any], space: Mapping[str, Any]) -> Any:
-    """Where the values lie in their intervals, from 0 to 1."""
+    """The positions of the values in their intervals, from 0 to 1."""
     places = []
     for name, each in space.items():
         low, high, value = (math.log(x) if each.log else x for x in (each.low, each.high, values[name]))
@@ -152,7 +152,7 @@ def _places(values: Mapping[str, Any], space: Mapping[str, Any]) -> Any:
 
 
 def _value(place: float, distribution: Any) -> Any:
-    """The value at a place from 0 to 1 of an interval; of those with steps, the nearest."""
+    """The value at a position from 0 to 1 of an interval, rounded to its steps."""
     low, high = distribution.low, distribution.high
     if distribution.log:
         value = math.exp(math.log(low) + place * (math.log(high) - math.log(low)))

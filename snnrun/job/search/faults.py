@@ -1,4 +1,4 @@
-"""What is wrong with the words of a search, found before anything starts."""
+"""Checks the words of a search before anything starts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from snnrun.config.catalogue import conf_folder
 from snnrun.job.arguments import Arguments
 from snnrun.job.compose import Composer
-from snnrun.job.search import options as checked
+from snnrun.job.search import options as search_options
 from snnrun.job.search.space import Space, SpaceError, space_of
 
 PREFIX = "hydra.sweeper."
@@ -19,20 +19,20 @@ PREFIX = "hydra.sweeper."
 
 def search_faults(arguments: Arguments, composer: Composer) -> list[str]:
     """A line for each fault of a command with ``hydra/sweeper=optuna``."""
-    if not checked.installed():
-        return [f"hydra/sweeper=optuna: {checked.LACKING}"]
+    if not search_options.is_installed():
+        return [f"hydra/sweeper=optuna: {search_options.LACKING}"]
     faults = []
     if not arguments.multirun:
         faults.append("hydra/sweeper=optuna: a search needs -m")
     if arguments.command != "train":
         faults.append("hydra/sweeper=optuna: expected a training run; others have nothing to search for")
-    overrides = [found for word in arguments.overrides if (found := _parsed(word, composer))]
+    overrides = [override for word in arguments.overrides if (override := _parse(word, composer))]
     path = conf_folder() / "hydra" / "sweeper" / "optuna.yaml"
-    given: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    keys: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     for each in overrides:
         if each.key_or_group.startswith(PREFIX) and not each.is_sweep_override():
-            given[each.key_or_group.removeprefix(PREFIX)] = each.value()
-    options, wrong = checked.read(given)
+            keys[each.key_or_group.removeprefix(PREFIX)] = each.value()
+    options, wrong = search_options.read(keys)
     faults += [f"{PREFIX}{fault}" for fault in wrong]
     space: Space = {}
     try:
@@ -52,19 +52,19 @@ def search_faults(arguments: Arguments, composer: Composer) -> list[str]:
         faults.append(f"{words['seed']}: expected no seed beside hydra.sweeper.seeds; drop one of them")
     if options is None:
         return faults
-    for made in (
-        lambda: checked.sampler_of(options, space),
-        lambda: checked.pruner_of(options.pruner, options.pruner_options),
+    for build in (
+        lambda: search_options.sampler_of(options, space),
+        lambda: search_options.pruner_of(options.pruner, options.pruner_options),
     ):
         try:
-            made()
+            build()
         except ValueError as error:
             faults.append(str(error))
     return faults
 
 
-def _parsed(word: str, composer: Composer) -> Override | None:
+def _parse(word: str, composer: Composer) -> Override | None:
     try:
         return composer.parser.parse_override(word)
-    except (HydraException, RecursionError):  # told elsewhere
+    except (HydraException, RecursionError):  # reported elsewhere
         return None

@@ -1,4 +1,4 @@
-"""The settings of a search, checked; samplers and pruners by name."""
+"""The settings of a search with their checks; samplers and pruners by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SAMPLERS = {
     "tpe": "TPESampler",
     "random": "RandomSampler",
     "grid": "GridSampler",
-    "cmaes": "CmaEs",  # ours: Optuna's keeps a pickle in the study
+    "cmaes": "CmaEs",  # ours: Optuna's stores a pickle in the study
     "gp": "GPSampler",
     "qmc": "QMCSampler",
     "nsga2": "NSGAIISampler",
@@ -36,13 +36,13 @@ PRUNERS = {
     "patient": "PatientPruner",
 }
 DIRECTIONS = ("maximize", "minimize")
-RESULTS = ("parameters", "seconds", "samples_per_second")  # of result.json; what its test part says is not for a search
+RESULTS = ("parameters", "seconds", "samples_per_second")  # of result.json; a search may not use test results
 LACKING = "expected the package optuna, which is not installed: pip install 'snnrun[optuna]'"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The keys of ``conf/hydra/sweeper/optuna.yaml``, which says what each is for."""
+    """The keys of ``conf/hydra/sweeper/optuna.yaml``, which explains them."""
 
     n_trials: int
     objective: tuple[str, ...] | None
@@ -57,13 +57,13 @@ class Options:
     study_name: str
 
 
-def installed() -> bool:
-    """Whether Optuna can be imported."""
+def is_installed() -> bool:
+    """True if Optuna can be imported."""
     return importlib.util.find_spec("optuna") is not None
 
 
 def read(config: Mapping[str, Any]) -> tuple[Options | None, list[Fault]]:
-    """The options, or None and their faults."""
+    """Returns the options, or None and their faults."""
     values, faults = check_keys(config, _CHECKS)
     there_are = f"there is no such key; there are {', '.join(_CHECKS)}"
     faults += [Fault(key, there_are) for key in config if key not in _CHECKS]
@@ -89,7 +89,7 @@ def read(config: Mapping[str, Any]) -> tuple[Options | None, list[Fault]]:
 
 
 def direction_of(name: str) -> str | None:
-    """Which way is better, if the name of a figure tells."""
+    """The better direction, if the name of the value implies one."""
     last = name.rpartition(".")[2]
     if last.endswith(("accuracy", "r2")) or last == "samples_per_second":
         return "maximize"
@@ -97,48 +97,48 @@ def direction_of(name: str) -> str | None:
 
 
 def sampler_of(options: Options, space: Mapping[str, BaseDistribution], past: int = 0) -> BaseSampler:
-    """The sampler; ``past``: trials that there are already, after which it must not draw the same once more.
+    """The sampler. ``past``: number of earlier trials, whose draws must not be repeated.
 
     Raises:
-        ValueError: with the key and what is wrong.
+        ValueError: with the key and the fault.
     """
     import optuna
 
-    given = dict(options.sampler_options)
+    arguments = dict(options.sampler_options)
     if options.sampler == "grid":
-        given["search_space"] = {key: _values(key, each) for key, each in space.items()}
+        arguments["search_space"] = {key: _values(key, each) for key, each in space.items()}
     if options.sampler == "cmaes" and importlib.util.find_spec("cmaes") is None:
         raise ValueError("hydra.sweeper.sampler: cmaes needs the package cmaes: pip install 'snnrun[optuna]'")
     seed = None if options.seed is None else options.seed + past
     if options.sampler == "cmaes":
         from snnrun.job.search import cma_es
 
-        return _made(cma_es, SAMPLERS["cmaes"], {"seed": seed, **given}, "sampler")
-    return _made(optuna.samplers, SAMPLERS[options.sampler], {"seed": seed, **given}, "sampler")
+        return _build(cma_es, SAMPLERS["cmaes"], {"seed": seed, **arguments}, "sampler")
+    return _build(optuna.samplers, SAMPLERS[options.sampler], {"seed": seed, **arguments}, "sampler")
 
 
-def pruner_of(name: str, given: Mapping[str, Any]) -> BasePruner:
+def pruner_of(name: str, options: Mapping[str, Any]) -> BasePruner:
     """The pruner.
 
     Raises:
-        ValueError: with the key and what is wrong.
+        ValueError: with the key and the fault.
     """
     import optuna
 
-    given = {"percentile": 25.0, **given} if name == "percentile" else dict(given)
+    options = {"percentile": 25.0, **options} if name == "percentile" else dict(options)
     if name == "patient":
-        given = {"patience": 3, "wrapped_pruner": None, **given}
-    return _made(optuna.pruners, PRUNERS[name], given, "pruner")
+        options = {"patience": 3, "wrapped_pruner": None, **options}
+    return _build(optuna.pruners, PRUNERS[name], options, "pruner")
 
 
-def _made(home: Any, name: str, given: Mapping[str, Any], key: str) -> Any:
+def _build(home: Any, name: str, options: Mapping[str, Any], key: str) -> Any:
     try:
-        return getattr(home, name)(**given)
+        return getattr(home, name)(**options)
     except (TypeError, ValueError, ImportError) as error:
         owner = "Optuna" if home.__name__.startswith("optuna") else "snnrun"
         wrong = f"expected options that {owner}'s {name} takes: {error}"
         raise ValueError(
-            f"hydra.sweeper.{key}_options: {wrong}" if given else f"hydra.sweeper.{key}: {error}"
+            f"hydra.sweeper.{key}_options: {wrong}" if options else f"hydra.sweeper.{key}: {error}"
         ) from None
 
 
@@ -158,17 +158,17 @@ def _values(key: str, distribution: BaseDistribution) -> list[Any]:
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
-    given = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or not given or not all(isinstance(each, str) and each for each in given):
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not names or not all(isinstance(each, str) and each for each in names):
         raise ArgumentError(name, "a name, or a list of names", value)
-    return tuple(given)
+    return tuple(names)
 
 
 def _directions(name: str, value: Any) -> tuple[str, ...]:
-    found = _names(name, value)
-    if not set(found) <= set(DIRECTIONS):
+    directions = _names(name, value)
+    if not set(directions) <= set(DIRECTIONS):
         raise ArgumentError(name, f"{' or '.join(DIRECTIONS)}, or a list of them", value)
-    return found
+    return directions
 
 
 def _seeds(name: str, value: Any) -> tuple[int, ...]:
@@ -193,12 +193,12 @@ def _text(name: str, value: Any) -> str:
 
 
 def _one_of(names: Mapping[str, str]) -> Check:
-    def checked(name: str, value: Any) -> str:
+    def check(name: str, value: Any) -> str:
         if value not in names:
             raise ArgumentError(name, ", ".join(names), value)
         return str(value)
 
-    return checked
+    return check
 
 
 _CHECKS: Mapping[str, Check] = {

@@ -1,8 +1,8 @@
-"""The private names of Optuna that this package uses, and why.
+"""The private names of Optuna that this package uses, and the reasons.
 
-A trial has a number in its study, which is public, and another in the storage. Only the latter leads to a trial of
-another process: ``optuna.trial.Trial(study, number)`` is public. Only a storage takes an attribute of a sampler, or of
-a trial that is over. Optuna has no public name for either.
+A trial has a public number in its study and another one in the storage. ``optuna.trial.Trial(study, number)``, which
+gives a trial of another process, needs the latter. Only the storage accepts an attribute of a sampler, or of a
+finished trial. Optuna has no public name for either.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 def number_in_storage(trial: Trial | FrozenTrial) -> int:
-    """The number by which the storage knows the trial."""
+    """The number of the trial in the storage."""
     return trial._trial_id
 
 
 def mark(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Set an attribute of a trial that nobody runs; a public ``Trial`` would draw its values once more."""
+    """Set an attribute of a trial that is not running; a public ``Trial`` would draw its values again."""
     study._storage.set_trial_user_attr(number_in_storage(trial), key, value)
 
 
 def note(study: Study, trial: FrozenTrial, key: str, value: Any) -> None:
-    """Keep what a sampler wants to know of a trial later."""
+    """Set an attribute of a trial for a sampler."""
     study._storage.set_trial_system_attr(number_in_storage(trial), key, value)

@@ -1,4 +1,4 @@
-"""From overrides with several values to a search space of Optuna's."""
+"""Turns overrides with several values into a search space of Optuna."""
 
 from __future__ import annotations
 
@@ -14,11 +14,7 @@ Space = dict[str, "BaseDistribution"]
 
 
 class SpaceError(ValueError):
-    """Words of the command line stand for no space to search in.
-
-    Attributes:
-        faults: what is wrong, a line for each word.
-    """
+    """Words of the command line give no search space. ``faults``: a line for each wrong word."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -26,7 +22,7 @@ class SpaceError(ValueError):
 
 
 def space_of(overrides: Sequence[Override]) -> Space:
-    """The distribution of each key that has several values; choices are texts, as the command line has them.
+    """The distribution of each key with several values; choices are texts from the command line.
 
     Raises:
         SpaceError: with every fault.
@@ -44,7 +40,7 @@ def space_of(overrides: Sequence[Override]) -> Space:
 
 
 def ends(override: Override) -> list[str]:
-    """The words for both ends of an interval, between which all is right if both are."""
+    """The words for both ends of an interval; if both are valid, so are all values between them."""
     value = override.value()
     assert isinstance(value, IntervalSweep)
     return [f"{override.get_key_element()}={end}" for end in (value.start, value.end)]

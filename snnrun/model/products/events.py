@@ -1,7 +1,7 @@
-"""Products with spikes, spike by spike: for x of 0 and 1, ``y = x W^T`` is the sum of the rows of ``W^T`` that x names.
+"""Products with spikes, spike by spike: for x of 0 and 1, ``y = x W^T`` is the sum of the rows of ``W^T`` where x is 1.
 
-A multiplication by 0 or 1 is none, so what a product costs is one addition per spike and output, and sparse spikes
-make it cheap. Both the product and the gradient of its weights are sums of chosen rows::
+The cost is one addition per spike and output, so sparse spikes are cheap. Both the product and the gradient of its
+weights are sums of selected rows::
 
     y[m]    = b + Σ W^T[k]  over the k with x[m, k] = 1          rows of W^T, chosen by the spikes of sample m
     dW^T[k] = Σ g[m]        over the m with x[m, k] = 1          rows of g, chosen by the spikes of input k
@@ -9,9 +9,9 @@ make it cheap. Both the product and the gradient of its weights are sums of chos
 The sums are taken in float32 in blocks of 128 terms, which rounds no worse than a dense product does. Their order is
 fixed: it depends on neither threads nor processor.
 
-The kernels follow the memory. The rows to choose from are cut into blocks of 128 rows and ``WIDTH`` columns, copied to
-lie together, so that a block fits the L1 cache; the sums of 256 rows and ``WIDTH`` columns stay in the L2 cache; and
-the running sums of one row stay in vector registers, which takes a few lines of LLVM, as numba has no word for it.
+The kernels are built around the caches. The rows to select from are cut into contiguous blocks of 128 rows and
+``WIDTH`` columns that fit the L1 cache; the sums of 256 rows and ``WIDTH`` columns stay in the L2 cache; the running
+sums of one row stay in vector registers, which needs a few lines of LLVM, since numba cannot express it.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
 
-from snnrun.system.jit import compiled
+from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
 
-#: Terms of a sum that are listed together: an index among them, and the end of a list, fit a byte.
+#: Terms of a sum in one list: an index among them, and the end of a list, fit a byte.
 BLOCK = 128
-#: Rows whose sums are kept in the cache.
+#: Rows whose sums stay in the cache.
 TILE = 256
-_LANES = 16  # floats of a vector; LLVM cuts it in pieces where a processor's are shorter
-_VECTORS = 8 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 2  # all sums must find a register
-#: Columns that are summed at a time.
+_LANES = 16  # floats of a vector; LLVM splits it for processors with shorter vectors
+_VECTORS = 8 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 2  # all sums must fit the registers
+#: Columns summed at a time.
 WIDTH = _LANES * _VECTORS
-_PAIR = 2  # spikes that are added at a time, each to a sum of its own: additions then need not wait for each other
+_PAIR = 2  # spikes added at a time, each to its own sum, so that additions need not wait for each other
 
 
 class Events(NamedTuple):
-    """Where spikes ``[M, K]`` are 1: for every row, and each block of ``BLOCK`` columns, a list of columns.
+    """The places where spikes ``[M, K]`` are 1: for every row, and each block of ``BLOCK`` columns, a list of columns.
 
-    A list is filled up to an even length with ``BLOCK``, which stands for a row of zeros.
+    A list is padded to an even length with ``BLOCK``, the index of a row of zeros.
     """
 
     places: Tensor  # [ceil(K / BLOCK), M, BLOCK + 2], uint8
@@ -54,16 +54,16 @@ class Events(NamedTuple):
 def find(x: Tensor, most: float) -> Events | None:
     """The spikes of ``x`` ``[M, K]``, float32; None if a value is neither 0 nor 1, or more than ``most`` of them are 1.
 
-    The answer depends on the values alone, not on how often it is asked, nor on threads.
+    The result depends only on the values, not on earlier calls or threads.
     """
     rows, columns = x.shape
     x = x.detach().contiguous()
-    if rows and not bool(((x[0] == 0) | (x[0] == 1)).all()):  # most of what is no spikes is seen at once
+    if rows and not bool(((x[0] == 0) | (x[0] == 1)).all()):  # detects most other inputs at once
         return None
     blocks = _pieces(columns, BLOCK)
     places = torch.empty((blocks, rows, BLOCK + _PAIR), dtype=torch.uint8)
     lengths = torch.empty((blocks, rows), dtype=torch.uint8)
-    spikes = np.zeros(rows, np.int64)  # of each row; -1: a value that is no spike
+    spikes = np.zeros(rows, np.int64)  # of each row; -1: a value that is not a spike
     bits, places_, lengths_ = x.numpy().view(np.uint32), places.numpy(), lengths.numpy()
     spread(lambda low, high: _find(bits, places_, lengths_, spikes, low, high), rows, x.numel())
     if (spikes < 0).any() or spikes.sum() > most * x.numel():
@@ -71,8 +71,8 @@ def find(x: Tensor, most: float) -> Events | None:
     return Events(places, lengths, columns)
 
 
-def transposed(events: Events) -> Events:
-    """The same spikes by columns: for every column, the rows in which it is 1."""
+def transpose(events: Events) -> Events:
+    """The spikes by columns: for every column, the rows in which it is 1."""
     _, rows, _ = events.places.shape
     blocks = _pieces(rows, BLOCK)
     places = torch.empty((blocks, events.columns, BLOCK + _PAIR), dtype=torch.uint8)
@@ -96,7 +96,7 @@ def weight_gradient(events: Events, grad: Tensor, with_bias: bool) -> tuple[Tens
     """``g^T x`` ``[N, K]`` for the gradient ``g`` ``[M, N]`` of the product, and of the bias, Σ g ``[N]``, or None."""
     grad = grad.detach().contiguous()
     outputs = grad.shape[1]
-    by_input = transposed(events)
+    by_input = transpose(events)
     out = torch.empty((outputs, events.columns), dtype=torch.float32)
     total = torch.empty(outputs, dtype=torch.float32) if with_bias else None
     start = torch.zeros(outputs, dtype=torch.float32)
@@ -118,7 +118,7 @@ def _gather(
     if not rows or not len(start):
         return
     stripes = _pieces(len(start), WIDTH)
-    # Few outputs make few stripes: then the rows are shared out too.
+    # Few outputs give few stripes: then the rows are split too.
     tiles = _pieces(rows, TILE)
     part = TILE * _pieces(tiles, _pieces(2 * torch.get_num_threads(), stripes))
     parts = _pieces(rows, part)
@@ -127,8 +127,8 @@ def _gather(
     total_ = np.empty(0, np.float32) if total is None else total.numpy()
 
     def work(low: int, high: int) -> None:
-        # Scratch of each thread: the table's blocks, each with a row of zeros after it, and the sums. By torch, which
-        # aligns them; a vector that lies across two cache lines costs twice the time.
+        # Scratch memory of each thread: the table's blocks, each with a row of zeros after it, and the sums. From
+        # torch, which aligns it; a vector across two cache lines costs twice the time.
         packed = torch.empty(blocks * (BLOCK + 1) * WIDTH, dtype=torch.float32).numpy()
         sums = torch.empty(min(TILE, rows) * WIDTH, dtype=torch.float32).numpy()
         for each in range(low, high):
@@ -144,41 +144,41 @@ def _gather(
 
 
 def _pieces(length: int, size: int) -> int:
-    """How many pieces of ``size`` cover ``length``."""
+    """The number of pieces of ``size`` that cover ``length``."""
     return -(-length // size)
 
 
 _ONE = np.uint32(0x3F800000)  # the bits of 1.0
 
 
-@compiled
+@compile_cached
 def _find(x, places, lengths, spikes, low, high):  # type: ignore[no-untyped-def]
     columns = x.shape[1]
     for m in range(low, high):
-        found = 0
+        total = 0
         for block in range(places.shape[0]):
             begin = block * BLOCK
             length = min(BLOCK, columns - begin)
             others = 0
             for k in range(length):
                 bits = x[m, begin + k]
-                # Neither 0, nor -0, which is as good, nor 1.
+                # Neither 0 (or -0) nor 1.
                 others += np.int64((bits & np.uint32(0x7FFFFFFF)) != 0) & np.int64(bits != _ONE)
             if others:
                 spikes[m] = -1
                 return
             row = places[block, m]
             n = 0
-            for k in range(length):  # without a branch, which would be guessed wrong at every spike
+            for k in range(length):  # without a branch, which would be mispredicted at every spike
                 row[n] = k
                 n += np.int64((x[m, begin + k] >> np.uint32(29)) & np.uint32(1))
-            found += n
+            total += n
             row[n] = BLOCK
             lengths[block, m] = n + n % _PAIR
-        spikes[m] = found
+        spikes[m] = total
 
 
-@compiled
+@compile_cached
 def _transpose(places, lengths, places_t, lengths_t, low, high):  # type: ignore[no-untyped-def]
     rows = places.shape[1]
     for block in range(low, high):
@@ -203,7 +203,7 @@ def _transpose(places, lengths, places_t, lengths_t, low, high):  # type: ignore
 def _add_rows(
     context: Any, table: Any, table_at: Any, index: Any, index_at: Any, count: Any, out: Any, out_at: Any
 ) -> Any:
-    """``out[0:WIDTH] += Σ table[index[i]][0:WIDTH]`` for i < ``count``, an even number; ``_at``: where each begins."""
+    """``out[0:WIDTH] += Σ table[index[i]][0:WIDTH]`` for i < ``count``, an even number; ``_at``: offsets."""
 
     def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
         def address(i: int) -> Any:
@@ -236,8 +236,8 @@ def _add_rows(
 
         builder.position_at_end(body)
         for step, registers in enumerate(running):
-            chosen = builder.load(builder.gep(indices, [builder.add(i, constant(step))]))
-            row = builder.gep(rows, [builder.mul(builder.zext(chosen, word), constant(WIDTH))])
+            selected = builder.load(builder.gep(indices, [builder.add(i, constant(step))]))
+            row = builder.gep(rows, [builder.mul(builder.zext(selected, word), constant(WIDTH))])
             for v, register in enumerate(registers):
                 register.add_incoming(ir.Constant(vector, None), before)
                 register.add_incoming(builder.fadd(register, load(row, v)), body)
@@ -255,7 +255,7 @@ def _add_rows(
     return types.void(table, at, index, at, at, out, at), generate
 
 
-@compiled
+@compile_cached
 def _sum_rows(  # type: ignore[no-untyped-def]
     places, lengths, terms, table, table_row, table_column, start, out, out_row, out_column, total,
     stripe, begin, end, packed, sums,
@@ -276,7 +276,7 @@ def _sum_rows(  # type: ignore[no-untyped-def]
             else:
                 for j in range(width):
                     packed[to + j] = table[at + j * table_column]
-    if len(total):  # while it is at hand: the sum of all rows
+    if len(total):  # also the sum of all rows
         for j in range(width):
             total[stripe + j] = 0
         for block in range(blocks):

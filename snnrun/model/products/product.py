@@ -1,10 +1,10 @@
-"""The matrix product of a linear layer, taken in the way that is fast for its input on this processor.
+"""The matrix product of a linear layer, with the fastest method for its input on this processor.
 
 ==================== ================================================================================================
-spikes, few enough   their events (:mod:`snnrun.model.products.events`): on the CPU, for float32, forwards and for the
+few spikes           events (:mod:`snnrun.model.products.events`): on the CPU, for float32, forwards and for the
                      gradient of the weights
-all else             ``default``, torch's own product, or ``onednn``, oneDNN's kernel for float32, which on some
-                     processors is twice as fast, on others not
+other inputs         ``default``, torch's own product, or ``onednn``, oneDNN's kernel for float32, which is twice as
+                     fast on some processors
 ==================== ================================================================================================
 
 All of them are float32 products with float32 sums; they differ in the order of the terms, hence in the last bits.
@@ -30,19 +30,19 @@ from snnrun.model.products import events
 from snnrun.system import files, machine
 from snnrun.system.cache import cache_dir
 
-#: Multiplications below which a product is always torch's own: there is nothing to gain.
+#: Multiplications below which a product is always torch's own: other methods gain nothing.
 SMALL = 10_000_000
-#: Outputs below which events do not pay: a spike is added to ``events.WIDTH`` sums at a time.
+#: Outputs below which events are not faster: a spike is added to ``events.WIDTH`` sums at a time.
 FEW = 64
 
 
 @dataclass(frozen=True)
 class Product:
-    """How large products are taken on the CPU.
+    """The method for large products on the CPU.
 
     Args:
         dense: ``default`` or ``onednn``.
-        events_below: share of spikes below which a product is that of their events; 0: never.
+        events_below: share of spikes below which a product uses events; 0: never.
     """
 
     dense: str = "default"
@@ -53,10 +53,10 @@ TORCHS_OWN = Product()
 
 
 class Linear(nn.Linear):
-    """``torch.nn.Linear``, but that ``product``, from the execution plan, says how it is taken; torch's own by default.
+    """``torch.nn.Linear`` with a method, ``product``, from the execution plan; torch's own by default.
 
-    With another :class:`Product` it can be differentiated once. Whether an input consists of spikes is seen from its
-    values, so any other input is right too.
+    With another :class:`Product` it can be differentiated once. Spikes are detected by their values, so any input is
+    allowed.
     """
 
     product = TORCHS_OWN
@@ -66,9 +66,9 @@ class Linear(nn.Linear):
         if self.product == TORCHS_OWN or not self._applies(x):
             return super().forward(x)
         rows = x.reshape(-1, x.shape[-1])
-        found = events.find(rows, self.product.events_below) if self._may_be_events() else None
-        if found is not None:
-            y = _Events.apply(rows, self.weight, self.bias, found, self.product.dense)
+        spikes = events.find(rows, self.product.events_below) if self._may_be_events() else None
+        if spikes is not None:
+            y = _Events.apply(rows, self.weight, self.bias, spikes, self.product.dense)
         elif self.product.dense == "onednn":
             y = _OneDNN.apply(rows, self.weight, self.bias)
         else:
@@ -89,11 +89,11 @@ class Linear(nn.Linear):
 
 class _Events(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, found: events.Events, dense: str) -> Tensor:
-        # Of the spikes only their places are kept, a quarter of their size.
-        ctx.save_for_backward(weight, found.places, found.lengths)
-        ctx.columns, ctx.dense = found.columns, dense
-        return events.product(found, weight, bias)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, spikes: events.Events, dense: str) -> Tensor:
+        # Only the places of spikes are saved, a quarter of their size.
+        ctx.save_for_backward(weight, spikes.places, spikes.lengths)
+        ctx.columns, ctx.dense = spikes.columns, dense
+        return events.product(spikes, weight, bias)
 
     @staticmethod
     @once_differentiable
@@ -102,8 +102,8 @@ class _Events(torch.autograd.Function):
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
         grad_weight, grad_bias = None, None
         if for_weight:
-            found = events.Events(places, lengths, ctx.columns)
-            grad_weight, grad_bias = events.weight_gradient(found, grad, with_bias=for_bias)
+            spikes = events.Events(places, lengths, ctx.columns)
+            grad_weight, grad_bias = events.weight_gradient(spikes, grad, with_bias=for_bias)
         elif for_bias:
             grad_bias = grad.sum(0)
         grad_x = DENSE[ctx.dense](grad, weight.t(), None) if for_x else None
@@ -132,7 +132,7 @@ def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
-#: ``x W^T + b`` for ``x`` ``[M, K]`` and ``W`` ``[N, K]``, by the name of what takes it.
+#: ``x W^T + b`` for ``x`` ``[M, K]`` and ``W`` ``[N, K]``, by the name of the method.
 DENSE: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
     "default": nn.functional.linear,
     "onednn": _onednn,
@@ -140,15 +140,15 @@ DENSE: dict[str, Callable[[Tensor, Tensor, Tensor | None], Tensor]] = {
 
 
 def choose(matmul: str, events_below: str | float) -> Product:
-    """The product that the settings ``matmul`` and ``events_below`` mean on this machine.
+    """The product for the settings ``matmul`` and ``events_below`` on this machine.
 
-    ``matmul=auto`` is ``default``, unless a measurement, taken once per processor and version of torch and then kept
-    in the user's cache, found ``onednn`` clearly faster. So runs on one machine choose alike. Where nothing can be
-    kept nothing is measured. ``events_below=auto`` is 0.3 on x86-64, where events then cost less than
-    a dense product in float32, and 0 elsewhere: there are processors with units for dense products alone.
+    ``matmul=auto`` is ``default``, unless a measurement, once per processor and version of torch, finds ``onednn``
+    clearly faster. The user's cache stores the result, so that runs on one machine choose alike; without a cache
+    nothing is measured. ``events_below=auto`` is 0.3 on x86-64, where events then cost less than a dense product in
+    float32, and 0 elsewhere: some processors have units for dense products only.
 
     Raises:
-        ConfigError: for ``onednn`` where torch comes without.
+        ConfigError: for ``onednn`` if torch lacks it.
     """
     if matmul == "onednn" and not _has_onednn():
         raise ConfigError(
@@ -156,33 +156,33 @@ def choose(matmul: str, events_below: str | float) -> Product:
         )
     if events_below == "auto":
         events_below = 0.3 if platform.machine().lower() in ("x86_64", "amd64") else 0.0
-    return Product(_measured() if matmul == "auto" else matmul, float(events_below))
+    return Product(_measured_choice() if matmul == "auto" else matmul, float(events_below))
 
 
 def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def _measured() -> str:
+def _measured_choice() -> str:
     folder = cache_dir() if _has_onednn() else None
     if folder is None:
         return "default"
     facts = {"processor": machine.processor(), "torch": torch.__version__}
     name = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
     path = folder / f"matmul-{name}.json"
-    found = _read(path)
-    if found is None:
+    choice = _stored_choice(path)
+    if choice is None:
         seconds = measure()
         # Clearly, so that noise does not decide.
-        found = "onednn" if seconds["onednn"] < 0.8 * seconds["default"] else "default"
+        choice = "onednn" if seconds["onednn"] < 0.8 * seconds["default"] else "default"
         try:
-            files.write_json(path, {"choice": found, "seconds": seconds, **facts})
-        except OSError:  # a full disk: the next run would measure again, and might choose otherwise
+            files.write_json(path, {"choice": choice, "seconds": seconds, **facts})
+        except OSError:  # a full disk: the next run would measure again, and might choose differently
             return "default"
-    return found
+    return choice
 
 
-def _read(path: Path) -> str | None:
+def _stored_choice(path: Path) -> str | None:
     try:
         choice = json.loads(path.read_text(encoding="utf-8"))["choice"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -191,9 +191,9 @@ def _read(path: Path) -> str | None:
 
 
 def measure() -> dict[str, float]:
-    """Seconds of each dense product ``[1024, 784] x [784, 1000]``: the least of several, taken in turn.
+    """Seconds of each dense product ``[1024, 784] x [784, 1000]``: the least of several measurements, in turn.
 
-    They are those that one thread computes, and not those that pass: so other work on the machine does not count.
+    It is the CPU time of one thread, so that other work on the machine does not count.
     """
     generator = torch.Generator().manual_seed(0)
     x, weight = torch.rand(1024, 784, generator=generator), torch.rand(1000, 784, generator=generator)

@@ -1,7 +1,7 @@
 """Kernels in torch operations, for every device and dtype.
 
-What does not depend on the step before is computed for all steps in one call, before the loop over time or after it;
-the loop itself holds only what must be done one step after the other.
+Values that do not depend on the previous step are computed for all steps in one call, before or after the loop over
+time. The loop has only the sequential rest.
 """
 
 from __future__ import annotations
@@ -20,60 +20,60 @@ from snnrun.sequence.record.program import Program
 def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
     """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`."""
     if kernel.replay is not None:
-        tensors = tensors | {array.key: like.new_empty((steps, *like.shape)) for array in kernel.kept()}
+        tensors = tensors | {array.key: like.new_empty((steps, *like.shape)) for array in kernel.scratch()}
         # Tensors of one number come after all others.
         first = [*numbers[: kernel.replay.numbers], *numbers[kernel.numbers :]]
         call(kernel.replay, first, tensors, steps, like)
     program = Program(kernel.nodes)
-    whole = _given(kernel, program, numbers, tensors, like)
-    carried = [leaf for leaf, _, _ in kernel.carries]
+    whole = _leaves(kernel, program, numbers, tensors, like)
+    state = [leaf for leaf, _, _ in kernel.carries]
     onwards = [node for _, node, _ in kernel.carries if node is not None]
-    wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
+    outputs = [node for node, _ in (*kernel.sums, *kernel.writes)]
 
-    depends = set(carried)  # on the step before
-    for i in program.below([*onwards, *wanted]):
+    depends = set(state)  # on the step before
+    for i in program.below([*onwards, *outputs]):
         if any(j in depends for j in program.args(i)):
             depends.add(i)
     inside = [i for i in program.below(onwards) if i in depends]
-    after = [i for i in program.below(wanted) if i in depends and i not in inside]
-    outside = program.below([*onwards, *wanted])
+    after = [i for i in program.below(outputs) if i in depends and i not in inside]
+    outside = program.below([*onwards, *outputs])
     for i in outside:
         if i not in depends and i not in whole:
             whole[i] = _value(program, i, whole, like)
 
-    # What is made in the loop and asked for outside of it is kept for all steps.
-    looped = {*inside, *carried}
-    asked = {j for i in after for j in program.args(i)} | set(wanted)
-    kept = {i: like.new_empty((steps, *like.shape)) for i in sorted(asked & looped)}
-    # Straight into the array that takes it, where there is one of its dtype.
-    kept |= {i: tensors[array.key] for i, array in kernel.writes if i in kept and array.kind != "bytes"}
+    # Values of the loop that are needed outside are recorded for all steps.
+    in_loop = {*inside, *state}
+    to_record = {j for i in after for j in program.args(i)} | set(outputs)
+    recordings = {i: like.new_empty((steps, *like.shape)) for i in sorted(to_record & in_loop)}
+    # Directly into the result array, if it has the right dtype.
+    recordings |= {i: tensors[array.key] for i, array in kernel.writes if i in recordings and array.kind != "bytes"}
 
     values: dict[int, Any] = {
         leaf: torch.zeros_like(like) if array is None else tensors[array.key].to(like.dtype)
         for leaf, _, array in kernel.carries
     }
-    needed = {j for i in inside for j in program.args(i)} - looped
+    from_outside = {j for i in inside for j in program.args(i)} - in_loop
 
     def at(i: int, t: int) -> Any:
         over_time = isinstance(whole[i], Tensor) and whole[i].dim() > like.dim()
         return whole[i][t] if over_time else whole[i]
 
     for t in reversed(range(steps)) if kernel.backwards else range(steps):
-        values.update((j, at(j, t)) for j in needed)
+        values.update((j, at(j, t)) for j in from_outside)
         for i in inside:
-            if i not in carried:
+            if i not in state:
                 values[i] = _value(program, i, values, like)
-        for i, record in kept.items():
+        for i, record in recordings.items():
             record[t] = values[i]
         new = [
-            torch.zeros_like(like) if node is None else values[node] if node in looped else at(node, t)
+            torch.zeros_like(like) if node is None else values[node] if node in in_loop else at(node, t)
             for _, node, _ in kernel.carries
         ]
-        values.update(zip(carried, (_one_step(value, like) for value in new), strict=True))
+        values.update(zip(state, (_one_step(value, like) for value in new), strict=True))
 
     for leaf, array in kernel.last:
         tensors[array.key].copy_(values[leaf])
-    whole.update(kept)
+    whole.update(recordings)
     for i in after:
         whole[i] = _value(program, i, whole, like)
     for node, array in kernel.writes:
@@ -83,22 +83,22 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], s
         tensors[array.key].copy_(_all_steps(whole[node], steps, like).sum(0))
 
 
-def _given(
+def _leaves(
     kernel: Kernel, program: Program, numbers: Sequence[float], tensors: dict[Key, Tensor], like: Tensor
 ) -> dict[int, Any]:
     """The leaves that need no loop: numbers, and arrays over all time."""
-    found: dict[int, Any] = {}
+    leaves: dict[int, Any] = {}
     for i, (op, *args) in enumerate(program.nodes):
         if op == "literal":
-            found[i] = args[0]
+            leaves[i] = args[0]
         elif op in ("number", "scalar"):
-            found[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
+            leaves[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
     for leaf, array in kernel.reads:
-        found[leaf] = _read(tensors[array.key], array, like)
+        leaves[leaf] = _read(tensors[array.key], array, like)
     for leaf, array, initial in kernel.before:
         record = _read(tensors[array.key], array, like)
-        found[leaf] = torch.cat([tensors[initial.key][None].to(like.dtype), record[:-1]])
-    return found
+        leaves[leaf] = torch.cat([tensors[initial.key][None].to(like.dtype), record[:-1]])
+    return leaves
 
 
 def _read(tensor: Tensor, array: Array, like: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
 """Writes the operations of a program as LLVM code on vectors of neurons.
 
-Every value is a vector of ``width`` neurons, and nothing is reordered or contracted: the results are those of the same
-operations in torch, bit for bit where torch's are correctly rounded, and to a unit in the last place or two for
-functions such as exp.
+Every value is a vector of ``width`` neurons, and nothing is reordered or contracted. The results equal those of torch
+bit for bit if torch rounds correctly, and to a unit in the last place or two for functions such as exp.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from snnrun.sequence.record.program import Program
 
-#: Functions of C's mathematical library that are called for one neuron after the other.
+#: Functions of C's mathematical library, called for one neuron after the other.
 _LIBRARY = {
     "exp": 1, "expm1": 1, "log": 1, "log1p": 1, "tanh": 1, "atan": 1, "erf": 1, "erfc": 1, "sin": 1, "cos": 1,
     "pow": 2, "hypot": 2,
@@ -53,22 +52,22 @@ class Writer:
         return f"%v{self._count}"
 
     def constant(self, value: float) -> str:
-        """A number, as LLVM writes it: the bits of the double that it is."""
+        """A number in LLVM: the bits of a double."""
         if not self.double:
             value = struct.unpack("f", struct.pack("f", value))[0]
         return f"0x{struct.unpack('>Q', struct.pack('>d', value))[0]:016X}"
 
     def every(self, value: float) -> str:
-        """A vector of one number."""
+        """A vector with the same number in every element."""
         return f"splat ({self.scalar} {self.constant(value)})"
 
     def spread(self, scalar: str) -> str:
-        """A vector of one scalar value."""
+        """A vector with the same scalar in every element."""
         one = self.let(f"insertelement {self.vector} poison, {self.scalar} {scalar}, i64 0")
         zeros = f"<{self.width} x i32> zeroinitializer"
         return self.let(f"shufflevector {self.vector} {one}, {self.vector} poison, {zeros}")
 
-    def shuffled(self, a: str, b: str, order: Sequence[int]) -> str:
+    def shuffle(self, a: str, b: str, order: Sequence[int]) -> str:
         """The elements ``order`` of ``a`` and ``b`` one after the other."""
         mask = ", ".join(f"i32 {i}" for i in order)
         return self.let(f"shufflevector {self.vector} {a}, {self.vector} {b}, <{self.width} x i32> <{mask}>")
@@ -96,7 +95,7 @@ class Writer:
         self.line(f"store {self.bytes} {raw}, ptr {self.at(pointer, index, 'i8')}, align 1")
 
     def prefetch(self, pointer: str, *, write: bool) -> None:
-        """Have what is at an address brought to the cache; any address will do."""
+        """Load the cache line of an address; any address is allowed."""
         self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         self.line(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 3, i32 1)")
 
@@ -127,10 +126,10 @@ class Writer:
         return self.let(f"{op} {self.vector} {a}, {b}")
 
 
-def write(w: Writer, program: Program, wanted: list[int], leaves: dict[int, str]) -> dict[int, str]:
-    """Write what computes the nodes ``wanted``, given the names of the leaves; returns the names of all nodes."""
+def write(w: Writer, program: Program, nodes: list[int], leaves: dict[int, str]) -> dict[int, str]:
+    """Write the code for ``nodes``, given the names of the leaves. Returns the names of all computed nodes."""
     names = dict(leaves)
-    for i in program.below(wanted):
+    for i in program.below(nodes):
         if i in names:
             continue
         op, *args = program.nodes[i]
@@ -172,17 +171,17 @@ def _sign(w: Writer, a: str) -> str:
 def _exp(w: Writer, a: str) -> str:
     """exp in single precision, whole vectors at a time: 2ⁿ eʳ, with eʳ by the polynomial of the Cephes library."""
     low, high = w.every(-104.0), w.every(89.0)
-    bounded = w.intrinsic("maxnum", w.intrinsic("minnum", a, high), low)  # a NaN becomes a number, and is put back
-    n = w.intrinsic("roundeven", w.arithmetic("fmul", bounded, w.every(math.log2(math.e))))
-    # ln 2 in two parts, the first of which gives an exact product with n.
-    r = w.arithmetic("fsub", bounded, w.arithmetic("fmul", n, w.every(0.693359375)))
+    limited = w.intrinsic("maxnum", w.intrinsic("minnum", a, high), low)  # a NaN is restored below
+    n = w.intrinsic("roundeven", w.arithmetic("fmul", limited, w.every(math.log2(math.e))))
+    # ln 2 in two parts; the product of the first with n is exact.
+    r = w.arithmetic("fsub", limited, w.arithmetic("fmul", n, w.every(0.693359375)))
     r = w.arithmetic("fsub", r, w.arithmetic("fmul", n, w.every(-2.12194440e-4)))
     y = w.every(1.9875691500e-4)
     for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
         y = w.arithmetic("fadd", w.arithmetic("fmul", y, r), w.every(c))
     y = w.arithmetic("fmul", w.arithmetic("fmul", y, r), r)
     y = w.arithmetic("fadd", w.arithmetic("fadd", y, r), w.every(1.0))
-    # In two steps, since 2ⁿ alone may overflow, or vanish, where the product does not.
+    # In two steps, since 2ⁿ may overflow or vanish even if the product does not.
     whole = w.let(f"fptosi {w.vector} {n} to {w.integers}")
     half = w.let(f"ashr {w.integers} {whole}, splat ({w.bits} 1)")
     for part in (half, w.let(f"sub {w.integers} {whole}, {half}")):
@@ -203,7 +202,7 @@ _RULES: dict[str, Callable[..., str]] = {
     "sqrt": lambda w, a: w.intrinsic("sqrt", a),
     "sign": _sign,
     "sigmoid": _sigmoid,
-    # These give NaN where an argument is NaN, as torch does.
+    # These give NaN if an argument is NaN, like torch.
     "relu": lambda w, a: w.intrinsic("maximum", a, w.every(0.0)),
     "clamp_min": lambda w, a, b: w.intrinsic("maximum", a, b),
     "clamp_max": lambda w, a, b: w.intrinsic("minimum", a, b),

@@ -1,6 +1,6 @@
-"""What a kernel is asked to do: a program over all time steps, with arrays to read from and to write to.
+"""The description of a kernel: a program over all time steps, with arrays to read and to write.
 
-The same description is carried out by LLVM code (``llvm``) or by torch operations (``eager``).
+LLVM code (``llvm``) or torch operations (``eager``) execute it.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from snnrun.sequence.record.program import Node
 Role: TypeAlias = Literal[
     # Forwards: the input; captured tensors with a number per neuron; the state before the first step, after the last.
     "x", "row", "first", "last",
-    # What is recorded: output, how often it was a spike, membrane, other parts of the state, what a spike compares.
+    # Records: output, number of spikes, membrane, other parts of the state, the argument of a spike's comparison.
     "output", "fired", "membrane", "new", "excess",
-    # Backwards: gradients that come in; gradients that are asked for; derivatives of surrogates that torch computes.
-    "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "handed",
-    # Of a read-out product: its weights; what it gives, or backwards the gradient of that; the gradient of the weights.
+    # Backwards: incoming gradients; requested gradients; derivatives of surrogates that torch computes.
+    "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "slope",
+    # Of a read-out product: its weights; its result, or backwards the gradient of that; the gradient of the weights.
     "weights", "products", "grad_weights",
 ]
 # fmt: on
-Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "kept", "packed", "few"]
+Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "scratch", "packed", "few"]
 
 
 class Key(NamedTuple):
-    """Which array: what it holds, and of which part of the state, captured tensor or node."""
+    """The identity of an array: its role, and the part of the state, captured tensor or node."""
 
     role: Role
     part: int = 0
 
 
 class Array(NamedTuple):
-    """An array that a kernel reads or writes, and how it lies in memory.
+    """An array that a kernel reads or writes, and its layout in memory.
 
     Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
-    ``strided``, as time, but with a distance between steps that may be 0 (given beside the array); ``kept``, as time,
-    but there only while a kernel works on the neuron, between its first run over time and its second; ``packed`` and
-    ``few``, the weights of a read-out product and what it gives.
+    ``strided``, as time, but with a distance between steps that may be 0 (passed with the array); ``scratch``, as time,
+    but only within a kernel, between its first run over time and its second; ``packed`` and ``few``, the weights and
+    the result of a read-out product.
     """
 
     key: Key
@@ -48,16 +48,16 @@ WEIGHTS, PRODUCTS = Array(Key("weights"), "packed"), Array(Key("products"), "few
 
 
 class ReadoutProduct(NamedTuple):
-    """A product with few outputs, taken of a node's value while that is at hand, so that it need not be recorded.
+    """A product with few outputs, computed from a node's value within the kernel, so that it need not be recorded.
 
     Forwards ``y[t, b] += W s[t, b]``, with ``s`` the node's values for the neurons of sample ``b``; backwards the node
     is the leaf ``W^T g[t, b]``, and ``dW += g[t, b] s[t, b]^T`` follows. ``W`` is the array ``WEIGHTS``, ``y`` or ``g``
     is ``PRODUCTS``.
 
     Attributes:
-        outputs: how many.
-        node: forwards the node that is multiplied, backwards the leaf.
-        factor: backwards the ``kept`` array with the values of the node.
+        outputs: number of outputs.
+        node: forwards the factor, backwards the leaf.
+        factor: backwards the ``scratch`` array with the values of the node.
     """
 
     outputs: int
@@ -66,20 +66,20 @@ class ReadoutProduct(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """What is compiled.
+    """A program with its arrays, ready to compile.
 
     Attributes:
-        nodes, numbers: the program, and how many numbers it has.
-        reads: the array that a leaf is read from, by the leaf's index.
-        before: the same for leaves that are read one step earlier: the array, and the one that stands before the first.
-        carries: leaf -> (node that is its value at the next step, array of its first value or None for 0).
-        sums: node -> array that takes its sum over time.
+        nodes, numbers: the program, and its number of numbers.
+        reads: the array of a leaf, by the leaf's index.
+        before: the same for leaves read one step earlier: the array, and the array before the first step.
+        carries: leaf -> (node with its value at the next step, array of its first value or None for 0).
+        sums: node -> array for its sum over time.
         writes: node -> array, at every step.
-        last: leaf in ``carries`` -> array that takes the value after the last step.
+        last: leaf in ``carries`` -> array for the value after the last step.
         backwards: from the last step to the first.
-        replay: what is run over all time first; what it writes is ``kept``, to be read by this kernel. Its numbers are
-            the first of this kernel's.
-        product: a read-out product that is taken on the way; for ``llvm`` alone.
+        replay: a kernel that runs over all time first, and writes ``scratch`` arrays for this one. Its numbers are the
+            first of this kernel's.
+        product: a read-out product within the kernel; for ``llvm`` only.
     """
 
     nodes: tuple[Node, ...]
@@ -95,17 +95,17 @@ class Kernel(NamedTuple):
     product: ReadoutProduct | None = None
 
     def arrays(self) -> list[Array]:
-        """The arrays that are handed over, in their order."""
-        return [array for array in self._all() if array.kind != "kept"]
+        """The arrays that are passed to the kernel, in order."""
+        return [array for array in self._all() if array.kind != "scratch"]
 
-    def kept(self) -> list[Array]:
-        """The arrays that are not."""
-        return [array for array in self._all() if array.kind == "kept"]
+    def scratch(self) -> list[Array]:
+        """The scratch arrays."""
+        return [array for array in self._all() if array.kind == "scratch"]
 
     def _all(self) -> list[Array]:
-        found = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
-        found += [array for _, *pair in self.before for array in pair]
-        found += [array for *_, array in self.carries if array is not None]
+        arrays = [array for _, array in (*self.reads, *self.sums, *self.writes, *self.last)]
+        arrays += [array for _, *pair in self.before for array in pair]
+        arrays += [array for *_, array in self.carries if array is not None]
         if self.product is not None:
-            found += [WEIGHTS, PRODUCTS, *([self.product.factor] if self.product.factor else [])]
-        return sorted({*found, *(self.replay._all() if self.replay else [])})
+            arrays += [WEIGHTS, PRODUCTS, *([self.product.factor] if self.product.factor else [])]
+        return sorted({*arrays, *(self.replay._all() if self.replay else [])})

@@ -1,10 +1,10 @@
 """Kernels for the CPU: a program, run over all time steps, compiled by LLVM in memory.
 
-A kernel goes through blocks of neurons small enough for the nearest cache (see ``llvm_code``). Compiling takes some
-ten milliseconds, so nothing is kept on disk.
+A kernel processes blocks of neurons that fit the nearest cache (see ``llvm_code``). Compiling takes some ten
+milliseconds, so nothing is stored on disk.
 
-Neurons are independent of each other here, so any split of them between threads gives the same bits. What must be
-summed over neurons or samples is summed afterwards, in one order.
+Neurons are independent of each other here, so any split between threads gives the same bits. Sums over neurons or
+samples are computed afterwards, in a fixed order.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from snnrun.system.pool import spread
 
 #: Bytes of a block of one quantity.
 BLOCK = 2048
-#: Most bytes that a block keeps between its two runs over time: they should stay in the second cache.
+#: Limit in bytes of a block's scratch memory between its two runs over time: it should fit the second cache.
 KEPT = 1 << 19
-#: Samples whose gradient of a read-out product's weights is summed by itself.
+#: Samples in one partial sum of the weight gradient of a read-out product.
 SAMPLES = 8
 DTYPES = (torch.float32, torch.float64)
 
 
 def supports(x: Tensor) -> bool:
-    """Whether these kernels can run on ``x``: a float32 or float64 tensor in the CPU's memory."""
+    """True if these kernels can run on ``x``: a float32 or float64 tensor in the CPU's memory."""
     return x.device.type == "cpu" and x.dtype in DTYPES
 
 
@@ -45,8 +45,8 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], s
     run = _Call(kernel, numbers, tensors, steps, like, width if lanes >= width else 1)
 
     def work(low: int, high: int) -> None:
-        kept = run.kept()
-        run.code.kernel(*run.given, kept.data_ptr(), run.size, steps, lanes, low, high)
+        scratch = run.scratch()
+        run.code.kernel(*run.arguments, scratch.data_ptr(), run.size, steps, lanes, low, high)
 
     spread(work, lanes, steps * lanes, width)
 
@@ -60,8 +60,8 @@ def call_by_sample(
 ) -> None:
     """:func:`call` for a kernel with a read-out product, for ``like`` ``[B, *N]`` of at least a vector of neurons.
 
-    Besides the others ``tensors`` has ``products``, ``[T, B, J]``, and ``weights``, packed (see ``readout_product``);
-    backwards also ``grad_weights``: zeros, ``[B / SAMPLES, V, J, width]``, each for the sum over as many samples, so
+    In addition ``tensors`` has ``products``, ``[T, B, J]``, and ``weights``, packed (see ``readout_product``);
+    backwards also ``grad_weights``: zeros, ``[B / SAMPLES, V, J, width]``, one for each partial sum over samples, so
     that the order of all sums does not depend on the number of threads.
     """
     samples, lanes = like.shape[0], like.numel()
@@ -71,11 +71,11 @@ def call_by_sample(
     grad_weights = tensors.get(Key("grad_weights"))
 
     def work(low: int, high: int) -> None:
-        kept = run.kept()
+        scratch = run.scratch()
         for part in range(low, high):
             sums = None if grad_weights is None else grad_weights[part].data_ptr()
             first, last = part * SAMPLES, min((part + 1) * SAMPLES, samples)
-            samples_of(sums, *run.given, kept.data_ptr(), run.size, steps, lanes, lanes // samples, first, last)
+            samples_of(sums, *run.arguments, scratch.data_ptr(), run.size, steps, lanes, lanes // samples, first, last)
 
     spread(work, -(-samples // SAMPLES), steps * lanes)
 
@@ -86,7 +86,7 @@ def vector_width(like: Tensor) -> int:
 
 
 class _Call:
-    """What the calls of one kernel have in common."""
+    """The common arguments for the calls of one kernel."""
 
     def __init__(
         self,
@@ -98,46 +98,46 @@ class _Call:
         width: int,
     ) -> None:
         double, bytes_, lanes = like.dtype == torch.float64, like.element_size(), like.numel()
-        self.code = _compiled(kernel, double, width)
-        self._like, kept = like, self.code.kept
+        self.code = _compile(kernel, double, width)
+        self._like, scratch = like, self.code.scratch
         self.size = BLOCK // bytes_
-        if kept:
-            self.size = max(width, min(self.size, KEPT // (steps * kept * bytes_) // width * width))
-        self._room = steps * kept * self.size
-        given = [tensors[key] for key in self.code.arrays]
-        pointers = (ctypes.c_void_p * (len(given) + 1))(*[tensor.data_ptr() for tensor in given], None)
-        strides = (ctypes.c_int64 * (len(given) + 1))(*[lanes if tensor.stride(0) else 0 for tensor in given], 0)
+        if scratch:
+            self.size = max(width, min(self.size, KEPT // (steps * scratch * bytes_) // width * width))
+        self._room = steps * scratch * self.size
+        arrays = [tensors[key] for key in self.code.arrays]
+        pointers = (ctypes.c_void_p * (len(arrays) + 1))(*[tensor.data_ptr() for tensor in arrays], None)
+        strides = (ctypes.c_int64 * (len(arrays) + 1))(*[lanes if tensor.stride(0) else 0 for tensor in arrays], 0)
         values = ((ctypes.c_double if double else ctypes.c_float) * (len(numbers) + 1))(*numbers, 0.0)
-        self.given = pointers, strides, values
+        self.arguments = pointers, strides, values
 
-    def kept(self) -> Tensor:
-        """Room for what is kept; each thread has its own."""
+    def scratch(self) -> Tensor:
+        """Scratch memory for one thread."""
         return self._like.new_empty(self._room)
 
 
 class _Code(NamedTuple):
-    """A kernel that is compiled."""
+    """A compiled kernel."""
 
     arrays: tuple[Key, ...]
-    kept: int  # how many
+    scratch: int  # number of scratch arrays
     kernel: Callable[..., None]
-    samples: Callable[..., None] | None  # of those with a read-out product
+    samples: Callable[..., None] | None  # for a kernel with a read-out product
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(kernel: Kernel, double: bool, width: int) -> _Code:
+def _compile(kernel: Kernel, double: bool, width: int) -> _Code:
     most = BLOCK // (8 if double else 4)
-    made = _engine(code(kernel, most, double=double, width=width))
+    engine = _engine(code(kernel, most, double=double, width=width))
 
     def function(name: str, pointers: int, integers: int) -> Any:
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * pointers, *[ctypes.c_int64] * integers)
-        found: Any = kind(made.get_function_address(name))
-        found.engine = made  # the code lives as long as its engine
-        return found
+        call: Any = kind(engine.get_function_address(name))
+        call.engine = engine  # the code lives as long as its engine
+        return call
 
     return _Code(
         tuple(array.key for array in kernel.arrays()),
-        len(kernel.kept()),
+        len(kernel.scratch()),
         function("kernel", 4, 5),
         function("samples", 5, 6) if kernel.product else None,
     )
@@ -150,8 +150,7 @@ def _engine(source: str) -> Any:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
     )
-    # No pass over the code before: it is written in vectors already, and what LLVM's passes found here changed no time
-    # but that of compiling, which they doubled.
-    made = llvm.create_mcjit_compiler(module, machine)
-    made.finalize_object()
-    return made
+    # Without optimisation passes: the code is already vectorised, and LLVM's passes only doubled the compile time.
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine

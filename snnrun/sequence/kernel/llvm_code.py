@@ -1,9 +1,8 @@
 """Writes a kernel as LLVM code.
 
-A kernel goes through blocks of neurons; within a block through time; within a time step through the block, a vector of
-neurons at a time. The state stays in a buffer of the block, so memory is touched only for what comes in and what is
-recorded. A kernel with a replay goes through the time of each block twice; what is kept in between never leaves the
-cache.
+A kernel loops over blocks of neurons; within a block over time; within a time step over the vectors of the block. The
+state stays in a buffer of the block, so memory is used only for inputs and records. A kernel with a replay runs over
+the time of each block twice; its scratch arrays never leave the cache.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from snnrun.sequence.kernel.readout_product import ProductCode, loop_over_sample
 from snnrun.sequence.record.program import Program
 
 _ARGUMENTS = (
-    *("ptr %pointers", "ptr %strides", "ptr %numbers", "ptr %kept"),
+    *("ptr %pointers", "ptr %strides", "ptr %numbers", "ptr %scratch"),
     *("i64 %size", "i64 %steps", "i64 %lanes", "i64 %low", "i64 %high"),
 )
 
-#: Most outputs of a read-out product of which two steps at a time find room in the registers.
+#: Most outputs of a read-out product for which two steps at a time fit the registers.
 _UNROLLED = 12
 
 
 def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
-    """The function ``void kernel(pointers, strides, numbers, kept, size, steps, lanes, low, high)``.
+    """The function ``void kernel(pointers, strides, numbers, scratch, size, steps, lanes, low, high)``.
 
     It runs ``kernel`` on the neurons from ``low`` to ``high`` in blocks of ``size``, a multiple of ``width`` and at
-    most ``most``; ``kept`` has room for ``steps`` times ``size`` numbers for each array of that kind. Where the last
-    vector would go beyond the end it begins as much earlier: some neurons then come to the same once more. So ``high``
-    is at least ``width``.
+    most ``most``; ``scratch`` has room for ``steps`` times ``size`` numbers for each array of that kind. If the last
+    vector would go beyond the end it begins earlier, and repeats some neurons with the same result. So ``high`` is at
+    least ``width``.
 
     With a read-out product there is also ``void samples(…)``, which runs it on one sample after the other; see
     ``readout_product``.
@@ -76,11 +75,11 @@ def code(kernel: Kernel, most: int, *, double: bool, width: int) -> str:
 
 
 class _Memory(NamedTuple):
-    """Where arrays lie.
+    """The addresses of arrays.
 
     Attributes:
         base: the address of each array.
-        step_of: the distance from one step to the next, of those that have one.
+        step_of: the distance from one step to the next, for arrays over time.
     """
 
     base: dict[Array, str]
@@ -96,38 +95,38 @@ def _memory(w: Writer, kernel: Kernel) -> _Memory:
             step_of[array] = w.let(f"load i64, ptr {w.at('%strides', str(i), 'i64')}, align 8")
         elif array.kind != "lane":
             step_of[array] = "%lanes"
-    kept = kernel.kept()
-    if kept:
+    scratch = kernel.scratch()
+    if scratch:
         each = w.let("mul i64 %steps, %size")
-        base |= {array: w.at("%kept", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(kept)}
-        step_of |= dict.fromkeys(kept, "%size")
+        base |= {array: w.at("%scratch", w.let(f"mul i64 {each}, {i}")) for i, array in enumerate(scratch)}
+        step_of |= dict.fromkeys(scratch, "%size")
     return _Memory(base, step_of)
 
 
 class _Buffers(NamedTuple):
-    """What passes take their numbers and buffers from: tensors of one number come after ``numbers`` others."""
+    """The numbers and buffers of passes; tensors of one number come after ``numbers`` others."""
 
     w: Writer
     numbers: int
     most: int  # neurons of a block
 
     def constants(self, program: Program) -> dict[int, str]:
-        """The nodes that are numbers, each as a vector."""
-        w, found = self.w, {}
+        """The number nodes, each as a vector."""
+        w, constants = self.w, {}
         for i, (op, *args) in enumerate(program.nodes):
             if op in ("number", "scalar"):
                 j = args[0] if op == "number" else self.numbers + args[0]
-                found[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
-        return found
+                constants[i] = w.spread(w.let(f"load {w.scalar}, ptr {w.at('%numbers', str(j))}"))
+        return constants
 
     def of_block(self) -> str:
         """Room for one quantity of a block."""
-        # Half a block apart: a load behind a store to an address that has its last 12 bits would have to wait.
+        # Half a block apart: a load would have to wait for an earlier store to an address with the same last 12 bits.
         return self.w.let(f"alloca {self.w.scalar}, i64 {self.most + self.most // 2}, align 64")
 
 
 class _Pass:
-    """One run of a block over time, ``unroll`` steps at a time as long as there are so many left."""
+    """One run of a block over time, ``unroll`` steps at a time while enough steps remain."""
 
     def __init__(
         self, name: str, kernel: Kernel, memory: _Memory, buffers: _Buffers, product: ProductCode | None, unroll: int
@@ -175,7 +174,7 @@ class _Pass:
         w.label(f"{name}_end")
 
     def _steps(self, name: str, count: int, before: str, start: str, end: str, follows: str) -> None:
-        """A loop from step ``start`` to before ``end``, ``count`` steps at a time; maybe none at all."""
+        """A loop from step ``start`` to before ``end``, ``count`` steps at a time; possibly empty."""
         w, kernel, product = self.w, self.kernel, self.product
         onwards = -1 if kernel.backwards else 1
         w.label(name)
@@ -185,25 +184,25 @@ class _Pass:
         w.label(f"{name}_row")
         times = [f"%{name}_t", *(w.let(f"add i64 %{name}_t, {k * onwards}") for k in range(1, count))]
         steps = [_StepCode(self, t, count * onwards) for t in times]
-        given = [product.row(t) for t in times] if product and kernel.backwards else []
+        gradients = [product.row(t) for t in times] if product and kernel.backwards else []
 
         def inner(i: str, lane: str) -> list[str]:
             state = {leaf: w.load(buffer, i) for leaf, buffer in self.state.items()}
             totals = {node: w.load(buffer, i) for node, buffer in self.totals.items()}
-            outputs = product.values(given, i) if product and kernel.backwards else []
-            multiplied = []
+            outputs = product.values(gradients, i) if product and kernel.backwards else []
+            factors = []
             for k, step in enumerate(steps):
                 further = {product.of.node: outputs[k]} if product and outputs else {}
                 values = step.write(i, lane, state | further)
                 state = {leaf: w.every(0.0) if node is None else values[node] for leaf, node, _ in kernel.carries}
                 totals = {node: w.arithmetic("fadd", total, values[node]) for node, total in totals.items()}
                 if product:
-                    multiplied.append(values[product.of.node])
+                    factors.append(values[product.of.node])
             for leaf, buffer in self.state.items():
                 w.store(state[leaf], buffer, i)
             for node, buffer in self.totals.items():
                 w.store(totals[node], buffer, i)
-            return product.added(f"{name}_inner", multiplied, i) if product and not kernel.backwards else []
+            return product.add(f"{name}_inner", factors, i) if product and not kernel.backwards else []
 
         sums = self._strips(f"{name}_inner", inner, f"{name}_next")
         w.label(f"{name}_next")
@@ -216,7 +215,7 @@ class _Pass:
     def _strips(self, name: str, body: Callable[[str, str], list[str]], follows: str) -> list[str]:
         """A loop over the vectors of the block; ``body`` gets the place in the block and the neuron.
 
-        It returns the new values of sums that begin at zero, whose old ones are ``%<name>_sum<j>``.
+        It returns the new values of sums that begin at zero; their old values are ``%<name>_sum<j>``.
         """
         w = self.w
         w.line(f"br label %{name}_enter")
@@ -242,7 +241,7 @@ class _StepCode:
     """The code of one step within a pass."""
 
     def __init__(self, of: _Pass, t: str, onwards: int) -> None:
-        """What is the same for all neurons; the step ``onwards`` is the one whose memory is asked for meanwhile."""
+        """Write the code common to all neurons. The memory of step ``onwards`` is prefetched meanwhile."""
         self.of, self.w = of, of.w
         w, kernel, (base, step_of) = of.w, of.kernel, of.memory
         self.rows = {}
@@ -250,11 +249,11 @@ class _StepCode:
             self.rows[array] = base[array]
             if array in step_of:
                 self.rows[array] = w.at(base[array], w.let(f"mul i64 {t}, {step_of[array]}"), _element(array))
-        # A later step's row is far away, where no processor looks by itself; and a store that must wait for its place
-        # in the cache holds up all that come after it.
+        # A later step's row is too far away for automatic prefetching, and a store that waits for its cache line blocks
+        # all later stores.
         self.ahead = {}
         for array, pointer in self.rows.items():
-            if array in step_of and array.kind != "kept":
+            if array in step_of and array.kind != "scratch":
                 self.ahead[array] = w.at(pointer, w.let(f"mul i64 {step_of[array]}, {onwards}"), _element(array))
         self.is_first = w.let(f"icmp eq i64 {t}, 0") if kernel.before else ""
         self.earlier: dict[int, str] = {}
@@ -264,10 +263,10 @@ class _StepCode:
             self.earlier[leaf] = w.let(f"select i1 {self.is_first}, ptr {base[initial]}, ptr {at}")
 
     def write(self, i: str, lane: str, leaves: dict[int, str]) -> dict[int, str]:
-        """The nodes for a vector of neurons; ``leaves``: those of the state, and of a read-out product."""
+        """The nodes for a vector of neurons; ``leaves``: nodes of the state, and of a read-out product."""
         w, kernel = self.w, self.of.kernel
-        # What is kept is found by its place in the block, all else by the neuron.
-        place = {"kept": i}
+        # Scratch arrays are indexed by the place in the block, all others by the neuron.
+        place = {"scratch": i}
         for array, pointer in self.ahead.items():
             written = any(array == each for _, each in kernel.writes)
             w.prefetch(w.at(pointer, lane, _element(array)), write=written)
@@ -278,11 +277,11 @@ class _StepCode:
         if kernel.before:
             at_first = w.let(f"select i1 {self.is_first}, i64 {lane}, i64 {i}")
             for leaf, array, _ in kernel.before:
-                leaves[leaf] = self._load(array, self.earlier[leaf], at_first if array.kind == "kept" else lane)
-        wanted = [node for node, _ in (*kernel.sums, *kernel.writes)]
-        wanted += [node for _, node, _ in kernel.carries if node is not None]
-        wanted += [kernel.product.node] if kernel.product else []
-        values = write(w, self.of.program, wanted, leaves)
+                leaves[leaf] = self._load(array, self.earlier[leaf], at_first if array.kind == "scratch" else lane)
+        nodes = [node for node, _ in (*kernel.sums, *kernel.writes)]
+        nodes += [node for _, node, _ in kernel.carries if node is not None]
+        nodes += [kernel.product.node] if kernel.product else []
+        values = write(w, self.of.program, nodes, leaves)
         for node, array in kernel.writes:
             store = w.store_bytes if array.kind == "bytes" else w.store
             store(values[node], self.rows[array], place.get(array.kind, lane))

@@ -1,6 +1,6 @@
-"""Which kernels run a neuron: forwards from its recorded step, backwards from that step's adjoint.
+"""Plans the kernels of a neuron: forwards from its recorded step, backwards from that step's adjoint.
 
-Plans depend on the recipe alone, not on tensors, so they are found again at the next call.
+Plans depend only on the recipe, not on tensors, so they are cached.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from snnrun.sequence.kernel.kernel import Array, Kernel, Key, ReadoutProduct
-from snnrun.sequence.record.adjoint import Adjoint, Wanted, adjoint
+from snnrun.sequence.record.adjoint import Adjoint, Gradients, adjoint
 from snnrun.sequence.record.program import Node
 from snnrun.sequence.record.tracer import Recipe
 
 
 class ForwardPlan(NamedTuple):
-    """The way forwards.
+    """The forward pass.
 
     Attributes:
-        kernel: what is run.
-        saves: of the input and the arrays that the kernel writes, those that the way back reads.
-        replays: whether the way back runs forwards once more, instead of reading records of the state.
+        kernel: the kernel to run.
+        saves: the arrays, among the input and those that the kernel writes, that the backward pass reads.
+        replays: the backward pass runs forwards again, instead of reading records of the state.
     """
 
     kernel: Kernel
@@ -30,7 +30,7 @@ class ForwardPlan(NamedTuple):
 
 
 class BackwardPlan(NamedTuple):
-    """The way back."""
+    """The backward pass."""
 
     kernel: Kernel
     adjoint: Adjoint
@@ -38,11 +38,11 @@ class BackwardPlan(NamedTuple):
 
 X = Key("x")
 _FIRED = Array(Key("fired"), "lane")
-_GIVEN: Node = ("grad_output",)
+_PRODUCT_GRADIENT: Node = ("grad_output",)
 
 
 def state_record(recipe: Recipe, k: int) -> Array:
-    """The record of the k-th part of the state. The membrane is part of the trace; so may be others."""
+    """The record of the k-th part of the state. The membrane is part of the trace; other parts may be too."""
     if k == 0:
         return Array(Key("membrane"), "time")
     if recipe.is_spikes(k):
@@ -51,24 +51,24 @@ def state_record(recipe: Recipe, k: int) -> Array:
 
 
 @functools.lru_cache(maxsize=256)
-def forward_plan(recipe: Recipe, wanted: Wanted | None, membrane: bool) -> ForwardPlan:
+def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool) -> ForwardPlan:
     """The kernel of the step.
 
     Args:
         recipe: the recorded step.
-        wanted: the gradients that the way back will be asked for; None: there is no way back.
-        membrane: whether the membranes are asked for.
+        grads: the gradients of the backward pass; None: there is none.
+        membrane: the membranes are needed.
     """
     program = recipe.program()
     parts = range(len(recipe.new))
     reads: set[Node] = set()
-    handed: tuple[int, ...] = ()
-    if wanted is not None:
-        back = adjoint(recipe, wanted)
-        reads, handed = back.reads(), back.handed
-    # A surrogate's derivative that is handed in is made from records of what it is taken at.
-    replays = wanted is not None and not membrane and not handed
-    recorded = [] if replays else sorted(_state_read(reads))
+    derivatives: tuple[int, ...] = ()
+    if grads is not None:
+        back = adjoint(recipe, grads)
+        reads, derivatives = back.reads(), back.derivatives
+    # A surrogate's derivative that torch computes needs records of its argument.
+    replays = grads is not None and not membrane and not derivatives
+    recorded = [] if replays else sorted(_state_parts(reads))
     records = [state_record(recipe, k) for k in recorded]
     kernel = _forward_kernel(
         recipe,
@@ -77,47 +77,47 @@ def forward_plan(recipe: Recipe, wanted: Wanted | None, membrane: bool) -> Forwa
             (recipe.output, Array(Key("output"), "time")),
             *([(recipe.new[0], state_record(recipe, 0))] if membrane or 0 in recorded else []),
             *((recipe.new[k], array) for k, array in zip(recorded, records, strict=True) if array.key.role == "new"),
-            *((program.args(i)[0], Array(Key("excess", i), "time")) for i in handed),
+            *((program.args(i)[0], Array(Key("excess", i), "time")) for i in derivatives),
         ),
         last=tuple((recipe.nodes.index(("old", k)), Array(Key("last", k), "lane")) for k in parts),
     )
     saves = (
         *([X] if replays or ("x",) in reads else []),
         *(array.key for array in records),
-        *(Key("excess", i) for i in handed),
+        *(Key("excess", i) for i in derivatives),
     )
     return ForwardPlan(kernel, saves, replays)
 
 
 @functools.lru_cache(maxsize=256)
-def backward_plan(recipe: Recipe, wanted: Wanted, *, constant: bool, replays: bool, outputs: int = 0) -> BackwardPlan:
+def backward_plan(recipe: Recipe, grads: Gradients, *, constant: bool, replays: bool, outputs: int = 0) -> BackwardPlan:
     """The kernel of the adjoint.
 
     Args:
         recipe: the recorded step.
-        wanted: the gradients that are asked for, and those that come in.
-        constant: the input is one for all steps, and its gradient is summed over time.
-        replays: of the way forwards.
-        outputs: of a read-out product, through which the gradient of the neurons' output comes; 0: there is none.
+        grads: the requested and the incoming gradients.
+        constant: the input is the same for all steps, and its gradient is summed over time.
+        replays: of the forward pass.
+        outputs: of a read-out product that passes the gradient of the neurons' output; 0: there is none.
     """
-    back = adjoint(recipe, wanted)
-    nodes, reached = back.program.nodes, back.reads()
+    back = adjoint(recipe, grads)
+    nodes, leaves = back.program.nodes, back.reads()
     parts = range(len(recipe.new))
-    records = {k: Array(Key("new", k), "kept") if replays else state_record(recipe, k) for k in parts}
+    records = {k: Array(Key("new", k), "scratch") if replays else state_record(recipe, k) for k in parts}
     before, carries = [], []
     for i, (op, *args) in enumerate(nodes):
-        if op == "old" and nodes[i] in reached:
+        if op == "old" and nodes[i] in leaves:
             (k,) = args
             before.append((i, records[k], Array(Key("first", k), "lane")))
         elif op == "carry":
             (k,) = args
-            carries.append((i, back.carry.get(k), Array(Key("grad_last", k), "lane") if k in wanted.last else None))
+            carries.append((i, back.carry.get(k), Array(Key("grad_last", k), "lane") if k in grads.last else None))
     x = [] if back.x is None else [(back.x, Array(Key("grad_x"), "lane" if constant else "time"))]
-    product = ReadoutProduct(outputs, nodes.index(_GIVEN), _factor(recipe)) if outputs else None
+    product = ReadoutProduct(outputs, nodes.index(_PRODUCT_GRADIENT), _factor(recipe)) if outputs else None
     kernel = Kernel(
         nodes=tuple(nodes),
         numbers=len(back.program.numbers),
-        reads=_reads(nodes, records, reached - {_GIVEN} if product else reached),
+        reads=_reads(nodes, records, leaves - {_PRODUCT_GRADIENT} if product else leaves),
         before=tuple(before),
         carries=tuple(carries),
         sums=(
@@ -126,10 +126,10 @@ def backward_plan(recipe: Recipe, wanted: Wanted, *, constant: bool, replays: bo
         ),
         writes=() if constant else tuple(x),
         last=tuple(
-            (i, Array(Key("grad_first", nodes[i][1]), "lane")) for i, *_ in carries if nodes[i][1] in wanted.first
+            (i, Array(Key("grad_first", nodes[i][1]), "lane")) for i, *_ in carries if nodes[i][1] in grads.first
         ),
         backwards=True,
-        replay=_replay(recipe, _state_read(reached) if replays else (), product),
+        replay=_replay(recipe, _state_parts(leaves) if replays else (), product),
         product=product,
     )
     return BackwardPlan(kernel, back)
@@ -137,32 +137,32 @@ def backward_plan(recipe: Recipe, wanted: Wanted, *, constant: bool, replays: bo
 
 @functools.lru_cache(maxsize=256)
 def readout_plan(recipe: Recipe, captured: frozenset[int], outputs: int) -> ForwardPlan | None:
-    """The way forwards that takes a read-out product of the spikes along, and records nothing.
+    """The forward pass with a read-out product of the spikes, which records nothing.
 
-    None where the way back could not take it, since it needs records, or no gradient goes through the output.
+    None if the backward pass needs records, or no gradient goes through the output.
     """
-    back = adjoint(recipe, Wanted(x=True, captured=captured))
-    if back.handed or not recipe.counts or _GIVEN not in back.reads():
+    back = adjoint(recipe, Gradients(x=True, captured=captured))
+    if back.derivatives or not recipe.counts or _PRODUCT_GRADIENT not in back.reads():
         return None
     product = ReadoutProduct(outputs, recipe.output)
     kernel = _forward_kernel(recipe, writes=(), sums=((recipe.output, _FIRED),), product=product)
     return ForwardPlan(kernel, (X,), replays=True)
 
 
-def _state_read(leaves: Collection[Node]) -> set[int]:
-    """The parts of the state that leaves read, before or after a step."""
+def _state_parts(leaves: Collection[Node]) -> set[int]:
+    """The parts of the state that the leaves read, before or after a step."""
     return {node[1] for node in leaves if node[0] in ("new", "old")}
 
 
 def _factor(recipe: Recipe) -> Array:
-    """Where the output is kept: with the state, if it is part of that."""
+    """The scratch array of the output, which may be part of the state."""
     in_state = recipe.output in recipe.new
-    return Array(Key("new", recipe.new.index(recipe.output)) if in_state else Key("output"), "kept")
+    return Array(Key("new", recipe.new.index(recipe.output)) if in_state else Key("output"), "scratch")
 
 
 def _replay(recipe: Recipe, parts: Collection[int], product: ReadoutProduct | None) -> Kernel | None:
-    """The way forwards once more, for these parts of the state, and for the output that a read-out product asks for."""
-    writes = {(recipe.new[k], Array(Key("new", k), "kept")) for k in parts}
+    """The replay for these parts of the state, and for the output if a read-out product needs it."""
+    writes = {(recipe.new[k], Array(Key("new", k), "scratch")) for k in parts}
     if product is not None and product.factor is not None:
         writes.add((recipe.output, product.factor))
     return _forward_kernel(recipe, writes=tuple(sorted(writes))) if writes else None
@@ -193,20 +193,20 @@ def _forward_kernel(
 
 
 def _reads(
-    nodes: Sequence[Node], records: dict[int, Array], reached: Collection[Node] | None = None
+    nodes: Sequence[Node], records: dict[int, Array], leaves: Collection[Node] | None = None
 ) -> tuple[tuple[int, Array], ...]:
-    """The array of each leaf that stands in one; of those ``reached`` alone, if that is given."""
-    found = []
+    """The array of each leaf that is read from one; only of ``leaves``, if given."""
+    arrays = []
     for i, node in enumerate(nodes):
-        if reached is not None and node not in reached:
+        if leaves is not None and node not in leaves:
             continue
         op, *args = node
         if op in ("x", "grad_output", "grad_membrane"):
-            found.append((i, Array(Key(op), "strided")))
+            arrays.append((i, Array(Key(op), "strided")))
         elif op == "row":
-            found.append((i, Array(Key("row", args[0]), "lane")))
+            arrays.append((i, Array(Key("row", args[0]), "lane")))
         elif op == "new":
-            found.append((i, records[args[0]]))
-        elif op == "handed":
-            found.append((i, Array(Key("handed", args[0]), "time")))
-    return tuple(found)
+            arrays.append((i, records[args[0]]))
+        elif op == "slope":
+            arrays.append((i, Array(Key("slope", args[0]), "time")))
+    return tuple(arrays)

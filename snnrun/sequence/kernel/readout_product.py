@@ -1,7 +1,7 @@
-"""Writes the read-out product of a kernel: few outputs, for all neurons of a sample, while these are at hand.
+"""Writes the read-out product of a kernel: few outputs, for all neurons of a sample, while they are in registers.
 
-Weights come packed: for each vector of neurons the rows of all outputs one after the other, ``[V, J, width]``, so that
-what a vector needs stands together. A kernel with a read-out product works on one sample at a time.
+Weights are packed: for each vector of neurons the rows of all outputs one after the other, ``[V, J, width]``, so that
+the weights of a vector are contiguous. A kernel with a read-out product works on one sample at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from snnrun.sequence.kernel.kernel import PRODUCTS, WEIGHTS, Array, ReadoutProdu
 
 
 class ProductCode:
-    """The code of a read-out product, within a kernel whose arrays stand at ``base``."""
+    """The code of a read-out product, within a kernel with its arrays at ``base``."""
 
-    #: What such a kernel is given besides.
+    #: Additional arguments of such a kernel.
     arguments = ("ptr %grad_weights", "i64 %sample", "i64 %samples")
 
     def __init__(self, w: Writer, of: ReadoutProduct, base: dict[Array, str]) -> None:
@@ -29,14 +29,14 @@ class ProductCode:
         w, row = self.w, self._row(t)
         return [w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}")) for j in range(self.of.outputs)]
 
-    def values(self, given: Sequence[Sequence[str]], i: str) -> list[str]:
+    def values(self, gradients: Sequence[Sequence[str]], i: str) -> list[str]:
         """``W^T g`` of some steps for the vector of neurons at place ``i`` of the block."""
-        w, at = self.w, self._packed(self.weights, i)
-        # Two sums for each step, since an addition waits for the one before.
+        w, at = self.w, self._packed_row(self.weights, i)
+        # Two sums for each step, since an addition waits for the previous one.
         sums: dict[tuple[int, int], str] = {}
         for j in range(self.of.outputs):
             weight = w.load(at, str(j * w.width))
-            for k, row in enumerate(given):
+            for k, row in enumerate(gradients):
                 before = sums.get((k, j % 2))
                 sums[k, j % 2] = (
                     w.arithmetic("fmul", row[j], weight)
@@ -44,12 +44,12 @@ class ProductCode:
                     else self._multiply_add(row[j], weight, before)
                 )
         if self.of.outputs == 1:
-            return [sums[k, 0] for k in range(len(given))]
-        return [w.arithmetic("fadd", sums[k, 0], sums[k, 1]) for k in range(len(given))]
+            return [sums[k, 0] for k in range(len(gradients))]
+        return [w.arithmetic("fadd", sums[k, 0], sums[k, 1]) for k in range(len(gradients))]
 
-    def added(self, loop: str, values: Sequence[str], i: str) -> list[str]:
-        """The sums of the loop with ``W`` times the vector at place ``i`` added to them, for some steps."""
-        at, outputs = self._packed(self.weights, i), self.of.outputs
+    def add(self, loop: str, values: Sequence[str], i: str) -> list[str]:
+        """Add ``W`` times the vector at place ``i`` to the sums of the loop, for some steps."""
+        at, outputs = self._packed_row(self.weights, i), self.of.outputs
         sums: dict[int, str] = {}
         for j in range(outputs):
             weight = self.w.load(at, str(j * self.w.width))
@@ -78,24 +78,22 @@ class ProductCode:
     def _totals(self, vectors: Sequence[str]) -> str:
         """The vector whose element j is the sum over ``vectors[j]``.
 
-        Two vectors are folded into one that has half of each, and so on: a third of the work of one sum after another.
+        Two vectors are folded into one with half of each, and so on: a third of the work of separate sums.
         """
-        w, folded = self.w, [*vectors, *["poison"] * (self.w.width - len(vectors))]
-        length = w.width  # of the piece of a vector that belongs to one j
+        w, parts = self.w, [*vectors, *["poison"] * (self.w.width - len(vectors))]
+        length = w.width  # of the piece of a vector for one j
         while length > 1:
             length //= 2
             pieces = range(0, w.width, 2 * length)
-            # Of each piece, of the first vector and then of the second, the front half, and likewise the back half.
+            # The front halves of each piece, of the first vector and then of the second; likewise the back halves.
             front = [side + piece + k for piece in pieces for side in (0, w.width) for k in range(length)]
-            folded = [
-                self._folded(folded[j], folded[j + len(folded) // 2], front, length) for j in range(len(folded) // 2)
-            ]
-        return folded[0]
+            parts = [self._fold(parts[j], parts[j + len(parts) // 2], front, length) for j in range(len(parts) // 2)]
+        return parts[0]
 
-    def _folded(self, a: str, b: str, front: Sequence[int], length: int) -> str:
+    def _fold(self, a: str, b: str, front: Sequence[int], length: int) -> str:
         if a == b == "poison":
             return a
-        halves = [self.w.shuffled(a, b, [i + offset for i in front]) for offset in (0, length)]
+        halves = [self.w.shuffle(a, b, [i + offset for i in front]) for offset in (0, length)]
         return self.w.arithmetic("fadd", *halves)
 
     def add_outer_products(self, base: dict[Array, str], follows: str) -> None:
@@ -108,7 +106,7 @@ class ProductCode:
         w.label("outer")
         w.line("%outer_i = phi i64 [ 0, %outer_enter ], [ %outer_next, %outer_end ]")
         column = w.at(base[self.of.factor], "%outer_i")
-        sums = self._packed("%grad_weights", "%outer_i")
+        sums = self._packed_row("%grad_weights", "%outer_i")
         begin = [w.load(sums, str(j * w.width)) for j in range(outputs)]
         w.line("br label %outer_time")
         w.label("outer_time")
@@ -136,14 +134,14 @@ class ProductCode:
     def _row(self, t: str) -> str:
         return self.w.at(self.outputs, self.w.let(f"mul i64 {t}, {self.step}"))
 
-    def _packed(self, pointer: str, i: str) -> str:
-        """Where the rows of the vector at place ``i`` of the block begin."""
+    def _packed_row(self, pointer: str, i: str) -> str:
+        """The address of the rows of the vector at place ``i`` of the block."""
         w = self.w
         place = w.let(f"add i64 {w.let('sub i64 %begin, %low')}, {i}")
         return w.at(pointer, w.let(f"mul i64 {place}, {self.of.outputs}"))
 
     def _multiply_add(self, a: str, b: str, c: str) -> str:
-        # One operation where the processor has it, unlike in neurons: there is no definition to agree with bit by bit.
+        # Fused if the processor can, unlike in neurons: no definition prescribes these bits.
         return self.w.arithmetic("fadd contract", self.w.arithmetic("fmul contract", a, b), c)
 
 
@@ -152,8 +150,8 @@ def loop_over_samples(arguments: Sequence[str], further: Sequence[str]) -> str:
 
     Its arguments are ``grad_weights``, those of the kernel up to ``lanes``, ``neurons``, ``first`` and ``last``.
     """
-    given = [further[0], *arguments[:-2]]
-    return f"""define void @samples({", ".join(given)}, i64 %neurons, i64 %first, i64 %last) {{
+    head = [further[0], *arguments[:-2]]
+    return f"""define void @samples({", ".join(head)}, i64 %neurons, i64 %first, i64 %last) {{
   %samples = sdiv i64 %lanes, %neurons
   br label %every
 every:

@@ -1,4 +1,4 @@
-"""The operations of a program: how torch computes each, and how a gradient goes back through it."""
+"""The operations of a program: the computation in torch, and the rule for the gradient."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from torch import Tensor
 
 from snnrun.sequence.record.program import Program
 
-#: Given the program that the adjoint is written into, the adjoint of the result, the result, and the arguments:
-#: the adjoint of each argument, or None where there is none.
+#: From the program of the adjoint, the adjoint of the result, the result, and the arguments: the adjoint of each
+#: argument, or None.
 Back = Callable[..., tuple[int | None, ...]]
 
 
 class Operation(NamedTuple):
     """An elementwise operation.
 
-    ``torch`` takes tensors (or numbers, but one) and gives a tensor; ``back`` is None where nothing flows back.
+    ``torch`` takes tensors (or numbers except one) and gives a tensor; ``back`` is None if there is no gradient.
     """
 
     torch: Callable[..., Tensor]
@@ -39,12 +39,12 @@ def _ratio(p: Program, g: int, y: int, a: int, b: int) -> tuple[int, int]:
 
 
 def _if(p: Program, op: str, a: int, b: int, g: int) -> int:
-    """``g`` where the comparison holds, else 0."""
+    """``g`` if the comparison holds, else 0."""
     return p.add("where", p.add(op, a, b), g, p.number(0.0))
 
 
 def _extreme(op: str) -> Back:
-    # As torch does: equal arguments share the gradient.
+    # Like torch: equal arguments share the gradient.
     def back(p: Program, g: int, y: int, a: int, b: int) -> tuple[int, int]:
         half = p.add("mul", p.number(0.5), _if(p, "eq", a, b, g))
         return p.add("add", _if(p, op, a, b, g), half), p.add("add", _if(p, op, b, a, g), half)

@@ -1,20 +1,20 @@
-"""A neuron's step as data: a straight line of elementwise operations on what the step is given.
+"""A neuron's step as data: a sequence of elementwise operations on the step's inputs.
 
-Every kernel is made from such a program, so that a neuron is defined once, by its ``step``. A node is a tuple: the name
+Every kernel comes from such a program, so that a neuron is defined once, by its ``step``. A node is a tuple: the name
 of its operation, then its arguments, which are indices of earlier nodes. The leaves are
 
 ====================== =================================================================================
-``("literal", v)``     a number that belongs to the equation itself, such as the 1 in ``1 - s``
-``("number", j)``      the j-th number of the neuron, such as β; another value makes no other program
+``("literal", v)``     a number of the equation itself, such as the 1 in ``1 - s``
+``("number", j)``      the j-th number of the neuron, such as β; its value does not change the program
 ``("scalar", j)``      the j-th captured tensor, one number for all neurons
 ``("row", j)``         the j-th captured tensor, one number per neuron
 ``("x",)``             the input of this step
 ``("old", k)``         the k-th tensor of the state before this step
-``("new", k)``         the k-th tensor of the state after it, as it was recorded (backwards only)
-``("carry", k)``       the adjoint of the state, from the step after this one (backwards only)
+``("new", k)``         the k-th tensor of the state after it, from the records (backwards only)
+``("carry", k)``       the adjoint of the state, from the next step (backwards only)
 ``("grad_output",)``   the gradient of the output of the step, and
 ``("grad_membrane",)`` of its membrane (backwards only)
-``("handed", i)``      the surrogate's derivative at the spike that is node i of the step (backwards only)
+``("slope", i)``       the surrogate's derivative at the spike that is node i of the step (backwards only)
 ====================== =================================================================================
 """
 
@@ -25,8 +25,8 @@ from typing import Any
 
 Node = tuple[Any, ...]
 
-LEAVES = ("literal", "number", "scalar", "row", "x", "old", "new", "carry", "grad_output", "grad_membrane", "handed")
-#: Operations whose result is true or false, not a number.
+LEAVES = ("literal", "number", "scalar", "row", "x", "old", "new", "carry", "grad_output", "grad_membrane", "slope")
+#: Operations with a logical result.
 BOOLEAN = ("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not")
 
 
@@ -40,10 +40,10 @@ class Program:
 
     def __init__(self, nodes: Iterable[Node] = (), numbers: Iterable[float] = ()) -> None:
         self.nodes, self.numbers = list(nodes), list(numbers)
-        self._known = {node: i for i, node in enumerate(self.nodes)}
+        self._indices = {node: i for i, node in enumerate(self.nodes)}
 
     def add(self, op: str, *args: Any) -> int:
-        """The index of this node, a new one or one that is there already."""
+        """The index of this node, which is added if it is new."""
         return self._simple(op, args) if op in _SIMPLER else self._append((op, *args))
 
     def number(self, value: float) -> int:
@@ -56,7 +56,7 @@ class Program:
         return self.add("number", self.numbers.index(value))
 
     def is_boolean(self, i: int) -> bool:
-        """Whether node ``i`` is true or false."""
+        """True if node ``i`` is logical."""
         return self.nodes[i][0] in BOOLEAN
 
     def as_number(self, i: int) -> int:
@@ -64,31 +64,31 @@ class Program:
         return self.add("number_of", i) if self.is_boolean(i) else i
 
     def args(self, i: int) -> tuple[int, ...]:
-        """The nodes that node ``i`` is computed from."""
+        """The arguments of node ``i``."""
         op, *args = self.nodes[i]
         if op in LEAVES:
             return ()
         return tuple(args[:1]) if op == "spike" else tuple(args)
 
-    def below(self, wanted: list[int]) -> list[int]:
-        """All nodes that ``wanted`` are computed from, themselves included, in order."""
-        found: set[int] = set()
-        waiting = list(wanted)
+    def below(self, nodes: list[int]) -> list[int]:
+        """All nodes that ``nodes`` depend on, including themselves, in order."""
+        below: set[int] = set()
+        waiting = list(nodes)
         while waiting:
             i = waiting.pop()
-            if i not in found:
-                found.add(i)
+            if i not in below:
+                below.add(i)
                 waiting.extend(self.args(i))
-        return sorted(found)
+        return sorted(below)
 
     def _append(self, node: Node) -> int:
-        if node not in self._known:
-            self._known[node] = len(self.nodes)
+        if node not in self._indices:
+            self._indices[node] = len(self.nodes)
             self.nodes.append(node)
-        return self._known[node]
+        return self._indices[node]
 
     def _simple(self, op: str, args: tuple[int, ...]) -> int:
-        """What multiplication by 1 and addition of 0 leave out."""
+        """Simplify multiplication by 1 and addition of 0."""
         a, b = args
         first, second = self.nodes[a], self.nodes[b]
         if (op in ("mul", "div") and second == _ONE) or (op in ("add", "sub") and second == _ZERO):

@@ -1,7 +1,7 @@
-"""Records a neuron's ``step`` as a program: stand-ins for tensors that write down what is done with them.
+"""Records a neuron's ``step`` as a program, with symbols in place of tensors.
 
-``step`` is called once with symbols in place of input and state. Whatever is elementwise is written down; anything
-else (a matrix product, a decision that depends on a value, a time step counted) raises ``Unfusable``.
+``step`` is called once with symbols for input and state. Elementwise operations are recorded; anything else (a matrix
+product, a decision that depends on a value, a count of time steps) raises ``Unfusable``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from snnrun.surrogate import Surrogate
 
 
 class Unfusable(Exception):
-    """What was met is not elementwise; the message says what it is."""
+    """An operation is not elementwise; the message names it."""
 
 
 class Recorder:
-    """A program under way, and the tensors (parameters of the neuron) that it has met."""
+    """A program during recording, and the tensors (parameters of the neuron) that it uses."""
 
     def __init__(self, program: Program | None = None) -> None:
         self.program = Program() if program is None else program
@@ -48,7 +48,7 @@ class Recorder:
         return Symbol(self, self.program.add(op, *nodes))
 
     def logic(self, op: str, *args: Any) -> Symbol:
-        """An operation on what is true or false."""
+        """A logical operation."""
         nodes = [self.index(value) for value in args]
         if not all(self.program.is_boolean(i) for i in nodes):
             raise Unfusable("logic on numbers")
@@ -72,7 +72,7 @@ class Recorder:
         return Symbol(self, self.program.add(*node))
 
     def _capture(self, tensor: Tensor) -> int:
-        # By identity: a parameter that is used twice is one leaf.
+        # By identity, so that a parameter with two uses is one leaf.
         known = [j for j, other in enumerate(self.captured) if other is tensor]
         if not known:
             self.captured.append(tensor)
@@ -81,12 +81,12 @@ class Recorder:
 
 
 class Symbol:
-    """Stands for a tensor ``[B, *N]`` in a neuron's step."""
+    """Represents a tensor ``[B, *N]`` in a neuron's step."""
 
     def __init__(self, recorder: Recorder, index: int) -> None:
         self.recorder, self.index = recorder, index
 
-    # Only asked for to make a tensor of one number; kernels convert it to the dtype of the input.
+    # Only for tensors of one number; kernels convert them to the dtype of the input.
     dtype = torch.float64
     device = torch.device("cpu")
 
@@ -120,12 +120,12 @@ class Symbol:
 
 
 def _call(recorder: Recorder, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    made = _CALLS.get(name.strip("_"))
-    if made is None:
+    handler = _CALLS.get(name.strip("_"))
+    if handler is None:
         raise Unfusable(f"{name}, which is not known to be elementwise")
     try:
-        return made(recorder, *args, **kwargs)
-    except TypeError as error:  # arguments that the operation here does not have
+        return handler(recorder, *args, **kwargs)
+    except TypeError as error:  # unsupported arguments
         raise Unfusable(f"{name} ({error})") from error
 
 
@@ -133,7 +133,7 @@ def _binary(op: str) -> Callable[..., Symbol]:
     return lambda recorder, a, b: recorder.operate(op, a, b)
 
 
-def _reversed(op: str) -> Callable[..., Symbol]:
+def _reverse(op: str) -> Callable[..., Symbol]:
     return lambda recorder, a, b: recorder.operate(op, b, a)
 
 
@@ -142,7 +142,7 @@ def _unary(op: str) -> Callable[..., Symbol]:
 
 
 def _clamp(recorder: Recorder, a: Any, min: Any = None, max: Any = None) -> Any:
-    # A bound that is a tensor has a gradient of its own.
+    # A tensor as a bound has a gradient.
     for bound, number, tensor in ((min, "clamp_min", "maximum"), (max, "clamp_max", "minimum")):
         if bound is not None:
             a = recorder.operate(number if isinstance(bound, (int, float)) else tensor, a, bound)
@@ -179,9 +179,9 @@ _UNARY = (
 _CALLS: dict[str, Callable[..., Any]] = {
     **{name: _binary(name) for name in ("add", "sub", "mul", "div", "minimum", "maximum", "hypot")},
     **{name: _binary(name) for name in ("gt", "ge", "lt", "le", "eq", "ne")},
-    **{f"r{name}": _reversed(name) for name in ("add", "sub", "mul", "div")},
+    **{f"r{name}": _reverse(name) for name in ("add", "sub", "mul", "div")},
     "truediv": _binary("div"),
-    "rtruediv": _reversed("div"),
+    "rtruediv": _reverse("div"),
     "subtract": _binary("sub"),
     "multiply": _binary("mul"),
     "divide": _binary("div"),
@@ -217,7 +217,7 @@ def _operator(name: str) -> Callable[..., Any]:
     return lambda self, *args: _call(self.recorder, name, (self, *args), {})
 
 
-# Python looks operators up in the class, not by __getattr__.
+# Python looks up operators in the class, not through __getattr__.
 _OPERATORS = (
     *("add", "radd", "sub", "rsub", "mul", "rmul", "truediv", "rtruediv", "neg", "abs", "pow"),
     *("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "invert"),
@@ -231,14 +231,14 @@ def _flat(args: Iterable[Any], kwargs: dict[str, Any] | None) -> list[Any]:
 
 
 class Recipe(NamedTuple):
-    """A recorded step without its tensors: kernels are made from a recipe, and an equal recipe finds them again.
+    """A recorded step without its tensors; the key of the cached kernels.
 
     Attributes:
         nodes: the operations, see :mod:`snnrun.sequence.record.program`.
         numbers: the values of its ``number`` leaves.
-        output: the node that the step gives out, such as its spikes.
+        output: the node of the step's output, such as its spikes.
         new: the nodes of the state after the step; the membrane first.
-        surrogates: those of its spikes.
+        surrogates: of its spikes.
     """
 
     nodes: tuple[Node, ...]
@@ -248,24 +248,24 @@ class Recipe(NamedTuple):
     surrogates: tuple[Surrogate, ...]
 
     def program(self) -> Program:
-        """The nodes, as a program to read."""
+        """The nodes as a program."""
         return Program(self.nodes, self.numbers)
 
     @property
     def counts(self) -> bool:
-        """Whether the output is spikes of 0 and 1, whose sum says how often a neuron fired."""
+        """True if the output is spikes of 0 and 1, so that their sum is a spike count."""
         return self.nodes[self.output][0] == "spike"
 
     def is_spikes(self, k: int) -> bool:
-        """Whether the k-th part of the state is spikes of 0 and 1."""
+        """True if the k-th part of the state is spikes of 0 and 1."""
         return self.nodes[self.new[k]][0] == "spike"
 
 
 def record(neuron: Neuron) -> tuple[Recipe, list[Tensor]]:
-    """The step of ``neuron``, and the tensors that it captures: its parameters, as they stand now.
+    """The step of ``neuron``, and the tensors that it captures: its current parameters.
 
     Raises:
-        Unfusable: if there is something in it that is not elementwise.
+        Unfusable: if the step is not elementwise.
     """
     recorder = Recorder()
     x = recorder.leaf("x")
@@ -276,18 +276,18 @@ def record(neuron: Neuron) -> tuple[Recipe, list[Tensor]]:
         kind = type(example)
         output, state = neuron.step(x, kind(*(recorder.leaf("old", k) for k in range(len(example)))))  # type: ignore[arg-type]
         new = tuple(recorder.program.as_number(recorder.index(value)) for value in state)
-        given = recorder.program.as_number(recorder.index(output))
+        output_node = recorder.program.as_number(recorder.index(output))
     except Unfusable:
         raise
-    except Exception as error:  # whatever it is: the step loop will say so, if it is a fault
+    except Exception as error:  # the step loop will report it, if it is a fault
         raise Unfusable(f"{type(error).__name__}: {error}") from error
     program = recorder.program
-    recipe = Recipe(tuple(program.nodes), tuple(program.numbers), given, new, tuple(recorder.surrogates))
+    recipe = Recipe(tuple(program.nodes), tuple(program.numbers), output_node, new, tuple(recorder.surrogates))
     return recipe, recorder.captured
 
 
 def check_repeatable(neuron: Neuron) -> None:
-    """Raise Unfusable where the step of ``neuron`` cannot be recorded, or is another one each time, as with noise."""
+    """Raise Unfusable if the step of ``neuron`` cannot be recorded, or differs each time, as with noise."""
     (one, captured), (other, again) = record(neuron), record(neuron)
     same = one.nodes == other.nodes and one.numbers == other.numbers
     if not (same and all(map(torch.equal, captured, again))):
@@ -299,8 +299,8 @@ def derivative(surrogate: Surrogate, program: Program, x: int) -> int | None:
     recorder = Recorder(program)
     before = len(program.nodes)
     try:
-        made = recorder.index(surrogate.derivative(Symbol(recorder, x)))  # type: ignore[arg-type]
-    except Exception:  # a user's own function may do anything; it is then called on real tensors
+        result = recorder.index(surrogate.derivative(Symbol(recorder, x)))  # type: ignore[arg-type]
+    except Exception:  # a user's function may fail here; it is then called with real tensors
         return None
     assert len(program.nodes) >= before
-    return None if recorder.captured else program.as_number(made)
+    return None if recorder.captured else program.as_number(result)

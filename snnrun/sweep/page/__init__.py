@@ -1,1 +1,1 @@
-"""The page of a sweep or a run: ``gather`` reads, ``statistics`` and ``ranking`` judge, the others write."""
+"""The page of a sweep or a run: ``gather`` reads, ``statistics`` and ``ranking`` compare, the others write."""

@@ -1,4 +1,4 @@
-"""Curves of a configuration: mean and standard deviation over its seeds, epoch by epoch."""
+"""Curves of a configuration: mean and standard deviation over its seeds for each epoch."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from snnrun.report.raster import thin
-from snnrun.sweep.page.gather import Job
+from snnrun.sweep.page.gather import JobSummary
 
 MOST_POINTS = 200
-ALL_POINTS = 6000  # of one kind of curve on a page, which is to stay below 2 MB
+ALL_POINTS = 6000  # of one kind of curve; keeps a page below 2 MB
 LEAST_POINTS = 24
 
 
-def bands(jobs: Sequence[Job], key: str, most: int = MOST_POINTS) -> dict[str, Any] | None:
-    """Epochs, mean and standard deviation of a curve over the finished jobs; over those at hand, if none has finished.
+def bands(jobs: Sequence[JobSummary], key: str, most: int = MOST_POINTS) -> dict[str, Any] | None:
+    """Epochs, mean and standard deviation of a curve over the finished jobs, or over all jobs if none has finished.
 
-    It ends where the first of them ends: a mean over fewer seeds would jump there. The deviation is left out where
-    there is one job. None without a curve. ``most``: points of a long curve that are kept.
+    The curve ends with the shortest job, since a mean over fewer seeds would jump there. A single job has no
+    deviation. None without a curve. ``most``: points of a long curve after thinning.
     """
     done = [job for job in jobs if job.finished] or list(jobs)
     curves = [job.curves[key] for job in done if any(value is not None for value in job.curves.get(key, ()))]
@@ -30,16 +30,16 @@ def bands(jobs: Sequence[Job], key: str, most: int = MOST_POINTS) -> dict[str, A
     return {
         "n": len(curves),
         "epoch": [i + 1 for i in epochs],
-        "mean": [rounded(statistics.fmean(column)) for column in columns],
-        "sd": [rounded(statistics.stdev(column)) for column in columns] if len(curves) > 1 else None,
+        "mean": [trim(statistics.fmean(column)) for column in columns],
+        "sd": [trim(statistics.stdev(column)) for column in columns] if len(curves) > 1 else None,
     }
 
 
 def points(curves: int) -> int:
-    """How many points each of so many curves may have."""
+    """The number of points that each of so many curves may have."""
     return max(LEAST_POINTS, min(MOST_POINTS, ALL_POINTS // max(curves, 1)))
 
 
-def rounded(value: float | None, digits: int = 5) -> float | None:
-    """To so many figures, which is more than a screen shows and less than a file needs."""
+def trim(value: float | None, digits: int = 5) -> float | None:
+    """Round to so many significant digits: more than a screen shows, less than a file needs."""
     return None if value is None else float(f"{value:.{digits}g}")

@@ -1,4 +1,4 @@
-"""Runs and sweeps as plain values, for a report; their folders may be a stranger's, half written or damaged."""
+"""Reads runs and sweeps for a report. Their folders may be a stranger's, incomplete or damaged."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ LAST_LINES = 6  # of run.log, for a job that did not finish
 LOG = 1 << 14  # bytes of it
 MOST_JOBS = 5000
 LONGEST = 200  # letters of a name or a line
-LONGEST_WORD = 4000  # of a word of the command line, which is of no use when cut
+LONGEST_WORD = 4000  # letters of a word of the command line, which is useless when cut
 NOT_STARTED = "not started"
 ENDED_EARLY = ("failed", "interrupted", "dead", "stalled")
 
 
 @dataclass(frozen=True)
-class LayerActivity:
-    """What a layer did in every epoch; a number that is missing is None."""
+class LayerCurves:
+    """The activity of a layer in every epoch; a missing number is None."""
 
     name: str
     neurons: int | None
@@ -44,24 +44,24 @@ class LayerActivity:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One run; what cannot be found out is None, or empty."""
+class JobSummary:
+    """One run; an unknown value is None or empty."""
 
     number: int
     folder: Path
-    status: str  # that of a run, or "not started"
+    status: str  # of the run, or "not started"
     words: tuple[str, ...]  # of the command line, for this job
     seed: int | None
     epochs: int | None = None
     epochs_asked: int | None = None
     test: Mapping[str, float] = field(default_factory=dict)  # by measure
-    validation: Mapping[str, float] = field(default_factory=dict)  # the same, at the best epoch
+    validation: Mapping[str, float] = field(default_factory=dict)  # by measure, at the best epoch
     best_epoch: int | None = None
     curves: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)  # a value for each epoch
-    layers: tuple[LayerActivity, ...] = ()
-    neuron_parameters: tuple[ParameterRow, ...] = ()  # learned, in the best epoch; the last where there is none
-    classes: tuple[ClassRow, ...] = ()  # of the test part
-    confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row for each class, in it a column for each prediction
+    layers: tuple[LayerCurves, ...] = ()
+    neuron_parameters: tuple[ParameterRow, ...] = ()  # in the best epoch, or else the last
+    classes: tuple[ClassRow, ...] = ()  # of the test set
+    confusion: tuple[tuple[int, ...], ...] = ()  # samples: a row per class, a column per prediction
     spikes: float | None = None  # of all layers for one sample, in the best epoch of training
     parameters: int | None = None
     seconds: float | None = None
@@ -69,7 +69,7 @@ class Job:
     failure: str = ""  # the error, in a line
     last_lines: tuple[str, ...] = ()  # of the log, if it did not finish
     manifest: Mapping[str, Any] = field(default_factory=dict)  # by dotted keys
-    place: str = ""  # in the folder of its sweep, where that is more than a name
+    place: str = ""  # path in the folder of its sweep
 
     @property
     def name(self) -> str:
@@ -81,7 +81,7 @@ class Job:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """The command line of the run, as its manifest says."""
+        """The command line of the run, from its manifest."""
         return texts(self.manifest.get("command"))
 
     @property
@@ -92,29 +92,29 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """The jobs of a sweep, in their order."""
+class SweepSummary:
+    """The jobs of a sweep in order."""
 
     folder: Path
-    jobs: tuple[Job, ...]
+    jobs: tuple[JobSummary, ...]
     started: str = ""
     command: tuple[str, ...] = ()
-    search: bool = False  # jobs are chosen as it goes on
-    unread: int = 0  # jobs beyond the most that are read
+    search: bool = False  # a sweeper chooses the jobs
+    unread: int = 0  # jobs beyond the limit
 
     @property
     def name(self) -> str:
         return printable(self.folder.name, LONGEST)
 
 
-def sweep(folder: Path) -> Sweep:
-    """All jobs of the sweep in ``folder``: those of ``sweep.json``, and whatever else has run there."""
+def sweep(folder: Path) -> SweepSummary:
+    """All jobs of the sweep in ``folder``: those of ``sweep.json``, and other runs in it."""
     try:
-        said = safe_read.json_object(folder, browse.SWEEP)
+        content = safe_read.json_object(folder, browse.SWEEP)
     except Unreadable:
-        said = {}
+        content = {}
     listed: dict[str, tuple[int, tuple[str, ...]]] = {}
-    entries = said.get("jobs")
+    entries = content.get("jobs")
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict) and isinstance(name := entry.get("folder"), str) and _inside(folder, name):
             listed[name] = _number(entry.get("number"), name, len(listed)), texts(entry.get("overrides"))
@@ -123,23 +123,23 @@ def sweep(folder: Path) -> Sweep:
         if name not in listed:
             listed[name] = _number(None, run.name, len(listed)), ()
     order = sorted(listed, key=lambda name: (listed[name][0], name))
-    started = said.get("started")
-    return Sweep(
+    started = content.get("started")
+    return SweepSummary(
         folder=folder,
         jobs=tuple(replace(job(folder / name, *listed[name]), place=name) for name in order[:MOST_JOBS]),
         started=printable(started, 40) if isinstance(started, str) else "",
-        command=texts(said.get("command")),
-        search=said.get("search") is True,
+        command=texts(content.get("command")),
+        search=content.get("search") is True,
         unread=max(0, len(order) - MOST_JOBS),
     )
 
 
-def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
-    """What the folder of a run says; ``words``: what its sweep says of it."""
+def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> JobSummary:
+    """Read the folder of a run; ``words``: its overrides in the list of the sweep."""
     words = words or _overrides(folder)
     if not browse.is_run(folder):
         seed = next((word[5:] for word in words if word.startswith("seed=")), "")
-        return Job(number_, folder, NOT_STARTED, words, int(seed) if seed.isdigit() and len(seed) < 19 else None)
+        return JobSummary(number_, folder, NOT_STARTED, words, int(seed) if seed.isdigit() and len(seed) < 19 else None)
     run = browse.read(folder)
     try:
         epochs = list(browse.epochs(folder))
@@ -151,11 +151,11 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
     best = best_of(epochs)
     error, sha = run.result.error, run.result.weights_sha256 or ""
     over = run.status == "finished"
-    return Job(
+    return JobSummary(
         number=number_,
         folder=folder,
         status=run.status,
-        words=words or _chosen(run),
+        words=words or _parts_and_seed(run),
         seed=run.seed,
         epochs=run.epochs,
         epochs_asked=run.epochs_asked,
@@ -180,14 +180,14 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> Job:
 def last_lines(folder: Path, most: int = LAST_LINES) -> tuple[str, ...]:
     """The end of ``run.log``."""
     try:
-        found = [line.decode("utf-8", errors="replace") for line in safe_read.lines(folder, "run.log", LOG)]
+        lines = [line.decode("utf-8", errors="replace") for line in safe_read.lines(folder, "run.log", LOG)]
     except Unreadable:
         return ()
-    return tuple(said for line in found[-most:] if (said := printable(line, LONGEST)))
+    return tuple(text for line in lines[-most:] if (text := printable(line, LONGEST)))
 
 
 def texts(value: Any, most: int = 200) -> tuple[str, ...]:
-    """A list of words, as far as it is one."""
+    """The texts of a list; empty for anything else."""
     words = value[:most] if isinstance(value, list) else []
     return tuple(printable(word, LONGEST_WORD) for word in words if isinstance(word, str))
 
@@ -199,35 +199,31 @@ def _overrides(folder: Path) -> tuple[str, ...]:
     except Unreadable:
         return ()
     with suppress(Unreadable):
-        # A list is no mapping, and a mapping is what the reader takes: it gets one.
-        indented = "".join(f"  {line}\n" for line in text.splitlines() if line.strip() != "[]")
-        return texts(_value(f"words:\n{indented}"))
+        # The reader takes a mapping only, so the list is put into one.
+        block = "".join(f"  {line}\n" for line in text.splitlines() if line.strip() != "[]")
+        return texts(safe_read.yaml_text(f"words:\n{block}").get("words"))
     return ()
 
 
-def _value(text: str) -> Any:
-    return safe_read.yaml_text(text).get("words")
-
-
-def _chosen(run: Run) -> tuple[str, ...]:
-    """Stands in for the words where none are left: the parts, and the seed."""
+def _parts_and_seed(run: Run) -> tuple[str, ...]:
+    """The parts and the seed, for a run without recorded words."""
     words = [f"{group}={run.choices[group]}" for group in PARTS if group in run.choices]
     return (*words, *(() if run.seed is None else (f"seed={run.seed}",)))
 
 
 def _measures(values: RunResult | EpochRecord, prefix: str) -> dict[str, float]:
-    found = {name: number(getattr(values, prefix + name)) for name in MEASURES}
-    return {name: value for name, value in found.items() if value is not None}
+    measures = {name: number(getattr(values, prefix + name)) for name in MEASURES}
+    return {name: value for name, value in measures.items() if value is not None}
 
 
-def _layers(epochs: list[EpochRecord]) -> tuple[LayerActivity, ...]:
+def _layers(epochs: list[EpochRecord]) -> tuple[LayerCurves, ...]:
     names = list(dict.fromkeys(name for record in epochs for name in record.layers))[:100]
 
     def column(name: str, key: str) -> tuple[float | None, ...]:
         return tuple(number(getattr(record.layers.get(name), key, None)) for record in epochs)
 
     return tuple(
-        LayerActivity(
+        LayerCurves(
             name=printable(name, 60),
             neurons=next((record.layers[name].neurons for record in epochs if name in record.layers), None),
             firing_rate=column(name, "firing_rate"),
@@ -239,7 +235,7 @@ def _layers(epochs: list[EpochRecord]) -> tuple[LayerActivity, ...]:
 
 
 def _spikes(record: EpochRecord, folder: Path) -> float | None:
-    """Neurons x firing rate x time steps, added up over the layers."""
+    """Neurons x firing rate x time steps, summed over the layers."""
     try:
         steps = re.search(r"^num_steps: (\d{1,9})$", safe_read.head(folder, "config.yaml"), re.M)
     except Unreadable:
@@ -250,14 +246,14 @@ def _spikes(record: EpochRecord, folder: Path) -> float | None:
     return int(steps[1]) * sum((n or 0) * (rate or 0) for n, rate in counts)
 
 
-def _number(said: Any, name: str, otherwise: int) -> int:
+def _number(number: Any, name: str, otherwise: int) -> int:
     begins = re.match(r"(\d{1,9})-", name)
-    known = whole(said)
+    known = whole(number)
     return known if known is not None else int(begins[1]) if begins else otherwise
 
 
 def _inside(folder: Path, name: str) -> bool:
-    """Whether the name means something in the folder itself, without a way out and without a link on the way."""
+    """True if the name is a path inside the folder, without ``..`` and without a link on the way."""
     pieces = name.split("/")
     if len(name) > 1000 or any(piece in ("", ".", "..") or {"\\", "\0"} & set(piece) for piece in pieces):
         return False

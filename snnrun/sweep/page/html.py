@@ -1,7 +1,7 @@
-"""``report.html``: one file with all it needs, written from values that may be a stranger's.
+"""``report.html``: one self-contained file, written from values that may be a stranger's.
 
-Three walls: Jinja2 escapes whatever is put into the page; the data for the plots is JSON in which no tag can be closed;
-and the page's own policy lets a browser run no script but ours, known by its hash, and load nothing from anywhere.
+Three safeguards: Jinja2 escapes every value in the page; the data for the plots is JSON in which no tag can be closed;
+and the page's policy lets a browser run only our scripts, by their hashes, and load nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SCRIPTS = ("echarts.min.js", "dataTables.min.js", "page.js")
 
 
 def page(template: str, context: dict[str, Any], data: dict[str, Any]) -> str:
-    """Fill ``template`` (``sweep.html`` or ``run.html``); ``data`` is what the plots are drawn from."""
+    """Fill ``template`` (``sweep.html`` or ``run.html``); ``data``: for the plots."""
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(asset),
         autoescape=True,
@@ -41,7 +41,7 @@ def page(template: str, context: dict[str, Any], data: dict[str, Any]) -> str:
 
 
 def policy(scripts: list[str]) -> str:
-    """The Content-Security-Policy: these scripts and no other, no request to anywhere."""
+    """The Content-Security-Policy: only these scripts, and no requests."""
     hashes = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
     allowed = " ".join(f"'sha256-{value}'" for value in hashes)
     # Plots set style attributes.
@@ -50,7 +50,7 @@ def policy(scripts: list[str]) -> str:
 
 
 def harmless_json(value: Any) -> str:
-    """Strict JSON that cannot end the element it stands in."""
+    """Strict JSON that cannot end the element around it."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -1,32 +1,32 @@
-"""The confusion matrix of a run as the cells of a table, shaded by the share of their row."""
+"""The confusion matrix of a run as table cells, shaded by the share of their row."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from snnrun.sweep.page.gather import Job
+from snnrun.sweep.page.gather import JobSummary
 
-MOST_CLASSES = 40  # of more no matrix is readable
-LONGEST_UPRIGHT = 3  # letters of a name that has room above a column
-DARKEST = 50  # per cent of colour in a cell that has its whole row: what is written on it stays readable
+MOST_CLASSES = 40  # a larger matrix is not readable
+LONGEST_UPRIGHT = 3  # letters of a name that fits above a column
+DARKEST = 50  # per cent of colour in a cell with its whole row; its text must stay readable
 
 
 class Cell(NamedTuple):
-    """What was taken for what."""
+    """The samples of one class with one prediction."""
 
     text: str  # the count, empty for 0
     shade: int  # per cent of colour, 0 to 50
 
 
 class Matrix(NamedTuple):
-    """A row for each class, with its name; ``upright``: names above the columns stand."""
+    """A row for each class, with its name; ``upright``: the names above the columns are vertical."""
 
     names: tuple[str, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
     upright: bool
 
 
-def matrix_of(job: Job) -> Matrix | None:
+def matrix_of(job: JobSummary) -> Matrix | None:
     """The matrix; None without one, or with more than 40 classes."""
     names = tuple(row.name for row in job.classes)
     if not job.confusion or len(job.confusion) != len(names) or len(names) > MOST_CLASSES:

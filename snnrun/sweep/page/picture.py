@@ -1,4 +1,4 @@
-"""The still image beside a raster, as rectangles of a drawing: a page loads no file, and needs no script for it."""
+"""The still image beside a raster, as rectangles of an SVG: the page needs no file and no script for it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from snnrun.report.raster import thin
 
-MOST_PIXELS = 64  # a side that are drawn
+MOST_PIXELS = 64  # a side
 
 
 class Block(NamedTuple):
-    """Neighbours of a row that have one colour."""
+    """Neighbouring pixels of a row with one colour."""
 
     x: int
     y: int
@@ -22,7 +22,7 @@ class Block(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """``width`` x ``height`` pixels, of ``of`` that there are; nothing is drawn where they are black."""
+    """``width`` x ``height`` pixels, sampled from ``of`` pixels; black ones have no block."""
 
     width: int
     height: int
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
 
 
 def picture_of(values: NDArray[Any]) -> Picture | None:
-    """The picture of ``[1 or 3, H, W]`` uint8; None for anything else. Of more than 64 pixels a side every few."""
+    """The picture of ``[1 or 3, H, W]`` uint8; None for anything else. Beyond 64 pixels a side it is subsampled."""
     if values.ndim != 3 or values.shape[0] not in (1, 3) or values.dtype != np.uint8 or not values.size:
         return None
     _, high, wide = values.shape

@@ -1,4 +1,4 @@
-"""The raster of a run, from ``figures/raster.npz``: an archive of which nothing is known, so that sizes come first."""
+"""The raster of a run, from ``figures/raster.npz``: an untrusted archive, so sizes are checked first."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from snnrun.sweep.page.picture import Picture, picture_of
 from snnrun.system import safe_read
 from snnrun.system.safe_read import Unreadable, printable
 
-LARGEST = 1 << 25  # bytes of the archive, and of what an array in it may become
+LARGEST = 1 << 25  # bytes of the archive, and of an unpacked array
 MOST_LAYERS = 30
-MOST_NEURONS = 120  # drawn of a layer
-MOST_SPIKES = 20_000  # drawn of all
+MOST_NEURONS = 120  # of a layer in the drawing
+MOST_SPIKES = 20_000  # of all layers in the drawing
 FACTS = ("sample", "label", "prediction", "tied")
-# zipfile and numpy raise these for what is damaged, or made so.
+# Errors of zipfile and numpy for damaged or hostile files.
 DAMAGED = (
     *(Unreadable, zipfile.BadZipFile, zlib.error, ValueError, OSError, EOFError, KeyError),
     *(RuntimeError, NotImplementedError, MemoryError),
@@ -30,32 +30,32 @@ DAMAGED = (
 
 
 class Raster(NamedTuple):
-    """The spikes of one layer for one sample of the test part."""
+    """The spikes of one layer for one test sample."""
 
     layer: str
     neurons: int
-    drawn: int  # of them, evenly spread
+    drawn: int  # neurons in the drawing, evenly spread
     steps: int
-    spikes: list[list[int]]  # step and place of each
+    spikes: list[list[int]]  # step and row of each
 
 
 def rasters(folder: Path) -> list[Raster]:
-    """Input (where it is a spike train) and layers, in order; nothing where the file is missing or damaged."""
-    found: list[Raster] = []
+    """Input (if it is a spike train) and layers, in order; empty if the file is missing or damaged."""
+    layers: list[Raster] = []
     try:
         room = MOST_SPIKES
         for name, values in _arrays(folder, lambda name: name == "input" or name.endswith(".spikes")):
             if values.ndim == 2 and values.size:
                 raster = _raster(name.removesuffix(".spikes"), values, room)
                 room -= len(raster.spikes)
-                found.append(raster)
+                layers.append(raster)
     except DAMAGED:
         return []
-    return found
+    return layers
 
 
 def sample_of(folder: Path) -> dict[str, int]:
-    """Which sample that is: "sample", and "label", "prediction" and "tied" where they are known."""
+    """The facts about the sample: "sample", and if known "label", "prediction" and "tied"."""
     try:
         return {name: int(value) for name, value in _arrays(folder, FACTS.__contains__) if value.ndim == 0}
     except DAMAGED:
@@ -63,16 +63,16 @@ def sample_of(folder: Path) -> dict[str, int]:
 
 
 def picture(folder: Path) -> Picture | None:
-    """The still image that the sample is, where the record has one."""
+    """The still image of the sample, if the record has one."""
     try:
         return next((picture_of(values) for _, values in _arrays(folder, "image".__eq__)), None)
     except DAMAGED:
         return None
 
 
-def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """The arrays of whole numbers that are wanted; no others are read."""
-    with safe_read.opened(folder, "figures/raster.npz") as file:
+def _arrays(folder: Path, select: Callable[[str], bool]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """The integer arrays whose names ``select`` accepts; no others are read."""
+    with safe_read.open_regular(folder, "figures/raster.npz") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
         return
@@ -80,7 +80,7 @@ def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
         count = 0
         for entry in archive.infolist():
             name = entry.filename.removesuffix(".npy")
-            if not wanted(name):
+            if not select(name):
                 continue
             count += 1
             if count > MOST_LAYERS or entry.file_size > LARGEST:
@@ -93,6 +93,6 @@ def _arrays(folder: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, 
 
 def _raster(name: str, values: NDArray[Any], room: int) -> Raster:
     steps, neurons = values.shape
-    chosen = thin(neurons, MOST_NEURONS)
-    where = np.argwhere(values[:, chosen] != 0)[: max(room, 0)]
-    return Raster(printable(name, 60), neurons, len(chosen), steps, where.tolist())
+    neurons_shown = thin(neurons, MOST_NEURONS)
+    where = np.argwhere(values[:, neurons_shown] != 0)[: max(room, 0)]
+    return Raster(printable(name, 60), neurons, len(neurons_shown), steps, where.tolist())

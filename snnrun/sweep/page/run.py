@@ -1,4 +1,4 @@
-"""What the page of one run shows, as values for its template and its plots."""
+"""The content of the page of one run, as values for its template and its plots."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from snnrun.report.raster import thin, tie
 from snnrun.run.classes import ClassRow, worst
 from snnrun.run.command_line import command_of, remark
 from snnrun.run.layers import ParameterRow
-from snnrun.sweep.page.curves import MOST_POINTS, rounded
+from snnrun.sweep.page.curves import MOST_POINTS, trim
 from snnrun.sweep.page.environment import environment
-from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, Job, LayerActivity
+from snnrun.sweep.page.gather import CURVES, ENDED_EARLY, JobSummary, LayerCurves
 from snnrun.sweep.page.html import page
 from snnrun.sweep.page.matrix import matrix_of
 from snnrun.sweep.page.ranking import measure_of
@@ -19,19 +19,19 @@ from snnrun.sweep.page.sweep import count
 from snnrun.system.format import figure, percent
 from snnrun.system.safe_read import Unreadable, cut, head, printable_lines
 
-MOST_CLASSES = 40  # in the table; of more the worst
+MOST_CLASSES = 40  # in the table: the worst ones
 SUMMARY = 1 << 16  # bytes of summary.txt
 
 
-def run_page(job: Job, settings: str, warnings: str) -> str:
-    """The page; ``settings`` and ``warnings`` as ``snnrun show`` has them."""
+def run_page(job: JobSummary, settings: str, warnings: str) -> str:
+    """The page; ``settings`` and ``warnings`` as in ``snnrun show``."""
     measure = measure_of([job])
     validation, test = job.validation.get(measure.name), job.test.get(measure.name)
     try:
         summary = printable_lines(head(job.folder, "summary.txt", SUMMARY))
     except Unreadable:
         summary = ""
-    drawn, shown = rasters(job.folder), sample_of(job.folder)
+    layers, shown = rasters(job.folder), sample_of(job.folder)
     context = {
         "title": f"Run {job.name}",
         "job": job,
@@ -53,7 +53,7 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
         "classes": [_class(row) for row in worst(job.classes, MOST_CLASSES)],
         "all_classes": len(job.classes),
         "matrix": matrix_of(job),
-        "has_raster": bool(drawn),
+        "has_raster": bool(layers),
         "picture": picture(job.folder),
         "sample": _sample(shown, job),
         "summary": summary,
@@ -64,15 +64,15 @@ def run_page(job: Job, settings: str, warnings: str) -> str:
     data = {
         "kind": "run",
         "epochs": [i + 1 for i in epochs],
-        "curves": {key: [rounded(job.curves[key][i]) for i in epochs] if key in job.curves else [] for key in CURVES},
+        "curves": {key: [trim(job.curves[key][i]) for i in epochs] if key in job.curves else [] for key in CURVES},
         "layers": [
             {
                 "name": cut(layer.name, 60),
-                **{key: [rounded(v[i]) for i in epochs] for key, v in _activity(layer).items()},
+                **{key: [trim(v[i]) for i in epochs] for key, v in _activity(layer).items()},
             }
             for layer in job.layers
         ],
-        "rasters": [raster._asdict() for raster in drawn],
+        "rasters": [raster._asdict() for raster in layers],
     }
     return page("run.html", context, data)
 
@@ -82,8 +82,8 @@ def _class(row: ClassRow) -> dict[str, str]:
     return {"name": row.name, "samples": count(row.samples), "accuracy": accuracy, "mistaken": row.mistaken}
 
 
-def _sample(shown: Mapping[str, int], job: Job) -> str:
-    """Which sample a raster is of, with its class and the answer where they are known."""
+def _sample(shown: Mapping[str, int], job: JobSummary) -> str:
+    """The sample of a raster, with class and prediction if known."""
     if "sample" not in shown:
         return "one sample of the test part"
     words = f"sample {shown['sample']} of the test part"
@@ -93,16 +93,16 @@ def _sample(shown: Mapping[str, int], job: Job) -> str:
         job.classes[value].name if 0 <= value < len(job.classes) else str(value)
         for value in (shown["label"], shown["prediction"])
     )
-    said = tie(shown.get("tied", 1))
-    return f"{words}: class {label}, prediction {prediction}" + (f" ({said})" if said else "")
+    tie_words = tie(shown.get("tied", 1))
+    return f"{words}: class {label}, prediction {prediction}" + (f" ({tie_words})" if tie_words else "")
 
 
-def _activity(layer: LayerActivity) -> dict[str, tuple[float | None, ...]]:
+def _activity(layer: LayerCurves) -> dict[str, tuple[float | None, ...]]:
     return {"firing_rate": layer.firing_rate, "silent": layer.silent, "saturated": layer.saturated}
 
 
-def _layer(layer: LayerActivity, job: Job) -> dict[str, str]:
-    """A layer in the best epoch; the last where there is none."""
+def _layer(layer: LayerCurves, job: JobSummary) -> dict[str, str]:
+    """A layer in the best epoch, or else the last."""
     at = (job.best_epoch or 0) - 1
     last = {key: values[at] if values else None for key, values in _activity(layer).items()}
     share = {key: percent(last[key]) for key in ("silent", "saturated")}

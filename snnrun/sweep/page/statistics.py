@@ -1,4 +1,4 @@
-"""Means over seeds and what can be said of them: Student's t, sample standard deviations, nothing else."""
+"""Statistics of means over seeds: Student's t, sample standard deviations, nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LEVEL = 0.95
 
 
 class Estimate(NamedTuple):
-    """A mean over seeds; what needs two of them is None where there is one."""
+    """A mean over seeds; ``sd``, ``low`` and ``high`` are None for a single seed."""
 
     n: int
     mean: float
@@ -23,21 +23,21 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """By how much one mean is above another; the interval is None where there are too few seeds for one."""
+    """The difference of two means; the interval is None if there are too few seeds."""
 
     mean: float
     low: float | None
     high: float | None
-    paired: bool  # seed by seed; otherwise of two independent samples
+    paired: bool  # seed by seed; False for two independent samples
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the interval leaves out zero."""
+    def significant(self) -> bool:
+        """True if the interval does not contain zero."""
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
 def quantile(freedom: float, level: float = LEVEL) -> float:
-    """How many standard errors an interval reaches to either side: t for ``freedom`` degrees of freedom."""
+    """Half the width of an interval in standard errors: t for ``freedom`` degrees of freedom."""
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
@@ -62,8 +62,8 @@ def estimate(values: Iterable[float]) -> Estimate | None:
 def difference(left: Mapping[Any, float], right: Mapping[Any, float]) -> Difference:
     """``left`` - ``right``, each a value by seed, neither empty.
 
-    Where both have the same two seeds or more, and no others, seed by seed (paired t). Otherwise as two samples with
-    variances of their own (Welch 1947, "The generalization of Student's problem").
+    Seed by seed (paired t) if both have the same two or more seeds. Otherwise as two samples with unequal variances
+    (Welch 1947, "The generalization of Student's problem").
     """
     if left.keys() == right.keys():
         paired = estimate(left[seed] - right[seed] for seed in left)

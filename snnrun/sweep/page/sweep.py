@@ -1,4 +1,4 @@
-"""What the page of a sweep shows, as values for its template and its plots."""
+"""The content of the page of a sweep, as values for its template and its plots."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Any
 
 from snnrun.run.command_line import remark
 from snnrun.sweep.page import words
-from snnrun.sweep.page.curves import bands, points, rounded
+from snnrun.sweep.page.curves import bands, points, trim
 from snnrun.sweep.page.environment import environment
-from snnrun.sweep.page.gather import ENDED_EARLY, Job
+from snnrun.sweep.page.gather import ENDED_EARLY, JobSummary
 from snnrun.sweep.page.html import page
 from snnrun.sweep.page.ranking import Configuration, Ranking, command, label, values_of
 from snnrun.system.safe_read import cut
 
-SHOWN = 12  # configurations that are not folded away
-BAR = 96  # width of an interval's picture
+SHOWN = 12  # configurations that are not collapsed
+BAR = 96  # width of the picture of an interval
 COSTS = {
     "parameters": "parameters",
     "spikes": "spikes per inference",
@@ -23,14 +23,14 @@ COSTS = {
 
 
 def sweep_page(ranking: Ranking) -> str:
-    """The page."""
+    """The HTML page."""
     jobs = ranking.sweep.jobs
-    measure, best = ranking.measure, ranking.chosen
+    measure, best = ranking.measure, ranking.winner
     failures = [job for job in jobs if job.status in ENDED_EARLY]
     context = {
         "title": f"Sweep {ranking.sweep.name}",
         "folder": ranking.sweep.name,
-        "started": started(ranking),
+        "started": start_time(ranking),
         "counts": words.counts(jobs),
         "jobs_count": len(jobs),
         "configurations_count": len(ranking.configurations),
@@ -56,8 +56,8 @@ def sweep_page(ranking: Ranking) -> str:
     return page("sweep.html", context, data(ranking))
 
 
-def started(ranking: Ranking) -> str:
-    """When it was launched, or its first job, to the minute."""
+def start_time(ranking: Ranking) -> str:
+    """The time of launch, or the start of its first job, to the minute."""
     times = [ranking.sweep.started, *(str(job.manifest.get("started", "")) for job in ranking.sweep.jobs)]
     known = sorted(time[:16].replace("T", " ") for time in times if time)
     return known[0] if known else ""
@@ -75,14 +75,14 @@ def rows(ranking: Ranking) -> list[dict[str, Any]]:
     def place(value: float) -> float:
         return round(6 + (value - low) * scale, 1) if scale else BAR / 2
 
-    found = []
+    table = []
     for i, (c, behind) in enumerate(zip(ranking.configurations, ranking.behind, strict=True)):
-        done = len(c.counted)
-        found.append(
+        finished = len(c.finished_jobs)
+        table.append(
             {
                 "rank": i + 1 if c.validation else "",
                 "values": [cut(value, 60) for value in c.values.values()],
-                "seeds": str(done) if done == len(c.jobs) else f"{done} of {len(c.jobs)}",
+                "seeds": str(finished) if finished == len(c.jobs) else f"{finished} of {len(c.jobs)}",
                 "validation": words.spread(c.validation, measure),
                 "interval": words.interval(c.validation.low, c.validation.high, measure) if c.validation else "",
                 "bar": None
@@ -102,10 +102,10 @@ def rows(ranking: Ranking) -> list[dict[str, Any]]:
                 "seconds": "" if c.seconds is None else f"{c.seconds:.1f}",
             }
         )
-    return found
+    return table
 
 
-def job_row(job: Job, ranking: Ranking) -> dict[str, Any]:
+def job_row(job: JobSummary, ranking: Ranking) -> dict[str, Any]:
     """One line of the table of jobs: texts, and numbers to sort by."""
     name, overrides = ranking.measure.name, job.overrides
     validation, test = job.validation.get(name), job.test.get(name)
@@ -131,7 +131,7 @@ def _place(key: str, overrides: dict[str, str], ranking: Ranking) -> int:
     return values_of(key, ranking.sweep.jobs).index(overrides.get(key, ""))
 
 
-def failure(job: Job) -> dict[str, Any]:
+def failure(job: JobSummary) -> dict[str, Any]:
     """A job that did not finish, with the end of its log."""
     return {
         "number": job.number,
@@ -144,7 +144,7 @@ def failure(job: Job) -> dict[str, Any]:
 
 
 def data(ranking: Ranking) -> dict[str, Any]:
-    """What the plots are drawn from."""
+    """The data of the plots."""
     measure = ranking.measure
     most = points(len(ranking.configurations))
     indices = {id(job): i for i, c in enumerate(ranking.configurations) for job in c.jobs}
@@ -163,14 +163,14 @@ def data(ranking: Ranking) -> dict[str, Any]:
                 "label": name,
                 "values": list(c.values.values()),
                 "n": c.validation.n if c.validation else 0,
-                "mean": rounded(c.validation.mean) if c.validation else None,
-                "sd": rounded(c.validation.sd) if c.validation else None,
-                "costs": {"parameters": c.parameters, "spikes": rounded(c.spikes), "seconds": rounded(c.seconds)},
+                "mean": trim(c.validation.mean) if c.validation else None,
+                "sd": trim(c.validation.sd) if c.validation else None,
+                "costs": {"parameters": c.parameters, "spikes": trim(c.spikes), "seconds": trim(c.seconds)},
                 "curves": {
-                    f"{part}_{kind}": found
+                    f"{part}_{kind}": curve
                     for kind in ("loss", "accuracy", "r2")
                     for part in ("validation", "train")
-                    if (found := bands(c.jobs, f"{part}_{kind}", most)) is not None
+                    if (curve := bands(c.jobs, f"{part}_{kind}", most)) is not None
                 },
             }
             for name, c in zip(names(ranking), ranking.configurations, strict=True)
@@ -180,8 +180,8 @@ def data(ranking: Ranking) -> dict[str, Any]:
                 "number": job.number,
                 "of": indices[id(job)],
                 "seed": job.seed,
-                "value": rounded(job.validation.get(measure.name)),
-                "costs": {"parameters": job.parameters, "spikes": rounded(job.spikes), "seconds": rounded(job.seconds)},
+                "value": trim(job.validation.get(measure.name)),
+                "costs": {"parameters": job.parameters, "spikes": trim(job.spikes), "seconds": trim(job.seconds)},
             }
             for job in ranking.sweep.jobs
             if job.finished
@@ -190,12 +190,12 @@ def data(ranking: Ranking) -> dict[str, Any]:
 
 
 def names(ranking: Ranking) -> list[str]:
-    """Labels for a legend, of which no two are the same."""
-    found: dict[str, None] = {}
+    """Unique labels for a legend."""
+    labels: dict[str, None] = {}
     for i, configuration in enumerate(ranking.configurations):
         name = cut(label(configuration.values), 80)
-        found[name if name not in found else f"{name} ({i + 1})"] = None
-    return list(found)
+        labels[name if name not in labels else f"{name} ({i + 1})"] = None
+    return list(labels)
 
 
 def _best(ranking: Ranking, best: Configuration) -> dict[str, Any]:
@@ -212,13 +212,13 @@ def _best(ranking: Ranking, best: Configuration) -> dict[str, Any]:
         "spikes": count(best.spikes),
         "parameters": count(best.parameters),
         "command": command(best),
-        "folders": [job.name for job in best.counted],
+        "folders": [job.name for job in best.finished_jobs],
         "remark": remark(ranking.command),
     }
 
 
 def count(value: float | None) -> str:
-    """A number of things: whole from 100 on, three figures below."""
+    """A count: whole from 100 on, three figures below."""
     if value is None:
         return ""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 
-from snnrun.sweep.page.gather import Job
+from snnrun.sweep.page.gather import JobSummary
 from snnrun.sweep.page.ranking import SEED, Ranking
 
 FIRST = ("number", "folder", "status")
@@ -18,10 +18,10 @@ NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 def csv_text(ranking: Ranking) -> str:
-    """The table, with a head; what is not known is empty, numbers are whole.
+    """The table, with a head; an unknown value is empty, numbers have all digits.
 
     A text that a spreadsheet would take for a formula gets an apostrophe in front, since folders may be a stranger's.
-    A swept key that is named like a column of ours gets the prefix ``config.``.
+    A swept key with the name of another column gets the prefix ``config.``.
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
@@ -46,11 +46,11 @@ def csv_text(ranking: Ranking) -> str:
 
 
 def harmless(text: str) -> str:
-    """The text, or what a spreadsheet shows as it but does not calculate."""
+    """The text, with an apostrophe in front if a spreadsheet would calculate it."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") and not NUMBER.fullmatch(text) else text
 
 
-def _figures(job: Job) -> list[float | int | None]:
+def _figures(job: JobSummary) -> list[float | int | None]:
     parts = (job.test, job.validation)
     return [
         *(part.get(measure) for part in parts for measure in ("accuracy", "r2", "loss")),

@@ -1,4 +1,4 @@
-"""The verdict on a sweep in words: the same on the page and in the terminal."""
+"""The verdict on a sweep as text, the same on the page and in the terminal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from snnrun.sweep.page.gather import Job
+from snnrun.sweep.page.gather import JobSummary
 from snnrun.sweep.page.ranking import Configuration, Measure, Ranking, label
 from snnrun.sweep.page.statistics import Difference, Estimate
 from snnrun.system.format import plural
@@ -46,7 +46,7 @@ def gap(difference: Difference, measure: Measure) -> str:
 
 
 def signed(difference: Difference, measure: Measure) -> str:
-    """``−0.42``: with the sign, in points where the measure is in per cent."""
+    """``−0.42``: with the sign, in points if the measure is in per cent."""
     return (f"{100 * difference.mean:+.2f}" if measure.percent else f"{difference.mean:+.3g}").replace("-", "−")
 
 
@@ -64,30 +64,30 @@ NO_VALIDATION = (
 )
 
 
-class Verdict(NamedTuple):
-    """Whether the best is better than the others."""
+class SweepVerdict(NamedTuple):
+    """The answer whether the best configuration is better than the others."""
 
     headline: str
     detail: str
 
 
-def verdict(ranking: Ranking) -> Verdict:
-    """The answer in a sentence, and what it rests on."""
-    best, measure = ranking.chosen, ranking.measure
+def verdict(ranking: Ranking) -> SweepVerdict:
+    """The answer in a sentence, and its evidence."""
+    best, measure = ranking.winner, ranking.measure
     compared = [i for i, d in enumerate(ranking.behind) if d is not None]
     if best is None or best.validation is None:
         if any(job.test for job in ranking.sweep.jobs):
-            return Verdict("No configuration is the best:", NO_VALIDATION)
-        return Verdict("No job has finished yet,", "so there is nothing to choose from.")
+            return SweepVerdict("No configuration is the best:", NO_VALIDATION)
+        return SweepVerdict("No job has finished yet,", "so there is nothing to choose from.")
     if not compared:
-        return Verdict("The only configuration with a figure:", "there is no other to compare it with.")
+        return SweepVerdict("The only configuration with a figure:", "there is no other to compare it with.")
     second = min(compared)
     difference = ranking.behind[second]
     assert difference is not None
     lead = f"The next, {label(ranking.configurations[second].values)}, is {gap(difference, measure)} behind"
     known = [i for i in compared if (d := ranking.behind[i]) is not None and d.low is not None]
     if not known:
-        return Verdict(
+        return SweepVerdict(
             "Whether it is really better cannot be told from one seed each.",
             f"{lead}. Repeat the sweep with several seeds, as in seed=0,1,2,3,4.",
         )
@@ -95,20 +95,20 @@ def verdict(ranking: Ranking) -> Verdict:
         ends = sorted(
             (-v if measure.higher else v) * (100 if measure.percent else 1) for v in (difference.low, difference.high)
         )
-        told = " to ".join((f"{v:.2f}" if measure.percent else f"{v:.3g}").replace("-", "−") for v in ends)
-        lead += f" (95 % interval {told}{', seed by seed' if difference.paired else ''})"
+        interval = " to ".join((f"{v:.2f}" if measure.percent else f"{v:.3g}").replace("-", "−") for v in ends)
+        lead += f" (95 % interval {interval}{', seed by seed' if difference.paired else ''})"
     rivals = [i for i in ranking.rivals if i in known]
     if not rivals:
         others = "the other configuration" if len(known) == 1 else f"each of the {len(known)} others"
-        return Verdict(f"Better than {others} by more than chance over seeds explains.", f"{lead}.")
+        return SweepVerdict(f"Better than {others} by more than chance over seeds explains.", f"{lead}.")
     names = [label(ranking.configurations[i].values) for i in rivals[:MOST_NAMED]]
     more = f"; and {len(rivals) - MOST_NAMED} more" if len(rivals) > MOST_NAMED else ""
     others = "the other" if len(known) == 1 else f"{len(rivals)} of the {len(known)} others"
-    return Verdict(
+    return SweepVerdict(
         f"Not clearly better than {others}.", f"{lead}. These seeds cannot tell it from: {'; '.join(names)}{more}."
     )
 
 
-def counts(jobs: Sequence[Job]) -> str:
+def counts(jobs: Sequence[JobSummary]) -> str:
     """``22 finished, 1 failed, 1 running``."""
     return ", ".join(f"{n:,} {status}" for status, n in Counter(job.status for job in jobs).most_common())

@@ -1,1 +1,1 @@
-"""A search by Optuna: the study, the judge of a running job, and what is shown at the end."""
+"""A search by Optuna: the study, the judge of a running job, and the summary at the end."""

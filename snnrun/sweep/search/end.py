@@ -1,4 +1,4 @@
-"""What is said and drawn at the end of a search."""
+"""The text and the figures at the end of a search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-MOST_BEST = 10  # trials of which none is better than another, that are told
+MOST_BEST = 10  # equally good trials in the text
 
 
 def conclude(
@@ -29,14 +29,14 @@ def conclude(
     folder: Path,
     style: Style,
 ) -> None:
-    """Count the trials, draw ``history`` and ``importance`` in the style of the runs, and say the best as a command."""
+    """Count the trials, draw ``history`` and ``importance`` in the style of the runs, and print the best command."""
     from optuna.trial import TrialState
 
     trials = study.trials
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     counts = [(state.name.lower(), sum(trial.state is state for trial in trials)) for state in TrialState]
-    said = ", ".join(f"{count} {_WORDS[name]}" for name, count in counts if count and name in _WORDS)
-    say.say(f"snnrun: {len(trials)} trials in the study {study.study_name!r}: {said}  {folder}")
+    summary = ", ".join(f"{count} {_WORDS[name]}" for name, count in counts if count and name in _WORDS)
+    say.say(f"snnrun: {len(trials)} trials in the study {study.study_name!r}: {summary}  {folder}")
     if not complete:
         return
     _draw(study, objectives, complete, folder, style)
@@ -50,7 +50,7 @@ def conclude(
 
 
 def command(trial: FrozenTrial, arguments: Arguments, fixed: Sequence[str], options: Options) -> str:
-    """The command that trains what a trial trained."""
+    """The command that trains the network of a trial."""
     words = ["snnrun"]
     if arguments.config_dir:
         words += ["--config-dir", str(arguments.config_dir)]
@@ -81,22 +81,22 @@ def _draw(study: Study, objectives: Sequence[str], complete: Sequence[FrozenTria
     for name, draw in drawings.items():
         try:
             draw()
-        except Exception as error:  # as with a run: a picture is not worth the search
+        except Exception as error:  # as in a run: a picture must not end the search
             names = ", ".join(f"{name}.{kind}" for kind in style.format)
             say.say(f"warning: {names} could not be made ({type(error).__name__}: {error})", error=True)
 
 
 def _importances(study: Study, objectives: Sequence[str]) -> dict[str, dict[str, float]]:
-    """How much each key matters for each objective; empty where there is too little to tell."""
+    """The importance of each key for each objective; empty if there are too few trials."""
     import optuna
 
-    found = {}
+    importances = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for i, name in enumerate(objectives):
             target = None if len(objectives) == 1 else (lambda trial, i=i: trial.values[i])
             try:
-                found[name] = optuna.importance.get_param_importances(study, target=target)
+                importances[name] = optuna.importance.get_param_importances(study, target=target)
             except (ValueError, RuntimeError):  # too few trials, or all of them the same
                 continue
-    return {name: values for name, values in found.items() if values}
+    return {name: values for name, values in importances.items() if values}

@@ -1,4 +1,4 @@
-"""Looks on while a job runs, in whatever process that is, and stops one that is not worth its time."""
+"""Watches a job while it runs, in any process, and stops an unpromising one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from snnrun.training.stop import Pruned
 
 @dataclass
 class Judge:
-    """Tells the study each epoch's figure, and asks its pruner.
+    """Reports each epoch's value to the study, and consults its pruner.
 
     Args:
-        storage, study, trial: where the study is, and which trial of it this is.
+        storage, study, trial: the study, and the number of the trial in it.
         figure: field of an epoch's record; dots lead into it.
         pruner, options: by name.
     """
@@ -31,7 +31,7 @@ class Judge:
     _trial: Any = field(default=None, init=False)
 
     def __call__(self, record: LogRecord) -> None:
-        """One record of the run.
+        """Handle one record of the run.
 
         Raises:
             Pruned: if the run shall end.
@@ -47,7 +47,7 @@ class Judge:
             pruner = pruner_of(self.pruner, self.options)
             study = optuna.load_study(study_name=self.study, storage=self.storage, pruner=pruner)
             self._trial = optuna.trial.Trial(study, self.trial)
-        with warnings.catch_warnings():  # a resumed job may tell an epoch twice
+        with warnings.catch_warnings():  # a resumed job may report an epoch twice
             warnings.simplefilter("ignore")
             self._trial.report(value, record.epoch)
         if self._trial.should_prune():

@@ -1,4 +1,4 @@
-"""The search itself: trials become jobs, and what the jobs say goes back to the study."""
+"""The search: trials become jobs, and the results of the jobs go back to the study."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from snnrun.job.search.optuna_private import mark, number_in_storage
 from snnrun.job.search.space import Space, space_of
 from snnrun.run import browse
 from snnrun.sweep import job_list
-from snnrun.sweep.job import Task
+from snnrun.sweep.job import JobTask
 from snnrun.sweep.search.end import conclude
 from snnrun.sweep.search.judge import Judge
 from snnrun.sweep.sweep import Sweep
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from optuna import Study, Trial
 
-OBJECTIVE = "objective"  # noted of a study
-SWEEP, FOLDERS, KILLED = "sweep", "folders", "killed"  # and of its trials
+OBJECTIVE = "objective"  # attribute of a study
+SWEEP, FOLDERS, KILLED = "sweep", "folders", "killed"  # attributes of its trials
 
 
 class JobFailed(Exception):
@@ -48,7 +48,7 @@ class Search:
 
     Attributes:
         sweep: runs the jobs.
-        fixed: the overrides that all jobs have.
+        fixed: the overrides of all jobs.
         storage: as a URL.
         number: of the next job.
     """
@@ -63,7 +63,7 @@ class Search:
     number: int
 
     def objective(self, trial: Trial) -> tuple[float, ...]:
-        """Run the jobs of a trial; the mean over its seeds, of each objective."""
+        """Run the jobs of a trial. Returns the mean over its seeds of each objective."""
         trial.set_user_attr(SWEEP, str(self.sweep.folder))
         try:
             return self._mean(trial)
@@ -76,7 +76,7 @@ class Search:
 
     def _mean(self, trial: Trial) -> tuple[float, ...]:
         try:
-            words = [*self.fixed, *(f"{key}={_drawn(trial, key, self.space)}" for key in self.space)]
+            words = [*self.fixed, *(f"{key}={_suggest(trial, key, self.space)}" for key in self.space)]
         except (ValueError, TypeError) as error:
             raise ConfigError(
                 f"hydra.sweeper.study_name: expected a study of this search, but values that "
@@ -84,7 +84,7 @@ class Search:
             ) from error
         seeds = [[f"seed={seed}"] for seed in self.options.seeds or ()] or [[]]
         jobs = [[*words, *seed] for seed in seeds]
-        # The first alone where it may be pruned, since the others are then not worth their time.
+        # With a pruner the first job runs alone: if it is pruned, the others need not run.
         pieces = [jobs[:1], jobs[1:]] if self.options.pruner != "none" else [jobs]
         values: list[tuple[float, ...]] = []
         for i, piece in enumerate(piece for piece in pieces if piece):
@@ -92,11 +92,11 @@ class Search:
             values += [self._value(job) for job in self._launch(trial, piece, judge)]
         return tuple(statistics.fmean(column) for column in zip(*values, strict=True))
 
-    def _launch(self, trial: Trial, jobs: list[list[str]], judge: Judge | None) -> Sequence[Task]:
+    def _launch(self, trial: Trial, jobs: list[list[str]], judge: Judge | None) -> Sequence[JobTask]:
         first, self.number = self.number, self.number + len(jobs)
         tasks = self.sweep.run(jobs, first, judge)
-        known = trial.user_attrs.get(FOLDERS, [])
-        trial.set_user_attr(FOLDERS, [*known, *(str(task.folder) for task in tasks)])
+        listed = trial.user_attrs.get(FOLDERS, [])
+        trial.set_user_attr(FOLDERS, [*listed, *(str(task.folder) for task in tasks)])
         return tasks
 
     def _judge(self, trial: Trial) -> Judge:
@@ -110,11 +110,11 @@ class Search:
             dict(options.pruner_options),
         )
 
-    def _value(self, job: Task) -> tuple[float, ...]:
-        """What a job says of each objective.
+    def _value(self, job: JobTask) -> tuple[float, ...]:
+        """The value of each objective for a job.
 
         Raises:
-            TrialPruned, JobFailed: if it has none.
+            TrialPruned, JobFailed: if the job has none.
         """
         import optuna
 
@@ -123,17 +123,17 @@ class Search:
             raise optuna.TrialPruned
         if run.status != "finished":
             raise JobFailed(f"{run.folder.name} is {run.status}")
-        found = {name: number(figure(run, name)) for name in self.objectives}
-        values = tuple(value for value in found.values() if value is not None)
-        if len(values) < len(found):
-            missing = ", ".join(name for name, value in found.items() if value is None)
+        values = {name: number(objective_value(run, name)) for name in self.objectives}
+        finite = tuple(value for value in values.values() if value is not None)
+        if len(finite) < len(values):
+            missing = ", ".join(name for name, value in values.items() if value is None)
             say.say(f"snnrun: {run.folder.name} has no finite {missing}; the trial failed", error=True)
             raise JobFailed(missing)
-        return values
+        return finite
 
 
-def figure(run: browse.Run, name: str) -> Any:
-    """A figure of a finished run: of the epoch whose weights were kept, or of the whole."""
+def objective_value(run: browse.Run, name: str) -> Any:
+    """The value of an objective for a finished run: of the best epoch, or of the whole run."""
     if name in checked.RESULTS:
         return getattr(run.result, name)
     try:
@@ -145,16 +145,16 @@ def figure(run: browse.Run, name: str) -> Any:
 
 
 def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
-    """Search among the values of the ``overrides`` that have several; a study that is there goes on.
+    """Search among the values of the ``overrides`` that have several; an existing study goes on.
 
     Raises:
-        ConfigError: for what is wrong with the command; StorageError, if the study cannot be kept.
+        ConfigError: for an error in the command. StorageError: if the study cannot be stored.
     """
     fixed = [str(each.input_line) for each in overrides if not each.is_sweep_override()]
     first = sweep.composer.job((*sweep.hydra, *fixed), 0)
-    with first.referred():
-        given = plain(first.whole.hydra.sweeper)
-    options, faults = checked.read(given)
+    with first.hydra_references():
+        sweeper_options = plain(first.whole.hydra.sweeper)
+    options, faults = checked.read(sweeper_options)
     if options is None:
         raise ConfigError("\n".join(f"hydra.sweeper.{fault}" for fault in faults))
     import optuna
@@ -169,10 +169,9 @@ def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
         objectives = options.objective or (_default(sweep, fixed, space),)
         ways = options.direction or tuple(direction_of(name) or "minimize" for name in objectives)
         directions = [StudyDirection[way.upper()] for way in ways]
-        known = sweep.open(folder)
-        known.write(folder)  # the search is known from its begin, and its folder there for the storage
+        sweep.open(folder).write(folder)  # the storage needs the folder
         storage = _url(options.storage, folder)
-        with _kept(storage):
+        with _storage_errors(storage):
             study = optuna.create_study(
                 storage=storage,
                 study_name=options.study_name,
@@ -188,28 +187,28 @@ def search(sweep: Sweep, overrides: Sequence[Override]) -> None:
         raise ConfigError(str(error)) from error
     number = max((job.number for job in job_list.read(folder).jobs), default=-1) + 1
     one = Search(options, sweep, fixed, space, objectives, study, storage, number)
-    left = options.n_trials - sum(_counts(trial) for trial in study.trials)
+    remaining = options.n_trials - sum(_counts(trial) for trial in study.trials)
     if past:
-        say.say(f"snnrun: the study has {past} trials already; {max(left, 0)} are left")
-    if left > 0:
-        with _kept(storage):
-            study.optimize(one.objective, n_trials=left, catch=(JobFailed,))
+        say.say(f"snnrun: the study has {past} trials already; {max(remaining, 0)} are left")
+    if remaining > 0:
+        with _storage_errors(storage):
+            study.optimize(one.objective, n_trials=remaining, catch=(JobFailed,))
     conclude(study, objectives, sweep.arguments, fixed, options, folder, style)
 
 
-def _drawn(trial: Trial, key: str, space: Space) -> Any:
+def _suggest(trial: Trial, key: str, space: Space) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-    known = space[key]
-    if isinstance(known, CategoricalDistribution):
-        return trial.suggest_categorical(key, known.choices)
-    if isinstance(known, FloatDistribution):
-        return repr(trial.suggest_float(key, known.low, known.high, log=known.log))
-    return trial.suggest_int(key, known.low, known.high, step=known.step, log=known.log)  # type: ignore[attr-defined]
+    distribution = space[key]
+    if isinstance(distribution, CategoricalDistribution):
+        return trial.suggest_categorical(key, distribution.choices)
+    if isinstance(distribution, FloatDistribution):
+        return repr(trial.suggest_float(key, distribution.low, distribution.high, log=distribution.log))
+    return trial.suggest_int(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)  # type: ignore[attr-defined]
 
 
 def _style(config: DictConfig) -> Style:
-    """That of the figures of its runs."""
+    """The style of the figures of its runs."""
     style, faults = read_rows(Style, plain(config.style), "style")
     if style is None:
         raise ConfigError("\n".join(map(str, faults)))
@@ -217,7 +216,7 @@ def _style(config: DictConfig) -> Style:
 
 
 def _default(sweep: Sweep, fixed: Sequence[str], space: Space) -> str:
-    """The objective where none is named: what the task is judged by."""
+    """The default objective: the measure of the task."""
     from optuna.distributions import CategoricalDistribution
 
     chosen = [f"{key}={each.choices[0]}" for key, each in space.items() if isinstance(each, CategoricalDistribution)]
@@ -262,13 +261,13 @@ def _is_texts(value: Any) -> bool:
 
 
 def _release(study: Study, folder: Path, *, requeue: bool) -> None:
-    """Trials that a killed process left running are told to have failed, and drawn once more."""
+    """Mark trials that a killed process left running as failed, and queue them again."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         sweep = trial.user_attrs.get(SWEEP)
         if isinstance(sweep, str) and sweep != str(folder) and lock.holder(Path(sweep), job_list.LOCK) is not None:
-            continue  # somebody else is at work on the same study
+            continue  # another process works on the same study
         mark(study, trial, KILLED, True)
         study.tell(trial.number, state=TrialState.FAIL)
     if requeue:
@@ -287,8 +286,8 @@ def _counts(trial: Any) -> bool:
 
 
 @contextmanager
-def _kept(storage: str) -> Iterator[None]:
-    """Within this context a storage that fails is a StorageError."""
+def _storage_errors(storage: str) -> Iterator[None]:
+    """Within this context an error of the storage becomes a StorageError."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -123,8 +123,8 @@ def test_the_newest_of_a_name_is_found(outputs: Path, word: str, found: str) -> 
 
 
 def test_the_name_of_a_sweep(outputs: Path) -> None:
-    assert folders.named("grid") == outputs / "m/grid2"
-    assert folders.named("base") == outputs / "d/3-lif-atan"
+    assert folders.find("grid") == outputs / "m/grid2"
+    assert folders.find("base") == outputs / "d/3-lif-atan"
     with pytest.raises(ConfigError, match="that is the name of a sweep"):
         browse.named("grid")
 

@@ -184,7 +184,7 @@ def test_another_users_link_on_the_way_is_not_followed(tmp_path: Path, elsewhere
     own = tmp_path / "own" / "figures"
     files.write_text(own / "a.png", "x")
     files.make_folder(own / "deep")
-    files.write_text(files.named(tmp_path / "theirs") / "b", "x")  # the user named it
+    files.write_text(files.without_links(tmp_path / "theirs") / "b", "x")  # the user named it
     assert {path.name for path in elsewhere.rglob("*")} == {"precious", "figures", "a.png", "deep", "b"}
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(OSError, match="link"):

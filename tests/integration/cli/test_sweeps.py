@@ -17,9 +17,9 @@ import yaml
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.run import browse
 from snnrun.sweep import summary
-from snnrun.sweep.job import Task
+from snnrun.sweep.job import JobTask
 from snnrun.sweep.job_list import LOCK, NAME, read
-from snnrun.sweep.local import Processes
+from snnrun.sweep.local import LocalParallel
 from snnrun.system.lock import RunLock
 from support.command import Command, Training
 from support.swept import make_job
@@ -277,8 +277,8 @@ def test_a_book_from_a_stranger(tmp_path: Path) -> None:
             read(tmp_path)
 
 
-def task(number: int, *, uses_cuda: bool, sweep: Path = Path("nowhere")) -> Task:
-    return Task(number, f"job {number}", (), sweep, sweep / "0", (), (), None, False, sweep, 1, uses_cuda, {})
+def task(number: int, *, uses_cuda: bool, sweep: Path = Path("nowhere")) -> JobTask:
+    return JobTask(number, f"job {number}", (), sweep, sweep / "0", (), (), None, False, sweep, 1, uses_cuda, {})
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_how_gpus_are_shared_out(
     n_jobs: int, share: float, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0, GPU-7")
-    engine = Processes(n_jobs, share, threads=1)
+    engine = LocalParallel(n_jobs, share, threads=1)
     assert engine._places([task(i, uses_cuda=True) for i in range(8)]) == expected
     assert engine._places([task(i, uses_cuda=False) for i in range(8)]) == [None] * n_jobs
 

@@ -36,7 +36,7 @@ def test_the_line_is_that_of_the_docstring_wherever_it_is_defined(tmp_path: Path
     assert catalogue.describe("neuron", "two") == "The comment."
     assert catalogue.describe("neuron", "three") == ""
     assert set(catalogue.groups) == set(Catalogue().groups)
-    assert catalogue.shadowed() == []
+    assert catalogue.hidden_files() == []
 
 
 def write(folder: Path, **files: str) -> Catalogue:

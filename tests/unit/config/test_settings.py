@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from snnrun.config.catalogue import Catalogue, conf_folder
-from snnrun.config.settings import KEYS, KINDS, PlotSettings, Report, Settings, Style, completed, read, read_rows
+from snnrun.config.settings import KEYS, KINDS, PlotSettings, Report, Settings, Style, complete, read, read_rows
 from snnrun.errors import ConfigError
 
 GOOD: dict[str, Any] = {
@@ -126,9 +126,9 @@ def test_a_config_of_an_earlier_version_is_completed() -> None:
     report = {key: value for key, value in GOOD["report"].items() if key != "sample"}
     earlier = {key: value for key, value in {**GOOD, "report": report}.items() if key != "style"}
     assert read(earlier)[0] is None
-    settings, faults = read(completed(earlier))
+    settings, faults = read(complete(earlier))
     assert not faults and settings is not None
     assert settings.report.sample == 0
     assert settings.style == Style(dpi=150, format=("png",), theme="light")
-    assert read(completed(GOOD)) == read(GOOD), "what is there stays"
-    assert read(completed({**GOOD, "report": 3}))[1] == read({**GOOD, "report": 3})[1]
+    assert read(complete(GOOD)) == read(GOOD), "what is there stays"
+    assert read(complete({**GOOD, "report": 3}))[1] == read({**GOOD, "report": 3})[1]

@@ -18,7 +18,7 @@ import yaml
 
 from snnrun.augmentation import Augmentation
 from snnrun.config.build import build, locate
-from snnrun.config.catalogue import HANDED, conf_folder
+from snnrun.config.catalogue import RUN_ARGUMENTS, conf_folder
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
 from snnrun.job.parts import Trial
@@ -111,7 +111,7 @@ def needs(known: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
 def test_the_files_are_found() -> None:
     assert set(CATALOGUE.groups) >= set(CATALOGUE.defaults) - {"experiment"}
     assert len(EVERY) > 100
-    assert not CATALOGUE.shadowed()
+    assert not CATALOGUE.hidden_files()
 
 
 def test_every_file_is_plain_yaml_and_an_option_or_a_piece_of_one() -> None:
@@ -199,7 +199,7 @@ def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, 
     assert set(config) <= set(known)
     if target.__module__.startswith("torch."):
         return  # torch's classes have arguments for special cases, and defaults that need not suit spikes
-    assert set(known) - set(HANDED.get(group, ())) == set(config)
+    assert set(known) - set(RUN_ARGUMENTS.get(group, ())) == set(config)
     assert isinstance(target, type)
     described = " ".join(parent.__doc__ or "" for parent in target.__mro__ if parent.__module__.startswith("snnrun."))
     for key, value in config.items():

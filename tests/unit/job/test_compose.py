@@ -32,17 +32,17 @@ from snnrun.job.compose import ComposeError, composer
 )
 def test_values_are_set_as_hydra_sets_them(words: tuple[str, ...]) -> None:
     with composer(Catalogue()) as hydra:
-        ours, hydras = hydra.whole(words), hydra._composed(words)
+        ours, hydras = hydra.whole(words), hydra._compose(words)
     assert OmegaConf.to_yaml(ours) == OmegaConf.to_yaml(hydras)
     assert OmegaConf.to_container(ours, resolve=False) == OmegaConf.to_container(hydras, resolve=False)
 
 
 @pytest.mark.parametrize("words", [("lr=1", "epochs=2"), ("neuron.nothing=2",), ("name=a=b",), ("task.x=1", "seed=1")])
-def test_what_hydra_refuses_is_refused_with_its_reason(words: tuple[str, ...]) -> None:
+def test_what_hydra_refuses_is_refused_with_its_reason(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     with composer(Catalogue()) as hydra:
         with pytest.raises(ComposeError) as ours:
             hydra.whole(words)
-        hydra._changed = lambda words: None  # type: ignore[method-assign]
+        monkeypatch.setattr(hydra, "_changed", lambda words: None)
         with pytest.raises(ComposeError) as hydras:
             hydra.whole(words)
     assert str(ours.value) == str(hydras.value)

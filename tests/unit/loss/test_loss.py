@@ -32,6 +32,7 @@ from snnrun.loss import (
     accuracy_by_count,
     accuracy_by_first_spike,
     accuracy_by_membrane,
+    count_ties,
     first_spike_index,
     first_spike_time,
     outcome,
@@ -40,7 +41,6 @@ from snnrun.loss import (
     predict_by_first_spike,
     r2_score,
     spike_times,
-    tied,
     van_rossum_distance,
     vote,
 )
@@ -114,7 +114,7 @@ def test_a_peers_numbers_hold(identifier: str) -> None:
     # A loss reads spikes or membranes; what it does not read must not matter.
     other = torch.full_like(x, torch.nan)
     record = (x, other) if entry["input_is"] == "spikes" else (other, x)
-    value = loss.unreduced(*record, target) if entry["params"].get("reduction") == "none" else loss(*record, target)
+    value = loss.sample_losses(*record, target) if entry["params"].get("reduction") == "none" else loss(*record, target)
     check(value, x, entry)
     assert torch.equal(target, before)  # snnTorch overwrites negative times
 
@@ -465,9 +465,9 @@ def test_classes_that_share_the_largest_score(accuracy: str, expected: list[int]
     membrane = torch.tensor([[[0.0, 1, 0], [2, 0, 0]], [[1, 1, 0], [0, 2, 0]]])
     loss = CECount(accuracy=accuracy)
     scores = loss.scores(spikes, membrane)
-    assert tied(scores).tolist() == expected
+    assert count_ties(scores).tolist() == expected
     assert loss.predict(spikes, membrane).tolist() == scores.argmax(1).tolist()
 
 
 def test_no_class_shares_what_is_not_a_number() -> None:
-    assert tied(torch.tensor([[torch.nan, 0.0], [0.0, 0.0]])).tolist() == [1, 2]
+    assert count_ties(torch.tensor([[torch.nan, 0.0], [0.0, 0.0]])).tolist() == [1, 2]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from snnrun.cli.report import best, ranked, report
+from snnrun.cli.report import best, ranking_of, report
 from snnrun.run.command_line import command_of, is_override, remark
 from support.swept import make_job, make_sweep
 
@@ -69,7 +69,7 @@ def sweep_of(folder: Path, command: list[str], more: list[str]) -> Path:
 
 def test_best_and_the_page_say_what_to_add(tmp_path: Path) -> None:
     folder = sweep_of(tmp_path / "s", ["snnrun", "-m", "--config-dir", "parts", "trust=[mine]"], ["trust=[evil]"])
-    lines = best(ranked(folder)).splitlines()
+    lines = best(ranking_of(folder)).splitlines()
     (line,) = [line for line in lines if line.startswith("  snnrun ")]
     assert line == "  snnrun -m neuron=mine epochs=3 seed=0,1"
     after = " ".join(lines[lines.index(line) + 1 :])
@@ -84,7 +84,7 @@ def test_best_and_the_page_say_what_to_add(tmp_path: Path) -> None:
 
 def test_nothing_is_said_where_the_command_is_whole(tmp_path: Path) -> None:
     folder = sweep_of(tmp_path / "s", ["snnrun", "-m", "neuron=if,mine"], [])
-    assert best(ranked(folder)).splitlines()[-1] == "  snnrun -m neuron=mine epochs=3 seed=0,1"
+    assert best(ranking_of(folder)).splitlines()[-1] == "  snnrun -m neuron=mine epochs=3 seed=0,1"
 
 
 def test_a_run_says_it_too(tmp_path: Path) -> None:

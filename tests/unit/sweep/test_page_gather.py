@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snnrun.errors import ConfigError
-from snnrun.sweep.folders import is_sweep, named
+from snnrun.sweep.folders import find, is_sweep
 from snnrun.sweep.page.gather import job, sweep
 from snnrun.system.lock import RunLock
 from support.made_up import make_run
@@ -137,13 +137,13 @@ def test_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     day = Path("outputs/multirun/2026-03-01")
     first = make_sweep(day / "12-00-00-0e9b2c55", {"neuron": ["if"]}, seeds=2)
     make_run(Path("outputs/2026-03-01/12-00-00-lif-5d3a9e01"))
-    assert named("0e9b2c55") == named(str(first)) == named("12-00-00-0e9b2c55") == first
-    assert named("outputs/multirun") == first, "the only one there"
-    assert named("5d3a9e01").name.endswith("5d3a9e01")
-    assert named("1-job-s1") == first / "1-job-s1"
+    assert find("0e9b2c55") == find(str(first)) == find("12-00-00-0e9b2c55") == first
+    assert find("outputs/multirun") == first, "the only one there"
+    assert find("5d3a9e01").name.endswith("5d3a9e01")
+    assert find("1-job-s1") == first / "1-job-s1"
     second = make_sweep(day / "13-00-00-11112222", {"neuron": ["if"]}, seeds=2)
-    assert named("13-00-00") == second, "a piece of one name"
+    assert find("13-00-00") == second, "a piece of one name"
     for word in ("outputs/multirun", "nothing", "\0", "", "x" * 5000):
         with pytest.raises(ConfigError, match="expected"):
-            named(word)
+            find(word)
     assert is_sweep(first) and not is_sweep(first / "1-job-s1") and not is_sweep(day)

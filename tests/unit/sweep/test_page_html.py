@@ -16,7 +16,7 @@ import pytest
 from snnrun.report.raster import thin
 from snnrun.sweep.page.curves import MOST_POINTS, bands, points
 from snnrun.sweep.page.environment import environment
-from snnrun.sweep.page.gather import Job, job, sweep
+from snnrun.sweep.page.gather import JobSummary, job, sweep
 from snnrun.sweep.page.html import SCRIPTS, asset, harmless_json, policy
 from snnrun.sweep.page.ranking import rank
 from snnrun.sweep.page.raster import picture, rasters, sample_of
@@ -148,8 +148,8 @@ def test_the_libraries_are_those_of_the_note() -> None:
         assert (folder / "licences" / name).read_text(encoding="utf-8")
 
 
-def made(curve: tuple[float | None, ...], status: str = "finished") -> Job:
-    return Job(0, Path("x"), status, (), 0, curves={"loss": curve})
+def made(curve: tuple[float | None, ...], status: str = "finished") -> JobSummary:
+    return JobSummary(0, Path("x"), status, (), 0, curves={"loss": curve})
 
 
 def test_bands() -> None:
@@ -171,7 +171,7 @@ def test_long_curves_are_thinned() -> None:
 
 def test_environments_are_compared() -> None:
     jobs = [
-        Job(
+        JobSummary(
             n,
             Path("x"),
             "finished",
@@ -181,8 +181,8 @@ def test_environments_are_compared() -> None:
         )
         for n in range(3)
     ]
-    found = environment([*jobs, Job(3, Path("x"), "dead", (), 0)])
-    assert found.told == 3
+    found = environment([*jobs, JobSummary(3, Path("x"), "dead", (), 0)])
+    assert found.runs == 3
     assert found.common == (("torch", "2"), ("processor", "A"))
     assert found.differing == (("threads", (("0", "jobs 0, 1"), ("1", "job 2"))),)
 

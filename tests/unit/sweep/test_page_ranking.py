@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from snnrun.sweep.page import words
-from snnrun.sweep.page.gather import Job, sweep
+from snnrun.sweep.page.gather import JobSummary, sweep
 from snnrun.sweep.page.ranking import Ranking, command, label, rank, swept_keys, values_of
 from support.swept import make_job, make_sweep
 
@@ -35,10 +35,10 @@ def put(folder: Path, figures: dict[str, list[float | None]], test: dict[str, fl
 
 def test_the_best_by_the_validation_part_alone(tmp_path: Path) -> None:
     found = put(tmp_path / "s", {"if": [0.90, 0.92], "lif": [0.80, 0.82]}, test={"if": 0.1, "lif": 0.99})
-    assert found.chosen is not None and found.chosen.values == {"neuron": "if"}
-    assert found.chosen.validation is not None and found.chosen.validation[:2] == pytest.approx((2, 0.91))
-    assert found.chosen.test is not None and found.chosen.test.mean == 0.1
-    assert command(found.chosen) == "snnrun -m neuron=if seed=0,1"
+    assert found.winner is not None and found.winner.values == {"neuron": "if"}
+    assert found.winner.validation is not None and found.winner.validation[:2] == pytest.approx((2, 0.91))
+    assert found.winner.test is not None and found.winner.test.mean == 0.1
+    assert command(found.winner) == "snnrun -m neuron=if seed=0,1"
 
 
 def test_a_lead_that_is_real_and_one_that_is_not(tmp_path: Path) -> None:
@@ -57,22 +57,22 @@ def test_a_lead_that_is_real_and_one_that_is_not(tmp_path: Path) -> None:
 
 def test_a_lower_loss_is_better(tmp_path: Path) -> None:
     found = ranked(make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, measure="loss"))
-    assert found.measure.name == "loss" and found.chosen is not None
-    assert found.chosen.values == {"neuron": "if"}
+    assert found.measure.name == "loss" and found.winner is not None
+    assert found.winner.values == {"neuron": "if"}
     assert "0.15 behind (95 % interval 0.15 to 0.15" in words.verdict(found).detail
 
 
 def test_r_squared(tmp_path: Path) -> None:
     found = ranked(make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, measure="r2"))
-    assert found.measure.title == "R²" and found.chosen is not None
-    assert found.chosen.values == {"neuron": "lif"}
+    assert found.measure.title == "R²" and found.winner is not None
+    assert found.winner.values == {"neuron": "lif"}
 
 
 def test_one_seed_says_nothing_of_chance(tmp_path: Path) -> None:
     found = ranked(make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=1))
     assert words.verdict(found).headline == "Whether it is really better cannot be told from one seed each."
-    assert found.rivals == [1] and found.chosen is not None
-    assert command(found.chosen) == "snnrun neuron=lif epochs=3"
+    assert found.rivals == [1] and found.winner is not None
+    assert command(found.winner) == "snnrun neuron=lif epochs=3"
 
 
 def test_the_same_seed_twice_is_one_sample(tmp_path: Path) -> None:
@@ -80,21 +80,21 @@ def test_the_same_seed_twice_is_one_sample(tmp_path: Path) -> None:
         make_job(tmp_path / f"{number}-x", ["neuron=if", "seed=0"], 0.5 + 0.1 * number)
     make_job(tmp_path / "3-x", ["neuron=lif", "seed=0"], 0.5)
     found = ranked(tmp_path)
-    assert found.chosen is not None and found.chosen.validation is not None
-    assert found.chosen.validation.n == 1 and found.chosen.validation.mean == pytest.approx(0.6)
+    assert found.winner is not None and found.winner.validation is not None
+    assert found.winner.validation.n == 1 and found.winner.validation.mean == pytest.approx(0.6)
 
 
 def test_one_lucky_seed_does_not_win(tmp_path: Path) -> None:
     found = put(tmp_path, {"a": [0.99, None, None, None], "b": [0.9, 0.91, 0.92, 0.93]})
     assert found.configurations[0].values == {"neuron": "a"}
-    assert found.chosen is not None and found.chosen.values == {"neuron": "b"}
+    assert found.winner is not None and found.winner.values == {"neuron": "b"}
     said = " ".join(found.cautions)
     assert "passed over" in said and "3 jobs did not finish" in said
 
 
 def test_nothing_has_finished(tmp_path: Path) -> None:
     found = put(tmp_path, {"a": [None, None]})
-    assert found.chosen is None and found.rivals == []
+    assert found.winner is None and found.rivals == []
     assert words.verdict(found).headline == "No job has finished yet,"
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "sweep.json").write_text("{}")
@@ -107,8 +107,8 @@ def test_figures_that_cannot_be_compared(tmp_path: Path) -> None:
     assert any("figures of different tasks" in said for said in found.cautions)
 
 
-def made(*words: str) -> Job:
-    return Job(0, Path("x"), "finished", words, 0)
+def made(*words: str) -> JobSummary:
+    return JobSummary(0, Path("x"), "finished", words, 0)
 
 
 def test_keys_and_values() -> None:
@@ -140,6 +140,6 @@ def test_the_command_is_quoted(tmp_path: Path) -> None:
     evil = ["model.hidden=[500,200]", "output_dir=my runs", "x=$(touch pwned)", "y='; rm -rf ~", "seed=0"]
     make_job(tmp_path / "0-x", evil, 0.5)
     make_job(tmp_path / "1-x", [*evil[:-1], "seed=1"], 0.6)
-    chosen = ranked(tmp_path).chosen
-    assert chosen is not None
-    assert shlex.split(command(chosen)) == ["snnrun", "-m", *evil[:-1], "seed=0,1"]
+    winner = ranked(tmp_path).winner
+    assert winner is not None
+    assert shlex.split(command(winner)) == ["snnrun", "-m", *evil[:-1], "seed=0,1"]

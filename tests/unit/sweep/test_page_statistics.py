@@ -36,13 +36,13 @@ def test_few_values() -> None:
 
 def test_seed_by_seed() -> None:
     found = difference(FIRST, SECOND)
-    assert found.paired and found.told_apart
+    assert found.paired and found.significant
     assert found[:3] == pytest.approx((-1.58, -2.4598858, -0.7001142), abs=5e-8)
 
 
 def test_two_samples() -> None:
     found = difference(FIRST, {seed + 10: value for seed, value in SECOND.items()})
-    assert not found.paired and not found.told_apart
+    assert not found.paired and not found.significant
     assert found[:3] == pytest.approx((-1.58, -3.3654832, 0.2054832), abs=5e-8)
 
 
@@ -50,9 +50,9 @@ def test_too_few_seeds_for_an_interval() -> None:
     for right in ({0: 0.75}, {1: 0.75}):
         found = difference({0: 0.5}, right)
         assert found[:] == (-0.25, None, None, False)
-        assert not found.told_apart
+        assert not found.significant
 
 
 def test_samples_without_spread() -> None:
     found = difference({0: 0.5, 1: 0.5}, {2: 0.25, 3: 0.25})
-    assert found[:3] == (0.25, 0.25, 0.25) and found.told_apart
+    assert found[:3] == (0.25, 0.25, 0.25) and found.significant

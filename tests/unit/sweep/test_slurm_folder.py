@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from snnrun.errors import StorageError
-from snnrun.sweep.job import Task
+from snnrun.sweep.job import JobTask
 
 submitit = pytest.importorskip("submitit")
 
@@ -31,7 +31,7 @@ def folder_of(sweep: Path) -> Path:
     """Where submitit would keep the files of a launch."""
     from snnrun.sweep.slurm import Slurm
 
-    task = Task(0, "job 0", (), sweep, sweep / "0", (), (), None, False, sweep, 1, False, {})
+    task = JobTask(0, "job 0", (), sweep, sweep / "0", (), (), None, False, sweep, 1, False, {})
     return Path(Slurm("local", {}).executor([task]).folder)
 
 

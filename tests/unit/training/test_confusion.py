@@ -20,7 +20,7 @@ class Half(Team):
     def __init__(self, rank: int, others: Tensor | None = None) -> None:
         self.ranks, self.others = Ranks(rank, 2), others
 
-    def pooled(self, counts: Tensor) -> Tensor:
+    def reduce_sum(self, counts: Tensor) -> Tensor:
         self.counts = counts
         return counts if self.others is None else counts + self.others if self.leads else torch.zeros_like(counts)
 

@@ -1,4 +1,4 @@
-"""Trackers at work: whatever becomes of one, the run goes on, and is told."""
+"""Runs trackers in threads: if one fails, the run goes on with a warning."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any
 
 from snnrun.tracker.base import Record, Tracker
 
-MOST_WAITING = 10_000  # records that a tracker may lag behind
-PATIENCE = 60.0  # seconds that the end of a run waits for it
+MOST_WAITING = 10_000  # records by which a tracker may lag behind
+PATIENCE = 60.0  # seconds that the end of a run waits for a tracker
 
 Call = tuple[str, tuple[Any, ...]]
 
 
 class Trackers:
-    """All trackers of a run. No method raises, and none but ``end`` waits.
+    """All trackers of a run. No method raises, and only ``end`` waits.
 
-    Each tracker has a thread, so that a disk that hangs holds up nothing. One that fails, or lags too far behind, is
-    left alone from then on; ``warn`` is told once, from the thread of the run.
+    Each tracker has a thread, so that a hanging disk does not block the run. One that fails, or lags too far behind,
+    gets no more calls; ``warn`` is called once, in the thread of the run.
 
     Args:
-        trackers: by the name that a warning calls them.
-        warn: told of those that failed.
-        patience: seconds that ``end`` waits for those that are at work.
+        trackers: by the name for warnings.
+        warn: called with the warning about a failed tracker.
+        patience: seconds that ``end`` waits for busy trackers.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Trackers:
         self._tell("record", record)
 
     def end(self, result: Mapping[str, Any]) -> None:
-        """The run is over; nothing happens where it had not begun."""
+        """The run has ended; no effect if it had not begun."""
         if not self._begun:
             return
         self._tell("end", result)
@@ -77,7 +77,7 @@ class Trackers:
 
 
 class _Thread(threading.Thread):
-    """Hands its calls to one tracker. A daemon: a tracker that hangs does not keep the process alive."""
+    """Passes calls to one tracker. A daemon: a hanging tracker does not keep the process alive."""
 
     def __init__(self, name: str, tracker: Tracker) -> None:
         super().__init__(name=name, daemon=True)
@@ -92,7 +92,7 @@ class _Thread(threading.Thread):
             while method != "end":
                 method, arguments = self.calls.get()
                 getattr(self._tracker, method)(*arguments)
-        except BaseException as error:  # SystemExit of somebody's tracker included
+        except BaseException as error:  # even SystemExit of a user's tracker
             self.failure = f"{method} failed ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
         finally:
             self.over.set()
