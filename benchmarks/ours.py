@@ -21,8 +21,8 @@ from snnrun.config.settings import Settings
 from snnrun.job.compose import composer, plain
 from snnrun.job.parts import parts_of
 from snnrun.report import Console
-from snnrun.run.execute import build_model
-from snnrun.run.folder import RunRecord
+from snnrun.run.build import build_model
+from snnrun.run.run_folder import RunFolder
 from snnrun.system.machine import keep_freed_memory
 from snnrun.task import Data, MNIST5k, Part
 from snnrun.task.images import ImagePart
@@ -107,8 +107,7 @@ class Ours:
         seconds = 0.0
         # A console for each epoch: its progress bar must not run on while it is the peers' turn.
         with runtime(self.settings), Console(stream=Screen()) as console:
-            record = RunRecord(self._folder, console)
-            record.config(self._config)
+            record = RunFolder(self._folder, self._config, console)
             console.start(self.job.epochs, -(-len(self.data.train) // self.job.batch), len(self.losses))
             while True:
                 begin = time.perf_counter()

@@ -42,13 +42,13 @@ HEAD = """\
 # Neurons
 
 Made by `python docs/make_neurons.py` from the docstrings in `snnrun/neuron`; edit those. Each figure shows one neuron
-with its default values, driven by a step of current: the input, what else its state holds, the membrane that is
-compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` gives one line on each, and
-`snnrun plot neuron=NAME` its firing rate against current.
+with its default values, driven by a step of current: the input, the other variables of its state, the membrane that is
+compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` prints one line for each, and
+`snnrun plot neuron=NAME` draws its firing rate against current.
 
-What each reaches with its default values on the default task (`snnrun -m neuron=NAME seed=0,1,2 threads=1`, test
-accuracy, mean ± sd over the seeds; 10 % is chance). It compares defaults, and not neurons: each has values that suit it
-better.
+The table shows the test accuracy of each neuron with its default values on the default task
+(`snnrun -m neuron=NAME seed=0,1,2 threads=1`; mean ± sd over the seeds; 10 % is chance). It compares defaults, not
+neurons: each neuron has values that suit it better.
 
 | neuron | accuracy (%) | neuron | accuracy (%) | neuron | accuracy (%) |
 | --- | --- | --- | --- | --- | --- |

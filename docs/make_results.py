@@ -218,17 +218,18 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 HEAD = """\
 # Published results, repeated
 
-Made by `python docs/make_results.py` from run folders and from the records of `python -m benchmarks.published`; edit
-nothing here. [How the table is made](#how-the-table-is-made) has the commands.
+Made by `python docs/make_results.py` from run folders and from the records of `python -m benchmarks.published`; do
+not edit it. [How the table is made](#how-the-table-is-made) lists the commands.
 
-Each preset in `conf/experiment/` repeats a published experiment. *Published* is what its source says. *snnrun* is what
-the preset gives, and *library* what the library of the source gives, with the source's settings, on the same data:
-mean ± standard deviation over n seeds. *Difference* is snnrun less library, with its 95 % interval (Welch's t); it is
-in bold where the interval leaves out zero, that is, where there is more between the two than their seeds explain.
-*Same start* goes further than statistics: both are given the same weights, batches and encoded input. It says how far
-their gradients are apart, relative to their length, before the first update and with snnrun's weights after the last,
-whichever is more; then how far their losses are, at most, in so many updates that each makes for itself. Time is that
-of the training alone, in seconds.
+Each preset in `conf/experiment/` repeats a published experiment. *Published* is the result in its source. *snnrun* is
+our result with the preset, and *library* the result of the source's library, with the source's settings, on the same
+data: mean ± standard deviation over n seeds. *Difference* is snnrun minus library, with its 95 % interval (Welch's t).
+It is in bold if the interval does not contain zero: the difference is then larger than chance over seeds explains.
+
+*Same start* compares more closely: both get the same weights, batches and encoded input. The first number is the
+difference of their gradients, relative to the length, before the first update and with snnrun's weights after the last,
+whichever is larger. The second is the largest difference of their losses in a number of updates, each side with its own
+updates. Time is the duration of the training alone, in seconds.
 """
 
 

@@ -7,7 +7,10 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,3 +30,28 @@ def pytest_configure(config: pytest.Config) -> None:
     """In CI the warnings of dependencies are errors too."""
     if os.environ.get("SNNRUN_CI"):
         config.addinivalue_line("filterwarnings", "error")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compositions() -> Iterator[None]:
+    """Hydra composes a config of ``conf/`` once per process: it takes 0.1 s, and the tests ask thousands of times."""
+    from hydra import compose
+
+    from snnrun.config.catalogue import conf_folder
+
+    composed: dict[tuple[str, ...], Any] = {}
+    folder = str(conf_folder())
+
+    def remember(primary: str, words: Sequence[str], return_hydra_config: bool) -> Any:
+        key = (primary, *words)
+        if any("searchpath" in word for word in words) or str(conf_folder()) != folder:
+            return compose(primary, list(words), return_hydra_config=return_hydra_config)  # a folder that may change
+        if key not in composed:
+            composed[key] = compose(primary, list(words), return_hydra_config=return_hydra_config)
+        found = deepcopy(composed[key])
+        found.hydra.runtime.cwd = os.getcwd()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("snnrun.job.compose.compose", remember)
+        yield

@@ -29,7 +29,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer, plain
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.execute import build_model
+from snnrun.run.build import build_model
 from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
 from snnrun.training.loop import encode, fit, score

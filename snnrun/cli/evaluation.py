@@ -19,7 +19,8 @@ from snnrun.config.settings import Style
 from snnrun.errors import ConfigError
 from snnrun.job.job import Job
 from snnrun.report.manifest import start as manifest_start
-from snnrun.run import browse, checkpoint, continuation, execute
+from snnrun.run import browse, build, checkpoint, continuation
+from snnrun.run.evaluation import evaluate_run
 from snnrun.system import files, safe_read, say
 from snnrun.system.safe_read import Unreadable, at, number, printable, shown
 from snnrun.system.storage import storing
@@ -72,7 +73,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
             EvaluationResult(
                 {key: _value(test.local, key, test.words[key]) for key in keys},
                 test.settings.num_steps,
-                _figures(execute.evaluate_run(test, path).to_json()),
+                _figures(evaluate_run(test, path).to_json()),
             )
             for test in tests
         ]
@@ -125,7 +126,7 @@ def _misfit(test: Job, weights: Mapping[str, Tensor]) -> str | None:
     """The reason why the weights do not fit the test's model, or None."""
     import torch
 
-    model = execute.build_model(test.parts, test.settings, Streams(test.settings.seed, torch.device("cpu")))
+    model = build.build_model(test.parts, test.settings, Streams(test.settings.seed, torch.device("cpu")))
     needed = {name: list(each.shape) for name, each in model.state_dict().items()}
     have = {name: list(each.shape) for name, each in weights.items()}
     for name in [*needed, *have]:

@@ -57,10 +57,10 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
             say.say(str(where))
         return
     job = recorded_job(folder, arguments)
-    from snnrun.run import execute
+    from snnrun.run.evaluation import evaluate_run
 
     _warn_of_another_config(folder)
-    result = execute.evaluate_run(job)
+    result = evaluate_run(job)
     before = _result(folder)
     for key in ("test_accuracy", "test_loss", "test_r2"):
         if (value := getattr(result, key)) is not None:

@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.core.utils import configure_log
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -91,7 +92,7 @@ class Composer:
     """Composes a primary config with overrides; made by ``composer``."""
 
     def __init__(self, catalogue: Catalogue, mode: str | None) -> None:
-        self._catalogue = catalogue
+        self._catalogue, self._groups = catalogue, {*catalogue.groups, *catalogue.defaults}
         quoted = str(catalogue.extra).replace("\\", "\\\\").replace('"', '\\"')
         self._search_path = [f'hydra.searchpath=["file://{quoted}"]'] if catalogue.extra else []
         self._mode = [f"hydra.mode={mode}"] if mode else []
@@ -123,7 +124,7 @@ class Composer:
         words = tuple(overrides)
         if words not in self._wholes:
             with _refusals():
-                self._wholes[words] = self._compose(words)
+                self._wholes[words] = self._changed(words) or self._compose(words)
         return self._wholes[words]
 
     def job(self, overrides: Sequence[str], number: int | None = None) -> Composition:
@@ -165,6 +166,43 @@ class Composer:
         with preset.store_copies(copies):
             yield [*self._search_path, *preset.with_copies(overrides, copies), *self._mode]
 
+    def _changed(self, overrides: tuple[str, ...]) -> DictConfig | None:
+        """The config of the parts that are chosen, with the values that the other overrides set.
+
+        It equals what Hydra composes, in a fraction of the time. None if the overrides do more than set values that
+        are there: then Hydra composes, and says what is wrong.
+        """
+        try:
+            parsed = [self.parser.parse_override(word) for word in overrides]
+        except (HydraException, ValueError, RecursionError):
+            return None
+        values = [override for override in parsed if self._sets_a_value(override)]
+        chosen = tuple(word for word, override in zip(overrides, parsed, strict=True) if override not in values)
+        if not values or not all(self._is_choice(override) for override in parsed if override not in values):
+            return None
+        whole = copy.deepcopy(self.whole(chosen))
+        hydra = whole.hydra
+        try:
+            for override in values:
+                OmegaConf.update(whole, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException:
+            return None
+        hydra.overrides.task = [word for word in overrides if not HYDRA.match(word)]
+        style = hydra.job.config.override_dirname
+        named = [str(each.input_line) for each in parsed if each.key_or_group not in style.exclude_keys]
+        texts = sorted(word for word in named if not HYDRA.match(word))
+        hydra.job.override_dirname = style.item_sep.join(texts).replace("=", style.kv_sep)
+        return whole
+
+    def _sets_a_value(self, override: Override) -> bool:
+        """Whether an override sets the value of a key, which is no part and none of Hydra's own."""
+        plain = override.type is OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
+        return plain and not self._is_choice(override)
+
+    def _is_choice(self, override: Override) -> bool:
+        """Whether an override chooses a part, or sets something of Hydra's own."""
+        return override.is_hydra_override() or override.key_or_group in self._groups
+
     def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
         if not self._fitting(overrides):
             return self._merge(overrides)
@@ -180,8 +218,7 @@ class Composer:
     def _fitting(self, overrides: tuple[str, ...]) -> preset.Setups:
         """Copies of the chosen set-ups, if some of their values are for other parts than the chosen ones."""
         files = self._catalogue.groups.get(preset.GROUP, {})
-        groups = {*self._catalogue.groups, *self._catalogue.defaults}
-        choices = tuple(word for word in overrides if re.split("[@=]", word.lstrip("+~"))[0] in groups)
+        choices = tuple(word for word in overrides if re.split("[@=]", word.lstrip("+~"))[0] in self._groups)
         if not any(map(preset.is_choice, overrides)):  # the usual case; then use the composition that is needed anyway
             choices = overrides
         if choices not in self._copies:

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from snnrun.errors import DataError
+from snnrun.config.fingerprint import config_hash
+from snnrun.errors import ConfigError, DataError
 from snnrun.system import files
 from snnrun.system.safe_read import printable
+
+State = dict[str, Any]  # of a run: all that training needs to go on
 
 _CHECKSUM, _STATE = "weights_sha256", "state"
 _STEPS = "step-*.safetensors"
@@ -111,6 +114,27 @@ def load_state(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise DataError(f"{path}: expected the state of a run, got {type(state).__name__}")
     return state
+
+
+def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State | None:
+    """The last state in ``folder`` that is whole, or None; ``warn`` is called for each that is damaged.
+
+    Raises:
+        ConfigError: if it is the state of another config.
+    """
+    for path in states(folder):
+        try:
+            state = load_state(path)
+        except DataError as error:
+            warn(f"{error}; trying the one before")
+            continue
+        if state.get("config") != config_hash(config):
+            raise ConfigError(
+                f"{path}: expected the state of this config, but config.yaml is another one than it was; "
+                "put it back, or start a new run"
+            )
+        return state
+    return None
 
 
 def pack(state: Mapping[str, Any]) -> bytes:

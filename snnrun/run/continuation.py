@@ -19,8 +19,8 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError, DataError
 from snnrun.report.manifest import ENVIRONMENT
 from snnrun.report.manifest import start as manifest_start
-from snnrun.run import checkpoint, checkpointer
-from snnrun.run.checkpointer import State
+from snnrun.run import checkpoint
+from snnrun.run.checkpoint import State
 from snnrun.run.folder import PARENT
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable
@@ -114,7 +114,7 @@ def read(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -
         DataError: if something is missing, or damaged.
     """
     fingerprint.check(folder, config)
-    state = checkpointer.latest(folder / "checkpoints", config, warn)
+    state = checkpoint.latest(folder / "checkpoints", config, warn)
     if state is None:
         raise ConfigError(
             f"{folder}: expected the last state of the run, checkpoints/step-….safetensors, but there is none to go on "

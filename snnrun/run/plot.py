@@ -19,7 +19,7 @@ from snnrun.errors import ConfigError, DataError
 from snnrun.neuron import Neuron
 from snnrun.report.neuron_traces import drive
 from snnrun.report.views import Encoded, RateCurve, SurrogateCurve
-from snnrun.run.folder import FolderRecord, verdict
+from snnrun.run.folder import Folder
 from snnrun.run.simulate import ADVICE, dt_of
 from snnrun.surrogate import Surrogate
 from snnrun.system.files import write_bytes
@@ -68,10 +68,10 @@ def run(
     """
     begin, stop = time.perf_counter(), Stop()
     with report.Console(progress=False) as console, stop.listening(deaf=True):
-        files = FolderRecord(folder, console)
-        with verdict(files, stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
+        files = Folder(folder, console)
+        with files.verdict(stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
-                files.config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")
+                files.write_config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")
             hashes: dict[str, str] = {}
             if settings.subject == "surrogate":
                 arrays, figures = _surrogates(settings, parts, folder / "figures")

@@ -113,11 +113,11 @@ def check_config(folder: Path) -> None:
         ConfigError: if it is another.
     """
 
-    from snnrun.run import checkpointer
+    from snnrun.run import checkpoint
 
     config = safe_read.yaml_object(folder, "config.yaml")
     if not fingerprint.check(folder, config):
-        checkpointer.latest(folder / "checkpoints", config, lambda message: None)
+        checkpoint.latest(folder / "checkpoints", config, lambda message: None)
 
 
 def _missing_folder(folder: Path, config: Mapping[str, Any], arguments: Arguments) -> list[str]:

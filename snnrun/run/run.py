@@ -173,7 +173,7 @@ class Run:
             ConfigError: if the config is faulty, or names code that is not trusted.
             DataError: if the weights are missing or damaged.
         """
-        from snnrun.run.execute import load_model
+        from snnrun.run.evaluation import load_model
 
         if weights not in WEIGHTS:
             raise ArgumentError("weights", " or ".join(map(repr, WEIGHTS)), weights)
@@ -189,7 +189,7 @@ class Run:
         """
         import torch
 
-        from snnrun.run.execute import load_data
+        from snnrun.run.evaluation import load_data
 
         if part not in DATA:
             raise ArgumentError("part", ", ".join(map(repr, DATA)), part)
@@ -205,7 +205,7 @@ class Run:
             ConfigError: if the config is faulty, or names code that is not trusted.
             DataError: if weights or data cannot be read, or there is no such sample.
         """
-        from snnrun.run.execute import sample_traces
+        from snnrun.run.evaluation import sample_traces
 
         with self._importable():
             return SampleTraces(*sample_traces(self._job(), index))
@@ -217,7 +217,7 @@ class Run:
             ConfigError: if the config is faulty, or names code that is not trusted.
             DataError: if weights or data cannot be read.
         """
-        from snnrun.run.execute import evaluate_run
+        from snnrun.run.evaluation import evaluate_run
 
         with self._importable():
             return evaluate_run(self._job())

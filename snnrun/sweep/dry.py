@@ -36,9 +36,9 @@ def _parameters(config: dict[str, Any], arguments: Arguments) -> int:
 
     from snnrun.config.settings import Settings
     from snnrun.job.parts import parts_of
-    from snnrun.run import execute
+    from snnrun.run import build
     from snnrun.training.streams import Streams
 
     settings = Settings.from_config(config)
     streams = Streams(settings.seed, torch.device("cpu"))
-    return execute.count_parameters(execute.build_model(parts_of(config, arguments.trusted), settings, streams))
+    return build.count_parameters(build.build_model(parts_of(config, arguments.trusted), settings, streams))

@@ -13,7 +13,7 @@ from torch import Tensor
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
 from snnrun.model import Recurrent
-from snnrun.run.execute import build_model, count_parameters
+from snnrun.run.build import build_model, count_parameters
 from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
 from support.catalogued import at

@@ -28,7 +28,9 @@ from snnrun.job.parts import parts_of
 from snnrun.loss import CECount
 from snnrun.report.style import DARK
 from snnrun.run import checkpoint
-from snnrun.run.execute import build_model, count_parameters, evaluate_run, execute
+from snnrun.run.build import build_model, count_parameters
+from snnrun.run.evaluation import evaluate_run
+from snnrun.run.execute import execute
 from snnrun.training.loop import evaluate
 from snnrun.training.state import build_optimizer
 from snnrun.training.streams import Streams

@@ -11,7 +11,7 @@ import torch
 
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Trial, parts_of
-from snnrun.run.execute import build_model, count_parameters
+from snnrun.run.build import build_model, count_parameters
 from snnrun.task import Data
 from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord, StepRecord, WarningRecord, of_kind

@@ -16,7 +16,7 @@ from snnrun.job.parts import Parts
 from snnrun.loss import MSE, CECount, RateBounds, r2_score
 from snnrun.model import MLP
 from snnrun.neuron import LIF
-from snnrun.run.execute import build_model
+from snnrun.run.build import build_model
 from snnrun.task import Batch, Data, Task
 from snnrun.training.loop import evaluate, fit, forward
 from snnrun.training.records import EpochRecord

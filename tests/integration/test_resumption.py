@@ -16,7 +16,7 @@ from snnrun.cli import main
 from snnrun.config.fingerprint import config_hash
 from snnrun.run import checkpoint
 from snnrun.run.compare import compare
-from snnrun.run.folder import recorded_threads
+from snnrun.run.run_folder import recorded_threads
 from snnrun.system import files, safe_read
 from support.shell import contents
 

@@ -50,7 +50,7 @@ FILES = {
         "run/train.py",
         "run/execute.py",
         "run/folder.py",
-        "run/checkpointer.py",
+        "run/run_folder.py",
         "run/simulate.py",
         "sweep/job.py",
         "sweep/engine.py",

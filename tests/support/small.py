@@ -20,7 +20,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.execute import build_model
+from snnrun.run.build import build_model
 from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord

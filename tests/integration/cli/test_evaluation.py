@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from snnrun.cli import main
+from snnrun.cli import evaluation, main
 from snnrun.config.fingerprint import config_hash
-from snnrun.run import browse, checkpoint, execute
+from snnrun.run import browse, checkpoint
 from snnrun.system import safe_read
 from support.command import Command, Outcome
 from support.made_up import make_run
@@ -375,7 +375,7 @@ def test_nothing_is_computed_where_nothing_can_be_written(
     run: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("file").touch()
-    monkeypatch.setattr(execute, "evaluate_run", lambda *arguments: pytest.fail("it was computed"))
+    monkeypatch.setattr(evaluation, "evaluate_run", lambda *arguments: pytest.fail("it was computed"))
     assert command("evaluate", "run", "num_steps=2,3", "output_dir=file").code == 6
 
 
@@ -383,6 +383,6 @@ def test_what_ends_early_leaves_no_folder(run: Path, command: Command, monkeypat
     def stop(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(execute, "evaluate_run", stop)
+    monkeypatch.setattr(evaluation, "evaluate_run", stop)
     assert command("evaluate", "run", "num_steps=2,3").code == 130
     assert not [path for path in Path("outputs").rglob("*") if "evaluated" in path.name]

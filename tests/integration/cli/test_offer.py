@@ -75,7 +75,7 @@ def test_nothing_is_offered_where_nothing_was_saved(command: Command, monkeypatc
         raise Interrupted(2)
 
     with monkeypatch.context() as patch:
-        patch.setattr("snnrun.run.execute._built", interrupted)
+        patch.setattr("snnrun.run.execute._build", interrupted)
         code, _, err = command(*SMALL, "hydra.run.dir=run")
     assert (code, err) == (130, "snnrun: interrupted\n")
     assert browse.read(Path("run")).status == "interrupted"

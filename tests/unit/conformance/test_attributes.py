@@ -11,7 +11,8 @@ PACKAGE = Path(snnrun.__file__).parent
 #: Where parts are used. The command and the files of the record ask operating systems and exceptions, not parts.
 USERS = (
     *("augmentation", "encoder", "loss", "model", "neuron", "sequence", "surrogate", "task", "tracker", "training"),
-    *("config/build.py", "job/job.py", "report/neuron_traces.py", "run/execute.py", "run/plot.py", "run/simulate.py"),
+    *("config/build.py", "job/job.py", "report/neuron_traces.py", "run/build.py", "run/evaluation.py"),
+    *("run/execute.py", "run/plot.py", "run/simulate.py"),
 )
 #: What is asked of objects that are not ours.
 ALLOWED = {

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
-from snnrun.run import checkpoint, checkpointer
+from snnrun.run import checkpoint
 from snnrun.run.checkpoint import CannotSave, flatten, unflatten
 
 LIMIT = 60  # seconds after which a test hangs
@@ -211,25 +211,25 @@ def test_a_file_that_is_cut_or_grew_is_detected(tmp_path: Path) -> None:
 def test_the_one_before_is_used_and_that_is_said(tmp_path: Path) -> None:
     config, said = {"seed": 1}, list[str]()
     state = {"config": config_hash(config)}
-    assert checkpointer.latest(tmp_path, config, said.append) is None
+    assert checkpoint.latest(tmp_path, config, said.append) is None
     first, last = (checkpoint.save_state(tmp_path, step, {**state, "step": step}) for step in (4, 8))
-    found = checkpointer.latest(tmp_path, config, said.append)
+    found = checkpoint.latest(tmp_path, config, said.append)
     assert found is not None and found["step"] == 8 and not said
 
     whole = last.read_bytes()
     last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    found = checkpointer.latest(tmp_path, config, said.append)
+    found = checkpoint.latest(tmp_path, config, said.append)
     assert found is not None and found["step"] == 4
     (warning,) = said
     assert str(last) in warning and warning.endswith("; trying the one before")
 
     first.write_bytes(b"")
-    assert checkpointer.latest(tmp_path, config, said.append) is None
+    assert checkpoint.latest(tmp_path, config, said.append) is None
     assert len(said) == 3
 
     checkpoint.save_state(tmp_path, 9, {**state, "step": 9})
     with pytest.raises(ConfigError, match=r"config\.yaml is another one than it was"):
-        checkpointer.latest(tmp_path, {"seed": 2}, said.append)
+        checkpoint.latest(tmp_path, {"seed": 2}, said.append)
 
 
 def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,7 +392,7 @@ def refused(path: Path, monkeypatch: pytest.MonkeyPatch, *readers: Callable[[Pat
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000, "kilobytes"
     assert not Path("canary").exists()
     said: list[str] = []
-    assert checkpointer.latest(path.parent, {}, said.append) is None
+    assert checkpoint.latest(path.parent, {}, said.append) is None
     assert len(said) == path.is_file()
 
 

@@ -20,7 +20,7 @@ from torch import nn
 from snnrun import report
 from snnrun.errors import ConfigError, StorageError
 from snnrun.run import checkpoint
-from snnrun.run.folder import RunRecord
+from snnrun.run.run_folder import RunFolder
 from snnrun.system.storage import storing
 from snnrun.training.loop import forward
 from snnrun.training.records import EpochRecord, ParameterSummary, RunResult, StepRecord, WarningRecord
@@ -49,30 +49,30 @@ def streams() -> tuple[io.StringIO, io.StringIO]:
 
 
 @pytest.fixture
-def record(tmp_path: Path, streams: tuple[io.StringIO, io.StringIO]) -> Iterator[RunRecord]:
+def record(tmp_path: Path, streams: tuple[io.StringIO, io.StringIO]) -> Iterator[RunFolder]:
     with report.Console(stream=streams[0], error_stream=streams[1]) as console:
-        yield RunRecord(tmp_path, console)
+        yield RunFolder(tmp_path, {}, console)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_a_folder_begins_with_its_log_and_metrics(record: RunRecord, tmp_path: Path) -> None:
+def test_a_folder_begins_with_its_log_and_metrics(record: RunFolder, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "run.log"], "no empty folder"
     assert record.records == []
 
 
-def test_the_config_reads_back_as_it_was(record: RunRecord, tmp_path: Path) -> None:
+def test_the_config_reads_back_as_it_was(record: RunFolder, tmp_path: Path) -> None:
     config = {"seed": 0, "lr": 1e-3, "fires_at": ">", "clip": None, "report": {"on": True}, "hidden": [1, 2], "é": "β"}
-    record.config(config)
+    record.write_config(config)
     text = (tmp_path / "config.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text) == config
     assert list(yaml.safe_load(text)) == list(config), "in the order in which it was written"
     assert "β" in text
 
 
-def test_numbers_that_json_lacks_are_null(record: RunRecord, tmp_path: Path) -> None:
+def test_numbers_that_json_lacks_are_null(record: RunFolder, tmp_path: Path) -> None:
     beta = ParameterSummary(mean=math.nan, sd=-math.inf, min=0.5, max=0.5)
     given = replace(epoch(1), train_loss=math.inf, neuron_parameters={"output": {"beta": beta}})
     record.add(given, nn.Linear(1, 1))
@@ -85,13 +85,13 @@ def test_numbers_that_json_lacks_are_null(record: RunRecord, tmp_path: Path) -> 
     assert found == {"status": "finished", "test_accuracy": None, "test_loss": None, "best_epoch": None}
 
 
-def test_metrics_are_on_disk_record_by_record(record: RunRecord, tmp_path: Path) -> None:
+def test_metrics_are_on_disk_record_by_record(record: RunFolder, tmp_path: Path) -> None:
     for number in (1, 2, 3):
         record.add(replace(STEP, step=number), nn.Linear(1, 1))
         assert [line["step"] for line in lines(tmp_path)] == list(range(1, number + 1))
 
 
-def test_last_and_best_weights(record: RunRecord, tmp_path: Path) -> None:
+def test_last_and_best_weights(record: RunFolder, tmp_path: Path) -> None:
     model = nn.Linear(2, 1)
     kept = {}
     for number, best in enumerate([True, True, False], 1):
@@ -103,14 +103,14 @@ def test_last_and_best_weights(record: RunRecord, tmp_path: Path) -> None:
     assert record.best.parent == tmp_path / "checkpoints"
 
 
-def test_a_step_writes_no_weights(record: RunRecord, tmp_path: Path) -> None:
+def test_a_step_writes_no_weights(record: RunFolder, tmp_path: Path) -> None:
     record.add(STEP, nn.Linear(1, 1))
     assert not (tmp_path / "checkpoints").exists()
 
 
 @pytest.mark.parametrize(("kind", "what"), [("silent", "never fired"), ("saturated", "fired at every step")])
 def test_a_layer_that_cannot_learn_is_told_once(
-    kind: str, what: str, record: RunRecord, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
+    kind: str, what: str, record: RunFolder, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
 ) -> None:
     for number, share in enumerate([0.5, 0.95, 1.0], 1):
         record.add(epoch(number, **{kind: share}), nn.Linear(1, 1))  # type: ignore[arg-type]
@@ -121,14 +121,14 @@ def test_a_layer_that_cannot_learn_is_told_once(
 
 
 def test_a_warning_is_a_line_of_the_metrics_too(
-    record: RunRecord, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
+    record: RunFolder, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
 ) -> None:
     record.add(WarningRecord(epoch=1, step=3, message="look here", lost={}), nn.Linear(1, 1))
     assert streams[1].getvalue() == "warning: look here\n"
     assert [line["kind"] for line in lines(tmp_path)] == ["warning"]
 
 
-def test_the_figures_and_the_numbers_behind_the_raster(record: RunRecord, tmp_path: Path) -> None:
+def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_path: Path) -> None:
     made = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
     for number in (1, 2):
         record.add(replace(STEP, step=number, accuracy=0.5), made.model)
@@ -168,13 +168,13 @@ def test_storing_names_the_file_and_the_remedy(tmp_path: Path) -> None:
 def test_a_file_where_a_folder_should_be(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("in the way")
     with report.Console(stream=io.StringIO()) as console, pytest.raises(StorageError, match="File exists"):
-        RunRecord(tmp_path, console)
+        RunFolder(tmp_path, {}, console)
 
 
 def test_a_folder_that_holds_a_record_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text("{}")
     with report.Console(progress=False) as console, pytest.raises(ConfigError, match="holds the record of another"):
-        RunRecord(tmp_path, console)
+        RunFolder(tmp_path, {}, console)
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
@@ -195,9 +195,9 @@ def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> E
     ],
 )
 def test_a_silence_must_last_or_be_there_at_the_end(
-    record: RunRecord, streams: Any, steps: tuple[int, ...], silent: tuple[float, ...], warned: list[int]
+    record: RunFolder, streams: Any, steps: tuple[int, ...], silent: tuple[float, ...], warned: list[int]
 ) -> None:
-    record.config({"epochs": 10})
+    record.config = {"epochs": 10}
     seen = []
     for i, (step, share) in enumerate(zip(steps, silent, strict=True)):
         before = streams[1].getvalue().count("warning: ")
@@ -218,13 +218,13 @@ def test_a_silence_must_last_or_be_there_at_the_end(
     ],
 )
 def test_a_saturation_that_brings_nothing_is_told_of_after_three_epochs(
-    record: RunRecord,
+    record: RunFolder,
     streams: Any,
     saturated: tuple[float, ...],
     accuracy: tuple[float | None, ...],
     warned: list[int],
 ) -> None:
-    record.config({"epochs": 20})
+    record.config = {"epochs": 20}
     seen = []
     for i, (share, score) in enumerate(zip(saturated, accuracy, strict=True)):
         before = streams[1].getvalue().count("warning: ")
@@ -234,9 +234,9 @@ def test_a_saturation_that_brings_nothing_is_told_of_after_three_epochs(
     assert ("fired at every step" in streams[1].getvalue()) is bool(warned)
 
 
-def test_a_result_at_chance_is_told(record: RunRecord, streams: Any) -> None:
-    record.config({"epochs": 10})
-    record.compare_with_chance(accuracy=0.5, r2=None, share=0.1, n=100)
+def test_a_result_at_chance_is_told(record: RunFolder, streams: Any) -> None:
+    record.config = {"epochs": 10}
+    record.compare_with_chance(nn.Linear(1, 1), accuracy=0.5, r2=None, share=0.1, samples=100)
     assert streams[1].getvalue() == ""
-    record.compare_with_chance(accuracy=0.1, r2=None, share=0.1, n=100)
+    record.compare_with_chance(nn.Linear(1, 1), accuracy=0.1, r2=None, share=0.1, samples=100)
     assert streams[1].getvalue().startswith("warning: the test accuracy, 10.0 %, is no better than chance")

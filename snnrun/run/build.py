@@ -1,0 +1,54 @@
+"""The model and the data of a job, as a run of it has them before its first step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from snnrun.config.settings import Settings
+from snnrun.job.parts import Parts
+from snnrun.model import Layer, plan_of, set_plan
+from snnrun.system.processes import Team
+from snnrun.task import Data
+from snnrun.training.streams import Streams
+
+
+def build_model(parts: Parts, settings: Settings, streams: Streams, team: Team | None = None) -> nn.Module:
+    """The model with its initial weights and its execution plan, on the CPU.
+
+    Raises:
+        ValueError: if its arguments do not fit together.
+        ConfigError: for a matrix product that this machine lacks.
+    """
+    with streams.initialisation():
+        model = parts.model(
+            input_shape=parts.encoder.output_shape(parts.task.input_shape),
+            num_outputs=parts.loss.num_outputs(parts.task.num_outputs),
+            neuron=parts.neuron,
+            readout=parts.readout,
+            backend=settings.backend,
+        )
+    set_plan(model, plan_of(settings, spikes=parts.loss.regularises, team=team))
+    return model
+
+
+def load_data(parts: Parts, settings: Settings, streams: Streams, device: torch.device) -> Data:
+    """The data of the task, on ``device``.
+
+    Raises:
+        DataError: if its files are missing or damaged.
+    """
+    return parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+
+
+def backends(model: nn.Module) -> str:
+    """How the neurons of the model are run: ``fused``, ``reference``, or both."""
+    used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
+    return " and ".join(sorted(used)) or "the model's own"
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
