@@ -12,7 +12,7 @@
     │   ├── StorageError        6  a file of the record could not be written
     │   ├── NotReproduced       8  a repeated run has another result
     │   ├── ProcessLost         9  one of several processes was killed, or is silent
-    │   ├── Elsewhere              another process failed; the code is that of its error
+    │   ├── Elsewhere              another process failed; with the code of its error
     │   ├── TimeUp            143  max_seconds are over               (snnrun.training.stop)
     │   └── Pruned                 a search stopped the run           (snnrun.training.stop)
     ├── ValueError

@@ -27,7 +27,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
     if arguments.help:
         say.say(fit(usage.AGAIN[name], page_width()))
         return 0
-    if len(words) != 1 or not arguments.overrides:  # else faults are reported with those of the overrides
+    if len(words) != 1 or not arguments.overrides:  # else faults are reported with faults of the overrides
         check_words(arguments, 1, 1, "one run")
     folder = browse.named(words[0], OUTPUTS)
     # The user's path may be a link; inside the folder no link is followed.

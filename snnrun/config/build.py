@@ -1,8 +1,8 @@
 """Builds a part from its resolved config: calls the ``_target_`` with the other keys as arguments.
 
-The keys are those of Hydra's ``instantiate`` (``_target_``, ``_partial_``), but Hydra is not needed: a recorded config
-is enough, a partial is a ``functools.partial``, and a fault names its key. ``snnrun.config.trust`` decides what a
-config may name.
+The keys are the same as for Hydra's ``instantiate`` (``_target_``, ``_partial_``), but Hydra is not needed: a recorded
+config is enough, a partial is a ``functools.partial``, and a fault names its key. ``snnrun.config.trust`` decides what
+a config may name.
 """
 
 from __future__ import annotations

@@ -206,7 +206,7 @@ class Catalogue:
             own = config[group]
         docs = docstrings.read(target, self._roots(target))
         comments: dict[str, str] = {}
-        order: dict[str, None] = {}  # the file's own keys before those of included files
+        order: dict[str, None] = {}  # the file's own keys before the keys of included files
         for piece, content in self._pieces(path):
             comments |= _comments(piece)
             order = dict.fromkeys(content or ()) | order

@@ -327,7 +327,7 @@ def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config of an earlier version, with values that keep its behaviour for keys that it lacks."""
+    """The config of an earlier version. Keys that it lacks get values that keep its behaviour."""
     values = dict(config)
     if isinstance(report := values.get("report"), Mapping):
         values["report"] = {"sample": 0, **report}

@@ -1,4 +1,4 @@
-"""The code that a config may name: snnrun's parts, torch's modules and optimizers, and packages that the user trusts.
+"""The code that a config may name: snnrun's parts, torch's modules and optimizers, and the user's trusted packages.
 
 A config may come from a stranger, and a ``_target_`` is called with the keys beside it. So a name is checked twice: by
 its spelling before the import, and afterwards by the module that defines the object, since a module also holds imported

@@ -254,7 +254,7 @@ def _no_flag(flag: str, equals: str, value: str, words: list[str], *, lists: boo
 
 
 def _mistyped_command(args: Arguments, argv: Sequence[str]) -> None:
-    """A first word that looks like a command is a fault; the others are checked as words of that command."""
+    """A first word similar to a command is a fault; the others are checked as words of the command."""
     word = next(iter(args.overrides), "")
     if not word or IS_OVERRIDE.match(word) or word in (*ALL_COMMANDS, "help", "version"):
         return
@@ -408,7 +408,7 @@ def nearest(name: str, options: Iterable[str], prefix: str = "") -> str:
 
 
 def check_words(arguments: Arguments, least: int, most: int, expected: str) -> None:
-    """Check that a command that takes names has ``least`` to ``most`` of them. ``expected``: that in words.
+    """Check that a command has ``least`` to ``most`` names. ``expected``: the same in words.
 
     Raises:
         ConfigError: with all faults of the command.

@@ -61,7 +61,7 @@ class Composition:
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """The overrides without those of Hydra's own settings."""
+        """The overrides without Hydra's own settings."""
         return tuple(_texts(self.whole.hydra.overrides.task))
 
     def configure_log(self) -> None:
@@ -151,7 +151,7 @@ class Composer:
         return composition
 
     def options(self, group: str) -> list[str]:
-        """The options of a group, including those of installed Hydra plug-ins."""
+        """The options of a group, including installed Hydra plug-ins."""
         return list(GlobalHydra.instance().config_loader().get_group_options(group))
 
     @contextmanager
@@ -167,10 +167,10 @@ class Composer:
             yield [*self._search_path, *preset.with_copies(overrides, copies), *self._mode]
 
     def _changed(self, overrides: tuple[str, ...]) -> DictConfig | None:
-        """The config of the parts that are chosen, with the values that the other overrides set.
+        """The config of the chosen parts, with the values that the other overrides set.
 
         It equals what Hydra composes, in a fraction of the time. None if the overrides do more than set values that
-        are there: then Hydra composes, and says what is wrong.
+        are there: then Hydra composes, and reports the fault.
         """
         try:
             parsed = [self.parser.parse_override(word) for word in overrides]
@@ -195,12 +195,12 @@ class Composer:
         return whole
 
     def _sets_a_value(self, override: Override) -> bool:
-        """Whether an override sets the value of a key, which is no part and none of Hydra's own."""
+        """True if an override sets the value of a key, which is no part and none of Hydra's own."""
         plain = override.type is OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
         return plain and not self._is_choice(override)
 
     def _is_choice(self, override: Override) -> bool:
-        """Whether an override chooses a part, or sets something of Hydra's own."""
+        """True if an override chooses a part, or sets something of Hydra's own."""
         return override.is_hydra_override() or override.key_or_group in self._groups
 
     def _compose(self, overrides: tuple[str, ...]) -> DictConfig:

@@ -102,7 +102,7 @@ class ConfigFile:
         return printable(self.path.name, 80)
 
     def groups(self, catalogue: Catalogue, chosen: Sequence[Choice]) -> list[str]:
-        """The overrides that choose parts, without the groups that the command line chooses from."""
+        """The overrides that choose parts, without the groups of the command line."""
         own = {choice.group for choice in chosen}
         options = {}
         for group in catalogue.defaults:

@@ -99,7 +99,7 @@ class Trial:
         config: the resolved config.
         raw: the config with its references (``${convention.reset}``), so that a fault names the key that the user set.
         base: the resolved config of the same parts with their default values.
-        settings: the settings of the command; with faults, those of the base.
+        settings: the settings of the command; with faults, the base's.
         trusted: packages that the config may name.
         debug: pass on errors other than ValueError and TypeError, for their traceback.
     """

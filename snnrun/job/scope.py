@@ -1,4 +1,4 @@
-"""The settings that ``snnrun resume`` and ``evaluate`` may change: none that would train another network."""
+"""The settings that ``snnrun resume`` and ``evaluate`` may change, without training another network."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Plan(NamedTuple):
         return self.curves[0] if self.curves else (*self.hydra, *(str(each.input_line) for each in self.overrides))
 
     def jobs(self) -> list[tuple[str, ...]]:
-        """The overrides of each job of a grid, without those of Hydra's own settings."""
+        """The overrides of each job of a grid, without Hydra's own settings."""
         return grid(self.overrides)
 
 
@@ -155,7 +155,7 @@ def _config_file(arguments: Arguments, faults: list[Fault | str]) -> ConfigFile 
 def _file_overrides(
     file: ConfigFile, typed: Sequence[UserOverride], catalogue: Catalogue, hydra: Composer, faults: list[Fault | str]
 ) -> tuple[str, ...]:
-    """The overrides from the file; those of the command line take precedence."""
+    """The overrides from the file; the command line takes precedence."""
     groups = [each for each in typed if each.group and each.key in catalogue.defaults and each.key != SETUP]
     choices = [Choice(each.key, each.words) for each in groups]
     chosen = file.groups(catalogue, choices)

@@ -20,7 +20,7 @@ class CECount(SampleLoss):
     ``mean_b CE(Σ_t s[t, b], target[b])``.
 
     Args:
-        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``count``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's ``ce_count_loss``.
     """
@@ -36,7 +36,7 @@ class CERate(SampleLoss):
     ``mean_t mean_b CE(s[t, b], target[b])``: asks the right neuron to fire at every step, the others never.
 
     Args:
-        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``count``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's ``ce_rate_loss``.
     """
@@ -55,7 +55,7 @@ class CEMembrane(SampleLoss):
 
     Args:
         over_time: ``sum`` (default), ``mean``, ``last`` or ``every_step``.
-        accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``membrane``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's tutorial 5 (``every_step``).
     """
@@ -83,7 +83,7 @@ class CEMaxMembrane(SampleLoss):
     ``mean_b CE(max_t u[t, b], target[b])``.
 
     Args:
-        accuracy: default ``max_membrane``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``max_membrane``. For the other options see ``SampleLoss``.
 
     Source: SpyTorch (Zenke 2018); snnTorch's ``ce_max_membrane_loss``.
     """
@@ -103,7 +103,7 @@ class CETemporal(SampleLoss):
 
     Args:
         inverse: ``negate`` (default) or ``reciprocal``.
-        accuracy: default ``first_spike``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``first_spike``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's ``ce_temporal_loss``.
     """
@@ -129,7 +129,7 @@ class TET(SampleLoss):
     Args:
         pull: λ in [0, 1], the share of the second term. Default 0.001; the paper has 0.05.
         level: φ, in the unit of the membrane. Default 1, the threshold.
-        accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``membrane``. For the other options see ``SampleLoss``.
 
     Source: Deng et al. 2022, "Temporal efficient training of spiking neural network via gradient re-weighting";
     SpikingJelly's ``TETLoss`` and, with λ = 0, ``temporal_efficient_training_cross_entropy``.

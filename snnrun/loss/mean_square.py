@@ -24,7 +24,7 @@ class MSECount(SampleLoss):
 
     Args:
         correct_rate, incorrect_rate: shares of the steps, in [0, 1]. Default 1 and 0.
-        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``count``. For the other options see ``SampleLoss``.
 
     Source: SLAYER (Shrestha & Orchard 2018); snnTorch's ``mse_count_loss``.
     """
@@ -54,7 +54,7 @@ class MSERate(MSECount):
 
     Args:
         correct_rate, incorrect_rate: shares of the steps, in [0, 1]. Default 1 and 0.
-        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``count``. For the other options see ``SampleLoss``.
 
     Source: SpikingJelly's tutorials, ``F.mse_loss`` of the firing rate and the one-hot label.
     """
@@ -78,7 +78,7 @@ class MSEMembrane(SampleLoss):
         on_target, off_target: in the unit of the membrane. Default 1 and 0. Without effect under ``encoding``.
         encoding: a target encoder such as ``RateTarget(interpolate=True)``, for targets that change with time; not a
             random one. Default null.
-        accuracy: default ``membrane``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``membrane``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's ``mse_membrane_loss``.
     """
@@ -122,8 +122,8 @@ class MSETemporal(SampleLoss):
         on_time: step of the right neuron's spike, or a list of steps for its first F spikes; a negative one counts from
             the end. Default 0.
         off_time: the same for the others. Default -1, the last step.
-        tolerance: times within less than so many steps of their target cost nothing. Default 0.
-        accuracy: default ``first_spike``. The other options are those of all ``SampleLoss``.
+        tolerance: times within less than this many steps of their target cost nothing. Default 0.
+        accuracy: default ``first_spike``. For the other options see ``SampleLoss``.
 
     Source: snnTorch's ``mse_temporal_loss``.
     """

@@ -39,7 +39,7 @@ class VanRossum(SampleLoss):
     Args:
         tau: τ > 0 of the filter, in steps. Short: coincidences count; long: the number of spikes. Default 5.
         encoding: makes trains of labels; not a random one. Default ``RateTarget(correct_rate=0.5)``.
-        accuracy: default ``count``. The other options are those of all ``SampleLoss``.
+        accuracy: default ``count``. For the other options see ``SampleLoss``.
 
     Source: van Rossum 2001, "A novel spike distance".
     """
@@ -64,7 +64,7 @@ class VanRossum(SampleLoss):
 
 @dataclass(frozen=True, kw_only=True)
 class SpikeSimilarity(LabelLoss):
-    """Makes spike trains of the same class similar and those of different classes different.
+    """Makes spike trains of the same class similar, and trains of different classes different.
 
     The mean over all pairs i, j of samples of a distance between ``p[i, j]``, the similarity of their trains
     ``x = s[:, i, :]``, and 1 if they share a class, else 0::
@@ -80,7 +80,7 @@ class SpikeSimilarity(LabelLoss):
         degree: of ``polynomial``, at least 1. Default 2.
         alpha: of ``sigmoid``. Default 0.1.
         sigma: of ``gaussian``, above 0. Default 5.
-        accuracy, population, regularisers: those of all ``LabelLoss``.
+        accuracy, population, regularisers: see ``LabelLoss``.
 
     The target is class labels ``[B]``, or ``[B, C]`` of 0 and 1 if a sample may have several classes.
     Source: SpikingJelly's ``spike_similar_loss``, whose gradient for a silent sample is of the order of 1e8

@@ -57,7 +57,7 @@ class ConvNet(nn.Module):
         ValueError: for an invalid word, an image that gets too small (naming the layer), an input that is not an image,
             or an argument out of range.
 
-    Source: the notation is that of the field's papers, "12C5-MP2-64C5-MP2-10"; snnTorch's tutorial 6.
+    Source: the notation of the field's papers, "12C5-MP2-64C5-MP2-10"; snnTorch's tutorial 6.
     """
 
     def __init__(

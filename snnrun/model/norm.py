@@ -31,7 +31,7 @@ class Norm(PlannedModule):
     threshold-dependent batch normalisation (tdBN), which gives the current at each step the spread of the threshold.
 
     A constant input (stride 0 in time) is normalised once; result and running means equal those for T copies. If
-    several processes share a batch, mean and variance are those of the whole batch.
+    several processes share a batch, mean and variance are computed over the whole batch.
 
     Args:
         channels: C of the input ``[T, B, C, *N]``.

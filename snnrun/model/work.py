@@ -22,7 +22,7 @@ def multiply_adds(model: nn.Module) -> int:
 
 
 def _pixels(layer: Layer) -> int:
-    """Pixels of one output channel of the layer's convolution: those of its neurons, times the area of a pool."""
+    """Pixels of one output channel of the layer's convolution: the pixels of its neurons, times the area of a pool."""
     pixels = math.prod((layer.neuron.shape or ())[1:])
     size = getattr(layer.pool, "kernel_size", 1)
     return pixels * (math.prod(size) if isinstance(size, tuple) else size**2)

@@ -64,7 +64,7 @@ class OtherOptions(TypedDict, total=False):
 
 
 class NeuronOptions(OtherOptions, total=False):
-    """The ``**options`` that a neuron passes to :class:`Neuron`, which describes them."""
+    """The ``**options`` that a neuron passes to :class:`Neuron`; see there."""
 
     threshold: float | Sequence[float]
 

@@ -14,7 +14,7 @@ from snnrun.neuron.value import Value
 
 
 class LeakOptions(NeuronOptions, total=False):
-    """The ``**options`` of a neuron that leaks like :class:`LIF`, which describes them."""
+    """The ``**options`` of a neuron that leaks like :class:`LIF`; see there."""
 
     beta: float | Sequence[float] | None
     tau: float | Sequence[float] | None

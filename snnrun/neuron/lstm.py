@@ -53,7 +53,7 @@ class _SpikingLSTM(Neuron):
 
 
 class SLSTM(_SpikingLSTM):
-    """Spiking LSTM: a long short-term memory whose hidden state is a membrane that fires and resets.
+    """Spiking LSTM: a long short-term memory; its hidden state is a membrane that fires and resets.
 
     ::
 

@@ -16,7 +16,7 @@ from snnrun.neuron.recurrent import RecurrentNeuron
 
 
 class SynapticState(NamedTuple):
-    """Membrane before the reset, spikes, and the current that drove that membrane; each ``[B, *N]``."""
+    """Membrane before the reset, spikes, and the current into that membrane; each ``[B, *N]``."""
 
     membrane: Tensor
     spikes: Tensor

@@ -65,7 +65,7 @@ _HEAVY = {
 
 
 def __getattr__(name: str) -> object:
-    # PEP 562: called only for names that are not imported yet, here those of heavy modules.
+    # PEP 562: called only for names that are not imported yet: names of heavy modules.
     for module, names in _HEAVY.items():
         if name in names:
             return getattr(importlib.import_module(f"snnrun.report.{module}"), name)

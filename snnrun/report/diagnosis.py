@@ -12,7 +12,7 @@ from snnrun.training.records import EpochRecord
 
 LASTING = 150  # training steps; a network that is silent at first may need a hundred to wake up
 STUCK = 3  # epochs of saturated layers; a network whose accuracy stays where it is does not get out of that by itself
-LEAST_GAIN = 0.05  # of accuracy or R² in so many epochs; less is none
+LEAST_GAIN = 0.05  # of accuracy or R² in this many epochs; less is none
 
 
 class Diagnosis:
@@ -78,12 +78,12 @@ class Diagnosis:
 
 
 def _learns(record: EpochRecord) -> bool:
-    """Whether training goes well, whatever the gradient: most optimizers do not care for its scale."""
+    """True if training goes well, whatever the gradient: most optimizers do not care for its scale."""
     return max(record.train_accuracy or 0.0, record.train_r2 or 0.0) > 0.9
 
 
 def _stuck(epochs: Sequence[EpochRecord]) -> bool:
-    """Whether these epochs of training have brought nothing; False where there is neither accuracy nor R²."""
+    """True if these epochs of training have brought nothing; False if there is neither accuracy nor R²."""
     for scores in ([record.train_accuracy for record in epochs], [record.train_r2 for record in epochs]):
         known = [score for score in scores if score is not None]
         if len(known) == len(epochs):

@@ -23,7 +23,7 @@ from snnrun.report.style import HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, p
 from snnrun.system.format import plural
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, best_of, of_kind
 
-FEW = 40  # a curve of so many points or fewer shows each as a dot; a single point needs it
+FEW = 40  # a curve of this many points or fewer shows each as a dot; a single point needs it
 LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
 PICTURE = 1.15  # inches, the width of the image beside a raster
 

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 COLUMNS = 1000  # time steps that a figure of the common width can show apart
 ROWS = 100  # neurons of a raster: each has 3 pixels or more
 MARKS = 5000  # a raster with more spikes is an image, not single lines
-FEW = 40  # a trace of so many points or fewer shows each as a dot
+FEW = 40  # a trace of this many points or fewer shows each as a dot
 
 
 def trace(axes: Axes, time: Array, values: Array, *, steps: bool = False, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""Runs a neuron over time: the reference loop, which is the definition, and the fused execution, which is fast."""
+"""Runs a neuron over time: the reference loop is the definition, the fused execution is fast."""
 
 from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run, run_resolved
 from snnrun.sequence.segments import spikes_of

@@ -40,7 +40,7 @@ def run(
         neuron: any neuron.
         x: input of every step, ``[T, B, *N]``, T >= 1.
         state: of the neuron, or None.
-        steps: repeat an input of one step, ``[1, B, *N]``, for so many; None: as many as ``x`` has.
+        steps: repeat an input of one step, ``[1, B, *N]``, this many times; None: take ``x`` as it is.
         backend: ``reference``, the loop of ``step`` under autograd, for every neuron, differentiable twice;
             ``fused``, one pass over time with an adjoint derived from ``step``, for neurons whose step is elementwise,
             differentiable once; ``auto``, fused if possible.

@@ -22,7 +22,7 @@ class MultiLevelSpikeCount(Surrogate):
         derivative  1 for a <= x <= b, else 0
         primitive   clip(x, 0, max)
 
-    With ``spiking=False`` the gradient is that of the primitive, for any window.
+    With ``spiking=False`` the gradient is the primitive's, for any window.
 
     Args:
         max_spike_count: max, the largest count, at least 1. Default 4.

@@ -67,7 +67,7 @@ class PoissonPass(BernoulliSurrogate):
 
 @dataclass(frozen=True)
 class Logistic(BernoulliSurrogate, Tanh):
-    """A spike with a probability that rises as the logistic function; the gradient is that of ``Tanh``.
+    """A spike with a probability that rises as the logistic function; the gradient is the same as for ``Tanh``.
 
     ::
 
@@ -89,7 +89,7 @@ class Logistic(BernoulliSurrogate, Tanh):
 
 @dataclass(frozen=True)
 class CircDist(BernoulliSurrogate, Circ):
-    """A spike with a probability that rises slowly, with heavy tails; the gradient is that of ``Circ``.
+    """A spike with a probability that rises slowly, with heavy tails; the gradient is the same as for ``Circ``.
 
     ::
 

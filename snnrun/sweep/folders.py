@@ -60,7 +60,7 @@ def find(word: str, root: Path = Path("outputs")) -> Path:
 
 
 def has_job_list(folder: Path) -> bool:
-    """True if the folder has a file of a sweep besides those of its jobs."""
+    """True if the folder has a file of the sweep itself, besides its jobs' files."""
     return _is_file(folder / browse.SWEEP) or _is_file(folder / PICTURES)
 
 

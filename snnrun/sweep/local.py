@@ -89,7 +89,7 @@ def _start_server() -> None:
 
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()  # its mask is that of this process, and its children's too
+        forkserver.ensure_running()  # it and its children have this process's mask
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -144,7 +144,7 @@ class Sweep:
         return listed
 
     def own_overrides(self, overrides: Sequence[str]) -> str:
-        """The overrides of a job as text, without those of a file."""
+        """The overrides of a job as text, without overrides from a file."""
         keys = {_key(word) for word in self.inherited}
         return " ".join(word for word in overrides if _key(word) not in keys)
 

@@ -3,7 +3,7 @@
 A folder may come from a stranger, who may have planted links in it, under any name that can be guessed. So a new file
 is created exclusively and under a random name, relative to a handle on its folder, which is not a link; and only a
 regular file with one name is appended to. On the way to the folder, links of this user and of the system are followed,
-but not those of other users, who could plant one at any time. A folder name from the user is resolved first
+but not the links of other users, who could plant one at any time. A folder name from the user is resolved first
 (:func:`without_links`).
 """
 
@@ -84,7 +84,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def open_to_append(path: Path) -> int:
-    """A descriptor that appends to ``path``, which is created if needed.
+    """A descriptor that appends to ``path``, creating it if needed.
 
     Raises:
         OSError: if ``path`` or its folder is a link, or ``path`` is a pipe, or has a second name elsewhere.

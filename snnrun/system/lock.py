@@ -60,7 +60,7 @@ class RunLock:
 
     Args:
         folder: an existing folder.
-        name: of the file. By default that of a run.
+        name: of the file. By default a run's.
         what: the content of the folder, for the message.
 
     Raises, on entering: ConfigError if the folder is in use, with the holder, or if the file is not a lock;

@@ -1,7 +1,7 @@
 """Several processes that train one model, each with some samples of every batch, through ``torch.distributed``.
 
-The result is that of one process. Each process makes all random draws of the whole batch, and keeps those of its own
-samples (``own``), so that a draw depends on the sample's place in the batch. The read-outs of all samples are gathered
+The result equals the result of one process. Each process makes all random draws of the whole batch, and keeps its own
+samples' draws (``own``), so that a draw depends on the sample's place in the batch. The read-outs of all are gathered
 (``whole``), and every process computes the loss of the whole batch; backwards each uses the gradient of its own
 samples. The gradients of the parameters are then a plain sum (``add_gradients``). torch's DistributedDataParallel
 averages the gradients of separate losses instead, which is right only for a loss that is a mean over samples, and for
@@ -70,7 +70,7 @@ class Team:
         return self.rank == 0
 
     def split(self, samples: int) -> None:
-        """Begin a batch of so many samples."""
+        """Begin a batch of ``samples`` samples."""
         self.samples = self.own_count = samples
 
     def own(self, x: Tensor, axis: int = 1) -> Tensor:

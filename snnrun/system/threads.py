@@ -39,5 +39,5 @@ def sleep_while_waiting(environ: MutableMapping[str, str] = os.environ) -> bool:
 
 
 def worth(multiply_adds: float, most: int) -> int:
-    """The number of threads, from 1 to ``most``, for a training step of so many multiply-adds."""
+    """The number of threads, from 1 to ``most``, for a training step of ``multiply_adds``."""
     return max(1, min(most, int(multiply_adds // WORTH)))

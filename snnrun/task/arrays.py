@@ -156,7 +156,7 @@ class Arrays(Task):
         return Data(part(0, train), part(0, held_out[-1]), test, hashes={"arrays": digest.hexdigest()})
 
     def _pairs(self) -> list[tuple[LazyArray, LazyArray]]:
-        """Inputs and targets, then those of the test set if there are any."""
+        """Inputs and targets, then the test set's if there is one."""
         if self.path is None:
             raise no_path("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
         path = locate("arrays", self.path, self.data_dir)

@@ -1,4 +1,4 @@
-"""The interface of a task: facts that are known before any data is read, and a method that reads it."""
+"""The interface of a task: facts known before any data is read, and a method that reads it."""
 
 from __future__ import annotations
 

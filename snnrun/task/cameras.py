@@ -31,7 +31,7 @@ class CameraTask(EventTask):
         duration: seconds of the frames by time; None: the length of each recording. Default None.
         size: pixels of a frame's side, from 1 to the sensor's; None: the sensor's. Default None.
         clip: whether a frame only has 0 or 1, for no event or any. Default False.
-        validation: share of the official training part for validation, in [0, 1). Default 0.1.
+        validation: share of the official training set for validation, in [0, 1). Default 0.1.
         split_seed: seed of that split. Default 0.
     """
 

@@ -104,7 +104,7 @@ class CIFAR100(CIFAR):
 
     Args:
         labels: fine (100 classes) or coarse (20 groups of them). Default fine.
-        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 

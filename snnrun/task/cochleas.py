@@ -36,7 +36,7 @@ class CochleaTask(EventTask):
             last spike.
         pool: number of units per input, from 1 to 700. Default 1.
         clip: whether a frame only has 0 or 1, for no spike or any. Default False.
-        validation: share of the official training part for validation, in [0, 1).
+        validation: share of the official training set for validation, in [0, 1).
         split_seed: seed of that split. Default 0.
     """
 
@@ -96,7 +96,7 @@ class CochleaTask(EventTask):
 class SHD(CochleaTask):
     """Spiking Heidelberg Digits: 10,420 recordings of the digits zero to nine in English and German, up to 1.4 s.
 
-    Two of the twelve speakers occur only in the test part.
+    Two of the twelve speakers occur only in the test set.
 
     Source: B. Cramer, Y. Stradmann, J. Schemmel and F. Zenke, The Heidelberg spiking data sets for the systematic
     evaluation of spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33(7), 2022.
@@ -128,7 +128,7 @@ class SHD(CochleaTask):
 
 
 class SSC(CochleaTask):
-    """Spiking Speech Commands: 105,829 recordings of 35 English words, 1 s each, with an official validation part.
+    """Spiking Speech Commands: 105,829 recordings of 35 English words, 1 s each, with an official validation set.
 
     Source: as for SHD; the words are from P. Warden, Speech commands: a dataset for limited-vocabulary speech
     recognition, arXiv:1804.03209, 2018.

@@ -12,10 +12,10 @@ from snnrun.task.images import ImageSet, ImageTask
 
 
 class Digits(ImageTask):
-    """1,797 images of 8x8 pixels with values 0 to 16, in 10 classes of 174 to 183; no official test part.
+    """1,797 images of 8x8 pixels with values 0 to 16, in 10 classes of 174 to 183; no official test set.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository,
-    1998 (its test part), as shipped by ``sklearn.datasets.load_digits``.
+    1998 (its test set), as shipped by ``sklearn.datasets.load_digits``.
     """
 
     name = "digits"

@@ -70,7 +70,7 @@ def find(name: str, source: Source, data_dir: Path) -> dict[str, Path]:
 
 
 def search_text(data_dir: Path, folders: Sequence[Path]) -> str:
-    """Text about the folders that were searched, and which of them exist."""
+    """Text about the searched folders, and which of them exist."""
     if not data_dir.is_dir():
         return f"Looked in: {data_dir}, which is no folder; data_dir says where data sets lie"
     return f"Looked in: {', '.join(map(str, folders))}"

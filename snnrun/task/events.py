@@ -72,8 +72,8 @@ class EventTask(Task):
             recording ends with empty frames. None: each recording lasts T frames.
         clip: True: a frame has 0 or 1, for no event or any. False: the number of events. Default False, as in the
             published results.
-        validation: share of the official training part for validation, in [0, 1); of all recordings if there is no
-            official test part. 0 for none, so that all else is for training; None if there is an official one.
+        validation: share of the official training set for validation, in [0, 1); of all recordings if there is no
+            official test set. 0 for none, so that all else is for training; None if there is an official one.
         split_seed: seed of the split.
 
     Raises:
@@ -106,7 +106,7 @@ class EventTask(Task):
         self.validation = None if validation is None else check.number("validation", validation, low=0, below=1)
         self.has_validation = validation != 0
         self.test: float | None = None
-        """Share for the test, if there is no official test part."""
+        """Share for the test, if there is no official test set."""
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
 
     @abstractmethod

@@ -30,7 +30,7 @@ class Layout(NamedTuple):
     """Folders of classes, in the order of their labels."""
 
     train: list[Path]
-    test: list[Path]  # empty if there is no test part
+    test: list[Path]  # empty if there is no test set
 
 
 class Folder(ImageTask):
@@ -38,8 +38,8 @@ class Folder(ImageTask):
 
     ::
 
-        my_images/cat/1.png  my_images/dog/2.jpg             split into training, validation and test part
-        my_images/train/cat/1.png  my_images/test/cat/3.png  with its own test part
+        my_images/cat/1.png  my_images/dog/2.jpg             split into training, validation and test set
+        my_images/train/cat/1.png  my_images/test/cat/3.png  with its own test set
 
     Classes are in alphabetical order, or in order of numbers if all names are numbers. Files are PNG, JPEG, BMP, GIF
     (the first picture), PGM, PPM, TIFF or WebP with 8 bits; other files and hidden ones are skipped. All images must
@@ -92,7 +92,7 @@ class Folder(ImageTask):
         self.input_shape = (self.channels or shape[0], *(self.size or shape[1:]))
 
     def read(self, data_dir: Path) -> ImageSet:
-        """All images; the test part is last."""
+        """All images; the test set is last."""
         layout = self._layout()
         files = [[_images(folder) for folder in folders] for folders in layout]
         parts = ["training", *["validation"] * self.has_validation, *["test"] * (not layout.test)]

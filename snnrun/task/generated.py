@@ -59,7 +59,7 @@ class GeneratedPart:
 def generate(
     sizes: tuple[int, int, int], num_draws: int, make: Make, device: torch.device, generator: Generator
 ) -> Data:
-    """Training, validation and test part of ``sizes`` samples, each with a stream seeded by ``generator``.
+    """Training, validation and test set of ``sizes`` samples, each with a stream seeded by ``generator``.
 
     Training samples are fresh in every pass; the other parts stay the same.
     """

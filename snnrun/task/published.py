@@ -1,4 +1,4 @@
-"""A published image set: files that torchvision can download, and an official test part."""
+"""A published image set: files that torchvision can download, and an official test set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class PublishedTask(ImageTask):
     ``data_dir``, ``<data_dir>/<name>``, ``<data_dir>``. Else they are downloaded.
 
     Args:
-        validation: share of the official training part for validation, in [0, 1); 0: none. Default 0.1.
+        validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
         augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
     """
@@ -37,14 +37,14 @@ class PublishedTask(ImageTask):
 
     @abstractmethod
     def parse(self, files: Mapping[str, Path]) -> ImageSet:
-        """The whole set, the official test part last.
+        """The whole set, the official test set last.
 
         Raises:
             DataError: one of the files is invalid.
         """
 
     def read(self, data_dir: Path) -> ImageSet:
-        """The official training part, then the official test part."""
+        """The official training set, then the official test set."""
         files = find(self.name, self.source(), data_dir)
         try:
             return self.parse(files)

@@ -1,6 +1,6 @@
 """Reads a pickle of lists, dictionaries, texts, numbers and arrays of bytes, and nothing else.
 
-A pickle is a program: it may name any function and call it. This reader allows three names, those of a numpy array,
+A pickle is a program: it may name any function and call it. This reader allows three names, all of numpy arrays,
 and replaces them by placeholders that store their arguments; numpy itself gets bytes and a shape, both checked. So a
 file from any source is only data, whereas a checksum would accept only one publisher's exact bytes.
 """

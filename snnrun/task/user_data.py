@@ -6,12 +6,12 @@ from pathlib import Path
 
 from snnrun.errors import ArgumentError, DataError
 
-#: Shape and number of classes of data without a path, so that the rest of a config can be checked: those of MNIST.
+#: Shape and number of classes of data without a path, so that the rest of a config can be checked: MNIST's.
 STAND_IN = ((1, 28, 28), 10)
 
 
 def check_path(path: object) -> str | None:
-    """A path, or None for one that is not set yet.
+    """A path, or None if it is not set yet.
 
     Raises:
         ValueError: for anything else.

@@ -50,7 +50,7 @@ class Tracker(ABC):
 
 
 def missing(tracker: Tracker) -> str | None:
-    """The package that ``tracker`` needs and that is not installed, or None."""
+    """The missing package that ``tracker`` needs, as text for an error, or None."""
     if tracker.package is None or importlib.util.find_spec(tracker.package) is not None:
         return None
     return f"expected the package {tracker.package}, which is not installed: pip install 'snnrun[{tracker.extra}]'"

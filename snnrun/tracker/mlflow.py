@@ -91,7 +91,7 @@ class MLflow(Tracker):
         self._send()
 
     def record(self, record: Record) -> None:
-        """Collect the points of a step; store them with those of the epoch."""
+        """Collect the points of a step; store them with the epoch's points."""
         self._add(record)
         if record["kind"] == "epoch" or len(self._waiting) >= MOST_POINTS:
             self._send()

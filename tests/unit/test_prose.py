@@ -63,22 +63,17 @@ SUMMARY_RULES = {
 
 # How many places in snnrun/ are allowed today. The numbers only go down; a phrase that is not here has none.
 ALLOWED: dict[str, int] = {
-    "told": 33,
-    "tells": 10,
-    "says": 114,
-    "heard": 11,
-    "heed": 2,
-    "believes": 2,
-    "one's own": 6,
-    "that of": 137,
-    "of which": 24,
-    "a way out": 2,
-    "so many": 3,
-    "takes no part": 1,
-    "test part": 76,
-    "one that is not": 5,
-    "Whether …": 81,
-    "two relative clauses": 65,
+    "told": 1,
+    "says": 20,
+    "heard": 1,
+    "believes": 1,
+    "that of": 18,
+    "of which": 1,
+    "so many": 1,
+    "test part": 17,
+    "one that is not": 1,
+    "Whether …": 13,
+    "two relative clauses": 8,
 }
 
 

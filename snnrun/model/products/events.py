@@ -113,7 +113,7 @@ def _gather(
     out_strides: tuple[int, int],
     total: Tensor | None,
 ) -> None:
-    """``out[m] = start + Σ table[k]`` over the events k of m; strides are those of a row and of a column."""
+    """``out[m] = start + Σ table[k]`` over the events k of m; strides of a row and a column."""
     blocks, rows, _ = events.places.shape
     if not rows or not len(start):
         return

@@ -1,6 +1,6 @@
 """Writes the operations of a program as LLVM code on vectors of neurons.
 
-Every value is a vector of ``width`` neurons, and nothing is reordered or contracted. The results equal those of torch
+Every value is a vector of ``width`` neurons, and nothing is reordered or contracted. The results equal torch's
 bit for bit if torch rounds correctly, and to a unit in the last place or two for functions such as exp.
 """
 

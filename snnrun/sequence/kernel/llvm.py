@@ -39,7 +39,7 @@ def supports(x: Tensor) -> bool:
 def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
     """Run ``kernel`` on arrays given by key, over ``steps`` steps of ``like.numel()`` neurons.
 
-    Tensors are contiguous; those of kind ``strided`` may have stride 0 in time.
+    Tensors are contiguous; tensors of kind ``strided`` may have stride 0 in time.
     """
     lanes, width = like.numel(), vector_width(like)
     run = _Call(kernel, numbers, tensors, steps, like, width if lanes >= width else 1)

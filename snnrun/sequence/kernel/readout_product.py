@@ -148,7 +148,7 @@ class ProductCode:
 def loop_over_samples(arguments: Sequence[str], further: Sequence[str]) -> str:
     """``void samples(…)``: the kernel for the samples from ``first`` to ``last``, of ``neurons`` neurons each.
 
-    Its arguments are ``grad_weights``, those of the kernel up to ``lanes``, ``neurons``, ``first`` and ``last``.
+    Its arguments are ``grad_weights``, the kernel's up to ``lanes``, ``neurons``, ``first`` and ``last``.
     """
     head = [further[0], *arguments[:-2]]
     return f"""define void @samples({", ".join(head)}, i64 %neurons, i64 %first, i64 %last) {{

@@ -36,10 +36,10 @@ def bands(jobs: Sequence[JobSummary], key: str, most: int = MOST_POINTS) -> dict
 
 
 def points(curves: int) -> int:
-    """The number of points that each of so many curves may have."""
+    """The number of points that each of ``curves`` curves may have."""
     return max(LEAST_POINTS, min(MOST_POINTS, ALL_POINTS // max(curves, 1)))
 
 
 def trim(value: float | None, digits: int = 5) -> float | None:
-    """Round to so many significant digits: more than a screen shows, less than a file needs."""
+    """Round to ``digits`` significant digits: more than a screen shows, less than a file needs."""
     return None if value is None else float(f"{value:.{digits}g}")

@@ -108,7 +108,7 @@ class SweepSummary:
 
 
 def sweep(folder: Path) -> SweepSummary:
-    """All jobs of the sweep in ``folder``: those of ``sweep.json``, and other runs in it."""
+    """All jobs of the sweep in ``folder``: the jobs of ``sweep.json``, and other runs in it."""
     try:
         content = safe_read.json_object(folder, browse.SWEEP)
     except Unreadable:
