@@ -82,6 +82,7 @@ def test_the_quick_start_has_two_commands() -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [*(words for words in COMMANDS if not looks(words)), *QUOTED], ids=" ".join)
 def test_a_command_is_valid(
     words: tuple[str, ...], clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

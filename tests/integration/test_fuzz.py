@@ -78,6 +78,7 @@ def check(made: Mutant, folder: Path, capsys: pytest.CaptureFixture[str]) -> int
     return code
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_unspoilt_commands_are_valid(words: tuple[str, ...], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(Mutant(list(words), {name: text.encode() for name, text in OWN.items()}), folder, capsys) == 0

@@ -219,6 +219,7 @@ def test_a_hostile_run_is_reported(case: str, hostile: Path, capsys: pytest.Capt
     assert not (hostile / "pwned").exists() and not Path("pwned").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CASES)
 def test_a_hostile_run_hides_no_other(case: str, hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CASES[case](hostile)

@@ -46,6 +46,7 @@ def words(entry: dict[str, Any]) -> list[str]:
     return [*found, "input=pulses", f"input.period={(on[1] - on[0]) * dt}"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("identifier", ENTRIES)
 def test_a_demonstration(identifier: str, command: Command, folder: Folder) -> None:
     entry = ENTRIES[identifier]
