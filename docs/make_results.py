@@ -28,7 +28,7 @@ from snnrun.job.compose import ComposeError, composer, plain
 from snnrun.run.browse import find
 from snnrun.sweep.page.statistics import difference, estimate
 from snnrun.system.files import write_json
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 
 ROOT = Path(__file__).resolve().parents[1]
 PRESETS, BLOG = ROOT / "conf" / "experiment", ROOT / "tests" / "reference" / "blog.json"
@@ -132,7 +132,7 @@ def ours(folder: Path, now: Mapping[str, Any]) -> dict[str, Any]:
     if result.get("status") != "finished":
         raise Refused(f"not finished: {result.get('status', 'no result.json')}")
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    was, today = dotted(config), dotted(dict(now))
+    was, today = flatten(config), flatten(dict(now))
     if differing := [key for key in was if not NEUTRAL.match(key) and was[key] != today.get(key)]:
         raise Refused(f"not the preset of today: {', '.join(f'{key}={was[key]}' for key in differing)}")
     manifest, metrics = _json(folder / "manifest.json"), _lines(folder / "metrics.jsonl")

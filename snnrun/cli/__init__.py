@@ -85,7 +85,7 @@ def _code(arguments: Arguments, argv: list[str]) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        words, code = say.unforeseen(error)
+        words, code = say.describe(error)
         say.say(words, error=True)
         return code
 
@@ -127,7 +127,7 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     if arguments.command in AGAIN:
         from snnrun.cli import rerun
 
-        with trust.importable(arguments.config_dir, arguments.trusted):
+        with trust.allow_imports(arguments.config_dir, arguments.trusted):
             return rerun.main(arguments, ["snnrun", *words])
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     if arguments.help and arguments.list_words is not None:
@@ -148,7 +148,7 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
     from snnrun.run import imports
 
     mode = None if arguments.shows else "MULTIRUN" if arguments.multirun else "RUN"
-    with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, mode) as hydra:
+    with trust.allow_imports(arguments.config_dir, arguments.trusted), composer(catalogue, mode) as hydra:
         command = command_of(arguments.command)
         plan = validate.validate(arguments, catalogue, command, hydra, load=imports.load, debug=debug)
         if arguments.info:

@@ -12,7 +12,7 @@ from snnrun.config.defaults import Defaults
 from snnrun.run.browse import Run
 from snnrun.system import safe_read
 from snnrun.system.format import PARTS
-from snnrun.system.safe_read import Unreadable, dotted
+from snnrun.system.safe_read import Unreadable, flatten
 
 #: Settings of output and machine, which come last.
 LAST = ("device", "threads", "data_dir", "output_dir", "checkpoint", "report", "style")
@@ -50,11 +50,11 @@ class Changes:
     def parts(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
         """The groups whose option is neither the default nor the choice of the task or the set-up."""
         catalogue, chosen = self._catalogue(run), self.choices(run, config)
-        implied: dict[str, Any] = dict(catalogue.defaults)
+        defaults: dict[str, Any] = dict(catalogue.defaults)
         for group in ("task", "experiment"):
-            implied |= catalogue.choices_of(group, chosen.get(group, ""))
+            defaults |= catalogue.choices_of(group, chosen.get(group, ""))
         order = sorted(chosen, key=lambda group: PARTS.index(group) if group in PARTS else len(PARTS))
-        return {group: chosen[group] for group in order if "@" not in group and chosen[group] != implied.get(group)}
+        return {group: chosen[group] for group in order if "@" not in group and chosen[group] != defaults.get(group)}
 
     def values(self, run: Run, config: Mapping[str, Any]) -> list[Change]:
         """Keys with another value than in the parts' files; for a user's own parts the keys of the command."""
@@ -122,9 +122,9 @@ def config_of(folder: Path) -> dict[str, Any]:
         Unreadable: if neither form can be read.
     """
     try:
-        return dotted(safe_read.yaml_object(folder, ".hydra/config.yaml"))
+        return flatten(safe_read.yaml_object(folder, ".hydra/config.yaml"))
     except Unreadable:
-        return dotted(safe_read.yaml_object(folder, "config.yaml"))
+        return flatten(safe_read.yaml_object(folder, "config.yaml"))
 
 
 def _command_keys(folder: Path) -> set[str]:

@@ -10,7 +10,7 @@ from snnrun.cli.changes import config_of
 from snnrun.system import safe_read
 from snnrun.system.format import cut_end, cut_start, table
 from snnrun.system.layout import columns
-from snnrun.system.safe_read import Unreadable, dotted, number, printable, shown
+from snnrun.system.safe_read import Unreadable, flatten, number, printable, quote
 
 MOST = 200
 ABSENT = "-"
@@ -35,19 +35,19 @@ def _config(*folders: Path) -> Callable[[Path], dict[str, Any]]:
         for folder in folders:
             safe_read.yaml_object(folder, ".hydra/config.yaml")
     except Unreadable:
-        return lambda folder: dotted(safe_read.yaml_object(folder, "config.yaml"))
+        return lambda folder: flatten(safe_read.yaml_object(folder, "config.yaml"))
     return config_of
 
 
 def _environment(folder: Path) -> dict[str, Any]:
     manifest = safe_read.json_object(folder, "manifest.json")
-    return dotted({key: value for key, value in manifest.items() if key not in NOT_ENVIRONMENT})
+    return flatten({key: value for key, value in manifest.items() if key not in NOT_ENVIRONMENT})
 
 
 def _result(folder: Path) -> dict[str, Any]:
     """The result without the confusion matrix: if two differ, so does the accuracy of a class."""
     result = safe_read.json_object(folder, "result.json")
-    return dotted({key: value for key, value in result.items() if key != "test_confusion"})
+    return flatten({key: value for key, value in result.items() if key != "test_confusion"})
 
 
 def _section(read: Callable[[Path], Mapping[str, Any]], first: Path, second: Path) -> str:
@@ -71,7 +71,7 @@ def _section(read: Callable[[Path], Mapping[str, Any]], first: Path, second: Pat
 
 
 def _value(side: Mapping[str, Any], key: str) -> str:
-    return shown(side[key], 60) if key in side else ABSENT
+    return quote(side[key], 60) if key in side else ABSENT
 
 
 def _change(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> str:

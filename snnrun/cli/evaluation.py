@@ -22,7 +22,7 @@ from snnrun.report.manifest import start as manifest_start
 from snnrun.run import browse, build, checkpoint, continuation
 from snnrun.run.evaluation import evaluate_run
 from snnrun.system import files, safe_read, say
-from snnrun.system.safe_read import Unreadable, at, number, printable, shown
+from snnrun.system.safe_read import Unreadable, at, number, printable, quote
 from snnrun.system.storage import storing
 from snnrun.training.streams import Streams
 
@@ -84,7 +84,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
         raise
     if keys:
         changes = ", ".join(f"{key}={','.join(dict.fromkeys(test.words[key] for test in tests))}" for key in keys)
-        was = ", ".join(f"{key}={shown(before[key])}" for key in keys)
+        was = ", ".join(f"{key}={quote(before[key])}" for key in keys)
         what = "with" if any(test.values == before for test in results) else "not the recorded test, but with"
         say.say(f"{what} {changes}; the recorded test is that with {was}", prose=True)
     else:
@@ -188,7 +188,7 @@ def _draw(
     curves: dict[str, list[tuple[int, float | None]]] = {}
     for test in results:
         label = ", ".join(
-            f"{key}={shown(value)}" for key, value in test.values.items() if key in _varying_keys(results, keys)
+            f"{key}={quote(value)}" for key, value in test.values.items() if key in _varying_keys(results, keys)
         )
         curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
     was = recorded.get(f"test_{measure}")

@@ -11,7 +11,7 @@ from typing import Any
 from snnrun.system import safe_read
 from snnrun.system.format import figure, table
 from snnrun.system.layout import columns, fit, page_width
-from snnrun.system.safe_read import Unreadable, number, printable, shown
+from snnrun.system.safe_read import Unreadable, number, printable, quote
 
 NAME = "evaluation.json"
 MOST_TESTS = 200  # in the table
@@ -55,7 +55,7 @@ def table_of(keys: Sequence[str], tests: Sequence[Mapping[str, Any]], recorded: 
     shown_keys = [key for key in FIGURES if key == LOSS or any(number(test.get(key)) is not None for test in tests)]
 
     def row(values: Mapping[str, Any], note: str) -> list[str]:
-        cells = [shown(values.get(key)) for key in keys]
+        cells = [quote(values.get(key)) for key in keys]
         return [*cells, *(_figure(key, values.get(key)) for key in shown_keys), note]
 
     rows = [row(test, "") for test in tests] + ([row(recorded, "recorded")] if recorded else [])

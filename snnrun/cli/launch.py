@@ -147,7 +147,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
                     traceback.print_exc()
                 message, code = f"snnrun: {error}", getattr(error, "exit_code", 1)
                 if not isinstance(error, SnnrunError):
-                    message, code = say.unforeseen(error)
+                    message, code = say.describe(error)
                 failures.append(Failure(name, message, code))
                 say.say(message, error=True)
                 offer.after(error, arguments)

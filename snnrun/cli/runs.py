@@ -24,7 +24,7 @@ from snnrun.sweep import folders
 from snnrun.system import say
 from snnrun.system.format import age, cut_end, cut_start, plural, table
 from snnrun.system.layout import columns, fit, page_width
-from snnrun.system.safe_read import Unreadable, printable, shown
+from snnrun.system.safe_read import Unreadable, printable, quote
 
 OUTPUTS = Path("outputs")
 EXPECTED = {"runs": (0, 1, "at most one folder"), "show": (1, 1, "one run or sweep"), "diff": (2, 2, "two runs")}
@@ -149,9 +149,9 @@ def _rank(value: Any) -> tuple[int, float, str]:
         try:
             number = float(value)
         except (ValueError, OverflowError):  # 1e-3 is a text in YAML
-            return 1, 0.0, shown(value)
+            return 1, 0.0, quote(value)
         return (1, 0.0, "nan") if math.isnan(number) else (0, number, "")
-    return 1, 0.0, shown(value)
+    return 1, 0.0, quote(value)
 
 
 def _object(each: RunRow) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, str)):
         return value
-    return value if isinstance(value, int) and value.bit_length() < 64 else shown(value)
+    return value if isinstance(value, int) and value.bit_length() < 64 else quote(value)
 
 
 def _table(rows: Sequence[RunRow], root: Path) -> str:
@@ -223,7 +223,7 @@ def _description(each: RunRow) -> str:
 
 
 def _compact(value: Any) -> str:
-    return shown(value, 40).replace(", ", ",") if isinstance(value, list) else shown(value, 40)
+    return quote(value, 40).replace(", ", ",") if isinstance(value, list) else quote(value, 40)
 
 
 def _progress(run: Run) -> str:

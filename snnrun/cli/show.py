@@ -15,7 +15,7 @@ from snnrun.run.layers import layer_rows, parameter_rows
 from snnrun.system import safe_read
 from snnrun.system.format import PARTS, age, count, cut, duration, figure, pairs, percent, size, table, wrap
 from snnrun.system.layout import columns
-from snnrun.system.safe_read import Unreadable, dotted, printable, shown
+from snnrun.system.safe_read import Unreadable, flatten, printable, quote
 from snnrun.training.records import EpochRecord, LayerActivity, RunResult, best_of
 
 MOST_ROWS = 12  # epochs in the table of curves
@@ -84,7 +84,7 @@ def settings(run: Run, width: int | None = None) -> str:
     except Unreadable as error:
         return f"  (config.yaml: {error})"
     rows = [
-        (f"{printable(key, 80)}={shown(value)}", "" if default is UNKNOWN else f"default {shown(default)}")
+        (f"{printable(key, 80)}={quote(value)}", "" if default is UNKNOWN else f"default {quote(default)}")
         for key, value, default in Changes().values(run, config)
         if key != "name"  # shown at the top
     ]
@@ -200,22 +200,22 @@ def environment(folder: Path, width: int | None = None) -> str:
         manifest = safe_read.json_object(folder, "manifest.json")
     except Unreadable as error:
         return f"  (manifest.json: {error})"
-    flat = dotted(manifest)
+    flat = flatten(manifest)
     versions = {"Python": "python.version", **{name: f"packages.{name}" for name in NAMED}}
-    commit = shown(flat.get("git.commit"), 40)
+    commit = quote(flat.get("git.commit"), 40)
     command = manifest.get("command")
     rows = {
-        "command": " ".join(shown(word) for word in command[:40]) if isinstance(command, list) else command,
+        "command": " ".join(quote(word) for word in command[:40]) if isinstance(command, list) else command,
         "started": manifest.get("started"),
         "trains on": flat.get("parent.folder") or flat.get("parent.name"),
-        "software": ", ".join(f"{name} {shown(flat[key])}" for name, key in versions.items() if key in flat),
+        "software": ", ".join(f"{name} {quote(flat[key])}" for name, key in versions.items() if key in flat),
         "execution": ", ".join(
-            f"{key} {shown(manifest[key])}"
+            f"{key} {quote(manifest[key])}"
             for key in ("device", "backend", "precision", "threads", "deterministic")
             if key in manifest
         ),
         "machine": ", ".join(
-            shown(flat[key]) for key in ("cpu.model", "gpu.name", "platform") if flat.get(key) is not None
+            quote(flat[key]) for key in ("cpu.model", "gpu.name", "platform") if flat.get(key) is not None
         ),
         "git": commit + " and changes" * (flat.get("git.dirty") is True) if "git.commit" in flat else None,
         **{f"data {key[5:]}": value for key, value in flat.items() if key.startswith("data.")},
@@ -256,7 +256,7 @@ def walk(folder: Path, most: int = 100_000) -> Iterator[tuple[str, int]]:
 
 
 def _columns(values: Mapping[str, Any], width: int | None, limit: int = 100) -> str:
-    return _rows([(printable(key, 40), shown(value, limit)) for key, value in values.items()], 200, width)
+    return _rows([(printable(key, 40), quote(value, limit)) for key, value in values.items()], 200, width)
 
 
 def _rows(rows: list[tuple[str, str]], most: int, width: int | None) -> str:

@@ -72,7 +72,7 @@ def _follow(arguments: Arguments, ranks: Ranks) -> int:
         return job
     try:
         with (
-            trust.importable(arguments.config_dir, arguments.trusted),
+            trust.allow_imports(arguments.config_dir, arguments.trusted),
             processes.join(ranks, board, job["device"]) as team,
         ):
             follow(Job.of(job["config"], folder=Path(), command=(), trusted=arguments.trusted), team)

@@ -17,7 +17,7 @@ import yaml
 
 from snnrun.config import docstrings
 from snnrun.config.settings import KINDS, SettingRow, keys
-from snnrun.system.safe_read import weigh
+from snnrun.system.safe_read import flatten, weigh
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -343,26 +343,20 @@ def _also(config: dict[str, Any], group: str) -> dict[str, str]:
     """Settings of a file for the package _global_ outside its own part."""
     entries = [entry for entry in config.get("defaults", []) if isinstance(entry, dict)]
     groups = {key.removeprefix("override ").lstrip("/"): str(name) for entry in entries for key, name in entry.items()}
-    return groups | _dotted({key: value for key, value in config.items() if key not in ("defaults", group)})
+    return groups | _texts({key: value for key, value in config.items() if key not in ("defaults", group)})
 
 
 def _for_models(path: Path) -> dict[str, str]:
     """Settings in the folder beside a file: ``task/zeros/mlp.yaml`` is for the model ``mlp``."""
     texts = {}
     for piece in sorted(path.with_suffix("").glob("*.yaml")):
-        for key, value in _dotted(_load(piece)).items():
+        for key, value in _texts(_load(piece)).items():
             texts[key] = f"{value}  (with {key.partition('.')[0]}={piece.stem})"
     return texts
 
 
-def _dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    texts: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            texts |= _dotted(value, f"{prefix}{key}.")
-        else:
-            texts[f"{prefix}{key}"] = _yaml_text(value)
-    return texts
+def _texts(tree: Mapping[str, Any]) -> dict[str, str]:
+    return {key: _yaml_text(value) for key, value in flatten(tree).items() if value != {}}
 
 
 def _comments(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from snnrun.config.catalogue import Catalogue, conf_folder, header
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 
 PIECE = "task@_global_"  # settings of a task for a model
 SETUP = "experiment"
@@ -63,7 +63,7 @@ def same(value: Any, default: Any) -> bool:
 
 def _read(catalogue: Catalogue, path: Path) -> dict[str, Any]:
     content = catalogue.content(path)
-    return dotted(content if isinstance(content, dict) else {})
+    return flatten(content if isinstance(content, dict) else {})
 
 
 def _own(key: str) -> bool:

@@ -107,7 +107,7 @@ def names_code(config: Any) -> bool:
 
 
 @contextmanager
-def importable(folder: Path | None, trusted: Collection[str]) -> Iterator[None]:
+def allow_imports(folder: Path | None, trusted: Collection[str]) -> Iterator[None]:
     """Within this context trusted modules, and no others, can also be imported from ``folder``, after all others.
 
     A folder on ``sys.path`` would allow more: any optional module that some package tries to import.

@@ -23,7 +23,7 @@ from snnrun.config import fingerprint
 from snnrun.config.catalogue import Catalogue
 from snnrun.errors import ConfigError
 from snnrun.system import safe_read
-from snnrun.system.safe_read import Unreadable, at, printable, shown
+from snnrun.system.safe_read import Unreadable, at, printable, quote
 
 KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 REFERENCE = re.compile(r"\$\{([\w.]+)\}", re.ASCII)
@@ -90,7 +90,7 @@ class ConfigFile:
         self.faults = [
             f"{self.name}: {fault}" for fault in (*duplicate_keys(yaml.compose(text, _LOADER)), *_faults(self.tree))
         ]
-        if (count := len(safe_read.dotted(self.tree))) > MOST_VALUES:
+        if (count := len(safe_read.flatten(self.tree))) > MOST_VALUES:
             self.faults = [
                 f"{self.name}: expected at most {MOST_VALUES:,} values, as a run's config has, got {count:,}"
             ]
@@ -253,9 +253,9 @@ def _value_faults(where: str, value: Any) -> Iterator[str]:
                 yield from _value_faults(f"{where}[{i}]", item)
     elif isinstance(value, str):
         if "${" in value and not REFERENCE.fullmatch(value):
-            yield f"{where}: expected a value, or a reference to a key such as ${{epochs}}, got {shown(value)}"
+            yield f"{where}: expected a value, or a reference to a key such as ${{epochs}}, got {quote(value)}"
     elif value is not None and not isinstance(value, (bool, int, float)):
-        yield f"{where}: expected a plain value, got {shown(value)}; a text that looks like a date needs quotes"
+        yield f"{where}: expected a plain value, got {quote(value)}; a text that looks like a date needs quotes"
 
 
 def _same(one: Any, other: Any) -> bool:

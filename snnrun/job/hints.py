@@ -97,7 +97,7 @@ class Keys:
     @cached_property
     def _parts(self) -> dict[str, str]:
         """``lr``: ``optimizer.lr``; the first, if several default parts have the name."""
-        found: dict[str, str] = {}
+        keys: dict[str, str] = {}
         for group in ("optimizer", "neuron", "model", *self._catalogue.defaults):
             path = self._catalogue.groups.get(group, {}).get(self._catalogue.defaults.get(group) or "")
             content = self._catalogue.content(path) if path else {}
@@ -105,8 +105,8 @@ class Keys:
                 # The key behind a reference: neuron.reset is convention.reset.
                 reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
                 if not name.startswith("_") and name not in self._names:
-                    found.setdefault(name, reference[1] if reference else f"{group}.{name}")
-        return found
+                    keys.setdefault(name, reference[1] if reference else f"{group}.{name}")
+        return keys
 
 
 def assignment(key: str, value: str | None) -> str:

@@ -192,7 +192,7 @@ class Trial:
         neuron: Callable[..., Any],
         readout: Callable[..., Any] | None,
     ) -> None:
-        def part_named(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
+        def with_group(group: str, make: Callable[..., Any]) -> Callable[..., Any]:
             def build(**options: Any) -> Any:
                 try:
                     return make(**options)
@@ -204,8 +204,8 @@ class Trial:
         model(
             input_shape=input_shape,
             num_outputs=num_outputs,
-            neuron=part_named("neuron", neuron),
-            readout=part_named("readout", readout) if readout else None,
+            neuron=with_group("neuron", neuron),
+            readout=with_group("readout", readout) if readout else None,
             backend=self.settings.backend,
         )
 
@@ -283,15 +283,15 @@ class Trial:
 def origin(path: str, raw: Mapping[str, Any]) -> str:
     """The key that sets the value at ``path``; follows references, so neuron.reset is convention.reset."""
     node: Any = raw
-    walked: list[str] = []
+    parents: list[str] = []
     for part in path.split("."):
         name = part.partition("[")[0]
         if not isinstance(node, Mapping) or name not in node:
             return path
         node = node[name]
-        walked.append(part)
+        parents.append(part)
         if isinstance(node, str) and (reference := REFERENCE.fullmatch(node)):
-            rest = path[len(".".join(walked)) :]
+            rest = path[len(".".join(parents)) :]
             return origin(reference[1] + rest, raw)
     return path
 

@@ -377,7 +377,7 @@ def _device_faults(settings: Any) -> list[Fault]:
 def _folder_faults(settings: Any) -> list[Fault]:
     """Faults if no run can be written to ``output_dir``."""
     folder = Path(os.path.expanduser(settings.output_dir)).absolute()
-    if why := _unnameable(folder):
+    if why := _name_fault(folder):
         return [_no_folder(settings.output_dir, why)]
     while not os.path.exists(folder) and folder != folder.parent:  # Path.exists raises where a name is too long
         folder = folder.parent
@@ -392,7 +392,7 @@ def _no_folder(name: str, why: str) -> Fault:
     return Fault.of(ArgumentError("output_dir", "a folder to write runs to", got))
 
 
-def _unnameable(folder: Path) -> str | None:
+def _name_fault(folder: Path) -> str | None:
     """The reason if the path is impossible for a folder with runs in it, else None."""
     longest = max(len(os.fsencode(part)) for part in folder.parts)
     if longest > LONGEST_NAME:

@@ -64,7 +64,7 @@ class Console:
                 descriptor, "a", encoding="utf-8", errors="backslashreplace", newline="\n", buffering=1
             )
         except OSError as error:
-            raise _unwritable(path, error) from error
+            raise _write_error(path, error) from error
         early, self._early = self._early, []
         for text in early:
             self._to_log(text)
@@ -141,7 +141,7 @@ class Console:
             try:
                 log.close()
             except OSError as error:
-                raise _unwritable(self._log_path, error) from error
+                raise _write_error(self._log_path, error) from error
 
     def _say(
         self, text: str, style: str, stream: SafeStream, terminal: rich.console.Console | None, shown: str | None = None
@@ -166,7 +166,7 @@ class Console:
         try:
             self._log.write(f"{text}\n")
         except OSError as error:
-            raise _unwritable(self._log_path, error) from error
+            raise _write_error(self._log_path, error) from error
 
 
 def _terminal(stream: SafeStream) -> rich.console.Console | None:
@@ -178,7 +178,7 @@ def _terminal(stream: SafeStream) -> rich.console.Console | None:
     return rich.console.Console(file=cast("IO[str]", stream), force_terminal=True, highlight=False)
 
 
-def _unwritable(path: Path, error: OSError) -> StorageError:
+def _write_error(path: Path, error: OSError) -> StorageError:
     return StorageError(
         f"{path}: the log could not be written ({error.strerror}). Free some space, or check the rights."
     )

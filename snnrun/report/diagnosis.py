@@ -28,7 +28,7 @@ class Diagnosis:
         self, config: Mapping[str, Any], *, analogue: Collection[str] = (), silence_is_the_target: bool = False
     ) -> None:
         self._config, self._analogue, self._silence = config, analogue, silence_is_the_target
-        self._warned: set[tuple[str, str]] = set()  # layer and kind
+        self._warnings: set[tuple[str, str]] = set()  # layer and kind
 
     def epoch(self, epochs: Sequence[EpochRecord]) -> list[str]:
         """The warnings after the last of ``epochs``.
@@ -47,7 +47,7 @@ class Diagnosis:
             epochs = epochs[-1:] if at_end else epochs[ended[-1] + 1 if ended else 0 :]
             warnings += self._activity(epochs, ("silent", "saturated"))
             learns = self._silence or _learns(last)
-            warnings += gradient_warnings(epochs, self._warned, self._config, learns=learns)
+            warnings += gradient_warnings(epochs, self._warnings, self._config, learns=learns)
         return warnings
 
     def test(
@@ -61,14 +61,14 @@ class Diagnosis:
             samples=samples,
             config=self._config,
             last_epoch=last,
-            warned={kind for _, kind in self._warned},
+            warned={kind for _, kind in self._warnings},
         )
         return [] if warning is None else [warning]
 
     def _activity(self, epochs: Sequence[EpochRecord], kinds: Sequence[str]) -> list[str]:
         return activity_warnings(
             epochs[-1],
-            self._warned,
+            self._warnings,
             self._config,
             silence_is_the_target=self._silence,
             before=epochs[:-1],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnrun.system import machine
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 
 if TYPE_CHECKING:
     import torch
@@ -105,7 +105,7 @@ def _above(folder: Path, record: Path | None) -> str | None:
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
     """The differences of two manifests: dotted key to both values."""
-    first, second = (dotted({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
+    first, second = (flatten({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 

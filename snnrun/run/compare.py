@@ -15,7 +15,7 @@ from typing import Any
 from snnrun.report.manifest import differences
 from snnrun.system import files, safe_read
 from snnrun.system.format import plural
-from snnrun.system.safe_read import Unreadable, printable, shown
+from snnrun.system.safe_read import Unreadable, printable, quote
 from snnrun.training.records import TIMES
 
 #: Fields that records of earlier versions lack.
@@ -72,11 +72,11 @@ class Verdict:
             else:
                 lines += [f"all {plural(self.records, 'record')} are the same, the weights or the result are not"]
         lines += ["not all could be compared:", *(f"  {gap}" for gap in self.gaps)] if self.gaps else []
-        lines += [f"  {key}: {shown(a)} there, {shown(b)} here" for key, (a, b) in self.results.items()]
+        lines += [f"  {key}: {quote(a)} there, {quote(b)} here" for key, (a, b) in self.results.items()]
         if self.environment and not self.exact:
             lines += ["the environments differ:"]
             lines += [
-                f"  {printable(key, 80)}: {shown(a)} there, {shown(b)} here" for key, (a, b) in self.environment.items()
+                f"  {printable(key, 80)}: {quote(a)} there, {quote(b)} here" for key, (a, b) in self.environment.items()
             ]
         elif not self.exact and self.same_seed and not self.gaps:
             lines += ["the environments are the same"]
@@ -175,7 +175,7 @@ def _gaps(where: str, metrics: _Metrics, result: Mapping[str, Any]) -> Iterator[
     if not result:
         yield f"{where}: result.json is missing, or cannot be read"
     elif not _ended(result):
-        yield f"{where}: the run is not finished: its status is {shown(result.get('status'))}"
+        yield f"{where}: the run is not finished: its status is {quote(result.get('status'))}"
     elif not isinstance(result.get("weights_sha256"), str):
         yield f"{where}: result.json has no weights_sha256"
     if metrics.fault is not None:
@@ -183,7 +183,7 @@ def _gaps(where: str, metrics: _Metrics, result: Mapping[str, Any]) -> Iterator[
     elif not metrics.epochs or metrics.epochs != list(range(1, len(metrics.epochs) + 1)):
         yield f"{where}: {NAME} does not have a record for each epoch"
     elif _ended(result) and result.get("epochs") != len(metrics.epochs):
-        yield f"{where}: {NAME} has {len(metrics.epochs)} epochs, result.json {shown(result.get('epochs'))}"
+        yield f"{where}: {NAME} has {len(metrics.epochs)} epochs, result.json {quote(result.get('epochs'))}"
 
 
 def _ended(result: Mapping[str, Any]) -> bool:
@@ -221,7 +221,7 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
 
 def _first(first: Mapping[str, Any]) -> str:
     found = islice(first["values"].items(), MOST_VALUES)
-    values = [f"{printable(key, 80)}: {shown(a)} there, {shown(b)} here" for key, (a, b) in found]
+    values = [f"{printable(key, 80)}: {quote(a)} there, {quote(b)} here" for key, (a, b) in found]
     epoch = first["kind"] == "epoch"
-    where = f"epoch {shown(first['epoch'])}" if epoch else f"step {shown(first['step'])}"
+    where = f"epoch {quote(first['epoch'])}" if epoch else f"step {quote(first['step'])}"
     return f"the first difference is in {where}: " + "; ".join(values)

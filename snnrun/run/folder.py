@@ -21,7 +21,7 @@ from snnrun.errors import ConfigError, SnnrunError
 from snnrun.report.manifest import differences
 from snnrun.report.manifest import start as manifest_start
 from snnrun.system import files, safe_read
-from snnrun.system.safe_read import Unreadable, printable, shown
+from snnrun.system.safe_read import Unreadable, printable, quote
 from snnrun.system.storage import storing
 from snnrun.training.records import Result
 from snnrun.training.stop import Interrupted, Pruned, Stop, TimeUp
@@ -99,7 +99,7 @@ class Folder:
         changed = differences(before, now)
         for name, (old, new) in islice(changed.items(), MOST_CHANGES):
             self._console.warning(
-                f"{printable(name, 80)} was {shown(old)} and is now {shown(new)}; "
+                f"{printable(name, 80)} was {quote(old)} and is now {quote(new)}; "
                 "the results may differ from an unbroken run's"
             )
         if len(changed) > MOST_CHANGES:

@@ -289,7 +289,7 @@ class Run:
         return replace(given, trusted=(*known.trusted, *given.trusted), config_dir=given.config_dir or known.config_dir)
 
     def _importable(self) -> AbstractContextManager[None]:
-        return trusting.importable(self._arguments.config_dir, self._arguments.trusted)
+        return trusting.allow_imports(self._arguments.config_dir, self._arguments.trusted)
 
     def _job(self) -> Job:
         """The job that the folder holds, judged anew at every call, since the folder may have changed."""

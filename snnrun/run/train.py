@@ -111,7 +111,7 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
         raise ConfigError(f"expected the overrides of one training run, got {words_given}; the command does the rest")
     arguments.trusted += trust.of_environment()
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
-    with trust.importable(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
+    with trust.allow_imports(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
         plan = validate.validate(arguments, catalogue, command, hydra, load=imports.load)
         composition = hydra.job(plan.words)
         with composition.hydra_references():

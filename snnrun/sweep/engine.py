@@ -51,7 +51,7 @@ class Serial(Engine):
             # Reported here, since the other jobs of the sweep go on.
             if task.debug:
                 traceback.print_exc()
-            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else say.unforeseen(error)[0]
+            message = f"snnrun: {error}" if isinstance(error, SnnrunError) else say.describe(error)[0]
             say.say(message, error=True)
             status = outcome_of(task, None).status
             return Outcome(task, "interrupted" if status == "interrupted" else "failed", message)

@@ -85,7 +85,7 @@ def run(task: JobTask) -> int:
             if browse.read(task.folder).status == "finished":  # a queue may start a job twice
                 return 0
             machine.keep_freed_memory()
-            with trust.importable(task.config_dir, task.trusted):
+            with trust.allow_imports(task.config_dir, task.trusted):
                 imports.load("train")
                 train(task)
             return 0
@@ -99,7 +99,7 @@ def run(task: JobTask) -> int:
         except Exception as error:
             # The whole traceback, since the error may not happen again.
             traceback.print_exc()
-            words, code = say.unforeseen(error)
+            words, code = say.describe(error)
             say.say(words, error=True)
             return code
 

@@ -112,9 +112,9 @@ def _job(job: Any, folder: Path) -> JobEntry:
     entry = job if isinstance(job, dict) else {}
     number, place = entry.get("number"), entry.get("folder")
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-        raise ConfigError(f"{folder / NAME}: expected the number of a job, got {safe_read.shown(number)}")
+        raise ConfigError(f"{folder / NAME}: expected the number of a job, got {safe_read.quote(number)}")
     if not isinstance(place, str) or outside(place):
-        raise ConfigError(f"{folder / NAME}: expected a folder in that of the sweep, got {safe_read.shown(place)}")
+        raise ConfigError(f"{folder / NAME}: expected a folder in that of the sweep, got {safe_read.quote(place)}")
     return JobEntry(number, place, _words(entry.get("overrides")))
 
 

@@ -213,14 +213,14 @@ def _check_same(each: JobConfig, known: JobEntry, sweep: Path) -> None:
         raise ConfigError(
             f"{sweep / name}: expected the config of a job, but it cannot be read: {error}; start a new sweep"
         ) from error
-    old, new = safe_read.dotted(frozen), safe_read.dotted(each.config)
+    old, new = safe_read.flatten(frozen), safe_read.flatten(each.config)
     changed = [key for key in {**old, **new} if old.get(key) != new.get(key)]
     if changed or known.folder != each.job.folder:
         key = changed[0] if changed else "hydra.sweep.subdir"
         was, now = (old.get(key), new.get(key)) if changed else (known.folder, each.job.folder)
         raise ConfigError(
             f"{sweep / name}: expected the config that the command composes now, but in job {known.number + 1} {key} "
-            f"was {safe_read.shown(was)} and is now {safe_read.shown(now)}; undo the change, or start a new sweep"
+            f"was {safe_read.quote(was)} and is now {safe_read.quote(now)}; undo the change, or start a new sweep"
         )
 
 

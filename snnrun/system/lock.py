@@ -77,7 +77,7 @@ class RunLock:
         try:
             descriptor = self._take()
         except OSError as error:
-            raise _unusable(self.path, error) from error
+            raise _lock_error(self.path, error) from error
         self._descriptor = descriptor
         if hasattr(os, "register_at_fork"):  # a child's copy of the descriptor would keep the lock after this process
             os.register_at_fork(after_in_child=partial(_forget, weakref.ref(self)))
@@ -240,7 +240,7 @@ def _check_ours(path: Path, descriptor: int) -> None:
         raise ConfigError(f"{path}: expected a file of this run alone, got a link or no file at all; remove it")
 
 
-def _unusable(path: Path, error: OSError) -> ConfigError | StorageError:
+def _lock_error(path: Path, error: OSError) -> ConfigError | StorageError:
     if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
         return ConfigError(f"{path}: expected a file, got a link or no file at all; remove it")
     return StorageError(

@@ -217,12 +217,12 @@ def lines(folder: Path, name: str, most: int) -> Iterator[bytes]:
             yield line
 
 
-def dotted(tree: Mapping[str, Any], prefix: str = "", depth: int = DEEPEST, dot: str = ".") -> dict[str, Any]:
+def flatten(tree: Mapping[str, Any], prefix: str = "", depth: int = DEEPEST, dot: str = ".") -> dict[str, Any]:
     """The leaves of a tree by their dotted keys: ``{"a": {"b": 1}}`` becomes ``{"a.b": 1}``. Lists are leaves."""
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value and depth:
-            leaves |= dotted(value, f"{prefix}{_key(key)}{dot}", depth - 1, dot)
+            leaves |= flatten(value, f"{prefix}{_key(key)}{dot}", depth - 1, dot)
         else:
             leaves[f"{prefix}{_key(key)}"] = value
     return leaves
@@ -249,7 +249,7 @@ def whole(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 
-def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
+def quote(value: Any, limit: int = 80, depth: int = 3) -> str:
     """A value on one line in YAML, shortened if it is long."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
@@ -260,9 +260,9 @@ def shown(value: Any, limit: int = 80, depth: int = 3) -> str:
             return "..."
         words = value[:20] if isinstance(value, list) else list(value.items())[:20]
         texts = [
-            f"{printable(word[0], limit)}: {shown(word[1], limit, depth - 1)}"
+            f"{printable(word[0], limit)}: {quote(word[1], limit, depth - 1)}"
             if isinstance(value, dict)
-            else shown(word, limit, depth - 1)
+            else quote(word, limit, depth - 1)
             for word in words
         ]
         texts += ["..."] if len(value) > len(words) else []
@@ -312,7 +312,7 @@ def _deep(value: Any) -> bool:
 
 
 def _key(key: Any) -> str:
-    return key if isinstance(key, str) else shown(key)
+    return key if isinstance(key, str) else quote(key)
 
 
 def _huge(value: int) -> bool:

@@ -49,7 +49,7 @@ def bug(error: Exception) -> str:
     )
 
 
-def unforeseen(error: Exception) -> tuple[str, int]:
+def describe(error: Exception) -> tuple[str, int]:
     """Message and exit code for an unforeseen error: too little memory, or a bug."""
     if not foreign.lacks_memory(error):
         return bug(error), 1

@@ -17,7 +17,7 @@ import numpy as np
 from snnrun import check
 from snnrun.errors import DataError
 from snnrun.task import binning
-from snnrun.task.event_files import MissingPackage, unreadable
+from snnrun.task.event_files import MissingPackage, read_error
 from snnrun.task.events import EventSource, EventTask
 from snnrun.task.frame_store import Chunk
 
@@ -61,7 +61,7 @@ class CochleaTask(EventTask):
                 yield from self._chunks(part, path, file, num_steps)
         except OSError as error:
             if error.errno is not None:
-                raise unreadable(path, error) from None
+                raise read_error(path, error) from None
             raise DataError(f"{path}: not a whole set in HDF5: {' '.join(str(error).split())}") from None  # h5py's own
         except (KeyError, RuntimeError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"{path}: not a whole set in HDF5: {' '.join(str(error).split())}") from None

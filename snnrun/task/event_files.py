@@ -85,10 +85,10 @@ def members(path: Path, suffix: str) -> Iterator[Member]:
     except (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
         raise DataError(f"{path}: a damaged archive: {' '.join(str(error).split()) or 'it ends too early'}") from None
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise read_error(path, error) from None
 
 
-def unreadable(path: Path, error: OSError) -> DataError | StorageError:
+def read_error(path: Path, error: OSError) -> DataError | StorageError:
     """The error for an OSError while an archive was read, or unpacked beside itself."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StorageError(f"{path}: no space to unpack it beside it; free some, or unpack it into its folder")

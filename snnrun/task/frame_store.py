@@ -227,7 +227,7 @@ class _Writer:
         self._most = 1  # events in a cell
         self._total = 0
         self._bounds: list[Array] = []
-        self._known: list[tuple[int, str, int, bytes]] = []  # part, name, label, digest
+        self._recordings: list[tuple[int, str, int, bytes]] = []  # part, name, label, digest
 
     def add(self, chunk: Chunk) -> None:
         number, num_steps = chunk.counts.shape[:2]
@@ -240,19 +240,19 @@ class _Writer:
         ends = self._total + np.searchsorted(where, np.arange(number * num_steps + 1) * self._size)
         self._bounds.append(ends[np.arange(number)[:, None] * num_steps + np.arange(num_steps + 1)])
         self._total += len(where)
-        self._known += zip([chunk.part] * number, chunk.names, chunk.labels, chunk.digests, strict=True)
+        self._recordings += zip([chunk.part] * number, chunk.names, chunk.labels, chunk.digests, strict=True)
 
     def end(self) -> dict[str, Any]:
-        order = sorted(range(len(self._known)), key=lambda i: self._known[i][:2])
-        known = [self._known[i] for i in order]
+        order = sorted(range(len(self._recordings)), key=lambda i: self._recordings[i][:2])
+        recordings = [self._recordings[i] for i in order]
         digest = hashlib.sha256()
-        for part, _, label, one in known:
+        for part, _, label, one in recordings:
             digest.update(part.to_bytes(1, "little") + label.to_bytes(4, "little") + one)
         bounds = np.concatenate(self._bounds)[order] if self._bounds else np.zeros((0, 1))
         arrays = {
             "bounds": bounds.astype("<i8"),
-            "labels": np.array([label for _, _, label, _ in known], dtype="<i8"),
-            "parts": np.array([part for part, _, _, _ in known], dtype="<u1"),
+            "labels": np.array([label for _, _, label, _ in recordings], dtype="<i8"),
+            "parts": np.array([part for part, _, _, _ in recordings], dtype="<u1"),
         }
         descriptions = {"cells": self._description(self._cells, self._kind)}
         if self._most > 1:

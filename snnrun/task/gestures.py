@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snnrun.errors import DataError
-from snnrun.task.event_files import Recording, aedat3, unreadable
+from snnrun.task.event_files import Recording, aedat3, read_error
 
 
 class Gesture(NamedTuple):
@@ -34,7 +34,7 @@ def gestures(folder: Path, part: str) -> Iterator[Gesture]:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise unreadable(path, error) from None
+            raise read_error(path, error) from None
         recording, digest = aedat3(content, str(path)), hashlib.sha256(content).digest()
         table = path.with_name(f"{path.stem}_labels.csv")
         for line, row in enumerate(csv.reader(_text(table).splitlines()), 1):
@@ -51,4 +51,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise read_error(path, error) from None

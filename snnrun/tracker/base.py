@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 
 Record = Mapping[str, Any]  # a line of metrics.jsonl as JSON
 
@@ -58,7 +58,7 @@ def missing(tracker: Tracker) -> str | None:
 
 def flat(record: Record, prefix: str = "", dot: str = ".") -> Iterator[tuple[str, Any]]:
     """The values of a record; values in mappings have joined names: ``layers.hidden1.silent``."""
-    return ((name, value) for name, value in dotted(record, prefix, dot=dot).items() if value != {})
+    return ((name, value) for name, value in flatten(record, prefix, dot=dot).items() if value != {})
 
 
 def curves(record: Record) -> Iterator[tuple[str, float]]:

@@ -52,7 +52,7 @@ class MLflow(Tracker):
         self._client: Any = None
         self._run = ""
         self._waiting: list[Any] = []
-        self._known: set[tuple[str, int]] = set()
+        self._points: set[tuple[str, int]] = set()
 
     def begin(
         self, folder: Path, config: Mapping[str, Any], manifest: Mapping[str, Any], before: Sequence[Record]
@@ -121,7 +121,7 @@ class MLflow(Tracker):
         self._run = found[0].info.run_id
         self._client.update_run(self._run, status="RUNNING")
         for name in found[0].data.metrics:
-            self._known |= {(name, point.step) for point in self._client.get_metric_history(self._run, name)}
+            self._points |= {(name, point.step) for point in self._client.get_metric_history(self._run, name)}
         return True
 
     def _add(self, record: Record) -> None:
@@ -131,7 +131,7 @@ class MLflow(Tracker):
             self._client.set_tag(self._run, f"snnrun.warning.{record['step']}", record["message"][:LONGEST])
             return
         now, step = int(1000 * time.time()), record["step"]
-        points = [(name, value) for name, value in curves(record) if (name, step) not in self._known]
+        points = [(name, value) for name, value in curves(record) if (name, step) not in self._points]
         self._waiting += [Metric(name, value, now, step) for name, value in points]
 
     def _send(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from snnrun.sweep.page.gather import JobSummary
-from snnrun.system.safe_read import printable, shown
+from snnrun.system.safe_read import printable, quote
 
 # Different for every run, or shown elsewhere.
 OWN = ("command", "started", "seed", "resumed")
@@ -55,7 +55,7 @@ def environment(jobs: Sequence[JobSummary]) -> Environment:
     for key in sorted(keys, key=lambda key: (list(TITLES).index(key) if key in TITLES else len(TITLES), key)):
         values: dict[str, list[int]] = {}
         for job in runs:
-            value = shown(job.manifest[key]) if key in job.manifest else "(missing)"
+            value = quote(job.manifest[key]) if key in job.manifest else "(missing)"
             values.setdefault(value, []).append(job.number)
         title = TITLES.get(key) or printable(key, 60)
         if len(values) > 1:

@@ -14,7 +14,7 @@ from snnrun.run.browse import Run
 from snnrun.run.classes import ClassRow, class_rows, confusion_matrix
 from snnrun.run.layers import ParameterRow, parameter_rows
 from snnrun.system import safe_read
-from snnrun.system.safe_read import Unreadable, dotted, number, printable, whole
+from snnrun.system.safe_read import Unreadable, flatten, number, printable, whole
 from snnrun.training.records import EpochRecord, RunResult, best_of
 
 PARTS = ("task", "model", "neuron", "surrogate", "encoder", "loss", "optimizer")
@@ -147,7 +147,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> JobSumma
         epochs = []
     manifest: dict[str, Any] = {}
     with suppress(Unreadable):
-        manifest = dotted(safe_read.json_object(folder, "manifest.json"))
+        manifest = flatten(safe_read.json_object(folder, "manifest.json"))
     best = best_of(epochs)
     error, sha = run.result.error, run.result.weights_sha256 or ""
     over = run.status == "finished"

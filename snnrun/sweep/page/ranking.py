@@ -191,12 +191,12 @@ def _configuration(values: Mapping[str, str], jobs: Sequence[JobSummary], measur
 
 def _by_seed(jobs: Sequence[JobSummary], measure: Measure, part: str) -> dict[Hashable, float]:
     """One value per seed: two jobs with the same seed are not independent samples."""
-    measured: dict[Hashable, list[float]] = {}
+    values: dict[Hashable, list[float]] = {}
     for job in jobs:
         value = getattr(job, part).get(measure.name)
         if value is not None:
-            measured.setdefault(job.seed if job.seed is not None else job.name, []).append(value)
-    return {seed: statistics.fmean(numbers) for seed, numbers in measured.items()}
+            values.setdefault(job.seed if job.seed is not None else job.name, []).append(value)
+    return {seed: statistics.fmean(numbers) for seed, numbers in values.items()}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

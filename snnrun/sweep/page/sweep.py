@@ -93,7 +93,7 @@ def rows(ranking: Ranking) -> list[dict[str, Any]]:
                     "high": None if c.validation.high is None else place(c.validation.high),
                 },
                 "test": words.spread(c.test, measure),
-                "behind": "" if behind is None else words.signed(behind, measure),
+                "behind": "" if behind is None else words.with_sign(behind, measure),
                 "behind_interval": "" if behind is None else words.signed_interval(behind, measure),
                 "rival": i in ranking.rivals and behind is not None and behind.low is not None,
                 "best": i == ranking.best,

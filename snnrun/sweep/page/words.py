@@ -45,7 +45,7 @@ def gap(difference: Difference, measure: Measure) -> str:
     return f"{100 * value:.2f} points" if measure.percent else f"{value:.3g}"
 
 
-def signed(difference: Difference, measure: Measure) -> str:
+def with_sign(difference: Difference, measure: Measure) -> str:
     """``−0.42``: with the sign, in points if the measure is in per cent."""
     return (f"{100 * difference.mean:+.2f}" if measure.percent else f"{difference.mean:+.3g}").replace("-", "−")
 

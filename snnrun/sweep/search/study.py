@@ -27,7 +27,7 @@ from snnrun.sweep.search.end import conclude
 from snnrun.sweep.search.judge import Judge
 from snnrun.sweep.sweep import Sweep
 from snnrun.system import database, lock, say
-from snnrun.system.safe_read import Unreadable, at, number, printable, shown
+from snnrun.system.safe_read import Unreadable, at, number, printable, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -252,7 +252,7 @@ def _check_same(study: Study, objectives: Sequence[str], directions: Sequence[st
 
 def _words(objective: Any) -> str:
     if not isinstance(objective, dict) or not all(_is_texts(objective.get(key)) for key in ("names", "directions")):
-        return shown(objective)  # a stranger's
+        return quote(objective)  # a stranger's
     return ", ".join(f"{name} ({way})" for name, way in zip(objective["names"], objective["directions"], strict=False))
 
 

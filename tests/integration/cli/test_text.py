@@ -11,7 +11,7 @@ import yaml
 from snnrun.cli.usage import LIST
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.arguments import COMMANDS
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 from snnrun.system.say import faults
 from support.command import Command
 
@@ -124,7 +124,7 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
             assert not [mark for mark in ("``", ":class:", "::") if mark in text], text
             config = yaml.safe_load(path.read_text(encoding="utf-8"))
             if group == "experiment":  # no part: it sets those of others
-                assert all(f"  {key}=" in text for key in dotted(config) if key.partition(".")[0] != "defaults"), text
+                assert all(f"  {key}=" in text for key in flatten(config) if key.partition(".")[0] != "defaults"), text
                 continue
             for key in config.get(group, config) if "@package" in path.read_text() else config:
                 place = f"{PARENTS[group]}.{name}" if group in PARENTS else group

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from snnrun.config import defaults
 from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer
-from snnrun.system.safe_read import dotted
+from snnrun.system.safe_read import flatten
 
 WORDS = [
     [],
@@ -36,7 +36,7 @@ def test_they_are_those_that_hydra_composes(words: list[str]) -> None:
     with composer(Catalogue()) as hydra:
         config = OmegaConf.to_container(hydra.compose(words))
     assert isinstance(config, dict)
-    composed = dotted({str(key): value for key, value in config.items()})
+    composed = flatten({str(key): value for key, value in config.items()})
     choices = {group: str(option) for group, option in Catalogue().defaults.items() if option is not None}
     for word in words:
         choices |= CHOSEN.get(word, {})

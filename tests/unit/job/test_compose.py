@@ -42,7 +42,7 @@ def test_what_hydra_refuses_is_refused_with_its_reason(words: tuple[str, ...], m
     with composer(Catalogue()) as hydra:
         with pytest.raises(ComposeError) as ours:
             hydra.whole(words)
-        monkeypatch.setattr(hydra, "_changed", lambda words: None)
+        monkeypatch.setattr(hydra, "_set_values", lambda words: None)
         with pytest.raises(ComposeError) as hydras:
             hydra.whole(words)
     assert str(ours.value) == str(hydras.value)

@@ -11,7 +11,7 @@ import yaml
 from yaml.scanner import ScannerError
 
 from snnrun.system import safe_read
-from snnrun.system.safe_read import Unreadable, dotted, printable, shown
+from snnrun.system.safe_read import Unreadable, flatten, printable, quote
 
 
 def numbered(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
@@ -91,16 +91,16 @@ def test_long_text_is_cut() -> None:
     ],
 )
 def test_values_on_one_line(value: object, text: str) -> None:
-    assert shown(value) == text
+    assert quote(value) == text
 
 
 def test_leaves_by_dotted_keys() -> None:
-    assert dotted({"a": {"b": {"c": 1}, "d": [1]}, "e": {}}) == {"a.b.c": 1, "a.d": [1], "e": {}}
-    assert dotted({"a": {(1 << 200_000): 2}}) == {"a.(a huge number)": 2}
+    assert flatten({"a": {"b": {"c": 1}, "d": [1]}, "e": {}}) == {"a.b.c": 1, "a.d": [1], "e": {}}
+    assert flatten({"a": {(1 << 200_000): 2}}) == {"a.(a huge number)": 2}
     deep: dict[str, object] = {}
     for _ in range(100_000):
         deep = {"a": deep}
-    assert len(dotted(deep)) == 1
+    assert len(flatten(deep)) == 1
 
 
 def test_json(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_is_no_yaml(tmp_path: Path, content: str, reason: str, monkeypatch:
 def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     write(tmp_path, "a", f"0x{'f' * 1000}: 0x{'f' * 50_000}\n")
     (pair,) = safe_read.yaml_object(tmp_path, "a").items()
-    assert (pair[0], shown(pair[1])) == ("(a huge number)", "(a huge number)")
+    assert (pair[0], quote(pair[1])) == ("(a huge number)", "(a huge number)")
 
 
 @pytest.mark.usefixtures("loader")
