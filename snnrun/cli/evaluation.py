@@ -185,17 +185,11 @@ def _draw(
 ) -> None:
     """``accuracy``, or else ``loss``, against the number of steps."""
     measure = "accuracy" if all(test.figures.get("test_accuracy") is not None for test in results) else "loss"
+    varying = [key for key in keys if key != "num_steps" and len({_cell(test.values[key]) for test in results}) > 1]
     curves: dict[str, list[tuple[int, float | None]]] = {}
     for test in results:
-        label = ", ".join(
-            f"{key}={quote(value)}" for key, value in test.values.items() if key in _varying_keys(results, keys)
-        )
+        label = ", ".join(f"{key}={quote(value)}" for key, value in test.values.items() if key in varying)
         curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
     was = recorded.get(f"test_{measure}")
     point = (num_steps, was) if isinstance(num_steps, int) and was is not None else None
     report.evaluation_figure(curves, measure, folder, style, recorded=point)
-
-
-def _varying_keys(results: Sequence[EvaluationResult], keys: Sequence[str]) -> list[str]:
-    """The keys with several values, without ``num_steps``."""
-    return [key for key in keys if key != "num_steps" and len({_cell(test.values[key]) for test in results}) > 1]

@@ -160,7 +160,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         if args.command == "runs":
             _keys_for_flags(args, {"sort": "--sort {}", "json": "--json"})
         if args.multirun or args.shows or args.config or args.config_dir:
-            args.faults.append(f"{args.command}: goes with no flags but {_flags_of(args.command)}--help and --debug")
+            others = "--sort, --json, " if args.command == "runs" else ""
+            args.faults.append(f"{args.command}: goes with no flags but {others}--help and --debug")
     elif args.overrides and args.overrides[0] in AGAIN:
         args.command, *args.words = args.overrides
         args.overrides = []
@@ -339,10 +340,6 @@ def _name_subject(args: Arguments) -> None:
     subjects = [subject for subject, key in SUBJECTS if key in keys]
     if subjects and "subject" not in keys:
         args.overrides.append(f"subject={subjects[0]}")
-
-
-def _flags_of(command: str) -> str:
-    return "--sort, --json, " if command == "runs" else ""
 
 
 def quote_calls(override: str) -> str:

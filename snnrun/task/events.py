@@ -126,7 +126,7 @@ class EventTask(Task):
                 [part, *stat] for part, paths in files.items() for path in paths for stat in self.file_stats(path)
             ],
             "shape": [num_steps, *self.input_shape],
-            "options": self._binning(),
+            "options": {"by": self.by, "duration": self.duration, "clip": self.clip},
         }
 
         def read() -> Iterator[Chunk]:
@@ -177,9 +177,6 @@ class EventTask(Task):
             raise
         except DataError as error:
             raise DataError(f"{error}\nReplace that file, or remove it to have the set downloaded again.") from None
-
-    def _binning(self) -> dict[str, object]:
-        return {"by": self.by, "duration": self.duration, "clip": self.clip}
 
     def file_stats(self, path: Path) -> list[tuple[str, int, int]]:
         """Name, size and modification time of every file in ``path`` that is read."""

@@ -6,7 +6,7 @@ product, a decision that depends on a value, a count of time steps) raises ``Unf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -94,7 +94,7 @@ class Symbol:
     def __torch_function__(
         cls, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        recorder = next(value.recorder for value in _flat(args, kwargs) if isinstance(value, Symbol))
+        recorder = next(x.recorder for x in [*args, *(kwargs or {}).values()] if isinstance(x, Symbol))
         if function is Surrogate.__call__:
             return recorder.spike(*args, **(kwargs or {}))
         return _call(recorder, function.__name__, args, kwargs or {})
@@ -224,10 +224,6 @@ _OPERATORS = (
 )
 for _name in _OPERATORS:
     setattr(Symbol, f"__{_name}__", _operator(_name))
-
-
-def _flat(args: Iterable[Any], kwargs: dict[str, Any] | None) -> list[Any]:
-    return [*args, *(kwargs or {}).values()]
 
 
 class Recipe(NamedTuple):
