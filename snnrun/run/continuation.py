@@ -25,7 +25,7 @@ from snnrun.run.folder import PARENT
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable
 from snnrun.system.storage import storing
-from snnrun.training.loop import goes_on, out_of_patience
+from snnrun.training.loop import continues, out_of_patience
 from snnrun.training.progress import Progress
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -57,7 +57,7 @@ class Parent(NamedTuple):
             ConfigError: if it would end at once; it says which setting is to blame.
         """
         progress, done = self.progress, self.progress.epoch - 1
-        if goes_on(progress, settings):
+        if continues(progress, settings):
             return
         if progress.epoch > settings.epochs:
             raise ConfigError(

@@ -52,9 +52,9 @@ def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], repor
         search = SampleSearch(index)
         for batch in data.test.batches(job.settings.batch_size):
             search.add(batch)
-            if search.found is not None:
-                return show(search.found, index, model, job, streams, device)
-    raise DataError(f"task: the test part ended after {search.seen} samples and says it has {len(data.test)}")
+            if search.sample is not None:
+                return show(search.sample, index, model, job, streams, device)
+    raise DataError(f"task: the test part ended after {search.count} samples and says it has {len(data.test)}")
 
 
 def load_model(job: Job, weights: str = "best") -> nn.Module:

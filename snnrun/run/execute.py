@@ -34,7 +34,7 @@ from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
 from snnrun.training.runtime import resolve_device, runtime, use_threads
 from snnrun.training.state import TrainingState
-from snnrun.training.stop import Interrupted, Stop, TimeUp, waiting
+from snnrun.training.stop import Interrupted, Stop, TimeUp, mask_signals
 from snnrun.training.streams import Streams
 
 Watch = Callable[[LogRecord], None]
@@ -52,7 +52,7 @@ def execute(job: Job, *, watch: Watch = lambda record: None) -> RunResult:
         Interrupted: a signal asked it to stop.
         Pruned: ``watch`` did.
     """
-    with waiting():  # from the first file on
+    with mask_signals():  # from the first file on
         if job.marks is not None:
             new_folder.make(job.folder, job.marks)
         ranks = Ranks.of(os.environ)
@@ -69,9 +69,9 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
     open_folder = RunFolder.reopen if job.resuming else RunFolder.create
     with (
         report.Console(progress=settings.report.progress) as console,
-        stop.listening(deaf=True),  # else a signal could leave a folder that says nothing of how it ended
+        stop.handle_signals(mask=True),  # else a signal could leave a folder that says nothing of how it ended
         # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
-        stop.patiently() if team.size > 1 else nullcontext(),
+        stop.defer() if team.size > 1 else nullcontext(),
         open_folder(job, console, stop) as folder,
         team.diagnosed(),
         runtime(settings, team.ranks) as device,
@@ -98,7 +98,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
             parameters=count_parameters(state.model),
             weights_sha256=weights,
         )
-        stop.deafen()  # it has finished, whoever wants it to stop now
+        stop.mask()  # it has finished, whoever wants it to stop now
         folder.result(result)
         best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
         console.line(f"test {_words_of(test)} ({best})  {result.seconds:.1f} s  {folder.path}")
@@ -216,25 +216,25 @@ def _train(
     begin = progress.epoch, progress.step
 
     def boundary() -> None:
-        save, wanted = team.agree(int(folder is not None and folder.due(state)), stop.wanted())
-        if save or wanted:
+        save, request = team.agree(int(folder is not None and folder.due(state)), stop.request())
+        if save or request:
             progress.activity.pool(team)
         if save and folder is not None:
             folder.save(state)
-        stop.obey(wanted)
+        stop.raise_request(request)
 
     def between_batches() -> None:
-        (wanted,) = team.agree(stop.wanted(clock=(progress.epoch, progress.step) != begin))
-        if wanted:
+        (request,) = team.agree(stop.request(clock=(progress.epoch, progress.step) != begin))
+        if request:
             progress.activity.pool(team)
-        stop.obey(wanted)
+        stop.raise_request(request)
 
     def check_same() -> None:
         if team.size > 1:
             team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
 
     try:
-        with stop.patiently():
+        with stop.defer():
             check_same()
             for record in fit(
                 state,
@@ -255,7 +255,7 @@ def _train(
                 watch(record)
             between_batches()
     except (Interrupted, TimeUp):
-        if folder is not None and not stop.twice:
+        if folder is not None and not stop.second_signal:
             folder.save(state)
         raise
 
@@ -284,13 +284,13 @@ def _test_best(
 
     test = _test(state, data, job.parts, settings, stop, team, look=look)
     folder.compare_with_chance(model, accuracy=test.accuracy, r2=test.r2, share=chance.share(), samples=chance.samples)
-    if settings.report.figures and search.found is None:
+    if settings.report.figures and search.sample is None:
         console.warning(
-            f"report.sample: the test part ended after {search.seen} samples and says it has {len(data.test)}; "
+            f"report.sample: the test part ended after {search.count} samples and says it has {len(data.test)}; "
             "there are no figures"
         )
-    elif settings.report.figures and search.found is not None:
-        encoded, traces, example = show(search.found, settings.report.sample, model, job, state.streams, device)
+    elif settings.report.figures and search.sample is not None:
+        encoded, traces, example = show(search.sample, settings.report.sample, model, job, state.streams, device)
         folder.figures(model, encoded, traces, settings.style, example, test.confusion)
     return test, best_epoch
 
@@ -307,8 +307,8 @@ def _test(
 ) -> Scores:
     def watch() -> None:
         if team.size > 1:  # one process does not wait for this to be asked
-            (wanted,) = team.agree(stop.wanted(clock=False))  # what is trained is tested
-            stop.obey(wanted)
+            (request,) = team.agree(stop.request(clock=False))  # what is trained is tested
+            stop.raise_request(request)
 
     return evaluate(
         state.model, data.test, parts.encoder, parts.loss, state.streams, settings,
@@ -324,7 +324,7 @@ def follow(job: Job, team: Team) -> None:
         Interrupted: a signal asked one of the processes to stop.
     """
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
-    with stop.listening(), stop.patiently(), team.diagnosed(), runtime(settings, team.ranks) as device:
+    with stop.handle_signals(), stop.defer(), team.diagnosed(), runtime(settings, team.ranks) as device:
         state, data = _build(parts, settings, device, team)
         with state.streams.ambient("training"):
             if (message := team.told(None)) is not None:

@@ -137,11 +137,11 @@ class Folder:
         ``so_far``: returns the result at that moment; its status does not count.
         """
         try:
-            with stop.alert():
+            with stop.unmask():
                 yield
         except BaseException as error:
             with suppress(Interrupted):  # a second signal, after which none raises
-                stop.deafen()
+                stop.mask()
             self.ended_early(error, so_far())
             if isinstance(error, (Interrupted, TimeUp)):
                 error.folder = self.path

@@ -67,7 +67,7 @@ def run(
         SnnrunError: whatever ends it early; ``result.json`` says so too.
     """
     begin, stop = time.perf_counter(), Stop()
-    with report.Console(progress=False) as console, stop.listening(deaf=True):
+    with report.Console(progress=False) as console, stop.handle_signals(mask=True):
         files = Folder(folder, console)
         with files.verdict(stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
@@ -97,7 +97,7 @@ def run(
                 figures=tuple(str(path.relative_to(folder)) for path in figures),
                 seconds=time.perf_counter() - begin,
             )
-            stop.deafen()
+            stop.mask()
             files.result(result)
             console.line(f"{', '.join(path.name for path in figures)}  {result.seconds:.1f} s  {folder}")
     return result

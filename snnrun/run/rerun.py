@@ -15,7 +15,7 @@ from snnrun.run import browse, new_folder
 from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
 from snnrun.system import files, say
 from snnrun.system.storage import storing
-from snnrun.training.stop import waiting
+from snnrun.training.stop import mask_signals
 
 if TYPE_CHECKING:
     from snnrun.job.job import Job
@@ -58,7 +58,7 @@ def reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> tup
     from snnrun.run import compare
     from snnrun.run.execute import execute
 
-    with waiting():
+    with mask_signals():
         repeated = new_folder.dated(job.settings.output_dir, "reproduced")
         execute(replace(job, config=job.local, folder=repeated))
     verdict = compare.compare(folder, repeated, same_seed=arguments.seed is None)
@@ -92,7 +92,7 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Pat
     before = continuation.read(parent, job.config, warn)
     before.check_longer(job.settings)
     warnings = list(_unlike_a_longer_run(parent, job, before.progress.step, Catalogue(arguments.config_dir)))
-    with waiting():
+    with mask_signals():
         folder = new_folder.dated(job.settings.output_dir, job.settings.name or "resumed")
         with storing(folder):
             files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))

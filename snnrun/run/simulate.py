@@ -71,7 +71,7 @@ def run(
         SnnrunError: whatever ends it early; ``result.json`` says so too.
     """
     begin, stop = time.perf_counter(), Stop()
-    with report.Console(progress=False) as console, stop.listening(deaf=True):
+    with report.Console(progress=False) as console, stop.handle_signals(mask=True):
         files = Folder(folder, console)
         with files.verdict(stop, lambda: SimulationResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             files.write_config(config)
@@ -101,7 +101,7 @@ def run(
                 statistics=found,
                 seconds=time.perf_counter() - begin,
             )
-            stop.deafen()
+            stop.mask()
             files.result(result)
             for line in _lines(title, traces, found):
                 console.line(line)

@@ -17,7 +17,7 @@ from snnrun.run import browse, imports, new_folder
 from snnrun.system import files, machine, safe_read, say
 from snnrun.system.safe_read import Unreadable
 from snnrun.training.records import LogRecord
-from snnrun.training.stop import Interrupted, waiting
+from snnrun.training.stop import Interrupted, mask_signals
 
 CONFIGS, LOGS = "configs", "logs"
 
@@ -71,7 +71,7 @@ def train(task: Task) -> Any:
     from snnrun.run.execute import execute
 
     job = Job.of(config, folder=task.folder, command=task.command, trusted=task.trusted, source=task.source)
-    with waiting():  # from the first file on
+    with mask_signals():  # from the first file on
         with storing(task.folder):
             begun = _begin(task)
         return execute(replace(job, resuming=begun), watch=task.watch or (lambda record: None))
