@@ -50,7 +50,7 @@ def head(run: Run, width: int | None = None) -> str:
     """Where it is and how it stands."""
     words = [run.status]
     if run.epochs is not None:
-        words.append(f"{run.epochs} of {run.epochs_asked} epochs" if run.epochs_asked else f"{run.epochs} epochs")
+        words.append(f"{run.epochs} of {run.max_epochs} epochs" if run.max_epochs else f"{run.epochs} epochs")
     words += [f"took {duration(run.seconds)}"] if run.seconds is not None else []
     words.append(f"started {age(run.started)} ago")
     lines = [printable(run.folder)]
@@ -104,7 +104,7 @@ def result(run: Run, width: int | None = None) -> str:
 def classes_of(result: RunResult, width: int | None = None) -> str:
     """Each class of the test part: how many are right, and for what the others were taken; of many the worst."""
     found = class_rows(result)
-    rows = [(row.name, count(row.samples), percent(row.accuracy), row.mistaken) for row in worst(found, MOST_CLASSES)]
+    rows = [(row.name, count(row.samples), percent(row.accuracy), row.confusions) for row in worst(found, MOST_CLASSES)]
     more = f"\n  the worst {len(rows)} of {len(found)} classes" if len(rows) < len(found) else ""
     names = ("class", "samples", "accuracy", "most often taken for")
     return table(names, rows, right=(1, 2), indent="  ", shrink=3, width=width) + more if rows else ""

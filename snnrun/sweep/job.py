@@ -106,10 +106,10 @@ def run(task: Task) -> int:
 
 def _begin(task: Task) -> bool:
     """Make the run folder; returns whether the job was begun before."""
-    from snnrun.run.folder import check_own
+    from snnrun.run.folder import check_contents
 
     files.make_folders(task.sweep, task.folder)
-    check_own(task.folder)  # before anything is written there
+    check_contents(task.folder)  # before anything is written there
     begun = (task.folder / "config.yaml").exists()
     if not begun:  # killed before there was anything to go on from
         for name in ("manifest.json", "result.json"):
