@@ -114,7 +114,7 @@ class Sweep:
             self.stopped |= not outcome.well and self.arguments.on_error == "stop"
             return not self.stopped
 
-        with Stop().listening():
+        with Stop().handle_signals():
             engine.run(waiting, on_outcome)
         return tasks
 

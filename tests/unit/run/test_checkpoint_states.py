@@ -156,7 +156,7 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 10, 9, 11):
         path = checkpoint.save_state(tmp_path, step, {"step": step})
         assert path.exists()
-        assert len(checkpoint.states(tmp_path)) <= checkpoint.KEPT
+        assert len(checkpoint.states(tmp_path)) <= checkpoint.STATES
     assert [checkpoint.load_state(path)["step"] for path in checkpoint.states(tmp_path)] == [11, 10]
     assert (tmp_path / "best.safetensors").exists()
 
