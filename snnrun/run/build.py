@@ -10,7 +10,7 @@ from torch import nn
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Parts
 from snnrun.model import Layer, plan_of, set_plan
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Data
 from snnrun.training.streams import Streams
 

@@ -24,10 +24,10 @@ from snnrun.run.build import backends, build_model, count_parameters, load_data
 from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
-from snnrun.system import cache, processes
+from snnrun.system import cache
 from snnrun.system.jit import cache_is_empty
-from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
+from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
 from snnrun.training.loop import evaluate, fit
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
@@ -59,7 +59,7 @@ def execute(job: Job, *, watch: Watch = lambda record: None) -> RunResult:
         if ranks.size == 1:
             return _execute(job, Team(), watch)
         device = resolve_device(job.settings.device, ranks).type
-        with processes.lead(ranks, {"config": job.local}, device) as team:
+        with lead(ranks, {"config": job.local}, device) as team:
             return _execute(job, team, watch)
 
 

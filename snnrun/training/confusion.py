@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 
 MOST_CLASSES = 100  # a larger matrix is too large for a result and a figure, and is not counted
 

@@ -22,7 +22,7 @@ from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
 from snnrun.sequence import Trace
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Batch, Data, Part
 from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions

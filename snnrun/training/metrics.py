@@ -13,7 +13,7 @@ from snnrun.loss import metric
 from snnrun.sequence import Trace
 from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Batch
 from snnrun.training.confusion import Confusion
 from snnrun.training.records import LayerActivity
