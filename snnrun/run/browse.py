@@ -127,7 +127,7 @@ def find_named(word: str, root: Path) -> Path | None:
     matches = [folder for folder in find(root) if _name(_text(folder, "config.yaml")) == word]
     if not matches:
         return None
-    newest = max(matches, key=lambda folder: (_start_time(folder, _object(folder, "manifest.json")), str(folder)))
+    newest = max(matches, key=lambda folder: (_start_time(folder, json_object(folder, "manifest.json")), str(folder)))
     return sweep_of(newest) or newest
 
 
@@ -155,7 +155,7 @@ def _only(word: str, folder: Path) -> Path:
 
 def read(folder: Path) -> Run:
     """The summary of a run folder, from a few small reads."""
-    result, manifest = RunResult.from_json(_object(folder, "result.json")), _object(folder, "manifest.json")
+    result, manifest = RunResult.from_json(json_object(folder, "result.json")), json_object(folder, "manifest.json")
     status = result.status if result.status in STATUSES else "dead"
     holder = None if status == "finished" else lock.holder(folder)
     if holder is not None:
@@ -230,7 +230,8 @@ def _list(folders: list[Path]) -> str:
     return f"there are {', '.join(names)}{more}"
 
 
-def _object(folder: Path, name: str) -> dict[str, Any]:
+def json_object(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file of a run; empty if it cannot be read."""
     try:
         return safe_read.json_object(folder, name)
     except Unreadable:

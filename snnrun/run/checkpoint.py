@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
@@ -51,12 +51,7 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path, model: nn.Module) -> None:
-    """Write the model's weights to ``path``, atomically."""
-    save_weights(path, model.state_dict())
-
-
-def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+def save(path: Path, weights: Mapping[str, Tensor]) -> None:
     """Write weights, by their names, to ``path``, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     files.write_bytes(path, to_bytes(state, metadata={_CHECKSUM: weights_sha256(state)}))

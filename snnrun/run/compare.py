@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.report.manifest import differences
+from snnrun.run import browse
 from snnrun.system import files, safe_read
 from snnrun.system.format import plural
 from snnrun.system.safe_read import Unreadable, printable, shown
@@ -107,14 +108,14 @@ def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
         one.fault = one.fault or f"{NAME} has {one.size()} bytes, and that of the other run {other.size()}"
     for each in (one, other):
         each.read_rest()
-    old, new = _json(before, "result.json"), _json(after, "result.json")
+    old, new = (browse.json_object(folder, "result.json") for folder in (before, after))
     gaps = [*_gaps("there", one, old), *_gaps("here", other, new)]
     if longer and not gaps:
         gaps.append(f"{NAME} has more records {longer}")
     results = {key: (old.get(key), new.get(key)) for key in new if key not in (*TIMES, "status")}
     results = {key: pair for key, pair in results.items() if key in old or key not in NEW_RESULTS}
     results = {key: pair for key, pair in results.items() if not _equal(*pair)}
-    manifests = _json(before, "manifest.json"), _json(after, "manifest.json")
+    manifests = [browse.json_object(folder, "manifest.json") for folder in (before, after)]
     known = all("packages" in manifest for manifest in manifests)
     environment = differences(*manifests) if known else {}
     if not known and (first or results):
@@ -208,13 +209,6 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, 
 def _equal(one: Any, other: Any) -> bool:
     """True if two values are the same in JSON: 1, 1.0 and true are not, nor are 0.0 and -0.0."""
     return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-
-
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        return safe_read.json_object(folder, name)
-    except Unreadable:
-        return {}
 
 
 def _first_difference(first: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError, DataError
 from snnrun.report.manifest import ENVIRONMENT
 from snnrun.report.manifest import start as manifest_start
-from snnrun.run import checkpoint
+from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import State
 from snnrun.run.folder import PARENT
 from snnrun.system import files, safe_read
@@ -100,7 +100,7 @@ class Parent(NamedTuple):
             files.make_folder(checkpoints)
             files.write_bytes(folder / "metrics.jsonl", self.metrics)
             for name, weights in self.weights.items():
-                checkpoint.save_weights(checkpoints / name, weights)
+                checkpoint.save(checkpoints / name, weights)
             checkpoint.save_state(checkpoints, self.progress.step, {**self.state, "config": digest})
             files.write_json(folder / "manifest.json", manifest)
             files.write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
@@ -131,7 +131,9 @@ def read(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -
         ) from error
     names = [name for name in (LAST, BEST) if name == LAST or os.path.lexists(folder / "checkpoints" / name)]
     weights = {name: checkpoint.load(folder / "checkpoints" / name, model) for name in names}
-    return Parent(folder, state, progress, _metrics(folder, state.get("metrics")), weights, _environment(folder))
+    manifest = browse.json_object(folder, "manifest.json")
+    environment = {key: manifest[key] for key in ENVIRONMENT if key in manifest}
+    return Parent(folder, state, progress, _metrics(folder, state.get("metrics")), weights, environment)
 
 
 def reference(run: Path, record: Path) -> dict[str, str | None]:
@@ -158,11 +160,3 @@ def _metrics(folder: Path, size: Any) -> bytes:
     if len(metrics) != size:
         raise DataError(f"{folder / 'metrics.jsonl'}: expected at least {size} bytes, got {length}")
     return metrics
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = safe_read.json_object(folder, "manifest.json")
-    except Unreadable:
-        return {}
-    return {key: manifest[key] for key in ENVIRONMENT if key in manifest}

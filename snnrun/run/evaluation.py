@@ -117,7 +117,7 @@ def show(
     """The input, the traces and the description of one sample; ``sample`` is a batch of it alone."""
     settings, parts = job.settings, job.parts
     bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-    with torch.no_grad(), streams.ambient("evaluation"), bf16:
+    with torch.no_grad(), streams.global_stream("evaluation"), bf16:
         encoded = parts.encoder(sample.x, settings.num_steps, streams.evaluation())
         traces = model.eval()(encoded)
     return encoded, traces, example_of(sample, index, traces, parts)

@@ -80,7 +80,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
         state, data = _build(parts, settings, device, team, threads)
         fit_of_weights = _initial_weights(state, settings, folder, console)
         _introduce(state, data, job, folder, console, device, team)
-        with state.streams.ambient("training"):
+        with state.streams.global_stream("training"):
             folder.start(state, _manifest(job, state, data, device, team, fit_of_weights))
             _announce(state, data, settings, console, device)
             if team.size > 1:
@@ -319,7 +319,7 @@ def follow(job: Job, team: Team) -> None:
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
     with stop.handle_signals(), stop.defer(), team.diagnose(), runtime(settings, team.ranks) as device:
         state, data = _build(parts, settings, device, team)
-        with state.streams.ambient("training"):
+        with state.streams.global_stream("training"):
             if (message := team.broadcast(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts

@@ -17,7 +17,7 @@ from snnrun.config.settings import Settings, complete, read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.arguments import Arguments
 from snnrun.job.scope import Scope
-from snnrun.run import imports
+from snnrun.run import browse, imports
 from snnrun.run.command_line import folder_remark
 from snnrun.system import safe_read, say
 from snnrun.system.safe_read import Unreadable
@@ -123,10 +123,7 @@ def _missing_folder(folder: Path, config: Mapping[str, Any], arguments: Argument
     """A remark on the ``--config-dir`` of the recorded command, if the config names outside code and it is missing."""
     if arguments.config_dir or not trust.names_code(config):
         return []
-    try:
-        command = safe_read.json_object(folder, "manifest.json").get("command")
-    except Unreadable:
-        return []
+    command = browse.json_object(folder, "manifest.json").get("command")
     words = [word for word in command if isinstance(word, str)] if isinstance(command, list) else []
     return [remark] if (remark := folder_remark(words)) else []
 
@@ -163,10 +160,7 @@ def _check(
 
 def _local(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The config with relative paths of data and weights from this folder instead of the run's working directory."""
-    try:
-        path = safe_read.json_object(folder, "manifest.json").get("directory")
-    except Unreadable:
-        return config
+    path = browse.json_object(folder, "manifest.json").get("directory")
     if not isinstance(path, str) or not set(path.split("/")) <= {"..", "."}:
         return config
     start = Path(os.path.abspath(folder.resolve() / path))

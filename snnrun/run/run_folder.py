@@ -20,13 +20,12 @@ from snnrun.errors import DataError
 from snnrun.job.job import Job
 from snnrun.model import neurons
 from snnrun.report.diagnosis import Diagnosis
-from snnrun.run import checkpoint
+from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import CannotSave
 from snnrun.run.folder import Folder
 from snnrun.sequence import Trace
-from snnrun.system import files, safe_read
+from snnrun.system import files
 from snnrun.system.lock import RunLock
-from snnrun.system.safe_read import Unreadable
 from snnrun.system.storage import storing
 from snnrun.tracker import Trackers
 from snnrun.training.confusion import Confusion
@@ -181,9 +180,9 @@ class RunFolder(Folder):
             # First, so that every epoch on record has its weights on disk, even if the run is killed.
             with storing(self.checkpoints):
                 files.make_folder(self.checkpoints)
-                checkpoint.save(self.checkpoints / "last.safetensors", model)
+                checkpoint.save(self.checkpoints / "last.safetensors", model.state_dict())
                 if record.best:
-                    checkpoint.save(self.best, model)
+                    checkpoint.save(self.best, model.state_dict())
         self.records.append(record)
         values = record.to_json()
         line = json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
@@ -338,10 +337,7 @@ def _append(path: Path, line: bytes) -> None:
 
 def recorded_threads(folder: Path, world_size: int) -> int | None:
     """The threads of each process of the run in ``folder``, if it had ``world_size`` processes; None if unknown."""
-    try:
-        manifest = safe_read.json_object(folder, "manifest.json")
-    except Unreadable:
-        return None
+    manifest = browse.json_object(folder, "manifest.json")
     threads, parallel = manifest.get("threads"), manifest.get("parallel")
     size = parallel.get("world_size") if isinstance(parallel, dict) else None
     return threads if size == world_size and type(threads) is int and 0 < threads <= MOST_THREADS else None

@@ -300,12 +300,12 @@ def evaluate(
     generator, totals, predictions = streams.evaluation(), Totals(), Predictions(classes)
     results: list[tuple[Tensor, Tensor | None] | None] = []
     samples: list[int] = []
-    with streams.ambient("evaluation"):
+    with streams.global_stream("evaluation"):
         for i, batch in enumerate(part.batches(settings.batch_size)):
             encoded = encode(encoder, batch.x, settings, generator)  # in all processes, since it draws
-            mine = i % team.size == team.rank
+            own = i % team.size == team.rank
             results.append(
-                score(run(model, encoded, settings), batch, loss_function, None, predictions) if mine else None
+                score(run(model, encoded, settings), batch, loss_function, None, predictions) if own else None
             )
             samples.append(batch.x.shape[1])
             look(batch)

@@ -40,15 +40,15 @@ class Streams:
 
     def state(self) -> dict[str, Tensor]:
         """The states of encoding, dropout and torch's global generators; ``Progress`` has order and data."""
-        ambient = zip(("ambient", "ambient cuda"), self._ambient(), strict=False)
+        ambient = zip(("ambient", "ambient cuda"), self._global_states(), strict=False)
         return {"encoding": self.encoding.get_state(), "dropout": self.dropout.get_state(), **dict(ambient)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put the streams back to ``state``."""
         self.encoding.set_state(state["encoding"])
         self.dropout.set_state(state["dropout"])
-        names = ("ambient", "ambient cuda")[: len(self._ambient_devices())]
-        self._set_ambient([state[name] for name in names])
+        names = ("ambient", "ambient cuda")[: len(self._global_devices())]
+        self._set_global_states([state[name] for name in names])
 
     @contextmanager
     def initialisation(self) -> Iterator[None]:
@@ -58,12 +58,12 @@ class Streams:
             yield
 
     @contextmanager
-    def ambient(self, purpose: str) -> Iterator[None]:
+    def global_stream(self, purpose: str) -> Iterator[None]:
         """Within this context torch's global generators are a separate stream; afterwards they are as before.
 
         For code that draws without a generator: random surrogates, and the user's own parts.
         """
-        with torch.random.fork_rng(devices=self._ambient_devices()[1:]):
+        with torch.random.fork_rng(devices=self._global_devices()[1:]):
             torch.manual_seed(_derive_seed(self._seed, f"ambient {purpose}"))
             yield
 
@@ -73,31 +73,31 @@ class Streams:
         The stream begins anew with every call, and goes on from item to item, whatever is drawn in between. Between
         two items the global generators are the caller's.
         """
-        inner = [self._generator(f"ambient {purpose}", device).get_state() for device in self._ambient_devices()]
+        inner = [self._generator(f"ambient {purpose}", device).get_state() for device in self._global_devices()]
         items: Iterator[T] | None = None
         while True:
-            outer = self._ambient()
-            self._set_ambient(inner)
+            outer = self._global_states()
+            self._set_global_states(inner)
             try:
                 items = iter(make()) if items is None else items
                 item = next(items)
             except StopIteration:
                 return
             finally:
-                inner = self._ambient()
-                self._set_ambient(outer)
+                inner = self._global_states()
+                self._set_global_states(outer)
             yield item
 
-    def _ambient_devices(self) -> list[torch.device]:
+    def _global_devices(self) -> list[torch.device]:
         return [torch.device("cpu"), *([self._device] if self._device.type == "cuda" else [])]
 
-    def _ambient(self) -> list[Tensor]:
+    def _global_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
         if self._device.type == "cuda":
             states.append(torch.cuda.get_rng_state(self._device))
         return states
 
-    def _set_ambient(self, states: Sequence[Tensor]) -> None:
+    def _set_global_states(self, states: Sequence[Tensor]) -> None:
         torch.set_rng_state(states[0])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(states[1], self._device)

@@ -236,7 +236,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """At every call to the system while it is replaced the file is there, and whole."""
     path = tmp_path / "best.safetensors"
     model = nn.Linear(3, 2)
-    checkpoint.save(path, model)
+    checkpoint.save(path, model.state_dict())
     looks = []
 
     def watched(name: str) -> None:
@@ -253,7 +253,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     for name in ("fsync", "replace", "rename", "unlink", "remove"):
         watched(name)
-    checkpoint.save(path, model)
+    checkpoint.save(path, model.state_dict())
     assert {"fsync", "replace"} <= set(looks)
 
 
@@ -375,7 +375,7 @@ def test_a_strangers_state(case: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_weights_are_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step-0000000007.safetensors"
-    checkpoint.save(path, nn.Linear(2, 2))
+    checkpoint.save(path, nn.Linear(2, 2).state_dict())
     refused(path, monkeypatch, checkpoint.load_state)
 
 

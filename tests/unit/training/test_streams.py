@@ -43,14 +43,14 @@ def test_initialisation_leaves_the_global_generator_as_it_was() -> None:
 def test_what_draws_without_a_generator_has_a_stream_too() -> None:
     streams = Streams(0, CPU)
     before = torch.get_rng_state()
-    with streams.ambient("training"):
+    with streams.global_stream("training"):
         first = torch.rand(3)
-        with streams.ambient("evaluation"):
+        with streams.global_stream("evaluation"):
             other = torch.rand(3)
         second = torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(first, other)
-    with Streams(0, CPU).ambient("training"):
+    with Streams(0, CPU).global_stream("training"):
         assert torch.equal(torch.rand(3), first)
         assert torch.equal(torch.rand(3), second)
 
