@@ -100,7 +100,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
         "what": "another test than the recorded one, with the weights that were tested",
         **manifest_start(tests[0].command, record=where),
         "run": {
-            **continuation.named(folder, where),
+            **continuation.reference(folder, where),
             fingerprint.KEY: fingerprint.recorded_hash(folder),
             "weights_sha256": checkpoint.weights_sha256(weights),
         },

@@ -23,7 +23,7 @@ from snnrun.run import new_folder
 from snnrun.sweep import job_list, summary
 from snnrun.sweep.sweep import Sweep
 from snnrun.system import say
-from snnrun.training.stop import waiting
+from snnrun.training.stop import mask_signals
 
 SWEEP_FAILED = exit_code("SWEEP")
 
@@ -124,7 +124,7 @@ def _in_place(arguments: Arguments, command: list[str], plan: Plan, hydra: Compo
     more = {} if plan.source is None else {"source": plan.source._asdict()}
     curves = _curves(arguments, plan, hydra)
     jobs = plan.jobs() if arguments.multirun else []
-    with waiting():
+    with mask_signals():
         for number, words in enumerate(jobs or [plan.words]):
             name = ""
             if jobs:

@@ -13,9 +13,9 @@ from snnrun.run.command_line import remark
 from snnrun.sweep import folders
 from snnrun.sweep.page import gather, words
 from snnrun.sweep.page.ranking import Ranking, command, rank
+from snnrun.sweep.page.results_csv import csv_text
 from snnrun.sweep.page.run import run_page
 from snnrun.sweep.page.sweep import sweep_page
-from snnrun.sweep.page.table import csv_text
 from snnrun.system import files, say
 from snnrun.system.format import table
 from snnrun.system.layout import fit, page_width

@@ -29,7 +29,7 @@ def main(arguments: Arguments, command: Sequence[str]) -> int:
         return 0
     if len(words) != 1 or not arguments.overrides:  # else faults are reported with faults of the overrides
         check_words(arguments, 1, 1, "one run")
-    folder = browse.named(words[0], OUTPUTS)
+    folder = browse.resolve(words[0], OUTPUTS)
     # The user's path may be a link; inside the folder no link is followed.
     run = browse.read(files.without_links(folder))
     if run.command != "train":
@@ -52,7 +52,7 @@ def _evaluate(folder: Path, arguments: Arguments, command: Sequence[str]) -> Non
 
         tests = recorded_jobs(folder, arguments, command, TESTED)
         _warn_of_another_config(folder)
-        where = evaluation.evaluate(tests, lambda output_dir: new_folder.dated(output_dir, "evaluated"))
+        where = evaluation.evaluate(tests, lambda output_dir: new_folder.make_dated(output_dir, "evaluated"))
         if where is not None:
             say.say(str(where))
         return

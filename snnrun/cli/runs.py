@@ -72,9 +72,9 @@ def main(arguments: Arguments, page: Callable[[Path], str]) -> int:
         if folders.has_job_list(folder):
             say.say(page(folder))
         else:
-            say.say(show(folder if browse.is_run(folder) else browse.named(words[0], OUTPUTS)))
+            say.say(show(folder if browse.is_run(folder) else browse.resolve(words[0], OUTPUTS)))
     else:
-        say.say(diff(*(browse.named(word, OUTPUTS) for word in words)))
+        say.say(diff(*(browse.resolve(word, OUTPUTS) for word in words)))
     return 0
 
 
@@ -229,4 +229,4 @@ def _compact(value: Any) -> str:
 def _progress(run: Run) -> str:
     if run.epochs is None:
         return ""
-    return str(run.epochs) if run.epochs_asked in (None, run.epochs) else f"{run.epochs}/{run.epochs_asked}"
+    return str(run.epochs) if run.max_epochs in (None, run.epochs) else f"{run.epochs}/{run.max_epochs}"

@@ -50,7 +50,7 @@ def head(run: Run, width: int | None = None) -> str:
     """Folder and status of the run."""
     words = [run.status]
     if run.epochs is not None:
-        words.append(f"{run.epochs} of {run.epochs_asked} epochs" if run.epochs_asked else f"{run.epochs} epochs")
+        words.append(f"{run.epochs} of {run.max_epochs} epochs" if run.max_epochs else f"{run.epochs} epochs")
     words += [f"took {duration(run.seconds)}"] if run.seconds is not None else []
     words.append(f"started {age(run.started)} ago")
     lines = [printable(run.folder)]
@@ -104,7 +104,9 @@ def result(run: Run, width: int | None = None) -> str:
 def classes_of(result: RunResult, width: int | None = None) -> str:
     """The accuracy and the most frequent mistake of each class of the test set; of many classes the worst."""
     classes = class_rows(result)
-    rows = [(row.name, count(row.samples), percent(row.accuracy), row.mistaken) for row in worst(classes, MOST_CLASSES)]
+    rows = [
+        (row.name, count(row.samples), percent(row.accuracy), row.confusions) for row in worst(classes, MOST_CLASSES)
+    ]
     more = f"\n  the worst {len(rows)} of {len(classes)} classes" if len(rows) < len(classes) else ""
     names = ("class", "samples", "accuracy", "most often taken for")
     return table(names, rows, right=(1, 2), indent="  ", shrink=3, width=width) + more if rows else ""

@@ -68,7 +68,7 @@ def run(
     return simulate.run(
         settings=settings,
         neuron=build(config["neuron"], "neuron", trusted),
-        given=build(config["input"], "input", trusted),
+        source=build(config["input"], "input", trusted),
         config=config,
         folder=folder,
         command=command,

@@ -47,9 +47,9 @@ def main(arguments: Arguments, ranks: Ranks, run: Callable[[], int]) -> int:
 
 
 def _lead(ranks: Ranks, run: Callable[[], int]) -> int:
-    from snnrun.system import processes
+    from snnrun.system.team import connect, done
 
-    board, code = processes.connect(ranks), 1
+    board, code = connect(ranks), 1
     try:
         code = run()
         return code
@@ -57,33 +57,33 @@ def _lead(ranks: Ranks, run: Callable[[], int]) -> int:
         code = getattr(error, "exit_code", 130)
         raise
     finally:
-        processes.done(board, code)
+        done(board, code)
 
 
 def _follow(arguments: Arguments, ranks: Ranks) -> int:
     """Train with rank 0. If rank 0 is lost, the first remaining rank reports the error."""
     from snnrun.job.job import Job
     from snnrun.run.execute import follow
-    from snnrun.system import processes
+    from snnrun.system.team import connect, farewell, join, take
 
-    board = processes.connect(ranks)
-    job = processes.take(board)
+    board = connect(ranks)
+    job = take(board)
     if isinstance(job, int):
         return job
     try:
         with (
             trust.allow_imports(arguments.config_dir, arguments.trusted),
-            processes.join(ranks, board, job["device"]) as team,
+            join(ranks, board, job["device"]) as team,
         ):
             follow(Job.of(job["config"], folder=Path(), command=(), trusted=arguments.trusted), team)
     except ProcessLost as error:
         if error.first_rank == ranks.rank:
             raise
-        processes.farewell(board)
+        farewell(board)
         return error.exit_code
     except (Exception, KeyboardInterrupt) as error:
         if arguments.debug:
             raise
-        processes.farewell(board)
+        farewell(board)
         return getattr(error, "exit_code", 130 if isinstance(error, KeyboardInterrupt) else 1)
     return 0

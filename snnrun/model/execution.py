@@ -22,7 +22,7 @@ from snnrun.model.structure import neurons
 from snnrun.neuron import Neuron
 from snnrun.sequence import BACKENDS
 from snnrun.surrogate import Surrogate
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 
 MEMORIES = ("full", "low")
 

@@ -14,7 +14,7 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import PlannedModule
 from snnrun.model.layer import is_constant
 from snnrun.neuron import Neuron
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 
 NORMS = ("none", "batch", "tdbn")
 

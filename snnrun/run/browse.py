@@ -1,4 +1,4 @@
-"""Run folders as they are found: which there are, and what each says of itself. Believes none of them."""
+"""Finds run folders and reads a short summary of each. The contents are untrusted."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ DEEPEST = 16  # folders below the one that is searched
 TAIL = 1 << 18  # bytes of metrics.jsonl that are read to find the last epoch
 CURVES = 1 << 26  # bytes of it that are read for curves
 MOST_NAMED = 8  # runs in a message
-WEIGHTS = ("best.safetensors", "last.safetensors")  # without the state of training, so that nothing goes on from them
+WEIGHTS = ("best.safetensors", "last.safetensors")  # without the state of training: no run can go on from them
 STATUSES = ("finished", "failed", "interrupted")  # in result.json
-SWEEP = "sweep.json"  # what a sweep says of itself
+SWEEP = "sweep.json"  # the list of jobs in the folder of a sweep
 ABOVE = 4  # folders between a job and its sweep
 CHOICE = re.compile(r"[\w./ -]{1,80}")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run in short; what cannot be found out is None."""
+    """A run in short; what is unknown is None."""
 
     folder: Path
-    status: str  # finished, failed, interrupted, running, stalled (it holds its lock, but does not beat) or dead
+    status: str  # finished, failed, interrupted, running, stalled (it holds its lock without a heartbeat) or dead
     holder: Holder | None
     resumable: bool  # it can go on from a checkpoint
     command: str  # train, simulate or plot
-    choices: Mapping[str, str]  # group -> option; where .hydra/ is missing the classes of config.yaml
+    choices: Mapping[str, str]  # group -> option; without .hydra/ the classes of config.yaml
     seed: int | None
     epochs: int | None  # done
-    epochs_asked: int | None
-    accuracy: float | None  # of the test part
+    max_epochs: int | None
+    accuracy: float | None  # of the test set
     loss: float | None
     seconds: float | None
     started: float  # seconds since 1970
-    name: str | None = None  # that the user gave
+    name: str | None = None  # by the user
     result: RunResult = field(default_factory=RunResult)  # result.json
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a run has left its marks there."""
+    """True if the folder has files of a run."""
     try:
         with os.scandir(folder) as entries:
             return _is_run({entry.name for entry in entries})
@@ -82,14 +82,14 @@ def find(root: Path) -> Iterator[Path]:
             waiting += [(folder / n, depth + 1) for n in folders if not (run and n in ("figures", "checkpoints"))]
 
 
-def named(word: str, root: Path = Path("outputs")) -> Path:
-    """The run folder that ``word`` means: its path, its name, or a part of its path in ``root`` that no other run has.
+def resolve(word: str, root: Path = Path("outputs")) -> Path:
+    """The run folder that ``word`` means: its path, its name, or a unique part of its path in ``root``.
 
-    Of several runs of a name (``name=NAME``) the newest is meant. The end of a path counts more than a part of one: a
+    Of several runs of a name (``name=NAME``) the newest is meant. The end of a path has priority over other parts: a
     run's token is enough.
 
     Raises:
-        ConfigError: if no run is meant, or several are.
+        ConfigError: if no run matches, or several do.
     """
     with suppress(ValueError, OSError, RuntimeError):  # a NUL; a name that is too long; ~ of nobody
         path = Path(word).expanduser()
@@ -99,43 +99,40 @@ def named(word: str, root: Path = Path("outputs")) -> Path:
             inside = list(islice(find(path), MOST_NAMED + 1))
             if len(inside) == 1:
                 return inside[0]
-            if not inside and (meant := of_name(word, root)):
-                return _only(word, meant)
+            if not inside and (match := find_named(word, root)):
+                return _only(word, match)
             what = (
-                f"{_several(inside)}; name one"
-                if inside
-                else "there is none in it; `snnrun runs` lists those there are"
+                f"{_list(inside)}; name one" if inside else "there is none in it; `snnrun runs` lists those there are"
             )
             raise ConfigError(f"{safe_read.printable(word)}: expected the folder of a run, but {what}")
-    asked = word.replace(os.sep, "/").strip("/")
-    if meant := of_name(word, root):
-        return _only(word, meant)
-    known = {folder.relative_to(root).as_posix(): folder for folder in find(root)} if asked else {}
-    ends = [folder for name, folder in known.items() if f"/{name}".endswith(f"/{asked}")]
-    ends = ends or [folder for name, folder in known.items() if name.endswith(asked)]
-    found = ends or [folder for name, folder in known.items() if asked in name]
-    if len(found) == 1:
-        return found[0]
+    part = word.replace(os.sep, "/").strip("/")
+    if match := find_named(word, root):
+        return _only(word, match)
+    folders = {folder.relative_to(root).as_posix(): folder for folder in find(root)} if part else {}
+    matches = [folder for name, folder in folders.items() if f"/{name}".endswith(f"/{part}")]
+    matches = matches or [folder for name, folder in folders.items() if name.endswith(part)]
+    matches = matches or [folder for name, folder in folders.items() if part in name]
+    if len(matches) == 1:
+        return matches[0]
     shown = safe_read.printable(word) or repr(word)
-    if not found:
+    if not matches:
         raise NoSuchRun(shown, root)
-    several = _several(found[: MOST_NAMED + 1])
-    raise ConfigError(f"{shown}: expected a run, but {several}; write more of its name")
+    raise ConfigError(f"{shown}: expected a run, but {_list(matches)}; write more of its name")
 
 
-def of_name(word: str, root: Path) -> Path | None:
-    """The newest run in ``root`` with this name, or the sweep whose jobs have it; None where there is none."""
+def find_named(word: str, root: Path) -> Path | None:
+    """The newest run in ``root`` with this name, or the sweep if its jobs have it; None if there is none."""
     if not NAME.fullmatch(word):
         return None
-    found = [folder for folder in find(root) if _name(_text(folder, "config.yaml")) == word]
-    if not found:
+    matches = [folder for folder in find(root) if _name(_text(folder, "config.yaml")) == word]
+    if not matches:
         return None
-    newest = max(found, key=lambda folder: (_started(folder, _object(folder, "manifest.json")), str(folder)))
+    newest = max(matches, key=lambda folder: (_start_time(folder, json_object(folder, "manifest.json")), str(folder)))
     return sweep_of(newest) or newest
 
 
 def sweep_of(folder: Path) -> Path | None:
-    """The sweep that a run is a job of, by its list of jobs."""
+    """The folder of the sweep of a job, which has a list of jobs."""
     above = list(folder.parents)[:ABOVE]
     return next((parent for parent in above if os.path.isfile(parent / SWEEP)), None)
 
@@ -144,7 +141,7 @@ def _only(word: str, folder: Path) -> Path:
     """The run itself, or the only job of a sweep.
 
     Raises:
-        ConfigError: if the sweep has several.
+        ConfigError: if the sweep has several jobs.
     """
     if is_run(folder):
         return folder
@@ -152,13 +149,13 @@ def _only(word: str, folder: Path) -> Path:
     if len(jobs) == 1:
         return jobs[0]
     raise ConfigError(
-        f"{safe_read.printable(word)}: expected a run, but that is the name of a sweep: {_several(jobs)}; name one"
+        f"{safe_read.printable(word)}: expected a run, but that is the name of a sweep: {_list(jobs)}; name one"
     )
 
 
 def read(folder: Path) -> Run:
-    """What a run folder says, from a few small reads."""
-    result, manifest = RunResult.from_json(_object(folder, "result.json")), _object(folder, "manifest.json")
+    """The summary of a run folder, from a few small reads."""
+    result, manifest = RunResult.from_json(json_object(folder, "result.json")), json_object(folder, "manifest.json")
     status = result.status if result.status in STATUSES else "dead"
     holder = None if status == "finished" else lock.holder(folder)
     if holder is not None:
@@ -173,13 +170,13 @@ def read(folder: Path) -> Run:
         resumable=status in ("interrupted", "failed", "dead") and _has_checkpoint(folder),
         command=command[1] if command else "train",
         choices=_choices(hydra, config),
-        seed=_top(config, "seed"),
+        seed=_integer(config, "seed"),
         epochs=result.epochs if over else epochs_done(folder),
-        epochs_asked=_top(config, "epochs"),
+        max_epochs=_integer(config, "epochs"),
         accuracy=result.test_accuracy if over else None,
         loss=result.test_loss if over else None,
         seconds=result.seconds if over else None,
-        started=_started(folder, manifest),
+        started=_start_time(folder, manifest),
         name=_name(config),
         result=result,
     )
@@ -205,23 +202,20 @@ def epochs(folder: Path) -> Iterator[EpochRecord]:
     Raises:
         Unreadable: if there is no such file.
     """
-    for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
-        if b'"epoch"' in line[:40]:  # steps are many, and start with {"kind": "step"
-            with suppress(Unreadable):
-                record = record_of(safe_read.parse_json(line))
-                if isinstance(record, EpochRecord):
-                    yield record
+    for record in records(folder, b'"epoch"'):  # only some lines are parsed, since steps are many
+        if isinstance(record, EpochRecord):
+            yield record
 
 
-def records(folder: Path) -> Iterator[LogRecord]:
-    """All records of ``metrics.jsonl``, in their order; lines that are cut off or damaged are left out.
+def records(folder: Path, mark: bytes = b"") -> Iterator[LogRecord]:
+    """The records of ``metrics.jsonl`` whose lines begin with ``mark`` in 40 bytes, in their order, undamaged.
 
     Raises:
         Unreadable: if there is no such file.
     """
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         with suppress(Unreadable):
-            if (record := record_of(safe_read.parse_json(line))) is not None:
+            if mark in line[:40] and (record := record_of(safe_read.parse_json(line))) is not None:
                 yield record
 
 
@@ -230,13 +224,14 @@ def _is_run(names: set[str]) -> bool:
     return bool(names & marks) or ("config.yaml" in names and bool(names & {"manifest.json", "result.json"}))
 
 
-def _several(folders: list[Path]) -> str:
+def _list(folders: list[Path]) -> str:
     names = [safe_read.printable(folder) for folder in folders[:MOST_NAMED]]
     more = " and more" if len(folders) > MOST_NAMED else ""
     return f"there are {', '.join(names)}{more}"
 
 
-def _object(folder: Path, name: str) -> dict[str, Any]:
+def json_object(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file of a run; empty if it cannot be read."""
     try:
         return safe_read.json_object(folder, name)
     except Unreadable:
@@ -250,19 +245,19 @@ def _text(folder: Path, name: str) -> str:
         return ""
 
 
-# YAML takes ten times as long to read as the rest of a run, and a list may be of thousands: lines are enough here.
+# Lines are enough here: to read YAML takes ten times as long as the rest of a run, and there may be thousands.
 
 
 def _choices(hydra: str, config: str) -> dict[str, str]:
     block = re.search(r"^    choices:\n((?: {6}.*\n)*)", hydra, re.M)
     pairs = re.findall(r"^ {6}([\w/]+): (.+)$", block[1], re.M) if block else []
-    found = {key: value.strip("'\"") for key, value in pairs if value != "null" and not key.startswith("hydra/")}
-    if not found:
-        found = dict(re.findall(r"^(\w+):\n  _target_: (?:[\w.]*\.)?(\w+)$", config, re.M))
-    return {key: value for key, value in found.items() if CHOICE.fullmatch(value)}
+    choices = {key: value.strip("'\"") for key, value in pairs if value != "null" and not key.startswith("hydra/")}
+    if not choices:
+        choices = dict(re.findall(r"^(\w+):\n  _target_: (?:[\w.]*\.)?(\w+)$", config, re.M))
+    return {key: value for key, value in choices.items() if CHOICE.fullmatch(value)}
 
 
-def _top(config: str, key: str) -> int | None:
+def _integer(config: str, key: str) -> int | None:
     match = re.search(rf"^{key}: (\d{{1,19}})$", config, re.M)
     return int(match[1]) if match else None
 
@@ -274,7 +269,7 @@ def _name(config: str) -> str | None:
     return match[2]
 
 
-def _started(folder: Path, manifest: Mapping[str, Any]) -> float:
+def _start_time(folder: Path, manifest: Mapping[str, Any]) -> float:
     now = time.time()
     with suppress(ValueError, OverflowError, TypeError, OSError):
         started = datetime.fromisoformat(manifest["started"]).timestamp() if "started" in manifest else now + 1
@@ -300,7 +295,7 @@ def _has_checkpoint(folder: Path) -> bool:
 
 
 def end(run: Run) -> str:
-    """What the test part said: an accuracy, or where there is none the loss."""
+    """The test accuracy as text, or without one the test loss."""
     if run.accuracy is not None:
         return f"{100 * run.accuracy:.2f} %"
     return "" if run.loss is None else f"loss {format.figure(run.loss)}"

@@ -1,4 +1,4 @@
-"""The model and the data of a job, as a run of it has them before its first step."""
+"""The model and the data of a job before the first step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Parts
 from snnrun.model import Layer, plan_of, set_plan
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Data
 from snnrun.training.streams import Streams
 
@@ -44,7 +44,7 @@ def load_data(parts: Parts, settings: Settings, streams: Streams, device: torch.
 
 
 def backends(model: nn.Module) -> str:
-    """How the neurons of the model are run: ``fused``, ``reference``, or both."""
+    """The backends of the model's neurons: ``fused``, ``reference``, or both."""
     used = {layer.backend for layer in model.modules() if isinstance(layer, Layer)}
     return " and ".join(sorted(used)) or "the model's own"
 

@@ -1,7 +1,7 @@
 """Checkpoints on disk: safetensors, written whole or not at all, with a checksum that is verified when they are read.
 
 ``save`` and ``load`` are for weights alone. ``save_state`` and ``load_state`` are for all that training needs to go on:
-tensors as such, everything else as JSON beside them. Neither reads nor writes a pickle.
+tensors, and everything else as JSON beside them. No pickle is read or written.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
 from snnrun.system import files
 from snnrun.system.safe_read import printable
 
-State = dict[str, Any]  # of a run: all that training needs to go on
+State = dict[str, Any]  # all that training needs to go on
 
 _CHECKSUM, _STATE = "weights_sha256", "state"
 _STEPS = "step-*.safetensors"
-#: What a file that is none of ours may make safetensors and torch raise: unknown types, absurd sizes.
+#: Errors of safetensors and torch for a foreign file: unknown types, absurd sizes.
 _UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, MemoryError)
-MOST_HEADER = 1 << 24  # bytes; a state's JSON stands in it, and has some ten thousand
-MOST_TENSORS = 20_000  # an optimizer has a few for each of a network's
-KEPT = 2  # states of a run: the last, and the one before, should the last be damaged
+MOST_HEADER = 1 << 24  # bytes; includes a state's JSON, some ten thousand
+MOST_TENSORS = 20_000  # an optimizer has a few for each tensor of a network
+STATES = 2  # files of a run: the last, and the one before in case the last is damaged
 
 
 class CannotSave(TypeError):
-    """A value is of a kind that no checkpoint can hold; the message says where, and what."""
+    """A checkpoint cannot hold a value; the message has its path and type."""
 
 
 def weights_sha256(state: Mapping[str, Tensor]) -> str:
@@ -51,13 +51,8 @@ def weights_sha256(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save(path: Path, model: nn.Module) -> None:
-    """Write the model's weights to ``path``, atomically."""
-    save_weights(path, model.state_dict())
-
-
-def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """The same of weights by their names."""
+def save(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write weights, by their names, to ``path``, atomically."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     files.write_bytes(path, to_bytes(state, metadata={_CHECKSUM: weights_sha256(state)}))
 
@@ -66,11 +61,10 @@ def load(path: Path, like: Mapping[str, Tensor] | None = None) -> dict[str, Tens
     """The weights at ``path``, on the CPU.
 
     Args:
-        like: tensors of the names and shapes that the weights must have, which is found out before any is read.
-            Default: whatever they have.
+        like: tensors with the names and shapes that the weights must have; checked before any is read. Default: any.
 
     Raises:
-        DataError: if the file is missing, damaged, not one of ours, or has other tensors than ``like``.
+        DataError: if the file is missing, damaged, not from snnrun, or has other tensors than ``like``.
     """
     return _read(path, like)[0]
 
@@ -83,11 +77,10 @@ def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(flatten(dict(state), _STATE, tensors), allow_nan=False)
-    # An empty tensor, since a file needs one.
-    tensors.setdefault("none", torch.zeros(0))
+    tensors.setdefault("none", torch.zeros(0))  # a file needs a tensor
     path = folder / f"step-{step:010d}.safetensors"
     files.write_bytes(path, to_bytes(tensors, metadata={_CHECKSUM: _checksum(tensors, text), _STATE: text}))
-    for old in states(folder)[KEPT:]:
+    for old in states(folder)[STATES:]:
         if old != path:
             old.unlink(missing_ok=True)
     return path
@@ -99,10 +92,10 @@ def states(folder: Path) -> list[Path]:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """What ``save_state`` was given; tensors are on the CPU.
+    """The state at ``path``; tensors are on the CPU.
 
     Raises:
-        DataError: if the file is missing, damaged, or not one of ours.
+        DataError: if the file is missing, damaged, or not from snnrun.
     """
     tensors, text = _read(path)
     try:
@@ -117,10 +110,10 @@ def load_state(path: Path) -> dict[str, Any]:
 
 
 def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> State | None:
-    """The last state in ``folder`` that is whole, or None; ``warn`` is called for each that is damaged.
+    """Returns the newest undamaged state in ``folder``, or None. Calls ``warn`` for each damaged one.
 
     Raises:
-        ConfigError: if it is the state of another config.
+        ConfigError: if the state is of another config.
     """
     for path in states(folder):
         try:
@@ -138,30 +131,30 @@ def latest(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None])
 
 
 def pack(state: Mapping[str, Any]) -> bytes:
-    """A state, as ``save_state`` takes it, to be sent to another process."""
+    """A state, as ``save_state`` takes it, as a message to another process."""
     tensors: dict[str, Tensor] = {}
     text = json.dumps(flatten(dict(state), _STATE, tensors)).encode()
     return len(text).to_bytes(8, "big") + text + to_bytes(tensors)
 
 
 def unpack(message: bytes) -> Any:
-    """What ``pack`` was given; tensors are on the CPU."""
+    """The inverse of ``pack``; tensors are on the CPU."""
     end = 8 + int.from_bytes(message[:8], "big")
     return unflatten(json.loads(message[8:end]), from_bytes(message[end:]))
 
 
 def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
-    """``value`` as strict JSON; the tensors in it go to ``tensors``, under their path.
+    """``value`` as strict JSON; its tensors are added to ``tensors``, under their path.
 
     Raises:
-        CannotSave: for what is neither number, text, tensor, generator state, nor a list, tuple or mapping of these.
+        CannotSave: for a value other than a number, text, tensor, or a list, tuple or mapping of these.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {"float": str(value)}
     if isinstance(value, Tensor):
-        # A copy of its own: safetensors refuses two tensors that share memory.
+        # A copy, since safetensors refuses two tensors that share memory.
         name = path
         while name in tensors:  # keys may have dots, or be 1 and "1"
             name += "'"
@@ -177,10 +170,10 @@ def flatten(value: Any, path: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
-    """What ``flatten`` was given.
+    """The inverse of ``flatten``.
 
     Raises:
-        KeyError, TypeError, ValueError, OverflowError, RecursionError: for what ``flatten`` did not make.
+        KeyError, TypeError, ValueError, OverflowError, RecursionError: for a value that is not from ``flatten``.
     """
     if isinstance(value, list):
         return [unflatten(item, tensors) for item in value]
@@ -200,7 +193,7 @@ def unflatten(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 def _read(path: Path, like: Mapping[str, Tensor] | None = None) -> tuple[dict[str, Tensor], str]:
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe that nobody writes to
+        if not stat.S_ISREG(path.lstat().st_mode):  # a link, or a pipe without a writer
             raise DataError(f"{path}: expected a file with weights, got a link or no file at all")
         _check_header(path)
         with safe_open(path, framework="pt") as file:
@@ -221,7 +214,7 @@ def _read(path: Path, like: Mapping[str, Tensor] | None = None) -> tuple[dict[st
 
 
 def _check_header(path: Path) -> None:
-    """Look at a file's first bytes before its tensors: a header of megabytes names more of them than any network has.
+    """Check the size of a file's header before its tensors are read.
 
     Raises:
         DataError: for a header that is too long, or names too many tensors.
@@ -232,18 +225,16 @@ def _check_header(path: Path) -> None:
         if length > MOST_HEADER:
             raise DataError(f"{path}: expected a header of at most {MOST_HEADER >> 20} MiB, got {length:,} bytes")
         header = file.read(length)
-    # Each tensor has its own "dtype"; in a name or in the state, which is text in quotes, the quotes are escaped.
+    # Each tensor has a "dtype"; in names and in the state, which are quoted text, the quotes are escaped.
     if (count := header.count(b'"dtype"')) > MOST_TENSORS:
         raise DataError(f"{path}: expected at most {MOST_TENSORS:,} tensors, got {count:,}")
 
 
 def _check_like(path: Path, shapes: Mapping[str, list[int]], like: Mapping[str, Tensor]) -> None:
-    wanted = {name: list(tensor.shape) for name, tensor in like.items()}
-    if shapes == wanted:
-        return
-    for name in [*wanted, *shapes]:
-        if shapes.get(name) != wanted.get(name):
-            there, here = (f"shape {found[name]}" if name in found else "none" for found in (shapes, wanted))
+    expected = {name: list(tensor.shape) for name, tensor in like.items()}
+    for name in [*expected, *shapes]:
+        if shapes.get(name) != expected.get(name):
+            there, here = (f"shape {each[name]}" if name in each else "none" for each in (shapes, expected))
             raise DataError(
                 f"{path}: expected the weights of this config's model, whose {printable(name, 80)} has {here}; "
                 f"got {printable(there, 80)}"
@@ -251,12 +242,12 @@ def _check_like(path: Path, shapes: Mapping[str, list[int]], like: Mapping[str, 
 
 
 def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
-    """That of the weights alone, or of tensors and text."""
+    """The checksum of the weights alone, or of tensors and text."""
     weights = weights_sha256(tensors)
     return hashlib.sha256(f"{weights} {text}".encode()).hexdigest() if text else weights
 
 
 def tested_weights(folder: Path) -> Path:
-    """The file of the weights that the run in ``folder`` tested: of its best epoch, or where none is best, its last."""
+    """The file of the weights that the run in ``folder`` tested: of its best epoch, or without one of its last."""
     best = folder / "checkpoints" / "best.safetensors"
     return best if os.path.lexists(best) else best.with_name("last.safetensors")

@@ -1,8 +1,8 @@
-"""The command that runs a job again, made of a record that may be a stranger's.
+"""The command that runs a job again, from a record of a possible stranger.
 
 A reader pastes this line into a shell. So every word is quoted, and only overrides of the config are taken from the
-record: ``trust=``, ``--config-dir``, other flags and Hydra's own settings run code or write elsewhere, and a stranger
-could have put them there. What the record names of these is said beside the command, for the reader to judge.
+record: ``trust=``, ``--config-dir``, other flags and Hydra's own settings run code or write elsewhere, and may be a
+stranger's. If the record has any of these, a remark beside the command names them.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ LONGEST = 200  # letters of a name in a remark
 
 
 def command_of(words: Sequence[str], *, several: bool = False) -> str:
-    """The words of a job as a line for a shell; ``several``: they make a sweep. Only overrides are taken."""
+    """The overrides among the words of a job, as a line for a shell; ``several``: the job is a sweep."""
     overrides = [word for word in words if is_override(word)]
     return shlex.join(["snnrun", *(["-m"] if several else []), *overrides])
 
 
 def is_override(word: str) -> bool:
-    """Whether the word sets, adds or deletes a key of a run's config, and nothing else."""
+    """True if the word sets, adds or deletes a key of a run's config, and nothing else."""
     return bool(OVERRIDE.match(word)) and not RUNNER.match(word)
 
 
 def remark(command: Sequence[str]) -> str:
-    """What must be added to the line of :func:`command_of`: what the recorded command named of the user's code."""
-    named = list(dict.fromkeys(_named(command)))
-    if not named:
+    """A remark on user code in the recorded command, which :func:`command_of` leaves out; or nothing."""
+    code = list(dict.fromkeys(_code_words(command)))
+    if not code:
         return ""
-    words = " ".join(printable(shlex.quote(word), LONGEST) for word in named)
-    them = "it" if len(named) == 1 else "them"
+    words = " ".join(printable(shlex.quote(word), LONGEST) for word in code)
+    them = "it" if len(code) == 1 else "them"
     return (
         f"The recorded command also named code outside snnrun: {words}. Without {them} the line above fails. "
         f"Add {them} if that code is yours or you trust it: it runs on your machine."
@@ -43,22 +43,22 @@ def remark(command: Sequence[str]) -> str:
 
 
 def folder_remark(command: Sequence[str]) -> str:
-    """What the recorded command had as ``--config-dir``, for a command that lacks the folder; or nothing."""
-    found = [word for word in _named(command) if word.startswith("--config-dir=")]
-    if not found:
+    """A remark on the recorded command's ``--config-dir``, for a command without it; or nothing."""
+    folders = [word for word in _code_words(command) if word.startswith("--config-dir=")]
+    if not folders:
         return ""
     return (
-        f"The recorded command had {printable(shlex.quote(found[0]), LONGEST)}, as seen from where it was started. "
+        f"The recorded command had {printable(shlex.quote(folders[0]), LONGEST)}, as seen from where it was started. "
         "Add --config-dir if that folder is yours or you trust it: code in it runs on your machine."
     )
 
 
-def _named(command: Sequence[str]) -> list[str]:
-    found, words = [], list(command)
+def _code_words(command: Sequence[str]) -> list[str]:
+    code, words = [], list(command)
     while words:
         word = words.pop(0)
         if word.startswith("trust=") or word.startswith("--config-dir="):
-            found.append(word)
+            code.append(word)
         elif word == "--config-dir":
-            found.append(f"--config-dir={words.pop(0) if words else ''}")
-    return found
+            code.append(f"--config-dir={words.pop(0) if words else ''}")
+    return code

@@ -1,4 +1,4 @@
-"""Whether a run came out again: its records and weights beside those of another run of the same config."""
+"""Compares a run with its repetition: records, weights and results."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.report.manifest import differences
+from snnrun.run import browse
 from snnrun.system import files, safe_read
 from snnrun.system.format import plural
 from snnrun.system.safe_read import Unreadable, printable, quote
 from snnrun.training.records import TIMES
 
 #: Fields that records of earlier versions lack.
-LATER = ("gradients", "neuron_parameters")
-#: The same of results.
-LATER_RESULTS = ("test_accuracy_by_class", "test_confusion")
-#: How far losses may lie apart between two environments: rounding that training has had some steps to amplify.
+NEW_FIELDS = ("gradients", "neuron_parameters")
+#: Fields that results of earlier versions lack.
+NEW_RESULTS = ("test_accuracy_by_class", "test_confusion")
+#: Largest relative difference of losses between two environments: rounding, amplified by some steps of training.
 TOLERANCE = 0.05
-#: Likewise of the accuracy on the test part.
+#: Largest difference of test accuracies between two environments.
 ACCURACY = 0.02
 NAME = "metrics.jsonl"
 MOST_VALUES = 20  # in a message
@@ -32,19 +33,18 @@ MOST_VALUES = 20  # in a message
 
 @dataclass(frozen=True)
 class Verdict:
-    """How two runs of one config compare.
+    """The comparison of two runs of one config.
 
     Attributes:
-        exact: both runs are whole, and all records (times aside), the weights' hash and the result are the same, bit
+        exact: both runs are whole, and all records (except times), the weights' hash and the result are the same, bit
             for bit.
-        reproduced: they need no more: exact; or in another environment, whole and within the tolerances; or with
-            another seed, where only the results stand side by side.
-        records: compared, to the first difference or the end of the shorter.
-        first: where they first differ: the record's epoch and step, and per key the two values. None if nowhere.
-        environment: what differs between the manifests, by key, that of the first run first.
-        results: of ``result.json``, likewise.
-        same_seed: whether the seeds are the same.
-        gaps: what either run lacks of a whole one, in words. Default: nothing.
+        reproduced: exact; or in another environment, whole and within the tolerances; or with another seed, whole.
+        records: number of equal records, to the first difference or the end of the shorter file.
+        first: the first difference: the record's epoch and step, and the two values by key. Without any, None.
+        environment: differences of the manifests: the two values by key, the first run's first.
+        results: differences of ``result.json``, likewise.
+        same_seed: True if the seeds are the same.
+        gaps: the missing parts of either run, in words. Default: none.
     """
 
     exact: bool
@@ -66,7 +66,7 @@ class Verdict:
         else:
             lines = ["match within the tolerance of another environment" if self.reproduced else "no match"]
             if self.first:
-                lines += [f"the {plural(self.records, 'record')} before are the same; {_first(self.first)}"]
+                lines += [f"the {plural(self.records, 'record')} before are the same; {_first_difference(self.first)}"]
             elif self.gaps:
                 lines += [f"only {plural(self.records, 'record')} could be compared, and are the same"]
             else:
@@ -90,8 +90,8 @@ class Verdict:
 def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
     """Compare the run in ``before`` with its repetition in ``after``.
 
-    Only runs that are whole can match: finished, with a record of every epoch that the result counts, no line damaged,
-    and the hash of the weights.
+    Only whole runs can match: finished, with a record of every epoch in the result, undamaged lines, and the hash of
+    the weights.
     """
     one, other = _Metrics(before), _Metrics(after)
     count, first, longer = 0, None, None
@@ -99,41 +99,41 @@ def compare(before: Path, after: Path, *, same_seed: bool) -> Verdict:
         if left is None or right is None:
             longer = "here" if left is None else "there"
             break
-        if found := _different(left, right):
-            first = {"kind": left.get("kind"), "epoch": left.get("epoch"), "step": left.get("step"), "values": found}
+        if values := _differences(left, right):
+            first = {"kind": left.get("kind"), "epoch": left.get("epoch"), "step": left.get("step"), "values": values}
             break
         count += 1
-    # A stranger's file may be endless; beside that of its repetition it is as long, give or take what numbers need.
+    # A stranger's file may be endless. Two files of one config differ in length only by the digits of numbers.
     if one.size() > 2 * other.size() + (1 << 20):
         one.fault = one.fault or f"{NAME} has {one.size()} bytes, and that of the other run {other.size()}"
     for each in (one, other):
-        each.rest()
-    old, new = _json(before, "result.json"), _json(after, "result.json")
+        each.read_rest()
+    old, new = (browse.json_object(folder, "result.json") for folder in (before, after))
     gaps = [*_gaps("there", one, old), *_gaps("here", other, new)]
     if longer and not gaps:
         gaps.append(f"{NAME} has more records {longer}")
     results = {key: (old.get(key), new.get(key)) for key in new if key not in (*TIMES, "status")}
-    results = {key: pair for key, pair in results.items() if key in old or key not in LATER_RESULTS}
-    results = {key: pair for key, pair in results.items() if not _same(*pair)}
-    manifests = _json(before, "manifest.json"), _json(after, "manifest.json")
+    results = {key: pair for key, pair in results.items() if key in old or key not in NEW_RESULTS}
+    results = {key: pair for key, pair in results.items() if not _equal(*pair)}
+    manifests = [browse.json_object(folder, "manifest.json") for folder in (before, after)]
     known = all("packages" in manifest for manifest in manifests)
     environment = differences(*manifests) if known else {}
     if not known and (first or results):
         gaps.append("manifest.json does not say in which environment the run was made")
     exact = same_seed and not (first or results or gaps)
     if same_seed:
-        reproduced = exact or (bool(environment) and not gaps and _close(old, new))
+        reproduced = exact or (bool(environment) and not gaps and _within_tolerances(old, new))
     else:
-        reproduced = _ended(old) and _ended(new)
+        reproduced = _finished(old) and _finished(new)
     return Verdict(exact, reproduced, count, first, environment, results, same_seed, tuple(gaps))
 
 
 class _Metrics:
-    """The records of a run, one by one to the first line that is none.
+    """The records of a run, one by one to the first damaged line.
 
     Attributes:
-        epochs: that have a record, among those read so far.
-        fault: why there are no more, in words; None at the end of the file.
+        epochs: numbers of the epochs read so far.
+        fault: the reason for an early end, in words, or None.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -145,8 +145,7 @@ class _Metrics:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return self._records
 
-    def rest(self) -> None:
-        """Read what is left."""
+    def read_rest(self) -> None:
         while self.fault is None and next(self._records, None) is not None:
             pass
 
@@ -171,10 +170,10 @@ class _Metrics:
 
 
 def _gaps(where: str, metrics: _Metrics, result: Mapping[str, Any]) -> Iterator[str]:
-    """What keeps a run from being a whole one."""
+    """The missing parts of a run, in words."""
     if not result:
         yield f"{where}: result.json is missing, or cannot be read"
-    elif not _ended(result):
+    elif not _finished(result):
         yield f"{where}: the run is not finished: its status is {quote(result.get('status'))}"
     elif not isinstance(result.get("weights_sha256"), str):
         yield f"{where}: result.json has no weights_sha256"
@@ -182,15 +181,15 @@ def _gaps(where: str, metrics: _Metrics, result: Mapping[str, Any]) -> Iterator[
         yield f"{where}: {metrics.fault}"
     elif not metrics.epochs or metrics.epochs != list(range(1, len(metrics.epochs) + 1)):
         yield f"{where}: {NAME} does not have a record for each epoch"
-    elif _ended(result) and result.get("epochs") != len(metrics.epochs):
+    elif _finished(result) and result.get("epochs") != len(metrics.epochs):
         yield f"{where}: {NAME} has {len(metrics.epochs)} epochs, result.json {quote(result.get('epochs'))}"
 
 
-def _ended(result: Mapping[str, Any]) -> bool:
+def _finished(result: Mapping[str, Any]) -> bool:
     return result.get("status") == "finished"
 
 
-def _close(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _within_tolerances(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     pairs = [(old.get(key), new.get(key)) for key in ("test_loss", "test_accuracy")]
     (loss, other_loss), (accuracy, other_accuracy) = pairs
     if not isinstance(loss, float) or not isinstance(other_loss, float):
@@ -202,26 +201,19 @@ def _close(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return accuracy == other_accuracy
 
 
-def _different(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    keys = [key for key in {**one, **other} if key not in TIMES and (key in one or key not in LATER)]
-    return {key: (one.get(key), other.get(key)) for key in keys if not _same(one.get(key), other.get(key))}
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    keys = [key for key in {**one, **other} if key not in TIMES and (key in one or key not in NEW_FIELDS)]
+    return {key: (one.get(key), other.get(key)) for key in keys if not _equal(one.get(key), other.get(key))}
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Whether two values are the same as JSON has them: 1, 1.0 and true are not, nor are 0.0 and -0.0."""
+def _equal(one: Any, other: Any) -> bool:
+    """True if two values are the same in JSON: 1, 1.0 and true are not, nor are 0.0 and -0.0."""
     return bool(one == other) and json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _json(folder: Path, name: str) -> dict[str, Any]:
-    try:
-        return safe_read.json_object(folder, name)
-    except Unreadable:
-        return {}
-
-
-def _first(first: Mapping[str, Any]) -> str:
-    found = islice(first["values"].items(), MOST_VALUES)
-    values = [f"{printable(key, 80)}: {quote(a)} there, {quote(b)} here" for key, (a, b) in found]
+def _first_difference(first: Mapping[str, Any]) -> str:
+    pairs = islice(first["values"].items(), MOST_VALUES)
+    values = [f"{printable(key, 80)}: {quote(a)} there, {quote(b)} here" for key, (a, b) in pairs]
     epoch = first["kind"] == "epoch"
     where = f"epoch {quote(first['epoch'])}" if epoch else f"step {quote(first['step'])}"
     return f"the first difference is in {where}: " + "; ".join(values)

@@ -1,7 +1,7 @@
-"""How a finished run is trained on: a new folder that begins with what the run has left, and names it as its parent.
+"""Trains a finished run on: a new folder begins with a copy of the run's state, and names the run as its parent.
 
-The new folder is made to look like a run of the new config that was stopped where its parent ended. From there it goes
-on as any run does that was stopped; its parent stays as it is.
+The new folder looks like a run of the new config that was interrupted where its parent ended, and is resumed as such.
+The parent stays as it is.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError, DataError
 from snnrun.report.manifest import ENVIRONMENT
 from snnrun.report.manifest import start as manifest_start
-from snnrun.run import checkpoint
+from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import State
 from snnrun.run.folder import PARENT
 from snnrun.system import files, safe_read
 from snnrun.system.safe_read import Unreadable
 from snnrun.system.storage import storing
-from snnrun.training.loop import goes_on, out_of_patience
+from snnrun.training.loop import continues, out_of_patience
 from snnrun.training.progress import Progress
 
 LAST, BEST = "last.safetensors", "best.safetensors"
 
 
 class Parent(NamedTuple):
-    """What a finished run has left for another to go on from.
+    """A finished run that another trains on.
 
     Attributes:
         folder: of the run.
         state: of its training, after the last step.
-        progress: where it ended.
+        progress: of its training.
         metrics: the content of ``metrics.jsonl``.
-        weights: by the names of their files in ``checkpoints/``; without a validation part there are no best.
-        environment: what its manifest says of where it was trained.
+        weights: by the names of their files in ``checkpoints/``; without a validation set there are no best.
+        environment: in which it was trained, from its manifest.
     """
 
     folder: Path
@@ -51,13 +51,13 @@ class Parent(NamedTuple):
     environment: dict[str, Any]
 
     def check_longer(self, settings: Settings) -> None:
-        """That a run of ``settings`` is longer.
+        """Check that a run of ``settings`` is longer.
 
         Raises:
-            ConfigError: if it would end at once; it says which setting is to blame.
+            ConfigError: if it would end at once, with the setting to blame.
         """
         progress, done = self.progress, self.progress.epoch - 1
-        if goes_on(progress, settings):
+        if continues(progress, settings):
             return
         if progress.epoch > settings.epochs:
             raise ConfigError(
@@ -75,16 +75,16 @@ class Parent(NamedTuple):
         )
 
     def begin(self, folder: Path, *, config: Mapping[str, Any], command: Sequence[str]) -> None:
-        """Make ``folder``, which holds no run, one of ``config`` that was stopped where the parent ended.
+        """Fill ``folder`` as a run of ``config`` that was interrupted where the parent ended.
 
-        ``config.yaml`` is written last, so that a folder that has one is whole.
+        ``config.yaml`` is written last, so that a folder with this file is whole.
 
         Raises:
             StorageError: if a file cannot be written.
         """
         digest, checkpoints = fingerprint.config_hash(config), folder / "checkpoints"
         parent = {
-            **named(self.folder, folder),
+            **reference(self.folder, folder),
             fingerprint.KEY: self.state["config"],
             "weights_sha256": checkpoint.weights_sha256(self.state["model"]),
             "epochs": self.progress.epoch - 1,
@@ -100,17 +100,17 @@ class Parent(NamedTuple):
             files.make_folder(checkpoints)
             files.write_bytes(folder / "metrics.jsonl", self.metrics)
             for name, weights in self.weights.items():
-                checkpoint.save_weights(checkpoints / name, weights)
+                checkpoint.save(checkpoints / name, weights)
             checkpoint.save_state(checkpoints, self.progress.step, {**self.state, "config": digest})
             files.write_json(folder / "manifest.json", manifest)
             files.write_text(folder / "config.yaml", yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
 
 def read(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -> Parent:
-    """What the finished run in ``folder`` has left; ``config`` is what its ``config.yaml`` says.
+    """The finished run in ``folder``, whose ``config.yaml`` has ``config``.
 
     Raises:
-        ConfigError: if it was started with another config, or has no state to go on from.
+        ConfigError: if it was started with another config, or has no state.
         DataError: if something is missing, or damaged.
     """
     fingerprint.check(folder, config)
@@ -129,20 +129,22 @@ def read(folder: Path, config: Mapping[str, Any], warn: Callable[[str], None]) -
         raise DataError(
             f"{folder}: expected a checkpoint that says where the run stood: {safe_read.printable(error, 80)}"
         ) from error
-    there = [name for name in (LAST, BEST) if name == LAST or os.path.lexists(folder / "checkpoints" / name)]
-    weights = {name: checkpoint.load(folder / "checkpoints" / name, model) for name in there}
-    return Parent(folder, state, progress, _metrics(folder, state.get("metrics")), weights, _environment(folder))
+    names = [name for name in (LAST, BEST) if name == LAST or os.path.lexists(folder / "checkpoints" / name)]
+    weights = {name: checkpoint.load(folder / "checkpoints" / name, model) for name in names}
+    manifest = browse.json_object(folder, "manifest.json")
+    environment = {key: manifest[key] for key in ENVIRONMENT if key in manifest}
+    return Parent(folder, state, progress, _metrics(folder, state.get("metrics")), weights, environment)
 
 
-def named(run: Path, record: Path) -> dict[str, str | None]:
-    """The ``name`` of a run's folder, and as ``folder`` the way to it from the folder ``record``.
+def reference(run: Path, record: Path) -> dict[str, str | None]:
+    """The ``name`` of a run's folder, and as ``folder`` the relative path to it from the folder ``record``.
 
-    The way is None unless both lie in the working directory: it would tell of folders above.
+    The path is None unless both lie in the working directory: it would reveal the folders above.
     """
-    here, there, start = (path.resolve() for path in (Path.cwd(), run, record))
-    within = there.is_relative_to(here) and start.is_relative_to(here)
-    way = os.path.relpath(there, start).replace(os.sep, "/") if within else None
-    return {"name": safe_read.printable(there.name), "folder": way and safe_read.printable(way)}
+    here, target, start = (path.resolve() for path in (Path.cwd(), run, record))
+    within = target.is_relative_to(here) and start.is_relative_to(here)
+    path = os.path.relpath(target, start).replace(os.sep, "/") if within else None
+    return {"name": safe_read.printable(target.name), "folder": path and safe_read.printable(path)}
 
 
 def _metrics(folder: Path, size: Any) -> bytes:
@@ -151,18 +153,10 @@ def _metrics(folder: Path, size: Any) -> bytes:
         raise DataError(f"{folder}: expected a checkpoint with the length of metrics.jsonl, got one without")
     try:
         with safe_read.open_regular(folder, "metrics.jsonl") as file:
-            there = os.fstat(file.fileno()).st_size
-            found = file.read(size) if size <= there else b""
+            length = os.fstat(file.fileno()).st_size
+            metrics = file.read(size) if size <= length else b""
     except Unreadable as error:
         raise DataError(f"{folder / 'metrics.jsonl'}: expected the records of the run, but: {error}") from error
-    if len(found) != size:
-        raise DataError(f"{folder / 'metrics.jsonl'}: expected at least {size} bytes, got {there}")
-    return found
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = safe_read.json_object(folder, "manifest.json")
-    except Unreadable:
-        return {}
-    return {key: manifest[key] for key in ENVIRONMENT if key in manifest}
+    if len(metrics) != size:
+        raise DataError(f"{folder / 'metrics.jsonl'}: expected at least {size} bytes, got {length}")
+    return metrics

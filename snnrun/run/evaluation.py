@@ -1,4 +1,4 @@
-"""The trained network of a recorded run: its weights loaded, tested again, and shown one sample."""
+"""The trained network of a recorded run: loads its weights, tests them again, and traces one sample."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from snnrun.training.streams import Streams
 
 
 def evaluate_run(job: Job, weights: Path | None = None) -> RunResult:
-    """The result of the test part for the weights of the job's run, as ``result.json`` has it; writes nothing.
+    """The result of the job's run on the test set, as ``result.json`` has it; writes nothing.
 
-    ``weights``: a file of weights to test. Default: those that the run tested.
+    ``weights``: a file of weights to test. Default: the weights that the run tested.
 
     Raises:
-        DataError: if the weights are missing or damaged, or those of another model.
+        DataError: if the weights are missing, damaged, or of another model.
     """
     settings, parts = job.settings, job.parts
     with runtime(settings) as device:
@@ -40,7 +40,7 @@ def evaluate_run(job: Job, weights: Path | None = None) -> RunResult:
 
 
 def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], report.Example]:
-    """The input, the traces and the facts of one sample of the test part, by the weights that the run tested.
+    """The input, the traces and the description of one test sample, by the weights that the run tested.
 
     Raises:
         DataError: if weights or data cannot be read, or there is no such sample.
@@ -52,9 +52,9 @@ def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], repor
         search = SampleSearch(index)
         for batch in data.test.batches(job.settings.batch_size):
             search.add(batch)
-            if search.found is not None:
-                return show(search.found, index, model, job, streams, device)
-    raise DataError(f"task: the test part ended after {search.seen} samples and says it has {len(data.test)}")
+            if search.sample is not None:
+                return show(search.sample, index, model, job, streams, device)
+    raise DataError(f"task: the test part ended after {search.count} samples and says it has {len(data.test)}")
 
 
 def load_model(job: Job, weights: str = "best") -> nn.Module:
@@ -70,7 +70,7 @@ def load_model(job: Job, weights: str = "best") -> nn.Module:
 
 
 def load_data(job: Job, device: torch.device) -> Data:
-    """The data of the job, as a run of it has them before its first step."""
+    """The data of the job, as before its first step."""
     return build.load_data(job.parts, job.settings, Streams(job.settings.seed, device), device)
 
 
@@ -81,7 +81,7 @@ def _reopen(job: Job, device: torch.device, weights: Path | None = None) -> tupl
     model = build.build_model(job.parts, settings, streams).to(device)
     use_threads(settings, multiply_adds(model))
     best = job.folder / "checkpoints" / "best.safetensors"
-    # Without a validation part no epoch is the best, and the last one's weights were tested.
+    # Without a validation set no epoch is the best, and the last epoch's weights were tested.
     load_weights(model, weights or (best if len(data.validation) else best.with_name("last.safetensors")))
     return streams, data, model
 
@@ -90,7 +90,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Give the model the weights in ``path``.
 
     Raises:
-        DataError: if they are missing or damaged, or those of another model.
+        DataError: if they are missing, damaged, or of another model.
     """
     try:
         model.load_state_dict(checkpoint.load(path, like=model.state_dict()))
@@ -99,7 +99,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def result_of(scores: Scores) -> RunResult:
-    """The fields of a result that the test part gives."""
+    """The result with the fields of the test set."""
     confusion = scores.confusion
     return RunResult(
         status="finished",
@@ -114,25 +114,25 @@ def result_of(scores: Scores) -> RunResult:
 def show(
     sample: Batch, index: int, model: nn.Module, job: Job, streams: Streams, device: torch.device
 ) -> tuple[Tensor, dict[str, Trace], report.Example]:
-    """The input, the traces and the facts of one sample; ``sample`` is a batch of it alone."""
+    """The input, the traces and the description of one sample; ``sample`` is a batch of it alone."""
     settings, parts = job.settings, job.parts
     bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
-    with torch.no_grad(), streams.ambient("evaluation"), bf16:
+    with torch.no_grad(), streams.global_stream("evaluation"), bf16:
         encoded = parts.encoder(sample.x, settings.num_steps, streams.evaluation())
         traces = model.eval()(encoded)
     return encoded, traces, example_of(sample, index, traces, parts)
 
 
 def example_of(sample: Batch, index: int, traces: Mapping[str, Trace], parts: Parts) -> report.Example:
-    """What figures show of one test sample: ``sample`` is a batch of it alone, ``traces`` are the model's for it."""
+    """The description of one test sample for figures: ``sample`` is a batch of it alone, ``traces`` the model's."""
     names = parts.task.class_names()
     image = sample.x[0, 0].cpu().numpy() if sample.x.shape[0] == 1 and sample.x.dim() == 5 else None
     label = prediction = None
-    sharing = 1
+    ties = 1
     if names and sample.target is not None and sample.target.dim() == 1:
         spikes, membrane, _ = list(traces.values())[-1]
         label = int(sample.target[0])
         prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
-        if type(parts.loss).predict is Loss.predict:  # else its scores may not be what it answers by
-            sharing = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
-    return report.Example(index, names, label, prediction, image, sharing)
+        if type(parts.loss).predict is Loss.predict:  # else its answer may not follow its scores
+            ties = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
+    return report.Example(index, names, label, prediction, image, ties)

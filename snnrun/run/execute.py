@@ -1,4 +1,4 @@
-"""One training run: parts in, a trained network and its whole record out."""
+"""One training run, from the job to the trained network and its record."""
 
 from __future__ import annotations
 
@@ -24,42 +24,42 @@ from snnrun.run.build import backends, build_model, count_parameters, load_data
 from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
-from snnrun.system import cache, processes
+from snnrun.system import cache
 from snnrun.system.jit import cache_is_empty
-from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
+from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
 from snnrun.training.loop import evaluate, fit
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
 from snnrun.training.runtime import resolve_device, runtime, use_threads
 from snnrun.training.state import TrainingState
-from snnrun.training.stop import Interrupted, Stop, TimeUp, waiting
+from snnrun.training.stop import Interrupted, Stop, TimeUp, mask_signals
 from snnrun.training.streams import Streams
 
 Watch = Callable[[LogRecord], None]
 
 
 def execute(job: Job, *, watch: Watch = lambda record: None) -> RunResult:
-    """Train, test, and leave the record in the folder of the job; returns what ``result.json`` holds.
+    """Train, test, and write the record in the folder of the job; returns the content of ``result.json``.
 
     Under a launcher such as torchrun this is for rank 0; the other processes ``follow``. ``watch`` is called with every
-    record, once it is written and, after an epoch, the state is saved; it may raise Pruned, which ends the run as an
-    interruption does.
+    record, after it is written and, at the end of an epoch, the state is saved. It may raise Pruned, which ends the run
+    like an interruption.
 
     Raises:
-        SnnrunError: whatever ends the run early; ``result.json`` has it too.
-        Interrupted: a signal asked it to stop.
-        Pruned: ``watch`` did.
+        SnnrunError: for all that ends the run early; ``result.json`` has it too.
+        Interrupted: a signal requested a stop.
+        Pruned: ``watch`` raised it.
     """
-    with waiting():  # from the first file on
+    with mask_signals():  # from the first file on
         if job.marks is not None:
             new_folder.make(job.folder, job.marks)
         ranks = Ranks.of(os.environ)
         if ranks.size == 1:
             return _execute(job, Team(), watch)
         device = resolve_device(job.settings.device, ranks).type
-        with processes.lead(ranks, {"config": job.local}, device) as team:
+        with lead(ranks, {"config": job.local}, device) as team:
             return _execute(job, team, watch)
 
 
@@ -69,9 +69,9 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
     open_folder = RunFolder.reopen if job.resuming else RunFolder.create
     with (
         report.Console(progress=settings.report.progress) as console,
-        stop.listening(deaf=True),  # else a signal could leave a folder that says nothing of how it ended
-        # Several leave together, between two steps; and a launcher sends signals when one of them was lost.
-        stop.patiently() if team.size > 1 else nullcontext(),
+        stop.handle_signals(mask=True),  # else a signal could leave a folder without a result
+        # Processes stop together, between two steps; and a launcher sends signals when one of them was lost.
+        stop.defer() if team.size > 1 else nullcontext(),
         open_folder(job, console, stop) as folder,
         team.diagnose(),
         runtime(settings, team.ranks) as device,
@@ -80,9 +80,9 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
         state, data = _build(parts, settings, device, team, threads)
         fit_of_weights = _initial_weights(state, settings, folder, console)
         _introduce(state, data, job, folder, console, device, team)
-        with state.streams.ambient("training"):
-            folder.start(state, _facts(job, state, data, device, team, fit_of_weights))
-            _expect(state, data, settings, console, device)
+        with state.streams.global_stream("training"):
+            folder.start(state, _manifest(job, state, data, device, team, fit_of_weights))
+            _announce(state, data, settings, console, device)
             if team.size > 1:
                 shared = folder.resuming or fit_of_weights is not None
                 team.broadcast(checkpoint.pack(state.state_dict()) if shared else None)
@@ -98,10 +98,10 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
             parameters=count_parameters(state.model),
             weights_sha256=weights,
         )
-        stop.deafen()  # it has finished, whoever wants it to stop now
+        stop.mask()  # it has finished: a request to stop comes too late
         folder.result(result)
         best = "of the last epoch" if best_epoch is None else f"of epoch {best_epoch}, the lowest validation loss"
-        console.line(f"test {_words_of(test)} ({best})  {result.seconds:.1f} s  {folder.path}")
+        console.line(f"test {_describe(test)} ({best})  {result.seconds:.1f} s  {folder.path}")
     return result
 
 
@@ -110,10 +110,10 @@ def _build(
 ) -> tuple[TrainingState, Data]:
     """The state before the first step, and the data.
 
-    ``recorded``: threads of the run that goes on; rank 0 alone has them.
+    ``recorded``: threads of the run that is resumed; only rank 0 has them.
     """
     streams = Streams(settings.seed, device)
-    # The first of each machine goes before the others, should there be something to download.
+    # The first process of each machine goes before the others, since it may have to download the data.
     if team.ranks.local:
         team.reduce_max(0)
     data = load_data(parts, settings, streams, device)
@@ -134,14 +134,14 @@ def _build(
 def _initial_weights(
     state: TrainingState, settings: Settings, folder: RunFolder, console: report.Console
 ) -> Fit | None:
-    """Give a run that begins the weights that ``init_from`` names; None where it names none."""
-    if folder.saved is not None or settings.init_from is None:
+    """Load the weights of ``init_from`` at the start of a run; returns None without."""
+    if folder.resume_state is not None or settings.init_from is None:
         return None
-    found = start_from(state.model, weights_file(settings.init_from))
-    console.line(f"{len(found.taken)} tensors have the weights of {settings.init_from}")
-    for warning in found.warnings():
+    fit_of_weights = start_from(state.model, weights_file(settings.init_from))
+    console.line(f"{len(fit_of_weights.taken)} tensors have the weights of {settings.init_from}")
+    for warning in fit_of_weights.warnings():
         console.warning(warning)
-    return found
+    return fit_of_weights
 
 
 def _introduce(
@@ -160,15 +160,15 @@ def _introduce(
         f"{f', {team.size} processes' if team.size > 1 else ''}; "
         f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
     )
-    if settings.report.summary and (folder.saved is None or not (folder.path / "summary.txt").exists()):
+    if settings.report.summary and (folder.resume_state is None or not (folder.path / "summary.txt").exists()):
         first = next(data.test.batches(1)).x
         folder.summary(model, job.parts.encoder(first, settings.num_steps, state.streams.evaluation()))
 
 
-def _facts(
+def _manifest(
     job: Job, state: TrainingState, data: Data, device: torch.device, team: Team, fit_of_weights: Fit | None
 ) -> dict[str, Any]:
-    """The facts of the run for its manifest."""
+    """The values of :func:`snnrun.report.manifest`."""
     return {
         "settings": asdict(job.settings),
         "command": job.command,
@@ -182,10 +182,10 @@ def _facts(
     }
 
 
-def _expect(
+def _announce(
     state: TrainingState, data: Data, settings: Settings, console: report.Console, device: torch.device
 ) -> None:
-    """Show what is to come: the progress, and what takes longer on this machine."""
+    """Start the display of progress, with warnings of delays on this machine."""
     if device.type == "cpu":
         if (reason := cache.fault()) is not None:
             console.warning(reason)
@@ -207,44 +207,37 @@ def _train(
     folder: RunFolder | None = None,
     watch: Watch = lambda record: None,
 ) -> None:
-    """All that is left of the training. Whatever stops it finds its state saved. Rank 0 alone has the folder.
+    """The rest of the training. A stop saves its state. Only rank 0 has the folder.
 
-    The clock stops no process before it has made a step or ended an epoch: a run that is resumed again and again, each
-    time for fewer seconds than it takes to begin, comes to its end all the same.
+    The clock stops a process only after a step or the end of an epoch, so that a run comes to its end even if it is
+    resumed again and again for fewer seconds than it takes to begin.
     """
     progress = state.progress
     begin = progress.epoch, progress.step
 
     def boundary() -> None:
-        save, wanted = team.reduce_max(int(folder is not None and folder.due(state)), stop.wanted())
-        if save or wanted:
+        save, request = team.reduce_max(int(folder is not None and folder.save_due(state)), stop.request())
+        if save or request:
             progress.activity.pool(team)
         if save and folder is not None:
             folder.save(state)
-        stop.obey(wanted)
+        stop.raise_request(request)
 
     def between_batches() -> None:
-        (wanted,) = team.reduce_max(stop.wanted(clock=(progress.epoch, progress.step) != begin))
-        if wanted:
+        (request,) = team.reduce_max(stop.request(clock=(progress.epoch, progress.step) != begin))
+        if request:
             progress.activity.pool(team)
-        stop.obey(wanted)
+        stop.raise_request(request)
 
     def check_same() -> None:
         if team.size > 1:
             team.check_same(checkpoint.weights_sha256(state.model.state_dict()))
 
     try:
-        with stop.patiently():
+        with stop.defer():
             check_same()
             for record in fit(
-                state,
-                data,
-                parts.encoder,
-                parts.loss,
-                settings,
-                boundary=boundary,
-                watch=between_batches,
-                team=team,
+                state, data, parts.encoder, parts.loss, settings, boundary=boundary, watch=between_batches, team=team
             ):
                 if folder is not None:
                     folder.add(record, state.model)
@@ -255,7 +248,7 @@ def _train(
                 watch(record)
             between_batches()
     except (Interrupted, TimeUp):
-        if folder is not None and not stop.twice:
+        if folder is not None and not stop.second_signal:
             folder.save(state)
         raise
 
@@ -270,7 +263,7 @@ def _test_best(
     console: report.Console,
     device: torch.device,
 ) -> tuple[Scores, int | None]:
-    """The scores of the best epoch's weights, with the figures drawn, and that epoch, if one is the best."""
+    """The scores of the best epoch's weights, and that epoch, if one is the best. Draws the figures."""
     settings, model = job.settings, state.model
     best_epoch = max((record.epoch for record in folder.epochs if record.best), default=None)
     if best_epoch is not None:
@@ -284,13 +277,13 @@ def _test_best(
 
     test = _test(state, data, job.parts, settings, stop, team, look=look)
     folder.compare_with_chance(model, accuracy=test.accuracy, r2=test.r2, share=chance.share(), samples=chance.samples)
-    if settings.report.figures and search.found is None:
+    if settings.report.figures and search.sample is None:
         console.warning(
-            f"report.sample: the test part ended after {search.seen} samples and says it has {len(data.test)}; "
+            f"report.sample: the test part ended after {search.count} samples and says it has {len(data.test)}; "
             "there are no figures"
         )
-    elif settings.report.figures and search.found is not None:
-        encoded, traces, example = show(search.found, settings.report.sample, model, job, state.streams, device)
+    elif settings.report.figures and search.sample is not None:
+        encoded, traces, example = show(search.sample, settings.report.sample, model, job, state.streams, device)
         folder.figures(model, encoded, traces, settings.style, example, test.confusion)
     return test, best_epoch
 
@@ -306,9 +299,9 @@ def _test(
     look: Callable[[Batch], None] = lambda batch: None,
 ) -> Scores:
     def watch() -> None:
-        if team.size > 1:  # one process does not wait for this to be asked
-            (wanted,) = team.reduce_max(stop.wanted(clock=False))  # what is trained is tested
-            stop.obey(wanted)
+        if team.size > 1:  # one process does not wait for this
+            (request,) = team.reduce_max(stop.request(clock=False))  # a trained network is tested
+            stop.raise_request(request)
 
     return evaluate(
         state.model, data.test, parts.encoder, parts.loss, state.streams, settings,
@@ -317,16 +310,16 @@ def _test(
 
 
 def follow(job: Job, team: Team) -> None:
-    """The share in a run of a process that is not rank 0. It writes and prints nothing.
+    """Run the share of a process of another rank than 0. It writes and prints nothing.
 
     Raises:
-        SnnrunError: whatever ends the run early, here or in another process.
-        Interrupted: a signal asked one of the processes to stop.
+        SnnrunError: for all that ends the run early, here or in another process.
+        Interrupted: a signal requested a stop of one of the processes.
     """
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
-    with stop.listening(), stop.patiently(), team.diagnose(), runtime(settings, team.ranks) as device:
+    with stop.handle_signals(), stop.defer(), team.diagnose(), runtime(settings, team.ranks) as device:
         state, data = _build(parts, settings, device, team)
-        with state.streams.ambient("training"):
+        with state.streams.global_stream("training"):
             if (message := team.broadcast(None)) is not None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
@@ -337,12 +330,11 @@ def follow(job: Job, team: Team) -> None:
 
 
 def _speed(epochs: Sequence[EpochRecord]) -> float:
-    """Samples per second of the median epoch: the first compiles, and one resumed at its end has trained nothing."""
+    """Samples per second of the median epoch, without the first, which compiles, and epochs resumed at their end."""
     later = [epoch.samples_per_second for epoch in epochs[1:] if epoch.samples_per_second]
     return statistics.median(later or [epoch.samples_per_second for epoch in epochs])
 
 
-def _words_of(test: Scores) -> str:
-    """The test result in words."""
+def _describe(test: Scores) -> str:
     words = f"loss {test.loss:.4g}" if test.accuracy is None else f"accuracy {100 * test.accuracy:.2f} %"
     return words + ("" if test.r2 is None else f"  R² {test.r2:.4f}")

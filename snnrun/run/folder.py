@@ -1,4 +1,4 @@
-"""The folder that every command leaves: config, manifest, result and log."""
+"""The folder of every command: config, manifest, result and log."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from snnrun.system.storage import storing
 from snnrun.training.records import Result
 from snnrun.training.stop import Interrupted, Pruned, Stop, TimeUp
 
-MOST_CHANGES = 20  # warnings of what is not as it was, when a run goes on
-FOLDERS = ("figures", "checkpoints")  # made when the first file goes into them
-#: Keys of manifest.json: the run that this one trains on, the file of the config, the weights that it began with.
+MOST_CHANGES = 20  # in warnings when a run is resumed
+FOLDERS = ("figures", "checkpoints")
+#: Keys of manifest.json: the run that this one trains on, the file of the config, the initial weights.
 PARENT, SOURCE, INIT_FROM = "parent", "config_file", "init_from"
 
 
 class Folder:
-    """Writes what every command leaves: config, manifest, result and log.
+    """Writes the files of every command: config, manifest, result and log.
 
     Args:
         path: of the folder, which exists.
         console: shows the warnings; ``run.log`` gets its lines.
         resuming: the folder holds the record of this run. Default: it holds no record.
 
-    Raises: ConfigError, for a folder that holds a record already, or if ``resuming`` a link or a pipe;
+    Raises: ConfigError, for a folder with a record, or if ``resuming`` with a link or a pipe;
         StorageError, from every method, if a file of the record cannot be written.
     """
 
@@ -55,7 +55,7 @@ class Folder:
             )
         with storing(path):
             if resuming:
-                check_own(path)
+                check_contents(path)
             for name in FOLDERS:
                 check_place(path / name)
         console.attach(path / "run.log")
@@ -63,64 +63,63 @@ class Folder:
     def begin(self, config: Mapping[str, Any], command: Sequence[str], source: Mapping[str, str] | None = None) -> None:
         """The first files: ``manifest.json`` with the hash of the config, then ``config.yaml``.
 
-        In this order, so that wherever the run is killed a config that is there can be compared with its hash.
-        ``source``: ``name`` and ``sha256`` of the file that the config is from, if it is from one.
+        In this order, so that even in the folder of a killed run a config can be compared with its hash. ``source``:
+        ``name`` and ``sha256`` of the file of the config, if there is one.
         """
         self._start = {**manifest_start(command, record=self.path), fingerprint.KEY: fingerprint.config_hash(config)}
         self._start |= {SOURCE: dict(source)} if source else {}
-        self._values("manifest.json", self._start)
+        self._write_json("manifest.json", self._start)
         self.write_config(config)
 
     def write_config(self, config: Mapping[str, Any], name: str = "config.yaml") -> None:
         """``config.yaml``: the resolved config."""
-        self._text(name, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        self._write_text(name, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
 
     def manifest(self, **facts: Any) -> None:
-        """``manifest.json``: see :func:`snnrun.report.manifest`; and what ``begin`` wrote."""
+        """``manifest.json``: see :func:`snnrun.report.manifest`; and the values of ``begin``."""
         self._manifest = {**report.manifest(**facts, record=self.path), **self._start}
-        self._values("manifest.json", self._manifest)
+        self._write_json("manifest.json", self._manifest)
 
-    def resumed(self, *, step: int, config: Mapping[str, Any], **facts: Any) -> None:
-        """Note in ``manifest.json`` that the run went on after ``step`` steps, and what is not as it was.
+    def resume(self, *, step: int, config: Mapping[str, Any], **facts: Any) -> None:
+        """Note in ``manifest.json`` that the run was resumed after ``step`` steps, and what has changed.
 
-        The manifest that is there may be damaged, or a stranger's. Values of a kind that it cannot have, or that are
-        missing since the run was stopped before it wrote them, become what they are now.
+        The old manifest may be damaged, or a stranger's. Values that are missing or of a wrong kind are replaced.
         """
         now = {**report.manifest(**facts, record=self.path), fingerprint.KEY: fingerprint.config_hash(config)}
         try:
-            there = safe_read.json_object(self.path, "manifest.json")
+            old = safe_read.json_object(self.path, "manifest.json")
         except Unreadable as error:
-            there = {}
+            old = {}
             self._console.warning(f"manifest.json cannot be read ({error}); it is written anew, as the run is now")
-        if lost := [key for key in now if key in there and not _alike(there[key], now[key])]:
-            self._console.warning(f"manifest.json is damaged; written anew, as the run is now: {', '.join(lost)}")
-        before = {key: there[key] if key in there and key not in lost else now[key] for key in now}
+        if damage := [key for key in now if key in old and not _same_kind(old[key], now[key])]:
+            self._console.warning(f"manifest.json is damaged; written anew, as the run is now: {', '.join(damage)}")
+        before = {key: old[key] if key in old and key not in damage else now[key] for key in now}
         before[fingerprint.KEY] = now[fingerprint.KEY]
-        changed = differences(before, now)
-        for name, (old, new) in islice(changed.items(), MOST_CHANGES):
+        changes = differences(before, now)
+        for name, (earlier, later) in islice(changes.items(), MOST_CHANGES):
             self._console.warning(
-                f"{printable(name, 80)} was {quote(old)} and is now {quote(new)}; "
+                f"{printable(name, 80)} was {quote(earlier)} and is now {quote(later)}; "
                 "the results may differ from an unbroken run's"
             )
-        if len(changed) > MOST_CHANGES:
-            self._console.warning(f"{len(changed) - MOST_CHANGES} more are not as they were; see manifest.json")
-        noted = there.get("resumed")
-        earlier = [entry for entry in noted if isinstance(entry, dict)] if isinstance(noted, list) else []
-        entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changed}
-        origin = {key: there[key] for key in (PARENT, SOURCE, INIT_FROM) if isinstance(there.get(key), dict)}
-        self._manifest = {**before, **origin, "resumed": [*earlier, entry]}
-        if len(json.dumps(self._manifest, indent=2)) > safe_read.LARGEST:  # nobody would read it again
+        if len(changes) > MOST_CHANGES:
+            self._console.warning(f"{len(changes) - MOST_CHANGES} more are not as they were; see manifest.json")
+        history = old.get("resumed")
+        history = [entry for entry in history if isinstance(entry, dict)] if isinstance(history, list) else []
+        entry = {"started": now["started"], "command": now["command"], "step": step, "changed": changes}
+        origin = {key: old[key] for key in (PARENT, SOURCE, INIT_FROM) if isinstance(old.get(key), dict)}
+        self._manifest = {**before, **origin, "resumed": [*history, entry]}
+        if len(json.dumps(self._manifest, indent=2)) > safe_read.LARGEST:  # it could not be read again
             self._console.warning("manifest.json is larger than any is; it is written anew, as the run is now")
             self._manifest = {**now, "resumed": [{**entry, "changed": {}}]}
-        self._values("manifest.json", self._manifest)
+        self._write_json("manifest.json", self._manifest)
         self._console.line(f"resumed after {step} steps")
 
     def result(self, result: Result) -> None:
-        """``result.json``: how it ended."""
-        self._values("result.json", result.to_json())
+        """Write ``result.json``."""
+        self._write_json("result.json", result.to_json())
 
-    def ended_early(self, error: BaseException, so_far: Result) -> None:
-        """``result.json`` and the log of what did not finish; never raises: the first error is the one to tell."""
+    def record_failure(self, error: BaseException, so_far: Result) -> None:
+        """Write ``result.json`` and the log of an early end. Never raises, so that ``error`` is not hidden."""
         # A signal while this context is entered closes it (GeneratorExit).
         interrupted = isinstance(error, (KeyboardInterrupt, GeneratorExit, TimeUp, Pruned))
         message = str(error) if isinstance(error, SnnrunError) else f"{type(error).__name__}: {error}"
@@ -131,39 +130,42 @@ class Folder:
             self.log(str(error) if pruned else status if interrupted else f"error: {message}")
 
     @contextmanager
-    def verdict(self, stop: Stop, so_far: Callable[[], Result]) -> Iterator[None]:
-        """Within this context, where ``stop`` listens deaf, ``result.json`` and the log record whatever ends the run.
+    def record_end(self, stop: Stop, so_far: Callable[[], Result]) -> Iterator[None]:
+        """Within this context ``result.json`` and the log record an early end. ``stop`` has masked all signals.
 
-        ``so_far``: returns the result at that moment; its status does not count.
+        ``so_far``: returns the result at that moment; its status is not used.
         """
         try:
-            with stop.alert():
+            with stop.unmask():
                 yield
         except BaseException as error:
             with suppress(Interrupted):  # a second signal, after which none raises
-                stop.deafen()
-            self.ended_early(error, so_far())
+                stop.mask()
+            self.record_failure(error, so_far())
             if isinstance(error, (Interrupted, TimeUp)):
                 error.folder = self.path
             raise
 
     def log(self, text: str) -> None:
-        """A line for ``run.log`` that is said elsewhere."""
+        """Add a line to ``run.log`` alone."""
         self._console.log(text)
 
-    def _values(self, name: str, values: Any) -> None:
+    def _write_json(self, name: str, values: Any) -> None:
         with storing(self.path / name):
             files.write_json(self.path / name, files.plain(values))
 
-    def _text(self, name: str, text: str) -> None:
+    def _write_text(self, name: str, text: str) -> None:
         with storing(self.path / name):
             files.write_text(self.path / name, text)
 
 
-def check_own(folder: Path) -> None:
-    """A record that goes on may be a stranger's: no link in it may lead what is written elsewhere, no pipe wait.
+def check_contents(folder: Path) -> None:
+    """Check that the folder of a resumed run, a possible stranger's, has no link and no pipe.
 
-    What a killed process left half written goes.
+    Removes the temporary files of a killed process.
+
+    Raises:
+        ConfigError: for a link or a pipe.
     """
     for path in [
         folder,
@@ -181,18 +183,18 @@ def check_own(folder: Path) -> None:
 
 
 def check_place(path: Path) -> None:
-    """See to it that a folder can be made at ``path``, now and not after hours of training, or is there.
+    """Check that a folder is at ``path`` or can be made there, before hours of training.
 
     Raises:
-        OSError: if there is a link of that name, or anything else.
+        OSError: if there is a link, or anything else.
     """
     with suppress(FileNotFoundError):
         if not stat.S_ISDIR(path.lstat().st_mode):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two values of one key of a manifest are of one kind; any may be unknown."""
+def _same_kind(one: Any, other: Any) -> bool:
+    """True if two values of one key of a manifest are of one kind, or one is unknown."""
     if one is None or other is None:
         return True
     numbers = (int, float)

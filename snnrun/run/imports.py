@@ -1,4 +1,4 @@
-"""Imports what a command works with, all at one go and with the garbage collector held off."""
+"""Imports the packages of a command, without the garbage collector."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from snnrun.errors import StorageError
 
 
 def load(command: str) -> None:
-    """Import torch and, to train, all that training needs; of no effect where torch is imported already.
+    """Import torch and, to train, all that training needs; without effect if torch is imported already.
 
-    torch and its compiler make half a million objects that live as long as the process. The collector would search
-    them again and again while they come, which takes a fifth of the time from launch to the first training step, and
-    once more in the middle of training: so it rests meanwhile, and lets them alone for good (``gc.freeze``).
+    torch and its compiler make half a million objects that live as long as the process. To search them again and again
+    would take a fifth of the time from launch to the first training step, and more during training. So the collector
+    is off meanwhile, and never searches them (``gc.freeze``).
 
     Raises:
-        StorageError: there is no folder for temporary files, which torch's compiler asks for as it is imported.
+        StorageError: without a folder for temporary files, which the import of torch's compiler needs.
     """
     if command == "train":
         try:
@@ -29,7 +29,7 @@ def load(command: str) -> None:
             ) from error
     if "torch" in sys.modules:
         return
-    resting = gc.isenabled()
+    enabled = gc.isenabled()
     gc.disable()
     try:
         import torch
@@ -41,5 +41,5 @@ def load(command: str) -> None:
             torch.optim.SGD([torch.zeros(1)])
     finally:
         gc.freeze()
-        if resting:
+        if enabled:
             gc.enable()

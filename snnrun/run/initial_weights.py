@@ -1,4 +1,4 @@
-"""``init_from``: a training that starts from the weights of another run, taken by name and shape."""
+"""``init_from``: training starts from the weights of another run, matched by name and shape."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MOST = 8  # names in a message
 
 @dataclass(frozen=True)
 class Fit:
-    """Which tensors of a file of weights a model has taken.
+    """The match between the tensors of a file of weights and of a model.
 
     Attributes:
         sha256: of the weights in the file.
-        taken: names that both have, in one shape.
-        reshaped: names that both have in different shapes, with the shape in the file and in the model.
-        missing: names that only the model has.
-        unused: names that only the file has.
+        taken: names in both, in one shape.
+        reshaped: names in both in different shapes, with the shape in the file and in the model.
+        missing: names in the model alone.
+        unused: names in the file alone.
     """
 
     sha256: str
@@ -37,7 +37,7 @@ class Fit:
     unused: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """What ``manifest.json`` has of it."""
+        """The entry of ``manifest.json``."""
         return {
             "weights_sha256": self.sha256,
             "taken": list(self.taken),
@@ -48,21 +48,21 @@ class Fit:
 
     def warnings(self) -> list[str]:
         """A line for each kind of tensor that did not fit."""
-        found = []
+        lines = []
         if self.reshaped:
             shapes = [
                 f"{printable(n, 80)} {list(there)}, here {list(here)}" for n, (there, here) in self.reshaped.items()
             ]
-            found.append(f"init_from: tensors of another shape keep their initial values: {_several(shapes)}")
+            lines.append(f"init_from: tensors of another shape keep their initial values: {_list(shapes)}")
         if self.missing:
-            found.append(f"init_from: tensors that the file lacks keep their initial values: {_several(self.missing)}")
+            lines.append(f"init_from: tensors that the file lacks keep their initial values: {_list(self.missing)}")
         if self.unused:
-            found.append(f"init_from: tensors that the model lacks are not used: {_several(self.unused)}")
-        return found
+            lines.append(f"init_from: tensors that the model lacks are not used: {_list(self.unused)}")
+        return lines
 
 
 def weights_file(init_from: str) -> Path:
-    """The file that ``init_from`` means: itself, or the tested weights of the run of that folder, name or piece of it.
+    """The file that ``init_from`` means: itself, or the tested weights of a run (see :func:`browse.resolve`).
 
     Raises:
         ConfigError: if there is no such file or run.
@@ -72,8 +72,7 @@ def weights_file(init_from: str) -> Path:
         if not path.is_file():
             raise ConfigError.of(ArgumentError("init_from", "a run, or a file of weights that exists", init_from))
         return path
-    folder = files.without_links(browse.named(init_from))
-    return checkpoint.tested_weights(folder)
+    return checkpoint.tested_weights(files.without_links(browse.resolve(init_from)))
 
 
 def start_from(model: nn.Module, path: Path) -> Fit:
@@ -99,7 +98,7 @@ def start_from(model: nn.Module, path: Path) -> Fit:
     return fit
 
 
-def _several(names: Collection[str]) -> str:
+def _list(names: Collection[str]) -> str:
     shown = [printable(name, 160) for name in list(names)[:MOST]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What the epoch records of a run say of its layers, as rows for a table; the records may be a stranger's."""
+"""The layers of a run by its epoch records, as rows for a table; the records may be a stranger's."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class LayerRow(NamedTuple):
 
 
 class ParameterRow(NamedTuple):
-    """A parameter that the neurons of a layer learn."""
+    """A learnable parameter of the neurons of a layer."""
 
     layer: str
     parameter: str
-    first: float  # mean of the first epoch that has it
+    first: float  # mean in the first epoch with this parameter
     values: ParameterSummary
 
     @property
     def histogram(self) -> str:
-        """A block for each bin from low to high; empty where there is none."""
+        """A block for each bin from low to high; empty without a histogram."""
         return blocks(self.values.histogram or ())
 
 
@@ -59,12 +59,12 @@ def parameter_rows(epochs: Sequence[EpochRecord], at: int = -1) -> list[Paramete
 
 
 def blocks(counts: Sequence[int]) -> str:
-    """A histogram as text: a block for each bin, as high as its count; empty where there is none."""
+    """A histogram as text: a block for each bin, as high as its count; empty without counts."""
     counts = counts[:MOST_BINS]
     return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // max(counts))] for count in counts) if any(counts) else ""
 
 
 def _parameters(record: EpochRecord) -> Iterator[tuple[str, str, ParameterSummary]]:
-    for layer, found in (record.neuron_parameters or {}).items():
-        for name, values in found.items():
+    for layer, parameters in (record.neuron_parameters or {}).items():
+        for name, values in parameters.items():
             yield layer, name, values

@@ -1,4 +1,4 @@
-"""The folder of a new run is made; no link is followed below the folder that the user named."""
+"""Makes the folder of a new run; below the folder that the user named no link is followed."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 
 def make(folder: Path, record: Mapping[str, str]) -> Path:
-    """Make the folder of a run, with ``.hydra/`` in it, which says how the run was composed; returns it, whole.
+    """Make the folder of a run, with the record of its composition in ``.hydra/``; returns its absolute path.
 
     Raises:
         StorageError: if it cannot be made.
     """
-    with _made():
+    with _storage_errors():
         folder.mkdir(parents=True, exist_ok=True)
-        found = folder.resolve()
-    mark(found / ".hydra", record)
-    return found
+        path = folder.resolve()
+    mark(path / ".hydra", record)
+    return path
 
 
 def make_job(composition: Composition) -> Path:
-    """The same for a job of a sweep, in the folder of the sweep.
+    """Make the folder of a job of a sweep, in the folder of the sweep.
 
     Raises:
         StorageError: if it cannot be made.
     """
-    with _made():
+    with _storage_errors():
         composition.root.mkdir(parents=True, exist_ok=True)
         root = composition.root.resolve()
         folder = root / str(composition.subdir)
@@ -48,7 +48,7 @@ def make_job(composition: Composition) -> Path:
 
 
 @contextmanager
-def _made() -> Iterator[None]:
+def _storage_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -58,13 +58,13 @@ def _made() -> Iterator[None]:
 
 
 def mark(folder: Path, record: Mapping[str, str]) -> None:
-    """Write how a run was composed into ``folder``, its ``.hydra/``, unless the run folder has the record of another.
+    """Write ``record`` into ``folder``, the ``.hydra/`` of a run, unless the run folder has another run's record.
 
     Raises:
         StorageError: if a file cannot be written.
     """
     if any((folder.parent / name).exists() for name in ("manifest.json", "result.json")):
-        return  # the other record will be noticed, and this run refused
+        return  # this run will be refused
     with storing(folder):
         write(folder, record)
 
@@ -76,8 +76,8 @@ def write(folder: Path, record: Mapping[str, str]) -> None:
         files.write_text(folder / name, text)
 
 
-def dated(output_dir: str, kind: str) -> Path:
-    """Make a folder for what is done with a run: ``output_dir/DATE/TIME-KIND-TOKEN``."""
+def make_dated(output_dir: str, kind: str) -> Path:
+    """Make the folder ``output_dir/DATE/TIME-KIND-TOKEN``."""
     now = datetime.now()
     name = f"{now:%H-%M-%S}-{kind}-{secrets.token_hex(4)}"
     folder = Path(output_dir).expanduser() / f"{now:%Y-%m-%d}" / name

@@ -1,4 +1,4 @@
-"""``snnrun plot``: draws surrogates, encoders or neurons, several in one figure, and keeps the numbers."""
+"""``snnrun plot``: draws surrogates, encoders or neurons, several in one figure, and saves the numbers."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from snnrun.surrogate import Surrogate
 from snnrun.system.files import write_bytes
 from snnrun.system.storage import storing
 from snnrun.task import Task
+from snnrun.training.metrics import SampleSearch
 from snnrun.training.records import Result
 from snnrun.training.runtime import memory
 from snnrun.training.stop import Stop
@@ -32,7 +33,7 @@ from snnrun.training.streams import Streams
 
 POINTS = 401  # of a surrogate's grid: odd, so that the threshold is one of them
 CURRENTS = 200  # of an f-I curve
-EXPONENTS = range(-13, 14)  # of the currents, powers of two, among which the first that makes a neuron fire is sought
+EXPONENTS = range(-13, 14)  # of the currents in the search for the first that makes a neuron fire, powers of two
 
 Arrays = dict[str, Any]
 
@@ -42,7 +43,7 @@ class PlotResult(Result):
     """The result of a plot.
 
     Attributes:
-        subject: what was drawn: surrogate, encoder or neuron.
+        subject: surrogate, encoder or neuron.
         curves: their labels.
         figures: paths in the run's folder.
     """
@@ -61,15 +62,15 @@ def run(
     folder: Path,
     command: Sequence[str],
 ) -> PlotResult:
-    """Draw the curves ``parts`` (by label; "" where there is one only), and leave the record in ``folder``.
+    """Draw the curves ``parts`` (by label; "" for a single one), and write the record in ``folder``.
 
     Raises:
-        SnnrunError: whatever ends it early; ``result.json`` says so too.
+        SnnrunError: for all that ends it early; ``result.json`` has it too.
     """
     begin, stop = time.perf_counter(), Stop()
-    with report.Console(progress=False) as console, stop.listening(deaf=True):
+    with report.Console(progress=False) as console, stop.handle_signals(mask=True):
         files = Folder(folder, console)
-        with files.verdict(stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
+        with files.record_end(stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
                 files.write_config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")
             hashes: dict[str, str] = {}
@@ -97,7 +98,7 @@ def run(
                 figures=tuple(str(path.relative_to(folder)) for path in figures),
                 seconds=time.perf_counter() - begin,
             )
-            stop.deafen()
+            stop.mask()
             files.result(result)
             console.line(f"{', '.join(path.name for path in figures)}  {result.seconds:.1f} s  {folder}")
     return result
@@ -110,8 +111,8 @@ def _surrogates(
     x = torch.linspace(-limit, limit, POINTS, dtype=torch.float64)
     x[POINTS // 2] = 0.0
     curves = {}
-    for label, chosen in parts.items():
-        surrogate: Surrogate = chosen["surrogate"]
+    for label, part in parts.items():
+        surrogate: Surrogate = part["surrogate"]
         primitive = surrogate.primitive(x) if surrogate.has_primitive else torch.full_like(x, torch.nan)
         values = (x, surrogate(x), primitive, surrogate.derivative(x))
         name = label or type(surrogate).__name__
@@ -126,15 +127,14 @@ def _rates(
     folder: Path,
     console: report.Console,
 ) -> tuple[Arrays, list[Path]]:
-    makers = {label: chosen["neuron"] for label, chosen in parts.items()}
     steps = settings.num_steps or 1000
-    made = {label: _made(maker, settings.seed) for label, maker in makers.items()}
-    found = {label: rheobase(neuron, steps) for label, neuron in made.items()}
+    neurons = {label: _build(part["neuron"], settings.seed) for label, part in parts.items()}
+    rheobases = [rheobase(neuron, steps) for neuron in neurons.values()]
     curves = {}
-    # One axis for all: it ends where the neuron that needs most current is well above its first spike.
-    limit = settings.limit or 4 * max((each for each in found.values() if each is not None), default=0.25)
+    # One axis for all: it ends well above the first spike of the neuron that needs the largest current.
+    limit = settings.limit or 4 * max((each for each in rheobases if each is not None), default=0.25)
     current = torch.linspace(0, limit, CURRENTS)
-    for label, neuron in made.items():
+    for label, neuron in neurons.items():
         name = label or type(neuron).__name__
         rate = rates(neuron, current, steps)
         curves[name] = RateCurve(current.numpy(), rate.numpy(), dt_of(configs[label]), neuron.units)
@@ -147,7 +147,7 @@ def _rates(
     return _arrays(curves), report.rate_figure(curves, folder, settings.style)
 
 
-def _made(maker: Callable[..., Neuron], seed: int) -> Neuron:
+def _build(maker: Callable[..., Neuron], seed: int) -> Neuron:
     with Streams(seed, torch.device("cpu")).initialisation():
         return maker(shape=(1,))
 
@@ -155,7 +155,7 @@ def _made(maker: Callable[..., Neuron], seed: int) -> Neuron:
 def rates(neuron: Neuron, current: torch.Tensor, num_steps: int) -> torch.Tensor:
     """Spikes per step for constant currents ``[n]``, over ``num_steps`` steps, the first tenth left out; ``[n]``.
 
-    The currents lie in the batch, not in the layer, so that neurons with recurrent weights do not mix.
+    The currents are a batch, not a layer, so that neurons with recurrent weights do not mix.
     """
     with torch.no_grad():
         x = current[None, :, None].expand(num_steps, -1, -1)
@@ -164,7 +164,7 @@ def rates(neuron: Neuron, current: torch.Tensor, num_steps: int) -> torch.Tensor
 
 
 def rheobase(neuron: Neuron, num_steps: int) -> float | None:
-    """The least constant current, to a few per cent, that makes the neuron fire; None where up to 8192 none does."""
+    """The least constant current that makes the neuron fire, to a few per cent; None if none up to 8192 does."""
     coarse = torch.tensor([2.0**exponent for exponent in EXPONENTS])
     for grid in range(2):
         fires = rates(neuron, coarse, num_steps) > 0
@@ -185,9 +185,9 @@ def _encoders(
     console: report.Console,
 ) -> tuple[Arrays, list[Path]]:
     encoded, name = {}, ""
-    for label, chosen in parts.items():
-        task: Task = chosen["task"]
-        encoder: Encoder = chosen["encoder"]
+    for label, part in parts.items():
+        task: Task = part["task"]
+        encoder: Encoder = part["encoder"]
         streams = Streams(settings.seed, torch.device("cpu"))
         steps = settings.num_steps or 25
         data = task.load(Path(settings.data_dir).expanduser(), steps, torch.device("cpu"), streams.data)
@@ -215,17 +215,16 @@ def _encoders(
 def _sample(part: Any, index: int) -> tuple[torch.Tensor, int | None]:
     if index >= len(part):
         raise DataError(f"sample: expected at most {len(part) - 1}, the last of the test part, got {index}")
-    seen = 0
+    search = SampleSearch(index)
     for batch in part.batches(1000):
-        if index < seen + batch.x.shape[1]:
-            target = None if batch.target is None else int(batch.target[index - seen])
-            return batch.x[:, index - seen, None], target
-        seen += batch.x.shape[1]
-    raise DataError(f"sample: the test part ended after {seen} samples, expected {len(part)}")
+        search.add(batch)
+        if (sample := search.sample) is not None:
+            return sample.x, None if sample.target is None else int(sample.target)
+    raise DataError(f"sample: the test part ended after {search.count} samples, expected {len(part)}")
 
 
 def _arrays(curves: Mapping[str, Any]) -> Arrays:
-    """``<label>.<quantity>``, as saved in ``curves.npz``."""
+    """The arrays of ``curves.npz``, by ``<label>.<quantity>``."""
     return {
         f"{label.replace('/', '-')}.{name}": values
         for label, curve in curves.items()

@@ -1,6 +1,6 @@
-"""The job that a run folder holds: read from its ``config.yaml``, and checked as the config of a command is.
+"""The job of a run folder: read from its ``config.yaml``, and checked as the config of a command is.
 
-The folder may be a stranger's. Its config is read as text and judged as any other config is
+The folder may be a stranger's. Its config is read as text and checked as any other config
 (:mod:`snnrun.config.trust`), and checkpoints are no pickles.
 """
 
@@ -17,7 +17,7 @@ from snnrun.config.settings import Settings, complete, read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.arguments import Arguments
 from snnrun.job.scope import Scope
-from snnrun.run import imports
+from snnrun.run import browse, imports
 from snnrun.run.command_line import folder_remark
 from snnrun.system import safe_read, say
 from snnrun.system.safe_read import Unreadable
@@ -25,7 +25,7 @@ from snnrun.system.safe_read import Unreadable
 if TYPE_CHECKING:
     from snnrun.job.job import Job
 
-PARTS = ("task", "encoder", "tracker")  # that an override may choose or change
+PARTS = ("task", "encoder", "tracker")  # which an override may choose or change
 
 
 def recorded_job(
@@ -34,14 +34,14 @@ def recorded_job(
     command: Sequence[str] = (),
     changes: Mapping[str, Any] | None = None,
     *,
-    tracked: bool = False,
+    trackers: bool = False,
     resuming: bool = False,
 ) -> Job:
     """The job of the run in ``folder``, with ``changes`` to some keys of its config.
 
     Args:
-        arguments: of the command: what it trusts, and where parts of its own lie.
-        tracked: whether the job has the trackers of the run.
+        arguments: of the command: trusted packages, and the folder of the user's own parts.
+        trackers: True if the job has the trackers of the run.
         resuming: see :class:`~snnrun.job.job.Job`.
 
     Raises:
@@ -50,9 +50,9 @@ def recorded_job(
     imports.load("train")
     from snnrun.job.job import Job
 
-    config = {**_config(folder, tracked=tracked), **(changes or {})}
+    config = {**_config(folder, trackers=trackers), **(changes or {})}
     local = complete(_local(config, folder))
-    settings, faults = _judge(local, local, arguments)
+    settings, faults = _check(local, local, arguments)
     if faults or settings is None:
         raise ConfigError("\n".join([say.faults(faults), *_missing_folder(folder, config, arguments)]))
     return Job.of(config, folder=folder, command=command, trusted=arguments.trusted, local=local, resuming=resuming)
@@ -64,10 +64,10 @@ def recorded_jobs(
     command: Sequence[str],
     scope: Scope,
     *,
-    tracked: bool = False,
+    trackers: bool = False,
     resuming: bool = False,
 ) -> list[Job]:
-    """The same with the overrides of the command: a job for each combination of their values.
+    """The jobs of the run in ``folder`` with the overrides of the command, one for each combination of values.
 
     Raises:
         ConfigError: with all faults of the command.
@@ -75,7 +75,7 @@ def recorded_jobs(
     from snnrun.job.parts import not_finite
     from snnrun.job.variants import variants_of
 
-    config = _config(folder, tracked=tracked)
+    config = _config(folder, trackers=trackers)
     faults: list[Fault | str] = [*arguments.faults]
     local = complete(_local(config, folder))
     changes = variants_of(local, arguments, Catalogue(arguments.config_dir), scope, faults)
@@ -83,11 +83,11 @@ def recorded_jobs(
     parts = not faults or any(key.partition(".")[0] in PARTS for change in changes for key in change.words)
     if parts:
         imports.load("train")
-    changes = list({tuple(change.words.items()): change for change in changes}.values())  # each once
+    changes = list({tuple(change.words.items()): change for change in changes}.values())  # no duplicates
     for change in changes:
-        _, refused = _judge(change.config, local, arguments, parts=parts)
+        _, invalid = _check(change.config, local, arguments, parts=parts)
         faults += not_finite(change.config)
-        faults += [fault for fault in refused if not (scope.tests and fault.for_training)]
+        faults += [fault for fault in invalid if not (scope.tests and fault.for_training)]
     if faults:
         raise ConfigError("\n".join([say.faults(faults), *_missing_folder(folder, config, arguments)]))
     from snnrun.job.job import Job
@@ -107,12 +107,11 @@ def recorded_jobs(
 
 
 def check_config(folder: Path) -> None:
-    """Check that ``config.yaml`` is the one with which the run was started, by the hash in its manifest or in a state.
+    """Check ``config.yaml`` by the hash in the manifest, or in a state.
 
     Raises:
-        ConfigError: if it is another.
+        ConfigError: if the run was started with another config.
     """
-
     from snnrun.run import checkpoint
 
     config = safe_read.yaml_object(folder, "config.yaml")
@@ -121,34 +120,30 @@ def check_config(folder: Path) -> None:
 
 
 def _missing_folder(folder: Path, config: Mapping[str, Any], arguments: Arguments) -> list[str]:
-    """A line on the ``--config-dir`` of the recorded command, where parts from outside need it and it is not given."""
+    """A remark on the ``--config-dir`` of the recorded command, if the config names outside code and it is missing."""
     if arguments.config_dir or not trust.names_code(config):
         return []
-    try:
-        command = safe_read.json_object(folder, "manifest.json").get("command")
-    except Unreadable:
-        return []
+    command = browse.json_object(folder, "manifest.json").get("command")
     words = [word for word in command if isinstance(word, str)] if isinstance(command, list) else []
-    return [said] if (said := folder_remark(words)) else []
+    return [remark] if (remark := folder_remark(words)) else []
 
 
-def _config(folder: Path, *, tracked: bool) -> dict[str, Any]:
-    """What ``config.yaml`` says."""
+def _config(folder: Path, *, trackers: bool) -> dict[str, Any]:
     try:
         config = safe_read.yaml_object(folder, "config.yaml")
     except Unreadable as error:
         raise ConfigError(
             f"{folder / 'config.yaml'}: expected the config of a run, but it cannot be read: {error}"
         ) from error
-    if not tracked:  # to test weights needs none of the packages of trackers
+    if not trackers:  # to test weights needs no package of a tracker
         config.pop("tracker", None)
     return config
 
 
-def _judge(
+def _check(
     config: Mapping[str, Any], base: Mapping[str, Any], arguments: Arguments, *, parts: bool = True
 ) -> tuple[Settings | None, list[Fault]]:
-    """The settings of a config, if they can be read, and all its faults; without ``parts``, of the settings alone."""
+    """The settings of a config, if they can be read, and all faults; without ``parts``, those in settings alone."""
     settings, faults = read(config)
     usable = settings or read(base)[0]
     if usable is None or not parts:
@@ -164,25 +159,22 @@ def _judge(
 
 
 def _local(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The config with relative paths of data and weights led to where the run was started, if that was elsewhere."""
-    try:
-        way = safe_read.json_object(folder, "manifest.json").get("directory")
-    except Unreadable:
+    """The config with relative paths of data and weights from this folder instead of the run's working directory."""
+    path = browse.json_object(folder, "manifest.json").get("directory")
+    if not isinstance(path, str) or not set(path.split("/")) <= {"..", "."}:
         return config
-    if not isinstance(way, str) or not set(way.split("/")) <= {"..", "."}:
-        return config
-    start = Path(os.path.abspath(folder.resolve() / way))
+    start = Path(os.path.abspath(folder.resolve() / path))
     if start == Path.cwd():
         return config
-    found, task, data_dir = dict(config), config.get("task"), config.get("data_dir")
+    local, task, data_dir = dict(config), config.get("task"), config.get("data_dir")
     if _is_relative(data_dir):
-        found["data_dir"] = os.path.relpath(start / data_dir)
+        local["data_dir"] = os.path.relpath(start / data_dir)
         if isinstance(task, Mapping) and task.get("data_dir") == data_dir:
-            found["task"] = {**task, "data_dir": found["data_dir"]}
+            local["task"] = {**task, "data_dir": local["data_dir"]}
     weights = config.get("init_from")
-    if _is_relative(weights) and (start / weights).exists():  # else it is the name of a run, or a piece of one
-        found["init_from"] = os.path.relpath(start / weights)
-    return found
+    if _is_relative(weights) and (start / weights).exists():  # else it is the name of a run, or a part of one
+        local["init_from"] = os.path.relpath(start / weights)
+    return local
 
 
 def _is_relative(path: Any) -> TypeGuard[str]:

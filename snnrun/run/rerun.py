@@ -1,4 +1,4 @@
-"""A recorded run again: resumed, trained on, or reproduced, from the config that its folder holds."""
+"""Resumes a recorded run, trains it on, or reproduces it, by the config in its folder."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from snnrun.run import browse, new_folder
 from snnrun.run.recorded import check_config, recorded_job, recorded_jobs
 from snnrun.system import files, say
 from snnrun.system.storage import storing
-from snnrun.training.stop import waiting
+from snnrun.training.stop import mask_signals
 
 if TYPE_CHECKING:
     from snnrun.job.job import Job
     from snnrun.run.compare import Verdict
 
-HORIZONS = ("T_max", "total_iters", "total_steps")  # the arguments of torch's schedulers that say how long training is
+HORIZONS = ("T_max", "total_iters", "total_steps")  # arguments of torch's schedulers for the length of training
 
 
 def resume(folder: Path, arguments: Arguments, command: Sequence[str]) -> Path:
-    """Bring the run in ``folder`` to its end, or train a finished one on as a new run; returns the folder of the run.
+    """Bring the run in ``folder`` to its end, or train a finished one on as a new run; returns the run's folder.
 
     Raises:
-        SnnrunError: for a run that cannot go on, and whatever ends it early.
+        SnnrunError: for a run that cannot go on, and for all that ends it early.
     """
     if browse.read(folder).status == "finished":
         return _train_on(folder, arguments, command)
     if arguments.overrides:
-        (job,) = recorded_jobs(folder, arguments, command, UNFINISHED, tracked=True, resuming=True)
+        (job,) = recorded_jobs(folder, arguments, command, UNFINISHED, trackers=True, resuming=True)
     else:
-        job = recorded_job(folder, arguments, command, tracked=True, resuming=True)
+        job = recorded_job(folder, arguments, command, trackers=True, resuming=True)
     from snnrun.run.execute import execute
 
     execute(job)
@@ -46,9 +46,9 @@ def reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> tup
     """Run the config of the run in ``folder`` again, and compare; returns the folder of the new run and the verdict.
 
     Raises:
-        SnnrunError: for a run that cannot be repeated, and whatever ends the new one early.
+        SnnrunError: for a run that cannot be repeated, and for all that ends the new one early.
     """
-    changes: dict[str, Any] = {"max_seconds": None, "name": None}  # the name is that of the run itself
+    changes: dict[str, Any] = {"max_seconds": None, "name": None}  # names the old run
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
     job = recorded_job(folder, arguments, command, changes)
@@ -58,16 +58,16 @@ def reproduce(folder: Path, arguments: Arguments, command: Sequence[str]) -> tup
     from snnrun.run import compare
     from snnrun.run.execute import execute
 
-    with waiting():
-        repeated = new_folder.dated(job.settings.output_dir, "reproduced")
-        execute(replace(job, config=job.local, folder=repeated))
-    verdict = compare.compare(folder, repeated, same_seed=arguments.seed is None)
-    verdict.save(repeated)
-    return repeated, verdict
+    with mask_signals():
+        repetition = new_folder.make_dated(job.settings.output_dir, "reproduced")
+        execute(replace(job, config=job.local, folder=repetition))
+    verdict = compare.compare(folder, repetition, same_seed=arguments.seed is None)
+    verdict.save(repetition)
+    return repetition, verdict
 
 
 def warn(message: str) -> None:
-    """A warning on the terminal."""
+    """Show a warning on the terminal."""
     say.say(f"warning: {message}", error=True)
 
 
@@ -78,8 +78,8 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Pat
             f"{parent}: expected a run that did not finish, and this one did; `snnrun reproduce` runs it again, and "
             "`snnrun resume RUN epochs=N`, with N above its epochs, trains it on"
         )
-    (job,) = recorded_jobs(parent, arguments, command, FINISHED, tracked=True, resuming=True)
-    if "name" not in job.words:  # the name is that of the run itself
+    (job,) = recorded_jobs(parent, arguments, command, FINISHED, trackers=True, resuming=True)
+    if "name" not in job.words:  # names the old run
         job = replace(
             job,
             config={**job.config, "name": None},
@@ -89,22 +89,22 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Pat
     from snnrun.run import continuation
     from snnrun.run.execute import execute
 
-    before = continuation.read(parent, job.config, warn)
-    before.check_longer(job.settings)
-    warnings = list(_unlike_a_longer_run(parent, job, before.progress.step, Catalogue(arguments.config_dir)))
-    with waiting():
-        folder = new_folder.dated(job.settings.output_dir, job.settings.name or "resumed")
+    ancestor = continuation.read(parent, job.config, warn)
+    ancestor.check_longer(job.settings)
+    warnings = list(_differences_from_longer_run(parent, job, ancestor.progress.step, Catalogue(arguments.config_dir)))
+    with mask_signals():
+        folder = new_folder.make_dated(job.settings.output_dir, job.settings.name or "resumed")
         with storing(folder):
             files.write_text(folder / "run.log", "".join(f"warning: {message}\n" for message in warnings))
         for message in warnings:
             warn(message)
-        before.begin(folder, config=job.local, command=command)
+        ancestor.begin(folder, config=job.local, command=command)
         execute(replace(job, config=job.local, folder=folder))
     return folder
 
 
-def _unlike_a_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue) -> Iterator[str]:
-    """In what training on differs from a longer run that is started anew, in words."""
+def _differences_from_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue) -> Iterator[str]:
+    """The differences to a longer run from the start, in words."""
     from snnrun.job.variants import referring
 
     before, after = job.config.get("epochs"), job.settings.epochs
@@ -118,14 +118,14 @@ def _unlike_a_longer_run(parent: Path, job: Job, step: int, catalogue: Catalogue
                 f"have another from its first epoch on"
             )
     most = job.config.get("max_steps")
-    if isinstance(most, int) and step == most and _is_cut(parent):
+    if isinstance(most, int) and step == most and _is_truncated(parent):
         yield (
             f"max_steps={most} has ended the last epoch of the finished run before its end. The next epoch follows; a "
             "longer run from the start would have finished that one first"
         )
 
 
-def _is_cut(run: Path) -> bool:
-    """Whether the last epoch has fewer steps than the first; of a single one nobody knows, so that it may be."""
+def _is_truncated(run: Path) -> bool:
+    """True if the last epoch has fewer steps than the first; unknown for a single epoch, then True."""
     ends = [0, *(record.step for record in browse.epochs(run))]
     return len(ends) < 3 or ends[-1] - ends[-2] < ends[1]

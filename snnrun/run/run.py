@@ -1,8 +1,8 @@
-"""One run as an object: what it recorded, its model, its data, and what can be done with it again.
+"""One run as an object: its records, model and data, and how to run it again.
 
-A run folder may be a stranger's. To look at it runs nothing of it. What builds its parts (``model``, ``data``,
-``traces``, ``evaluate``, ``resume``, ``reproduce``) judges its config as ``snnrun evaluate`` does: only code that is
-trusted is run.
+A run folder may be a stranger's. To look at it runs none of its code. Methods that build its parts (``model``,
+``data``, ``traces``, ``evaluate``, ``resume``, ``reproduce``) check its config as ``snnrun evaluate`` does: only
+trusted code is run.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 
 OUTPUTS = Path("outputs")
 CURVES = ("loss", "accuracy")
-DATA = ("train", "validation", "test")
+SETS = ("train", "validation", "test")
 WEIGHTS = ("best", "last")
 
 
 class SampleTraces(NamedTuple):
-    """What the network did with one sample of the test part.
+    """The traces of the network for one sample of the test set.
 
     Attributes:
-        input: what the first layer received, ``[T, 1, *N]``.
+        input: of the first layer, ``[T, 1, *N]``.
         layers: the trace of each layer, by name: ``spikes`` and ``membrane`` (before the reset), ``[T, 1, *N]``.
-        example: which sample it is, with its label and the answer of the network.
+        example: the sample's index, its label and the answer of the network.
     """
 
     input: Tensor
@@ -57,15 +57,15 @@ class SampleTraces(NamedTuple):
 
 @dataclass(frozen=True)
 class Batches:
-    """A part of the data of a run, batched as in training.
+    """A data set of a run, batched as in training.
 
     Iterating gives :class:`~snnrun.task.Batch` with ``x`` ``[T, B, *input_shape]`` (``[1, B, *input_shape]`` for still
-    input) and ``target``. The training part comes in the order of the first epoch, the others in their own order.
+    input) and ``target``. The training set comes in the order of the first epoch, the others in their own order.
 
     Attributes:
         part: the samples; ``len(part)`` is their number.
         batch_size: samples in a batch.
-        seed: of the run, which gives the order; None: the part is not shuffled.
+        seed: of the run, for the order. Default: not shuffled.
     """
 
     part: Part
@@ -122,7 +122,7 @@ class Run:
 
     @property
     def result(self) -> RunResult:
-        """How the run ended, as ``result.json`` has it: ``test_accuracy``, ``test_loss``, ``best_epoch``, …
+        """The result of the run, as ``result.json`` has it: ``test_accuracy``, ``test_loss``, ``best_epoch``, …
 
         Raises:
             DataError: if the file is missing, since the run has not ended, or damaged.
@@ -149,7 +149,7 @@ class Run:
             raise DataError(f"{self.folder / 'metrics.jsonl'}: expected the records of a run: {error}") from error
 
     def metrics(self, kind: str | None = None) -> Any:
-        """The same as a pandas DataFrame, a row for each record; a list of dictionaries if pandas is not installed.
+        """The records as a pandas DataFrame, a row for each; a list of dictionaries if pandas is not installed.
 
         Raises:
             DataError: if the file is missing.
@@ -166,8 +166,8 @@ class Run:
 
         Args:
             weights: ``"best"``, of the epoch with the lowest validation loss (of the last epoch if the run has no
-                validation part), or ``"last"``.
-            device: where to put it.
+                validation set), or ``"last"``.
+            device: of the network.
 
         Raises:
             ConfigError: if the config is faulty, or names code that is not trusted.
@@ -181,7 +181,7 @@ class Run:
             return load_model(self._job(), weights).to(device)
 
     def data(self, part: str = "test", *, device: str = "cpu") -> Batches:
-        """A part of the data, batched as in training; ``part``: ``"train"``, ``"validation"`` or ``"test"``.
+        """A data set, batched as in training; ``part``: ``"train"``, ``"validation"`` or ``"test"``.
 
         Raises:
             ConfigError: if the config is faulty, or names code that is not trusted.
@@ -191,15 +191,15 @@ class Run:
 
         from snnrun.run.evaluation import load_data
 
-        if part not in DATA:
-            raise ArgumentError("part", ", ".join(map(repr, DATA)), part)
+        if part not in SETS:
+            raise ArgumentError("part", ", ".join(map(repr, SETS)), part)
         with self._importable():
             job = self._job()
             data = load_data(job, torch.device(device))
         return Batches(getattr(data, part), job.settings.batch_size, job.settings.seed if part == "train" else None)
 
     def traces(self, index: int = 0) -> SampleTraces:
-        """What the tested network does with sample ``index`` of the test part, computed as in the run itself.
+        """The traces of the tested network for sample ``index`` of the test set, computed as in the run itself.
 
         Raises:
             ConfigError: if the config is faulty, or names code that is not trusted.
@@ -226,32 +226,33 @@ class Run:
         """Bring the run to its end, or train a finished one on (``epochs=N``), as ``snnrun resume`` does.
 
         Returns:
-            This run, or the new one of a run that is trained on.
+            This run, or the new run that trains it on.
 
         Raises:
-            SnnrunError: for a run that cannot go on, and whatever ends it early.
+            SnnrunError: for a run that cannot go on, and for all that ends it early.
         """
         from snnrun.run import rerun
 
-        given = self._with(words, keys)
+        arguments = self._parse(words, keys)
         with self._importable():
-            folder = rerun.resume(self.folder, given, ["snnrun", "resume", str(self.folder), *given.overrides])
+            command = ["snnrun", "resume", str(self.folder), *arguments.overrides]
+            folder = rerun.resume(self.folder, arguments, command)
         return self if folder == self.folder else self._at(folder)
 
     def reproduce(self, seed: int | None = None) -> tuple[Run, Verdict]:
-        """Run the config again, as ``snnrun reproduce`` does; returns the new run, and how the two compare.
+        """Run the config again, as ``snnrun reproduce`` does; returns the new run, and the comparison of the two.
 
-        ``seed``: another one than the run's. Default: the same.
+        ``seed``: of the new run. Default: the same.
 
         Raises:
-            SnnrunError: for a run that cannot be repeated, and whatever ends the new one early.
+            SnnrunError: for a run that cannot be repeated, and for all that ends the new one early.
         """
         from snnrun.run import rerun
 
         words = [] if seed is None else [f"--seed={seed}"]
         with self._importable():
-            given = replace(self._arguments, seed=seed)
-            folder, verdict = rerun.reproduce(self.folder, given, ["snnrun", "reproduce", str(self.folder), *words])
+            arguments = replace(self._arguments, seed=seed)
+            folder, verdict = rerun.reproduce(self.folder, arguments, ["snnrun", "reproduce", str(self.folder), *words])
         return self._at(folder), verdict
 
     def curves(self, of: str = "loss") -> Figure:
@@ -265,10 +266,10 @@ class Run:
         if of not in CURVES:
             raise ArgumentError("of", " or ".join(map(repr, CURVES)), of)
         draw = figures.draw_loss if of == "loss" else figures.draw_accuracy
-        return self._drawn(lambda colours: draw(list(self.records()), colours), f"records with {of}")
+        return self._draw(lambda colours: draw(list(self.records()), colours), f"records with {of}")
 
     def raster(self, index: int = 0) -> Figure:
-        """The spikes of every layer for sample ``index`` of the test part; a notebook shows the figure inline.
+        """The spikes of every layer for sample ``index`` of the test set; a notebook shows the figure inline.
 
         Raises:
             ConfigError, DataError: see ``traces``.
@@ -276,23 +277,21 @@ class Run:
         from snnrun.report import figures
 
         traces = self.traces(index)
-        shown = {"input": traces.input, **traces.layers}
-        return self._drawn(lambda colours: figures.draw_raster(shown, 0, traces.example, colours), "layers")
+        trains = {"input": traces.input, **traces.layers}
+        return self._draw(lambda colours: figures.draw_raster(trains, 0, traces.example, colours), "layers")
 
     def _at(self, folder: Path) -> Run:
         return Run(folder, trusted=self._arguments.trusted, config_dir=self._arguments.config_dir)
 
-    def _with(self, words: Sequence[str], keys: Mapping[str, Any]) -> Arguments:
-        """The arguments of a command on this run, with overrides."""
-        given = parse(["resume", str(self.folder), *words, *overrides_of(keys)])
-        known = self._arguments
-        return replace(given, trusted=(*known.trusted, *given.trusted), config_dir=given.config_dir or known.config_dir)
+    def _parse(self, words: Sequence[str], keys: Mapping[str, Any]) -> Arguments:
+        new, old = parse(["resume", str(self.folder), *words, *overrides_of(keys)]), self._arguments
+        return replace(new, trusted=(*old.trusted, *new.trusted), config_dir=new.config_dir or old.config_dir)
 
     def _importable(self) -> AbstractContextManager[None]:
         return trusting.allow_imports(self._arguments.config_dir, self._arguments.trusted)
 
     def _job(self) -> Job:
-        """The job that the folder holds, judged anew at every call, since the folder may have changed."""
+        """The job of the folder, checked at every call, since the folder may have changed."""
         from snnrun.run.recorded import recorded_job
 
         if (command := browse.read(self.folder).command) != "train":
@@ -305,11 +304,11 @@ class Run:
         except Unreadable as error:
             raise DataError(f"{self.folder / name}: expected a file of a run, it cannot be read: {error}") from error
 
-    def _drawn(self, draw: Callable[[Palette], Figure | None], what: str) -> Figure:
+    def _draw(self, draw: Callable[[Palette], Figure | None], what: str) -> Figure:
         from snnrun.report.style import sheet
 
-        known, _ = settings.read(self.config)
-        with sheet(settings.Style() if known is None else known.style) as colours:
+        own, _ = settings.read(self.config)
+        with sheet(settings.Style() if own is None else own.style) as colours:
             figure = draw(colours)
         if figure is None:
             raise DataError(f"{self.folder}: expected {what} to draw, but there are none")
@@ -323,25 +322,24 @@ def load(
     config_dir: str | os.PathLike[str] | None = None,
     root: str | os.PathLike[str] = OUTPUTS,
 ) -> Run:
-    """A run by its folder, its name, or a piece of its path in ``root`` that no other run has.
+    """A run by its folder, its name, or a unique part of its path in ``root``.
 
     Args:
         run: as ``snnrun show RUN`` takes it.
         trust: packages whose code the config of the run may name, as ``trust=`` of the command. Default: none.
         config_dir: the folder of your own parts, as ``--config-dir`` of the command. Default: none.
-        root: where runs are looked for. Default: ``outputs``.
+        root: the folder that is searched. Default: ``outputs``.
 
     Raises:
-        ConfigError: if no run is meant, or several are.
-        ValueError: if ``trust`` names what is no package of parts.
+        ConfigError: if no run matches, or several do.
+        ValueError: if ``trust`` names anything but packages of parts.
     """
-    folder = files.without_links(browse.named(os.fspath(run), Path(root)))
+    folder = files.without_links(browse.resolve(os.fspath(run), Path(root)))
     words = trust if isinstance(trust, str) else ",".join(trust)
     trusted = trusting.names(words, "trust") + trusting.of_environment()
     return Run(folder, trusted=trusted, config_dir=None if config_dir is None else Path(config_dir))
 
 
 def runs(root: str | os.PathLike[str] = OUTPUTS) -> Iterator[Run]:
-    """Every run in ``root``, at any depth, one by one; damaged ones are among them. Nothing of them is executed."""
-    for folder in browse.find(Path(root)):
-        yield Run(folder)
+    """Every run in ``root``, at any depth, also damaged ones. None of their code is executed."""
+    return map(Run, browse.find(Path(root)))

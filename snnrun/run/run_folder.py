@@ -1,4 +1,4 @@
-"""The folder of a training run, which :class:`RunFolder` alone writes: lock, records, checkpoints, figures, result."""
+"""The folder of a training run: lock, records, checkpoints, figures, result."""
 
 from __future__ import annotations
 
@@ -20,13 +20,12 @@ from snnrun.errors import DataError
 from snnrun.job.job import Job
 from snnrun.model import neurons
 from snnrun.report.diagnosis import Diagnosis
-from snnrun.run import checkpoint
+from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import CannotSave
 from snnrun.run.folder import Folder
 from snnrun.sequence import Trace
-from snnrun.system import files, safe_read
+from snnrun.system import files
 from snnrun.system.lock import RunLock
-from snnrun.system.safe_read import Unreadable
 from snnrun.system.storage import storing
 from snnrun.tracker import Trackers
 from snnrun.training.confusion import Confusion
@@ -34,28 +33,28 @@ from snnrun.training.records import EpochRecord, LogRecord, Result, RunResult, W
 from snnrun.training.state import TrainingState
 from snnrun.training.stop import Stop
 
-MOST_THREADS = 1024  # that a process computes on; more are no number of ours
+MOST_THREADS = 1024  # of a process; larger numbers are not from snnrun
 
 
 class RunFolder(Folder):
-    """Writes a run's files. Checkpoints and metrics must succeed; a figure or a summary that fails is a warning.
+    """Writes a run's files. Checkpoints and metrics must succeed; a failure of a figure or the summary is a warning.
 
-    ``create`` and ``reopen`` are its beginnings, both contexts: within them this process alone writes the folder, and
-    ``result.json`` records how the run ends. Then ``start`` once, ``add`` for every record, ``save`` between two steps,
-    and ``finish``.
+    ``create`` or ``reopen`` comes first, both contexts: within them only this process writes the folder, and
+    ``result.json`` records the end of the run. Then ``start`` once, ``add`` for every record, ``save`` between two
+    steps, and ``result``.
 
     Args:
         path, console, resuming: see :class:`Folder`.
         config: of the run.
-        every: steps or minutes between two checkpoints beside those of every epoch. Default: none.
-        silence_is_the_target: of the task, so that silent layers are no fault. Default: False.
-        trackers: receive all that is written. Default: none.
+        every: steps or minutes between two checkpoints within an epoch. Default: none.
+        silence_is_the_target: True for a task in which silent layers are no fault. Default: False.
+        trackers: receive all records. Default: none.
 
     Attributes:
         config: of the run.
         resuming: the folder holds the record of this run.
-        records: all that ``metrics.jsonl`` holds.
-        saved: the state that a run goes on from; None for a new run, and for one that was killed before its first.
+        records: the content of ``metrics.jsonl``.
+        resume_state: to go on from; None for a new run, and for a run that was killed before its first state.
     """
 
     def __init__(
@@ -72,13 +71,13 @@ class RunFolder(Folder):
         super().__init__(path, console, resuming=resuming)
         self.config, self.resuming = config, resuming
         self.records: list[LogRecord] = []
-        self.saved: checkpoint.State | None = None
+        self.resume_state: checkpoint.State | None = None
         self._trackers = trackers or Trackers({}, console.warning)
         self._silence_is_the_target = silence_is_the_target
         self._diagnosis: Diagnosis | None = None
-        self._every, self._able = every or Checkpoint(), True
-        self._begin = self._saved_at = time.monotonic()
-        self._saved_step = 0
+        self._every, self._can_save = every or Checkpoint(), True
+        self._begin = self._save_time = time.monotonic()
+        self._save_step = 0
         with storing(self._metrics):
             files.touch(self._metrics)
 
@@ -87,7 +86,7 @@ class RunFolder(Folder):
     def create(cls, job: Job, console: report.Console, stop: Stop) -> Iterator[RunFolder]:
         """The folder of a new run, with its first files.
 
-        ``stop`` listens deaf, since a signal could leave a folder without a result; within the context signals raise.
+        ``stop`` has masked all signals, since they could leave a folder without a result; in the context they raise.
 
         Raises:
             ConfigError: if the folder holds the record of another run, or another process writes it.
@@ -95,14 +94,14 @@ class RunFolder(Folder):
         """
         with RunLock(job.folder):
             folder = cls._of(job, console)
-            with folder.verdict(stop, folder.so_far):
+            with folder.record_end(stop, folder.partial_result):
                 folder.begin(job.config, job.command, job.source)
                 yield folder
 
     @classmethod
     @contextmanager
     def reopen(cls, job: Job, console: report.Console, stop: Stop) -> Iterator[RunFolder]:
-        """The folder of a run that goes on; its last state is in ``saved``. Otherwise as ``create``.
+        """The folder of a resumed run; its last state is in ``resume_state``. Otherwise as ``create``.
 
         Raises:
             ConfigError: if the folder holds the state of another config, or a link or a pipe, or another process
@@ -110,14 +109,14 @@ class RunFolder(Folder):
             StorageError: if a file cannot be written.
         """
         with RunLock(job.folder):
-            saved = checkpoint.latest(job.folder / "checkpoints", job.config, console.warning)
-            if saved is None and not fingerprint.check(job.folder, job.config):
+            state = checkpoint.latest(job.folder / "checkpoints", job.config, console.warning)
+            if state is None and not fingerprint.check(job.folder, job.config):
                 console.warning(
                     "manifest.json does not say with which config the run was started; config.yaml is taken as it is"
                 )
             folder = cls._of(job, console)
-            folder.saved = saved
-            with folder.verdict(stop, folder.so_far):
+            folder.resume_state = state
+            with folder.record_end(stop, folder.partial_result):
                 yield folder
 
     @classmethod
@@ -135,25 +134,25 @@ class RunFolder(Folder):
     def start(self, state: TrainingState, facts: Mapping[str, Any]) -> None:
         """Complete the manifest with ``facts`` (see :func:`snnrun.report.manifest`) and start the trackers.
 
-        A run that goes on first gets its state and its records back, as they were when the state was saved.
+        A resumed run first gets back its state, and its records at the time of the state.
 
         Raises:
-            DataError: if the saved state does not fit.
+            DataError: if the state does not fit.
         """
         if not self.resuming:
             self.manifest(**facts)
         else:
-            if self.saved is None:  # it was killed before it could save anything
+            if self.resume_state is None:  # it was killed before its first state
                 self._rewind(0)
             else:
-                self._restore(state, self.saved)
-            self.resumed(**facts, config=self.config, step=state.progress.step)
-        self._saved_at, self._saved_step = time.monotonic(), state.progress.step
+                self._restore(state, self.resume_state)
+            self.resume(**facts, config=self.config, step=state.progress.step)
+        self._save_time, self._save_step = time.monotonic(), state.progress.step
         manifest, records = files.plain(self._manifest), [record.to_json() for record in self.records]
         self._trackers.begin(self.path, self.config, manifest, records)
 
-    def so_far(self) -> RunResult:
-        """The result of a run that ends now, but for its status."""
+    def partial_result(self) -> RunResult:
+        """The result of a run that ends now, without its status."""
         return RunResult(epochs=len(self.epochs), seconds=time.monotonic() - self._begin)
 
     @property
@@ -176,14 +175,14 @@ class RunFolder(Folder):
         return self.path / "metrics.jsonl"
 
     def add(self, record: LogRecord, model: nn.Module) -> None:
-        """One record of ``fit``: a line of ``metrics.jsonl``, the console, and after an epoch the weights."""
+        """Write a record of ``fit`` to ``metrics.jsonl`` and the console, and after an epoch the weights."""
         if isinstance(record, EpochRecord):
-            # First, so that an epoch that is on record has its weights on disk, wherever the run is killed.
+            # First, so that every epoch on record has its weights on disk, even if the run is killed.
             with storing(self.checkpoints):
                 files.make_folder(self.checkpoints)
-                checkpoint.save(self.checkpoints / "last.safetensors", model)
+                checkpoint.save(self.checkpoints / "last.safetensors", model.state_dict())
                 if record.best:
-                    checkpoint.save(self.best, model)
+                    checkpoint.save(self.best, model.state_dict())
         self.records.append(record)
         values = record.to_json()
         line = json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"
@@ -197,49 +196,48 @@ class RunFolder(Folder):
         if isinstance(record, EpochRecord):
             self._warn(self._diagnose(model).epoch(self.epochs))
 
-    def due(self, state: TrainingState) -> bool:
-        """Whether it is time for a checkpoint between two steps."""
+    def save_due(self, state: TrainingState) -> bool:
+        """True if it is time for a checkpoint between two steps."""
         steps, minutes = self._every.every_steps, self._every.every_minutes
-        due = steps is not None and state.progress.step - self._saved_step >= steps
-        return due or (minutes is not None and time.monotonic() - self._saved_at >= 60 * minutes)
+        due = steps is not None and state.progress.step - self._save_step >= steps
+        return due or (minutes is not None and time.monotonic() - self._save_time >= 60 * minutes)
 
     def save(self, state: TrainingState) -> None:
-        """Save the state as it is now, between two steps, with all metrics so far on disk.
+        """Save the state between two steps, with all metrics so far on disk.
 
-        Where some part's state is of a kind that no checkpoint can hold, a warning is shown once, and the run goes on
-        without.
+        If a checkpoint cannot hold the state of some part, a warning is shown once, and the run goes on without.
 
         Raises:
-            StorageError: if it cannot be written; the states before stay.
+            StorageError: if it cannot be written; earlier states stay.
         """
-        if not self._able:
+        if not self._can_save:
             return
         with storing(self._metrics), os.fdopen(files.open_to_append(self._metrics), "rb+") as file:
             os.fsync(file.fileno())
             size = file.seek(0, os.SEEK_END)
-        saved = {"config": fingerprint.config_hash(self.config), "metrics": size, **state.state_dict()}
+        values = {"config": fingerprint.config_hash(self.config), "metrics": size, **state.state_dict()}
         try:
             with storing(self.checkpoints):
                 files.make_folder(self.checkpoints)
-                checkpoint.save_state(self.checkpoints, state.progress.step, saved)
+                checkpoint.save_state(self.checkpoints, state.progress.step, values)
         except CannotSave as error:
-            self._able = False
+            self._can_save = False
             self._console.warning(f"this run cannot be resumed, since no checkpoint can hold all of its state: {error}")
-        self._saved_at, self._saved_step = time.monotonic(), state.progress.step
+        self._save_time, self._save_step = time.monotonic(), state.progress.step
 
-    def _restore(self, state: TrainingState, saved: checkpoint.State) -> None:
+    def _restore(self, state: TrainingState, values: checkpoint.State) -> None:
         try:
-            state.load_state_dict(saved)
-            self._rewind(saved["metrics"])
+            state.load_state_dict(values)
+            self._rewind(values["metrics"])
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             message = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"the checkpoint does not fit this run: {message}") from error
 
     def _rewind(self, size: int) -> None:
-        """Go back to the first ``size`` bytes of the metrics, and to no result.
+        """Go back to the first ``size`` bytes of the metrics, without a result.
 
         Raises:
-            ValueError: if they are not there.
+            ValueError: if the file is shorter, or damaged.
         """
         with storing(self._metrics), self._metrics.open("rb") as file:
             metrics = file.read(max(size, 0))
@@ -255,17 +253,17 @@ class RunFolder(Folder):
 
     def summary(self, model: nn.Module, example: Tensor) -> None:
         """``summary.txt`` for one encoded sample ``[T, 1, *N]``."""
-        self._decorate("summary.txt", lambda: self._text("summary.txt", report.summary(model, example)))
+        self._try_write("summary.txt", lambda: self._write_text("summary.txt", report.summary(model, example)))
 
     def compare_with_chance(
         self, model: nn.Module, *, accuracy: float | None, r2: float | None, share: float | None, samples: int
     ) -> None:
-        """Warn of a test result that guessing would reach too; ``share``: of the most frequent class in it."""
+        """Warn of a test result that guessing would reach too; ``share``: of the most frequent class."""
         last = next(reversed(self.epochs), None)
         self._warn(self._diagnose(model).test(last, accuracy=accuracy, r2=r2, share=share, samples=samples))
 
     def result(self, result: Result) -> None:
-        """``result.json``: how it ended; trackers end with it."""
+        """Write ``result.json``, and end the trackers."""
         try:
             super().result(result)
         finally:
@@ -280,13 +278,13 @@ class RunFolder(Folder):
         example: report.Example,
         confusion: Confusion | None = None,
     ) -> None:
-        """``figures/`` and the numbers behind the raster.
+        """Draw ``figures/``, and save the numbers of the raster.
 
         Args:
             encoded, traces: of one test sample, by the trained model.
             style: of the figures.
-            example: which sample that is.
-            confusion: of the test part, where there are classes.
+            example: the description of the sample.
+            confusion: of the test set, if there are classes.
         """
         folder = self.path / "figures"
         thresholds = {name: neuron.threshold() for name, neuron in neurons(model).items() if neuron.spiking}
@@ -301,8 +299,8 @@ class RunFolder(Folder):
             "membrane": lambda: report.membrane_figure(traces, thresholds, folder, style, example),
         }
         for name, draw in drawings.items():
-            self._decorate(", ".join(f"figures/{name}.{kind}" for kind in style.format), draw)
-        self._decorate(
+            self._try_write(", ".join(f"figures/{name}.{kind}" for kind in style.format), draw)
+        self._try_write(
             "figures/raster.npz", lambda: report.save_raster(traces, encoded, folder / "raster.npz", example=example)
         )
 
@@ -318,15 +316,15 @@ class RunFolder(Folder):
         for warning in warnings:
             self._console.warning(warning)
 
-    def _decorate(self, name: str, write: Callable[[], object]) -> None:
+    def _try_write(self, name: str, write: Callable[[], object]) -> None:
         try:
             write()
-        except Exception as error:  # whatever it is, hours of training must not be lost to a picture
+        except Exception as error:  # any error: hours of training must not be lost to a figure
             self._console.warning(f"{name} could not be made ({type(error).__name__}: {error}); the run goes on")
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Add a line, or nothing of it."""
+    """Add the whole line, or nothing."""
     with os.fdopen(files.open_to_append(path), "rb+", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         try:
@@ -338,11 +336,8 @@ def _append(path: Path, line: bytes) -> None:
 
 
 def recorded_threads(folder: Path, world_size: int) -> int | None:
-    """The threads that each process of the run in ``folder`` used, if they were ``world_size``; None where unknown."""
-    try:
-        manifest = safe_read.json_object(folder, "manifest.json")
-    except Unreadable:
-        return None
+    """The threads of each process of the run in ``folder``, if it had ``world_size`` processes; None if unknown."""
+    manifest = browse.json_object(folder, "manifest.json")
     threads, parallel = manifest.get("threads"), manifest.get("parallel")
     size = parallel.get("world_size") if isinstance(parallel, dict) else None
     return threads if size == world_size and type(threads) is int and 0 < threads <= MOST_THREADS else None

@@ -1,4 +1,4 @@
-"""``snnrun simulate``: one neuron driven by one input, its whole record, and the overlay of a sweep."""
+"""``snnrun simulate``: one neuron driven by one input, and the overlay of a sweep."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MOST_ROWS = 100_000  # of traces.csv; traces.npz holds everything
 
 @dataclass(frozen=True, kw_only=True)
 class SimulationResult(Result):
-    """The result of a simulation; ``statistics`` stand in the file one by one, see :func:`statistics`."""
+    """The result of a simulation; the file has each of the ``statistics`` as a field, see :func:`statistics`."""
 
     num_steps: int | None = None
     num_neurons: int | None = None
@@ -49,7 +49,7 @@ class SimulationResult(Result):
 
 
 class Simulation(NamedTuple):
-    """A simulation that is done, for the overlay of a sweep."""
+    """The traces of a simulation, for the overlay of a sweep."""
 
     traces: Traces
     settings: SimulateSettings
@@ -60,28 +60,28 @@ def run(
     *,
     settings: SimulateSettings,
     neuron: Callable[..., Neuron],
-    given: Input,
+    source: Input,
     config: Mapping[str, Any],
     folder: Path,
     command: Sequence[str],
 ) -> Simulation:
-    """Simulate, and leave the record in ``folder``.
+    """Simulate, and write the record in ``folder``.
 
     Raises:
-        SnnrunError: whatever ends it early; ``result.json`` says so too.
+        SnnrunError: for all that ends it early; ``result.json`` has it too.
     """
     begin, stop = time.perf_counter(), Stop()
-    with report.Console(progress=False) as console, stop.listening(deaf=True):
+    with report.Console(progress=False) as console, stop.handle_signals(mask=True):
         files = Folder(folder, console)
-        with files.verdict(stop, lambda: SimulationResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
+        with files.record_end(stop, lambda: SimulationResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             files.write_config(config)
             streams = Streams(settings.seed, torch.device("cpu"))
             dt = dt_of(config)
             with streams.initialisation():
-                made = neuron(shape=(settings.num_neurons,))
-            steps = settings.num_steps or given.steps(settings.num_neurons)
-            x = given(steps, dt, settings.num_neurons, streams.data)
-            traces = record(made, x, dt)
+                layer = neuron(shape=(settings.num_neurons,))
+            steps = settings.num_steps or source.steps(settings.num_neurons)
+            x = source(steps, dt, settings.num_neurons, streams.data)
+            traces = record(layer, x, dt)
             files.manifest(
                 settings={"seed": settings.seed, "precision": "fp32", "deterministic": True},
                 command=command,
@@ -90,20 +90,20 @@ def run(
                 data_hashes={},
             )
             _save(traces, folder, console)
-            title = f"{type(made).__name__}, {type(given).__name__.lower()} input"
+            title = f"{type(layer).__name__}, {type(source).__name__.lower()} input"
             report.traces_figure(traces, title, folder / "figures", settings.style)
-            found = statistics(traces)
+            values = statistics(traces)
             result = SimulationResult(
                 status="finished",
                 num_steps=steps,
                 num_neurons=settings.num_neurons,
                 dt=dt,
-                statistics=found,
+                statistics=values,
                 seconds=time.perf_counter() - begin,
             )
-            stop.deafen()
+            stop.mask()
             files.result(result)
-            for line in _lines(title, traces, found):
+            for line in _lines(title, traces, values):
                 console.line(line)
             console.line(f"{result.seconds:.1f} s  {folder}")
     return Simulation(traces, settings, result)
@@ -114,22 +114,22 @@ def overlay(simulations: Mapping[str, Simulation], folder: Path) -> None:
     if len(simulations) > 1:
         style = next(iter(simulations.values())).settings.style
         with storing(folder):
-            done = report.overlay_figure({label: each.traces for label, each in simulations.items()}, folder, style)
+            paths = report.overlay_figure({label: each.traces for label, each in simulations.items()}, folder, style)
         with report.Console(progress=False) as console:
-            console.line(f"overlay of {len(simulations)} simulations: {', '.join(str(path) for path in done)}")
+            console.line(f"overlay of {len(simulations)} simulations: {', '.join(str(path) for path in paths)}")
 
 
 def dt_of(config: Mapping[str, Any]) -> float:
-    """The length of a step: the neuron's ``dt`` where it has one, else 1."""
+    """The length of a step: the neuron's ``dt`` if it has one, else 1."""
     value = (config.get("neuron") or {}).get("dt")
     return float(value) if isinstance(value, (int, float)) and value > 0 else 1.0
 
 
-def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str]:
+def _lines(title: str, traces: Traces, values: Mapping[str, Any]) -> Iterator[str]:
     steps, count = traces.input.shape
     dt = "" if traces.dt == 1 else f" of {traces.dt:g}"
     yield f"{title}: {plural(count, 'neuron')}, {plural(steps, 'step')}{dt}"
-    if not found["spikes"]:
+    if not values["spikes"]:
         highest = float(np.nanmax(np.where(np.isfinite(traces.membrane), traces.membrane, -np.inf)))
         if traces.threshold is None:
             yield f"no spikes: the neuron is a read-out, which never fires; its membrane reached {highest:.4g}"
@@ -137,39 +137,39 @@ def _lines(title: str, traces: Traces, found: Mapping[str, Any]) -> Iterator[str
             level = float(traces.threshold.min())
             yield f"no spikes: the membrane reached {highest:.4g}, the threshold is {level:.4g}; try input.amplitude"
         return
-    words = [f"{plural(found['spikes'], 'spike')}", f"rate {found['rate']:.4g}"]
+    words = [f"{plural(values['spikes'], 'spike')}", f"rate {values['rate']:.4g}"]
     if traces.dt != 1:
-        words.append(f"({found['firing_rate']:.4g} per step)")
-    words.append(f"first spike at {found['first_spike']:.4g}")
-    if found["interval_mean"] is not None:
-        words.append(f"interval {found['interval_mean']:.4g}")
-    if found["interval_cv"] is not None:
-        words.append(f"CV {found['interval_cv']:.3f}")
+        words.append(f"({values['firing_rate']:.4g} per step)")
+    words.append(f"first spike at {values['first_spike']:.4g}")
+    if values["interval_mean"] is not None:
+        words.append(f"interval {values['interval_mean']:.4g}")
+    if values["interval_cv"] is not None:
+        words.append(f"CV {values['interval_cv']:.3f}")
     if count > 1:
-        words.append(f"{found['silent_neurons']} of {count} neurons silent")
+        words.append(f"{values['silent_neurons']} of {count} neurons silent")
     yield "  ".join(words)
-    for name, values in traces.gradients.items():
-        have = np.count_nonzero(values)
-        yield f"{name.replace('_', ' ')}: {have} of {count} neurons have one, sum {values.sum():.4g}"
+    for name, gradient in traces.gradients.items():
+        number = np.count_nonzero(gradient)
+        yield f"{name.replace('_', ' ')}: {number} of {count} neurons have one, sum {gradient.sum():.4g}"
 
 
 def _save(traces: Traces, folder: Path, console: report.Console) -> None:
     arrays = traces.arrays()
     buffer = io.BytesIO()
-    # Compressing takes seconds for many values, and saves little where all differ.
+    # To compress many values takes seconds, and saves little if all differ.
     write = np.savez_compressed if traces.input.size <= 1_000_000 else np.savez
     write(buffer, **arrays)
     steps, count = traces.input.shape
-    shown = thin(count, max(1, MOST_ROWS // steps))
-    if len(shown) < count:
-        console.line(f"traces.csv holds {len(shown)} of {count} neurons, traces.npz all")
+    selection = thin(count, max(1, MOST_ROWS // steps))
+    if len(selection) < count:
+        console.line(f"traces.csv holds {len(selection)} of {count} neurons, traces.npz all")
     with storing(folder):
         write_bytes(folder / "traces.npz", buffer.getvalue())
-        write_bytes(folder / "traces.csv", _csv(arrays, shown))
+        write_bytes(folder / "traces.csv", _csv(arrays, selection))
 
 
 def _csv(arrays: Mapping[str, Any], neurons: Any) -> bytes:
-    """A row for each step and neuron; nine digits give back every float32."""
+    """A row for each step and neuron; nine digits are exact for a float32."""
     columns = {name: values[:, neurons] for name, values in arrays.items() if name != "time"}
     steps = len(arrays["time"])
     flat = [

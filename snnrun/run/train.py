@@ -1,4 +1,4 @@
-"""``snnrun``: a training run; from the command, and from Python by :func:`compose` and :func:`train`."""
+"""``snnrun``: a training run, from the command, and from Python by :func:`compose` and :func:`train`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def prepare(config: DictConfig, trusted: Collection[str]) -> DictConfig:
 
 
 def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
-    """All faults of the parts, of how they go together, and of the weights to start from."""
+    """All faults of the parts, of their combination, and of the initial weights."""
     faults = trial.run(catalogue)
     if trial.settings.init_from is not None:
         from snnrun.run.initial_weights import weights_file
@@ -54,7 +54,7 @@ def run(
     trusted: Collection[str],
     source: Mapping[str, str] | None = None,
 ) -> Any:
-    """Train, and leave the record in ``folder``; ``source``: the file that the config is from."""
+    """Train, and write the record in ``folder``; ``source``: the file of the config."""
     from snnrun.run.execute import execute
 
     return execute(Job.of(config, folder=folder, command=command, trusted=trusted, source=source))
@@ -76,20 +76,20 @@ def compose(*words: str, **keys: Any) -> Job:
         ConfigError: with all faults of the words.
         ArgumentError: for a value that no config can hold.
     """
-    job, _ = _composed(words, keys)
+    job, _ = _compose(words, keys)
     return job
 
 
 def train(*words: str, **keys: Any) -> Run:
-    """Train as the command does with the same words, and leave the same record; returns the run.
+    """Train as the command does with the same words, with the same record; returns the run.
 
     ``words``, ``keys``: see :func:`compose`.
 
     Raises:
-        SnnrunError: for a mistake, before anything starts, and for whatever ends the run early.
-        Interrupted: a signal asked it to stop.
+        SnnrunError: for a mistake, before anything starts, and for all that ends the run early.
+        Interrupted: a signal requested a stop.
     """
-    job, run = _composed(words, keys)
+    job, run = _compose(words, keys)
     from snnrun.run.execute import execute
 
     machine.keep_freed_memory()
@@ -97,18 +97,18 @@ def train(*words: str, **keys: Any) -> Run:
     return run
 
 
-def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
-    """The job, and the run that it will be."""
+def _compose(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
+    """The job, and its run."""
     from snnrun.job import validate
     from snnrun.job.compose import composer, plain
     from snnrun.run import train as command  # this module
 
-    given = [*words, *overrides_of(keys)]
-    arguments = parse(given)
+    command_words = [*words, *overrides_of(keys)]
+    arguments = parse(command_words)
     others = arguments.help or arguments.version or arguments.multirun or arguments.shows
     if arguments.command != "train" or arguments.words or arguments.list_words is not None or others:
-        words_given = " ".join(given)
-        raise ConfigError(f"expected the overrides of one training run, got {words_given}; the command does the rest")
+        line = " ".join(command_words)
+        raise ConfigError(f"expected the overrides of one training run, got {line}; the command does the rest")
     arguments.trusted += trust.of_environment()
     catalogue = Catalogue(arguments.config_dir, PRIMARY[arguments.command])
     with trust.allow_imports(arguments.config_dir, arguments.trusted), composer(catalogue, "RUN") as hydra:
@@ -120,7 +120,7 @@ def _composed(words: Sequence[str], keys: Mapping[str, Any]) -> tuple[Job, Run]:
         job = Job.of(
             config,
             folder=composition.folder.absolute(),
-            command=["snnrun", *given],
+            command=["snnrun", *command_words],
             trusted=arguments.trusted,
             source=source,
             marks=composition.record(),

@@ -37,7 +37,7 @@ def find(word: str, root: Path = Path("outputs")) -> Path:
             inside = {path} if is_sweep(path) else set(islice((p for p in _parents(path) if is_sweep(p)), 2))
             if len(inside) == 1:
                 return inside.pop()
-    if match := browse.of_name(word, root):
+    if match := browse.find_named(word, root):
         return match
     piece = word.replace(os.sep, "/").strip("/")
     sweeps = {
@@ -49,7 +49,7 @@ def find(word: str, root: Path = Path("outputs")) -> Path:
     if len(ends) == 1:
         return ends[0]
     try:
-        return browse.named(word, root)
+        return browse.resolve(word, root)
     except ConfigError as error:
         parts = [folder for name, folder in sweeps.items() if piece in name]
         if len(parts) == 1:

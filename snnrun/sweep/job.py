@@ -17,7 +17,7 @@ from snnrun.run import browse, imports, new_folder
 from snnrun.system import files, machine, safe_read, say
 from snnrun.system.safe_read import Unreadable
 from snnrun.training.records import LogRecord
-from snnrun.training.stop import Interrupted, waiting
+from snnrun.training.stop import Interrupted, mask_signals
 
 CONFIGS, LOGS = "configs", "logs"
 
@@ -71,7 +71,7 @@ def train(task: JobTask) -> Any:
     from snnrun.run.execute import execute
 
     job = Job.of(config, folder=task.folder, command=task.command, trusted=task.trusted, source=task.source)
-    with waiting():  # from the first file on
+    with mask_signals():  # from the first file on
         with storing(task.folder):
             resuming = _begin(task)
         return execute(replace(job, resuming=resuming), watch=task.watch or (lambda record: None))
@@ -106,10 +106,10 @@ def run(task: JobTask) -> int:
 
 def _begin(task: JobTask) -> bool:
     """Create the run folder. Returns True if the job was started before."""
-    from snnrun.run.folder import check_own
+    from snnrun.run.folder import check_contents
 
     files.make_folders(task.sweep, task.folder)
-    check_own(task.folder)  # before anything is written there
+    check_contents(task.folder)  # before anything is written there
     resuming = (task.folder / "config.yaml").exists()
     if not resuming:  # an earlier process was killed before its first checkpoint
         for name in ("manifest.json", "result.json"):

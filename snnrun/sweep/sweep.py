@@ -16,7 +16,8 @@ from snnrun.job.compose import Composer, plain
 from snnrun.job.config_file import ConfigSource
 from snnrun.run import browse
 from snnrun.run.browse import end
-from snnrun.sweep import dry, job_list, launcher
+from snnrun.sweep import dry, job_list
+from snnrun.sweep.engine import engine_of
 from snnrun.sweep.job import CONFIGS, JobTask
 from snnrun.sweep.job_list import JobEntry, JobList
 from snnrun.sweep.outcome import Outcome
@@ -97,7 +98,7 @@ class Sweep:
             return []
         hydra, threads = composed[0].whole.hydra, max(each.config["threads"] for each in frozen)
         name, options = hydra.runtime.choices["hydra/launcher"], plain(hydra.launcher)
-        engine = launcher.engine_of(name, options, threads)
+        engine = engine_of(name, options, threads)
         sweep = folder.resolve()
         _freeze(frozen, self.open(sweep), sweep)
         total = None if self.arguments.searches else len(frozen)
@@ -114,7 +115,7 @@ class Sweep:
             self.stopped |= not outcome.well and self.arguments.on_error == "stop"
             return not self.stopped
 
-        with Stop().listening():
+        with Stop().handle_signals():
             engine.run(waiting, on_outcome)
         return tasks
 

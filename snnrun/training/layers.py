@@ -1,4 +1,4 @@
-"""What an epoch's record says of each layer: the gradient of its last batch, and what its neurons have learned."""
+"""Each layer in an epoch's record: the gradient of its last batch, and the learnable parameters of its neurons."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ BINS = 20  # of a histogram
 
 @torch.no_grad()
 def layer_gradients(model: nn.Module) -> dict[str, LayerGradient]:
-    """The gradient of each layer, from those that a backward pass left.
+    """The gradient of each layer after a backward pass.
 
-    Neurons (of a convolution: channels) that it does not reach are those whose incoming weights have a gradient of
-    exactly 0; they do not learn from this batch.
+    A gradient does not reach neurons (of a convolution: channels) whose incoming weights have a gradient of exactly 0;
+    they do not learn from this batch.
     """
     layers = {name: [p for p in layer.parameters() if p.grad is not None] for name, layer in holders(model).items()}
-    figures = {name: _figures(parameters) for name, parameters in layers.items() if parameters}
-    if not figures:
+    values = {name: _norm_and_zeros(parameters) for name, parameters in layers.items() if parameters}
+    if not values:
         return {}
     # Read together, since on CUDA each reading waits.
-    values = torch.stack(list(figures.values())).tolist()
-    return {name: LayerGradient(norm=norm, zero=zero) for name, (norm, zero) in zip(figures, values, strict=True)}
+    numbers = torch.stack(list(values.values())).tolist()
+    return {name: LayerGradient(norm=norm, zero=zero) for name, (norm, zero) in zip(values, numbers, strict=True)}
 
 
-def _figures(parameters: list[nn.Parameter]) -> Tensor:
+def _norm_and_zeros(parameters: list[nn.Parameter]) -> Tensor:
     """Norm and share of zeros, ``[2]`` float64."""
     gradients = [p.grad for p in parameters if p.grad is not None]
-    # Where there are no weights, every value stands for itself.
+    # Without weights, each value is one neuron.
     weights = [each for each in gradients if each.dim() > 1] or [each.reshape(-1, 1) for each in gradients]
     largest = [torch.linalg.vector_norm(each.flatten(1), float("inf"), dim=1) for each in weights]
     norm = torch.stack([torch.linalg.vector_norm(each).double() for each in gradients]).square().sum().sqrt()
@@ -41,12 +41,12 @@ def _figures(parameters: list[nn.Parameter]) -> Tensor:
 
 
 def neuron_parameters(model: nn.Module) -> dict[str, dict[str, ParameterSummary]]:
-    """The learnable parameters of each layer's neurons, by layer and name; layers that learn none are left out.
+    """The learnable parameters of each layer's neurons, by layer and name; layers without any are left out.
 
-    Values are those of the option (β, not its logit; see :meth:`snnrun.neuron.Neuron.learnable_values`).
+    A value is the option's (β, not its logit; see :meth:`snnrun.neuron.Neuron.learnable_values`).
     """
-    values = {name: neuron.learnable_values() for name, neuron in neurons(model).items()}
-    return {name: {key: _summary(value) for key, value in found.items()} for name, found in values.items() if found}
+    layers = {name: neuron.learnable_values() for name, neuron in neurons(model).items()}
+    return {name: {key: _summary(value) for key, value in values.items()} for name, values in layers.items() if values}
 
 
 def _summary(value: Tensor) -> ParameterSummary:
@@ -55,7 +55,7 @@ def _summary(value: Tensor) -> ParameterSummary:
     if not numbers.size:
         return ParameterSummary(mean=math.nan, sd=math.nan, min=math.nan, max=math.nan)
     low, high = float(numbers.min()), float(numbers.max())
-    # Bins narrower than the numbers' own grain have no edges that differ.
+    # Bins narrower than the spacing of floats would have equal edges.
     spread = high - low > 1e-9 * max(abs(low), abs(high))
     histogram = tuple(np.histogram(numbers, BINS, (low, high))[0].tolist()) if spread else None
     return ParameterSummary(mean=float(numbers.mean()), sd=float(numbers.std()), min=low, max=high, histogram=histogram)

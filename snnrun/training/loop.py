@@ -22,7 +22,7 @@ from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
 from snnrun.sequence import Trace
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Batch, Data, Part
 from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions
@@ -36,11 +36,11 @@ from snnrun.training.streams import Streams
 
 @dataclass(frozen=True)
 class Setup:
-    """What stays the same from the first training step to the last.
+    """All that stays the same during training.
 
     Attributes:
-        parameters: those that are trained.
-        begin: when training would have begun, on ``time.perf_counter``, had one process made all of it.
+        parameters: the trainable ones.
+        begin: of training on ``time.perf_counter``; for a resumed run, as if one process had made all of it.
         boundary, watch, team: see :func:`fit`.
     """
 
@@ -56,18 +56,18 @@ class Setup:
 
 
 class StepResult(NamedTuple):
-    """What came of a training step, as numbers.
+    """The result of a training step, as numbers.
 
     Attributes:
-        correct: how many samples of the batch were right; None without class labels, or where no record is due.
-        due: whether there is a record of this step.
-        broken: whether loss or gradient were not finite.
+        correct: number of correct samples in the batch; None without class labels or ``log``.
+        log: True if this step has a record.
+        broken: True if loss or gradient were not finite.
     """
 
     loss: float
     gradient_norm: float
     correct: float | None
-    due: bool
+    log: bool
     broken: bool
 
 
@@ -84,15 +84,15 @@ def fit(
 ) -> Iterator[LogRecord]:
     """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
-    While a record is out the weights are those it speaks of, so the caller may save them. ``best`` in an epoch's
-    record says that its validation loss is the lowest so far; without validation samples none is.
+    Between a record and the next the weights are the record's, so the caller may save them. ``best`` in an epoch's
+    record means that its validation loss is the lowest so far; without validation samples no epoch is the best.
 
     Args:
-        state: where to begin, or to go on. Updated after every step, so it can be saved between any two steps.
+        state: where training begins or goes on. Updated after every step, so it can be saved between any two steps.
         boundary: called between two steps, where nothing is half done. What it raises ends the training.
         watch: called between two batches of an evaluation; likewise.
-        team: the processes that share out each batch. Each yields the same records, but for ``layers``, which rank 0
-            alone has. Default: this one has it all.
+        team: the processes that share each batch. All yield the same records, except for ``layers``, which only rank
+            0 has. Default: this process alone.
 
     Raises:
         NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
@@ -111,7 +111,7 @@ def fit(
         team=Team() if team is None else team,
     )
     state.progress.activity.skip = {name for name, neuron in neurons(state.model).items() if not neuron.spiking}
-    while goes_on(state.progress, settings):
+    while continues(state.progress, settings):
         samples, seconds = yield from train_epoch(state, setup)
         yield end_epoch(state, setup, samples, seconds)
 
@@ -119,22 +119,22 @@ def fit(
 def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None, tuple[int, float]]:
     """Make the steps that are left of the epoch under way, and yield their records and warnings.
 
-    Returns the samples that this process has trained on, and the seconds that it took, without the caller's.
+    Returns the number of samples that this process has trained on, and the seconds of it, without the caller's.
     """
     model, progress, totals = state.model, state.progress, state.progress.totals
     model.train()
     begin = last_time = time.perf_counter()
     first_samples = last_samples = totals.samples
-    away = 0.0  # seconds that the caller spent on records and boundaries
+    away = 0.0  # seconds of the caller, for records and boundaries
     progress.begin_epoch(state.streams, setup.data.train)
     for batch in _batches(setup.data.train, progress, state.streams, setup.settings):
         result = train_step(state, setup, batch)
-        if result.broken and (now_lost := nonfinite.lost_neurons(model)) != progress.lost:
-            progress.lost = now_lost
+        if result.broken and (lost := nonfinite.lost_neurons(model)) != progress.lost:
+            progress.lost = lost
             message = nonfinite.describe(model, progress.step, result.loss)
-            yield WarningRecord(epoch=progress.epoch, step=progress.step, message=message, lost=now_lost)
+            yield WarningRecord(epoch=progress.epoch, step=progress.step, message=message, lost=lost)
         now = time.perf_counter()
-        if result.due:
+        if result.log:
             correct = result.correct
             yield StepRecord(
                 epoch=progress.epoch,
@@ -148,7 +148,7 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
             )
         progress.seconds = now - setup.begin
         setup.boundary()
-        if result.due:
+        if result.log:
             last_time, last_samples = time.perf_counter(), totals.samples
         away += time.perf_counter() - now
     if not totals.samples:
@@ -160,7 +160,7 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
 
 
 def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
-    """One step on ``batch``: loss, gradients, update; and the sums of the epoch, with it in them.
+    """One step on ``batch``: loss, gradients, update, and the sums of the epoch.
 
     Raises:
         NonFiniteError: see :func:`fit`; the weights are as they were.
@@ -174,30 +174,30 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     loss.backward()
     team.add_gradients(setup.parameters)
     norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
-    due = progress.step == 1 or progress.step % settings.report.log_every == 0
-    count = [result] if due and result is not None and not result.dim() else []
-    # Read together, since on CUDA reading waits for all that is under way. One wait is the price of the check.
+    log = progress.step == 1 or progress.step % settings.report.log_every == 0
+    count = [result] if log and result is not None and not result.dim() else []
+    # Read together, since on CUDA each reading waits. One wait is the price of the check.
     loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *count)).tolist()
 
-    # A broken gradient silences neurons for good, and the loss may fall all the same: nobody would notice.
+    # A broken gradient silences neurons for good, unnoticed: the loss may fall all the same.
     broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
     if broken and settings.on_nonfinite == "stop":
         raise NonFiniteError(nonfinite.describe(model, progress.step, loss_value))
     if _ends_epoch(progress, setup.data.train, settings):
         progress.gradients = layer_gradients(model)
     if settings.clip_grad_norm is not None:
-        # A norm that is not finite would carry one neuron's fault to all the others.
+        # An infinite norm would carry one neuron's fault to all the others.
         bound = nonfinite.finite_norm(setup.parameters) if broken else norm
         torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
     state.optimizer.step()
     progress.totals.add(loss_value, result, batch.x.shape[1])
     progress.activity.add(traces if team.own_count else _without_samples(traces))
     progress.batch += 1
-    return StepResult(loss_value, norm_value, correct[0] if correct else None, due, broken)
+    return StepResult(loss_value, norm_value, correct[0] if correct else None, log, broken)
 
 
 def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> EpochRecord:
-    """Validate, change the learning rate, and begin the next epoch; returns the record of the one that is over.
+    """Validate, change the learning rate, and begin the next epoch; returns the record of the epoch that has ended.
 
     ``samples``, ``seconds``: see :func:`train_epoch`.
     """
@@ -207,15 +207,9 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     validation = Scores(math.nan, None)
     if len(data.validation):
         validation = evaluate(
-            model,
-            data.validation,
-            setup.encoder,
-            setup.loss,
-            state.streams,
-            settings,
-            watch=setup.watch,
-            team=setup.team,
-        )
+            model, data.validation, setup.encoder, setup.loss, state.streams, settings,
+            watch=setup.watch, team=setup.team,
+        )  # fmt: skip
     progress.activity.pool(setup.team)
     best = validation.loss < progress.best_loss
     if best:
@@ -247,35 +241,35 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     return record
 
 
-def goes_on(progress: Progress, settings: Settings) -> bool:
-    """Whether there is another epoch, or one under way to be brought to its end."""
+def continues(progress: Progress, settings: Settings) -> bool:
+    """True if another epoch follows, or one is under way."""
     most = settings.max_steps
     enough = most is not None and progress.step >= most and progress.batch == 0
     return progress.epoch <= settings.epochs and not out_of_patience(progress, settings) and not enough
 
 
 def out_of_patience(progress: Progress, settings: Settings) -> bool:
-    """Whether ``early_stopping`` ends training: the validation loss was lowest so many epochs ago."""
+    """True if ``early_stopping`` ends training: the validation loss was lowest that many epochs ago."""
     patience = settings.early_stopping
     return patience is not None and progress.epoch - 1 - progress.best_epoch >= patience
 
 
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
-    """What is left of the epoch under way."""
+    """The batches that are left of the epoch under way."""
     left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
 
     def rest() -> Iterator[Batch]:
         return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
 
-    # What a part draws without a generator must not depend on what the model drew in between: that is not drawn again.
-    batches = streams.apart(rest, f"data {progress.epoch}")
+    # Data drawn without a generator must not depend on the model's draws in between, which a resumed run lacks.
+    batches = streams.isolate(rest, f"data {progress.epoch}")
     if not settings.drop_last:
         return batches
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
 
 
 def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
-    """Whether the batch under way is the last one of its epoch."""
+    """True if the batch under way is the last one of its epoch."""
     whole, rest = divmod(len(part), settings.batch_size)
     batches = whole + (rest > 0 and not settings.drop_last)
     return progress.batch + 1 == batches or progress.step == settings.max_steps
@@ -295,29 +289,29 @@ def evaluate(
     classes: Sequence[str] = (),
     team: Team | None = None,
 ) -> Scores:
-    """Loss and accuracy over one part; draws from a stream of its own, so that training goes on as if it had not.
+    """Loss and accuracy over one data set; has its own random stream, so that training is not changed.
 
     ``watch`` is called between two batches; what it raises ends the evaluation. ``look`` gets every batch. With
-    ``classes``, the names of all labels, the scores have a confusion matrix. A ``team`` shares out whole batches, so
-    that its scores are, bit for bit, those of one process.
+    ``classes``, the names of all labels, the scores have a confusion matrix. A ``team`` shares whole batches, so that
+    its scores equal one process's bit for bit.
     """
     model.eval()
     team = Team() if team is None else team
     generator, totals, predictions = streams.evaluation(), Totals(), Predictions(classes)
-    scored: list[tuple[Tensor, Tensor | None] | None] = []
+    results: list[tuple[Tensor, Tensor | None] | None] = []
     samples: list[int] = []
-    with streams.ambient("evaluation"):
+    with streams.global_stream("evaluation"):
         for i, batch in enumerate(part.batches(settings.batch_size)):
-            encoded = encode(encoder, batch.x, settings, generator)  # by all, since it draws
-            mine = i % team.size == team.rank
-            scored.append(
-                score(run(model, encoded, settings), batch, loss_function, None, predictions) if mine else None
+            encoded = encode(encoder, batch.x, settings, generator)  # in all processes, since it draws
+            own = i % team.size == team.rank
+            results.append(
+                score(run(model, encoded, settings), batch, loss_function, None, predictions) if own else None
             )
             samples.append(batch.x.shape[1])
             look(batch)
             if (i + 1) % team.size == 0:
                 watch()
-    for (loss, result), size in zip(team.gather_scores(scored), samples, strict=True):
+    for (loss, result), size in zip(team.gather_scores(results), samples, strict=True):
         totals.add(loss, result, size)
     return totals.scores()._replace(confusion=predictions.confusion(team))
 
@@ -333,8 +327,8 @@ def forward(
 ) -> dict[str, Trace]:
     """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
 
-    ``precision=bf16`` takes the matrix products in bfloat16; weights, membranes and the rest stay in float32. Each
-    process of a ``team`` encodes all samples, whatever the encoder draws and looks at, and runs the model on its own.
+    ``precision=bf16`` computes the matrix products in bfloat16; weights, membranes and the rest stay in float32. Each
+    process of a ``team`` encodes all samples, so that all draw the same, and runs the model on its own samples.
     """
     encoded = encode(encoder, x, settings, encoding)
     if team is not None:
@@ -365,18 +359,18 @@ def score(
     team: Team | None = None,
     predictions: Predictions | None = None,
 ) -> tuple[Tensor, Tensor | None]:
-    """The loss of a batch, regularisers included, and where there is a target its ``outcome``, to be summed.
+    """The loss of a batch, regularisers included, and if there is a target its ``outcome``, to be summed.
 
     ``batch`` is the whole batch; the traces are of this process's own samples, and ``team`` has the others'.
-    ``predictions`` collects what the read-out says.
+    ``predictions`` collects the answers of the read-out.
     """
     team = Team() if team is None else team
     spikes, membrane, _ = list(traces.values())[-1]
     if team.size > 1:
-        # In one message: each has its price.
+        # In one message, since each takes time.
         spikes, membrane = team.whole(torch.stack((spikes, membrane)), 2)
     loss = loss_function(spikes, membrane, batch.target)
-    if loss_function.regularises:  # else the other layers need not be sent
+    if loss_function.regularises:  # else the other layers are not sent
         name = list(traces)[-1]
         trains = {key: spikes if key == name else team.whole(trace.spikes) for key, trace in traces.items()}
         loss = loss + loss_function.penalty(trains)

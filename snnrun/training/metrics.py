@@ -1,4 +1,4 @@
-"""What is measured while batches go by: loss and accuracy, what every neuron did, chance, the sample that is drawn."""
+"""Measurements over batches: loss and accuracy, activity of neurons, chance, the sample for figures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from snnrun.loss import metric
 from snnrun.sequence import Trace
 from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
-from snnrun.system.processes import Team
+from snnrun.system.team import Team
 from snnrun.task import Batch
 from snnrun.training.confusion import Confusion
 from snnrun.training.records import LayerActivity
 
 
 class Scores(NamedTuple):
-    """Means over the samples of one part."""
+    """Means over the samples of one data set."""
 
     loss: float
-    accuracy: float | None  # None where the target is no class
-    r2: float | None = None  # None where the target is no value
-    confusion: Confusion | None = None  # where it was asked for, at rank 0
+    accuracy: float | None  # None if the target is no class
+    r2: float | None = None  # None if the target is no value
+    confusion: Confusion | None = None  # if there are class names, at rank 0
 
 
 class Totals:
@@ -33,12 +33,12 @@ class Totals:
 
     def __init__(self) -> None:
         self.samples = 0
-        # Tensors stay on the device until asked for.
+        # Tensors stay on the device until they are read.
         self._loss: Tensor | float = 0.0
         self._outcome: Tensor | None = None
 
     def add(self, loss: Tensor | float, outcome: Tensor | None, samples: int) -> None:
-        """One batch: its mean loss, its ``snnrun.loss.outcome`` (correct ones, or sums of values), its size."""
+        """One batch: its mean loss, its ``snnrun.loss.outcome`` (number correct, or sums of values), its size."""
         self.samples += samples
         self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
         if outcome is not None:
@@ -50,10 +50,10 @@ class Totals:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Totals:
-        """Sums that were saved."""
-        made = cls()
-        made.samples, made._loss, made._outcome = state["samples"], state["loss"], state["outcome"]
-        return made
+        """The inverse of ``state``."""
+        totals = cls()
+        totals.samples, totals._loss, totals._outcome = state["samples"], state["loss"], state["outcome"]
+        return totals
 
     def scores(self) -> Scores:
         """The means over all batches so far."""
@@ -66,15 +66,15 @@ class Totals:
 
 
 class Chance:
-    """Collects the class labels of the batches of a part.
+    """Collects the class labels of the batches of a data set.
 
     Attributes:
-        samples: that were seen.
+        samples: number so far.
     """
 
     def __init__(self) -> None:
         self.samples = 0
-        self._labels: list[Tensor] = []  # on their device, until asked for
+        self._labels: list[Tensor] = []  # on their device, until they are read
 
     def add(self, batch: Batch) -> None:
         """One batch; its target is ``[B]`` or ``[B, *]`` labels, values, or None."""
@@ -83,7 +83,7 @@ class Chance:
             self._labels.append(batch.target.flatten())
 
     def share(self) -> float | None:
-        """Share of the most frequent class, 0 to 1; None where there are no labels."""
+        """Share of the most frequent class, 0 to 1; None without labels."""
         if not self._labels:
             return None
         counts = torch.cat(self._labels).cpu().bincount()
@@ -91,36 +91,33 @@ class Chance:
 
 
 class SampleSearch:
-    """Looks for the sample ``index`` among the batches of a part, which come in their order.
-
-    Args:
-        index: from 0 on.
+    """Looks for the sample ``index`` (from 0 on) among the batches of a data set, in their order.
 
     Attributes:
-        found: the sample as a batch of one; None until its batch has come.
-        seen: samples that have come.
+        sample: a batch of it alone; None before its batch.
+        count: number of samples so far.
     """
 
     def __init__(self, index: int) -> None:
         self.index = index
-        self.seen = 0
-        self.found: Batch | None = None
+        self.count = 0
+        self.sample: Batch | None = None
 
     def add(self, batch: Batch) -> None:
         """The next batch."""
-        at, size = self.index - self.seen, batch.x.shape[1]
+        at, size = self.index - self.count, batch.x.shape[1]
         if 0 <= at < size:
             # Copies, so that the whole batch need not stay in memory.
             target = None if batch.target is None else batch.target[at : at + 1].clone()
-            self.found = Batch(batch.x[:, at : at + 1].clone(), target)
-        self.seen += size
+            self.sample = Batch(batch.x[:, at : at + 1].clone(), target)
+        self.count += size
 
 
 class Activity:
-    """What every neuron did.
+    """How often every neuron fired.
 
     Args:
-        skip: names of layers that never fire, as some read-outs do: they have no activity.
+        skip: names of layers that never fire, such as some read-outs: they have no activity.
     """
 
     def __init__(self, skip: Collection[str] = ()) -> None:
@@ -143,16 +140,17 @@ class Activity:
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Activity:
-        """Counts that were saved."""
-        made = cls(set(state["skip"]))
-        made._counts, made._chances = dict(state["counts"]), state["chances"]
-        return made
+        """The inverse of ``state``."""
+        activity = cls(set(state["skip"]))
+        activity._counts, activity._chances = dict(state["counts"]), state["chances"]
+        return activity
 
     def pool(self, team: Team) -> None:
-        """Bring all processes' counts together at rank 0, and leave none elsewhere."""
+        """Sum all processes' counts at rank 0; the other ranks have none afterwards."""
         if team.size == 1:
             return
-        counts = [self._chances_as_count(), *(count.reshape(-1) for count in self._counts.values())]
+        device = next((count.device for count in self._counts.values()), torch.device("cpu"))
+        counts = [torch.tensor([self._chances], device=device), *(count.reshape(-1) for count in self._counts.values())]
         flat = team.reduce_sum(torch.cat(counts) if self._counts else counts[0].new_zeros(0))
         if not team.leads:
             self._counts, self._chances = {}, 0
@@ -161,12 +159,8 @@ class Activity:
             count.copy_(part.view(count.shape))
         self._chances = int(flat[0])
 
-    def _chances_as_count(self) -> Tensor:
-        device = next((count.device for count in self._counts.values()), torch.device("cpu"))
-        return torch.tensor([self._chances], device=device)
-
     def summary(self) -> dict[str, LayerActivity]:
-        """What each layer did, by its name."""
+        """The activity of each layer, by its name."""
         return {
             name: LayerActivity(
                 neurons=count.numel(),
@@ -187,7 +181,7 @@ def times_fired(trace: Trace) -> Tensor:
     spikes = trace.spikes
     if spikes.device.type != "cpu" or spikes.dtype != torch.float32:
         return (spikes != 0).sum((0, 1))
-    # One pass over the spikes, as they are the largest tensor of a step; torch's comparison alone is another.
+    # One pass over the spikes, the largest tensor of a step; torch's comparison alone is another pass.
     flat = spikes.detach().flatten(0, 1).flatten(1).contiguous().numpy()
     count = np.zeros(flat.shape[1], np.int64)
     spread(lambda low, high: _count(flat, count, low, high), flat.shape[1], flat.size, unit=64)
@@ -201,9 +195,9 @@ _STRIPE = 4096  # neurons whose counts stay in the L1 cache
 def _count(spikes, count, low, high):  # type: ignore[no-untyped-def]
     for begin in range(low, high, _STRIPE):
         end = min(begin + _STRIPE, high)
-        some = np.zeros(end - begin, np.int32)  # 32 bits are twice as fast, and enough for a batch
+        counts = np.zeros(end - begin, np.int32)  # 32 bits are twice as fast, and enough for a batch
         for step in range(spikes.shape[0]):
             row = spikes[step, begin:end]
             for i in range(len(row)):
-                some[i] += np.int32(row[i] != 0)
-        count[begin:end] = some
+                counts[i] += np.int32(row[i] != 0)
+        count[begin:end] = counts

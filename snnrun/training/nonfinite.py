@@ -1,4 +1,4 @@
-"""Finds where values that are not finite sit, and says what helps."""
+"""Finds values that are not finite, and describes what helps."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ from snnrun.neuron import Neuron
 
 
 def lost_neurons(model: nn.Module) -> dict[str, int]:
-    """For each parameter with values that are not finite: how many neurons (rows) they belong to."""
+    """The number of neurons (rows) with values that are not finite, by parameter; others are left out."""
     counts = {name: int((~_rows(p).isfinite()).any(1).sum()) for name, p in model.named_parameters()}
     return {name: count for name, count in counts.items() if count}
 
 
 def describe(model: nn.Module, step: int, loss: float) -> str:
-    """What is not finite at iteration ``step``, in how many neurons, and what helps."""
-    found = [] if math.isfinite(loss) else [f"the loss ({loss})"]
+    """A message: what is not finite at iteration ``step``, in how many neurons, and what helps."""
+    faults = [] if math.isfinite(loss) else [f"the loss ({loss})"]
     parameters = dict(model.named_parameters())
     lost = lost_neurons(model)
-    found += [
+    faults += [
         f"the values of {name} in {count} of {len(_rows(parameters[name]))} neurons" for name, count in lost.items()
     ]
     for name, parameter in parameters.items():
         if parameter.grad is not None:
-            # A norm, since it overflows one step before the values do: that gradient is past saving too.
+            # The norm, since it overflows one step before the values do.
             norms = torch.linalg.vector_norm(_rows(parameter.grad), dim=1)
             count = int((~norms.isfinite()).sum())
             if count:
-                found.append(f"the gradient of {name} in {count} of {len(norms)} neurons")
+                faults.append(f"the gradient of {name} in {count} of {len(norms)} neurons")
     remedies = ["clip_grad_norm=1", "a smaller optimizer.lr"]
     if any(isinstance(m, Neuron) and m.reset != "none" and not m.detach_reset for m in model.modules()):
         remedies.insert(0, "neuron.detach_reset=true (the gradient through the reset can grow at every step)")
-    what = "; ".join(found) or "the norm of the whole gradient, which overflows"
+    what = "; ".join(faults) or "the norm of the whole gradient, which overflows"
     return f"iteration {step}: not finite: {what}. Try: {'; '.join(remedies)}."
 
 
 def norm(gradients: Sequence[Tensor]) -> Tensor:
     """The norm of all gradients together."""
     if all(each.device.type == "cpu" and each.is_contiguous() for each in gradients):
-        # Four times as fast there as torch's norm, which is a tenth of the time of a small network's step.
+        # Four times as fast on the CPU as torch's norm, which takes a tenth of a small network's step.
         flat = [each.detach().view(-1) for each in gradients]
         return torch.stack([torch.dot(each, each) for each in flat]).sum().sqrt()
     return torch.nn.utils.get_total_norm(gradients)
 
 
 def finite_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The norm of the gradients' finite values, in double precision, in which it does not overflow."""
+    """The norm of the gradients' finite values, in double precision, so that it does not overflow."""
     grads = [p.grad.double().nan_to_num(0.0, 0.0, 0.0) for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(grads)
 

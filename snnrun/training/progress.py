@@ -1,4 +1,4 @@
-"""Where a training run stands between two steps: all that training needs, beside weights and optimizer, to go on."""
+"""The state of training between two steps, beside weights, optimizer and random streams."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from snnrun.training.streams import Streams
 
 @dataclass
 class Progress:
-    """What ``fit`` keeps from step to step. Before the first step it is ``Progress()``.
+    """Counters and sums of ``fit``. Before the first step it is ``Progress()``.
 
     Attributes:
-        epoch: the epoch under way, from 1 on; one more than there are when training is over.
+        epoch: the epoch under way, from 1 on; after training one more than the last.
         batch: batches of it that are done.
         step: training steps since the start of the run.
         best_loss, best_epoch: the lowest validation loss, and its epoch.
-        seconds: spent so far, before this process took over.
-        lost: parameters with neurons that training has broken, and how many; None before any.
-        gradients: of each layer, of the last batch of the epoch under way, or None.
+        seconds: of training so far, earlier processes included.
+        lost: number of neurons with values that are not finite, by parameter; None before any.
+        gradients: of each layer, for the last batch of the epoch under way, or None.
         totals, activity: sums over the epoch under way.
-        order, data: the random streams of the order and of the generated data, as the epoch under way began. A resumed
-            epoch is drawn again from its begin, and the batches that are done are passed over.
+        order, data: the random streams of the order and of generated data, as the epoch under way began. A resumed
+            epoch is drawn again from its begin, and the batches that are done are skipped.
     """
 
     epoch: int = 1
@@ -46,51 +46,51 @@ class Progress:
     data: Tensor | None = None
 
     def begin_epoch(self, streams: Streams, part: Part) -> None:
-        """Note where the streams stand, or put them back to where they stood as the epoch under way began."""
-        own = part.stream
+        """Note the state of the streams, or put them back to their state as the epoch under way began."""
+        stream = part.stream
         if self.order is None:
             self.order = streams.order.get_state()
-            self.data = None if own is None else own.get_state()
+            self.data = None if stream is None else stream.get_state()
             return
         streams.order.set_state(self.order)
-        if own is not None and self.data is not None:
-            own.set_state(self.data)
+        if stream is not None and self.data is not None:
+            stream.set_state(self.data)
 
     def end_epoch(self, streams: Streams, part: Part) -> None:
-        """The epoch under way is done."""
+        """Start the next epoch."""
         self.epoch, self.batch, self.gradients = self.epoch + 1, 0, None
         self.totals, self.activity = Totals(), Activity(self.activity.skip)
         self.order = self.data = None
         self.begin_epoch(streams, part)
 
     def state(self) -> dict[str, Any]:
-        """All of it, as numbers, text, tensors, and lists and mappings of them."""
-        values = {name: getattr(self, name) for name in _PLAIN}
+        """The attributes as numbers, text, tensors, and lists and mappings of them."""
+        values = {name: getattr(self, name) for name in _KINDS}
         if self.gradients is not None:
             values["gradients"] = {layer: asdict(gradient) for layer, gradient in self.gradients.items()}
         return {**values, "totals": self.totals.state(), "activity": self.activity.state()}
 
     @classmethod
     def of(cls, state: Mapping[str, Any]) -> Progress:
-        """The progress of which ``state`` was taken.
+        """The inverse of ``state``.
 
         Raises:
-            KeyError, TypeError, ValueError: if it was taken of none.
+            KeyError, TypeError, ValueError: if ``state`` is of something else.
         """
-        plain = {name: state[name] for name in _PLAIN if name in state or name not in _LATER}
-        for name, value in plain.items():
-            kinds = _PLAIN[name]
+        fields = {name: state[name] for name in _KINDS if name in state or name not in _NEW_FIELDS}
+        for name, value in fields.items():
+            kinds = _KINDS[name]
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise TypeError(f"progress: {name} is a {type(value).__name__}")
             if isinstance(value, int) and value < 0:
                 raise ValueError(f"progress: {name} is {value}")
-        if plain.get("gradients") is not None:
-            plain["gradients"] = {layer: LayerGradient(**values) for layer, values in plain["gradients"].items()}
-        return cls(**plain, totals=Totals.of(state["totals"]), activity=Activity.of(state["activity"]))
+        if fields.get("gradients") is not None:
+            fields["gradients"] = {layer: LayerGradient(**values) for layer, values in fields["gradients"].items()}
+        return cls(**fields, totals=Totals.of(state["totals"]), activity=Activity.of(state["activity"]))
 
 
 _NONE = type(None)
-_PLAIN: dict[str, tuple[type, ...]] = {
+_KINDS: dict[str, tuple[type, ...]] = {
     "epoch": (int,),
     "batch": (int,),
     "step": (int,),
@@ -102,5 +102,5 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "order": (Tensor, _NONE),
     "data": (Tensor, _NONE),
 }
-#: What states of earlier versions lack.
-_LATER = ("gradients",)
+#: Fields that states of earlier versions lack.
+_NEW_FIELDS = ("gradients",)

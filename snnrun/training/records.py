@@ -1,7 +1,7 @@
-"""What stands in ``metrics.jsonl`` and ``result.json``: every field once, with its type, in the order of the file.
+"""The fields of ``metrics.jsonl`` and ``result.json``, with their types, in the order of the file.
 
-``to_json`` gives the object of the file. ``from_json`` reads any object, a stranger's or one of an earlier version, and
-never fails: a number that is missing or of another type becomes NaN (a count 0), an optional field None.
+``to_json`` returns the object of the file. ``from_json`` reads any object, such as a stranger's or an earlier
+version's, and never fails: a number that is missing or of another type becomes NaN (a count 0), an optional field None.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T", bound="Entry")
 class Entry:
     """A JSON object whose fields are known. A field that is None is left out; null stands for NaN and infinity."""
 
-    NULL: ClassVar[float | None] = math.nan  # what null means in an optional number
+    NULL: ClassVar[float | None] = math.nan  # the meaning of null in an optional number
 
     def to_json(self) -> dict[str, Any]:
         """The object, as strict JSON."""
@@ -31,18 +31,18 @@ class Entry:
 
     @classmethod
     def from_json(cls: type[T], values: Mapping[str, Any]) -> T:
-        """The object as it was, as far as ``values`` has its fields."""
+        """The object with the fields that ``values`` has."""
         return cls(**{name: read(values[name]) if name in values else none for name, read, none in _readers(cls)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerActivity(Entry):
-    """What the neurons of a layer did in an epoch.
+    """The activity of a layer in an epoch.
 
     Attributes:
-        neurons: how many there are; None in records that do not say so.
+        neurons: their number; None in records without it.
         firing_rate: spikes per neuron and time step.
-        silent: share of neurons that never fired.
+        silent: share of neurons without a spike.
         saturated: share of neurons that fired at every step.
     """
 
@@ -67,11 +67,11 @@ class LayerGradient(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ParameterSummary(Entry):
-    """The values of a parameter that the neurons of a layer learn.
+    """The values of a learnable parameter of the neurons of a layer.
 
     Attributes:
         sd: standard deviation over the layer.
-        histogram: how many values lie in each of 20 equal bins from ``min`` to ``max``; None where all are equal.
+        histogram: number of values in each of 20 equal bins from ``min`` to ``max``; None if all are equal.
     """
 
     mean: float
@@ -105,7 +105,7 @@ class StepRecord(LogRecord):
     """A training step.
 
     Attributes:
-        accuracy: share of the batch that was right; None where the task has no classes.
+        accuracy: share of correct samples in the batch; None for a task without classes.
         gradient_norm: of all gradients together, before clipping.
         time: seconds since training began.
     """
@@ -125,15 +125,15 @@ class EpochRecord(LogRecord):
     """An epoch.
 
     Attributes:
-        train_accuracy, train_r2, validation_accuracy, validation_r2: None where the task has none.
-        validation_loss: None, like the other two, without a validation part.
+        train_accuracy, train_r2, validation_accuracy, validation_r2: None if the task has none.
+        validation_loss: None, like the other two, without a validation set.
         learning_rate: of the epoch's last step.
         seconds: of training, without validation.
-        best: whether the validation loss is the lowest so far.
+        best: True if the validation loss is the lowest so far.
         time: seconds since training began.
-        layers: what the neurons of each layer that fires did.
+        layers: activity of each layer that fires.
         gradients: of the last batch, by layer.
-        neuron_parameters: what neurons learn, by layer and name.
+        neuron_parameters: learnable parameters of neurons, by layer and name.
     """
 
     kind: ClassVar[str] = "epoch"
@@ -159,7 +159,7 @@ class WarningRecord(LogRecord):
     """Something that is not finite, where ``on_nonfinite=warn`` lets training go on.
 
     Attributes:
-        lost: for each parameter that training has broken, how many neurons.
+        lost: number of neurons with values that are not finite, by parameter.
     """
 
     kind: ClassVar[str] = "warning"
@@ -172,7 +172,7 @@ KINDS: Mapping[Any, type[LogRecord]] = {each.kind: each for each in (StepRecord,
 
 
 def record_of(values: Mapping[str, Any]) -> LogRecord | None:
-    """The record that a line of ``metrics.jsonl`` holds; None for a kind that there is not."""
+    """The record in a line of ``metrics.jsonl``; None for an unknown kind."""
     kind = values.get("kind")
     return KINDS[kind].from_json(values) if isinstance(kind, str) and kind in KINDS else None
 
@@ -183,22 +183,22 @@ def of_kind(records: Iterable[LogRecord], kind: type[T]) -> list[T]:
 
 
 def best_of(epochs: Iterable[EpochRecord]) -> int | None:
-    """The index of the best epoch: every one that was the best so far is marked, and the last mark counts."""
+    """The index of the best epoch: the last with ``best``."""
     return max((i for i, record in enumerate(epochs) if record.best), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Entry):
-    """``result.json``: how a command ended, and what it found, in the fields of a subclass.
+    """``result.json``: how a command ended, and its results in the fields of a subclass.
 
     Attributes:
         status: finished, failed or interrupted; empty while it runs.
         error: why it failed.
-        pruned: whether a search ended the run early.
+        pruned: True if a search ended the run early.
     """
 
     NULL: ClassVar[float | None] = None
-    #: Fields that stand in the file even where they are None: of a command that finished, and of one that did not.
+    #: Fields that the file has even if they are None: after a command that finished, and after any other.
     NULLS: ClassVar[tuple[str, ...]] = ()
     NULLS_UNFINISHED: ClassVar[tuple[str, ...]] = ("error",)
 
@@ -208,14 +208,14 @@ class Result(Entry):
 
     @property
     def finished(self) -> bool:
-        """Whether the command came to its end."""
+        """True if the command came to its end."""
         return self.status == "finished"
 
     def to_json(self) -> dict[str, Any]:
         """The content of the file, as strict JSON."""
-        there, nulls = super().to_json(), self.NULLS if self.finished else self.NULLS_UNFINISHED
-        names = [each.name for each in fields(self) if each.name in there or each.name in nulls]
-        return {name: there.get(name) for name in names if name != "pruned" or self.pruned}
+        values, nulls = super().to_json(), self.NULLS if self.finished else self.NULLS_UNFINISHED
+        names = [each.name for each in fields(self) if each.name in values or each.name in nulls]
+        return {name: values.get(name) for name in names if name != "pruned" or self.pruned}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,9 +223,9 @@ class RunResult(Result):
     """The result of a training run.
 
     Attributes:
-        test_accuracy, test_loss, test_r2: of the test set; None where the task has none.
-        best_epoch: whose weights were tested; None without a validation part, where those of the last epoch were.
-        epochs: that were trained.
+        test_accuracy, test_loss, test_r2: of the test set; None if the task has none.
+        best_epoch: its weights were tested; None without a validation set, then the last epoch's were.
+        epochs: their number.
         samples_per_second: of the median epoch.
         parameters: number of trainable values.
         weights_sha256: of the weights after the last step.
@@ -249,7 +249,7 @@ class RunResult(Result):
     test_confusion: tuple[tuple[int, ...], ...] | None = None
 
 
-#: What depends on the clock, in records and results.
+#: Fields of records and results that depend on the clock.
 TIMES = ("time", "seconds", "samples_per_second")
 
 
@@ -266,31 +266,31 @@ Read = Callable[[Any], Any]
 
 @lru_cache
 def _readers(cls: type[Entry]) -> tuple[tuple[str, Read, Any], ...]:
-    """Of each field its name, what reads it, and what it is where it is missing."""
+    """The name of each field, the function that reads it, and its value if it is missing."""
     hints = get_type_hints(cls)
     readers = ((each.name, hints[each.name], _reader(hints[each.name], cls.NULL)) for each in fields(cls))
     return tuple((name, read, None if isinstance(hint, UnionType) else read(None)) for name, hint, read in readers)
 
 
 def _reader(hint: Any, null: float | None) -> Read:
-    """What reads a value of a type: anything else becomes the type's nought, or None where that is allowed."""
+    """Returns a function that reads a value of a type: anything else becomes the type's zero, or None if optional."""
     if isinstance(hint, UnionType):
         (kind,) = (each for each in get_args(hint) if each is not type(None))
-        return _or(number, null) if kind is float else _found(kind, null)
-    return _or(_found(hint, null), _NOUGHT.get(hint, {}))
+        return _with_default(number, null) if kind is float else _optional_reader(kind, null)
+    return _with_default(_optional_reader(hint, null), _ZEROS.get(hint, {}))
 
 
-def _found(kind: Any, null: float | None) -> Read:
-    """What reads a value of a type: anything else becomes None."""
+def _optional_reader(kind: Any, null: float | None) -> Read:
+    """Returns a function that reads a value of a type: anything else becomes None."""
     if kind in _SCALARS:
         return _SCALARS[kind]
     if isinstance(kind, type) and issubclass(kind, Entry):
         return lambda value: kind.from_json(value) if isinstance(value, Mapping) else None
     first, last = get_args(kind)
     if get_origin(kind) is tuple:
-        return _tuple(_found(first, null))
+        return _tuple_reader(_optional_reader(first, null))
     optional = isinstance(last, UnionType)
-    read = _reader(last, null) if optional else _found(last, null)
+    read = _reader(last, null) if optional else _optional_reader(last, null)
 
     def mapping(value: Any) -> Any:
         if not isinstance(value, Mapping):
@@ -301,19 +301,19 @@ def _found(kind: Any, null: float | None) -> Read:
     return mapping
 
 
-def _or(read: Read, otherwise: Any) -> Read:
-    def found(value: Any) -> Any:
-        return otherwise if (result := read(value)) is None else result
+def _with_default(read: Read, default: Any) -> Read:
+    def value_or_default(value: Any) -> Any:
+        return default if (result := read(value)) is None else result
 
-    return found
+    return value_or_default
 
 
-def _tuple(read: Read) -> Read:
+def _tuple_reader(read: Read) -> Read:
     """All items of a list, or None where one is of another type."""
 
     def items(value: Any) -> Any:
-        found = tuple(map(read, value)) if isinstance(value, (list, tuple)) else (None,)
-        return None if None in found else found
+        values = tuple(map(read, value)) if isinstance(value, (list, tuple)) else (None,)
+        return None if None in values else values
 
     return items
 
@@ -324,4 +324,4 @@ _SCALARS: Mapping[Any, Read] = {
     bool: lambda value: value if isinstance(value, bool) else None,
     str: lambda value: value if isinstance(value, str) else None,
 }
-_NOUGHT: Mapping[Any, Any] = {int: 0, float: math.nan, bool: False, str: ""}
+_ZEROS: Mapping[Any, Any] = {int: 0, float: math.nan, bool: False, str: ""}

@@ -1,4 +1,4 @@
-"""Where and how torch computes during a run: device, threads, and whether only deterministic algorithms may be used."""
+"""How torch computes during a run: device, threads, deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from snnrun.system.ranks import Ranks
 
 
 def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; of several processes (``ranks``), each has a GPU.
+    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; each of several processes (``ranks``) has a GPU.
 
     Raises:
-        ConfigError: for a CUDA device that is not there, or one for several processes.
+        ConfigError: for a missing CUDA device, or one device for several processes.
     """
     several = ranks is not None and ranks.size > 1
     if several and ":" in name:
         raise ConfigError.of(ArgumentError("device", "auto, cpu or cuda for several processes, with a GPU each", name))
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    # Of an index above 127 torch keeps a few bits, which may be those of a device that is there.
+    # Torch keeps a few bits of an index above 127, which may name a device of this machine.
     index = int(name.partition(":")[2] or 0)
     device = torch.device(name if index < 128 else "cuda")
     if several and ranks and device.type == "cuda":
@@ -47,10 +47,10 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
 
 @contextmanager
 def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.device]:
-    """Set torch up for a run, and back afterwards; running out of memory becomes an error with advice."""
+    """Set torch up for a run, and back afterwards; a lack of memory becomes an error with advice."""
     device = resolve_device(settings.device, ranks)
     if device.type == "cuda" and ranks and ranks.size > 1:
-        torch.cuda.set_device(device)  # where a collective without a device of its own would go
+        torch.cuda.set_device(device)  # the default of collectives
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     if settings.deterministic and device.type == "cuda":
         # cuBLAS is deterministic only with a fixed workspace, and reads this once, at its first use.
@@ -59,8 +59,8 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
     if isinstance(settings.threads, int):
         torch.set_num_threads(settings.threads)
     torch.use_deterministic_algorithms(settings.deterministic)
-    # In this mode torch fills new memory with NaN, lest it be read unwritten, which takes a tenth of a step; what is
-    # allocated here is written before it is read.
+    # In this mode torch fills new memory with NaN, which takes a tenth of a step; here all memory is written before it
+    # is read.
     fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
@@ -78,15 +78,15 @@ def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.de
 def use_threads(
     settings: Settings, multiply_adds: int, team: Ranks | None = None, *, recorded: int | None = None
 ) -> None:
-    """With ``threads=auto``, compute on as many threads as a training step on the CPU is worth, within :func:`runtime`.
+    """With ``threads=auto``, set the number of threads by the size of a training step on the CPU (in ``runtime``).
 
-    That follows from the config and the cores alone, so that the same command has the same number, and the same bits.
+    It depends on the config and the cores alone, so that the same command has the same number, and the same bits.
 
     Args:
         multiply_adds: of the model, for one sample in one time step.
-        team: the processes that share out a batch.
-        recorded: the number of threads of the run that goes on, which is taken, so that the bits agree, where this
-            process may use so many processors. Default: none goes on.
+        team: the processes that share a batch.
+        recorded: the number of threads of the run that is resumed, which is used if this process has as many cores, so
+            that the bits agree. Default: a new run.
     """
     if settings.threads != "auto":
         return
@@ -100,11 +100,11 @@ def use_threads(
 
 @contextmanager
 def memory(advice: str) -> Iterator[None]:
-    """Within this context running out of memory is an OutOfMemoryError with ``advice``."""
+    """Within this context a lack of memory is an OutOfMemoryError with ``advice``."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch raises a plain RuntimeError, known by its words alone.
+        # On the CPU torch raises a plain RuntimeError, recognised by its message.
         if not (foreign.torch_lacks_memory(error) or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
             raise
         first = str(error).splitlines()[0] if str(error) else "no more to allocate"

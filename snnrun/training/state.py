@@ -1,4 +1,4 @@
-"""What changes from one training step to the next: all that a checkpoint holds of a run, as one object."""
+"""All that changes from one training step to the next, as a checkpoint holds it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from snnrun.training.streams import Streams
 
 @dataclass
 class TrainingState:
-    """Everything that training changes. Between two steps it can be saved, and training goes on from what was saved.
+    """Everything that training changes. It can be saved, and loaded, between any two steps.
 
     Attributes:
         model: weights and buffers, on the device that trains.
@@ -46,19 +46,19 @@ class TrainingState:
         """The state before the first step.
 
         Args:
-            optimizer: makes the optimizer of an iterable of parameters; see :func:`build_optimizer`.
-            scheduler: makes the scheduler of an optimizer.
+            optimizer: called with an iterable of parameters; see :func:`build_optimizer`.
+            scheduler: called with the optimizer.
 
         Raises:
             ValueError: for an argument of optimizer or scheduler that is out of range.
         """
-        built = build_optimizer(optimizer, model)
-        return cls(model, built, scheduler(built), streams)
+        instance = build_optimizer(optimizer, model)
+        return cls(model, instance, scheduler(instance), streams)
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as numbers, text, tensors, and lists and mappings of them; what a part of a user's own adds aside.
+        """The state as numbers, text, tensors, and lists and mappings of them; a user's own part may add other values.
 
-        The tensors are those of the state itself, not copies.
+        The tensors are not copied.
         """
         return {
             "progress": self.progress.state(),
@@ -68,28 +68,28 @@ class TrainingState:
             "scheduler": self.scheduler.state_dict(),
         }
 
-    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
-        """Put everything back to what ``state_dict`` returned. ``progress`` becomes another object.
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Load what ``state_dict`` returned. ``progress`` becomes another object.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError, AttributeError: if it is the state of something else. Some of
+            KeyError, TypeError, ValueError, RuntimeError, AttributeError: if ``state`` is of something else. A part of
                 it may be loaded then.
         """
-        self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.scheduler.load_state_dict(saved["scheduler"])
-        # torch's scheduler warns where it steps before the optimizer, which it learns from this private attribute. No
-        # state has it; so a run that is resumed between the last step of an epoch and its end would warn in vain.
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        # torch's scheduler warns if it steps before the optimizer, by this private attribute. No state has it, so a run
+        # that is resumed between the last step of an epoch and its end would warn in vain.
         optimizer: Any = self.optimizer
         optimizer._opt_called = True
-        self.streams.restore(saved["streams"])
-        self.progress = Progress.of(saved["progress"])
+        self.streams.restore(state["streams"])
+        self.progress = Progress.of(state["progress"])
 
 
 def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimizer:
-    """The optimizer; where torch has a fused step for it and the config says nothing else, with that.
+    """The optimizer; with torch's fused step, if it has one and the config does not decide.
 
-    The fused step is the same update, in one pass over a parameter instead of one for each of the update's operations.
+    The fused step is the same update, in one pass over a parameter instead of a pass for each operation.
 
     Raises:
         ValueError: for an argument out of range.
@@ -99,7 +99,7 @@ def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimiz
         return make(parameters)
     decided = any(make.keywords.get(name) is not None for name in ("fused", "foreach"))
     decided |= make.keywords.get("differentiable", False)
-    # Without these, torch's fused steps are an error.
+    # For others torch's fused steps are an error.
     able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
     if able and not decided and "fused" in inspect.signature(make.func).parameters:
         return make(parameters, fused=True)

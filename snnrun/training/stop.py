@@ -14,8 +14,6 @@ from typing import Any
 from snnrun.errors import SnnrunError
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
-
-
 _CLOCK = 1 << 10  # above every signal
 
 
@@ -37,87 +35,84 @@ class TimeUp(SnnrunError):
 
 
 class Pruned(SnnrunError):
-    """A search has seen enough of this run: it is saved and left."""
+    """A search ended this run early; its state is saved."""
 
 
 class Stop:
-    """Whether somebody wants the run to stop.
+    """Collects the requests to stop a run.
 
-    Outside of ``patiently`` a signal raises ``Interrupted`` at once. Inside it is noted, and ``check`` raises it at the
-    next place where nothing is half done; a second signal does not wait. Where it listens deaf, and after a second
-    signal was raised, all are noted and none is raised, so that how a run ended can be written whatever comes.
+    Outside of ``defer`` a signal raises ``Interrupted`` at once. Inside it is noted for ``request``, and
+    ``raise_request`` raises it where nothing is half done; a second signal raises at once. While signals are masked,
+    and after a second signal was raised, none is raised, so that the end of the run can always be written.
 
     Args:
-        max_seconds: after so many, from now on, the clock wants it too; None: never.
+        max_seconds: after this many, from now on, the clock requests a stop too; None: never.
     """
 
     def __init__(self, max_seconds: float | None = None) -> None:
         self._seconds = max_seconds
         self._begin = time.monotonic()
         self._number: int | None = None
-        self._patient = self._twice = self._deaf = False
+        self._defer = self._second = self._mask = False
 
     @contextmanager
-    def listening(self, *, deaf: bool = False) -> Iterator[None]:
-        """Within this context signals come here; only in the main thread, since Python hears them nowhere else.
+    def handle_signals(self, *, mask: bool = False) -> Iterator[None]:
+        """Within this context signals come here; only in the main thread, the only one in which Python has handlers.
 
-        One that a Stop around this one has noted comes here too; and one that was noted here and raised by nobody goes
-        to that around it. ``deaf``: within this context every signal waits, but for that of ``alert`` in it.
+        A signal that an outer Stop has noted comes here too; a signal that was noted and not raised here goes to the
+        outer Stop. ``mask``: within this context signals are raised in ``unmask`` only.
         """
         before: dict[int, Any] = {}
         outer: Stop | None = None
         ending = False
-        self._deaf = True  # until all is set up, and from when it is taken down
+        self._mask = True  # until all is set up, and from when it is taken down
         try:
             if threading.current_thread() is threading.main_thread():
                 for number in SIGNALS:
-                    before[number] = signal.signal(number, self._hear)
+                    before[number] = signal.signal(number, self._receive)
                     owner = getattr(before[number], "__self__", None)
                     outer = owner if isinstance(owner, Stop) else outer
                 if outer is not None and self._number is None:
                     self._number = outer._number
-            self._deaf = deaf
+            self._mask = mask
             yield
         except KeyboardInterrupt:
             ending = True
             raise
         finally:
-            self._deaf = True
+            self._mask = True
             for number, handler in before.items():
-                if handler is not None:  # one that was not set from Python cannot be put back
+                if handler is not None:  # a handler from outside Python cannot be put back
                     signal.signal(number, handler)
             if self._number is not None and outer is not None and not ending:
-                outer._hear(self._number, None)
+                outer._receive(self._number, None)
 
     @contextmanager
-    def alert(self) -> Iterator[None]:
-        """Within this context, inside of a deaf one, signals raise; first one that has waited."""
-        before, self._deaf = self._deaf, False
+    def unmask(self) -> Iterator[None]:
+        """Within this context signals raise, first one that was noted while they were masked."""
+        before, self._mask = self._mask, False
         try:
-            self.heed()
+            if self._number is not None:  # the clock does not count here
+                raise Interrupted(self._number)
             yield
         finally:
-            self._deaf = before
+            self._mask = before
 
-    def deafen(self) -> None:
-        """From here on no signal raises: it is over, and what is left is to say how."""
-        self._deaf = True
+    def mask(self) -> None:
+        """From here on no signal raises: the run is over, and only its end is left to be written."""
+        self._mask = True
 
     @contextmanager
-    def patiently(self) -> Iterator[None]:
-        """Within this context a signal waits for ``check``."""
-        before, self._patient = self._patient, True
+    def defer(self) -> Iterator[None]:
+        """Within this context a signal waits for ``raise_request``."""
+        before, self._defer = self._defer, True
         try:
             yield
         finally:
-            self._patient = before
+            self._defer = before
 
-    def check(self) -> None:
-        """Raise Interrupted or TimeUp, if somebody wants the run to stop."""
-        self.obey(self.wanted())
-
-    def wanted(self, *, clock: bool = True) -> int:
-        """What ``obey`` is told: 0 if nobody wants it to stop, else the number of a signal, or that of the clock.
+    def request(self, *, clock: bool = True) -> int:
+        """The number of the signal that requests a stop, a number for the clock, or 0 without a request.
 
         ``clock``: whether the clock counts yet.
         """
@@ -126,36 +121,31 @@ class Stop:
         late = clock and self._seconds is not None and time.monotonic() - self._begin >= self._seconds
         return _CLOCK if late else 0
 
-    def obey(self, wanted: int) -> None:
-        """Raise Interrupted or TimeUp, as ``wanted``, here or in another process, says."""
-        if wanted == _CLOCK:
+    def raise_request(self, request: int) -> None:
+        """Raise Interrupted or TimeUp for what ``request`` returned, here or in another process."""
+        if request == _CLOCK:
             raise TimeUp(f"max_seconds={self._seconds:g} are over; `snnrun resume` goes on where it stopped")
-        if wanted:
-            raise Interrupted(wanted)
-
-    def heed(self) -> None:
-        """Raise Interrupted, if a signal came; the clock is not looked at."""
-        if self._number is not None:
-            raise Interrupted(self._number)
+        if request:
+            raise Interrupted(request)
 
     @property
-    def twice(self) -> bool:
-        """Whether somebody did not wait."""
-        return self._twice
+    def second_signal(self) -> bool:
+        """True if a second signal came, which does not wait."""
+        return self._second
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        twice, self._number = self._number is not None, number
-        if self._deaf:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        second, self._number = self._number is not None, number
+        if self._mask:
             return
-        self._twice = twice
-        if twice or not self._patient:
-            self._deaf = twice
+        self._second = second
+        if second or not self._defer:
+            self._mask = second
             raise Interrupted(number)
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
-    """Within this context signals wait for the Stop that listens in it: whoever makes a folder says how it ended."""
+def mask_signals() -> Iterator[None]:
+    """Within this context signals wait for a Stop inside it, so that a new folder always records how its run ended."""
     stop = Stop()
-    with stop.listening(deaf=True):
+    with stop.handle_signals(mask=True):
         yield

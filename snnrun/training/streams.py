@@ -1,4 +1,4 @@
-"""The random streams of a run: each purpose has one of its own, so that none can disturb another."""
+"""The random streams of a run: one for each purpose, so that none can disturb another."""
 
 from __future__ import annotations
 
@@ -39,81 +39,73 @@ class Streams:
         return self._generator("evaluation", self._device)
 
     def state(self) -> dict[str, Tensor]:
-        """Where the streams of training stand, those of torch's global generators included; the order's, and that of
-        the data, belong to the epoch (see ``Progress``)."""
-        found = {
-            "encoding": self.encoding.get_state(),
-            "dropout": self.dropout.get_state(),
-            "ambient": torch.get_rng_state(),
-        }
-        if self._device.type == "cuda":
-            found["ambient cuda"] = torch.cuda.get_rng_state(self._device)
-        return found
+        """The states of encoding, dropout and torch's global generators; ``Progress`` has order and data."""
+        ambient = zip(("ambient", "ambient cuda"), self._global_states(), strict=False)
+        return {"encoding": self.encoding.get_state(), "dropout": self.dropout.get_state(), **dict(ambient)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put the streams back to ``state``."""
         self.encoding.set_state(state["encoding"])
         self.dropout.set_state(state["dropout"])
-        torch.set_rng_state(state["ambient"])
-        if self._device.type == "cuda":
-            torch.cuda.set_rng_state(state["ambient cuda"], self._device)
+        names = ("ambient", "ambient cuda")[: len(self._global_devices())]
+        self._set_global_states([state[name] for name in names])
 
     @contextmanager
     def initialisation(self) -> Iterator[None]:
         """Within this context torch's global generator is the stream of initial weights; afterwards it is as before."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_derived(self._seed, "initialisation"))
+            torch.manual_seed(_derive_seed(self._seed, "initialisation"))
             yield
 
     @contextmanager
-    def ambient(self, purpose: str) -> Iterator[None]:
-        """Within this context torch's global generators are a stream of their own; afterwards they are as before.
+    def global_stream(self, purpose: str) -> Iterator[None]:
+        """Within this context torch's global generators are a separate stream; afterwards they are as before.
 
-        For what draws without a generator: random surrogates, and parts of the user's own.
+        For code that draws without a generator: random surrogates, and the user's own parts.
         """
-        with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(_derived(self._seed, f"ambient {purpose}"))
+        with torch.random.fork_rng(devices=self._global_devices()[1:]):
+            torch.manual_seed(_derive_seed(self._seed, f"ambient {purpose}"))
             yield
 
-    def apart(self, make: Callable[[], Iterable[T]], purpose: str) -> Iterator[T]:
-        """The items of ``make()``; while each is made, torch's global generators are a stream of their own.
+    def isolate(self, make: Callable[[], Iterable[T]], purpose: str) -> Iterator[T]:
+        """The items of ``make()``; during each ``next``, torch's global generators are a separate stream.
 
-        That stream begins anew with every call, and goes on from item to item, whatever was drawn in between. Between
+        The stream begins anew with every call, and goes on from item to item, whatever is drawn in between. Between
         two items the global generators are the caller's.
         """
-        inner = [self._generator(f"ambient {purpose}", device).get_state() for device in self._ambient_devices()]
+        inner = [self._generator(f"ambient {purpose}", device).get_state() for device in self._global_devices()]
         items: Iterator[T] | None = None
         while True:
-            outer = self._ambient()
-            self._set_ambient(inner)
+            outer = self._global_states()
+            self._set_global_states(inner)
             try:
                 items = iter(make()) if items is None else items
                 item = next(items)
             except StopIteration:
                 return
             finally:
-                inner = self._ambient()
-                self._set_ambient(outer)
+                inner = self._global_states()
+                self._set_global_states(outer)
             yield item
 
-    def _ambient_devices(self) -> list[torch.device]:
+    def _global_devices(self) -> list[torch.device]:
         return [torch.device("cpu"), *([self._device] if self._device.type == "cuda" else [])]
 
-    def _ambient(self) -> list[Tensor]:
+    def _global_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
         if self._device.type == "cuda":
             states.append(torch.cuda.get_rng_state(self._device))
         return states
 
-    def _set_ambient(self, states: Sequence[Tensor]) -> None:
+    def _set_global_states(self, states: Sequence[Tensor]) -> None:
         torch.set_rng_state(states[0])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(states[1], self._device)
 
     def _generator(self, purpose: str, device: torch.device) -> Generator:
-        return Generator(device).manual_seed(_derived(self._seed, purpose))
+        return Generator(device).manual_seed(_derive_seed(self._seed, purpose))
 
 
-def _derived(seed: int, purpose: str) -> int:
+def _derive_seed(seed: int, purpose: str) -> int:
     # A hash, so that neighbouring seeds give unrelated streams and a new purpose changes no old one.
     return int.from_bytes(hashlib.sha256(f"{seed}/{purpose}".encode()).digest()[:8], "big") >> 1

@@ -21,7 +21,7 @@ import snnrun
 from snnrun.cli import main
 from snnrun.job.job import Job
 from snnrun.run import execute
-from snnrun.training.stop import SIGNALS, Interrupted, Stop, waiting
+from snnrun.training.stop import SIGNALS, Interrupted, Stop, mask_signals
 from support.small import composed
 
 pytestmark = [
@@ -125,7 +125,7 @@ def trained() -> int:
     job = Job.of(config, folder=folder, command=["snnrun"])
 
     def begin() -> None:
-        with waiting():
+        with mask_signals():
             (folder / ".hydra").mkdir(parents=True)
             execute.execute(job)
 
@@ -213,22 +213,22 @@ def test_at_some_moments_of_the_command(words: list[str], kind: str, quick: None
     at_every(199, lambda: main(words), tmp_path, *KINDS[kind])
 
 
-def test_a_signal_goes_to_the_stop_within(mortal: None) -> None:
-    with waiting():
+def test_a_signal_goes_to_the_inner_stop(mortal: None) -> None:
+    with mask_signals():
         signal.raise_signal(signal.SIGTERM)
         stop = Stop()
-        with stop.listening(deaf=True), pytest.raises(Interrupted) as caught, stop.alert():
+        with stop.handle_signals(mask=True), pytest.raises(Interrupted) as caught, stop.unmask():
             raise AssertionError("it is raised at once")
     assert caught.value.exit_code == 143
 
 
-def test_one_that_nobody_raised_goes_to_the_stop_around(mortal: None) -> None:
+def test_a_masked_signal_goes_to_the_outer_stop(mortal: None) -> None:
     done = []
-    with pytest.raises(Interrupted), Stop().listening():
-        with waiting():
+    with pytest.raises(Interrupted), Stop().handle_signals():
+        with mask_signals():
             stop = Stop()
-            with stop.listening(deaf=True):
-                stop.deafen()
+            with stop.handle_signals(mask=True):
+                stop.mask()
                 signal.raise_signal(signal.SIGINT)
                 done.append("the result")
             done.append("the job")
@@ -238,11 +238,11 @@ def test_one_that_nobody_raised_goes_to_the_stop_around(mortal: None) -> None:
 
 def test_a_third_signal_raises_nothing(mortal: None) -> None:
     stop = Stop()
-    with stop.listening():
-        with pytest.raises(Interrupted), stop.patiently():
+    with stop.handle_signals():
+        with pytest.raises(Interrupted), stop.defer():
             signal.raise_signal(signal.SIGINT)
             signal.raise_signal(signal.SIGINT)
-        assert stop.twice
+        assert stop.second_signal
         signal.raise_signal(signal.SIGINT)
     with pytest.raises(Death):
         signal.raise_signal(signal.SIGINT)

@@ -20,9 +20,9 @@ import torch
 
 from snnrun.errors import SnnrunError
 from snnrun.model import ExecutionPlan, Norm, plan_of, set_plan
-from snnrun.system import processes
-from snnrun.system.processes import Processes, Team
+from snnrun.system import team as teams
 from snnrun.system.ranks import Ranks
+from snnrun.system.team import Processes, Team
 from snnrun.training.loop import evaluate
 from support.small import Few, Training, training_of
 
@@ -91,10 +91,10 @@ def silent(ranks: Ranks, team: Processes, board: Any) -> str:
 def main() -> None:
     jobs, ranks = json.loads(Path(sys.argv[1]).read_text()), Ranks.of(os.environ)
     torch.set_num_threads(1)
-    processes.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
-    board = processes.connect(ranks)
+    teams.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
+    board = teams.connect(ranks)
     found: dict[str, Any] = {"trained": {}, "norm": {}}
-    with processes.join(ranks, board, "cpu") as team:
+    with teams.join(ranks, board, "cpu") as team:
         for name, job in jobs.get("train", {}).items():
             alone = (train(job, Team()), scores(job, Team())) if team.leads else None
             found["trained"][name] = [alone, (train(job, team), scores(job, team))]

@@ -158,7 +158,7 @@ def job(folder: Path, number_: int = 0, words: tuple[str, ...] = ()) -> JobSumma
         words=words or _parts_and_seed(run),
         seed=run.seed,
         epochs=run.epochs,
-        epochs_asked=run.epochs_asked,
+        epochs_asked=run.max_epochs,
         test=_measures(run.result, "test_") if over else {},
         validation=_measures(epochs[best], "validation_") if best is not None else {},
         best_epoch=None if best is None else epochs[best].epoch,

@@ -79,7 +79,7 @@ def run_page(job: JobSummary, settings: str, warnings: str) -> str:
 
 def _class(row: ClassRow) -> dict[str, str]:
     accuracy = percent(row.accuracy)
-    return {"name": row.name, "samples": count(row.samples), "accuracy": accuracy, "mistaken": row.mistaken}
+    return {"name": row.name, "samples": count(row.samples), "accuracy": accuracy, "mistaken": row.confusions}
 
 
 def _sample(shown: Mapping[str, int], job: JobSummary) -> str:

@@ -378,7 +378,7 @@ def test_values_that_json_has_not(command: Command) -> None:
 
 def test_a_start_that_no_calendar_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up("run")
-    monkeypatch.setattr("snnrun.run.browse._started", lambda *_: 1e18)  # the time of a file, on some file systems
+    monkeypatch.setattr("snnrun.run.browse._start_time", lambda *_: 1e18)  # the time of a file, on some file systems
     (found,) = json.loads(command("runs", "--json").out)
     assert found["started"] is None
     assert command("runs").code == 0

@@ -117,16 +117,16 @@ def outputs(command: Command) -> Path:
     ],
 )
 def test_the_newest_of_a_name_is_found(outputs: Path, word: str, found: str) -> None:
-    assert browse.named(word) == outputs / found
+    assert browse.resolve(word) == outputs / found
     Path(word).mkdir()
-    assert browse.named(word) == outputs / found, "a folder without runs is not meant"
+    assert browse.resolve(word) == outputs / found, "a folder without runs is not meant"
 
 
 def test_the_name_of_a_sweep(outputs: Path) -> None:
     assert folders.find("grid") == outputs / "m/grid2"
     assert folders.find("base") == outputs / "d/3-lif-atan"
     with pytest.raises(ConfigError, match="that is the name of a sweep"):
-        browse.named("grid")
+        browse.resolve("grid")
 
 
 @pytest.mark.parametrize("name", ["\x1b[2J", "a\nb", "../x", "x" * 300])
@@ -144,7 +144,7 @@ def test_a_named_run_is_reproduced_and_goes_on(command: Command) -> None:
     assert (outcome.code, "match: all" in outcome.out) == (0, True), outcome.err
     (copy,) = Path("outputs").glob("*/*-reproduced-*")
     assert yaml.safe_load((copy / "config.yaml").read_text())["name"] is None
-    run = browse.named("base")
+    run = browse.resolve("base")
     assert run != copy
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("name: base", "name: other"))

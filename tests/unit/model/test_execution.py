@@ -15,8 +15,8 @@ from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, Linear, Norm, Produ
 from snnrun.model.execution import DEFAULT_PLAN
 from snnrun.neuron import LIF
 from snnrun.surrogate import ATan
-from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
+from snnrun.system.team import Team
 from support.small import composed
 
 

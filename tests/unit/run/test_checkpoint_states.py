@@ -156,7 +156,7 @@ def test_the_last_two_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 10, 9, 11):
         path = checkpoint.save_state(tmp_path, step, {"step": step})
         assert path.exists()
-        assert len(checkpoint.states(tmp_path)) <= checkpoint.KEPT
+        assert len(checkpoint.states(tmp_path)) <= checkpoint.STATES
     assert [checkpoint.load_state(path)["step"] for path in checkpoint.states(tmp_path)] == [11, 10]
     assert (tmp_path / "best.safetensors").exists()
 
@@ -236,7 +236,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """At every call to the system while it is replaced the file is there, and whole."""
     path = tmp_path / "best.safetensors"
     model = nn.Linear(3, 2)
-    checkpoint.save(path, model)
+    checkpoint.save(path, model.state_dict())
     looks = []
 
     def watched(name: str) -> None:
@@ -253,7 +253,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     for name in ("fsync", "replace", "rename", "unlink", "remove"):
         watched(name)
-    checkpoint.save(path, model)
+    checkpoint.save(path, model.state_dict())
     assert {"fsync", "replace"} <= set(looks)
 
 
@@ -375,7 +375,7 @@ def test_a_strangers_state(case: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_weights_are_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step-0000000007.safetensors"
-    checkpoint.save(path, nn.Linear(2, 2))
+    checkpoint.save(path, nn.Linear(2, 2).state_dict())
     refused(path, monkeypatch, checkpoint.load_state)
 
 

@@ -30,7 +30,7 @@ def test_a_row_for_each_class() -> None:
 def test_the_commonest_mistakes_first() -> None:
     counts = [[1, 1, 5, 2, 2], *([[0] * 5] * 4)]
     (row, *_) = rows_of({"test_accuracy_by_class": dict.fromkeys("abcde", 0.1), "test_confusion": counts})
-    assert row.mistaken == "c (5), d (2), e (2)"
+    assert row.confusions == "c (5), d (2), e (2)"
 
 
 @pytest.mark.parametrize(

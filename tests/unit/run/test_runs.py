@@ -40,7 +40,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (outputs / "loop").symlink_to(outputs)
     (outputs / "linked").symlink_to(run)
     assert list(browse.find(outputs)) == []
-    assert browse.named(str(outputs / "linked")) == outputs / "linked", "but a link that is named is meant"
+    assert browse.resolve(str(outputs / "linked")) == outputs / "linked", "but a link that is named is meant"
 
 
 def test_a_tree_without_end(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
 )
 def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word: str, found: str) -> None:
-    assert browse.named(word).resolve() == outputs / found
+    assert browse.resolve(word).resolve() == outputs / found
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word
 def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, said: str) -> None:
     (outputs.parent / "empty").mkdir()
     with pytest.raises(ConfigError, match=said) as caught:
-        browse.named(word)
+        browse.resolve(word)
     assert len(str(caught.value)) < 2000
 
 
@@ -106,7 +106,7 @@ def test_a_finished_run(tmp_path: Path) -> None:
     assert (run.status, run.resumable, run.command, run.holder) == ("finished", False, "train", None)
     assert run.choices["neuron"] == "lif"
     assert "readout" not in run.choices, "null is no choice"
-    assert (run.seed, run.epochs, run.epochs_asked) == (3, 3, 3)
+    assert (run.seed, run.epochs, run.max_epochs) == (3, 3, 3)
     assert (run.accuracy, run.loss, run.seconds) == (0.975, 0.125, 12.0)
     assert run.started == 1772366400.0
 

@@ -47,7 +47,7 @@ def test_a_matrix_has_a_line_for_each_row(tmp_path: Path) -> None:
 def test_weights_round_trip_and_hash(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2).double())
     model.register_buffer("count", torch.tensor(3))
-    checkpoint.save(tmp_path / "a.safetensors", model)
+    checkpoint.save(tmp_path / "a.safetensors", model.state_dict())
     state = checkpoint.load(tmp_path / "a.safetensors")
     assert state.keys() == model.state_dict().keys()
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
@@ -61,7 +61,7 @@ def test_weights_round_trip_and_hash(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
-    checkpoint.save(path, nn.Linear(3, 2))
+    checkpoint.save(path, nn.Linear(3, 2).state_dict())
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(DataError, match="do not match their checksum"):
@@ -100,7 +100,7 @@ def test_a_state_may_say_dtype_as_often_as_it_likes(tmp_path: Path) -> None:
 def test_weights_of_another_model_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such as one tensor of many gigabytes, in a file of nothing but a hole."""
     path, model = tmp_path / "a.safetensors", nn.Linear(3, 2)
-    checkpoint.save(path, model)
+    checkpoint.save(path, model.state_dict())
     assert checkpoint.load(path, like=model.state_dict()).keys() == {"weight", "bias"}
 
     def read(tensors: object, text: str) -> str:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from snnrun.loss import metric
-from snnrun.system.processes import Team
 from snnrun.system.ranks import Ranks
+from snnrun.system.team import Team
 from snnrun.training.confusion import MOST_CLASSES, Confusion, Predictions
 from snnrun.training.loop import evaluate
 from support.small import training

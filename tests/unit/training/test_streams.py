@@ -43,41 +43,41 @@ def test_initialisation_leaves_the_global_generator_as_it_was() -> None:
 def test_what_draws_without_a_generator_has_a_stream_too() -> None:
     streams = Streams(0, CPU)
     before = torch.get_rng_state()
-    with streams.ambient("training"):
+    with streams.global_stream("training"):
         first = torch.rand(3)
-        with streams.ambient("evaluation"):
+        with streams.global_stream("evaluation"):
             other = torch.rand(3)
         second = torch.rand(3)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(first, other)
-    with Streams(0, CPU).ambient("training"):
+    with Streams(0, CPU).global_stream("training"):
         assert torch.equal(torch.rand(3), first)
         assert torch.equal(torch.rand(3), second)
 
 
-def test_items_apart_draw_from_a_stream_that_nobody_else_moves() -> None:
+def test_isolated_items_draw_from_a_stream_that_nobody_else_moves() -> None:
     """By torch's global generator, whatever the caller draws from it in between; and the caller's is left alone."""
     streams = Streams(3, torch.device("cpu"))
 
     def drawn() -> Iterator[float]:
         yield from (torch.rand(()).item() for _ in range(3))
 
-    undisturbed = list(streams.apart(drawn, "data 1"))
+    undisturbed = list(streams.isolate(drawn, "data 1"))
     torch.manual_seed(1)
     expected = torch.rand(4).tolist()
     torch.manual_seed(1)
     between = [torch.rand(()).item()]
     disturbed = []
-    for item in streams.apart(drawn, "data 1"):
+    for item in streams.isolate(drawn, "data 1"):
         disturbed.append(item)
         between.append(torch.rand(()).item())
     assert disturbed == undisturbed and len(set(disturbed)) == 3
     assert between == expected
-    assert list(streams.apart(drawn, "data 2")) != undisturbed
-    assert list(Streams(4, torch.device("cpu")).apart(drawn, "data 1")) != undisturbed
+    assert list(streams.isolate(drawn, "data 2")) != undisturbed
+    assert list(Streams(4, torch.device("cpu")).isolate(drawn, "data 1")) != undisturbed
 
 
-def test_an_error_in_items_apart_leaves_the_global_generator_as_it_was() -> None:
+def test_an_error_in_isolated_items_leaves_the_global_generator_as_it_was() -> None:
     def broken() -> Iterator[float]:
         yield torch.rand(()).item()
         torch.rand(())
@@ -85,5 +85,5 @@ def test_an_error_in_items_apart_leaves_the_global_generator_as_it_was() -> None
 
     before = torch.get_rng_state()
     with pytest.raises(ValueError, match="broken"):
-        list(Streams(3, torch.device("cpu")).apart(broken, "data 1"))
+        list(Streams(3, torch.device("cpu")).isolate(broken, "data 1"))
     assert torch.equal(torch.get_rng_state(), before)

@@ -39,7 +39,7 @@ def without_times(records: list[LogRecord]) -> list[dict[str, Any]]:
 def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) -> None:
     """By way of a file, in objects that were made anew; 3 is the last step of an epoch, before its validation."""
     unbroken = made()
-    with unbroken.streams.ambient("training"):
+    with unbroken.streams.global_stream("training"):
         expected = unbroken.fit()
 
     broken = made()
@@ -50,7 +50,7 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
             raise Left
 
     records: list[LogRecord] = []
-    with broken.streams.ambient("training"):
+    with broken.streams.global_stream("training"):
         if at:
             with pytest.raises(Left):
                 records += broken.records(state, boundary=leave)
@@ -58,7 +58,7 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
 
     resumed = made()
     later = resumed.state()
-    with resumed.streams.ambient("training"), warnings.catch_warnings():
+    with resumed.streams.global_stream("training"), warnings.catch_warnings():
         warnings.simplefilter("error")  # torch's scheduler would warn of an optimizer that has not stepped
         later.load_state_dict(checkpoint.load_state(path))
         assert later.progress.step == at

@@ -10,7 +10,7 @@ import pytest
 
 from snnrun.sweep.page.gather import sweep
 from snnrun.sweep.page.ranking import rank
-from snnrun.sweep.page.table import csv_text, harmless
+from snnrun.sweep.page.results_csv import csv_text, harmless
 from support.swept import make_job, make_sweep
 
 
