@@ -191,11 +191,11 @@ class EventTask(Task):
         # Search again instead of trusting the download: only complete files count as data.
         if fault is None and (paths := self._in(folders[0])):
             return paths
-        wanted = "; ".join(" or ".join(", ".join(names) for names in source.places) for source in self.sources.values())
+        places = "; ".join(" or ".join(", ".join(names) for names in source.places) for source in self.sources.values())
         raise DataError(
             f"{self.name}: the data is missing, and downloading it failed: {fault or 'files are missing'}\n"
             f"{search_text(data_dir, folders)}\n"
-            f"Put into {place(data_dir, self.name)}: {wanted}\n"
+            f"Put into {place(data_dir, self.name)}: {places}\n"
             "Or choose a task of made-up events, which works offline: task=moving_bars, task=spoken_tones"
         )
 

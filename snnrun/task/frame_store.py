@@ -107,8 +107,8 @@ def load_frames(
     """
     text = json.dumps({"format": FORMAT, **identity}, sort_keys=True)
     folder = data_dir / "cache" / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    if found := open_cache(folder):
-        return found
+    if store := open_cache(folder):
+        return store
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(folder.parent, os.W_OK | os.X_OK):
@@ -118,13 +118,13 @@ def load_frames(
             return _in_memory(read, size)
         raise _storage_error(folder, error) from error
     with _alone(folder):
-        if found := open_cache(folder):  # another process created it meanwhile
-            return found
+        if store := open_cache(folder):  # another process created it meanwhile
+            return store
         _make(folder, read, size, identity)
-        found = open_cache(folder)
-    if found is None:
+        store = open_cache(folder)
+    if store is None:
         raise StorageError(f"{folder}: what was written there is not what is read; check the disk of data_dir")
-    return found
+    return store
 
 
 def open_cache(folder: Path) -> FrameStore | None:

@@ -110,7 +110,7 @@ class SpokenTones(Task):
         first = 6 + formants
         last = first + 3 * formants * _EVENTS
         own = draws[:, 6:first, None]
-        moment, heard, normal = draws[:, first:last].view(samples, 3, formants, _EVENTS).unbind(1)
+        moment, presence, normal = draws[:, first:last].view(samples, 3, formants, _EVENTS).unbind(1)
         target = (label * self.num_outputs).long().flatten()
 
         place = moment * (_KNOTS - 1)
@@ -130,7 +130,7 @@ class SpokenTones(Task):
         normal = math.sqrt(2) * torch.erfinv((2 * normal - 1).clamp_(min=2**-24 - 1))
         channel = at(tracks) + _PITCH * (2 * pitch - 1) + _FORMANT * (2 * own - 1) + _BANDWIDTH * normal
         channel = channel.round().long()
-        there = (heard < gain * at(loudness)) & (channel >= 0) & (channel < _CHANNELS)
+        there = (presence < gain * at(loudness)) & (channel >= 0) & (channel < _CHANNELS)
         sample = torch.arange(samples, device=draws.device)[:, None, None]
         size = num_steps * samples * _CHANNELS
         # Absent events go to one extra place, which is dropped: faster than a selection.

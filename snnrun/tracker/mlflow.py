@@ -73,9 +73,9 @@ class MLflow(Tracker):
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri=f"sqlite:///{path}")
-        found = self._client.get_experiment_by_name(self.experiment)
+        match = self._client.get_experiment_by_name(self.experiment)
         place = path.with_suffix("") / "artifacts"
-        experiment = found.experiment_id if found else self._client.create_experiment(self.experiment, place.as_uri())
+        experiment = match.experiment_id if match else self._client.create_experiment(self.experiment, place.as_uri())
         home = str(folder.resolve())
         if not (before and self._resume(experiment, home)):
             tags = {FOLDER: home, "mlflow.runName": folder.name, "mlflow.source.name": "snnrun"}
@@ -115,12 +115,12 @@ class MLflow(Tracker):
     def _resume(self, experiment: str, home: str) -> bool:
         """Continue the newest run of this folder, and read which points it has. Returns False if there is none."""
         quoted = home.replace("'", "''")
-        found = self._client.search_runs([experiment], f"tags.`{FOLDER}` = '{quoted}'", max_results=1)
-        if not found:
+        runs = self._client.search_runs([experiment], f"tags.`{FOLDER}` = '{quoted}'", max_results=1)
+        if not runs:
             return False
-        self._run = found[0].info.run_id
+        self._run = runs[0].info.run_id
         self._client.update_run(self._run, status="RUNNING")
-        for name in found[0].data.metrics:
+        for name in runs[0].data.metrics:
             self._points |= {(name, point.step) for point in self._client.get_metric_history(self._run, name)}
         return True
 
