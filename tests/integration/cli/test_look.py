@@ -273,6 +273,7 @@ def test_sizes(count: int, text: str) -> None:
     assert format.size(count) == text
 
 
+@pytest.mark.long
 def test_thousands_of_runs(command: Command) -> None:
     first = make_run(Path("outputs/d/0"))
     for number in range(1, 300):

@@ -110,7 +110,13 @@ def fusible() -> list[str]:
     return [name for name in options("neuron") if resolve_backend(neurons("neuron", name), "auto") == "fused"]
 
 
-@pytest.mark.parametrize("convention", options("convention"))
+def each_convention() -> list[Any]:
+    """The conventions; the default alone unless long tests are asked for."""
+    marks = {True: (), False: (pytest.mark.long,)}
+    return [pytest.param(name, marks=marks[name == "default"]) for name in options("convention")]
+
+
+@pytest.mark.parametrize("convention", each_convention())
 @pytest.mark.parametrize("neuron", fusible())
 def test_backends_agree(neuron: str, convention: str) -> None:
     config = small(neuron=neuron, convention=convention)

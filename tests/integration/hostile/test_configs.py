@@ -312,7 +312,13 @@ CASES: dict[str, tuple[dict[str, str], str, str]] = {
 }
 
 
-@pytest.mark.parametrize(("files", "words", "message"), CASES.values(), ids=CASES.keys())
+@pytest.mark.parametrize(
+    ("files", "words", "message"),
+    [
+        pytest.param(*case, id=name, marks=() if i % 4 == 0 else (pytest.mark.long,))
+        for i, (name, case) in enumerate(CASES.items())
+    ],
+)
 def test_nothing_of_it_runs(
     files: dict[str, str], words: str, message: str, command: Command, stranger: Stranger
 ) -> None:

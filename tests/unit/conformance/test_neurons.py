@@ -29,11 +29,13 @@ def conventions() -> list[Any]:
     found = []
     for group, option in (pair for pair in EVERY_OPTION if pair[0] in ("neuron", "readout")):
         known = {point: choices for point, choices in POINTS.items() if point in raw(group, option)}
-        for chosen in itertools.product(*known.values()):
+        every = list(itertools.product(*known.values()))
+        for i, chosen in enumerate(every):
             convention: dict[str, Any] = dict(zip(known, chosen, strict=True))
             convention["fires_at"] = ">" if convention.get("detach_reset", True) else ">="
             name = f"{option} {' '.join(f'{key}={value}' for key, value in convention.items())}"
-            found.append(pytest.param(group, option, convention, id=name))
+            marks = () if i in (0, len(every) // 2, len(every) - 1) else (pytest.mark.long,)
+            found.append(pytest.param(group, option, convention, id=name, marks=marks))
     return found
 
 

@@ -294,8 +294,7 @@ def test_membrane_without_a_threshold_is_drawn_as_it_is() -> None:
         assert figure.get_supylabel() == "membrane before the reset"
 
 
-@pytest.mark.parametrize("steps", [1, 5])
-@pytest.mark.parametrize("sizes", [(1,), (3, 1), (40,) * 8])
+@pytest.mark.parametrize(("steps", "sizes"), [(1, (1,)), (5, (3, 1)), (1, (40,) * 8), (5, (40,) * 8)])
 def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[int, ...]) -> None:
     given = traces(steps, sizes)
     given["output"].membrane[:] = math.nan
@@ -382,8 +381,9 @@ def test_the_confusion_matrix_has_counts_and_accuracies() -> None:
     assert draw_confusion(given).get_suptitle().startswith("Test part: 8 samples, accuracy 37.5 %")
 
 
-@pytest.mark.parametrize("size", [1, 2, 20, 21, 40, 41, 100])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("size", "theme"), [(1, "light"), (2, "dark"), (20, "light"), (21, "dark"), (41, "light"), (100, "dark")]
+)
 def test_a_confusion_matrix_of_any_size_is_a_picture(tmp_path: Path, size: int, theme: str) -> None:
     (path,) = confusion_figure(confusion(size), tmp_path, Style(format=("png",), theme=theme))
     content = path.read_bytes()

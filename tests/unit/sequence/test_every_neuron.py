@@ -63,7 +63,8 @@ def test_what_is_fused() -> None:
     assert found == STEP_BY_STEP
 
 
-@pytest.mark.parametrize("kernel", ["llvm", pytest.param("torch", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kernel", ["llvm", "torch"])
 @pytest.mark.parametrize("name", FUSED)
 def test_neurons(name: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel == "torch":
