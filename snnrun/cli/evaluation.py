@@ -65,7 +65,7 @@ def evaluate(tests: Sequence[Job], new_folder: Callable[[str], Path]) -> Path | 
     choices = browse.read(folder).choices
     before = {key: _value(tests[0].config, key, choices.get(key)) for key in keys}
     if any(_splits_anew(test.local["task"], test.config["task"]) for test in tests):
-        say.say("warning: the data are split anew, so that the test part may hold samples of the training", error=True)
+        say.say("warning: the data are split anew, so that the test set may hold samples of the training", error=True)
     # Created first, so that nothing is computed if nothing can be written.
     where = new_folder(tests[0].settings.output_dir) if len(tests) > 1 else None
     try:

@@ -168,7 +168,7 @@ outputs that no other has: its token is enough.
 BEST = """\
 snnrun best names the best configuration of a sweep, by the mean over seeds of
 the validation accuracy (or R², or where there is neither the loss), with its
-folders and the command that runs it again. The test part takes no part in the
+folders and the command that runs it again. The test set is not used for the
 choice. Nothing is written.
 
 usage: snnrun best SWEEP

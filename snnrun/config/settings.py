@@ -188,7 +188,7 @@ class Report:
     summary: bool = setting(True, check.flag, "write summary.txt, the table of layers")
     progress: bool = setting(True, check.flag, "show progress on the terminal")
     log_every: int = setting(1, whole(1), "training steps between two lines of metrics.jsonl")
-    sample: int = setting(0, whole(0), "which sample of the test part raster and membranes show")
+    sample: int = setting(0, whole(0), "which sample of the test set raster and membranes show")
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ class PlotSettings:
     )
     seed: int = setting(0, SEED, "seeds every random stream: encoding, generated data, initial values of the neuron")
     num_steps: int | None = setting(None, optional(MANY), "T; null: 25 for an encoder, 1000 for a neuron")
-    sample: int = setting(0, whole(0), "which sample of the task's test part an encoder gets")
+    sample: int = setting(0, whole(0), "which sample of the task's test set an encoder gets")
     limit: float | None = setting(
         None,
         optional(_positive),

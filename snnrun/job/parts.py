@@ -374,7 +374,7 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
 
 def _no_validation_faults(config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
     """Settings that need the validation loss of a task without validation set."""
-    why, advice = "there is no validation part to judge by", "give the task one, such as task.validation=0.1"
+    why, advice = "there is no validation set to judge by", "give the task one, such as task.validation=0.1"
     faults = []
     if settings.early_stopping is not None:
         fault = Fault.of(ArgumentError("early_stopping", f"null, since {why}", settings.early_stopping, advice=advice))

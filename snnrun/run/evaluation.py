@@ -48,13 +48,13 @@ def sample_traces(job: Job, index: int) -> tuple[Tensor, dict[str, Trace], repor
     with runtime(job.settings) as device:
         streams, data, model = _reopen(job, device)
         if not 0 <= index < len(data.test):
-            raise ArgumentError("index", f"0 to {len(data.test) - 1}, a sample of the test part", index)
+            raise ArgumentError("index", f"0 to {len(data.test) - 1}, a sample of the test set", index)
         search = SampleSearch(index)
         for batch in data.test.batches(job.settings.batch_size):
             search.add(batch)
             if search.sample is not None:
                 return show(search.sample, index, model, job, streams, device)
-    raise DataError(f"task: the test part ended after {search.count} samples and says it has {len(data.test)}")
+    raise DataError(f"task: the test set ended after {search.count} samples and says it has {len(data.test)}")
 
 
 def load_model(job: Job, weights: str = "best") -> nn.Module:

@@ -123,7 +123,7 @@ def _build(
     if settings.report.figures and settings.report.sample >= len(data.test):
         raise ConfigError(
             f"report.sample: expected at most {len(data.test) - 1}, the last of the {len(data.test):,} samples of the "
-            f"test part, got {settings.report.sample}"
+            f"test set, got {settings.report.sample}"
         )
     model = build_model(parts, settings, streams, team).to(device)
     (threads,) = team.reduce_max(recorded or 0)
@@ -279,7 +279,7 @@ def _test_best(
     folder.compare_with_chance(model, accuracy=test.accuracy, r2=test.r2, share=chance.share(), samples=chance.samples)
     if settings.report.figures and search.sample is None:
         console.warning(
-            f"report.sample: the test part ended after {search.count} samples and says it has {len(data.test)}; "
+            f"report.sample: the test set ended after {search.count} samples and says it has {len(data.test)}; "
             "there are no figures"
         )
     elif settings.report.figures and search.sample is not None:

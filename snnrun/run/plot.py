@@ -214,13 +214,13 @@ def _encoders(
 
 def _sample(part: Any, index: int) -> tuple[torch.Tensor, int | None]:
     if index >= len(part):
-        raise DataError(f"sample: expected at most {len(part) - 1}, the last of the test part, got {index}")
+        raise DataError(f"sample: expected at most {len(part) - 1}, the last of the test set, got {index}")
     search = SampleSearch(index)
     for batch in part.batches(1000):
         search.add(batch)
         if (sample := search.sample) is not None:
             return sample.x, None if sample.target is None else int(sample.target)
-    raise DataError(f"sample: the test part ended after {search.count} samples, expected {len(part)}")
+    raise DataError(f"sample: the test set ended after {search.count} samples, expected {len(part)}")
 
 
 def _arrays(curves: Mapping[str, Any]) -> Arrays:

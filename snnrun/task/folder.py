@@ -119,7 +119,7 @@ class Folder(ImageTask):
         if others := sorted(set(folders) - {"train", "test"}):
             raise DataError(
                 f"{self.name}: {root}: expected train and test alone, or a sub-folder for each class, got {others[0]} "
-                "beside train and test; the validation part is taken from train (task.validation)"
+                "beside train and test; the validation set is taken from train (task.validation)"
             )
         train, test = (self._classes(folders[name]) for name in ("train", "test"))
         names = [[folder.name for folder in part] for part in (train, test)]

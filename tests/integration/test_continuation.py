@@ -252,7 +252,7 @@ def test_another_schedule_goes_on(
     [(["task=zeros", "task.steps_per_epoch=3", "batch_size=4"], True), (["task.validation=0"], False)],
 )
 def test_other_data(words: list[str], best: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A task that draws new samples in every epoch; and one without a validation part, where no epoch is the best."""
+    """A task that draws new samples in every epoch; and one without a validation set, where no epoch is the best."""
     run = made(tmp_path, *words, "epochs=1")
     assert (run / "checkpoints" / "best.safetensors").exists() == best
     wanted = made(tmp_path / "wanted", *words, "epochs=3")

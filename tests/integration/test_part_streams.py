@@ -1,4 +1,4 @@
-"""A user's training part that draws numbers of its own: a resumed run sees the samples of an uninterrupted one."""
+"""A user's training set that draws numbers of its own: a resumed run sees the samples of an uninterrupted one."""
 
 from __future__ import annotations
 

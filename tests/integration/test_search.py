@@ -46,7 +46,7 @@ FAULTS = [
     (("neuron=if",), "expected a key with several values"),
     (("neuron=if,lif", "hydra.sweeper.n_trials=0"), "hydra.sweeper.n_trials: expected a whole number of at least 1"),
     (("neuron=if,lif", "hydra.sweeper.n_trial=5"), "hydra.sweeper.n_trial: there is no such key"),
-    (("neuron=if,lif", "hydra.sweeper.objective=test_accuracy"), "no figure of the test part"),
+    (("neuron=if,lif", "hydra.sweeper.objective=test_accuracy"), "no figure of the test set"),
     (("neuron=if,lif", "hydra.sweeper.objective=layers.output.silent"), "direction: expected maximize or minimize"),
     (("neuron=if,lif", "hydra.sweeper.pruner=median", "hydra.sweeper.objective=parameters"), "pruner: expected none"),
     (("neuron=if,lif", "hydra.sweeper.sampler_options={no_such: 1}"), "options that Optuna's TPESampler takes"),

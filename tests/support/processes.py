@@ -35,7 +35,7 @@ def training(job: dict[str, Any]) -> Training:
 
 
 def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
-    """The records of a training; with the scores of its test part in the last."""
+    """The records of a training; with the scores of its test set in the last."""
     made = training(job)
     state = made.state()
     set_plan(made.model, plan_of(made.settings, spikes=made.parts.loss.regularises, team=team))

@@ -44,7 +44,7 @@ def write_emnist(folder: Path, split: str, images: Tensor, labels: Tensor, num_t
 
 
 def write_cifar10(folder: Path, images: Tensor, labels: Tensor) -> None:
-    """CIFAR-10's six files; ``images`` ``[N, 3, 32, 32]``, in six parts of one size, the test part last."""
+    """CIFAR-10's six files; ``images`` ``[N, 3, 32, 32]``, in six parts of one size, the test images last."""
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
     folder.mkdir(parents=True, exist_ok=True)
     for name, pixels, numbers in zip(names, images.chunk(6), labels.chunk(6), strict=True):

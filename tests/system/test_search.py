@@ -38,7 +38,7 @@ def jobs(folder: Path) -> list[dict[str, Any]]:
 
 
 def accuracy(run: Run) -> float:
-    """Of the validation part, in the epoch whose weights were kept."""
+    """Of the validation set, in the epoch whose weights were kept."""
     best = run.result["best_epoch"]
     (value,) = (record["validation_accuracy"] for record in run.metrics("epoch") if record["epoch"] == best)
     return float(value)

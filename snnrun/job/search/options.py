@@ -80,7 +80,7 @@ def read(config: Mapping[str, Any]) -> tuple[Options | None, list[Fault]]:
     for name in objectives or ():
         if "test" in name:
             got = Description(f"{name}: a search would fit itself to it")
-            faults.append(Fault.of(ArgumentError("objective", "no figure of the test part", got)))
+            faults.append(Fault.of(ArgumentError("objective", "no figure of the test set", got)))
         elif not directions and direction_of(name) is None:
             faults.append(Fault("direction", f"expected maximize or minimize for {name}, whose name does not tell"))
     if options.pruner != "none" and (objectives is not None and (len(objectives) > 1 or objectives[0] in RESULTS)):

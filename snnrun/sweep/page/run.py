@@ -85,8 +85,8 @@ def _class(row: ClassRow) -> dict[str, str]:
 def _sample(shown: Mapping[str, int], job: JobSummary) -> str:
     """The sample of a raster, with class and prediction if known."""
     if "sample" not in shown:
-        return "one sample of the test part"
-    words = f"sample {shown['sample']} of the test part"
+        return "one sample of the test set"
+    words = f"sample {shown['sample']} of the test set"
     if "label" not in shown or "prediction" not in shown:
         return words
     label, prediction = (

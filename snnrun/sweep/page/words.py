@@ -11,7 +11,7 @@ from snnrun.sweep.page.ranking import Configuration, Measure, Ranking, label
 from snnrun.sweep.page.statistics import Difference, Estimate
 from snnrun.system.format import plural
 
-CHOICE = "mean over seeds of the validation figure; the test part takes no part in the choice"
+CHOICE = "mean over seeds of the validation result; the test set is not used for the choice"
 MOST_NAMED = 4
 
 
@@ -59,7 +59,7 @@ def signed_interval(difference: Difference, measure: Measure) -> str:
 
 
 NO_VALIDATION = (
-    "these runs had no validation part, and a choice by the test part would flatter itself; "
+    "these runs had no validation set, and a choice by the test set would flatter itself; "
     "for one give the task some, such as task.validation=0.1."
 )
 
@@ -80,7 +80,7 @@ def verdict(ranking: Ranking) -> SweepVerdict:
             return SweepVerdict("No configuration is the best:", NO_VALIDATION)
         return SweepVerdict("No job has finished yet,", "so there is nothing to choose from.")
     if not compared:
-        return SweepVerdict("The only configuration with a figure:", "there is no other to compare it with.")
+        return SweepVerdict("The only configuration with a result:", "there is no other to compare it with.")
     second = min(compared)
     difference = ranking.behind[second]
     assert difference is not None

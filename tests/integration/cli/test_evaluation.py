@@ -163,7 +163,7 @@ def test_a_task_without_a_validation_part(run: Path, command: Command) -> None:
 def test_data_that_are_split_anew_are_warned_of(word: str, run: Path, command: Command) -> None:
     outcome = command("evaluate", "run", word)
     assert outcome.code == 0
-    assert "warning: the data are split anew, so that the test part may hold samples of the training" in outcome.err
+    assert "warning: the data are split anew, so that the test set may hold samples of the training" in outcome.err
 
 
 def test_arrays_follow_the_number_of_steps_and_the_folder(tmp_path: Path, command: Command) -> None:

@@ -94,5 +94,5 @@ def test_all_about_one(command: Command) -> None:
 def test_what_needs_a_validation_part_is_told_so(setting: str, command: Command, tmp_path: Path) -> None:
     outcome = command("experiment=snntorch_tutorial_5", setting)
     assert outcome.code == 2
-    assert "there is no validation part to judge by" in outcome.err
+    assert "there is no validation set to judge by" in outcome.err
     assert "; give the task one, such as task.validation=0.1" in outcome.err

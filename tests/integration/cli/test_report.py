@@ -34,8 +34,8 @@ def test_the_best(command: Command) -> None:
     before = sorted(SWEEP.rglob("*"))
     assert command("best", "0e9b2c55") == (
         0,
-        "best of 2 configurations, by the mean over seeds of the validation figure; the\n"
-        "test part takes no part in the choice\n"
+        "best of 2 configurations, by the mean over seeds of the validation result; the\n"
+        "test set is not used for the choice\n"
         "\n"
         "  neuron=lif\n"
         "  validation accuracy  65.05 % ± 0.07, 2 seeds\n"

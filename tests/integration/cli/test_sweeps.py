@@ -197,7 +197,7 @@ def test_a_large_sweep_shows_its_ten_best_by_validation(
     monkeypatch.delenv("COLUMNS", raising=False)
     for i in range(40):
         job = make_job(tmp_path / "s" / f"{i}-x", [f"epochs={i}", "neuron=lif"], 0.5 + i / 100)
-        result = json.loads((job / "result.json").read_text())  # the test part would have it the other way round
+        result = json.loads((job / "result.json").read_text())  # the test set would have it the other way round
         (job / "result.json").write_text(json.dumps({**result, "test_accuracy": 0.9 - i / 100}))
     make_job(tmp_path / "s" / "40-x", ["epochs=40", "neuron=lif"], None, status="failed")
     summary.ranking(tmp_path / "s")

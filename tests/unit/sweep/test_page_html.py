@@ -89,7 +89,7 @@ def test_a_sweep_is_told(tmp_path: Path) -> None:
         "the last line",
     ):
         assert text in page
-    assert page.count('<circle cx="') == 4, "an interval's picture for each configuration with a figure"
+    assert page.count('<circle cx="') == 4, "an interval's picture for each configuration with a result"
 
 
 @pytest.mark.parametrize("measure", ["loss", "r2"])
@@ -209,7 +209,7 @@ def test_the_page_of_a_run_says_which_sample_and_has_its_classes(tmp_path: Path)
     page = run_page(job(folder), settings="", warnings="")
     check(page)
     assert sample_of(folder) == {"sample": 7, "label": 0, "prediction": 5}
-    assert "sample 7 of the test part: class cat, prediction 5." in page
+    assert "sample 7 of the test set: class cat, prediction 5." in page
     np.savez_compressed(folder / "figures" / "raster.npz", tied=np.int64(3), **facts)
     assert "prediction 5 (a tie of 3 classes" in run_page(job(folder), settings="", warnings="")
     row = re.search(

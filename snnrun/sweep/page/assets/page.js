@@ -506,7 +506,7 @@
           itemStyle: { color: r.layer === "input" ? t.quiet : colour(i + 1), opacity: 1 },
         })),
         tooltip: { show: false },
-        aria: { enabled: true, label: { description: "Spikes of one sample of the test part: " +
+        aria: { enabled: true, label: { description: "Spikes of one sample of the test set: " +
           data.rasters.map((r) => `${r.layer} ${r.spikes.length} spikes`).join(", ") } },
       };
     };
