@@ -160,13 +160,15 @@ def _output(command: list[str], folder: Path | None = None) -> str | None:
 def _packages() -> dict[str, str]:
     versions: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
+        # Only two lines of the text are needed; parsing it all takes 0.1 s for the packages of a small environment.
+        texts = (distribution.read_text(name) for name in ("METADATA", "PKG-INFO", ""))
         try:
-            metadata = distribution.metadata
-            # A half-removed package has no metadata. Of equal names the first one is imported.
-            if metadata is not None and metadata["Name"] and metadata["Version"]:
-                versions.setdefault(metadata["Name"], metadata["Version"])
-        except (OSError, KeyError, ValueError):  # or unreadable ones
+            headers = next(filter(None, texts), "").partition("\n\n")[0]
+        except (OSError, ValueError):  # it cannot be read
             continue
+        fields = {key: re.search(rf"^{key}:[ \t]*(\S.*)$", headers, re.M | re.I) for key in ("Name", "Version")}
+        if fields["Name"] and fields["Version"]:  # a package that is half removed has neither
+            versions.setdefault(fields["Name"][1].strip(), fields["Version"][1].strip())  # the first one is imported
     return dict(sorted(versions.items(), key=lambda item: item[0].lower()))
 
 

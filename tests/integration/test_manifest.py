@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import platform
@@ -56,6 +57,8 @@ def test_it_is_strict_json_and_holds_what_a_repetition_needs(tmp_path: Path) -> 
     assert found["data"] == {"digits": "ab12"}
     assert found["packages"]["torch"] == torch.__version__.partition("+")[0] or "+" in found["packages"]["torch"]
     assert list(found["packages"]) == sorted(found["packages"], key=str.lower)
+    names = {each.metadata["Name"]: each.version for each in reversed(list(importlib.metadata.distributions()))}
+    assert found["packages"] == {name: version for name, version in names.items() if name}
     assert found["python"]["version"] == platform.python_version()
     assert found["cpu"]["count"] >= 1 and found["cpu"]["model"]
     assert found["gpu"] is None

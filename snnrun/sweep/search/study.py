@@ -223,9 +223,7 @@ def _default(sweep: Sweep, fixed: Sequence[str], space: Space) -> str:
     config = sweep.composer.compose((*sweep.hydra, *fixed, *chosen))
     task = build(plain(config.task), "task", sweep.arguments.trusted)
     if not task.has_validation:
-        raise ArgumentError(
-            "hydra.sweeper.objective", "a name, since the task has no validation set to judge by", None
-        )
+        raise ArgumentError("hydra.sweeper.objective", "a name, since the task has no validation set to judge by", None)
     return "validation_accuracy" if task.has_accuracy else "validation_loss"
 
 
