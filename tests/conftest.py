@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def compositions() -> Iterator[None]:
 
     from snnrun.config.catalogue import conf_folder
 
-    composed: dict[tuple[str, ...], Any] = {}
+    composed: dict[tuple[str, ...], bytes] = {}
     folder = str(conf_folder())
 
     def remember(primary: str, words: Sequence[str], return_hydra_config: bool) -> Any:
@@ -47,8 +47,8 @@ def compositions() -> Iterator[None]:
         if any("searchpath" in word for word in words) or str(conf_folder()) != folder:
             return compose(primary, list(words), return_hydra_config=return_hydra_config)  # a folder that may change
         if key not in composed:
-            composed[key] = compose(primary, list(words), return_hydra_config=return_hydra_config)
-        found = deepcopy(composed[key])
+            composed[key] = pickle.dumps(compose(primary, list(words), return_hydra_config=return_hydra_config))
+        found = pickle.loads(composed[key])
         found.hydra.runtime.cwd = os.getcwd()
         return found
 

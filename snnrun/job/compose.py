@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
+import pickle
 import re
 import secrets
 from collections.abc import Iterator, Sequence
@@ -135,7 +135,7 @@ class Composer:
         Raises:
             ComposeError: if it cannot be composed.
         """
-        whole = copy.deepcopy(self.whole(overrides))
+        whole = _copy(self.whole(overrides))
         if self._first is not None:
             OmegaConf.copy_cache(self._first, whole)
         hydra = whole.hydra
@@ -180,7 +180,7 @@ class Composer:
         chosen = tuple(word for word, override in zip(overrides, parsed, strict=True) if override not in values)
         if not values or not all(self._is_choice(override) for override in parsed if override not in values):
             return None
-        whole = copy.deepcopy(self.whole(chosen))
+        whole = _copy(self.whole(chosen))
         hydra = whole.hydra
         try:
             for override in values:
@@ -271,13 +271,19 @@ def _refusals() -> Iterator[None]:
         raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
 
 
+def _copy(config: DictConfig) -> DictConfig:
+    # Of an object of this process; it takes a quarter of the time of copy.deepcopy.
+    copied: DictConfig = pickle.loads(pickle.dumps(config, pickle.HIGHEST_PROTOCOL))
+    return copied
+
+
 def _texts(node: Any) -> Any:
     """A node as plain data, with unresolved ``${…}``."""
     return OmegaConf.to_container(node, resolve=False)
 
 
 def _without_hydra(whole: DictConfig) -> DictConfig:
-    config = copy.deepcopy(whole)
+    config = _copy(whole)
     with read_write(config), open_dict(config):
         del config["hydra"]
     return config
