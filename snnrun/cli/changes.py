@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from snnrun.config import defaults
 from snnrun.config.catalogue import Catalogue
 from snnrun.config.defaults import Defaults
-from snnrun.run.browse import Run
+from snnrun.run.browse import RunSummary
 from snnrun.system import safe_read
 from snnrun.system.format import PARTS
 from snnrun.system.safe_read import Unreadable, flatten
@@ -35,7 +35,7 @@ class Changes:
         self._cache: dict[tuple[str, ...], Defaults] = {}
         self._options: dict[tuple[str, str], str | None] = {}
 
-    def of(self, run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, run: RunSummary, config: Mapping[str, Any]) -> dict[str, Any]:
         """All differences from the default by group or dotted key, without the name. ``config``: by dotted keys."""
         values = {change.key: change.value for change in self.values(run, config) if change.key != "name"}
         late = {key: value for key, value in values.items() if key.partition(".")[0] in LAST}
@@ -47,7 +47,7 @@ class Changes:
         }
         return {**parts, **seed, **dict(sorted(early.items(), key=lambda pair: "." not in pair[0])), **late}
 
-    def parts(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
+    def parts(self, run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
         """The groups whose option is neither the default nor the choice of the task or the set-up."""
         catalogue, chosen = self._catalogue(run), self.choices(run, config)
         defaults: dict[str, Any] = dict(catalogue.defaults)
@@ -56,7 +56,7 @@ class Changes:
         order = sorted(chosen, key=lambda group: PARTS.index(group) if group in PARTS else len(PARTS))
         return {group: chosen[group] for group in order if "@" not in group and chosen[group] != defaults.get(group)}
 
-    def values(self, run: Run, config: Mapping[str, Any]) -> list[Change]:
+    def values(self, run: RunSummary, config: Mapping[str, Any]) -> list[Change]:
         """Keys with another value than in the parts' files; for a user's own parts the keys of the command."""
         chosen, typed = self.choices(run, config), _command_keys(run.folder)
         known = self._defaults(run, chosen)
@@ -76,7 +76,7 @@ class Changes:
                 changes.append(Change(key, value, UNKNOWN))
         return changes
 
-    def choices(self, run: Run, config: Mapping[str, Any]) -> dict[str, str]:
+    def choices(self, run: RunSummary, config: Mapping[str, Any]) -> dict[str, str]:
         """Group -> option, as far as the choices and the config of the run show them.
 
         Hydra does not record which of several parts were chosen, and without ``.hydra/`` there are only their classes.
@@ -103,11 +103,11 @@ class Changes:
             self._options[group, target] = catalogue.recognise(group, part)
         return self._options[group, target]
 
-    def _catalogue(self, run: Run) -> Catalogue:
+    def _catalogue(self, run: RunSummary) -> Catalogue:
         primary = "config" if run.command == "train" else run.command
         return self._catalogues.setdefault(primary, Catalogue(primary=primary))
 
-    def _defaults(self, run: Run, chosen: Mapping[str, str]) -> Defaults:
+    def _defaults(self, run: RunSummary, chosen: Mapping[str, str]) -> Defaults:
         primary = "config" if run.command == "train" else run.command
         key = (primary, *(f"{group}={option}" for group, option in chosen.items()))
         if key not in self._cache:

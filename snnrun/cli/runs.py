@@ -19,7 +19,7 @@ from snnrun.cli.show import show
 from snnrun.errors import ConfigError
 from snnrun.job.arguments import Arguments, check_words, nearest
 from snnrun.run import browse
-from snnrun.run.browse import Run, end
+from snnrun.run.browse import RunSummary, end
 from snnrun.sweep import folders
 from snnrun.system import say
 from snnrun.system.format import age, cut_end, cut_start, plural, table
@@ -46,7 +46,7 @@ DIRECTIONS = {"asc": False, "desc": True}
 class RunRow:
     """A run in the list."""
 
-    run: Run
+    run: RunSummary
     config: Mapping[str, Any]  # by dotted keys, and its choices by group; empty if it cannot be read
     changes: Mapping[str, Any]  # values other than the default
 
@@ -121,7 +121,7 @@ def sort_rows(rows: Sequence[RunRow], order: str | None) -> list[RunRow]:
     return [each for each, _ in present] + [each for each, value in values if value is None]
 
 
-def _row(run: Run, changes: Changes) -> RunRow:
+def _row(run: RunSummary, changes: Changes) -> RunRow:
     try:
         config = config_of(run.folder)
     except Unreadable:
@@ -226,7 +226,7 @@ def _compact(value: Any) -> str:
     return quote(value, 40).replace(", ", ",") if isinstance(value, list) else quote(value, 40)
 
 
-def _progress(run: Run) -> str:
+def _progress(run: RunSummary) -> str:
     if run.epochs is None:
         return ""
     return str(run.epochs) if run.max_epochs in (None, run.epochs) else f"{run.epochs}/{run.max_epochs}"

@@ -9,7 +9,7 @@ from typing import Any
 
 from snnrun.cli.changes import UNKNOWN, Changes, config_of
 from snnrun.run import browse
-from snnrun.run.browse import Run
+from snnrun.run.browse import RunSummary
 from snnrun.run.classes import class_rows, worst
 from snnrun.run.layers import layer_rows, parameter_rows
 from snnrun.system import safe_read
@@ -46,7 +46,7 @@ def show(folder: Path) -> str:
     return "\n\n".join(f"{title}\n{body}" if title else body for title, body in sections.items() if body)
 
 
-def head(run: Run, width: int | None = None) -> str:
+def head(run: RunSummary, width: int | None = None) -> str:
     """Folder and status of the run."""
     words = [run.status]
     if run.epochs is not None:
@@ -63,7 +63,7 @@ def head(run: Run, width: int | None = None) -> str:
     return "\n".join(piece for line in lines for piece in wrap(line, width))
 
 
-def _parts(run: Run) -> dict[str, str]:
+def _parts(run: RunSummary) -> dict[str, str]:
     """The parts by group, as far as known."""
     try:
         chosen = Changes().choices(run, config_of(run.folder))
@@ -77,7 +77,7 @@ def age_of(seconds: float) -> str:
     return duration(max(0.0, seconds))
 
 
-def settings(run: Run, width: int | None = None) -> str:
+def settings(run: RunSummary, width: int | None = None) -> str:
     """Keys with another value than in the parts' files; for a user's own parts the keys of the command line."""
     try:
         config = config_of(run.folder)
@@ -91,7 +91,7 @@ def settings(run: Run, width: int | None = None) -> str:
     return _rows(rows, MOST_SETTINGS, width) if rows else "  (none)"
 
 
-def result(run: Run, width: int | None = None) -> str:
+def result(run: RunSummary, width: int | None = None) -> str:
     """``result.json`` of any command."""
     try:
         values = safe_read.json_object(run.folder, "result.json")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.config.settings import NAME
-from snnrun.errors import ConfigError, NoSuchRun
+from snnrun.errors import ConfigError
 from snnrun.system import format, lock, safe_read
 from snnrun.system.lock import Holder
 from snnrun.system.safe_read import Unreadable
@@ -32,7 +32,7 @@ CHOICE = re.compile(r"[\w./ -]{1,80}")
 
 
 @dataclass(frozen=True)
-class Run:
+class RunSummary:
     """A run in short; what is unknown is None."""
 
     folder: Path
@@ -153,7 +153,7 @@ def _only(word: str, folder: Path) -> Path:
     )
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunSummary:
     """The summary of a run folder, from a few small reads."""
     result, manifest = RunResult.from_json(json_object(folder, "result.json")), json_object(folder, "manifest.json")
     status = result.status if result.status in STATUSES else "dead"
@@ -163,7 +163,7 @@ def read(folder: Path) -> Run:
     hydra, config = _text(folder, ".hydra/hydra.yaml"), _text(folder, "config.yaml")
     command = re.search(r"^    config_name: (simulate|plot)$", hydra, re.M)
     over = status in STATUSES
-    return Run(
+    return RunSummary(
         folder=folder,
         status=status,
         holder=holder,
@@ -294,7 +294,7 @@ def _has_checkpoint(folder: Path) -> bool:
         return False
 
 
-def end(run: Run) -> str:
+def end(run: RunSummary) -> str:
     """The test accuracy as text, or without one the test loss."""
     if run.accuracy is not None:
         return f"{100 * run.accuracy:.2f} %"

@@ -32,7 +32,7 @@ FOLDERS = ("figures", "checkpoints")
 PARENT, SOURCE, INIT_FROM = "parent", "config_file", "init_from"
 
 
-class Folder:
+class RecordFolder:
     """Writes the files of every command: config, manifest, result and log.
 
     Args:

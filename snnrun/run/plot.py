@@ -19,7 +19,7 @@ from snnrun.errors import ConfigError, DataError
 from snnrun.neuron import Neuron
 from snnrun.report.neuron_traces import drive
 from snnrun.report.views import Encoded, RateCurve, SurrogateCurve
-from snnrun.run.folder import Folder
+from snnrun.run.folder import RecordFolder
 from snnrun.run.simulate import ADVICE, dt_of
 from snnrun.surrogate import Surrogate
 from snnrun.system.files import write_bytes
@@ -69,7 +69,7 @@ def run(
     """
     begin, stop = time.perf_counter(), Stop()
     with report.Console(progress=False) as console, stop.handle_signals(mask=True):
-        files = Folder(folder, console)
+        files = RecordFolder(folder, console)
         with files.record_end(stop, lambda: PlotResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             for number, config in enumerate(configs.values(), start=1):
                 files.write_config(config, "config.yaml" if number == 1 else f"config-{number}.yaml")

@@ -22,7 +22,7 @@ from snnrun.model import neurons
 from snnrun.report.diagnosis import Diagnosis
 from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import CannotSave
-from snnrun.run.folder import Folder
+from snnrun.run.folder import RecordFolder
 from snnrun.sequence import Trace
 from snnrun.system import files
 from snnrun.system.lock import RunLock
@@ -36,7 +36,7 @@ from snnrun.training.stop import Stop
 MOST_THREADS = 1024  # of a process; larger numbers are not from snnrun
 
 
-class RunFolder(Folder):
+class RunFolder(RecordFolder):
     """Writes a run's files. Checkpoints and metrics must succeed; a failure of a figure or the summary is a warning.
 
     ``create`` or ``reopen`` comes first, both contexts: within them only this process writes the folder, and
@@ -44,7 +44,7 @@ class RunFolder(Folder):
     steps, and ``result``.
 
     Args:
-        path, console, resuming: see :class:`Folder`.
+        path, console, resuming: see :class:`RecordFolder`.
         config: of the run.
         every: steps or minutes between two checkpoints within an epoch. Default: none.
         silence_is_the_target: True for a task in which silent layers are no fault. Default: False.

@@ -18,7 +18,7 @@ from snnrun.neuron import Neuron
 from snnrun.neuron.input import Input
 from snnrun.report.neuron_traces import Traces, record, statistics
 from snnrun.report.raster import thin
-from snnrun.run.folder import Folder
+from snnrun.run.folder import RecordFolder
 from snnrun.system.files import write_bytes
 from snnrun.system.format import plural
 from snnrun.system.storage import storing
@@ -72,7 +72,7 @@ def run(
     """
     begin, stop = time.perf_counter(), Stop()
     with report.Console(progress=False) as console, stop.handle_signals(mask=True):
-        files = Folder(folder, console)
+        files = RecordFolder(folder, console)
         with files.record_end(stop, lambda: SimulationResult(seconds=time.perf_counter() - begin)), memory(ADVICE):
             files.write_config(config)
             streams = Streams(settings.seed, torch.device("cpu"))

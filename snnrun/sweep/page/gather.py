@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.run import browse
-from snnrun.run.browse import Run
+from snnrun.run.browse import RunSummary
 from snnrun.run.classes import ClassRow, class_rows, confusion_matrix
 from snnrun.run.layers import ParameterRow, parameter_rows
 from snnrun.system import safe_read
@@ -205,7 +205,7 @@ def _overrides(folder: Path) -> tuple[str, ...]:
     return ()
 
 
-def _parts_and_seed(run: Run) -> tuple[str, ...]:
+def _parts_and_seed(run: RunSummary) -> tuple[str, ...]:
     """The parts and the seed, for a run without recorded words."""
     words = [f"{group}={run.choices[group]}" for group in PARTS if group in run.choices]
     return (*words, *(() if run.seed is None else (f"seed={run.seed}",)))

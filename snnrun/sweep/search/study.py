@@ -132,7 +132,7 @@ class Search:
         return finite
 
 
-def objective_value(run: browse.Run, name: str) -> Any:
+def objective_value(run: browse.RunSummary, name: str) -> Any:
     """The value of an objective for a finished run: of the best epoch, or of the whole run."""
     if name in checked.RESULTS:
         return getattr(run.result, name)
