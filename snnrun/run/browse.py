@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from snnrun.config.settings import NAME
-from snnrun.errors import ConfigError
+from snnrun.errors import ConfigError, NoSuchRun
 from snnrun.system import format, lock, safe_read
 from snnrun.system.lock import Holder
 from snnrun.system.safe_read import Unreadable

@@ -86,7 +86,7 @@ def _serial(threads: int) -> Engine:
     return Serial()
 
 
-def _local_parallel(threads: int, n_jobs: int | None, gpus_per_job: float) -> Engine:
+def _local_parallel(threads: int, *, n_jobs: int | None, gpus_per_job: float) -> Engine:
     from snnrun.sweep.local import LocalParallel
 
     share = check.number("hydra.launcher.gpus_per_job", gpus_per_job, above=0, high=1)
@@ -95,6 +95,7 @@ def _local_parallel(threads: int, n_jobs: int | None, gpus_per_job: float) -> En
 
 def _slurm(
     threads: int,
+    *,
     cluster: str,
     n_jobs: int | None,
     partition: str | None,
@@ -121,7 +122,7 @@ def _slurm(
     return Slurm(cluster, {key: value for key, value in parameters.items() if value is not None})
 
 
-def _ray(threads: int, address: str | None, n_jobs: int | None, cpus: float | None, gpus: float) -> Engine:
+def _ray(threads: int, *, address: str | None, n_jobs: int | None, cpus: float | None, gpus: float) -> Engine:
     from snnrun.sweep.ray import Ray
 
     each = threads if cpus is None else check.number("hydra.launcher.cpus", cpus, above=0)

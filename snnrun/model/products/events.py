@@ -136,8 +136,8 @@ def _gather(
             totals = total_ if begin == 0 else total_[:0]
             end = min(begin + part, rows)
             # fmt: off
-            _sum_rows(*arrays, events.columns, table_, *table_strides, start_, out_, *out_strides, totals,
-                      stripe, begin, end, packed, sums)
+            _sum_rows(*arrays, events.columns, (table_, *table_strides), start_, (out_, *out_strides), totals,
+                      (stripe, begin, end, packed, sums))
             # fmt: on
 
     spread(work, stripes * parts, table.numel() + out.numel())
@@ -257,9 +257,11 @@ def _add_rows(
 
 @compile_cached
 def _sum_rows(  # type: ignore[no-untyped-def]
-    places, lengths, terms, table, table_row, table_column, start, out, out_row, out_column, total,
-    stripe, begin, end, packed, sums,
+    places, lengths, terms, source, start, target, total, part
 ):  # fmt: skip
+    table, table_row, table_column = source
+    out, out_row, out_column = target
+    stripe, begin, end, packed, sums = part
     width = min(WIDTH, len(start) - stripe)
     blocks, rows, slots = places.shape
     entries = places.reshape(-1)
