@@ -176,11 +176,11 @@ class Composer:
             parsed = [self.parser.parse_override(word) for word in overrides]
         except (HydraException, ValueError, RecursionError):
             return None
-        values = [override for override in parsed if self._sets_a_value(override)]
-        chosen = tuple(word for word, override in zip(overrides, parsed, strict=True) if override not in values)
-        if not values or not all(self._is_choice(override) for override in parsed if override not in values):
+        choices = [self._is_choice(override) for override in parsed]
+        values = [override for override, choice in zip(parsed, choices, strict=True) if not choice]
+        if not values or not all(_sets_a_value(override) for override in values):
             return None
-        whole = _copy(self.whole(chosen))
+        whole = _copy(self.whole([word for word, choice in zip(overrides, choices, strict=True) if choice]))
         hydra = whole.hydra
         try:
             for override in values:
@@ -194,14 +194,13 @@ class Composer:
         hydra.job.override_dirname = style.item_sep.join(texts).replace("=", style.kv_sep)
         return whole
 
-    def _sets_a_value(self, override: Override) -> bool:
-        """True if an override sets the value of a key, which is no part and none of Hydra's own."""
-        plain = override.type is OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
-        return plain and not self._is_choice(override)
-
     def _is_choice(self, override: Override) -> bool:
-        """True if an override chooses a part, or sets something of Hydra's own."""
-        return override.is_hydra_override() or override.key_or_group in self._groups
+        """True if an override chooses a part, or sets something of Hydra's own.
+
+        ``model={hidden: [3]}`` is none: it sets values of a part, and their order among other values counts.
+        """
+        names_part = override.key_or_group in self._groups and not isinstance(override.value(), dict)
+        return override.is_hydra_override() or names_part
 
     def _compose(self, overrides: tuple[str, ...]) -> DictConfig:
         if not self._fitting(overrides):
@@ -269,6 +268,12 @@ def _refusals() -> Iterator[None]:
         texts = [" ".join(str(each).partition("Config search path")[0].split()) for each in (error, cause) if each]
         reason = next(filter(None, texts), type(error).__name__)
         raise ComposeError(reason if texts[0] else f"{reason}; check what stands there") from error
+
+
+def _sets_a_value(override: Override) -> bool:
+    """True if an override only sets the value of a key that is there."""
+    single = not override.is_sweep_override() and not isinstance(override.value(), dict)
+    return single and override.type is OverrideType.CHANGE and override.package is None
 
 
 def _copy(config: DictConfig) -> DictConfig:

@@ -27,6 +27,8 @@ from snnrun.job.compose import ComposeError, composer
         ("+neuron.x=1", "epochs=2"),
         ("~data_dir", "epochs=2"),
         ("model={hidden:[3]}", "epochs=4"),
+        ("model.hidden=[1]", "model={hidden:[3]}"),
+        ("model={hidden:[3]}", "model.hidden=[1]"),
         ("epochs={a:1}",),
     ],
 )
