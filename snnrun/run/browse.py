@@ -202,20 +202,21 @@ def epochs(folder: Path) -> Iterator[EpochRecord]:
     Raises:
         Unreadable: if there is no such file.
     """
-    for record in records(folder, b'"epoch"'):  # only some lines are parsed, since steps are many
+    for record in records(folder, skip=b'{"kind": "step"'):  # steps are many, and need not be parsed
         if isinstance(record, EpochRecord):
             yield record
 
 
-def records(folder: Path, mark: bytes = b"") -> Iterator[LogRecord]:
-    """The records of ``metrics.jsonl`` whose lines begin with ``mark`` in 40 bytes, in their order, undamaged.
+def records(folder: Path, *, skip: bytes | None = None) -> Iterator[LogRecord]:
+    """The undamaged records of ``metrics.jsonl``, in their order, without the lines that begin with ``skip``.
 
     Raises:
         Unreadable: if there is no such file.
     """
     for line in safe_read.lines(folder, "metrics.jsonl", CURVES):
         with suppress(Unreadable):
-            if mark in line[:40] and (record := record_of(safe_read.parse_json(line))) is not None:
+            skipped = skip is not None and line.startswith(skip)
+            if not skipped and (record := record_of(safe_read.parse_json(line))) is not None:
                 yield record
 
 

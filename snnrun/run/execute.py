@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -65,7 +64,6 @@ def execute(job: Job, *, watch: Watch = lambda record: None) -> RunResult:
 
 def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
     settings, parts, stop = job.settings, job.parts, Stop(job.settings.max_seconds)
-    begin = time.perf_counter()
     open_folder = RunFolder.reopen if job.resuming else RunFolder.create
     with (
         report.Console(progress=settings.report.progress) as console,
@@ -94,7 +92,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
             best_epoch=best_epoch,
             epochs=len(folder.epochs),
             samples_per_second=_speed(folder.epochs),
-            seconds=time.perf_counter() - begin,
+            seconds=folder.partial_result().seconds,
             parameters=count_parameters(state.model),
             weights_sha256=weights,
         )
