@@ -6,7 +6,7 @@ from snnrun.model.layer import Layer
 from snnrun.model.mlp import MLP
 from snnrun.model.norm import Norm
 from snnrun.model.products.product import Linear, Product
-from snnrun.model.recurrent import Recurrent, RecurrentLayer
+from snnrun.model.recurrent import Recurrent
 from snnrun.model.residual import Residual
 from snnrun.model.structure import holders, neurons
 from snnrun.model.work import multiply_adds
@@ -20,7 +20,6 @@ __all__ = [
     "Norm",
     "Product",
     "Recurrent",
-    "RecurrentLayer",
     "Residual",
     "holders",
     "multiply_adds",

@@ -9,10 +9,10 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.config.catalogue import name_of
-from snnrun.errors import ArgumentError
+from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
 from snnrun.neuron import Neuron
-from snnrun.sequence import Trace, fused_readout, resolve_backend, run_resolved, spikes_of
+from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, spikes_of
 
 
 class Layer(PlannedModule):
@@ -30,9 +30,11 @@ class Layer(PlannedModule):
         pool_input: a module for the input, applied like ``synapse``.
         norm: a module for the whole sequence of the synapses' output, such as :class:`snnrun.model.Norm`.
         pool: a module for the result, applied like ``synapse``.
+        recurrence: V, a linear layer from the n neurons to themselves: they also get the layer's own spikes of the
+            previous step, ``V s[t-1]``. Its bias, if any, is not used.
 
     Raises:
-        ValueError: for a plan with ``memory=low`` and neurons that need all steps at once, or with ``backend=fused``
+        ValueError: for a recurrence of neurons that need all steps at once, and a plan with ``memory=low`` and neurons that need all steps at once, or with ``backend=fused``
             and neurons without a fused execution.
     """
 
@@ -46,9 +48,18 @@ class Layer(PlannedModule):
         pool_input: nn.Module | None = None,
         norm: nn.Module | None = None,
         pool: nn.Module | None = None,
+        recurrence: nn.Linear | None = None,
     ) -> None:
         super().__init__(plan)
+        if recurrence is not None and neuron.needs_all_steps:
+            raise ArgumentError(
+                "neuron",
+                "one that needs no more than a step at once, since the layer's spikes return as its input",
+                Description(name_of(neuron, "neuron")),
+                advice="use another neuron, or model=mlp",
+            )
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
+        self.recurrence = recurrence
         self.backend, self.dropout = self.resolve(plan.backend), check.number("dropout", dropout, low=0, below=1)
         self._check_memory(plan)
 
@@ -60,11 +71,14 @@ class Layer(PlannedModule):
 
     def resolve(self, backend: str) -> str:
         """The execution, ``fused`` or ``reference``, that ``backend`` means for this layer."""
-        return resolve_backend(self.neuron, backend)
+        return resolve_backend(self.neuron, backend, self._feedback())
+
+    def _feedback(self) -> Feedback | None:
+        return None if self.recurrence is None else Feedback(self.recurrence.weight)
 
     def _check_memory(self, plan: ExecutionPlan) -> None:
         if plan.memory == "low" and (self.neuron.needs_all_steps or not self._is_standard()):
-            what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else f"a {type(self).__name__}"
+            what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else self._kind()
             raise ArgumentError(
                 "memory",
                 f"full, since {what} cannot be computed again piece by piece",
@@ -73,8 +87,11 @@ class Layer(PlannedModule):
             )
 
     def _is_standard(self) -> bool:
-        """True unless a subclass computes something else."""
-        return type(self).forward is Layer.forward
+        """True unless it has a recurrence, or a subclass computes something else."""
+        return type(self).forward is Layer.forward and self.recurrence is None
+
+    def _kind(self) -> str:
+        return "a recurrent layer" if self.recurrence is not None else f"a {type(self).__name__}"
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
@@ -86,7 +103,9 @@ class Layer(PlannedModule):
     def fire(self, current: Tensor, steps: int) -> Trace:
         """The trace for the current into the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
         membrane = self.plan.membrane or not self.training
-        trace, _ = run_resolved(self.backend, self.neuron, current, steps=steps, membrane=membrane)
+        trace, _ = run_resolved(
+            self.backend, self.neuron, current, steps=steps, membrane=membrane, feedback=self._feedback()
+        )
         return trace
 
     def into(self, x: Tensor, generator: Generator | None, following: Layer) -> tuple[Trace, Tensor | None]:
@@ -109,12 +128,13 @@ class Layer(PlannedModule):
     @property
     def records(self) -> bool:
         """True if a training step must record the neurons, or compute them again piece by piece."""
-        return self.plan.spikes or self.plan.membrane or self.plan.memory == "low"
+        needed = self.plan.spikes or self.plan.membrane or self.plan.memory == "low"
+        return needed or self.recurrence is not None
 
     @property
     def is_bare(self) -> bool:
         """True if only its synapses are between the incoming spikes and the neurons."""
-        others = (self.pool_input, self.norm, self.pool)
+        others = (self.pool_input, self.norm, self.pool, self.recurrence)
         plain = self._is_standard() and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 

@@ -8,79 +8,15 @@ import re
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from snnrun import check
-from snnrun.config.catalogue import name_of
-from snnrun.errors import ArgumentError, Description
+from snnrun.errors import ArgumentError
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan
-from snnrun.model.layer import Layer
+from snnrun.model.layer import Layer, through
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
-
-
-class RecurrentLayer(Layer):
-    """A layer whose neurons also get the layer's own spikes of the previous step: ``i[t] = W x[t] + V s[t-1]``.
-
-    ``W x`` is one matrix product for all steps. The rest needs the spikes of the previous step, so it runs step by
-    step, by the definition of the neuron: ``backend`` is ``reference``.
-
-    Args:
-        synapse: W, as in :class:`snnrun.model.Layer`.
-        recurrence: V, a linear layer from the n neurons to themselves; its bias, if any, is not used.
-        neuron: any neuron, for ``*N_out``.
-        plan: how to execute it.
-        dropout: of the inputs ``x``, not of the layer's own spikes.
-
-    Raises:
-        ValueError: for a neuron that needs all steps of its input at once, as a PSN does, and a plan with
-            ``backend=fused`` or ``memory=low``.
-    """
-
-    def __init__(
-        self,
-        synapse: nn.Module,
-        recurrence: nn.Linear,
-        neuron: Neuron,
-        *,
-        plan: ExecutionPlan = DEFAULT_PLAN,
-        dropout: float = 0.0,
-    ) -> None:
-        if neuron.needs_all_steps:
-            name = name_of(neuron, "neuron")
-            raise ArgumentError(
-                "neuron",
-                "one that needs no more than a step at once, since a recurrent layer runs step by step",
-                Description(name),
-                advice="use another neuron, or model=mlp",
-            )
-        super().__init__(synapse, neuron, plan=plan, dropout=dropout)
-        self.recurrence = recurrence
-
-    def resolve(self, backend: str) -> str:
-        if backend == "fused":
-            raise ArgumentError(
-                "backend",
-                "auto or reference, since a recurrent layer runs step by step, whatever its neurons",
-                backend,
-                advice="use backend=auto or backend=reference",
-            )
-        return "reference"
-
-    def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
-        """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        current = self.current(self.drop(x, generator))
-        state, s = self.neuron.initial_state(current[0]), torch.zeros_like(current[0])
-        spikes, membranes = [], []
-        for from_below in current:
-            # A bare product: a summary would list a module once for every step.
-            from_itself = F.linear(s, self.recurrence.weight).to(s.dtype)
-            s, state = self.neuron.step(from_below + from_itself, state)
-            spikes.append(s)
-            membranes.append(state.membrane)
-        return Trace(torch.stack(spikes), torch.stack(membranes))
 
 
 class Recurrent(nn.Module):
@@ -91,14 +27,14 @@ class Recurrent(nn.Module):
         i[t] = W x[t] + b + V s[t-1]        hidden layers; s: the layer's own spikes, s[-1] = 0
         i[t] = W x[t] + b                   read-out
 
-    (Elman's recurrence). Hidden layers run step by step with any neuron; the read-out by ``backend``.
+    (Elman's recurrence), with any neuron that runs step by step.
 
     Args:
         input_shape: ``*N`` of the input, flattened.
         num_outputs: size of the read-out.
         neuron: makes the neurons of a layer; called as ``neuron(shape=(n,))``.
         readout: makes the neurons of the read-out; null: ``neuron`` does.
-        backend: see :func:`snnrun.sequence.run`; not ``fused``, since a recurrence has no fused execution.
+        backend: see :func:`snnrun.sequence.run`.
         hidden: size of each hidden layer, at least one. Default [100].
         bias: whether W has a bias. V has none.
         dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
@@ -106,7 +42,8 @@ class Recurrent(nn.Module):
             ``normal(k)``, a normal distribution with standard deviation ``k/sqrt(fan_in)``.
 
     Raises:
-        ValueError: for an argument out of range, ``backend=fused``, or neurons that need all steps at once.
+        ValueError: for an argument out of range, neurons that need all steps at once, or ``backend=fused`` and neurons
+            without a fused execution.
 
     Source: Elman 1990, "Finding structure in time"; for spiking neurons Bellec et al. 2018 (LSNN).
     """
@@ -137,24 +74,20 @@ class Recurrent(nn.Module):
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
             synapse, recurrence = Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
-            self.layers[f"hidden{i + 1}"] = RecurrentLayer(
-                synapse, recurrence, neuron(shape=(size,)), plan=plan, dropout=dropout if i else 0.0
+            self.layers[f"hidden{i + 1}"] = Layer(
+                synapse, neuron(shape=(size,)), plan=plan, dropout=dropout if i else 0.0, recurrence=recurrence
             )
         synapse = Linear(sizes[-1], num_outputs, bias=bias)
         self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan, dropout=dropout)
         if spread is not None:
             for layer in self.layers.values():
-                for linear in (layer.synapse, layer.recurrence if isinstance(layer, RecurrentLayer) else None):
+                for linear in (layer.synapse, layer.recurrence):
                     if isinstance(linear, nn.Linear):
                         nn.init.normal_(linear.weight, std=spread / math.sqrt(linear.in_features))
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
-        traces: dict[str, Trace] = {}
-        for name, layer in self.layers.items():
-            traces[name] = layer(x, generator)
-            x = traces[name].spikes
-        return traces
+        return through(self.layers, x, generator)
 
 
 def _spread(weight_init: str) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from snnrun import check
 from snnrun.errors import ArgumentError
@@ -90,10 +91,19 @@ class RecurrentNeuron(Neuron):
             weight = self.feedback.weight
             if not self.autapses:
                 weight = weight - torch.diag(torch.diagonal(weight))
-            return x + nn.functional.linear(s.flatten(1), weight, self.feedback.bias).view_as(x)
+            return x + feed_back(s, weight, self.feedback.bias)
         if isinstance(self.feedback, nn.Conv2d):
             return x + self.feedback(as_image(s)).view_as(x)
         return x
+
+
+def feed_back(s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``W s + b`` ``[B, *N]`` for the output ``s`` ``[B, *N]`` of a layer, ``weight`` ``[n, n]`` and ``bias`` ``[n]``."""
+    if has_torch_function_unary(s):  # torch's protocol for objects in place of tensors, as in snnrun.sequence
+        current: Tensor = handle_torch_function(feed_back, (s,), s, weight, bias)
+        return current
+    # Under autocast a product is bfloat16; the membrane integrates in the precision of the input.
+    return nn.functional.linear(s.flatten(1), weight, bias).to(s.dtype).view_as(s)
 
 
 def layer_shape(shape: Sequence[int] | None, what: str) -> tuple[int, ...]:

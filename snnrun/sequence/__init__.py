@@ -1,6 +1,7 @@
 """Runs a neuron over time: the reference loop is the definition, the fused execution is fast."""
 
+from snnrun.sequence.record.tracer import Feedback
 from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run, run_resolved
 from snnrun.sequence.segments import spikes_of
 
-__all__ = ["BACKENDS", "Trace", "resolve_backend", "run", "run_resolved", "spikes_of"]
+__all__ = ["BACKENDS", "Feedback", "Trace", "resolve_backend", "run", "run_resolved", "spikes_of"]

@@ -15,31 +15,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
+from snnrun.sequence import fused_feedback
+from snnrun.sequence.arrays import Arrays, rows_of, steps_of, sum_to, values_of
 from snnrun.sequence.kernel import eager, llvm
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
 from snnrun.sequence.record.adjoint import Gradients
-from snnrun.sequence.record.program import Node
-from snnrun.sequence.record.tracer import Recipe, record
-
-Arrays = dict[Key, Tensor]
+from snnrun.sequence.record.tracer import Feedback, Recipe, record
 
 
 def run(
-    neuron: Neuron, x: Tensor, state: Any, steps: int, *, membrane: bool = True
+    neuron: Neuron, x: Tensor, state: Any, steps: int, *, membrane: bool = True, feedback: Feedback | None = None
 ) -> tuple[Tensor, Tensor, Tensor | None, Any]:
     """Output (spikes) ``[T, B, *N]``, membranes, spike counts of the neurons, and the last state, for T = ``steps``.
 
     ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for a constant input. Membranes are ``[T, B, *N]``, or ``[0, B, *N]`` if
     ``membrane`` is false; the counts ``[B, *N]``, or None if the output is not spikes of 0 or 1. The default state is
-    the neuron's initial one.
+    the neuron's initial one. ``feedback`` is that of the layer around the neuron.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
@@ -47,13 +45,19 @@ def run(
     """
     # Recorded at each call: a step may read an attribute that has changed, and captures tensors that a module's `to` or
     # `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are cached by recipe.
-    recipe, captured = record(neuron)
+    by_layer = feedback is not None
+    recipe, captured, feedback = record(neuron, feedback)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
             _check(name, value, x, as_spikes=recipe.is_spikes(k))
     first = [value.to(x.dtype) for value in begin]
-    output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
+    if feedback is None:
+        output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
+    else:
+        before = torch.zeros_like(x[0]) if by_layer else neuron.emit(begin.spikes).to(x.dtype)
+        found = fused_feedback.run(recipe, steps, membrane, feedback, before, x, first, captured)
+        output, membranes, fired, *last = found
     return output, membranes, fired, type(begin)(*last)
 
 
@@ -81,7 +85,7 @@ def forwards(
     """
     like = x[0]
     shape = (steps, *like.shape)
-    arrays = {**(product or {}), X: _steps(x, steps), **_rows(recipe.nodes, captured, like)}
+    arrays = {**(product or {}), X: steps_of(x, steps), **rows_of(recipe.nodes, captured, like)}
     arrays |= {Key("first", k): value.contiguous() for k, value in enumerate(first)}
     arrays |= {array.key: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
     for _, array in plan.kernel.writes:
@@ -111,10 +115,10 @@ def backwards(
     kernel, adjoint = plan
     like = first[0]
     nodes = [*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())]
-    arrays = {**(product or {}), **saved, **_rows(nodes, captured, like)}
+    arrays = {**(product or {}), **saved, **rows_of(nodes, captured, like)}
     for key in (X, Key("grad_output"), Key("grad_membrane")):
         if key in arrays:
-            arrays[key] = _steps(arrays[key], steps)
+            arrays[key] = steps_of(arrays[key], steps)
     for k, value in enumerate(first):
         if (last := Key("grad_last", k)) in arrays:
             arrays[last] = arrays[last].contiguous()
@@ -218,30 +222,9 @@ def _call(
         for _, array in (*kernel.sums, *kernel.last, *kernel.writes):
             arrays[array.key].zero_()
         return
-    values = [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
+    values = values_of(numbers, captured)
     if kernel.product is not None:
         llvm.call_by_sample(kernel, values, arrays, steps, like)
         return
     execution = llvm if llvm.supports(like) else eager
     execution.call(kernel, values, arrays, steps, like)
-
-
-def _rows(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
-    """One value per neuron of the batch, for each captured tensor with several numbers."""
-    rows = {node[1] for node in nodes if node[0] == "row"}
-    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in rows}
-
-
-def _steps(x: Tensor, steps: int) -> Tensor:
-    """``[T, B, *N]`` with contiguous steps; a constant input stays in memory once."""
-    if x.shape[0] < steps or x.stride(0) == 0:
-        return x[:1].contiguous().expand(steps, *x.shape[1:])
-    return x.contiguous()
-
-
-def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
-    """The sum over neurons and samples that share one number, in an order independent of threads."""
-    values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
-    values = values.sum(tuple(range(values.ndim - like.dim())))
-    shared = tuple(i for i, n in enumerate(like.shape) if n == 1)
-    return torch.as_tensor(values.sum(shared, keepdims=True)).reshape(like.shape).to(like)

@@ -72,7 +72,9 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
         and weight.shape[1] >= llvm.vector_width(x)
     ):
         return None
-    recipe, captured = record(neuron)
+    recipe, captured, feedback = record(neuron)
+    if feedback is not None:
+        return None
     plan = readout_plan(recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad), len(weight))
     if plan is None:
         return None

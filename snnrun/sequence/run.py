@@ -12,7 +12,7 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
-from snnrun.sequence.record.tracer import Unfusable, check_repeatable
+from snnrun.sequence.record.tracer import Feedback, Unfusable, check_repeatable
 
 BACKENDS = ("auto", "reference", "fused")
 
@@ -61,24 +61,34 @@ def run(
 
 
 def run_resolved(
-    backend: str, neuron: Neuron, x: Tensor, state: Any = None, *, steps: int | None = None, membrane: bool = True
+    backend: str,
+    neuron: Neuron,
+    x: Tensor,
+    state: Any = None,
+    *,
+    steps: int | None = None,
+    membrane: bool = True,
+    feedback: Feedback | None = None,
 ) -> tuple[Trace, Any]:
-    """:func:`run` with the result of :func:`resolve_backend`."""
+    """:func:`run` with the result of :func:`resolve_backend`.
+
+    ``feedback``: the output returns as input with it, ``x[t] + W s[t-1] + b``; s is 0 before the first step.
+    """
     if x.dim() < 2 or x.shape[0] < 1:
         raise ArgumentError("x", "a sequence [T, B, *N] of at least one step", Description(f"shape {list(x.shape)}"))
     count = x.shape[0] if steps is None else check.integer("steps", steps, low=1)
     if x.shape[0] not in (1, count):
         raise ArgumentError("x", f"1 or steps={count} steps", x.shape[0])
     if backend == "fused":
-        spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane)
+        spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane, feedback=feedback)
         return Trace(spikes, membranes, fired), state
     state = neuron.initial_state(x[0]) if state is None else state
-    spikes, membranes, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state)
+    spikes, membranes, state = reference.run(neuron, x.expand(count, *x.shape[1:]), state, feedback)
     return Trace(spikes, membranes if membrane else membranes[:0].detach()), state
 
 
-def resolve_backend(neuron: Neuron, backend: str) -> str:
-    """The execution, ``fused`` or ``reference``, that ``backend`` means for ``neuron``.
+def resolve_backend(neuron: Neuron, backend: str, feedback: Feedback | None = None) -> str:
+    """The execution, ``fused`` or ``reference``, that ``backend`` means for ``neuron``, with the feedback of its layer.
 
     Raises:
         ValueError: for an unknown backend, or ``fused`` if the neuron has no fused execution.
@@ -87,7 +97,7 @@ def resolve_backend(neuron: Neuron, backend: str) -> str:
     if backend == "reference":
         return backend
     try:
-        check_repeatable(neuron)
+        check_repeatable(neuron, feedback)
     except Unfusable as reason:
         if backend == "auto":
             return "reference"

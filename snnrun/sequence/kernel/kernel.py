@@ -19,6 +19,9 @@ Role: TypeAlias = Literal[
     "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "slope",
     # Of a read-out product: its weights; its result, or backwards the gradient of that; the gradient of the weights.
     "weights", "products", "grad_weights",
+    # Of a recurrent layer: its feedback and the gradient of it; what a step gets from the step before it, what it leaves
+    # to the step after it; records of the state before a step.
+    "feedback", "grad_feedback", "enter", "leave", "old",
 ]
 # fmt: on
 Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "scratch", "packed", "few"]
@@ -93,6 +96,31 @@ class Kernel(NamedTuple):
     backwards: bool
     replay: Kernel | None = None
     product: ReadoutProduct | None = None
+
+    def by_step(self) -> Kernel:
+        """The kernel for one step at a time: what it carries from step to step, sums too, is in arrays.
+
+        Carried value i comes from ``enter`` i and goes to ``leave`` i: first ``carries``, then ``sums``. Records of the
+        state before a step have the role ``old``.
+        """
+        nodes, carries, last = list(self.nodes), [], []
+        pairs = [(leaf, node) for leaf, node, _ in self.carries]
+        for i, (node, _) in enumerate(self.sums, len(pairs)):
+            total = len(nodes)
+            nodes += [("carry", i), ("add", total, node)]
+            pairs.append((total, total + 1))
+        for i, (leaf, node_after) in enumerate(pairs):
+            carries.append((leaf, node_after, Array(Key("enter", i), "lane")))
+            last.append((leaf, Array(Key("leave", i), "lane")))
+        before = [(leaf, Array(Key("old", initial.key.part), array.kind)) for leaf, array, initial in self.before]
+        return self._replace(
+            nodes=tuple(nodes),
+            reads=(*self.reads, *before),
+            before=(),
+            carries=tuple(carries),
+            sums=(),
+            last=tuple(last),
+        )
 
     def arrays(self) -> list[Array]:
         """The arrays that are passed to the kernel, in order."""

@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
+from snnrun.sequence.kernel import feedback_code
+from snnrun.sequence.kernel.feedback_code import Shape
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.llvm_code import code
+from snnrun.sequence.kernel.steps import Backward, Forward, Rows
 from snnrun.system.pool import spread
 
 #: Bytes of a block of one quantity.
@@ -80,6 +83,70 @@ def call_by_sample(
     spread(work, -(-samples // SAMPLES), steps * lanes)
 
 
+def call_by_step(
+    kernel: Kernel,
+    numbers: Sequence[float],
+    arrays: Mapping[Key, Rows],
+    feedback: Forward | Backward,
+    steps: int,
+    like: Tensor,
+) -> None:
+    """:func:`snnrun.sequence.kernel.steps.run` for ``like`` ``[B, *N]``, a group of samples at a time."""
+    samples, lanes, backwards = like.shape[0], like.numel(), isinstance(feedback, Backward)
+    n, width = lanes // samples, vector_width(like)
+    shape = feedback_code.shape_of(n, double=like.dtype == torch.float64, width=width)
+    # The smallest group must fill a vector of the kernel.
+    smallest = n * (samples % SAMPLES or SAMPLES)
+    tensors = {key: rows.row(0) for key, rows in arrays.items()}
+    run = _Call(kernel, numbers, tensors, 1, like, width if smallest >= width else 1, shape, backwards)
+    count, item = len(run.code.arrays), like.element_size()
+    places = [arrays[key] for key in run.code.arrays]
+    lengths = [rows.tensor.element_size() for rows in places]
+    words = ctypes.c_int64 * count
+    strides = words(*[lanes if rows.distance else 0 for rows in places])
+    delta = words(*[rows.distance * length for rows, length in zip(places, lengths, strict=True)])
+    flip = words(*[rows.row(1).data_ptr() - rows.row(0).data_ptr() if rows.takes_turns else 0 for rows in places])
+    pieces = shape.vectors * width
+
+    if isinstance(feedback, Backward):
+        names: tuple[str, ...] = feedback_code.BACKWARD
+        weights = feedback_code.pack(feedback.weight, width, shape.column)
+        groups = -(-samples // SAMPLES)
+        sums = like.new_zeros((groups, n + 1, pieces))  # the last row for the bias
+        further = [(weights.data_ptr(), part[0].data_ptr(), part[n].data_ptr()) for part in sums]
+    else:
+        names = feedback_code.FORWARD
+        weights = feedback_code.pack(feedback.weight.t(), width, shape.row)
+        bias = like.new_zeros(weights.shape[0] * weights.shape[2])
+        if feedback.bias is not None:
+            bias[:n] = feedback.bias
+        further = [(weights.data_ptr(), bias.data_ptr())] * -(-samples // SAMPLES)
+    rows = [getattr(feedback, name) for name in names]
+    along = [each for row in rows for each in (row.row(0).data_ptr(), row.distance * item)]
+    pointers, _, values = run.arguments
+    assert run.code.samples is not None
+    samples_of = run.code.samples
+
+    def work(low: int, high: int) -> None:
+        scratch, now = run.scratch(), (ctypes.c_void_p * count)()
+        for group in range(low, high):
+            first, last = group * SAMPLES, min((group + 1) * SAMPLES, samples)
+            samples_of(
+                now, pointers, delta, flip, count, strides, values, scratch.data_ptr(),
+                run.size, steps, lanes, first, last, *along, *further[group],
+            )  # fmt: skip
+
+    spread(work, len(further), steps * lanes)
+    if isinstance(feedback, Backward):
+        total = sums[0]
+        for part in sums[1:]:  # in this order, whatever the threads
+            total += part
+        if feedback.grad_weight is not None:
+            feedback.grad_weight.copy_(total[:n, :n].t())
+        if feedback.grad_bias is not None:
+            feedback.grad_bias.copy_(total[n, :n])
+
+
 def vector_width(like: Tensor) -> int:
     """Neurons in a vector."""
     return 8 if like.dtype == torch.float64 else 16
@@ -96,9 +163,11 @@ class _Call:
         steps: int,
         like: Tensor,
         width: int,
+        shape: Shape | None = None,
+        backwards: bool = False,
     ) -> None:
         double, bytes_, lanes = like.dtype == torch.float64, like.element_size(), like.numel()
-        self.code = _compile(kernel, double, width)
+        self.code = _compile(kernel, double, width, shape, backwards)
         self._like, scratch = like, self.code.scratch
         self.size = BLOCK // bytes_
         if scratch:
@@ -121,25 +190,34 @@ class _Code(NamedTuple):
     arrays: tuple[Key, ...]
     scratch: int  # number of scratch arrays
     kernel: Callable[..., None]
-    samples: Callable[..., None] | None  # for a kernel with a read-out product
+    samples: Callable[..., None] | None  # for a kernel with a read-out product, and one that runs step by step
 
 
 @functools.lru_cache(maxsize=1024)
-def _compile(kernel: Kernel, double: bool, width: int) -> _Code:
+def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = None, backwards: bool = False) -> _Code:
+    """``shape``: of a layer with feedback, whose kernel runs step by step."""
     most = BLOCK // (8 if double else 4)
-    engine = _engine(code(kernel, most, double=double, width=width))
+    source = code(kernel, most, double=double, width=width)
+    if shape is not None:
+        source = feedback_code.code(source, shape, backwards=backwards)
+    engine = _engine(source)
 
-    def function(name: str, pointers: int, integers: int) -> Any:
-        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * pointers, *[ctypes.c_int64] * integers)
-        call: Any = kind(engine.get_function_address(name))
+    def function(name: str, arguments: str) -> Any:
+        kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64}
+        call: Any = ctypes.CFUNCTYPE(None, *(kinds[each] for each in arguments))(engine.get_function_address(name))
         call.engine = engine  # the code lives as long as its engine
         return call
 
+    samples = None
+    if shape is not None:
+        samples = function("samples", "ppppipppiiiii" + ("pi" * 5 + "ppp" if backwards else "pi" * 2 + "pp"))
+    elif kernel.product:
+        samples = function("samples", "pppppiiiiii")
     return _Code(
         tuple(array.key for array in kernel.arrays()),
         len(kernel.scratch()),
-        function("kernel", 4, 5),
-        function("samples", 5, 6) if kernel.product else None,
+        function("kernel", "ppppiiiii"),
+        samples,
     )
 
 

@@ -36,7 +36,7 @@ class BackwardPlan(NamedTuple):
     adjoint: Adjoint
 
 
-X = Key("x")
+X, FEEDBACK, GRAD_FEEDBACK = Key("x"), Key("feedback"), Key("grad_feedback")
 _FIRED = Array(Key("fired"), "lane")
 _PRODUCT_GRADIENT: Node = ("grad_output",)
 
@@ -47,7 +47,9 @@ def state_record(recipe: Recipe, k: int) -> Array:
         return Array(Key("membrane"), "time")
     if recipe.is_spikes(k):
         return Array(Key("new", k), "bytes")
-    return Array(Key("output") if recipe.new[k] == recipe.output else Key("new", k), "time")
+    # With feedback the output before the first step need not be that part of the state.
+    in_output = recipe.new[k] == recipe.output and not recipe.has_feedback
+    return Array(Key("output") if in_output else Key("new", k), "time")
 
 
 @functools.lru_cache(maxsize=256)
@@ -67,7 +69,7 @@ def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool) -> For
         back = adjoint(recipe, grads)
         reads, derivatives = back.reads(), back.derivatives
     # A surrogate's derivative that torch computes needs records of its argument.
-    replays = grads is not None and not membrane and not derivatives
+    replays = grads is not None and not membrane and not derivatives and not recipe.has_feedback
     recorded = [] if replays else sorted(_state_parts(reads))
     records = [state_record(recipe, k) for k in recorded]
     kernel = _forward_kernel(
@@ -83,6 +85,7 @@ def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool) -> For
     )
     saves = (
         *([X] if replays or ("x",) in reads else []),
+        *([FEEDBACK] if ("feedback",) in reads else []),
         *(array.key for array in records),
         *(Key("excess", i) for i in derivatives),
     )
@@ -112,7 +115,10 @@ def backward_plan(recipe: Recipe, grads: Gradients, *, constant: bool, replays: 
         elif op == "carry":
             (k,) = args
             carries.append((i, back.carry.get(k), Array(Key("grad_last", k), "lane") if k in grads.last else None))
-    x = [] if back.x is None else [(back.x, Array(Key("grad_x"), "lane" if constant else "time"))]
+    feedback = [] if back.feedback is None else [(back.feedback, Array(GRAD_FEEDBACK, "time"))]
+    # In most neurons the feedback is added to the input, so that their gradients are the same.
+    shared = back.feedback is not None and back.x == back.feedback and not constant
+    x = [] if back.x is None or shared else [(back.x, Array(Key("grad_x"), "lane" if constant else "time"))]
     product = ReadoutProduct(outputs, nodes.index(_PRODUCT_GRADIENT), _factor(recipe)) if outputs else None
     kernel = Kernel(
         nodes=tuple(nodes),
@@ -124,7 +130,7 @@ def backward_plan(recipe: Recipe, grads: Gradients, *, constant: bool, replays: 
             *((node, Array(Key("grad_captured", j), "lane")) for j, node in back.captured.items()),
             *(x if constant else []),
         ),
-        writes=() if constant else tuple(x),
+        writes=(*([] if constant else x), *feedback),
         last=tuple(
             (i, Array(Key("grad_first", nodes[i][1]), "lane")) for i, *_ in carries if nodes[i][1] in grads.first
         ),
@@ -201,7 +207,7 @@ def _reads(
         if leaves is not None and node not in leaves:
             continue
         op, *args = node
-        if op in ("x", "grad_output", "grad_membrane"):
+        if op in ("x", "feedback", "grad_output", "grad_membrane"):
             arrays.append((i, Array(Key(op), "strided")))
         elif op == "row":
             arrays.append((i, Array(Key("row", args[0]), "lane")))

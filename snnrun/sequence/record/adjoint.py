@@ -46,12 +46,14 @@ class Adjoint(NamedTuple):
     x: int | None  # the gradient of the input
     carry: dict[int, int]  # the adjoint of each part of the old state that has one
     captured: dict[int, int]  # the step's contribution to the requested gradient of each captured tensor
+    feedback: int | None  # the gradient of the feedback, if there is one
     derivatives: tuple[int, ...]  # spikes of the step for which torch computes the surrogate's derivative
 
     @property
     def outputs(self) -> list[int]:
         """All output nodes."""
-        return [*([] if self.x is None else [self.x]), *self.carry.values(), *self.captured.values()]
+        inputs = [node for node in (self.x, self.feedback) if node is not None]
+        return [*inputs, *self.carry.values(), *self.captured.values()]
 
     def reads(self) -> set[Node]:
         """The leaves that the program reads."""
@@ -87,13 +89,15 @@ def _trial(recipe: Recipe, request: Gradients, parts: Collection[int]) -> Adjoin
         flow(recipe.new[0], p.add("grad_membrane"))
 
     active = _active(source, request)
-    x, carry, captured, derivatives = None, {}, {}, []
+    x, feedback, carry, captured, derivatives = None, None, {}, {}, []
     for i in range(len(source.nodes) - 1, -1, -1):
         if i not in sums or i not in active:
             continue
         (op, *args), g = source.nodes[i], sums[i]
         if op == "x":
             x = g
+        elif op == "feedback":
+            feedback = g
         elif op == "old":
             carry[args[0]] = g
         elif op in ("scalar", "row"):
@@ -108,16 +112,16 @@ def _trial(recipe: Recipe, request: Gradients, parts: Collection[int]) -> Adjoin
             for argument, part in zip(args, rule(p, g, back.value(i), *map(back.value, args)), strict=True):
                 if part is not None and argument in active:
                     flow(argument, part)
-    return Adjoint(p, x, carry, captured, tuple(derivatives))
+    return Adjoint(p, x, carry, captured, feedback, tuple(derivatives))
 
 
 def _active(source: Program, request: Gradients) -> set[int]:
-    """The nodes that depend on a value with a requested gradient; the old state always counts as one."""
+    """The nodes that depend on a value with a requested gradient; old state and feedback always count as one."""
     active: set[int] = set()
     for i, (op, *args) in enumerate(source.nodes):
         if (
             (op == "x" and request.x)
-            or op == "old"
+            or op in ("old", "feedback")
             or (op in ("scalar", "row") and args[0] in request.captured)
             or any(j in active for j in source.args(i))
         ):
@@ -155,7 +159,7 @@ class _Back:
             return self._spike(args)
         if i in self.recipe.new and op != "old":
             return self.program.add("new", self.recipe.new.index(i))
-        if op in ("x", "old", "scalar", "row", "number"):
+        if op in ("x", "feedback", "old", "scalar", "row", "number"):
             return self.program.add(op, *args)
         if op == "spike":
             return self._spike(args)
@@ -171,6 +175,6 @@ class _Back:
         op = self.source.nodes[i][0]
         if i == self.recipe.new[0] or op in ("literal", "number", "scalar", "row"):
             return True
-        if op in ("x", "old"):
+        if op in ("x", "feedback", "old"):
             return False
         return all(self._is_free(j) for j in self.source.args(i))

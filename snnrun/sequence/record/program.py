@@ -9,6 +9,7 @@ of its operation, then its arguments, which are indices of earlier nodes. The le
 ``("scalar", j)``      the j-th captured tensor, one number for all neurons
 ``("row", j)``         the j-th captured tensor, one number per neuron
 ``("x",)``             the input of this step
+``("feedback",)``      the output of the step before, times the weights of its feedback
 ``("old", k)``         the k-th tensor of the state before this step
 ``("new", k)``         the k-th tensor of the state after it, from the records (backwards only)
 ``("carry", k)``       the adjoint of the state, from the next step (backwards only)
@@ -25,7 +26,10 @@ from typing import Any
 
 Node = tuple[Any, ...]
 
-LEAVES = ("literal", "number", "scalar", "row", "x", "old", "new", "carry", "grad_output", "grad_membrane", "slope")
+LEAVES = (
+    *("literal", "number", "scalar", "row", "x", "feedback", "old"),
+    *("new", "carry", "grad_output", "grad_membrane", "slope"),
+)
 #: Operations with a logical result.
 BOOLEAN = ("gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not")
 

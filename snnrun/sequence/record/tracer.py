@@ -6,19 +6,27 @@ product, a decision that depends on a value, a count of time steps) raises ``Unf
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.record.program import Node, Program
+from snnrun.neuron.recurrent import feed_back
+from snnrun.sequence.record.program import LEAVES, Node, Program
 from snnrun.surrogate import Surrogate
 
 
 class Unfusable(Exception):
     """An operation is not elementwise; the message names it."""
+
+
+class Feedback(NamedTuple):
+    """The weights ``[n, n]`` and the bias ``[n]`` with which a layer's output returns as its input."""
+
+    weight: Tensor
+    bias: Tensor | None = None
 
 
 class Recorder:
@@ -28,6 +36,8 @@ class Recorder:
         self.program = Program() if program is None else program
         self.captured: list[Tensor] = []
         self.surrogates: list[Surrogate] = []
+        self.feedback: Feedback | None = None
+        self.source: int | None = None  # the node that the feedback is made of
 
     def leaf(self, *node: Any) -> Symbol:
         return Symbol(self, self.program.add(*node))
@@ -71,6 +81,13 @@ class Recorder:
         node = ("spike", self.index(x), bool(inclusive), self.surrogates.index(surrogate))
         return Symbol(self, self.program.add(*node))
 
+    def feed_back(self, s: Any, weight: Tensor, bias: Tensor | None) -> Symbol:
+        """The feedback of ``s``: one more input of the step, since it mixes neurons."""
+        if self.feedback is not None:
+            raise Unfusable("feedback from two places")
+        self.feedback, self.source = Feedback(weight, bias), self.index(s)
+        return self.leaf("feedback")
+
     def _capture(self, tensor: Tensor) -> int:
         # By identity, so that a parameter with two uses is one leaf.
         known = [j for j, other in enumerate(self.captured) if other is tensor]
@@ -97,6 +114,8 @@ class Symbol:
         recorder = next(x.recorder for x in [*args, *(kwargs or {}).values()] if isinstance(x, Symbol))
         if function is Surrogate.__call__:
             return recorder.spike(*args, **(kwargs or {}))
+        if function is feed_back:
+            return recorder.feed_back(*args, **(kwargs or {}))
         return _call(recorder, function.__name__, args, kwargs or {})
 
     def __getattr__(self, name: str) -> Any:
@@ -252,42 +271,84 @@ class Recipe(NamedTuple):
         """True if the output is spikes of 0 and 1, so that their sum is a spike count."""
         return self.nodes[self.output][0] == "spike"
 
+    @property
+    def has_feedback(self) -> bool:
+        """True if the output returns as an input of the next step."""
+        return ("feedback",) in self.nodes
+
     def is_spikes(self, k: int) -> bool:
         """True if the k-th part of the state is spikes of 0 and 1."""
         return self.nodes[self.new[k]][0] == "spike"
 
 
-def record(neuron: Neuron) -> tuple[Recipe, list[Tensor]]:
+class Recording(NamedTuple):
+    """A recorded step, the tensors that it captures, and its feedback, if its output returns as input."""
+
+    recipe: Recipe
+    captured: list[Tensor]
+    feedback: Feedback | None
+
+
+def record(neuron: Neuron, feedback: Feedback | None = None) -> Recording:
     """The step of ``neuron``, and the tensors that it captures: its current parameters.
 
+    ``feedback``: the neuron's output returns with it, by way of the layer; a neuron may have its own.
+
     Raises:
-        Unfusable: if the step is not elementwise.
+        Unfusable: if the step is not elementwise, apart from a feedback of the whole output.
     """
     recorder = Recorder()
     x = recorder.leaf("x")
+    recorder.feedback = feedback
+    whole = x if feedback is None else recorder.operate("add", x, recorder.leaf("feedback"))
     try:
         example: Any = neuron.initial_state(x)  # type: ignore[arg-type]
         if not all(isinstance(value, Symbol) for value in example):
             raise Unfusable("a state that is not one tensor [B, *N] for each of its parts")
         kind = type(example)
-        output, state = neuron.step(x, kind(*(recorder.leaf("old", k) for k in range(len(example)))))  # type: ignore[arg-type]
+        output, state = neuron.step(whole, kind(*(recorder.leaf("old", k) for k in range(len(example)))))  # type: ignore[arg-type]
         new = tuple(recorder.program.as_number(recorder.index(value)) for value in state)
         output_node = recorder.program.as_number(recorder.index(output))
+        if recorder.source is not None and _a_step_later(recorder, new) != output_node:
+            raise Unfusable("a feedback that is not the output of the step before")
     except Unfusable:
         raise
     except Exception as error:  # the step loop will report it, if it is a fault
         raise Unfusable(f"{type(error).__name__}: {error}") from error
     program = recorder.program
     recipe = Recipe(tuple(program.nodes), tuple(program.numbers), output_node, new, tuple(recorder.surrogates))
-    return recipe, recorder.captured
+    return Recording(recipe, recorder.captured, recorder.feedback)
 
 
-def check_repeatable(neuron: Neuron) -> None:
+def _a_step_later(recorder: Recorder, new: Sequence[int]) -> int:
+    """The node with the value that the source of the feedback has in the next step."""
+    program, later = recorder.program, dict[int, int]()
+    assert recorder.source is not None
+    for i in program.below([recorder.source]):
+        op, *args = program.nodes[i]
+        if op in ("x", "feedback"):
+            raise Unfusable("a feedback that depends on the input")
+        if op == "old":
+            later[i] = new[args[0]]
+        elif op in LEAVES:
+            later[i] = i
+        else:
+            nodes = [later[j] for j in program.args(i)]
+            later[i] = program.add(op, *nodes, *args[len(nodes) :])
+    return later[recorder.source]
+
+
+def check_repeatable(neuron: Neuron, feedback: Feedback | None = None) -> None:
     """Raise Unfusable if the step of ``neuron`` cannot be recorded, or differs each time, as with noise."""
-    (one, captured), (other, again) = record(neuron), record(neuron)
+    (one, captured, own), (other, again, own_again) = record(neuron, feedback), record(neuron, feedback)
     same = one.nodes == other.nodes and one.numbers == other.numbers
-    if not (same and all(map(torch.equal, captured, again))):
+    tensors, others = [*captured, *_tensors(own)], [*again, *_tensors(own_again)]
+    if not (same and all(map(torch.equal, tensors, others))):
         raise Unfusable("a number that is another one each time")
+
+
+def _tensors(feedback: Feedback | None) -> list[Tensor]:
+    return [] if feedback is None else [each for each in feedback if each is not None]
 
 
 def derivative(surrogate: Surrogate, program: Program, x: int) -> int | None:

@@ -1,0 +1,41 @@
+"""The tensors of a call as the arrays of a kernel, and the gradients of arrays as those of tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnrun.sequence.kernel.kernel import Key
+from snnrun.sequence.record.program import Node
+
+Arrays = dict[Key, Tensor]
+
+
+def values_of(numbers: Sequence[float], captured: Sequence[Tensor]) -> list[float]:
+    """The numbers of a kernel: those of its program, and the captured tensors of one number."""
+    return [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
+
+
+def rows_of(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
+    """One value per neuron of the batch, for each captured tensor with several numbers."""
+    rows = {node[1] for node in nodes if node[0] == "row"}
+    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in rows}
+
+
+def steps_of(x: Tensor, steps: int) -> Tensor:
+    """``[T, B, *N]`` with contiguous steps; a constant input stays in memory once."""
+    if x.shape[0] < steps or x.stride(0) == 0:
+        return x[:1].contiguous().expand(steps, *x.shape[1:])
+    return x.contiguous()
+
+
+def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
+    """The sum over neurons and samples that share one number, in an order independent of threads."""
+    values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
+    values = values.sum(tuple(range(values.ndim - like.dim())))
+    shared = tuple(i for i, n in enumerate(like.shape) if n == 1)
+    return torch.as_tensor(values.sum(shared, keepdims=True)).reshape(like.shape).to(like)

@@ -1,0 +1,114 @@
+"""A kernel step by step, for a layer whose output returns as its input: between two steps the feedback is computed.
+
+Forwards, ``f[t] = W s[t-1] + b`` comes before step t. Backwards, the gradient of the output of step t is what comes in,
+plus ``W^T g[t+1]``, with ``g`` the gradient of the feedback. :func:`run` is the definition, in torch operations, for
+every device; ``llvm.call_by_step`` runs the same on the CPU, with events in place of the forward product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from snnrun.sequence.kernel import eager
+from snnrun.sequence.kernel.kernel import Kernel, Key
+
+
+class Rows(NamedTuple):
+    """Which row of a tensor belongs to each step, in the order in which steps are executed.
+
+    Attributes:
+        tensor: the rows, ``[R, B, *N]``.
+        first: the row of the first step.
+        onwards: from the row of a step to that of the next: 1, -1 or 0.
+        takes_turns: steps use the two rows in turn.
+    """
+
+    tensor: Tensor
+    first: int = 0
+    onwards: int = 0
+    takes_turns: bool = False
+
+    def row(self, step: int) -> Tensor:
+        """The row of a step."""
+        return self.tensor[(self.first + step) % 2 if self.takes_turns else self.first + step * self.onwards]
+
+    @property
+    def distance(self) -> int:
+        """Numbers from the row of a step to that of the next."""
+        return self.onwards * self.tensor.stride(0)
+
+
+class Forward(NamedTuple):
+    """The feedback ``W s + b`` before each step: ``s``, its result, ``weight`` ``[n, n]``, ``bias`` ``[n]`` or None."""
+
+    s: Rows
+    result: Rows
+    weight: Tensor
+    bias: Tensor | None
+
+    def before(self, step: int) -> None:
+        """Compute it."""
+        s, result = self.s.row(step), self.result.row(step)
+        product = s.flatten(1) @ self.weight.t()
+        result.copy_((product if self.bias is None else product + self.bias).view_as(result))
+
+    def after(self, step: int) -> None:
+        """Nothing."""
+
+
+class Backward(NamedTuple):
+    """The gradients between steps: ``result = incoming + W^T later`` before each, and ``dW += own^T s`` after it.
+
+    Attributes:
+        incoming: the gradient of the step's output from outside.
+        later: the gradient of the next step's feedback.
+        result: the gradient of the step's output.
+        own: the gradient of this step's feedback.
+        s: the output of the step before.
+        weight: ``[n, n]``.
+        grad_weight: ``[n, n]``, zeros at first; None if it is not needed.
+        grad_bias: ``[n]``, zeros at first; None if it is not needed.
+    """
+
+    incoming: Rows
+    later: Rows
+    result: Rows
+    own: Rows
+    s: Rows
+    weight: Tensor
+    grad_weight: Tensor | None
+    grad_bias: Tensor | None
+
+    def before(self, step: int) -> None:
+        """The gradient of the step's output."""
+        result, later = self.result.row(step), self.later.row(step)
+        result.copy_(self.incoming.row(step) + (later.flatten(1) @ self.weight).view_as(result))
+
+    def after(self, step: int) -> None:
+        """The step's contribution to the gradients of weight and bias."""
+        own = self.own.row(step).flatten(1)
+        if self.grad_weight is not None:
+            self.grad_weight.addmm_(own.t(), self.s.row(step).flatten(1))
+        if self.grad_bias is not None:
+            self.grad_bias.add_(own.sum(0))
+
+
+def run(
+    kernel: Kernel,
+    values: Sequence[float],
+    arrays: Mapping[Key, Rows],
+    feedback: Forward | Backward,
+    steps: int,
+    like: Tensor,
+) -> None:
+    """Run ``kernel.by_step()`` over ``steps`` steps of ``like`` ``[B, *N]``."""
+    kinds = {array.key: array.kind for array in kernel.arrays()}
+    for step in range(steps):
+        feedback.before(step)
+        tensors = {key: arrays[key].row(step) for key in kinds}
+        tensors = {key: row if kinds[key] == "lane" else row[None] for key, row in tensors.items()}
+        eager.call(kernel, values, tensors, 1, like)
+        feedback.after(step)
