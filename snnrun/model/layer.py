@@ -34,8 +34,8 @@ class Layer(PlannedModule):
             previous step, ``V s[t-1]``. Its bias, if any, is not used.
 
     Raises:
-        ValueError: for a recurrence of neurons that need all steps at once, and a plan with ``memory=low`` and neurons that need all steps at once, or with ``backend=fused``
-            and neurons without a fused execution.
+        ValueError: for a recurrence of neurons that need all steps at once; for a plan with ``memory=low`` and such
+            neurons or a recurrence, or with ``backend=fused`` and neurons without a fused execution.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan
+from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer, through
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron

@@ -98,7 +98,7 @@ class RecurrentNeuron(Neuron):
 
 
 def feed_back(s: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """``W s + b`` ``[B, *N]`` for the output ``s`` ``[B, *N]`` of a layer, ``weight`` ``[n, n]`` and ``bias`` ``[n]``."""
+    """``W s + b`` for a layer's output ``s``, ``[B, *N]``, with ``weight`` ``[n, n]`` and ``bias`` ``[n]``."""
     if has_torch_function_unary(s):  # torch's protocol for objects in place of tensors, as in snnrun.sequence
         current: Tensor = handle_torch_function(feed_back, (s,), s, weight, bias)
         return current

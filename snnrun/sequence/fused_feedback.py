@@ -1,7 +1,7 @@
 """The fused execution of a layer whose output returns as its input: ``x[t] + W s[t-1] + b``.
 
-The feedback is one more input of the recorded step. All neurons of a sample depend on each other through it, so a kernel
-runs step by step; see ``kernel.steps``. On the CPU the samples are shared out to the threads once for all steps.
+The feedback is one more input of the recorded step. All neurons of a sample depend on each other through it, so a
+kernel runs step by step; see ``kernel.steps``. On the CPU the samples are shared out to the threads once for all steps.
 
 Saved for backward: the output, and the records that the adjoint reads.
 """

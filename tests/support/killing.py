@@ -39,22 +39,32 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def unbroken(words: list[str]) -> float:
-    """Run to the end; returns the seconds that took."""
-    begin = time.monotonic()
+def unbroken(words: list[str]) -> int:
+    """Run to the end; returns the number of records."""
     code = ended(start([*words, "hydra.run.dir=unbroken"]))
     if code:
         raise SystemExit(f"{words}: exit code {code}: {Path('terminal.txt').read_text()}")
-    return time.monotonic() - begin
+    return records("unbroken")
 
 
-def broken(words: list[str], kills: int, seconds: float, chance: random.Random) -> dict[str, object]:
-    """The same, killed so many times and resumed; says after how many steps it went on each time."""
+def records(run: str) -> int:
+    path = Path(run) / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def broken(words: list[str], kills: int, total: int, chance: random.Random) -> dict[str, object]:
+    """The same, killed so many times and resumed.
+
+    A kill comes a moment after a record that chance chooses, so that it does not matter how fast the machine is.
+    """
     command, at = [*words, "hydra.run.dir=broken"], []
     for left in range(kills, -1, -1):
+        last = chance.uniform(0, 0.9 * total)
         child = start(command)
         if left:
-            time.sleep(chance.uniform(0.02, seconds * 0.6))
+            while records("broken") < last and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                time.sleep(0.005)
+            time.sleep(chance.uniform(0, 0.03))
             os.kill(child, signal.SIGKILL)
         code = ended(child)
         at.append(code)
@@ -66,8 +76,10 @@ def broken(words: list[str], kills: int, seconds: float, chance: random.Random) 
 
 
 def main() -> None:
-    import snnrun.run.execute  # noqa: F401  (before the first fork)
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # where the package `support` is
+    from support.forked import warm
 
+    warm()
     jobs, home, results = json.load(sys.stdin), Path.cwd(), []
     chance = random.Random(0)
     for i, (words, kills) in enumerate(jobs):

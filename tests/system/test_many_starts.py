@@ -25,8 +25,9 @@ WORDS = [
 PROGRAM = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
-import json, snnrun.cli.launch, snnrun.run.execute
-from support import killing
+import json
+from support import forked, killing
+forked.warm()
 children = [killing.start({WORDS!r}) for _ in range({COUNT})]
 print(json.dumps([killing.ended(child) for child in children]))
 """

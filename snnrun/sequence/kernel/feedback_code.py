@@ -75,7 +75,7 @@ def _has_wide_vectors() -> bool:
 
 
 def pack(matrix: Tensor, width: int, vectors: int) -> Tensor:
-    """The rows ``[n, n]`` cut into pieces of ``vectors`` vectors, ``[pieces, n, vectors * width]``, 0 beyond the end."""
+    """The rows ``[n, n]`` in pieces of ``vectors`` vectors, ``[pieces, n, vectors * width]``, with 0 beyond the end."""
     piece = vectors * width
     padded = torch.nn.functional.pad(matrix, (0, -matrix.shape[1] % piece))
     return padded.unflatten(1, (-1, piece)).transpose(0, 1).contiguous()
@@ -443,6 +443,7 @@ bias:
             f"  %{name}_now = getelementptr inbounds i8, ptr %{name}, i64 %{name}_skip"
             for name in rows
         )
+        kernel = "ptr %now, ptr %strides, ptr %numbers, ptr %scratch, i64 %size, i64 1, i64 %lanes, i64 %low, i64 %high"
         return f"""define void @samples({arguments}) {{
 entry:
   %list = alloca i64, i64 {self.n}, align 8
@@ -475,7 +476,7 @@ table_add:
 begin:
 {now}
 {before}
-  call void @kernel(ptr %now, ptr %strides, ptr %numbers, ptr %scratch, i64 %size, i64 1, i64 %lanes, i64 %low, i64 %high)
+  call void @kernel({kernel})
 {after}
   br label %end
 end:

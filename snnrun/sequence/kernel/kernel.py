@@ -19,8 +19,8 @@ Role: TypeAlias = Literal[
     "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "slope",
     # Of a read-out product: its weights; its result, or backwards the gradient of that; the gradient of the weights.
     "weights", "products", "grad_weights",
-    # Of a recurrent layer: its feedback and the gradient of it; what a step gets from the step before it, what it leaves
-    # to the step after it; records of the state before a step.
+    # Of a recurrent layer: its feedback and the gradient of it; what a step gets from the step before it, and what it
+    # leaves to the step after it; records of the state before a step.
     "feedback", "grad_feedback", "enter", "leave", "old",
 ]
 # fmt: on

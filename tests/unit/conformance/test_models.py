@@ -65,7 +65,7 @@ def scalar(traces: dict[str, Trace]) -> Tensor:
 def test_forwards_and_backwards(model: str, group: str, option: str) -> None:
     """In float32 with products in bfloat16."""
     if model == "recurrent" and neurons(group, option).needs_all_steps:
-        with pytest.raises(ValueError, match="a recurrent layer runs step by step"):
+        with pytest.raises(ValueError, match="the layer's spikes return as its input"):
             network(model, group, option)
         return
     trains_on(network(model, group, option), torch.float32, torch.bfloat16)

@@ -13,7 +13,7 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ArgumentError, ConfigError
 from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, Linear, Norm, Product, Recurrent, plan_of, set_plan
 from snnrun.model.execution import DEFAULT_PLAN
-from snnrun.neuron import LIF
+from snnrun.neuron import LIF, PSN, RLIF
 from snnrun.surrogate import ATan
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team
@@ -87,10 +87,13 @@ def test_what_no_layer_can_do_is_refused() -> None:
         ExecutionPlan(memory="some")
     assert (caught.value.name, caught.value.got) == ("memory", "some")
     model = Recurrent((6,), 3, LIF, hidden=[4])
-    for name, plan in (("backend", ExecutionPlan("fused")), ("memory", ExecutionPlan(memory="low"))):
+    with pytest.raises(ArgumentError) as caught:
+        set_plan(model, ExecutionPlan(memory="low"))
+    assert caught.value.name == "memory"
+    for neuron in (functools.partial(PSN, num_steps=4), functools.partial(RLIF, recurrence="convolution")):
         with pytest.raises(ArgumentError) as caught:
-            set_plan(model, plan)
-        assert caught.value.name == name
+            set_plan(MLP((6,), 3, neuron), ExecutionPlan("fused"))
+        assert caught.value.name == "backend"
 
 
 class Noisy(ATan):

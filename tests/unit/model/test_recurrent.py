@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
-from snnrun.model import ConvNet, ExecutionPlan, Layer, Recurrent, RecurrentLayer, Residual
-from snnrun.neuron import IF, LIF, Lapicque, Neuron
+from snnrun.model import ConvNet, ExecutionPlan, Layer, Recurrent, Residual
+from snnrun.neuron import IF, LIF, PSN, Lapicque, Neuron
 from snnrun.report import summary
 from snnrun.task import Digits
 
@@ -67,7 +67,7 @@ def test_a_recurrent_network_equals_the_loop_by_hand(neuron: Any) -> None:
 def test_without_recurrent_weights_it_is_a_feed_forward_layer() -> None:
     synapse, recurrence = nn.Linear(6, 4).double(), nn.Linear(4, 4, bias=False).double()
     x = inputs().flatten(2)
-    layer = RecurrentLayer(synapse, recurrence, LIF(threshold=0.2))
+    layer = Layer(synapse, LIF(threshold=0.2), recurrence=recurrence)
     trace = layer(x)
     nn.init.zeros_(recurrence.weight)
     plain = Layer(synapse, LIF(threshold=0.2), plan=ExecutionPlan("reference"))(x)
@@ -108,16 +108,13 @@ def test_dropout_autocast_and_backends() -> None:
     assert not torch.equal(traces[0]["output"].membrane, traces[2]["output"].membrane)
     assert torch.equal(traces[0]["hidden1"].membrane, traces[2]["hidden1"].membrane)
     backends = [layer.backend for layer in model.modules() if isinstance(layer, Layer)]
-    assert backends == ["reference", "reference", "fused"]
+    assert backends == ["fused", "fused", "fused"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"backend": "fused"},
-            "backend: expected auto or reference, since a recurrent layer .* use backend=auto",
-        ),
+        ({"neuron": functools.partial(PSN, num_steps=9)}, "neuron: expected .*; use another neuron, or model=mlp"),
         ({"backend": "fast"}, "backend: expected 'auto'"),
         ({"hidden": []}, r"hidden: expected at least one hidden layer, .* got \[\]; give one, or use model=mlp"),
         ({"hidden": [3, 0]}, r"hidden\[1\]: expected a whole number of at least 1, got 0"),

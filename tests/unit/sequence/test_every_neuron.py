@@ -14,7 +14,7 @@ from snnrun.sequence.kernel import llvm
 from support.catalogued import neurons, options, part
 
 #: Those with matrix products between the steps or within one, or that count their steps.
-STEP_BY_STEP = {"glif", "masked_psn", "psn", "rlif", "rsynaptic", "sconv2dlstm", "sliding_psn", "slstm"}
+STEP_BY_STEP = {"glif", "masked_psn", "psn", "sconv2dlstm", "sliding_psn", "slstm"}
 FUSED = sorted({*options("neuron"), *options("readout")} - STEP_BY_STEP - {"null"})
 ELEMENTWISE = ("rlif", "rsynaptic", "alif", "lsnn", "adex", "lif_current", "lif_refractory")
 

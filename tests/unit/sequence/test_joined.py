@@ -16,7 +16,7 @@ from support.catalogued import neurons, options, part
 
 FUSED = [name for name in options("neuron") if resolve_backend(neurons("neuron", name), "auto") == "fused"]
 #: Their output is no bare spike.
-APART = {"adex_refractory", "ilif", "liaf", "lif_refractory"}
+APART = {"adex_refractory", "ilif", "liaf", "lif_refractory", "rlif", "rsynaptic"}
 
 
 def make(name: str, size: int, **changes: Any) -> Neuron:
