@@ -1,8 +1,8 @@
-"""Both benchmarks: ``python -m benchmarks --output docs/performance.json``."""
+"""All benchmarks: ``python -m benchmarks --output docs/performance.json``."""
 
 import sys
 
 import benchmarks
-from benchmarks import command, job, layer
+from benchmarks import command, job, layer, recurrent
 
-sys.exit(command.main(benchmarks.__doc__, job.run, layer.run))
+sys.exit(command.main(benchmarks.__doc__, job.run, layer.run, recurrent.run))

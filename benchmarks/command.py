@@ -1,4 +1,4 @@
-"""What the two benchmarks have in common as commands: their options, what they say, the file that they write."""
+"""What the benchmarks have in common as commands: their options, what they say, the file that they write."""
 
 from __future__ import annotations
 

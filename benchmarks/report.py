@@ -62,6 +62,9 @@ def tables(result: dict[str, Any]) -> list[str]:
         blocks.append(["### LIF neurons alone", "", *alone(result["alone"])])
     if "growth" in result:
         blocks.append(["### Growth with the number of steps", "", *growth(result["growth"])])
+    if "recurrent" in result:
+        own = result["recurrent"]
+        blocks.append(["### Recurrent networks", "", *machine(own["machine"]), "", *recurrent(own["cases"])])
     if "busy" in result:
         blocks.append(["### On a busy machine", "", *busy(result["busy"])])
     return "\n\n".join("\n".join(block) for block in blocks).splitlines()
@@ -184,6 +187,20 @@ def growth(entry: dict[str, Any]) -> list[str]:
     return table(
         [f"T, of {entry['batch']} x {entry['width']} neurons", "fused", f"per step, of that at T = {first}"], rows
     )
+
+
+def recurrent(cases: list[dict[str, Any]]) -> list[str]:
+    """Milliseconds of a training step, and how many times as fast snnrun is."""
+    rows = []
+    for case in cases:
+        share = f"{100 * case['share']:.0f} % spikes" if case["share"] else "numbers"
+        title = f"{case['inputs']}-{case['hidden']}(rec)-{case['outputs']}, {case['neuron']}"
+        title += f", T = {case['steps']}, batch {case['batch']}, {share}"
+        for name, seconds in case["seconds"].items():
+            times = _spread(summary([1000 * each for each in seconds]), "{:.1f} ms")
+            rows.append([title, name, times, _spread(ratio(case["seconds"][OURS], seconds), "{:.2f}")])
+            title = ""
+    return table(["", "", "time of a step", "snnrun is faster by"], rows)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,10 +1,11 @@
 """The other libraries, each in a file: the job's network and a single layer, as that library's users write them.
 
-A file defines ``NAME``, ``PACKAGE`` and two functions, both with ``tuned``: false for the form of the library's own
-tutorials, true for the fastest form that the library allows without being changed; ``None`` where that is the same::
+A file defines ``NAME``, ``PACKAGE`` and three functions. ``tuned``: false for the form of the library's own tutorials,
+true for the fastest form that the library allows without being changed; ``None`` where that is the same::
 
     network(job, weights, tuned) -> Network | None
     layer(linear, beta, tuned) -> nn.Module | None       # x [T, B, n] -> spikes [T, B, n]
+    recurrent(neuron, inputs, hidden, outputs) -> nn.Module | None    # x [T, B, inputs] -> spikes [T, B, outputs]
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ class Peer(Protocol):
 
     def layer(self, linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
         """One layer of LIF neurons behind ``linear``."""
+
+    def recurrent(self, neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
+        """A recurrent layer of ``lif`` or ``synaptic`` neurons, and a read-out of LIF neurons; None if it has none."""
 
 
 def installed() -> tuple[list[Peer], list[str]]:

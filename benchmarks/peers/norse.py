@@ -32,6 +32,10 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
     return None if tuned else _Layer(linear, beta)
 
 
+def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
+    return _Recurrent(inputs, hidden, outputs) if neuron == "lif" else None
+
+
 def _cell(beta: float) -> nn.Module:
     parameters = LIFBoxParameters(tau_mem_inv=torch.tensor((1 - beta) / 0.001), reset_method=reset_subtract)
     return norse.LIFBoxCell(parameters, dt=0.001)
@@ -78,3 +82,12 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack(_run(self.cell, self.linear(x))[0])
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.hidden, self.linear, self.cell = norse.LIFRecurrent(inputs, hidden), nn.Linear(hidden, outputs), _cell(0.9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack(_run(self.cell, self.linear(self.hidden(x)[0]))[0])

@@ -32,6 +32,10 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module:
     return _TunedLayer(linear, beta) if tuned else _Layer(linear, beta)
 
 
+def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
+    return _Recurrent(neuron, inputs, hidden, outputs) if neuron in ("lif", "synaptic") else None
+
+
 def _leaky(beta: float) -> nn.Module:
     return snntorch.Leaky(beta=beta, spike_grad=surrogate.atan(alpha=2.0))
 
@@ -104,3 +108,24 @@ class _TunedLayer(_Layer):
             spike, membrane = self.leaky(current, membrane)
             spikes.append(spike)
         return torch.stack(spikes)
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, neuron: str, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        options = {"linear_features": hidden, "spike_grad": surrogate.atan(alpha=2.0)}
+        self.linear1, self.linear2, self.leaky = nn.Linear(inputs, hidden), nn.Linear(hidden, outputs), _leaky(0.9)
+        self.hidden: Any = (
+            snntorch.RSynaptic(alpha=0.9, beta=0.9, **options)
+            if neuron == "synaptic"
+            else snntorch.RLeaky(beta=0.9, **options)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = self.hidden.reset_mem()  # spikes, currents of synaptic neurons, membranes
+        membrane, outputs = _rest(self.leaky), []
+        for step in x:
+            state = self.hidden(self.linear1(step), *state)
+            spike, membrane = self.leaky(self.linear2(state[0]), membrane)
+            outputs.append(spike)
+        return torch.stack(outputs)

@@ -28,6 +28,10 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
     return None if tuned else _Layer(linear, beta)
 
 
+def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
+    return _Recurrent(inputs, hidden, outputs) if neuron == "lif" else None
+
+
 def _lif(beta: float, store_v_seq: bool = False) -> nn.Module:
     return neuron.LIFNode(
         tau=1 / (1 - beta),
@@ -64,6 +68,26 @@ class _Layer(nn.Module):
         own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
         own.load_state_dict(linear.state_dict())
         self.layers = nn.Sequential(own, _lif(beta))
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        spikes: Tensor = self.layers(x)
+        return spikes
+
+
+class _Recurrent(nn.Module):
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        own = neuron.LIFNode(
+            tau=10.0, decay_input=False, v_reset=None, surrogate_function=surrogate.ATan(alpha=2.0), detach_reset=True
+        )
+        recurrent = layers.LinearRecurrentContainer(own, hidden, hidden, step_mode="m")
+        self.layers = nn.Sequential(
+            layers.Linear(inputs, hidden, step_mode="m"),
+            recurrent,
+            layers.Linear(hidden, outputs, step_mode="m"),
+            _lif(0.9),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         functional.reset_net(self)

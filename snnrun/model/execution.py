@@ -22,6 +22,7 @@ from snnrun.model.structure import neurons
 from snnrun.neuron import Neuron
 from snnrun.sequence import BACKENDS
 from snnrun.surrogate import Surrogate
+from snnrun.system import machine
 from snnrun.system.team import Team
 
 MEMORIES = ("full", "low")
@@ -75,6 +76,8 @@ class PlannedModule(nn.Module):
 
     def __init__(self, plan: ExecutionPlan = DEFAULT_PLAN) -> None:
         super().__init__()
+        # With the layers, not only with the command: a training loop in Python allocates the same tensors.
+        machine.keep_freed_memory()
         self.plan = plan
 
     def set_plan(self, plan: ExecutionPlan) -> None:

@@ -33,9 +33,14 @@ def cores() -> int:
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next allocation. Returns False without glibc.
 
+    If the environment has a setting of the user, ``MALLOC_TRIM_THRESHOLD_`` or ``MALLOC_MMAP_THRESHOLD_``, nothing is
+    changed.
+
     A training step allocates and frees tensors of megabytes. By default most of them return to the system, which must
     find and clear new pages for the next ones; that takes longer than many computations on them.
     """
+    if any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")):
+        return False
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):

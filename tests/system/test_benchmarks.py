@@ -72,6 +72,12 @@ def test_layers_are_measured_in_time_and_where_possible_in_memory(result: dict[s
     assert set(result["growth"]["seconds"]) == {"5", "10"}
 
 
+def test_recurrent_networks_are_measured_beside_torchs(result: dict[str, Any]) -> None:
+    for case in result["recurrent"]["cases"]:
+        assert {"snnrun", "torch.nn.RNN"} <= set(case["seconds"])
+        assert all(len(seconds) == 1 for seconds in case["seconds"].values())
+
+
 def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> None:
     assert result["machine"]["threads"] == 1
     assert {"torch", "numba", "snnrun"} <= set(result["machine"]["packages"])

@@ -106,21 +106,20 @@ def call_by_step(
     strides = words(*[lanes if rows.distance else 0 for rows in places])
     delta = words(*[rows.distance * length for rows, length in zip(places, lengths, strict=True)])
     flip = words(*[rows.row(1).data_ptr() - rows.row(0).data_ptr() if rows.takes_turns else 0 for rows in places])
-    pieces = shape.vectors * width
+    groups, further = -(-samples // SAMPLES), list[tuple[int, ...]]()
 
     if isinstance(feedback, Backward):
         names: tuple[str, ...] = feedback_code.BACKWARD
-        weights = feedback_code.pack(feedback.weight, width, shape.column)
-        groups = -(-samples // SAMPLES)
-        sums = like.new_zeros((groups, n + 1, pieces))  # the last row for the bias
+        weights = feedback_code.pack(feedback.weight, shape.width, shape.column)
+        sums = like.new_zeros((groups, n + 1, shape.vectors * shape.width))  # the last row for the bias
         further = [(weights.data_ptr(), part[0].data_ptr(), part[n].data_ptr()) for part in sums]
     else:
         names = feedback_code.FORWARD
-        weights = feedback_code.pack(feedback.weight.t(), width, shape.row)
+        weights = feedback_code.pack(feedback.weight.t(), shape.width, shape.row)
         bias = like.new_zeros(weights.shape[0] * weights.shape[2])
         if feedback.bias is not None:
             bias[:n] = feedback.bias
-        further = [(weights.data_ptr(), bias.data_ptr())] * -(-samples // SAMPLES)
+        further = [(weights.data_ptr(), bias.data_ptr())] * groups
     rows = [getattr(feedback, name) for name in names]
     along = [each for row in rows for each in (row.row(0).data_ptr(), row.distance * item)]
     pointers, _, values = run.arguments

@@ -15,6 +15,7 @@ from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, Linear, Norm, Produ
 from snnrun.model.execution import DEFAULT_PLAN
 from snnrun.neuron import LIF, PSN, RLIF
 from snnrun.surrogate import ATan
+from snnrun.system import machine
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team
 from support.small import composed
@@ -77,6 +78,18 @@ def test_the_plan_of_settings() -> None:
     plan = plan_of(settings, spikes=False, team=team)
     assert plan == ExecutionPlan("reference", "low", Product(), team, membrane=False, spikes=False)
     assert plan_of(settings, team=Team()).team is None, "one process has the batch whole"
+
+
+def test_a_layer_keeps_freed_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(machine, "keep_freed_memory", lambda: calls.append("kept"))
+    MLP((4,), 2, LIF)
+    assert calls
+
+
+def test_the_users_own_setting_of_memory_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
+    assert not machine.keep_freed_memory()
 
 
 def test_what_no_layer_can_do_is_refused() -> None:

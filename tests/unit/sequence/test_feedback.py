@@ -40,11 +40,11 @@ def results(
         assert torch.equal(trace.fired, (trace.spikes != 0).to(x.dtype).sum(0))
     found = {"spikes": trace.spikes, "membrane": trace.membrane}
     found |= {f"last.{name}": value for name, value in last._asdict().items()}
-    loss = sum((torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in found.values())
+    loss = torch.stack([(torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in found.values()])
     leaves = {"x": x, **{f"first.{k}": v for k, v in first._asdict().items()}, **dict(neuron.named_parameters())}
     if feedback is not None:
         leaves["feedback"] = feedback.weight
-    grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    grads = torch.autograd.grad(loss.sum(), list(leaves.values()), allow_unused=True, materialize_grads=True)
     return found | {f"gradient of {name}": grad for name, grad in zip(leaves, grads, strict=True)}
 
 
@@ -77,7 +77,8 @@ def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 @KERNELS
 @pytest.mark.parametrize("name", OWN)
 def test_feedback_of_the_neuron(name: str, kernel: None) -> None:
-    for changes in ({}, {"autapses": False, "recurrent_bias": True, "learn": True}):
+    changed: tuple[dict[str, Any], ...] = ({}, {"autapses": False, "recurrent_bias": True, "learn": True})
+    for changes in changed:
         neuron = make(name, recurrence="all_to_all", **changes)
         assert record(neuron).feedback is not None
         agree(neuron, sequence())
@@ -98,7 +99,8 @@ def test_feedback_of_the_layer(name: str, kernel: None) -> None:
 @pytest.mark.parametrize("convention", options("convention"))
 @pytest.mark.parametrize("name", ["rlif", "lsnn"])
 def test_conventions(name: str, convention: str) -> None:
-    for changes in ({}, {"detach_reset": False, "reset": "zero", "reset_timing": "delayed"}):
+    changed: tuple[dict[str, Any], ...] = ({}, {"detach_reset": False, "reset": "zero", "reset_timing": "delayed"})
+    for changes in changed:
         agree(make(name, convention=convention, **changes), sequence())
 
 
