@@ -1,4 +1,4 @@
-"""The tensors of a call as the arrays of a kernel, and the gradients of arrays as those of tensors."""
+"""The tensors of a call as the arrays of a kernel, and gradients in the shape of the tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Arrays = dict[Key, Tensor]
 
 
 def values_of(numbers: Sequence[float], captured: Sequence[Tensor]) -> list[float]:
-    """The numbers of a kernel: those of its program, and the captured tensors of one number."""
+    """The numbers of a kernel: its program's numbers, and the captured tensors of one number."""
     return [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
 
 

@@ -37,7 +37,7 @@ def run(
 
     ``x`` is ``[T, B, *N]``, or ``[1, B, *N]`` for a constant input. Membranes are ``[T, B, *N]``, or ``[0, B, *N]`` if
     ``membrane`` is false; the counts ``[B, *N]``, or None if the output is not spikes of 0 or 1. The default state is
-    the neuron's initial one. ``feedback`` is that of the layer around the neuron.
+    the neuron's initial one. ``feedback``: of the layer around the neuron.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.

@@ -14,7 +14,7 @@ from snnrun.sequence.record.tracer import Feedback
 
 def run(neuron: Neuron, x: Tensor, state: Any, feedback: Feedback | None = None) -> tuple[Tensor, Tensor, Any]:
     """Spikes ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]``."""
-    if isinstance(neuron, SequenceNeuron):
+    if isinstance(neuron, SequenceNeuron) and feedback is None:
         return neuron.sequence(x, state)
     spikes, membranes = [], []
     s = torch.zeros_like(x[0])

@@ -87,7 +87,7 @@ def code(kernel: str, shape: Shape, *, backwards: bool) -> str:
     ``void samples(now, base, delta, flip, arrays, strides, numbers, scratch, size, steps, lanes, first, last, …)`` runs
     the samples from ``first`` to ``last`` over all steps. Array i of step t lies at ``base[i] + t delta[i]``, plus
     ``flip[i]`` in every second step. Then follow the pointer and the distance of each of ``FORWARD`` and the pointers
-    of weights and bias, or of each of ``BACKWARD`` and the pointers of weights, their gradient and that of the bias.
+    of weights and bias, or of each of ``BACKWARD`` and the pointers of weights, their gradient and the bias's gradient.
     """
     write = _Writer(shape)
     functions = [write.events(), *(write.backwards() if backwards else write.forwards())]

@@ -22,7 +22,7 @@ class Rows(NamedTuple):
     Attributes:
         tensor: the rows, ``[R, B, *N]``.
         first: the row of the first step.
-        onwards: from the row of a step to that of the next: 1, -1 or 0.
+        onwards: rows from a step to the next: 1, -1 or 0.
         takes_turns: steps use the two rows in turn.
     """
 
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
     @property
     def distance(self) -> int:
-        """Numbers from the row of a step to that of the next."""
+        """Distance, in numbers, between the rows of a step and the next."""
         return self.onwards * self.tensor.stride(0)
 
 

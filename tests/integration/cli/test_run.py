@@ -104,10 +104,10 @@ def test_layers_from_the_command_line(command: Command, training: Training) -> N
     assert "got '12C3'; write 12c3; the default is ['12c5p2'" in outcome.err
     outcome = command("model=convnet", "model.layers=[12c5,mp8]")
     assert "model.layers[1]: expected an image of at least 8x8 for mp8, got one of 4x4" in outcome.err
-    assert (
-        "backend: expected auto or reference, since a recurrent layer runs step by step"
-        in command("model=recurrent", "backend=fused").err
-    )
+    outcome = command("model=recurrent", "neuron=rlif", "neuron.recurrence=convolution", "backend=fused")
+    assert "backend: expected auto or reference, since fused execution is for neurons whose step is" in outcome.err
+    outcome = command("model=recurrent", "neuron=psn")
+    assert "neuron: expected one that needs no more than a step at once" in outcome.err
 
 
 def test_a_named_set_up_replaces_anything_and_the_command_line_wins(
