@@ -26,7 +26,7 @@ from snnrun.sequence.arrays import Arrays, rows_of, steps_of, sum_to, values_of
 from snnrun.sequence.kernel import eager, llvm
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
-from snnrun.sequence.record.adjoint import Gradients
+from snnrun.sequence.record.adjoint import gradient_request
 from snnrun.sequence.record.tracer import Feedback, Recipe, record
 
 
@@ -56,7 +56,8 @@ def run(
         output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
     else:
         before = torch.zeros_like(x[0]) if by_layer else neuron.emit(begin.spikes).to(x.dtype)
-        found = fused_feedback.run(recipe, steps, membrane, feedback, before, x, first, captured)
+        call = fused_feedback.Call(recipe, steps, membrane)
+        found = fused_feedback.run(call, feedback, before, x, first, captured)
         output, membranes, fired, *last = found
     return output, membranes, fired, type(begin)(*last)
 
@@ -175,24 +176,6 @@ class _Fused(torch.autograd.Function):
         saved = dict(zip(saves, ctx.saved_tensors[size + count :], strict=True))
         arrays = backwards(recipe, plan, ctx.steps, saved | incoming, first, captured)
         return (None,) * _Fused.X + gradients(arrays, plan, captured, size, ctx.constant)
-
-
-def gradient_request(needs: Sequence[bool], size: int) -> Gradients | None:
-    """The requested gradients of input, first state (of ``size`` parts) and captured tensors, in this order.
-
-    None if there is none. All outputs of the step count as having an incoming gradient.
-    """
-    if not any(needs):
-        return None
-    parts = range(size)
-    return Gradients(
-        x=needs[0],
-        first=frozenset(k for k in parts if needs[1 + k]),
-        captured=frozenset(j for j, need in enumerate(needs[1 + size :]) if need),
-        output=True,
-        membrane=True,
-        last=frozenset(parts),
-    )
 
 
 def gradients(

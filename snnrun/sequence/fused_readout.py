@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.fused import backwards, forwards, gradient_request, gradients
+from snnrun.sequence.fused import backwards, forwards, gradients
 from snnrun.sequence.kernel import llvm
 from snnrun.sequence.kernel.kernel import Key
 from snnrun.sequence.kernel.plan import ForwardPlan, X, backward_plan, readout_plan
+from snnrun.sequence.record.adjoint import gradient_request
 from snnrun.sequence.record.tracer import Recipe, record
 
 #: Most outputs: their sums must fit the registers.

@@ -45,6 +45,7 @@ class Shape(NamedTuple):
         width: numbers in a vector.
         row: vectors of a row that are summed at a time forwards.
         column: the same backwards, for each of ``samples`` samples.
+        backwards: the direction.
     """
 
     n: int
@@ -53,6 +54,7 @@ class Shape(NamedTuple):
     row: int
     column: int
     samples: int
+    backwards: bool
 
     @property
     def vectors(self) -> int:
@@ -60,13 +62,13 @@ class Shape(NamedTuple):
         return -(-self.n // self.width)
 
 
-def shape_of(n: int, *, double: bool, width: int) -> Shape:
-    """The pieces for this processor: all sums of a piece must fit its registers."""
-    wide = _has_wide_vectors()
+def shape_of(like: Tensor, width: int, *, backwards: bool) -> Shape:
+    """The pieces for a step ``[B, *N]`` on this processor: all sums of a piece must fit its registers."""
+    n, wide = like[0].numel(), _has_wide_vectors()
     vectors = -(-n // width)
-    most = 8 if wide else 4
-    row = -(-vectors // -(-vectors // most))
-    return Shape(n, double, width, row, column=min(vectors, 2 if wide else 1), samples=8 if wide else 4)
+    row = -(-vectors // -(-vectors // (8 if wide else 4)))
+    column, samples = (min(vectors, 2), 8) if wide else (1, 4)
+    return Shape(n, like.dtype == torch.float64, width, row, column, samples, backwards)
 
 
 @functools.cache
@@ -81,7 +83,7 @@ def pack(matrix: Tensor, width: int, vectors: int) -> Tensor:
     return padded.unflatten(1, (-1, piece)).transpose(0, 1).contiguous()
 
 
-def code(kernel: str, shape: Shape, *, backwards: bool) -> str:
+def code(kernel: str, shape: Shape) -> str:
     """The code ``kernel`` of a kernel for one step, and the function ``samples`` around it.
 
     ``void samples(now, base, delta, flip, arrays, strides, numbers, scratch, size, steps, lanes, first, last, …)`` runs
@@ -90,7 +92,7 @@ def code(kernel: str, shape: Shape, *, backwards: bool) -> str:
     of weights and bias, or of each of ``BACKWARD`` and the pointers of weights, their gradient and the bias's gradient.
     """
     write = _Writer(shape)
-    functions = [write.events(), *(write.backwards() if backwards else write.forwards())]
+    functions = [write.events(), *(write.backwards() if shape.backwards else write.forwards())]
     # What is declared twice is refused.
     lines = "\n".join([kernel, *functions]).splitlines()
     declared = {line for line in lines if line.startswith("declare")} | write.declarations

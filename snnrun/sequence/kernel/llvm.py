@@ -92,13 +92,13 @@ def call_by_step(
     like: Tensor,
 ) -> None:
     """:func:`snnrun.sequence.kernel.steps.run` for ``like`` ``[B, *N]``, a group of samples at a time."""
-    samples, lanes, backwards = like.shape[0], like.numel(), isinstance(feedback, Backward)
+    samples, lanes = like.shape[0], like.numel()
     n, width = lanes // samples, vector_width(like)
-    shape = feedback_code.shape_of(n, double=like.dtype == torch.float64, width=width)
+    shape = feedback_code.shape_of(like, width, backwards=isinstance(feedback, Backward))
     # The smallest group must fill a vector of the kernel.
     smallest = n * (samples % SAMPLES or SAMPLES)
     tensors = {key: rows.row(0) for key, rows in arrays.items()}
-    run = _Call(kernel, numbers, tensors, 1, like, width if smallest >= width else 1, shape, backwards)
+    run = _Call(kernel, numbers, tensors, 1, like, width if smallest >= width else 1, shape)
     count, item = len(run.code.arrays), like.element_size()
     places = [arrays[key] for key in run.code.arrays]
     lengths = [rows.tensor.element_size() for rows in places]
@@ -163,10 +163,9 @@ class _Call:
         like: Tensor,
         width: int,
         shape: Shape | None = None,
-        backwards: bool = False,
     ) -> None:
         double, bytes_, lanes = like.dtype == torch.float64, like.element_size(), like.numel()
-        self.code = _compile(kernel, double, width, shape, backwards)
+        self.code = _compile(kernel, double, width, shape)
         self._like, scratch = like, self.code.scratch
         self.size = BLOCK // bytes_
         if scratch:
@@ -193,12 +192,12 @@ class _Code(NamedTuple):
 
 
 @functools.lru_cache(maxsize=1024)
-def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = None, backwards: bool = False) -> _Code:
+def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = None) -> _Code:
     """``shape``: of a layer with feedback, whose kernel runs step by step."""
     most = BLOCK // (8 if double else 4)
     source = code(kernel, most, double=double, width=width)
     if shape is not None:
-        source = feedback_code.code(source, shape, backwards=backwards)
+        source = feedback_code.code(source, shape)
     engine = _engine(source)
 
     def function(name: str, arguments: str) -> Any:
@@ -209,7 +208,7 @@ def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = Non
 
     samples = None
     if shape is not None:
-        samples = function("samples", "ppppipppiiiii" + ("pi" * 5 + "ppp" if backwards else "pi" * 2 + "pp"))
+        samples = function("samples", "ppppipppiiiii" + ("pi" * 5 + "ppp" if shape.backwards else "pi" * 2 + "pp"))
     elif kernel.product:
         samples = function("samples", "pppppiiiiii")
     return _Code(

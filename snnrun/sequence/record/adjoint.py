@@ -12,7 +12,7 @@ only if the adjoint needs them. All other values are computed again.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from snnrun.sequence.record.operation import OPERATIONS
@@ -37,6 +37,24 @@ class Gradients(NamedTuple):
     output: bool = True
     membrane: bool = False
     last: frozenset[int] = frozenset()
+
+
+def gradient_request(needs: Sequence[bool], size: int) -> Gradients | None:
+    """The requested gradients of input, first state (of ``size`` parts) and captured tensors, in this order.
+
+    None if there is none. All outputs of the step count as having an incoming gradient.
+    """
+    if not any(needs):
+        return None
+    parts = range(size)
+    return Gradients(
+        x=needs[0],
+        first=frozenset(k for k in parts if needs[1 + k]),
+        captured=frozenset(j for j, need in enumerate(needs[1 + size :]) if need),
+        output=True,
+        membrane=True,
+        last=frozenset(parts),
+    )
 
 
 class Adjoint(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnrun.neuron import LIF, LSNN, RLIF, AdLIF, Neuron, RSynaptic
 from snnrun.sequence import Feedback, fused_readout, resolve_backend
-from snnrun.sequence.kernel import llvm
+from snnrun.sequence.kernel import feedback_code, llvm
 from snnrun.sequence.record.tracer import Unfusable, record
 from snnrun.sequence.run import run_resolved
 from support.catalogued import neurons, options, part
@@ -19,7 +19,7 @@ from support.catalogued import neurons, options, part
 #: Neurons with weights from every neuron of the layer to every other.
 OWN = ("rlif", "rsynaptic", "alif", "lsnn", "adex", "lif_current", "lif_refractory")
 #: ``T``, samples, neurons: they fill vectors, blocks and groups of samples, or do not.
-SHAPES = [(1, 1, 1), (6, 4, 5), (7, 9, 33), (3, 17, 48), (4, 1, 130), (5, 3, 700)]
+SHAPES = [(1, 1, 1), (6, 4, 5), (7, 9, 33), (3, 17, 24), (3, 15, 48), (4, 1, 130), (5, 3, 700)]
 KERNELS = pytest.mark.parametrize("kernel", ["llvm", "torch"], indirect=True)
 
 
@@ -113,8 +113,11 @@ def test_surrogates(surrogate: str) -> None:
     agree(neuron, sequence())
 
 
+@pytest.mark.parametrize("wide", [True, False])
 @pytest.mark.parametrize(("steps", "samples", "size"), SHAPES)
-def test_shapes(steps: int, samples: int, size: int) -> None:
+def test_shapes(steps: int, samples: int, size: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a processor with vectors of 512 bits and on one without: the code for one also runs on the other."""
+    monkeypatch.setattr(feedback_code, "_has_wide_vectors", lambda: wide)
     agree(make("rlif", size, autapses=False), sequence(steps, samples, size))
     agree(LIF(0.9, shape=(size,)).double(), sequence(steps, samples, size), weights(size))
     image = RSynaptic(shape=(2, size, 1)).double()
