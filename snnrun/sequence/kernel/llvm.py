@@ -29,8 +29,10 @@ from snnrun.system.pool import spread
 BLOCK = 2048
 #: Limit in bytes of a block's scratch memory between its two runs over time: it should fit the second cache.
 KEPT = 1 << 19
-#: Samples in one partial sum of the weight gradient of a read-out product.
+#: Samples in one partial sum of the weight gradient of a read-out product, and least for the weights of a feedback.
 SAMPLES = 8
+#: Most numbers of all partial sums of the weights of a feedback, if these are more than two.
+PARTIAL = 1 << 25
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -95,8 +97,9 @@ def call_by_step(
     samples, lanes = like.shape[0], like.numel()
     n, width = lanes // samples, vector_width(like)
     shape = feedback_code.shape_of(like, width, backwards=isinstance(feedback, Backward))
+    size = _group(samples, n) if shape.backwards else SAMPLES
     # The smallest group must fill a vector of the kernel.
-    smallest = n * (samples % SAMPLES or SAMPLES)
+    smallest = n * (samples % size or size)
     tensors = {key: rows.row(0) for key, rows in arrays.items()}
     run = _Call(kernel, numbers, tensors, 1, like, width if smallest >= width else 1, shape)
     count, item = len(run.code.arrays), like.element_size()
@@ -106,7 +109,7 @@ def call_by_step(
     strides = words(*[lanes if rows.distance else 0 for rows in places])
     delta = words(*[rows.distance * length for rows, length in zip(places, lengths, strict=True)])
     flip = words(*[rows.row(1).data_ptr() - rows.row(0).data_ptr() if rows.takes_turns else 0 for rows in places])
-    groups, further = -(-samples // SAMPLES), list[tuple[int, ...]]()
+    groups, further = -(-samples // size), list[tuple[int, ...]]()
 
     if isinstance(feedback, Backward):
         names: tuple[str, ...] = feedback_code.BACKWARD
@@ -129,7 +132,7 @@ def call_by_step(
     def work(low: int, high: int) -> None:
         scratch, now = run.scratch(), (ctypes.c_void_p * count)()
         for group in range(low, high):
-            first, last = group * SAMPLES, min((group + 1) * SAMPLES, samples)
+            first, last = group * size, min((group + 1) * size, samples)
             samples_of(
                 now, pointers, delta, flip, count, strides, values, scratch.data_ptr(),
                 run.size, steps, lanes, first, last, *along, *further[group],
@@ -144,6 +147,12 @@ def call_by_step(
             feedback.grad_weight.copy_(total[:n, :n].t())
         if feedback.grad_bias is not None:
             feedback.grad_bias.copy_(total[n, :n])
+
+
+def _group(samples: int, n: int) -> int:
+    """Samples of a group: there is a partial sum ``[n, n]`` for each group, which depends on the sizes alone."""
+    each = -(-samples // max(2, PARTIAL // (n * n)))
+    return -(-each // SAMPLES) * SAMPLES
 
 
 def vector_width(like: Tensor) -> int:

@@ -152,6 +152,14 @@ def test_the_number_of_threads_changes_no_bit(bias: bool) -> None:
         assert all(torch.equal(value, other[name]) for name, value in seen[0].items())
 
 
+@pytest.mark.parametrize(("partial", "groups"), [(1, [16, 3]), (30 * 9 * 9, [8, 8, 3])])
+def test_large_layers_have_few_partial_sums(partial: int, groups: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvm, "PARTIAL", partial)
+    size = llvm._group(19, 9)
+    assert [min(size, 19 - first) for first in range(0, 19, size)] == groups
+    agree(make("rlif", 9), sequence(6, 19, 9))
+
+
 def test_a_sample_does_not_depend_on_the_others() -> None:
     neuron, x = RLIF(shape=(40,)), sequence(9, 19, 40, torch.float32)
     whole, _ = run_resolved("fused", neuron, x)
