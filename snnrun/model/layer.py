@@ -78,7 +78,8 @@ class Layer(PlannedModule):
 
     def _check_memory(self, plan: ExecutionPlan) -> None:
         if plan.memory == "low" and (self.neuron.needs_all_steps or not self._is_standard()):
-            what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else self._kind()
+            kind = f"a {type(self).__name__}" if self.recurrence is None else "a recurrent layer"
+            what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else kind
             raise ArgumentError(
                 "memory",
                 f"full, since {what} cannot be computed again piece by piece",
@@ -89,9 +90,6 @@ class Layer(PlannedModule):
     def _is_standard(self) -> bool:
         """True unless it has a recurrence, or a subclass computes something else."""
         return type(self).forward is Layer.forward and self.recurrence is None
-
-    def _kind(self) -> str:
-        return "a recurrent layer" if self.recurrence is not None else f"a {type(self).__name__}"
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
         """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
@@ -134,7 +132,7 @@ class Layer(PlannedModule):
     @property
     def is_bare(self) -> bool:
         """True if only its synapses are between the incoming spikes and the neurons."""
-        others = (self.pool_input, self.norm, self.pool, self.recurrence)
+        others = (self.pool_input, self.norm, self.pool)
         plain = self._is_standard() and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 

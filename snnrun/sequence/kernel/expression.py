@@ -76,14 +76,43 @@ class Writer:
         """The address of element ``index``."""
         return self.let(f"getelementptr inbounds {kind or self.scalar}, ptr {pointer}, i64 {index}")
 
-    def load(self, pointer: str, index: str) -> str:
-        """A vector from ``index`` on."""
-        size = 8 if self.double else 4
-        return self.let(f"load {self.vector}, ptr {self.at(pointer, index)}, align {size}")
+    def load(self, pointer: str, index: str, mask: str = "") -> str:
+        """A vector from ``index`` on; with a mask, such as ``<i1 1, i1 0>``, only some of it, and 0 elsewhere."""
+        address, size = self.at(pointer, index), 8 if self.double else 4
+        if not mask:
+            return self.let(f"load {self.vector}, ptr {address}, align {size}")
+        kind = f"v{self.width}f{8 * size}.p0"
+        self.declarations.add(f"declare {self.vector} @llvm.masked.load.{kind}(ptr, i32, {self.mask}, {self.vector})")
+        return self.let(
+            f"call {self.vector} @llvm.masked.load.{kind}(ptr {address}, i32 {size}, {self.mask} {mask}, "
+            f"{self.vector} zeroinitializer)"
+        )
 
-    def store(self, value: str, pointer: str, index: str) -> None:
-        size = 8 if self.double else 4
-        self.line(f"store {self.vector} {value}, ptr {self.at(pointer, index)}, align {size}")
+    def store(self, value: str, pointer: str, index: str, mask: str = "") -> None:
+        """Store a vector from ``index`` on; with a mask only some of it."""
+        address, size = self.at(pointer, index), 8 if self.double else 4
+        if not mask:
+            self.line(f"store {self.vector} {value}, ptr {address}, align {size}")
+            return
+        kind = f"v{self.width}f{8 * size}.p0"
+        self.declarations.add(f"declare void @llvm.masked.store.{kind}({self.vector}, ptr, i32, {self.mask})")
+        self.line(
+            f"call void @llvm.masked.store.{kind}({self.vector} {value}, ptr {address}, i32 {size}, {self.mask} {mask})"
+        )
+
+    def first(self, count: int) -> str:
+        """The mask of the first ``count`` numbers of a vector; empty, which means no mask, if these are all."""
+        if count >= self.width:
+            return ""
+        return "<" + ", ".join(f"i1 {int(j < count)}" for j in range(self.width)) + ">"
+
+    def spread_number(self, pointer: str, index: str) -> str:
+        """A vector with the number at ``index`` in every element."""
+        return self.spread(self.let(f"load {self.scalar}, ptr {self.at(pointer, index)}"))
+
+    def multiply_add(self, a: str, b: str, c: str) -> str:
+        """``a b + c`` of a product, fused if the processor can. In neurons nothing is fused: their bits are defined."""
+        return self.arithmetic("fadd contract", self.arithmetic("fmul contract", a, b), c)
 
     def load_bytes(self, pointer: str, index: str) -> str:
         """Bytes that are 0 or 1, as numbers."""

@@ -11,25 +11,21 @@ neither threads nor other samples.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
-#: Arguments of both directions; ``now`` has room for one pointer per array.
+from snnrun.sequence.kernel.expression import Writer
+
+#: The arguments of both directions; ``now`` has room for one pointer per array.
 _COMMON = (
-    *(
-        "ptr %now",
-        "ptr %base",
-        "ptr %delta",
-        "ptr %flip",
-        "i64 %arrays",
-        "ptr %strides",
-        "ptr %numbers",
-        "ptr %scratch",
-    ),
-    *("i64 %size", "i64 %steps", "i64 %lanes", "i64 %first", "i64 %last"),
+    *("ptr %now", "ptr %base", "ptr %delta", "ptr %flip", "i64 %arrays"),
+    *("ptr %strides", "ptr %numbers", "ptr %scratch", "i64 %size", "i64 %steps", "i64 %lanes"),
+    *("i64 %first", "i64 %last"),
 )
 #: Then the rows of the first step, each with its distance in bytes to the row of the next; and the weights.
 FORWARD = ("s", "result")
@@ -91,404 +87,303 @@ def code(kernel: str, shape: Shape) -> str:
     ``flip[i]`` in every second step. Then follow the pointer and the distance of each of ``FORWARD`` and the pointers
     of weights and bias, or of each of ``BACKWARD`` and the pointers of weights, their gradient and the bias's gradient.
     """
-    write = _Writer(shape)
-    functions = [write.events(), *(write.backwards() if shape.backwards else write.forwards())]
+    functions = _Backward(shape).functions() if shape.backwards else _Forward(shape).functions()
+    lines = [line for text in (kernel, *(each.text() for each in functions)) for line in text.splitlines()]
     # What is declared twice is refused.
-    lines = "\n".join([kernel, *functions]).splitlines()
-    declared = {line for line in lines if line.startswith("declare")} | write.declarations
-    return "\n".join([*sorted(declared), *(line for line in lines if not line.startswith("declare"))])
+    declared = {line for line in lines if line.startswith("declare")}
+    declared |= {line for each in functions for line in each.declarations}
+    one = f"@one = private constant {'double' if shape.double else 'float'} 1.0"  # for the row of the bias
+    return "\n".join([one, *sorted(declared), *(line for line in lines if not line.startswith("declare"))])
 
 
-class _Writer:
-    def __init__(self, shape: Shape) -> None:
-        self.shape, self.scalar = shape, "double" if shape.double else "float"
-        self.bytes, self.width, self.n = (8 if shape.double else 4), shape.width, shape.n
-        self.vector, self.suffix = f"<{shape.width} x {self.scalar}>", f"v{shape.width}f{64 if shape.double else 32}"
-        self.mask, self.align = f"<{shape.width} x i1>", f"align {self.bytes}"
-        v = self.vector
-        self.declarations = {
-            f"declare {v} @llvm.fmuladd.{self.suffix}({v}, {v}, {v})",
-            f"declare {v} @llvm.masked.load.{self.suffix}.p0(ptr, i32, {self.mask}, {v})",
-            f"declare void @llvm.masked.store.{self.suffix}.p0({v}, ptr, i32, {self.mask})",
-            f"declare i{shape.width} @llvm.cttz.i{shape.width}(i{shape.width}, i1)",
-        }
-        self._count = 0
+class _Loop:
+    """A loop while it is written: its index, and the values that go from one round to the next.
 
-    # Pieces of code -------------------------------------------------------------------------------------------------
+    The body sets ``values`` to the new ones; after the loop they are the last.
+    """
 
-    def name(self) -> str:
-        self._count += 1
-        return f"%w{self._count}"
+    def __init__(self, index: str, values: list[str]) -> None:
+        self.index, self.values = index, values
 
-    def at(self, lines: list[str], pointer: str, index: str | int) -> str:
-        name = self.name()
-        lines.append(f"  {name} = getelementptr inbounds {self.scalar}, ptr {pointer}, i64 {index}")
-        return name
 
-    def rest(self, i: int) -> str:
-        """The mask of vector ``i`` of a row; empty if the whole vector lies in the row."""
-        left = self.n - i * self.width
-        if left >= self.width:
-            return ""
-        return "<" + ", ".join(f"i1 {int(j < left)}" for j in range(self.width)) + ">"
+class _Function(Writer):
+    """A function while it is written."""
 
-    def load(self, lines: list[str], pointer: str, mask: str = "") -> str:
-        name = self.name()
-        if mask:
-            lines.append(
-                f"  {name} = call {self.vector} @llvm.masked.load.{self.suffix}.p0(ptr {pointer}, i32 {self.bytes}, "
-                f"{self.mask} {mask}, {self.vector} zeroinitializer)"
-            )
-        else:
-            lines.append(f"  {name} = load {self.vector}, ptr {pointer}, {self.align}")
-        return name
+    def __init__(self, shape: Shape, head: str) -> None:
+        super().__init__(double=shape.double, width=shape.width)
+        self._head = head
+        self.label("entry")
 
-    def store(self, lines: list[str], value: str, pointer: str, mask: str = "") -> None:
-        if mask:
-            lines.append(
-                f"  call void @llvm.masked.store.{self.suffix}.p0({self.vector} {value}, ptr {pointer}, "
-                f"i32 {self.bytes}, {self.mask} {mask})"
-            )
-        else:
-            lines.append(f"  store {self.vector} {value}, ptr {pointer}, {self.align}")
+    def text(self) -> str:
+        """The whole function."""
+        return "\n".join([f"define {self._head} {{", *self.lines, "}"])
 
-    def every(self, lines: list[str], pointer: str) -> str:
-        """A number in memory as a vector."""
-        one, first, name = self.name(), self.name(), self.name()
-        lines.append(f"  {one} = load {self.scalar}, ptr {pointer}, {self.align}")
-        lines.append(f"  {first} = insertelement {self.vector} poison, {self.scalar} {one}, i64 0")
-        lines.append(
-            f"  {name} = shufflevector {self.vector} {first}, {self.vector} poison, "
-            f"<{self.width} x i32> zeroinitializer"
-        )
-        return name
+    @contextmanager
+    def loop(
+        self, name: str, first: str, last: str, *, by: int = 1, values: Sequence[str] = (), kind: str = ""
+    ) -> Iterator[_Loop]:
+        """A loop from ``first`` on, while a whole step of ``by`` fits before ``last``.
 
-    def multiply_add(self, lines: list[str], a: str, b: str, c: str) -> str:
-        name, v = self.name(), self.vector
-        lines.append(f"  {name} = call {v} @llvm.fmuladd.{self.suffix}({v} {a}, {v} {b}, {v} {c})")
-        return name
-
-    # Functions ------------------------------------------------------------------------------------------------------
-
-    def events(self) -> str:
-        """``i64 events(s, list)``: the places where a row is not 0, and their number."""
-        whole, width, v = self.n // self.width, self.width, self.vector
-        tail: list[str] = []
-        rest = self.rest(whole) if self.n % width else ""
-        if rest:
-            value = self.load(tail, self.at(tail, "%s", whole * width), rest)
-            tail.append(f"  %tail = fcmp une {v} {value}, zeroinitializer")
-        else:
-            tail.append(f"  %tail = and {self.mask} zeroinitializer, zeroinitializer")
-        body: list[str] = []
-        value = self.load(body, self.at(body, "%s", "%begin"))
-        return f"""define internal i64 @events(ptr %s, ptr %list) {{
-entry:
-{chr(10).join(tail)}
-  %last = bitcast {self.mask} %tail to i{width}
-  br label %vectors
-vectors:
-  %i = phi i64 [ 0, %entry ], [ %next, %after ]
-  %found = phi i64 [ 0, %entry ], [ %count, %after ]
-  %inside = icmp slt i64 %i, {whole}
-  %begin = mul i64 %i, {width}
-  %next = add i64 %i, 1
-  br i1 %inside, label %load, label %end
-load:
-{chr(10).join(body)}
-  %which = fcmp une {v} {value}, zeroinitializer
-  %loaded = bitcast {self.mask} %which to i{width}
-  br label %bits
-end:
-  %over = icmp sgt i64 %i, {whole}
-  br i1 %over, label %done, label %bits
-bits:
-  %all = phi i{width} [ %loaded, %load ], [ %last, %end ]
-  br label %bit
-bit:
-  %left = phi i{width} [ %all, %bits ], [ %fewer, %take ]
-  %count = phi i64 [ %found, %bits ], [ %more, %take ]
-  %none = icmp eq i{width} %left, 0
-  br i1 %none, label %after, label %take
-take:
-  %place = call i{width} @llvm.cttz.i{width}(i{width} %left, i1 true)
-  %wide = zext i{width} %place to i64
-  %which_neuron = add i64 %begin, %wide
-  %slot = getelementptr inbounds i64, ptr %list, i64 %count
-  store i64 %which_neuron, ptr %slot, align 8
-  %more = add i64 %count, 1
-  %lower = sub i{width} %left, 1
-  %fewer = and i{width} %left, %lower
-  br label %bit
-after:
-  br label %vectors
-done:
-  ret i64 %found
-}}"""
-
-    def feed(self) -> str:
-        """``void feed(result, s, list, count, weights, bias)``: ``W s + b`` of a sample."""
-        vectors, row = self.shape.vectors, self.shape.row
-        pieces = -(-vectors // row)
-        lines = ["define internal void @feed(ptr %result, ptr %s, ptr %list, i64 %count, ptr %weights, ptr %bias) {"]
-        for piece in range(pieces):
-            lines.append(f"piece{piece}:")
-            first = [self.load(lines, self.at(lines, "%bias", (piece * row + v) * self.width)) for v in range(row)]
-            lines += [f"  br label %sum{piece}", f"sum{piece}:"]
-            lines.append(f"  %i{piece} = phi i64 [ 0, %piece{piece} ], [ %next{piece}, %add{piece} ]")
-            top, sums = len(lines), [self.name() for _ in range(row)]
-            lines.append(f"  %more{piece} = icmp slt i64 %i{piece}, %count")
-            lines.append(f"  br i1 %more{piece}, label %add{piece}, label %end{piece}")
-            lines.append(f"add{piece}:")
-            slot, k, at = self.name(), self.name(), self.name()
-            lines.append(f"  {slot} = getelementptr inbounds i64, ptr %list, i64 %i{piece}")
-            lines.append(f"  {k} = load i64, ptr {slot}, align 8")
-            value = self.every(lines, self.at(lines, "%s", k))
-            lines.append(f"  {at} = mul i64 {k}, {row * self.width}")
-            weights = self.at(lines, self.at(lines, "%weights", piece * self.n * row * self.width), at)
-            new = [
-                self.multiply_add(lines, value, self.load(lines, self.at(lines, weights, v * self.width)), sums[v])
-                for v in range(row)
-            ]
-            lines.append(f"  %next{piece} = add i64 %i{piece}, 1")
-            lines.append(f"  br label %sum{piece}")
-            lines[top:top] = [
-                f"  {sums[v]} = phi {self.vector} [ {first[v]}, %piece{piece} ], [ {new[v]}, %add{piece} ]"
-                for v in range(row)
-            ]
-            lines.append(f"end{piece}:")
-            for v in range(row):
-                i = piece * row + v
-                if i < vectors:
-                    self.store(lines, sums[v], self.at(lines, "%result", i * self.width), self.rest(i))
-            lines.append("  ret void" if piece + 1 == pieces else f"  br label %piece{piece + 1}")
-        return "\n".join([*lines, "}"])
-
-    def pull(self, samples: int, first: int) -> str:
-        """``void pull_<samples>_<first>(result, incoming, later, weights)``: ``incoming + W^T later`` of some samples.
-
-        For the columns of the piece that begins at vector ``first``; all pointers but ``later`` point to that piece.
+        ``values``: what the first round gets, vectors if no other kind is given.
         """
-        column, n = self.shape.column, self.n
-        masks = [self.rest(first + v) for v in range(column) if first + v < self.shape.vectors]
-        pairs = [(b, v) for b in range(samples) for v in range(len(masks))]
-        lines = [
-            f"define internal void @{_pull(samples, masks)}(ptr %result, ptr %incoming, ptr %later, ptr %weights) {{"
+        self.line(f"br label %{name}_enter")
+        self.label(f"{name}_enter")
+        self.line(f"br label %{name}")
+        self.label(name)
+        before = [f"%{name}_value{j}" for j in range(len(values))]
+        loop = _Loop(f"%{name}_i", list(before))
+        self.line(f"{loop.index} = phi i64 [ {first}, %{name}_enter ], [ %{name}_next, %{name}_after ]")
+        top = len(self.lines)
+        self.line(f"%{name}_next = add i64 {loop.index}, {by}")
+        self.line(f"%{name}_more = icmp sle i64 %{name}_next, {last}")
+        self.line(f"br i1 %{name}_more, label %{name}_body, label %{name}_end")
+        self.label(f"{name}_body")
+        yield loop
+        self.line(f"br label %{name}_after")
+        self.label(f"{name}_after")
+        self.line(f"br label %{name}")
+        self.label(f"{name}_end")
+        self.lines[top:top] = [
+            f"  {value} = phi {kind or self.vector} [ {start}, %{name}_enter ], [ {new}, %{name}_after ]"
+            for value, start, new in zip(before, values, loop.values, strict=True)
         ]
-        lines.append("entry:")
-        places = {(b, v): b * n + v * self.width for b, v in pairs}
-        begin = {(b, v): self.load(lines, self.at(lines, "%incoming", places[b, v]), masks[v]) for b, v in pairs}
-        lines += ["  br label %sum", "sum:", "  %j = phi i64 [ 0, %entry ], [ %next, %sum ]"]
-        top, sums = len(lines), {pair: self.name() for pair in pairs}
-        at = self.name()
-        lines.append(f"  {at} = mul i64 %j, {column * self.width}")
-        row = self.at(lines, "%weights", at)
-        weights = [self.load(lines, self.at(lines, row, v * self.width)) for v in range(len(masks))]
-        own, new = self.at(lines, "%later", "%j"), {}
-        for b in range(samples):
-            value = self.every(lines, self.at(lines, own, b * n))
-            for v, weight in enumerate(weights):
-                new[b, v] = self.multiply_add(lines, value, weight, sums[b, v])
-        lines[top:top] = [f"  {sums[p]} = phi {self.vector} [ {begin[p]}, %entry ], [ {new[p]}, %sum ]" for p in pairs]
-        lines += ["  %next = add i64 %j, 1", f"  %more = icmp slt i64 %next, {n}"]
-        lines += ["  br i1 %more, label %sum, label %done", "done:"]
-        for b, v in pairs:
-            self.store(lines, new[b, v], self.at(lines, "%result", places[b, v]), masks[v])
-        return "\n".join([*lines, "  ret void", "}"])
+        loop.values = before
 
-    def pull_all(self) -> list[str]:
+    def number(self, pointer: str, index: str) -> str:
+        """A whole number in memory."""
+        return self.let(f"load i64, ptr {self.at(pointer, index, 'i64')}, align 8")
+
+    def product(self, a: str, b: int | str) -> str:
+        """The product of two whole numbers."""
+        return self.let(f"mul i64 {a}, {b}")
+
+    def call(self, name: str, *pointers: str, last: str = "") -> None:
+        """Call a function of ours with pointers, and a whole number."""
+        arguments = [*(f"ptr {pointer}" for pointer in pointers), *([f"i64 {last}"] if last else [])]
+        self.line(f"call void @{name}({', '.join(arguments)})")
+
+
+class _Direction:
+    """The functions of a direction."""
+
+    rows: tuple[str, ...]
+    further: tuple[str, ...]
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape, self.n, self.width = shape, shape.n, shape.width
+
+    def functions(self) -> list[_Function]:
+        """All of them."""
+        raise NotImplementedError
+
+    def before(self, w: _Function, now: dict[str, str]) -> None:
+        """The code before the kernel's step; ``now``: the rows of the step."""
+
+    def after(self, w: _Function, now: dict[str, str]) -> None:
+        """The code after it."""
+
+    def rest(self, w: _Function, i: int) -> str:
+        """The mask of vector ``i`` of a row; empty if the whole vector lies in the row."""
+        return w.first(self.n - i * self.width)
+
+    def events(self) -> _Function:
+        """``i64 events(s, list)``: the places where a row is not 0, and their number."""
+        w = _Function(self.shape, "internal i64 @events(ptr %s, ptr %list)")
+        whole = self.n // self.width
+        with w.loop("vector", "0", str(whole), values=["0"], kind="i64") as loop:
+            begin = w.product(loop.index, self.width)
+            loop.values = [self._places(w, "some", w.load("%s", begin), begin, loop.values[0])]
+        (found,) = loop.values
+        if self.n % self.width:
+            begin = str(whole * self.width)
+            found = self._places(w, "tail", w.load("%s", begin, self.rest(w, whole)), begin, found)
+        w.line(f"ret i64 {found}")
+        return w
+
+    def _places(self, w: _Function, name: str, value: str, begin: str, found: str) -> str:
+        """Add the places where a vector is not 0 to the list; the number of places."""
+        bits = f"i{self.width}"
+        w.declarations.add(f"declare {bits} @llvm.cttz.{bits}({bits}, i1)")
+        which = w.let(f"bitcast {w.mask} {w.compare('une', value, w.every(0.0))} to {bits}")
+        w.line(f"br label %{name}_enter")
+        w.label(f"{name}_enter")
+        w.line(f"br label %{name}")
+        w.label(name)
+        w.line(f"%{name}_left = phi {bits} [ {which}, %{name}_enter ], [ %{name}_fewer, %{name}_take ]")
+        w.line(f"%{name}_count = phi i64 [ {found}, %{name}_enter ], [ %{name}_more, %{name}_take ]")
+        w.line(f"%{name}_none = icmp eq {bits} %{name}_left, 0")
+        w.line(f"br i1 %{name}_none, label %{name}_end, label %{name}_take")
+        w.label(f"{name}_take")
+        place = w.let(f"call {bits} @llvm.cttz.{bits}({bits} %{name}_left, i1 true)")
+        neuron = w.let(f"add i64 {begin}, {w.let(f'zext {bits} {place} to i64')}")
+        w.line(f"store i64 {neuron}, ptr {w.at('%list', f'%{name}_count', 'i64')}, align 8")
+        w.line(f"%{name}_more = add i64 %{name}_count, 1")
+        w.line(f"%{name}_fewer = and {bits} %{name}_left, {w.let(f'sub {bits} %{name}_left, 1')}")
+        w.line(f"br label %{name}")
+        w.label(f"{name}_end")
+        return f"%{name}_count"
+
+    def samples(self) -> _Function:
+        """The function ``samples``."""
+        along = [argument for name in self.rows for argument in (f"ptr %{name}", f"i64 %{name}_delta")]
+        further = [f"ptr %{name}" for name in self.further]
+        w = _Function(self.shape, f"void @samples({', '.join([*_COMMON, *along, *further])})")
+        w.line(f"%list = alloca i64, i64 {self.n}, align 8")
+        low, high = w.product("%first", self.n), w.product("%last", self.n)
+        with w.loop("step", "0", "%steps") as step:
+            t = step.index
+            odd = w.let(f"and i64 {t}, 1")
+            with w.loop("array", "0", "%arrays") as array:
+                i = array.index
+                moved, turned = w.product(w.number("%delta", i), t), w.product(w.number("%flip", i), odd)
+                base = w.let(f"load ptr, ptr {w.at('%base', i, 'ptr')}, align 8")
+                place = w.at(base, w.let(f"add i64 {moved}, {turned}"), "i8")
+                w.line(f"store ptr {place}, ptr {w.at('%now', i, 'ptr')}, align 8")
+            now = {name: w.at(f"%{name}", w.product(t, f"%{name}_delta"), "i8") for name in self.rows}
+            self.before(w, now)
+            w.line(
+                "call void @kernel(ptr %now, ptr %strides, ptr %numbers, ptr %scratch, i64 %size, i64 1, i64 %lanes, "
+                f"i64 {low}, i64 {high})"
+            )
+            self.after(w, now)
+        w.line("ret void")
+        return w
+
+    def count(self, w: _Function, s: str) -> str:
+        """The number of places where a row is not 0, which are in the list."""
+        return w.let(f"call i64 @events(ptr {s}, ptr %list)")
+
+
+class _Forward(_Direction):
+    rows, further = FORWARD, ("weights", "bias")
+
+    def functions(self) -> list[_Function]:
+        return [self.events(), self.feed(), self.samples()]
+
+    def before(self, w: _Function, now: dict[str, str]) -> None:
+        with w.loop("sample", "%first", "%last") as sample:
+            s, result = (w.at(now[name], w.product(sample.index, self.n)) for name in FORWARD)
+            w.call("feed", result, s, "%list", "%weights", "%bias", last=self.count(w, s))
+
+    def feed(self) -> _Function:
+        """``void feed(result, s, list, weights, bias, count)``: ``W s + b`` of a sample."""
+        head = "internal void @feed(ptr %result, ptr %s, ptr %list, ptr %weights, ptr %bias, i64 %count)"
+        w, row, vectors = _Function(self.shape, head), self.shape.row, self.shape.vectors
+        for piece in range(-(-vectors // row)):
+            numbers = row * self.width
+            bias = [w.load("%bias", str(piece * numbers + v * self.width)) for v in range(row)]
+            with w.loop(f"sum{piece}", "0", "%count", values=bias) as loop:
+                k = w.number("%list", loop.index)
+                value = w.spread_number("%s", k)
+                weights = w.at(w.at("%weights", str(piece * self.n * numbers)), w.product(k, numbers))
+                loop.values = [
+                    w.multiply_add(value, w.load(weights, str(v * self.width)), before)
+                    for v, before in enumerate(loop.values)
+                ]
+            for i, total in enumerate(loop.values, piece * row):
+                if i < vectors:
+                    w.store(total, "%result", str(i * self.width), self.rest(w, i))
+        w.line("ret void")
+        return w
+
+
+class _Backward(_Direction):
+    rows, further = BACKWARD, ("weights", "grad_weights", "grad_bias")
+
+    def functions(self) -> list[_Function]:
+        sizes = [self.shape.samples >> i for i in range(self.shape.samples.bit_length())]
+        pulls = [self.pull(size, first) for size in sizes for first in self._pieces()]
+        return [self.events(), *pulls, self.pull_all(sizes), self.add_row(), self.samples()]
+
+    def before(self, w: _Function, now: dict[str, str]) -> None:
+        own = [w.at(now[name], w.product("%first", self.n)) for name in ("result", "incoming", "later")]
+        w.call("pull", *own, "%weights", last=w.let("sub i64 %last, %first"))
+
+    def after(self, w: _Function, now: dict[str, str]) -> None:
+        with w.loop("sample", "%first", "%last") as sample:
+            s, own = (w.at(now[name], w.product(sample.index, self.n)) for name in ("s", "own"))
+            with w.loop("event", "0", self.count(w, s)) as event:
+                k = w.number("%list", event.index)
+                row = w.at("%grad_weights", w.product(k, self.shape.vectors * self.width))
+                w.call("add_row", row, w.at(s, k), own)
+            w.call("add_row", "%grad_bias", "@one", own)
+
+    def _whole(self) -> int:
+        """Pieces of ``column`` vectors that lie in a row whole."""
+        return self.n // (self.shape.column * self.width)
+
+    def _pieces(self) -> list[int]:
+        """The first piece of each kind: the whole ones, and the rest of a row."""
+        rest = self.shape.vectors > self._whole() * self.shape.column
+        return [*([0] if self._whole() else []), *([self._whole()] if rest else [])]
+
+    def _name(self, samples: int, piece: int) -> str:
+        return f"pull_{samples}_{'piece' if piece < self._whole() else 'rest'}"
+
+    def pull(self, samples: int, piece: int) -> _Function:
+        """``incoming + W^T later`` of some samples, for the columns of a piece.
+
+        All pointers but ``later`` point to that piece.
+        """
+        arguments = "ptr %result, ptr %incoming, ptr %later, ptr %weights"
+        w = _Function(self.shape, f"internal void @{self._name(samples, piece)}({arguments})")
+        first, column, n = piece * self.shape.column, self.shape.column, self.n
+        masks = [self.rest(w, i) for i in range(first, min(first + column, self.shape.vectors))]
+        places = [(str(b * n + v * self.width), mask) for b in range(samples) for v, mask in enumerate(masks)]
+        incoming = [w.load("%incoming", place, mask) for place, mask in places]
+        with w.loop("sum", "0", str(n), values=incoming) as loop:
+            row = w.at("%weights", w.product(loop.index, column * self.width))
+            weights = [w.load(row, str(v * self.width)) for v in range(len(masks))]
+            later, before = w.at("%later", loop.index), iter(loop.values)
+            loop.values = [
+                w.multiply_add(value, weight, next(before))
+                for value in (w.spread_number(later, str(b * n)) for b in range(samples))
+                for weight in weights
+            ]
+        for total, (place, mask) in zip(loop.values, places, strict=True):
+            w.store(total, "%result", place, mask)
+        w.line("ret void")
+        return w
+
+    def pull_all(self, sizes: Sequence[int]) -> _Function:
         """``void pull(result, incoming, later, weights, samples)``: all columns, for any number of samples."""
-        column, n, vectors = self.shape.column, self.n, self.shape.vectors
-        pieces = -(-vectors // column)
-        whole = sum(all(not self.rest(piece * column + v) for v in range(column)) for piece in range(pieces))
-        functions, lines = (
-            [],
-            ["define internal void @pull(ptr %result, ptr %incoming, ptr %later, ptr %weights, i64 %samples) {"],
+        arguments = "ptr %result, ptr %incoming, ptr %later, ptr %weights, i64 %samples"
+        w, n, numbers = (
+            _Function(self.shape, f"internal void @pull({arguments})"),
+            self.n,
+            self.shape.column * self.width,
         )
-        size, before = self.shape.samples, "entry"
-        sizes = [size >> i for i in range(size.bit_length())]
-        lines += ["entry:", f"  br label %test{size}"]
-        for k, samples in enumerate(sizes):
-            follows = f"test{sizes[k + 1]}" if k + 1 < len(sizes) else "done"
-            start = "0" if k == 0 else f"%b{sizes[k - 1]}"
-            back = f"%after{samples}"
-            lines.append(f"test{samples}:")
-            lines.append(f"  %b{samples} = phi i64 [ {start}, %{before} ], [ %next{samples}, {back} ]")
-            lines.append(f"  %next{samples} = add i64 %b{samples}, {samples}")
-            lines.append(f"  %fits{samples} = icmp sle i64 %next{samples}, %samples")
-            lines.append(f"  br i1 %fits{samples}, label %enter{samples}, label %{follows}")
-            lines.append(f"enter{samples}:")
-            skipped = self.name()
-            lines.append(f"  {skipped} = mul i64 %b{samples}, {n}")
-            result, incoming, later = (self.at(lines, f"%{each}", skipped) for each in ("result", "incoming", "later"))
+        done = "0"
+        for size in sizes:
+            with w.loop(f"samples{size}", done, "%samples", by=size) as loop:
+                skipped = w.product(loop.index, n)
+                result, incoming, later = (w.at(f"%{name}", skipped) for name in ("result", "incoming", "later"))
 
-            def call(piece: str, samples: int, masks: list[str], places: tuple[str, str, str]) -> list[str]:
-                calls: list[str] = []
-                at, rows = self.name(), self.name()
-                calls.append(f"  {at} = mul i64 {piece}, {column * self.width}")
-                calls.append(f"  {rows} = mul i64 {piece}, {n * column * self.width}")
-                pointers = [self.at(calls, places[0], at), self.at(calls, places[1], at), places[2]]
-                pointers.append(self.at(calls, "%weights", rows))
-                calls.append(f"  call void @{_pull(samples, masks)}({', '.join(f'ptr {p}' for p in pointers)})")
-                return calls
+                def call(i: str, piece: int, size: int, result: str, incoming: str, later: str) -> None:
+                    column = w.product(i, numbers)
+                    pointers = w.at(result, column), w.at(incoming, column), later
+                    w.call(self._name(size, piece), *pointers, w.at("%weights", w.product(i, n * numbers)))
 
-            places = (result, incoming, later)
-            if whole:
-                functions.append(self.pull(samples, 0))
-                lines += [f"  br label %piece{samples}", f"piece{samples}:"]
-                lines.append(f"  %p{samples} = phi i64 [ 0, %enter{samples} ], [ %p_next{samples}, %piece{samples} ]")
-                lines += call(f"%p{samples}", samples, [""] * column, places)
-                lines.append(f"  %p_next{samples} = add i64 %p{samples}, 1")
-                lines.append(f"  %p_more{samples} = icmp slt i64 %p_next{samples}, {whole}")
-                lines.append(f"  br i1 %p_more{samples}, label %piece{samples}, label %rest{samples}")
-                lines.append(f"rest{samples}:")
-            if whole < pieces:
-                functions.append(self.pull(samples, whole * column))
-                masks = [self.rest(whole * column + v) for v in range(column) if whole * column + v < vectors]
-                lines += call(str(whole), samples, masks, places)
-            lines += [f"  br label %after{samples}", f"after{samples}:", f"  br label %test{samples}"]
-            before = f"test{samples}"
-        return [*functions, "\n".join([*lines, "done:", "  ret void", "}"])]
+                with w.loop(f"piece{size}", "0", str(self._whole())) as pieces:
+                    if self._whole():
+                        call(pieces.index, 0, size, result, incoming, later)
+                if self._whole() in self._pieces():
+                    call(str(self._whole()), self._whole(), size, result, incoming, later)
+            done = loop.index
+        w.line("ret void")
+        return w
 
-    def add_row(self) -> str:
+    def add_row(self) -> _Function:
         """``void add_row(sum, value, row)``: ``sum += value row``; ``sum`` has whole vectors."""
-        vectors, width = self.shape.vectors, self.width
-        whole = self.n // width
-        lines = ["define internal void @add_row(ptr %sum, ptr %value, ptr %row) {", "entry:"]
-        value = self.every(lines, "%value")
+        w, whole = _Function(self.shape, "internal void @add_row(ptr %sum, ptr %value, ptr %row)"), self.n // self.width
+        value = w.spread_number("%value", "0")
 
         def add(i: str, mask: str) -> None:
-            to = self.at(lines, "%sum", i)
-            row = self.load(lines, self.at(lines, "%row", i), mask)
-            self.store(lines, self.multiply_add(lines, value, row, self.load(lines, to)), to)
+            w.store(w.multiply_add(value, w.load("%row", i, mask), w.load("%sum", i)), "%sum", i)
 
-        if whole:
-            lines += ["  br label %vector", "vector:", "  %i = phi i64 [ 0, %entry ], [ %next, %vector ]"]
-            add("%i", "")
-            lines += [f"  %next = add i64 %i, {width}", f"  %more = icmp slt i64 %next, {whole * width}"]
-            lines += ["  br i1 %more, label %vector, label %rest", "rest:"]
-        if whole < vectors:
-            add(str(whole * width), self.rest(whole))
-        return "\n".join([*lines, "  ret void", "}"])
-
-    def forwards(self) -> list[str]:
-        """The functions of the forward pass."""
-        before = """  %count = call i64 @events(ptr %s_row, ptr %list)
-  call void @feed(ptr %result_row, ptr %s_row, ptr %list, i64 %count, ptr %weights, ptr %bias)"""
-        return [
-            self.feed(),
-            self.samples(FORWARD, "ptr %weights, ptr %bias", self.by_sample("feed", FORWARD, before), ""),
-        ]
-
-    def backwards(self) -> list[str]:
-        """The functions of the backward pass."""
-        whole = self.shape.vectors * self.width
-        pointers = "\n".join(
-            f"  %{name}_own = getelementptr inbounds {self.scalar}, ptr %{name}_now, i64 %low" for name in BACKWARD
-        )
-        before = f"""{pointers}
-  %number = sub i64 %last, %first
-  call void @pull(ptr %result_own, ptr %incoming_own, ptr %later_own, ptr %weights, i64 %number)
-  br label %before_end
-before_end:
-"""
-        after = f"""  %count = call i64 @events(ptr %s_row, ptr %list)
-  br label %event
-event:
-  %e = phi i64 [ 0, %gradient_sample ], [ %e_next, %add_event ]
-  %e_more = icmp slt i64 %e, %count
-  br i1 %e_more, label %add_event, label %bias
-add_event:
-  %e_next = add i64 %e, 1
-  %e_slot = getelementptr inbounds i64, ptr %list, i64 %e
-  %k = load i64, ptr %e_slot, align 8
-  %k_value = getelementptr inbounds {self.scalar}, ptr %s_row, i64 %k
-  %k_at = mul i64 %k, {whole}
-  %k_sum = getelementptr inbounds {self.scalar}, ptr %grad_weights, i64 %k_at
-  call void @add_row(ptr %k_sum, ptr %k_value, ptr %own_row)
-  br label %event
-bias:
-  call void @add_row(ptr %grad_bias, ptr %one, ptr %own_row)"""
-        one = f"  %one = alloca {self.scalar}, align 8\n  store {self.scalar} 1.0, ptr %one, {self.align}\n"
-        further = "ptr %weights, ptr %grad_weights, ptr %grad_bias"
-        loop = self.by_sample("gradient", BACKWARD, after)
-        return [*self.pull_all(), self.add_row(), self.samples(BACKWARD, further, before, loop, one)]
-
-    def by_sample(self, name: str, rows: tuple[str, ...], body: str) -> str:
-        """A loop over the samples of the group, between ``<name>_enter`` and ``<name>_end``."""
-        pointers = "\n".join(
-            f"  %{each}_row = getelementptr inbounds {self.scalar}, ptr %{each}_now, i64 %{name}_at" for each in rows
-        )
-        return f"""  br label %{name}_enter
-{name}_enter:
-  br label %{name}_test
-{name}_test:
-  %{name}_b = phi i64 [ %first, %{name}_enter ], [ %{name}_next, %{name}_after ]
-  %{name}_more = icmp slt i64 %{name}_b, %last
-  br i1 %{name}_more, label %{name}_sample, label %{name}_end
-{name}_sample:
-  %{name}_next = add i64 %{name}_b, 1
-  %{name}_at = mul i64 %{name}_b, {self.n}
-{pointers}
-{body}
-  br label %{name}_after
-{name}_after:
-  br label %{name}_test
-{name}_end:
-"""
-
-    def samples(self, rows: tuple[str, ...], further: str, before: str, after: str, once: str = "") -> str:
-        """The function ``samples``, with the code before and after each step."""
-        arguments = ", ".join([*_COMMON, *(f"ptr %{name}, i64 %{name}_delta" for name in rows), further])
-        now = "\n".join(
-            f"  %{name}_skip = mul i64 %t, %{name}_delta\n"
-            f"  %{name}_now = getelementptr inbounds i8, ptr %{name}, i64 %{name}_skip"
-            for name in rows
-        )
-        kernel = "ptr %now, ptr %strides, ptr %numbers, ptr %scratch, i64 %size, i64 1, i64 %lanes, i64 %low, i64 %high"
-        return f"""define void @samples({arguments}) {{
-entry:
-  %list = alloca i64, i64 {self.n}, align 8
-{once}  %low = mul i64 %first, {self.n}
-  %high = mul i64 %last, {self.n}
-  br label %step
-step:
-  %t = phi i64 [ 0, %entry ], [ %t_next, %end ]
-  %odd = and i64 %t, 1
-  br label %table
-table:
-  %a = phi i64 [ 0, %step ], [ %a_next, %table_add ]
-  %a_more = icmp slt i64 %a, %arrays
-  br i1 %a_more, label %table_add, label %begin
-table_add:
-  %a_next = add i64 %a, 1
-  %a_base = getelementptr inbounds ptr, ptr %base, i64 %a
-  %a_delta = getelementptr inbounds i64, ptr %delta, i64 %a
-  %a_flip = getelementptr inbounds i64, ptr %flip, i64 %a
-  %a_now = getelementptr inbounds ptr, ptr %now, i64 %a
-  %a_pointer = load ptr, ptr %a_base, align 8
-  %a_step = load i64, ptr %a_delta, align 8
-  %a_turn = load i64, ptr %a_flip, align 8
-  %a_moved = mul i64 %a_step, %t
-  %a_turned = mul i64 %a_turn, %odd
-  %a_sum = add i64 %a_moved, %a_turned
-  %a_place = getelementptr inbounds i8, ptr %a_pointer, i64 %a_sum
-  store ptr %a_place, ptr %a_now, align 8
-  br label %table
-begin:
-{now}
-{before}
-  call void @kernel({kernel})
-{after}
-  br label %end
-end:
-  %t_next = add i64 %t, 1
-  %t_more = icmp slt i64 %t_next, %steps
-  br i1 %t_more, label %step, label %done
-done:
-  ret void
-}}"""
-
-
-def _pull(samples: int, masks: list[str]) -> str:
-    return f"pull_{samples}_{'tail' if len(masks) == 0 or any(masks) else len(masks)}"
+        with w.loop("vector", "0", str(whole * self.width), by=self.width) as loop:
+            add(loop.index, "")
+        if self.n % self.width:
+            add(str(whole * self.width), self.rest(w, whole))
+        w.line("ret void")
+        return w

@@ -27,7 +27,7 @@ class ProductCode:
     def row(self, t: str) -> list[str]:
         """``g[t]`` of this sample, each of its numbers as a vector."""
         w, row = self.w, self._row(t)
-        return [w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}")) for j in range(self.of.outputs)]
+        return [w.spread_number(row, str(j)) for j in range(self.of.outputs)]
 
     def values(self, gradients: Sequence[Sequence[str]], i: str) -> list[str]:
         """``W^T g`` of some steps for the vector of neurons at place ``i`` of the block."""
@@ -41,7 +41,7 @@ class ProductCode:
                 sums[k, j % 2] = (
                     w.arithmetic("fmul", row[j], weight)
                     if before is None
-                    else self._multiply_add(row[j], weight, before)
+                    else self.w.multiply_add(row[j], weight, before)
                 )
         if self.of.outputs == 1:
             return [sums[k, 0] for k in range(len(gradients))]
@@ -54,7 +54,7 @@ class ProductCode:
         for j in range(outputs):
             weight = self.w.load(at, str(j * self.w.width))
             for k, value in enumerate(values):
-                sums[k * outputs + j] = self._multiply_add(value, weight, f"%{loop}_sum{k * outputs + j}")
+                sums[k * outputs + j] = self.w.multiply_add(value, weight, f"%{loop}_sum{k * outputs + j}")
         return [sums[each] for each in sorted(sums)]
 
     def write_row(self, sums: Sequence[str], t: str) -> None:
@@ -64,16 +64,8 @@ class ProductCode:
             self._add_to(self.w.at(row, str(first)), sums[first : first + self.w.width])
 
     def _add_to(self, pointer: str, sums: Sequence[str]) -> None:
-        w, size = self.w, 8 if self.w.double else 4
-        kind = f"v{w.width}f{8 * size}.p0"
-        own = ", ".join(f"i1 {int(j < len(sums))}" for j in range(w.width))
-        w.declarations.add(f"declare {w.vector} @llvm.masked.load.{kind}(ptr, i32, {w.mask}, {w.vector})")
-        w.declarations.add(f"declare void @llvm.masked.store.{kind}({w.vector}, ptr, i32, {w.mask})")
-        before = w.let(
-            f"call {w.vector} @llvm.masked.load.{kind}(ptr {pointer}, i32 {size}, {w.mask} <{own}>, {w.vector} poison)"
-        )
-        after = w.arithmetic("fadd", before, self._totals(sums))
-        w.line(f"call void @llvm.masked.store.{kind}({w.vector} {after}, ptr {pointer}, i32 {size}, {w.mask} <{own}>)")
+        w, mask = self.w, self.w.first(len(sums))
+        w.store(w.arithmetic("fadd", w.load(pointer, "0", mask), self._totals(sums)), pointer, "0", mask)
 
     def _totals(self, vectors: Sequence[str]) -> str:
         """The vector whose element j is the sum over ``vectors[j]``.
@@ -115,8 +107,8 @@ class ProductCode:
         value, row = w.load(column, w.let("mul i64 %outer_t, %size")), self._row("%outer_t")
         new = []
         for j in range(outputs):
-            g = w.spread(w.let(f"load {w.scalar}, ptr {w.at(row, str(j))}"))
-            new.append(self._multiply_add(value, g, f"%outer_sum{j}"))
+            g = w.spread_number(row, str(j))
+            new.append(self.w.multiply_add(value, g, f"%outer_sum{j}"))
         w.lines[top:top] = [
             f"  %outer_sum{j} = phi {w.vector} [ {first}, %outer ], [ {each}, %outer_time ]"
             for j, (first, each) in enumerate(zip(begin, new, strict=True))
@@ -139,10 +131,6 @@ class ProductCode:
         w = self.w
         place = w.let(f"add i64 {w.let('sub i64 %begin, %low')}, {i}")
         return w.at(pointer, w.let(f"mul i64 {place}, {self.of.outputs}"))
-
-    def _multiply_add(self, a: str, b: str, c: str) -> str:
-        # Fused if the processor can, unlike in neurons: no definition prescribes these bits.
-        return self.w.arithmetic("fadd contract", self.w.arithmetic("fmul contract", a, b), c)
 
 
 def loop_over_samples(arguments: Sequence[str], further: Sequence[str]) -> str:
