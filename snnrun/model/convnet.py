@@ -14,6 +14,7 @@ from snnrun.model.execution import ExecutionPlan
 from snnrun.model.language import Word
 from snnrun.model.layer import Layer, through
 from snnrun.model.norm import norm_maker
+from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
@@ -130,7 +131,7 @@ def _synapse(word: Word, shape: tuple[int, ...], bias: bool) -> tuple[nn.Module,
     if word.kind == "fc":
         return Linear(math.prod(shape), word.size, bias=bias), (word.size,)
     channels, height, width = shape
-    convolution = nn.Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
+    convolution = Conv2d(channels, word.size, word.kernel, word.stride, word.padding, bias=bias)
     return convolution, (word.size, *word.image(height, width))
 
 

@@ -17,6 +17,7 @@ from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
+from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import TORCHS_OWN, Linear, Product, choose
 from snnrun.model.structure import neurons
 from snnrun.neuron import Neuron
@@ -120,7 +121,7 @@ def set_plan(model: nn.Module, plan: ExecutionPlan) -> None:
     for each in modules:
         each.set_plan(plan.for_readout() if each in readouts else plan)
     for module in model.modules():
-        if isinstance(module, Linear):
+        if isinstance(module, (Linear, Conv2d)):
             module.product = plan.product
 
 

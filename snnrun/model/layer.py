@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
+from snnrun.model.products.convolution import Conv2d
 from snnrun.neuron import Neuron
 from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, spikes_of
 
@@ -166,6 +169,8 @@ class Layer(PlannedModule):
         """The current into the neurons at each step, ``[T, B, *N_out]``, for ``x`` from :meth:`drop`."""
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
             x = x.flatten(2)
+        if isinstance(self.synapse, Conv2d) and self.norm is None:
+            return every_step(functools.partial(self.synapse.pooled, pool=self.pool), x)
         x = every_step(self.synapse, x)
         if self.norm is not None:
             x = self.norm(x)
@@ -196,7 +201,7 @@ def is_constant(x: Tensor) -> bool:
     return x.shape[0] > 1 and x.stride(0) == 0
 
 
-def every_step(module: nn.Module, x: Tensor) -> Tensor:
+def every_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a module without a time axis to all steps of ``[T, B, *N]`` in one call, or to one if all are the same."""
     steps = x[:1] if is_constant(x) else x
     # Convolutions and pools need a single batch axis. A matrix product accepts any number.

@@ -11,6 +11,7 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
+from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
@@ -92,7 +93,7 @@ class Residual(nn.Module):
         def convolution(
             shape: tuple[int, ...], out: int, kernel: int, stride: int = 1
         ) -> tuple[Layer, tuple[int, ...]]:
-            synapse = nn.Conv2d(shape[0], out, kernel, stride, kernel // 2, bias=bias and norm == "none")
+            synapse = Conv2d(shape[0], out, kernel, stride, kernel // 2, bias=bias and norm == "none")
             shape = (out, *((size - 1) // stride + 1 for size in shape[1:]))
             neurons = neuron(shape=shape)
             return Layer(synapse, neurons, plan=plan, norm=make_norm(out, neurons)), shape

@@ -33,6 +33,21 @@ def steps_of(x: Tensor, steps: int) -> Tensor:
     return x.contiguous()
 
 
+def has_channels_last(x: Tensor) -> bool:
+    """True for ``[T, B, C, H, W]`` whose channels are last in memory.
+
+    A neuron does not care for the order of its layer, so kernels run on the order that there is.
+    """
+    return x.dim() == 5 and not x.is_contiguous() and x.movedim(2, -1)[0].is_contiguous()
+
+
+def channels_last(captured: Tensor) -> Tensor:
+    """A tensor that fits ``[C, H, W]``, as one that fits ``[H, W, C]``."""
+    if captured.numel() == 1:
+        return captured
+    return captured.reshape((1,) * (3 - captured.dim()) + captured.shape).movedim(-3, -1)
+
+
 def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order independent of threads."""
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()

@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.sequence import fused_feedback
-from snnrun.sequence.arrays import Arrays, rows_of, steps_of, sum_to, values_of
+from snnrun.sequence.arrays import Arrays, channels_last, has_channels_last, rows_of, steps_of, sum_to, values_of
 from snnrun.sequence.kernel import eager, llvm
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
@@ -45,14 +45,21 @@ def run(
     """
     # Recorded at each call: a step may read an attribute that has changed, and captures tensors that a module's `to` or
     # `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are cached by recipe.
-    by_layer = feedback is not None
+    by_layer, images = feedback is not None, feedback is None and has_channels_last(x)
     recipe, captured, feedback = record(neuron, feedback)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
             _check(name, value, x, as_spikes=recipe.is_spikes(k))
     first = [value.to(x.dtype) for value in begin]
-    if feedback is None:
+    if images and feedback is None:
+        first = [value.movedim(1, -1) for value in first]
+        captured = [channels_last(value) for value in captured]
+        output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x.movedim(2, -1), *first, *captured)
+        output, membranes = output.movedim(-1, 2), membranes.movedim(-1, 2)
+        fired = None if fired is None else fired.movedim(-1, 1)
+        last = [value.movedim(-1, 1) for value in last]
+    elif feedback is None:
         output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
     else:
         before = torch.zeros_like(x[0]) if by_layer else neuron.emit(begin.spikes).to(x.dtype)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
+from snnrun.sequence.arrays import channels_last, has_channels_last
 from snnrun.sequence.fused import backwards, forwards, gradients
 from snnrun.sequence.kernel import llvm
 from snnrun.sequence.kernel.kernel import Key
@@ -80,6 +81,12 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
     if plan is None:
         return None
     first = [value.to(x.dtype) for value in neuron.initial_state(like)]
+    if has_channels_last(x):
+        x, first = x.movedim(2, -1), [value.movedim(1, -1) for value in first]
+        captured = [channels_last(value) for value in captured]
+        weight = weight.unflatten(1, like.shape[1:]).movedim(1, -1).flatten(1)
+        y, fired = _FusedReadout.apply(recipe, plan, steps, weight, bias, x, *first, *captured)
+        return y, fired.movedim(-1, 1)
     y, fired = _FusedReadout.apply(recipe, plan, steps, weight, bias, x, *first, *captured)
     return y, fired
 

@@ -10,16 +10,14 @@ neither threads nor other samples.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel.expression import Writer
+from snnrun.sequence.kernel.engine import has_wide_vectors
+from snnrun.sequence.kernel.function import Function, join
 
 #: The arguments of both directions; ``now`` has room for one pointer per array.
 _COMMON = (
@@ -60,16 +58,11 @@ class Shape(NamedTuple):
 
 def shape_of(like: Tensor, width: int, *, backwards: bool) -> Shape:
     """The pieces for a step ``[B, *N]`` on this processor: all sums of a piece must fit its registers."""
-    n, wide = like[0].numel(), _has_wide_vectors()
+    n, wide = like[0].numel(), has_wide_vectors()
     vectors = -(-n // width)
     row = -(-vectors // -(-vectors // (8 if wide else 4)))
     column, samples = (min(vectors, 2), 8) if wide else (1, 4)
     return Shape(n, like.dtype == torch.float64, width, row, column, samples, backwards)
-
-
-@functools.cache
-def _has_wide_vectors() -> bool:
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def pack(matrix: Tensor, width: int, vectors: int) -> Tensor:
@@ -88,79 +81,8 @@ def code(kernel: str, shape: Shape) -> str:
     of weights and bias, or of each of ``BACKWARD`` and the pointers of weights, their gradient and the bias's gradient.
     """
     functions = _Backward(shape).functions() if shape.backwards else _Forward(shape).functions()
-    lines = [line for text in (kernel, *(each.text() for each in functions)) for line in text.splitlines()]
-    # What is declared twice is refused.
-    declared = {line for line in lines if line.startswith("declare")}
-    declared |= {line for each in functions for line in each.declarations}
     one = f"@one = private constant {'double' if shape.double else 'float'} 1.0"  # for the row of the bias
-    return "\n".join([one, *sorted(declared), *(line for line in lines if not line.startswith("declare"))])
-
-
-class _Loop:
-    """A loop while it is written: its index, and the values that go from one round to the next.
-
-    The body sets ``values`` to the new ones; after the loop they are the last.
-    """
-
-    def __init__(self, index: str, values: list[str]) -> None:
-        self.index, self.values = index, values
-
-
-class _Function(Writer):
-    """A function while it is written."""
-
-    def __init__(self, shape: Shape, head: str) -> None:
-        super().__init__(double=shape.double, width=shape.width)
-        self._head = head
-        self.label("entry")
-
-    def text(self) -> str:
-        """The whole function."""
-        return "\n".join([f"define {self._head} {{", *self.lines, "}"])
-
-    @contextmanager
-    def loop(
-        self, name: str, first: str, last: str, *, by: int = 1, values: Sequence[str] = (), kind: str = ""
-    ) -> Iterator[_Loop]:
-        """A loop from ``first`` on, while a whole step of ``by`` fits before ``last``.
-
-        ``values``: what the first round gets, vectors if no other kind is given.
-        """
-        self.line(f"br label %{name}_enter")
-        self.label(f"{name}_enter")
-        self.line(f"br label %{name}")
-        self.label(name)
-        before = [f"%{name}_value{j}" for j in range(len(values))]
-        loop = _Loop(f"%{name}_i", list(before))
-        self.line(f"{loop.index} = phi i64 [ {first}, %{name}_enter ], [ %{name}_next, %{name}_after ]")
-        top = len(self.lines)
-        self.line(f"%{name}_next = add i64 {loop.index}, {by}")
-        self.line(f"%{name}_more = icmp sle i64 %{name}_next, {last}")
-        self.line(f"br i1 %{name}_more, label %{name}_body, label %{name}_end")
-        self.label(f"{name}_body")
-        yield loop
-        self.line(f"br label %{name}_after")
-        self.label(f"{name}_after")
-        self.line(f"br label %{name}")
-        self.label(f"{name}_end")
-        self.lines[top:top] = [
-            f"  {value} = phi {kind or self.vector} [ {start}, %{name}_enter ], [ {new}, %{name}_after ]"
-            for value, start, new in zip(before, values, loop.values, strict=True)
-        ]
-        loop.values = before
-
-    def number(self, pointer: str, index: str) -> str:
-        """A whole number in memory."""
-        return self.let(f"load i64, ptr {self.at(pointer, index, 'i64')}, align 8")
-
-    def product(self, a: str, b: int | str) -> str:
-        """The product of two whole numbers."""
-        return self.let(f"mul i64 {a}, {b}")
-
-    def call(self, name: str, *pointers: str, last: str = "") -> None:
-        """Call a function of ours with pointers, and a whole number."""
-        arguments = [*(f"ptr {pointer}" for pointer in pointers), *([f"i64 {last}"] if last else [])]
-        self.line(f"call void @{name}({', '.join(arguments)})")
+    return join([one, kernel], functions)
 
 
 class _Direction:
@@ -172,25 +94,29 @@ class _Direction:
     def __init__(self, shape: Shape) -> None:
         self.shape, self.n, self.width = shape, shape.n, shape.width
 
-    def functions(self) -> list[_Function]:
+    def function(self, head: str) -> Function:
+        """A new function."""
+        return Function(head, double=self.shape.double, width=self.shape.width)
+
+    def functions(self) -> list[Function]:
         """All of them."""
         raise NotImplementedError
 
-    def before(self, w: _Function, now: dict[str, str]) -> None:
+    def before(self, w: Function, now: dict[str, str]) -> None:
         """The code before the kernel's step; ``now``: the rows of the step."""
 
-    def after(self, w: _Function, now: dict[str, str]) -> None:
+    def after(self, w: Function, now: dict[str, str]) -> None:
         """The code after it."""
 
-    def rest(self, w: _Function, i: int) -> str:
+    def rest(self, w: Function, i: int) -> str:
         """The mask of vector ``i`` of a row; empty if the whole vector lies in the row."""
         return w.first(self.n - i * self.width)
 
-    def events(self) -> _Function:
+    def events(self) -> Function:
         """``i64 events(s, list)``: the places where a row is not 0, and their number."""
-        w = _Function(self.shape, "internal i64 @events(ptr %s, ptr %list)")
+        w = self.function("internal i64 @events(ptr %s, ptr %list)")
         whole = self.n // self.width
-        with w.loop("vector", "0", str(whole), values=["0"], kind="i64") as loop:
+        with w.loop("vector", "0", str(whole), values=["0"], kinds=["i64"]) as loop:
             begin = w.product(loop.index, self.width)
             loop.values = [self._places(w, "some", w.load("%s", begin), begin, loop.values[0])]
         (found,) = loop.values
@@ -200,7 +126,7 @@ class _Direction:
         w.line(f"ret i64 {found}")
         return w
 
-    def _places(self, w: _Function, name: str, value: str, begin: str, found: str) -> str:
+    def _places(self, w: Function, name: str, value: str, begin: str, found: str) -> str:
         """Add the places where a vector is not 0 to the list; the number of places."""
         bits = f"i{self.width}"
         w.declarations.add(f"declare {bits} @llvm.cttz.{bits}({bits}, i1)")
@@ -223,11 +149,11 @@ class _Direction:
         w.label(f"{name}_end")
         return f"%{name}_count"
 
-    def samples(self) -> _Function:
+    def samples(self) -> Function:
         """The function ``samples``."""
         along = [argument for name in self.rows for argument in (f"ptr %{name}", f"i64 %{name}_delta")]
         further = [f"ptr %{name}" for name in self.further]
-        w = _Function(self.shape, f"void @samples({', '.join([*_COMMON, *along, *further])})")
+        w = self.function(f"void @samples({', '.join([*_COMMON, *along, *further])})")
         w.line(f"%list = alloca i64, i64 {self.n}, align 8")
         low, high = w.product("%first", self.n), w.product("%last", self.n)
         with w.loop("step", "0", "%steps") as step:
@@ -249,7 +175,7 @@ class _Direction:
         w.line("ret void")
         return w
 
-    def count(self, w: _Function, s: str) -> str:
+    def count(self, w: Function, s: str) -> str:
         """The number of places where a row is not 0, which are in the list."""
         return w.let(f"call i64 @events(ptr {s}, ptr %list)")
 
@@ -257,18 +183,18 @@ class _Direction:
 class _Forward(_Direction):
     rows, further = FORWARD, ("weights", "bias")
 
-    def functions(self) -> list[_Function]:
+    def functions(self) -> list[Function]:
         return [self.events(), self.feed(), self.samples()]
 
-    def before(self, w: _Function, now: dict[str, str]) -> None:
+    def before(self, w: Function, now: dict[str, str]) -> None:
         with w.loop("sample", "%first", "%last") as sample:
             s, result = (w.at(now[name], w.product(sample.index, self.n)) for name in FORWARD)
             w.call("feed", result, s, "%list", "%weights", "%bias", last=self.count(w, s))
 
-    def feed(self) -> _Function:
+    def feed(self) -> Function:
         """``void feed(result, s, list, weights, bias, count)``: ``W s + b`` of a sample."""
         head = "internal void @feed(ptr %result, ptr %s, ptr %list, ptr %weights, ptr %bias, i64 %count)"
-        w, row, vectors = _Function(self.shape, head), self.shape.row, self.shape.vectors
+        w, row, vectors = self.function(head), self.shape.row, self.shape.vectors
         for piece in range(-(-vectors // row)):
             numbers = row * self.width
             bias = [w.load("%bias", str(piece * numbers + v * self.width)) for v in range(row)]
@@ -290,16 +216,16 @@ class _Forward(_Direction):
 class _Backward(_Direction):
     rows, further = BACKWARD, ("weights", "grad_weights", "grad_bias")
 
-    def functions(self) -> list[_Function]:
+    def functions(self) -> list[Function]:
         sizes = [self.shape.samples >> i for i in range(self.shape.samples.bit_length())]
         pulls = [self.pull(size, first) for size in sizes for first in self._pieces()]
         return [self.events(), *pulls, self.pull_all(sizes), self.add_row(), self.samples()]
 
-    def before(self, w: _Function, now: dict[str, str]) -> None:
+    def before(self, w: Function, now: dict[str, str]) -> None:
         own = [w.at(now[name], w.product("%first", self.n)) for name in ("result", "incoming", "later")]
         w.call("pull", *own, "%weights", last=w.let("sub i64 %last, %first"))
 
-    def after(self, w: _Function, now: dict[str, str]) -> None:
+    def after(self, w: Function, now: dict[str, str]) -> None:
         with w.loop("sample", "%first", "%last") as sample:
             s, own = (w.at(now[name], w.product(sample.index, self.n)) for name in ("s", "own"))
             with w.loop("event", "0", self.count(w, s)) as event:
@@ -320,13 +246,13 @@ class _Backward(_Direction):
     def _name(self, samples: int, piece: int) -> str:
         return f"pull_{samples}_{'piece' if piece < self._whole() else 'rest'}"
 
-    def pull(self, samples: int, piece: int) -> _Function:
+    def pull(self, samples: int, piece: int) -> Function:
         """``incoming + W^T later`` of some samples, for the columns of a piece.
 
         All pointers but ``later`` point to that piece.
         """
         arguments = "ptr %result, ptr %incoming, ptr %later, ptr %weights"
-        w = _Function(self.shape, f"internal void @{self._name(samples, piece)}({arguments})")
+        w = self.function(f"internal void @{self._name(samples, piece)}({arguments})")
         first, column, n = piece * self.shape.column, self.shape.column, self.n
         masks = [self.rest(w, i) for i in range(first, min(first + column, self.shape.vectors))]
         places = [(str(b * n + v * self.width), mask) for b in range(samples) for v, mask in enumerate(masks)]
@@ -345,11 +271,11 @@ class _Backward(_Direction):
         w.line("ret void")
         return w
 
-    def pull_all(self, sizes: Sequence[int]) -> _Function:
+    def pull_all(self, sizes: Sequence[int]) -> Function:
         """``void pull(result, incoming, later, weights, samples)``: all columns, for any number of samples."""
         arguments = "ptr %result, ptr %incoming, ptr %later, ptr %weights, i64 %samples"
         w, n, numbers = (
-            _Function(self.shape, f"internal void @pull({arguments})"),
+            self.function(f"internal void @pull({arguments})"),
             self.n,
             self.shape.column * self.width,
         )
@@ -373,9 +299,9 @@ class _Backward(_Direction):
         w.line("ret void")
         return w
 
-    def add_row(self) -> _Function:
+    def add_row(self) -> Function:
         """``void add_row(sum, value, row)``: ``sum += value row``; ``sum`` has whole vectors."""
-        w, whole = _Function(self.shape, "internal void @add_row(ptr %sum, ptr %value, ptr %row)"), self.n // self.width
+        w, whole = self.function("internal void @add_row(ptr %sum, ptr %value, ptr %row)"), self.n // self.width
         value = w.spread_number("%value", "0")
 
         def add(i: str, mask: str) -> None:

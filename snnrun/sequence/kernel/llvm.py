@@ -12,13 +12,13 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import llvmlite.binding as llvm
 import torch
 from torch import Tensor
 
 from snnrun.sequence.kernel import feedback_code
+from snnrun.sequence.kernel.engine import compile_code
 from snnrun.sequence.kernel.feedback_code import Shape
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.llvm_code import code
@@ -207,35 +207,15 @@ def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = Non
     source = code(kernel, most, double=double, width=width)
     if shape is not None:
         source = feedback_code.code(source, shape)
-    engine = _engine(source)
-
-    def function(name: str, arguments: str) -> Any:
-        kinds = {"p": ctypes.c_void_p, "i": ctypes.c_int64}
-        call: Any = ctypes.CFUNCTYPE(None, *(kinds[each] for each in arguments))(engine.get_function_address(name))
-        call.engine = engine  # the code lives as long as its engine
-        return call
-
-    samples = None
+    signatures = {"kernel": "ppppiiiii"}
     if shape is not None:
-        samples = function("samples", "ppppipppiiiii" + ("pi" * 5 + "ppp" if shape.backwards else "pi" * 2 + "pp"))
+        signatures["samples"] = "ppppipppiiiii" + ("pi" * 5 + "ppp" if shape.backwards else "pi" * 2 + "pp")
     elif kernel.product:
-        samples = function("samples", "pppppiiiiii")
+        signatures["samples"] = "pppppiiiiii"
+    functions = compile_code(source, signatures)
     return _Code(
         tuple(array.key for array in kernel.arrays()),
         len(kernel.scratch()),
-        function("kernel", "ppppiiiii"),
-        samples,
+        functions["kernel"],
+        functions.get("samples"),
     )
-
-
-def _engine(source: str) -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(source)
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2, jit=True
-    )
-    # Without optimisation passes: the code is already vectorised, and LLVM's passes only doubled the compile time.
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine

@@ -117,7 +117,7 @@ def test_surrogates(surrogate: str) -> None:
 @pytest.mark.parametrize(("steps", "samples", "size"), SHAPES)
 def test_shapes(steps: int, samples: int, size: int, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a processor with vectors of 512 bits and on one without: the code for one also runs on the other."""
-    monkeypatch.setattr(feedback_code, "_has_wide_vectors", lambda: wide)
+    monkeypatch.setattr(feedback_code, "has_wide_vectors", lambda: wide)
     agree(make("rlif", size, autapses=False), sequence(steps, samples, size))
     agree(LIF(0.9, shape=(size,)).double(), sequence(steps, samples, size), weights(size))
     image = RSynaptic(shape=(2, size, 1)).double()
