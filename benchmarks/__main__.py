@@ -3,6 +3,6 @@
 import sys
 
 import benchmarks
-from benchmarks import command, job, layer, recurrent
+from benchmarks import command, convolutional, job, layer, recurrent, start
 
-sys.exit(command.main(benchmarks.__doc__, job.run, layer.run, recurrent.run))
+sys.exit(command.main(benchmarks.__doc__, job.run, layer.run, recurrent.run, convolutional.run, start.run))

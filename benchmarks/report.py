@@ -65,6 +65,12 @@ def tables(result: dict[str, Any]) -> list[str]:
     if "recurrent" in result:
         own = result["recurrent"]
         blocks.append(["### Recurrent networks", "", *machine(own["machine"]), "", *recurrent(own["cases"])])
+    if "convolutional" in result:
+        own = result["convolutional"]
+        blocks.append(["### Convolutional networks", "", *machine(own["machine"]), "", *convolutional(own["cases"])])
+    if "start" in result:
+        own = result["start"]
+        blocks.append(["### Short runs", "", *machine(own["machine"]), "", *start(own["seconds"])])
     if "busy" in result:
         blocks.append(["### On a busy machine", "", *busy(result["busy"])])
     return "\n\n".join("\n".join(block) for block in blocks).splitlines()
@@ -203,6 +209,32 @@ def recurrent(cases: list[dict[str, Any]]) -> list[str]:
     return table(["", "", "time of a step", "snnrun is faster by"], rows)
 
 
+def convolutional(cases: list[dict[str, Any]]) -> list[str]:
+    """Milliseconds of a training step, and how many times as fast snnrun is."""
+    rows = []
+    for case in cases:
+        first, second = case["channels"]
+        if case["network"] == "snntorch_tutorial_6":
+            title = f"{first}c5-mp2-{second}c5-mp2-10, LIF"
+        else:
+            title = f"{first}c3-mp2-{second}c3-mp2-{16 * second}-10 with batch norm, IF"
+        kind = {"rate": "rate coded", "constant": "constant input"}[case["input"]]
+        title += f", T = {case['steps']}, batch {case['batch']}, {kind}, {case['precision']}"
+        for name, seconds in case["seconds"].items():
+            times = _spread(summary([1000 * each for each in seconds]), "{:.1f} ms")
+            rows.append([title, name, times, _spread(ratio(case["seconds"][OURS], seconds), "{:.2f}")])
+            title = ""
+    return table(["", "", "time of a step", "snnrun is faster by"], rows)
+
+
+def start(seconds: dict[str, list[float]]) -> list[str]:
+    """Seconds of every command."""
+    return table(
+        ["command", "time"],
+        [[f"`{name}`", _spread(summary(values), "{:.2f} s")] for name, values in seconds.items()],
+    )
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Markdown; all columns but the first to the right."""
     return [f"| {' | '.join(cells)} |" for cells in _with_rule(head, rows)]
@@ -216,7 +248,12 @@ def _with_rule(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[S
 
 def _spread(values: Summary, form: str) -> str:
     median, low, high = (form.format(value) for value in values)
-    return median if low == high else f"{median} ({low.removesuffix(' ms')} to {high.removesuffix(' ms')})"
+    return median if low == high else f"{median} ({_bare(low)} to {_bare(high)})"
+
+
+def _bare(text: str) -> str:
+    """A number without its unit of time."""
+    return text.removesuffix(" ms").removesuffix(" s")
 
 
 def _range(shares: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""The job that is measured: a task, a network and how it is trained, the same for everyone."""
+"""What is measured, the same for everyone: a job with its network and training, and convolutional networks."""
 
 from __future__ import annotations
 
@@ -25,3 +25,20 @@ class Job:
     images: int = 4096
     epochs: int = 5
     seeds: tuple[int, ...] = (0, 1, 2)
+
+
+@dataclass(frozen=True)
+class Convolutional:
+    """A convolutional network on images of 28x28 pixels, and its input.
+
+    ``network``: ``snntorch_tutorial_6``, two 5x5 convolutions and a read-out of LIF neurons, or ``spikingjelly_csnn``,
+    two 3x3 convolutions with batch norm, a full layer and a read-out of IF neurons; both are presets of snnrun.
+    ``input``: as of a :class:`Job`. ``precision``: ``fp32``, or ``bf16`` for torch's autocast.
+    """
+
+    network: str
+    input: str
+    precision: str = "fp32"
+    channels: tuple[int, int] = (12, 64)
+    steps: int = 25
+    batch: int = 128

@@ -1,11 +1,12 @@
 """The other libraries, each in a file: the job's network and a single layer, as that library's users write them.
 
-A file defines ``NAME``, ``PACKAGE`` and three functions. ``tuned``: false for the form of the library's own tutorials,
+A file defines ``NAME``, ``PACKAGE`` and four functions. ``tuned``: false for the form of the library's own tutorials,
 true for the fastest form that the library allows without being changed; ``None`` where that is the same::
 
     network(job, weights, tuned) -> Network | None
     layer(linear, beta, tuned) -> nn.Module | None       # x [T, B, n] -> spikes [T, B, n]
     recurrent(neuron, inputs, hidden, outputs) -> nn.Module | None    # x [T, B, inputs] -> spikes [T, B, outputs]
+    convolutional(setting, tuned) -> nn.Module | None    # x [T, B, 1, 28, 28] -> spikes [T, B, 10]
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Protocol
 from torch import nn
 
 from benchmarks.peers.network import Network
-from benchmarks.setting import Job, Weights
+from benchmarks.setting import Convolutional, Job, Weights
 
 FILES = ("snntorch", "spikingjelly", "norse")
 
@@ -37,6 +38,9 @@ class Peer(Protocol):
 
     def recurrent(self, neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
         """A recurrent layer of ``lif`` or ``synaptic`` neurons, and a read-out of LIF neurons; None if it has none."""
+
+    def convolutional(self, setting: Convolutional, tuned: bool) -> nn.Module | None:
+        """A convolutional network, its parameters in the order of its layers; None if it is not written here."""
 
 
 def installed() -> tuple[list[Peer], list[str]]:

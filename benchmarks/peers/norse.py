@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from benchmarks.peers.network import Network
-from benchmarks.setting import Job, Weights
+from benchmarks.setting import Convolutional, Job, Weights
 
 NAME = "Norse"
 PACKAGE = "norse"
@@ -34,6 +34,10 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
 
 def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
     return _Recurrent(inputs, hidden, outputs) if neuron == "lif" else None
+
+
+def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
+    return None
 
 
 def _cell(beta: float) -> nn.Module:

@@ -4,7 +4,7 @@
 the reset. snnrun with ``convention=snntorch`` computes the same numbers.
 
 Tuned: the first layer's product leaves the loop (one for a constant input, one of all steps for spikes), and the loss
-is one call.
+is one call. In convolutional networks all synapses and pools leave it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any
 import snntorch
 import torch
 import torch.nn.functional as F
-from snntorch import spikegen, surrogate
+from snntorch import spikegen, surrogate, utils
 from torch import Tensor, nn
 
 from benchmarks.peers.network import Network
-from benchmarks.setting import Job, Weights
+from benchmarks.setting import Convolutional, Job, Weights
 
 NAME = "snnTorch"
 PACKAGE = "snntorch"
@@ -34,6 +34,12 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module:
 
 def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
     return _Recurrent(neuron, inputs, hidden, outputs) if neuron in ("lif", "synaptic") else None
+
+
+def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
+    if setting.network != "snntorch_tutorial_6":
+        return None
+    return _TunedConvolutional(setting) if tuned else _Convolutional(setting)
 
 
 def _leaky(beta: float) -> nn.Module:
@@ -129,3 +135,42 @@ class _Recurrent(nn.Module):
             spike, membrane = self.leaky(self.linear2(state[0]), membrane)
             outputs.append(spike)
         return torch.stack(outputs)
+
+
+class _Convolutional(nn.Module):
+    """Tutorial 6, step by step."""
+
+    def __init__(self, setting: Convolutional) -> None:
+        super().__init__()
+        first, second = setting.channels
+        self.network = nn.Sequential(
+            *(nn.Conv2d(1, first, 5), nn.MaxPool2d(2), self._leaky()),
+            *(nn.Conv2d(first, second, 5), nn.MaxPool2d(2), self._leaky()),
+            *(nn.Flatten(), nn.Linear(second * 4 * 4, 10), self._leaky(output=True)),
+        )
+
+    def _leaky(self, output: bool = False) -> nn.Module:
+        return snntorch.Leaky(beta=0.5, spike_grad=surrogate.fast_sigmoid(slope=25), init_hidden=True, output=output)
+
+    def forward(self, x: Tensor) -> Tensor:
+        utils.reset(self.network)
+        return torch.stack([self.network(images)[0] for images in x])
+
+
+class _TunedConvolutional(_Convolutional):
+    def __init__(self, setting: Convolutional) -> None:
+        super().__init__(setting)
+        self.constant = setting.input == "constant"
+
+    def forward(self, x: Tensor) -> Tensor:
+        utils.reset(self.network)
+        steps = len(x)
+        if self.constant:
+            x = x[:1]
+        for module in self.network:
+            if isinstance(module, snntorch.Leaky):
+                fired = [module(current) for current in x.expand(steps, *x.shape[1:])]
+                x = torch.stack([each[0] if module.output else each for each in fired])
+            else:
+                x = module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return x

@@ -4,7 +4,7 @@
 neuron in that it fires at the threshold and subtracts it in the same step. Its voltages are those after the reset; the
 threshold is added where it fired, for the loss takes the membrane before.
 
-Tuned: the first layer's product is computed once for a constant input.
+Tuned: the first layer's product, or convolution with its norm or pool, is computed once for a constant input.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from spikingjelly.activation_based import layer as layers
 from torch import Tensor, nn
 
 from benchmarks.peers.network import Network
-from benchmarks.setting import Job, Weights
+from benchmarks.setting import Convolutional, Job, Weights
 
 NAME = "SpikingJelly"
 PACKAGE = "spikingjelly"
@@ -30,6 +30,10 @@ def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
 
 def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
     return _Recurrent(inputs, hidden, outputs) if neuron == "lif" else None
+
+
+def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
+    return None if tuned and setting.input == "rate" else _Convolutional(setting, tuned)
 
 
 def _lif(beta: float, store_v_seq: bool = False) -> nn.Module:
@@ -93,3 +97,43 @@ class _Recurrent(nn.Module):
         functional.reset_net(self)
         spikes: Tensor = self.layers(x)
         return spikes
+
+
+class _Convolutional(nn.Module):
+    """snnTorch's tutorial 6 with ``LIFNode``, or the network of the library's example ``conv_fashion_mnist``."""
+
+    def __init__(self, setting: Convolutional, tuned: bool) -> None:
+        super().__init__()
+        make = _tutorial if setting.network == "snntorch_tutorial_6" else _csnn
+        # What does not depend on time if the input does not.
+        before, after = make(*setting.channels)
+        self.before, self.after, self.tuned = nn.Sequential(*before), nn.Sequential(*after), tuned
+        functional.set_step_mode(self, "m")
+
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)
+        current = self.before(x[:1]).expand(len(x), -1, -1, -1, -1) if self.tuned else self.before(x)
+        spikes: Tensor = self.after(current)
+        return spikes
+
+
+def _tutorial(first: int, second: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    return [layers.Conv2d(1, first, 5), layers.MaxPool2d(2)], [
+        *(_lif(0.5), layers.Conv2d(first, second, 5), layers.MaxPool2d(2), _lif(0.5)),
+        *(layers.Flatten(), layers.Linear(second * 4 * 4, 10), _lif(0.5)),
+    ]
+
+
+def _csnn(first: int, second: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    def fire() -> nn.Module:
+        return neuron.IFNode(surrogate_function=surrogate.ATan())
+
+    def convolution(before: int, after: int) -> list[nn.Module]:
+        return [layers.Conv2d(before, after, kernel_size=3, padding=1, bias=False), layers.BatchNorm2d(after)]
+
+    full = second * 4 * 4
+    return convolution(1, first), [
+        *(fire(), layers.MaxPool2d(2, 2), *convolution(first, second), fire(), layers.MaxPool2d(2, 2)),
+        *(layers.Flatten(), layers.Linear(second * 7 * 7, full, bias=False), fire()),
+        *(layers.Linear(full, 10, bias=False), fire()),
+    ]

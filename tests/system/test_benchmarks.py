@@ -78,6 +78,19 @@ def test_recurrent_networks_are_measured_beside_torchs(result: dict[str, Any]) -
         assert all(len(seconds) == 1 for seconds in case["seconds"].values())
 
 
+def test_convolutional_networks_are_measured_beside_relu(result: dict[str, Any]) -> None:
+    cases = result["convolutional"]["cases"]
+    assert {"snnrun", "snnrun, memory=low", "with ReLU", "with ReLU, channels last"} <= set(cases[0]["seconds"])
+    for case in cases:
+        assert {"snnrun", "with ReLU"} <= set(case["seconds"])
+        assert all(len(seconds) == 1 for seconds in case["seconds"].values())
+
+
+def test_short_runs_are_measured_from_start_to_end(result: dict[str, Any]) -> None:
+    assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in result["start"]["seconds"].values())
+    assert len(result["start"]["seconds"]) == len(report.start(result["start"]["seconds"])) - 2
+
+
 def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> None:
     assert result["machine"]["threads"] == 1
     assert {"torch", "numba", "snnrun"} <= set(result["machine"]["packages"])

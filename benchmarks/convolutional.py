@@ -1,0 +1,194 @@
+"""Training steps of convolutional networks: snnrun, its peers and the same network with ReLU in turn, in one process.
+
+``python -m benchmarks.convolutional [--quick] [--rounds N] [--output FILE]``
+
+A step is forward, loss, backward and Adam, for input in memory. Everyone has the memory setting of snnrun's command,
+and starts with the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from benchmarks import command, peers
+from benchmarks.machine import machine
+from benchmarks.ours import ENCODERS, batches, load
+from benchmarks.setting import Convolutional, Job
+from snnrun.encoder import Direct, Rate
+from snnrun.model import ConvNet, ExecutionPlan, set_plan
+from snnrun.model.products.product import choose
+from snnrun.neuron import IF, LIF, Neuron
+from snnrun.surrogate import ATan, FastSigmoid
+from snnrun.system.machine import keep_freed_memory
+
+OURS, OURS_LOW, OURS_FP32 = "snnrun", "snnrun, memory=low", "snnrun, fp32"
+FLOOR, FLOOR_LAST = "with ReLU", "with ReLU, channels last"
+
+CASES = (
+    Convolutional("snntorch_tutorial_6", "rate"),
+    Convolutional("snntorch_tutorial_6", "constant"),
+    Convolutional("snntorch_tutorial_6", "rate", "bf16"),
+    Convolutional("spikingjelly_csnn", "constant", channels=(128, 128), steps=4),
+)
+QUICK = (
+    Convolutional("snntorch_tutorial_6", "rate", channels=(2, 3), steps=3, batch=4),
+    Convolutional("snntorch_tutorial_6", "constant", channels=(2, 3), steps=3, batch=4),
+    Convolutional("snntorch_tutorial_6", "rate", "bf16", channels=(2, 3), steps=3, batch=4),
+    Convolutional("spikingjelly_csnn", "constant", channels=(2, 3), steps=3, batch=4),
+)
+
+
+def ours(case: Convolutional, memory: str = "full") -> nn.Module:
+    """The network of snnrun, with the plan of a training run."""
+    first, second = case.channels
+    model = ConvNet((1, 28, 28), 10, _neuron(case), **_options(case.network, first, second))
+    set_plan(model, ExecutionPlan(memory=memory, membrane=False, spikes=False, product=choose("auto", "auto")))
+    return model
+
+
+def _neuron(case: Convolutional) -> Callable[..., Neuron]:
+    """The neurons of the presets, by their conventions."""
+    if case.network == "snntorch_tutorial_6":
+        return lambda shape: LIF(
+            0.5, shape=shape, surrogate=FastSigmoid(25.0), reset="subtract", reset_timing="delayed", detach_reset=True
+        )
+    return lambda shape: IF(shape=shape, surrogate=ATan(2.0), fires_at=">=", reset="zero", detach_reset=False)
+
+
+def _options(network: str, first: int, second: int) -> dict[str, Any]:
+    if network == "snntorch_tutorial_6":
+        return {"layers": [f"{first}c5", "mp2", f"{second}c5", "mp2"]}
+    layers = [f"{first}c3p1", "mp2", f"{second}c3p1", "mp2", f"fc{second * 4 * 4}"]
+    return {"layers": layers, "neurons": "before_pool", "norm": "batch", "norm_fc": False, "bias": False}
+
+
+class _ReLU(nn.Module):
+    """The lower bound: the same synapses, norms and pools, in one call for all steps, and ReLU for the neurons."""
+
+    def __init__(self, case: Convolutional, memory_format: torch.memory_format) -> None:
+        super().__init__()
+        first, second = case.channels
+        if case.network == "snntorch_tutorial_6":
+            before: list[nn.Module] = [nn.Conv2d(1, first, 5), nn.MaxPool2d(2), nn.ReLU()]
+            after: list[nn.Module] = [nn.Conv2d(first, second, 5), nn.MaxPool2d(2), nn.ReLU()]
+            after += [nn.Flatten(), nn.Linear(second * 4 * 4, 10)]
+        else:
+            full = second * 4 * 4
+            before = [*_normed(1, first), nn.ReLU(), nn.MaxPool2d(2)]
+            after = [*_normed(first, second), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+            after += [nn.Linear(second * 7 * 7, full, bias=False), nn.ReLU(), nn.Linear(full, 10, bias=False)]
+        self.before, self.after = nn.Sequential(*before), nn.Sequential(*after)
+        self.constant, self.format = case.input == "constant", memory_format
+        self.to(memory_format=memory_format)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.shape[:2]
+        images = x[0] if self.constant else x.flatten(0, 1)
+        y = self.before(images.contiguous(memory_format=self.format))
+        if self.constant:
+            y = y.repeat(len(x), 1, 1, 1)
+        output: Tensor = self.after(y.contiguous(memory_format=self.format)).unflatten(0, steps)
+        return output
+
+
+def _normed(before: int, after: int) -> list[nn.Module]:
+    return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)]
+
+
+def contenders(case: Convolutional) -> dict[str, Callable[[], nn.Module]]:
+    """All networks by name, each as a function that makes it."""
+    found: dict[str, Callable[[], nn.Module]] = {OURS: lambda: ours(case)}
+    if case.network == "snntorch_tutorial_6" and case.input == "rate" and case.precision == "fp32":
+        found[OURS_LOW] = lambda: ours(case, "low")
+    if case.precision != "fp32":
+        found[OURS_FP32] = lambda: ours(case)
+    for name, peer, tuned in peers.named(peers.installed()[0]):
+        if peer.convolutional(case, tuned) is not None:
+            found[name] = lambda peer=peer, tuned=tuned: peer.convolutional(case, tuned)  # type: ignore[misc]
+    found[FLOOR] = lambda: _ReLU(case, torch.contiguous_format)
+    found[FLOOR_LAST] = lambda: _ReLU(case, torch.channels_last)
+    return found
+
+
+def network(case: Convolutional, name: str) -> nn.Module:
+    """One of them, with the weights that all have at the start."""
+    torch.manual_seed(0)
+    weights = list(ours(case).parameters())
+    model = contenders(case)[name]()
+    with torch.no_grad():
+        for mine, common in zip(model.parameters(), weights, strict=True):
+            mine.copy_(common)
+    return model
+
+
+def batch(case: Convolutional) -> tuple[Tensor, Tensor]:
+    """Digits ``[T, B, 1, 28, 28]`` as they come from the encoder, and their classes ``[B]``."""
+    images, target = next(batches(load(case.batch).train, Job(case.input, batch=case.batch)))
+    encoder = {"direct": Direct, "rate": Rate}[ENCODERS[case.input]]()
+    generator = torch.Generator().manual_seed(0)
+    return encoder(images.view(1, -1, 1, 28, 28), case.steps, generator), target
+
+
+def spikes(model: nn.Module, x: Tensor, precision: str) -> Tensor:
+    """The output of every step, ``[T, B, 10]``."""
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        output = model(x)
+    found: Tensor = output["output"].spikes if isinstance(output, dict) else output
+    return found.float()
+
+
+def step_of(model: nn.Module, x: Tensor, target: Tensor, precision: str) -> Callable[[], None]:
+    """A training step."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.cross_entropy(spikes(model, x, precision).sum(0), target).backward()
+        optimizer.step()
+
+    return step
+
+
+def precision_of(case: Convolutional, name: str) -> str:
+    return "fp32" if name == OURS_FP32 else case.precision
+
+
+def measure(case: Convolutional, rounds: int) -> dict[str, Any]:
+    """Seconds of the steps of every contender, in turn."""
+    x, target = batch(case)
+    names = list(contenders(case))
+    steps = {name: step_of(network(case, name), x, target, precision_of(case, name)) for name in names}
+    for step in steps.values():
+        step()  # compiles
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - begin)
+    told = ", ".join(f"{name} {1000 * statistics.median(each):.1f} ms" for name, each in seconds.items())
+    command.say(f"convolutional, {case}: {told}")
+    return {**asdict(case), "seconds": seconds}
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The part ``convolutional`` of the output."""
+    keep_freed_memory()
+    facts = machine()
+    rounds = 1 if arguments.quick else 4 * (arguments.rounds or 5)
+    cases = [measure(case, rounds) for case in (QUICK if arguments.quick else CASES)]
+    return {"convolutional": {"machine": facts, "cases": cases}}
+
+
+if __name__ == "__main__":
+    sys.exit(command.main(__doc__, run))
