@@ -13,7 +13,9 @@ from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
+from snnrun.model.norm import Norm
 from snnrun.model.products.convolution import Conv2d
+from snnrun.model.structure import is_constant
 from snnrun.neuron import Neuron
 from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, spikes_of
 
@@ -141,7 +143,9 @@ class Layer(PlannedModule):
 
     def _short_current(self, x: Tensor) -> Tensor:
         # A constant input stays one step up to the neurons; a norm needs the number of steps.
-        return self.current(x[:1] if is_constant(x) and self.norm is None else x)
+        if is_constant(x) and (self.norm is None or isinstance(self.norm, Norm)):
+            return self.current(x[:1], None if self.norm is None else x.shape[0])
+        return self.current(x)
 
     def _low(self, x: Tensor) -> Trace:
         # A norm over all steps, and a constant input, which costs one step, come before the segments.
@@ -165,15 +169,18 @@ class Layer(PlannedModule):
         keep = (team.own(draws, 0) if team else draws) >= self.dropout
         return x * (keep / (1 - self.dropout))
 
-    def current(self, x: Tensor) -> Tensor:
-        """The current into the neurons at each step, ``[T, B, *N_out]``, for ``x`` from :meth:`drop`."""
+    def current(self, x: Tensor, steps: int | None = None) -> Tensor:
+        """The current into the neurons at each step, ``[T, B, *N_out]``, for ``x`` from :meth:`drop`.
+
+        ``steps``: ``x`` is one of so many equal steps, and so is the current.
+        """
         if isinstance(self.synapse, nn.Linear) and x.dim() > 3:
             x = x.flatten(2)
-        if isinstance(self.synapse, Conv2d) and self.norm is None:
+        if isinstance(self.synapse, Conv2d) and self.synapse.pools and self.norm is None:
             return every_step(functools.partial(self.synapse.pooled, pool=self.pool), x)
         x = every_step(self.synapse, x)
         if self.norm is not None:
-            x = self.norm(x)
+            x = self.norm(x) if steps is None else self.norm(x, steps)
         return x if self.pool is None else every_step(self.pool, x)
 
     def extra_repr(self) -> str:
@@ -194,11 +201,6 @@ def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None
             traces[name], next_current = layer.into(x, generator, following)
         x = traces[name].spikes
     return traces
-
-
-def is_constant(x: Tensor) -> bool:
-    """True if ``[T, B, *N]`` is stored once for all steps, as from ``Direct``."""
-    return x.shape[0] > 1 and x.stride(0) == 0
 
 
 def every_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import PlannedModule
-from snnrun.model.layer import is_constant
+from snnrun.model.structure import is_constant
 from snnrun.neuron import Neuron
 from snnrun.system.team import Team
 
@@ -54,14 +54,25 @@ class Norm(PlannedModule):
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[T, B, C, *N]``, normalised."""
+    def forward(self, x: Tensor, steps: int | None = None) -> Tensor:
+        """``[T, B, C, *N]``, normalised.
+
+        ``steps``: ``x`` is one of so many equal steps, and so is the result.
+        """
+        if steps is not None:
+            return self(x.expand(steps, *x.shape[1:]))[:1] if self._has_one(x) else self._of_copies(x, steps)
+        if is_constant(x) and not self._has_one(x):
+            return self._of_copies(x[:1], x.shape[0]).expand(x.shape)
+        return self._of_copies(x, 1)
+
+    def _has_one(self, x: Tensor) -> bool:
+        """True if a step has no variance, since it has one number per channel."""
+        samples = self.plan.team.samples if self.plan.team else x.shape[1]
+        return self.training and samples * x[0, :1, :1].numel() <= 1
+
+    def _of_copies(self, x: Tensor, copies: int) -> Tensor:
         team = self.plan.team
-        samples = team.samples if team else x.shape[1]
-        once = is_constant(x) and (not self.training or samples * x[0, :1, :1].numel() > 1)  # one has no variance
-        steps, copies = (x[:1], x.shape[0]) if once else (x, 1)
-        y = self._normalise_with(team, steps, copies) if team and self.training else self._normalise(steps, copies)
-        return y.expand(x.shape) if once else y
+        return self._normalise_with(team, x, copies) if team and self.training else self._normalise(x, copies)
 
     def _normalise(self, x: Tensor, copies: int) -> Tensor:
         # Copies, since autograd keeps its inputs, and a later call would change them.

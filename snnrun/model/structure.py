@@ -1,8 +1,8 @@
-"""Finds the layers of a model, whatever its class."""
+"""The layers of a model, whatever its class, and the form of their inputs."""
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from snnrun.neuron import Neuron
 
@@ -18,3 +18,8 @@ def holders(model: nn.Module) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     paths = [path.split(".") for path, module in modules.items() if isinstance(module, Neuron)]
     return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}
+
+
+def is_constant(x: Tensor) -> bool:
+    """True if ``[T, B, *N]`` is stored once for all steps, as from ``Direct``."""
+    return x.shape[0] > 1 and x.stride(0) == 0

@@ -23,7 +23,12 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
     import torchinfo
     from torch.utils.flop_counter import FlopCounterMode
 
+    from snnrun.model import ExecutionPlan, set_plan
+
     num_steps, batch_size = example_input.shape[:2]
+    # By the default plan, since neither torchinfo nor torch's counter sees sums of spikes.
+    shown = copy.deepcopy(model)
+    set_plan(shown, ExecutionPlan())
     tensors = [example_input, *model.parameters(), *model.buffers()]
     devices = sorted({tensor.get_device() for tensor in tensors if tensor.is_cuda})
     try:
@@ -33,7 +38,7 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
             FlopCounterMode(display=False) as counter,
         ):
             table = torchinfo.summary(
-                copy.deepcopy(model),
+                shown,
                 input_data=example_input.detach(),
                 mode="eval",
                 col_names=("input_size", "output_size", "num_params"),

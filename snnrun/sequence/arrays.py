@@ -42,7 +42,7 @@ def has_channels_last(x: Tensor) -> bool:
 
 
 def channels_last(captured: Tensor) -> Tensor:
-    """A tensor that fits ``[C, H, W]``, as one that fits ``[H, W, C]``."""
+    """A captured tensor, for a layer ``[C, H, W]``, in the order ``[H, W, C]``."""
     if captured.numel() == 1:
         return captured
     return captured.reshape((1,) * (3 - captured.dim()) + captured.shape).movedim(-3, -1)

@@ -47,7 +47,7 @@ def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
 
     Only in a training step that needs no records. :func:`run` checks the input and the neuron's step.
     """
-    trains = layer.training and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+    trains = layer.training and torch.is_grad_enabled()
     fused = layer.backend == "fused" and not layer.records
     return trains and fused and following.is_bare and isinstance(following.synapse, nn.Linear)
 

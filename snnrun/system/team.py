@@ -135,7 +135,7 @@ class Processes(Team):
         # Without own samples it uses another one and drops the results: all layers need a batch.
         begin = self._begin if self.own_count else 0
         part = x.narrow(axis, begin, self.own_count or 1)
-        # Keep an input that is stored once for all steps (see snnrun.model.layer.is_constant).
+        # Keep an input that is stored once for all steps (see snnrun.model.structure.is_constant).
         return part if x.shape[0] > 1 and x.stride(0) == 0 else part.contiguous()
 
     def whole(self, x: Tensor, axis: int = 1) -> Tensor:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.grad
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -39,13 +40,19 @@ class Conv2d(nn.Conv2d):
 
     product = TORCHS_OWN
 
+    @property
+    def pools(self) -> bool:
+        """True if :meth:`pooled` may cost less than the convolution and then the pool."""
+        return self.product.events_below > 0
+
     def forward(self, x: Tensor) -> Tensor:
         """The convolution ``[M, N, *]`` of ``x`` ``[M, C, H, W]``."""
         return self.pooled(x, None)
 
     def pooled(self, x: Tensor, pool: nn.Module | None) -> Tensor:
         """``pool`` of the convolution ``[M, N, *]`` of ``x`` ``[M, C, H, W]``."""
-        if self.product != TORCHS_OWN and x.device.type == "cpu":
+        ours = self.product != TORCHS_OWN and x.device.type == "cpu"
+        if ours:
             x = x.contiguous(memory_format=torch.channels_last)
             size = pool_size(pool)
             geometry = self._geometry(x, size or 1)
@@ -54,6 +61,8 @@ class Conv2d(nn.Conv2d):
                 y: Tensor = _Events.apply(x, self.weight, self.bias, events)
                 return y if pool is None or size else pool(y)
         y = super().forward(x)
+        if ours:  # torch does not see the order of a single channel
+            y = y.contiguous(memory_format=torch.channels_last)
         return y if pool is None else pool(y)
 
     def _geometry(self, x: Tensor, pool: int) -> Geometry | None:
@@ -71,8 +80,8 @@ class Conv2d(nn.Conv2d):
             return None
         channels, height, width = x.shape[1:]
         double = x.dtype == torch.float64
-        sizes: tuple[Any, ...] = self.kernel_size, self.stride, self.padding
-        geometry = Geometry(channels, height, width, self.out_channels, *sizes, pool, double)
+        sizes: Any = {"kernel": self.kernel_size, "stride": self.stride, "padding": self.padding}
+        geometry = Geometry(channels, height, width, self.out_channels, pool=pool, double=double, **sizes)
         positions = geometry.out[0] * geometry.out[1] * geometry.positions
         if min(geometry.out) < 1 or x.shape[0] * positions * self.weight.numel() < SMALL:
             return None
@@ -203,7 +212,7 @@ def _input_gradient(events: Events, grad: Tensor, which: Tensor, weight: Tensor)
     if g.pool == 1:
         size = (count, g.channels, g.height, g.width)
         weight = weight.contiguous(memory_format=torch.channels_last)
-        return nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2), g.stride, g.padding)
+        return torch.nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2), g.stride, g.padding)
     result, rows = grad.new_empty(shape), weight.permute(2, 0, 3, 1).contiguous()  # [KH, N, KW, C]
     pointers = [each.data_ptr() for each in (grad, which, rows, result)]
     positions = g.out[0] * g.out[1] * g.positions
