@@ -227,7 +227,7 @@ class Settings:
         "large float32 products on the CPU: default (torch's), onednn, or auto (the faster)",
     )
     events_below: str | float = setting(
-        "auto", _share, "share of spikes up to which such a product adds up its spikes only: 0 to 1, or auto"
+        "auto", _share, "share of spikes up to which a product or convolution adds up its spikes only: 0 to 1, or auto"
     )
     num_steps: int = setting(25, whole(1), "T, the number of time steps of a sample")
     epochs: int = setting(20, whole(1), "passes over the training data")

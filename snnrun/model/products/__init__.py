@@ -1,1 +1,1 @@
-"""The matrix products of a layer: dense, and spike by spike."""
+"""The products and convolutions of a layer: dense, and spike by spike."""
