@@ -56,12 +56,6 @@ def snnrun_in(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def short(words: tuple[str, ...]) -> tuple[str, ...]:
-    """The command with two epochs, where it trains for as many as is usual; ``test_default_run.py`` has them all."""
-    named = any(word == "--config" or word.startswith(("epochs=", "experiment=")) for word in words)
-    return (*words, "epochs=2") if trains(words) and not named else words
-
-
 SMALL = ("neuron=constant_leak", "task=digits", "epochs=1", "num_steps=5", "model.hidden=[20]")
 
 
@@ -73,7 +67,7 @@ def result(run: Path) -> dict[str, Any]:
 @pytest.mark.parametrize("words", [words for words in RUNNING if not downloaded(words)], ids=" ".join)
 def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     before = set(clone.rglob("result.json"))
-    ended = forked.snnrun(*short(possible(words)), cwd=clone)
+    ended = forked.snnrun(*possible(words), cwd=clone)
     assert ended.code == 0, ended.err
     new = set(clone.rglob("result.json")) - before
     assert new
