@@ -16,7 +16,7 @@ A pool is computed position by position: only its maximum and the position of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -207,9 +207,18 @@ class _Code:
         head = f"void @{name}({arguments}, i64 %first, i64 %last)"
         return Function(head, double=self.g.double, width=self.width)
 
-    def blocks(self, w: Function, size: int) -> list[_Row]:
-        """A row of ``size`` numbers in blocks that fit the registers."""
-        return _Row(w, 0, size).parts(self.registers * self.width)
+    def blocks(self, w: Function, size: int, body: Callable[[str, _Row, str], None]) -> None:
+        """Write ``body`` for a row of ``size`` numbers, in blocks that fit the registers.
+
+        It gets a name for its loops, the row of a block, and the place of the block.
+        """
+        block = self.registers * self.width
+        whole, rest = divmod(size, block)
+        if whole:
+            with w.loop("block", "0", str(whole)) as each:
+                body("b", _Row(w, 0, block), w.product(each.index, block))
+        if rest:
+            body("r", _Row(w, 0, rest), str(whole * block))
 
     @contextmanager
     def positions(self, w: Function, name: str, image: str) -> Iterator[tuple[str, str, str, str, str]]:
@@ -405,17 +414,20 @@ class _Forward(_Code):
         arguments = "ptr %events, ptr %rows, ptr %starts, ptr %weights, ptr %bias, ptr %y, ptr %which"
         w = self.start("forward", arguments)
         with w.loop("image", "%first", "%last") as image:
-            for i, row in enumerate(self.blocks(w, g.outputs)):
-                with self.positions(w, f"p{i}", image.index) as (place, _, position, top, left):
-                    bias = row.load("%bias")
-                    with self.terms(w, f"p{i}", image.index, (top, left), bias, row) as (weights, sums):
-                        sums[:] = row.add(sums, row.load(w.at("%weights", weights)))
-                    at = w.product(place, g.outputs)
+
+            def block(name: str, row: _Row, begin: str) -> None:
+                bias, rows = row.load(w.at("%bias", begin)), w.at("%weights", begin)
+                with self.positions(w, name, image.index) as (place, _, position, top, left):
+                    with self.terms(w, name, image.index, (top, left), bias, row) as (weights, sums):
+                        sums[:] = row.add(sums, row.load(w.at(rows, weights)))
+                    at = w.let(f"add i64 {w.product(place, g.outputs)}, {begin}")
                     y = w.at("%y", at)
                     if g.pool > 1:
                         now, first = w.let(f"trunc i64 {position} to i8"), w.let(f"icmp eq i64 {position}, 0")
                         sums = row.maximum(row.load(y), sums, w.at("%which", at, "i8"), now, first)
                     row.store(sums, y)
+
+            self.blocks(w, g.outputs, block)
         w.line("ret void")
         return w
 
@@ -426,15 +438,19 @@ class _WeightGradient(_Code):
         g = self.g
         w = self.start("weight_gradient", "ptr %events, ptr %rows, ptr %starts, ptr %grad, ptr %which, ptr %sums")
         with w.loop("image", "%first", "%last") as image:
-            for i, row in enumerate(self.blocks(w, g.outputs)):
-                with self.positions(w, f"p{i}", image.index) as (place, _, position, top, left):
-                    at = w.product(place, g.outputs)
+
+            def block(name: str, row: _Row, begin: str) -> None:
+                of_block = w.at("%sums", begin)
+                with self.positions(w, name, image.index) as (place, _, position, top, left):
+                    at = w.let(f"add i64 {w.product(place, g.outputs)}, {begin}")
                     grad = row.load(w.at("%grad", at))
                     if g.pool > 1:
                         grad = row.where(w.at("%which", at, "i8"), w.let(f"trunc i64 {position} to i8"), grad)
-                    with self.terms(w, f"p{i}", image.index, (top, left)) as (weights, _):
-                        sums = w.at("%sums", weights)
+                    with self.terms(w, name, image.index, (top, left)) as (weights, _):
+                        sums = w.at(of_block, weights)
                         row.store(row.add(row.load(sums), grad), sums)
+
+            self.blocks(w, g.outputs, block)
         w.line("ret void")
         return w
 
@@ -466,13 +482,17 @@ class _InputGradient(_Code):
                 at = w.at("%padded", w.product(w.let(f"add i64 {line}, {left}"), g.channels))
                 numbers, channels = w.at("%numbers", begin), w.at("%channels", begin, "i32")
                 weights = w.at("%weights", w.product(k.index, g.outputs * g.row))
-                for i, row in enumerate(self.blocks(w, g.row)):
-                    with w.loop(f"n{i}", "0", count, values=row.load(at), kinds=row.kinds) as each:
+
+                def block(name: str, row: _Row, begin: str) -> None:
+                    to, of_block = w.at(at, begin), w.at(weights, begin)
+                    with w.loop(f"{name}_n", "0", count, values=row.load(to), kinds=row.kinds) as each:
                         number = w.let(f"load {w.scalar}, ptr {w.at(numbers, each.index)}")
                         channel = self.unsigned(w, channels, each.index, "i32")
-                        of_channel = w.at(weights, w.product(channel, g.row))
+                        of_channel = w.at(of_block, w.product(channel, g.row))
                         each.values = row.multiply_add(number, row.load(of_channel), each.values)
-                    row.store(each.values, at)
+                    row.store(each.values, to)
+
+                self.blocks(w, g.row, block)
             self._copy(w, image.index)
         w.line("ret void")
         return w
