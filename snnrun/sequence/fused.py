@@ -131,7 +131,7 @@ def backwards(
         if (last := Key("grad_last", k)) in arrays:
             arrays[last] = arrays[last].contiguous()
         as_bytes = recipe.is_spikes(k) and kernel.replay is None
-        arrays[Key("first", k)] = value.to(torch.uint8) if as_bytes else value.contiguous()
+        arrays[Key("first", k)] = (value.to(torch.uint8) if as_bytes else value).contiguous()
     for i in adjoint.derivatives:
         surrogate = recipe.surrogates[recipe.nodes[i][3]]
         arrays[Key("slope", i)] = surrogate.derivative(arrays[Key("excess", i)]).contiguous()

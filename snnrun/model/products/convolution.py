@@ -5,7 +5,7 @@ The input of a convolution over all T steps is ``[T·B, C, H, W]``, and spikes a
 convolution is computed in the same pass, so that the convolution's output, ``pool²`` times as large, is never written.
 Backwards only one position of each window of the pool has a gradient, which saves as much again.
 
-Tensors of these kernels have their channels last in memory; their shape is torch's.
+The output of these kernels has its channels last in memory; its shape is torch's.
 """
 
 from __future__ import annotations
@@ -51,18 +51,17 @@ class Conv2d(nn.Conv2d):
 
     def pooled(self, x: Tensor, pool: nn.Module | None) -> Tensor:
         """``pool`` of the convolution ``[M, N, *]`` of ``x`` ``[M, C, H, W]``."""
-        ours = self.product != TORCHS_OWN and x.device.type == "cpu"
-        if ours:
-            x = x.contiguous(memory_format=torch.channels_last)
-            size = pool_size(pool)
-            geometry = self._geometry(x, size or 1)
-            events = find(x, geometry, self.product.events_below) if geometry is not None else None
-            if events is not None:
-                y: Tensor = _Events.apply(x, self.weight, self.bias, events)
-                return y if pool is None or size else pool(y)
-        y = super().forward(x)
-        if ours:  # torch does not see the order of a single channel
-            y = y.contiguous(memory_format=torch.channels_last)
+        if self.product == TORCHS_OWN or x.device.type != "cpu":
+            y = super().forward(x)
+            return y if pool is None else pool(y)
+        size = pool_size(pool)
+        geometry = self._geometry(x, size or 1)
+        events = find(x, geometry, self.product.events_below) if geometry is not None else None
+        if events is not None:
+            y = _Events.apply(x, self.weight, self.bias, events)
+            return y if pool is None or size else pool(y)
+        # Not with the channels last: oneDNN then writes beyond the memory of small convolutions (torch 2.14).
+        y = super().forward(x.contiguous())
         return y if pool is None else pool(y)
 
     def _geometry(self, x: Tensor, pool: int) -> Geometry | None:
@@ -127,13 +126,12 @@ class Events(NamedTuple):
 
 
 def find(x: Tensor, geometry: Geometry, most: float) -> Events | None:
-    """The spikes of ``x`` ``[M, C, H, W]``, channels last in memory; None if a value is neither 0 nor 1, or more than
-    ``most`` of them are 1."""
+    """The spikes of ``x`` ``[M, C, H, W]``; None if a value is neither 0 nor 1, or more than ``most`` of them are 1."""
     count = x.shape[0]
     if count and not bool(((x[0] == 0) | (x[0] == 1)).all()):  # detects most other inputs at once
         return None
     spikes, events = torch.empty(count, dtype=torch.int64), Events.empty(geometry, count)
-    code_find, x = functions(geometry)["find"], x.detach()
+    code_find, x = functions(geometry)["find"], x.detach().contiguous(memory_format=torch.channels_last)
 
     def work(low: int, high: int) -> None:
         code_find(x.data_ptr(), *events.pointers(), spikes.data_ptr(), low, high)
@@ -211,8 +209,7 @@ def _input_gradient(events: Events, grad: Tensor, which: Tensor, weight: Tensor)
     shape = (count, g.height, g.width, g.channels)
     if g.pool == 1:
         size = (count, g.channels, g.height, g.width)
-        weight = weight.contiguous(memory_format=torch.channels_last)
-        return torch.nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2), g.stride, g.padding)
+        return torch.nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2).contiguous(), g.stride, g.padding)
     result, rows = grad.new_empty(shape), weight.permute(2, 0, 3, 1).contiguous()  # [KH, N, KW, C]
     pointers = [each.data_ptr() for each in (grad, which, rows, result)]
     positions = g.out[0] * g.out[1] * g.positions
