@@ -155,7 +155,7 @@ class _Events(torch.autograd.Function):
         y = x.new_empty((count, *g.out, g.outputs))
         which = torch.empty(y.shape if g.pool > 1 else (0,), dtype=torch.uint8)
         rows = weight.permute(2, 3, 1, 0).reshape(g.kernel[0], g.row, g.outputs)
-        rows = _patterns(g, rows) @ rows if g.has_patterns else rows.contiguous()
+        rows = _product(_patterns(g, rows), rows) if g.has_patterns else rows.contiguous()
         start = x.new_zeros(g.outputs) if bias is None else bias.contiguous()
         pointers = [each.data_ptr() for each in (rows, start, y, which)]
         spread(lambda low, high: functions(g)["forward"](*events.pointers(), *pointers, low, high), count, y.numel())
@@ -193,8 +193,14 @@ def _weight_gradient(events: Events, grad: Tensor, which: Tensor) -> Tensor:
 
     spread(work, parts, grad.numel())
     total = sums.sum(0)
-    total = _patterns(g, total).t() @ total if g.has_patterns else total
+    total = _product(_patterns(g, total).t(), total) if g.has_patterns else total
     return total.unflatten(1, (g.kernel[1], g.channels)).permute(3, 2, 0, 1)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """``a b``, in their own precision under autocast too."""
+    with torch.autocast("cpu", enabled=False):
+        return a @ b
 
 
 def _patterns(geometry: Geometry, like: Tensor) -> Tensor:
@@ -209,7 +215,8 @@ def _input_gradient(events: Events, grad: Tensor, which: Tensor, weight: Tensor)
     shape = (count, g.height, g.width, g.channels)
     if g.pool == 1:
         size = (count, g.channels, g.height, g.width)
-        return torch.nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2).contiguous(), g.stride, g.padding)
+        with torch.autocast("cpu", enabled=False):
+            return torch.nn.grad.conv2d_input(size, weight, grad.permute(0, 3, 1, 2).contiguous(), g.stride, g.padding)
     result, rows = grad.new_empty(shape), weight.permute(2, 0, 3, 1).contiguous()  # [KH, N, KW, C]
     pointers = [each.data_ptr() for each in (grad, which, rows, result)]
     positions = g.out[0] * g.out[1] * g.positions
