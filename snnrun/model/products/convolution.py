@@ -60,7 +60,8 @@ class Conv2d(nn.Conv2d):
         if events is not None:
             y = _Events.apply(x, self.weight, self.bias, events)
             return y if pool is None or size else pool(y)
-        # Not with the channels last: oneDNN then writes beyond the memory of small convolutions (torch 2.14).
+        # Not with the channels last: torch 2.14 then corrupts the memory, for instance in the backward pass of a 1x1
+        # convolution with stride 2 of three channels, on one thread.
         y = super().forward(x.contiguous())
         return y if pool is None else pool(y)
 
