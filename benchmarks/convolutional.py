@@ -11,9 +11,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
@@ -26,6 +24,7 @@ from benchmarks import command, peers
 from benchmarks.machine import machine
 from benchmarks.ours import ENCODERS, batches, load
 from benchmarks.setting import Convolutional, Job
+from benchmarks.turns import take_turns
 from snnrun.encoder import Direct, Rate
 from snnrun.model import ConvNet, ExecutionPlan, set_plan
 from snnrun.model.products.product import choose
@@ -187,17 +186,7 @@ def measure(case: Convolutional, rounds: int) -> dict[str, Any]:
     x, target = batch(case)
     names = list(contenders(case))
     steps = {name: step_of(network(case, name), x, target, precision_of(case, name)) for name in names}
-    for step in steps.values():
-        step()  # compiles
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - begin)
-    told = ", ".join(f"{name} {1000 * statistics.median(each):.1f} ms" for name, each in seconds.items())
-    command.say(f"convolutional, {case}: {told}")
-    return {**asdict(case), "seconds": seconds}
+    return {**asdict(case), "seconds": take_turns(f"convolutional, {case}", steps, rounds)}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

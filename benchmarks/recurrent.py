@@ -8,9 +8,7 @@ A step is forward, loss, backward and Adam, for input in memory. Everyone has th
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from benchmarks import command, peers
 from benchmarks.machine import machine
+from benchmarks.turns import take_turns
 from snnrun.model import MLP, ExecutionPlan, Recurrent, set_plan
 from snnrun.model.products.product import choose
 from snnrun.neuron import LIF, LSNN, Neuron, RSynaptic
@@ -104,17 +103,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         x = (x < case.share).float()
     target = torch.arange(case.batch) % case.outputs
     steps = {name: step_of(model, x, target) for name, model in contenders(case).items()}
-    for step in steps.values():
-        step()  # compiles
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - begin)
-    told = ", ".join(f"{name} {1000 * statistics.median(each):.1f} ms" for name, each in seconds.items())
-    command.say(f"recurrent, {case}: {told}")
-    return {**case._asdict(), "seconds": seconds}
+    return {**case._asdict(), "seconds": take_turns(f"recurrent, {case}", steps, rounds)}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -20,6 +20,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 NUMBERS, PAGE, FIGURE = DOCS / "performance.json", DOCS / "performance.md", DOCS / "images" / "performance.png"
 BEGIN, END = "<!-- begin: made by python -m benchmarks.report -->", "<!-- end -->"
 BUSY = 0.5  # load before the start from which the numbers are in doubt
+STEPS = ("", "", "time of a step", "snnrun is faster by")
 OURS, OURS_BF16, SNNTORCH = "snnrun", "snnrun, bf16", "snnTorch"
 
 
@@ -195,23 +196,30 @@ def growth(entry: dict[str, Any]) -> list[str]:
     )
 
 
+def _steps(title: str, seconds: dict[str, list[float]]) -> list[list[str]]:
+    """The rows of a case, the first one with its title, below ``STEPS``."""
+    rows = []
+    for name, values in seconds.items():
+        times = _spread(summary([1000 * each for each in values]), "{:.1f} ms")
+        rows.append([title, name, times, _spread(ratio(seconds[OURS], values), "{:.2f}")])
+        title = ""
+    return rows
+
+
 def recurrent(cases: list[dict[str, Any]]) -> list[str]:
     """Milliseconds of a training step, and how many times as fast snnrun is."""
-    rows = []
+    rows: list[list[str]] = []
     for case in cases:
         share = f"{100 * case['share']:.0f} % spikes" if case["share"] else "numbers"
         title = f"{case['inputs']}-{case['hidden']}(rec)-{case['outputs']}, {case['neuron']}"
         title += f", T = {case['steps']}, batch {case['batch']}, {share}"
-        for name, seconds in case["seconds"].items():
-            times = _spread(summary([1000 * each for each in seconds]), "{:.1f} ms")
-            rows.append([title, name, times, _spread(ratio(case["seconds"][OURS], seconds), "{:.2f}")])
-            title = ""
-    return table(["", "", "time of a step", "snnrun is faster by"], rows)
+        rows += _steps(title, case["seconds"])
+    return table(STEPS, rows)
 
 
 def convolutional(cases: list[dict[str, Any]]) -> list[str]:
     """Milliseconds of a training step, and how many times as fast snnrun is."""
-    rows = []
+    rows: list[list[str]] = []
     for case in cases:
         first, second = case["channels"]
         if case["network"] == "snntorch_tutorial_6":
@@ -220,11 +228,8 @@ def convolutional(cases: list[dict[str, Any]]) -> list[str]:
             title = f"{first}c3-mp2-{second}c3-mp2-{16 * second}-10 with batch norm, IF"
         kind = {"rate": "rate coded", "constant": "constant input"}[case["input"]]
         title += f", T = {case['steps']}, batch {case['batch']}, {kind}, {case['precision']}"
-        for name, seconds in case["seconds"].items():
-            times = _spread(summary([1000 * each for each in seconds]), "{:.1f} ms")
-            rows.append([title, name, times, _spread(ratio(case["seconds"][OURS], seconds), "{:.2f}")])
-            title = ""
-    return table(["", "", "time of a step", "snnrun is faster by"], rows)
+        rows += _steps(title, case["seconds"])
+    return table(STEPS, rows)
 
 
 def start(seconds: dict[str, list[float]]) -> list[str]:

@@ -41,11 +41,17 @@ def has_channels_last(x: Tensor) -> bool:
     return x.dim() == 5 and not x.is_contiguous() and x.movedim(2, -1)[0].is_contiguous()
 
 
-def channels_last(captured: Tensor) -> Tensor:
-    """A captured tensor, for a layer ``[C, H, W]``, in the order ``[H, W, C]``."""
-    if captured.numel() == 1:
-        return captured
-    return captured.reshape((1,) * (3 - captured.dim()) + captured.shape).movedim(-3, -1)
+def channels_last(
+    x: Tensor, first: Sequence[Tensor], captured: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Input ``[T, B, C, H, W]``, first state and captured tensors of a layer of images, in the order ``[H, W, C]``."""
+
+    def move(tensor: Tensor) -> Tensor:
+        if tensor.numel() == 1:
+            return tensor
+        return tensor.reshape((1,) * (3 - tensor.dim()) + tensor.shape).movedim(-3, -1)
+
+    return x.movedim(2, -1), [value.movedim(1, -1) for value in first], [move(each) for each in captured]
 
 
 def sum_to(gradient: Tensor, like: Tensor) -> Tensor:

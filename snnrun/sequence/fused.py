@@ -45,22 +45,22 @@ def run(
     """
     # Recorded at each call: a step may read an attribute that has changed, and captures tensors that a module's `to` or
     # `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are cached by recipe.
-    by_layer, images = feedback is not None, feedback is None and has_channels_last(x)
+    by_layer = feedback is not None
     recipe, captured, feedback = record(neuron, feedback)
     begin = neuron.initial_state(x[0]) if state is None else state
     if state is not None:
         for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
             _check(name, value, x, as_spikes=recipe.is_spikes(k))
     first = [value.to(x.dtype) for value in begin]
-    if images and feedback is None:
-        first = [value.movedim(1, -1) for value in first]
-        captured = [channels_last(value) for value in captured]
-        output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x.movedim(2, -1), *first, *captured)
-        output, membranes = output.movedim(-1, 2), membranes.movedim(-1, 2)
-        fired = None if fired is None else fired.movedim(-1, 1)
-        last = [value.movedim(-1, 1) for value in last]
-    elif feedback is None:
+    if feedback is None:
+        images = has_channels_last(x)
+        if images:
+            x, first, captured = channels_last(x, first, captured)
         output, membranes, fired, *last = _Fused.apply(recipe, steps, membrane, x, *first, *captured)
+        if images:
+            output, membranes = output.movedim(-1, 2), membranes.movedim(-1, 2)
+            fired = None if fired is None else fired.movedim(-1, 1)
+            last = [value.movedim(-1, 1) for value in last]
     else:
         before = torch.zeros_like(x[0]) if by_layer else neuron.emit(begin.spikes).to(x.dtype)
         call = fused_feedback.Call(recipe, steps, membrane)

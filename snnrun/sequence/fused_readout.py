@@ -81,14 +81,12 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
     if plan is None:
         return None
     first = [value.to(x.dtype) for value in neuron.initial_state(like)]
-    if has_channels_last(x):
-        x, first = x.movedim(2, -1), [value.movedim(1, -1) for value in first]
-        captured = [channels_last(value) for value in captured]
+    images = has_channels_last(x)
+    if images:
+        x, first, captured = channels_last(x, first, captured)
         weight = weight.unflatten(1, like.shape[1:]).movedim(1, -1).flatten(1)
-        y, fired = _FusedReadout.apply(recipe, plan, steps, weight, bias, x, *first, *captured)
-        return y, fired.movedim(-1, 1)
     y, fired = _FusedReadout.apply(recipe, plan, steps, weight, bias, x, *first, *captured)
-    return y, fired
+    return y, fired.movedim(-1, 1) if images else fired
 
 
 class _FusedReadout(torch.autograd.Function):

