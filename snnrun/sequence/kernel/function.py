@@ -74,7 +74,7 @@ class Function(Writer):
 
     @contextmanager
     def ones(self, name: str, word: str, bits: int, count: str) -> Iterator[tuple[str, str]]:
-        """A loop over the bits of ``word`` that are 1: their place in it, and a number that grows from ``count`` on.
+        """A loop over the ones among the bits of ``word``: the place of each, and its number, from ``count`` on.
 
         After the loop that number is ``%<name>_count``.
         """
