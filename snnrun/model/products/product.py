@@ -92,7 +92,7 @@ class _Events(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, spikes: events.Events, dense: str) -> Tensor:
         # Only the places of spikes are saved, a quarter of their size.
         ctx.save_for_backward(weight, spikes.places, spikes.lengths)
-        ctx.columns, ctx.dense = spikes.columns, dense
+        ctx.sizes, ctx.dense = (spikes.columns, spikes.spikes), dense
         return events.product(spikes, weight, bias)
 
     @staticmethod
@@ -100,14 +100,13 @@ class _Events(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         weight, places, lengths = ctx.saved_tensors
         for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
-        grad_weight, grad_bias = None, None
-        if for_weight:
-            spikes = events.Events(places, lengths, ctx.columns)
-            grad_weight, grad_bias = events.weight_gradient(spikes, grad, with_bias=for_bias)
-        elif for_bias:
-            grad_bias = grad.sum(0)
-        grad_x = DENSE[ctx.dense](grad, weight.t(), None) if for_x else None
-        return grad_x, grad_weight, grad_bias, None, None
+        return (
+            DENSE[ctx.dense](grad, weight.t(), None) if for_x else None,
+            events.weight_gradient(events.Events(places, lengths, *ctx.sizes), grad) if for_weight else None,
+            grad.sum(0) if for_bias else None,
+            None,
+            None,
+        )
 
 
 class _OneDNN(torch.autograd.Function):
