@@ -41,6 +41,13 @@ def has_channels_last(x: Tensor) -> bool:
     return x.dim() == 5 and not x.is_contiguous() and x.movedim(2, -1)[0].is_contiguous()
 
 
+def like_steps(x: Tensor, steps: int) -> Tensor:
+    """Room for ``steps`` steps like those of ``x`` ``[T, B, *N]``, in the same order in memory."""
+    if has_channels_last(x):
+        return x.new_empty((steps, *x.movedim(2, -1).shape[1:])).movedim(-1, 2)
+    return x.new_empty((steps, *x.shape[1:]))
+
+
 def channels_last(
     x: Tensor, first: Sequence[Tensor], captured: Sequence[Tensor]
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:

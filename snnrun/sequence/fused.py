@@ -41,16 +41,12 @@ def run(
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
-        ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
     """
     # Recorded at each call: a step may read an attribute that has changed, and captures tensors that a module's `to` or
     # `load_state_dict` may have replaced. It takes some 0.1 ms; the kernels are cached by recipe.
     by_layer = feedback is not None
     recipe, captured, feedback = record(neuron, feedback)
     begin = neuron.initial_state(x[0]) if state is None else state
-    if state is not None:
-        for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
-            _check(name, value, x, as_spikes=recipe.is_spikes(k))
     first = [value.to(x.dtype) for value in begin]
     if feedback is None:
         images = has_channels_last(x)
@@ -69,13 +65,19 @@ def run(
     return output, membranes, fired, type(begin)(*last)
 
 
-def _check(name: str, value: Tensor, x: Tensor, *, as_spikes: bool) -> None:
-    if value.shape != x.shape[1:]:
-        raise ArgumentError(f"state.{name}", f"the shape of a step, {list(x.shape[1:])}", list(value.shape))
-    if as_spikes and not bool(((value == 0) | (value == 1)).all()):
-        raise ArgumentError(
-            f"state.{name}", "spikes of 0 and 1", Description("other values"), advice="use backend=reference for those"
-        )
+def check_first(neuron: Neuron, state: Any, x: Tensor) -> None:
+    """Check a state of a user, to begin with.
+
+    Raises:
+        ValueError: for a state that does not fit the input, or has other spikes than 0 and 1.
+    """
+    recipe, _, _ = record(neuron)
+    for k, (name, value) in enumerate(zip(state._fields, state, strict=True)):
+        if value.shape != x.shape[1:]:
+            raise ArgumentError(f"state.{name}", f"the shape of a step, {list(x.shape[1:])}", list(value.shape))
+        if recipe.is_spikes(k) and not bool(((value == 0) | (value == 1)).all()):
+            others = Description("other values")
+            raise ArgumentError(f"state.{name}", "spikes of 0 and 1", others, advice="use backend=reference for those")
 
 
 def forwards(

@@ -55,9 +55,12 @@ def run(
             state.
     """
     check_tensor(x, "a sequence [T, B, *N]")
+    backend = resolve_backend(neuron, backend)
     if state is not None:
         check_state(state)
-    return run_resolved(resolve_backend(neuron, backend), neuron, x, state, steps=steps, membrane=membrane)
+        if backend == "fused":
+            fused.check_first(neuron, state, x)
+    return run_resolved(backend, neuron, x, state, steps=steps, membrane=membrane)
 
 
 def run_resolved(

@@ -1,9 +1,8 @@
 """Runs a layer over time in segments and stores only the state at the begin of each: less memory for more time.
 
 Backwards, each segment runs again from its first state, and is differentiated by itself. With segments of √T steps the
-memory would be the least, and grow as √T instead of T. The cost is a second forward pass, products and sums of
-gradients in pieces, and the release of memory between them. So there are at most ``MOST`` segments.
-docs/performance.md has the times.
+memory would be the least, and grow as √T instead of T. The cost is a second forward pass, and products and sums of
+gradients in pieces. So there are at most ``MOST`` segments. docs/performance.md has the times.
 """
 
 from __future__ import annotations
@@ -17,13 +16,11 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
-from snnrun.sequence.run import run
-from snnrun.system.machine import give_back_freed_memory
+from snnrun.sequence.arrays import like_steps
+from snnrun.sequence.run import resolve_backend, run_resolved
 
 #: Most segments: more of them hardly save memory, but every one has its own sum of the weights' gradient.
-MOST = 12
-#: Bytes that segments may free before these return to the system.
-FREED = 1 << 27
+MOST = 6
 
 
 def spikes_of(
@@ -43,7 +40,7 @@ def spikes_of(
         parameters: the learnable ones of ``current`` and ``neuron``.
         backend: see :func:`snnrun.sequence.run`.
     """
-    result: Tensor = _Segments.apply(neuron, current, backend, x, *parameters)
+    result: Tensor = _Segments.apply(neuron, current, resolve_backend(neuron, backend), x, *parameters)
     return result
 
 
@@ -52,7 +49,6 @@ class _Segments(torch.autograd.Function):
     def forward(ctx: Any, neuron: Neuron, current: Any, backend: str, x: Tensor, *parameters: nn.Parameter) -> Tensor:
         steps = x.shape[0]
         length = max(math.isqrt(steps - 1) + 1, -(-steps // MOST))
-        memory = _Memory(x.device, parameters)
         begins = range(0, steps, length)
         states: list[Tensor] = []
         random, output, state = [], None, None
@@ -61,13 +57,11 @@ class _Segments(torch.autograd.Function):
             currents = current(x[begin : begin + length])
             state = neuron.initial_state(currents[0]) if state is None else state
             states.extend(state)
-            trace, state = run(neuron, currents, state, backend=backend, membrane=False)
+            trace, state = run_resolved(backend, neuron, currents, state, membrane=False)
             if output is None:
-                output = currents.new_empty((steps, *currents.shape[1:]))
+                output = like_steps(currents, steps)
             output[begin : begin + length] = trace.spikes
-            memory.add(currents)
             del currents, trace
-            memory.tidy()
         assert output is not None and state is not None
         ctx.save_for_backward(x, *states)
         ctx.run, ctx.parameters, ctx.begins, ctx.length = (neuron, current, backend), parameters, begins, length
@@ -84,14 +78,13 @@ class _Segments(torch.autograd.Function):
         size = len(states) // len(ctx.begins)
         grad_x = torch.zeros_like(x) if ctx.needs_input_grad[3] else None
         grads: list[Tensor | None] = [None] * len(ctx.parameters)
-        memory = _Memory(x.device, ctx.parameters)
         grad_state: tuple[Tensor | None, ...] = (None,) * size
         for i in reversed(range(len(ctx.begins))):
             begin, end = ctx.begins[i], ctx.begins[i] + ctx.length
             first = [_leaf(state) for state in states[i * size : (i + 1) * size]]
             piece = x[begin:end].detach().requires_grad_(grad_x is not None)
             with torch.enable_grad(), _as_before(x.device, ctx.random[i], ctx.autocast):
-                trace, last = run(neuron, current(piece), ctx.kind(*first), backend=backend, membrane=False)
+                trace, last = run_resolved(backend, neuron, current(piece), ctx.kind(*first), membrane=False)
             pairs = [(trace.spikes, grad[begin:end])]
             pairs += [(value, g) for value, g in zip(last, grad_state, strict=True) if g is not None]
             pairs = [(value, g) for value, g in pairs if value.requires_grad]
@@ -109,32 +102,8 @@ class _Segments(torch.autograd.Function):
                     grads[j] = more if total is None else total.add_(more)
             if grad_x is not None and rest[-1] is not None:
                 grad_x[begin:end] = rest[-1]
-            memory.add(trace.spikes)
             del trace, last, pairs, outputs, incoming, leaves, results, rest
-            memory.tidy()
         return (None, None, None, grad_x, *grads)
-
-
-class _Memory:
-    """The memory that segments have freed.
-
-    glibc keeps some of it without reusing it for the next segment, so it returns to the system from time to time. Not
-    after every segment: the system then clears each page again, which takes longer than the computation.
-    """
-
-    def __init__(self, device: torch.device, parameters: Sequence[nn.Parameter]) -> None:
-        self._on_cpu, self._freed = device.type == "cpu", 0
-        self._gradients = sum(parameter.nbytes for parameter in parameters)
-
-    def add(self, currents: Tensor) -> None:
-        """Count a segment with such currents: there are some four tensors of their size."""
-        self._freed += 4 * currents.nbytes + self._gradients
-
-    def tidy(self) -> None:
-        """Return the memory, if it is much."""
-        if self._on_cpu and self._freed > FREED:
-            give_back_freed_memory()
-            self._freed = 0
 
 
 def _leaf(state: Tensor) -> Tensor:
