@@ -11,7 +11,7 @@ import torch
 from benchmarks import peers
 from snnrun.report import manifest
 
-PACKAGES = ("torch", "numpy", "numba", "snnrun")
+PACKAGES = ("torch", "numpy", "llvmlite", "snnrun")
 
 
 def machine() -> dict[str, Any]:

@@ -24,7 +24,7 @@ MOST_WARNINGS = 10
 MOST_FILES = 40
 MOST_SETTINGS = 60
 LOG = 1 << 24  # bytes of run.log to read
-NAMED = ("snnrun", "torch", "numpy", "numba", "hydra-core", "omegaconf", "safetensors")  # packages; all are in the file
+NAMED = ("snnrun", "torch", "numpy", "llvmlite", "hydra-core", "omegaconf", "safetensors")  # all are in the file
 
 
 def show(folder: Path) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+import functools
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Generator, Tensor
 
-from snnrun.system.jit import compile_cached
+from snnrun.encoder import draw_code
+from snnrun.system.llvm.engine import compile_code
 from snnrun.system.pool import spread
 
 
@@ -29,57 +33,24 @@ def bernoulli(probability: Tensor, num_steps: int, generator: Generator | None) 
 
 
 def _streams(probability: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
-    key = torch.empty((), dtype=torch.int64).random_(generator=generator)
-    spikes = torch.empty((num_steps, *probability.shape[1:]), dtype=torch.float32)
-    probabilities = probability.detach().reshape(len(probability), -1).contiguous().numpy()
-    train, seed = spikes.view(num_steps, -1).numpy() if spikes.numel() else None, np.uint64(key.item())
-    if train is not None:
-        spread(lambda low, high: _draw(probabilities, seed, train, low, high), train.shape[1], train.size, unit=_LANES)
-    return spikes
+    key = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+    shape = (num_steps, *probability.shape[1:])
+    size = math.prod(shape[1:])
+    lanes = max(size, draw_code.LANES)  # a vector at least
+    spikes = torch.empty((num_steps, lanes), dtype=torch.float32)
+    chances = probability.detach().reshape(len(probability), size)
+    chances = torch.nn.functional.pad(chances, (0, lanes - size)).contiguous()
+    pointers = chances.data_ptr(), spikes.data_ptr()
+
+    def work(low: int, high: int) -> None:
+        scratch = torch.empty(draw_code.ROWS * draw_code.BLOCK, dtype=torch.int32)
+        _functions()["draw"](*pointers, scratch.data_ptr(), key, num_steps, len(chances), lanes, low, high)
+
+    if size:
+        spread(work, lanes, spikes.numel(), unit=draw_code.BLOCK)
+    return spikes[:, :size].reshape(shape)
 
 
-_LANES = 512  # streams advanced together, in the L1 cache
-
-
-@compile_cached
-def _mix(x):  # type: ignore[no-untyped-def]
-    # The output function of splitmix64 (Steele, Lea and Flood 2014).
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
-
-
-@compile_cached
-def _draw(probability, key, spikes, low, high):  # type: ignore[no-untyped-def]
-    state = np.empty((4, _LANES), np.uint32)
-    a, b, c, d = state
-    limit = np.empty(_LANES, np.uint32)
-    for begin in range(low, high, _LANES):
-        end = min(begin + _LANES, high)
-        for i in range(end - begin):
-            place = np.uint64(2 * (begin + i) + 1)
-            first = _mix(key + place * np.uint64(0x9E3779B97F4A7C15))
-            second = _mix(key + (place + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15))
-            a[i], b[i] = np.uint32(first), np.uint32(first >> np.uint64(32))
-            c[i], d[i] = np.uint32(second), np.uint32(second >> np.uint64(32))
-        for t in range(len(spikes)):
-            if t < len(probability):
-                chances = probability[t, begin:end]
-                for i in range(len(chances)):
-                    # The number of firing values among 2^31 equally likely ones: none for 0 (or NaN), all for 1.
-                    p = min(chances[i], np.float32(1)) if chances[i] > 0 else np.float32(0)
-                    limit[i] = np.uint32(np.float64(p) * 2147483648.0 + 0.5)
-            row = spikes[t, begin:end]
-            for i in range(len(row)):
-                w, x, y, z = a[i], b[i], c[i], d[i]
-                number = np.uint32(w + z)
-                number = np.uint32(np.uint32((number << np.uint32(7)) | (number >> np.uint32(25))) + w)
-                shifted = np.uint32(x << np.uint32(9))
-                y ^= w
-                z ^= x
-                x ^= y
-                w ^= z
-                y ^= shifted
-                z = np.uint32((z << np.uint32(11)) | (z >> np.uint32(21)))
-                a[i], b[i], c[i], d[i] = w, x, y, z
-                row[i] = np.float32(1) if (number >> np.uint32(1)) < limit[i] else np.float32(0)
+@functools.cache
+def _functions() -> dict[str, Callable[..., None]]:
+    return compile_code(draw_code.code(), draw_code.SIGNATURES)

@@ -17,7 +17,7 @@ from snnrun.model.norm import Norm
 from snnrun.model.products.convolution import Conv2d
 from snnrun.model.structure import is_constant
 from snnrun.neuron import Neuron
-from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, spikes_of
+from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, trace_of
 
 
 class Layer(PlannedModule):
@@ -154,8 +154,7 @@ class Layer(PlannedModule):
             x = self.current(x)
         parameters = [p for p in (self.neuron if whole else self).parameters() if p.requires_grad]
         current = (lambda piece: piece) if whole else self.current
-        spikes = spikes_of(self.neuron, x, current, parameters, backend=self.backend)
-        return Trace(spikes, spikes.new_empty((0, *spikes.shape[1:])))
+        return trace_of(self.neuron, x, current, parameters, backend=self.backend)
 
     def drop(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The input of the synapses: ``x`` after pooling and dropout, which draws from ``generator``."""

@@ -23,8 +23,6 @@ from snnrun.run.build import backends, build_model, count_parameters, load_data
 from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
-from snnrun.system import cache
-from snnrun.system.jit import cache_is_empty
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
@@ -80,7 +78,7 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
         _introduce(state, data, job, folder, console, device, team)
         with state.streams.global_stream("training"):
             folder.start(state, _manifest(job, state, data, device, team, fit_of_weights))
-            _announce(state, data, settings, console, device)
+            _announce(state, data, settings, console)
             if team.size > 1:
                 shared = folder.resuming or fit_of_weights is not None
                 team.broadcast(checkpoint.pack(state.state_dict()) if shared else None)
@@ -180,15 +178,8 @@ def _manifest(
     }
 
 
-def _announce(
-    state: TrainingState, data: Data, settings: Settings, console: report.Console, device: torch.device
-) -> None:
-    """Start the display of progress, with warnings of delays on this machine."""
-    if device.type == "cpu":
-        if (reason := cache.fault()) is not None:
-            console.warning(reason)
-        if cache_is_empty():
-            console.line("the first step compiles some kernels, which takes a few seconds, once")
+def _announce(state: TrainingState, data: Data, settings: Settings, console: report.Console) -> None:
+    """Start the display of progress."""
     whole, rest = divmod(len(data.train), settings.batch_size)
     steps = whole + (rest > 0 and not settings.drop_last)
     console.start(settings.epochs, steps, state.progress.step, settings.max_steps)

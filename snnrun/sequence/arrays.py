@@ -42,7 +42,7 @@ def has_channels_last(x: Tensor) -> bool:
 
 
 def like_steps(x: Tensor, steps: int) -> Tensor:
-    """Room for ``steps`` steps like those of ``x`` ``[T, B, *N]``, in the same order in memory."""
+    """Room for ``steps`` steps of the shape of ``x`` ``[T, B, *N]``, in the same order in memory."""
     if has_channels_last(x):
         return x.new_empty((steps, *x.movedim(2, -1).shape[1:])).movedim(-1, 2)
     return x.new_empty((steps, *x.shape[1:]))

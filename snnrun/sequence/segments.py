@@ -17,21 +17,21 @@ from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
 from snnrun.sequence.arrays import like_steps
-from snnrun.sequence.run import resolve_backend, run_resolved
+from snnrun.sequence.run import Trace, resolve_backend, run_resolved
 
 #: Most segments: more of them hardly save memory, but every one has its own sum of the weights' gradient.
 MOST = 6
 
 
-def spikes_of(
+def trace_of(
     neuron: Neuron,
     x: Tensor,
     current: Callable[[Tensor], Tensor],
     parameters: Sequence[nn.Parameter],
     *,
     backend: str = "auto",
-) -> Tensor:
-    """The output ``[T, B, *N]`` of ``neuron`` for ``current(x)``; neither the current nor the membranes are stored.
+) -> Trace:
+    """The trace of ``neuron`` for ``current(x)``, without membranes; neither they nor the current are stored.
 
     Args:
         neuron: without ``needs_all_steps``.
@@ -40,18 +40,20 @@ def spikes_of(
         parameters: the learnable ones of ``current`` and ``neuron``.
         backend: see :func:`snnrun.sequence.run`.
     """
-    result: Tensor = _Segments.apply(neuron, current, resolve_backend(neuron, backend), x, *parameters)
-    return result
+    output, fired = _Segments.apply(neuron, current, resolve_backend(neuron, backend), x, *parameters)
+    return Trace(output, output.new_empty((0, *output.shape[1:])), fired)
 
 
 class _Segments(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, neuron: Neuron, current: Any, backend: str, x: Tensor, *parameters: nn.Parameter) -> Tensor:
+    def forward(
+        ctx: Any, neuron: Neuron, current: Any, backend: str, x: Tensor, *parameters: nn.Parameter
+    ) -> tuple[Tensor, Tensor | None]:
         steps = x.shape[0]
         length = max(math.isqrt(steps - 1) + 1, -(-steps // MOST))
         begins = range(0, steps, length)
         states: list[Tensor] = []
-        random, output, state = [], None, None
+        random, output, state, fired = [], None, None, list[Tensor]()
         for begin in begins:
             random.append(_random_state(x.device))
             currents = current(x[begin : begin + length])
@@ -61,6 +63,7 @@ class _Segments(torch.autograd.Function):
             if output is None:
                 output = like_steps(currents, steps)
             output[begin : begin + length] = trace.spikes
+            fired += [] if trace.fired is None else [trace.fired]
             del currents, trace
         assert output is not None and state is not None
         ctx.save_for_backward(x, *states)
@@ -68,11 +71,13 @@ class _Segments(torch.autograd.Function):
         ctx.kind, ctx.random = type(state), random
         device = x.device.type
         ctx.autocast = device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device)
-        return output
+        counts = torch.stack(fired).sum(0) if fired else None
+        ctx.mark_non_differentiable(*([] if counts is None else [counts]))
+        return output, counts
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor, _: Any) -> tuple[Tensor | None, ...]:
         x, *states = ctx.saved_tensors
         neuron, current, backend = ctx.run
         size = len(states) // len(ctx.begins)

@@ -1,1 +1,1 @@
-"""The machine: files, locks, threads, processes, terminals, and the safe reading of strangers' files."""
+"""The machine: files, locks, threads, processes, terminals, compiled code, and the safe reading of strangers' files."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from snnrun.loss import metric
 from snnrun.sequence import Trace
-from snnrun.system.jit import compile_cached
-from snnrun.system.pool import spread
 from snnrun.system.team import Team
 from snnrun.task import Batch
 from snnrun.training.confusion import Confusion
@@ -178,26 +175,4 @@ def times_fired(trace: Trace) -> Tensor:
         total = trace.fired.sum(0)
         # Whole numbers, exact up to 2^24; float64 from the start would take five times as long.
         return (total if total.max() < 2**24 else trace.fired.sum(0, dtype=torch.float64)).long()
-    spikes = trace.spikes
-    if spikes.device.type != "cpu" or spikes.dtype != torch.float32:
-        return (spikes != 0).sum((0, 1))
-    # One pass over the spikes, the largest tensor of a step; torch's comparison alone is another pass.
-    flat = spikes.detach().flatten(0, 1).flatten(1).contiguous().numpy()
-    count = np.zeros(flat.shape[1], np.int64)
-    spread(lambda low, high: _count(flat, count, low, high), flat.shape[1], flat.size, unit=64)
-    return torch.from_numpy(count).view(spikes.shape[2:])
-
-
-_STRIPE = 4096  # neurons whose counts stay in the L1 cache
-
-
-@compile_cached
-def _count(spikes, count, low, high):  # type: ignore[no-untyped-def]
-    for begin in range(low, high, _STRIPE):
-        end = min(begin + _STRIPE, high)
-        counts = np.zeros(end - begin, np.int32)  # 32 bits are twice as fast, and enough for a batch
-        for step in range(spikes.shape[0]):
-            row = spikes[step, begin:end]
-            for i in range(len(row)):
-                counts[i] += np.int32(row[i] != 0)
-        count[begin:end] = counts
+    return (trace.spikes != 0).sum((0, 1))

@@ -72,7 +72,7 @@ def test_the_manifest(default: Ended) -> None:
     assert manifest["backend"] == "fused", "what ran, not auto"
     assert manifest["threads"] >= 1
     assert manifest["cpu"]["count"] >= 1
-    assert {"torch", "numpy", "numba", "hydra-core", "safetensors"} <= set(manifest["packages"])
+    assert {"torch", "numpy", "llvmlite", "hydra-core", "safetensors"} <= set(manifest["packages"])
     assert manifest["python"]["version"].startswith("3.")
     assert re.fullmatch(r"[0-9a-f]{64}", manifest["data"]["digits"])
     assert {"started", "git", "gpu", "memory_bytes", "platform"} <= set(manifest)

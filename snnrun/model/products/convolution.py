@@ -22,7 +22,7 @@ from torch.autograd.function import once_differentiable
 
 from snnrun.model.products.convolution_code import SIGNATURES, Geometry, code
 from snnrun.model.products.product import SMALL, TORCHS_OWN
-from snnrun.sequence.kernel.engine import compile_code
+from snnrun.system.llvm.engine import compile_code
 from snnrun.system.pool import spread
 
 #: Most partial sums of the gradient of the weights, and most numbers of all of them together.

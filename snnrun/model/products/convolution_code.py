@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from snnrun.sequence.kernel.engine import has_wide_vectors
-from snnrun.sequence.kernel.function import Function, join
+from snnrun.system.llvm.engine import has_wide_vectors
+from snnrun.system.llvm.function import Function, join
 
 #: The functions, with a letter per argument: pointer or integer.
 SIGNATURES = {"find": "pppppii", "forward": "pppppppii", "weight_gradient": "ppppppii", "input_gradient": "ppppppppii"}

@@ -27,7 +27,7 @@ from torch.autograd.function import once_differentiable
 
 from snnrun.errors import ConfigError
 from snnrun.model.products import events
-from snnrun.system import files, machine
+from snnrun.system import files, machine, safe_read
 from snnrun.system.cache import cache_dir
 
 #: Multiplications below which a product is always torch's own: other methods gain nothing.
@@ -183,10 +183,10 @@ def _measured_choice() -> str:
 
 def _stored_choice(path: Path) -> str | None:
     try:
-        choice = json.loads(path.read_text(encoding="utf-8"))["choice"]
-    except (OSError, ValueError, KeyError, TypeError):
+        choice = safe_read.json_object(path.parent, path.name).get("choice")
+    except safe_read.Unreadable:
         return None
-    return choice if choice in DENSE else None
+    return choice if isinstance(choice, str) and choice in DENSE else None
 
 
 def measure() -> dict[str, float]:

@@ -16,8 +16,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel.engine import has_wide_vectors
-from snnrun.sequence.kernel.function import Function, join
+from snnrun.system.llvm.engine import has_wide_vectors
+from snnrun.system.llvm.function import Function, join
 
 #: The arguments of both directions; ``now`` has room for one pointer per array.
 _COMMON = (

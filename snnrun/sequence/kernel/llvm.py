@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from snnrun.sequence.kernel import feedback_code
-from snnrun.sequence.kernel.engine import compile_code
 from snnrun.sequence.kernel.feedback_code import Shape
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.llvm_code import code
 from snnrun.sequence.kernel.steps import Backward, Forward, Rows
+from snnrun.system.llvm.engine import compile_code
 from snnrun.system.pool import spread
 
 #: Bytes of a block of one quantity.

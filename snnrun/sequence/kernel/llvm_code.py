@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from snnrun.sequence.kernel.expression import Writer, write
+from snnrun.sequence.kernel.expression import write
 from snnrun.sequence.kernel.kernel import Array, Kernel
 from snnrun.sequence.kernel.readout_product import ProductCode, loop_over_samples
 from snnrun.sequence.record.program import Program
+from snnrun.system.llvm.writer import Writer
 
 _ARGUMENTS = (
     *("ptr %pointers", "ptr %strides", "ptr %numbers", "ptr %scratch"),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from snnrun.sequence.kernel.expression import Writer
 from snnrun.sequence.kernel.kernel import PRODUCTS, WEIGHTS, Array, ReadoutProduct
+from snnrun.system.llvm.writer import Writer
 
 
 class ProductCode:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from snnrun.model.products import events
-from snnrun.model.products.events import BLOCK, GROUP, LONGEST, TILE, WIDTH
+from snnrun.model.products.events import GROUP
+from snnrun.model.products.events_code import BLOCK, LONGEST, TILE, WIDTH
 
 # M, K, N: around the sizes of blocks, tiles and stripes.
 SHAPES = [

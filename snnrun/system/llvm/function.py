@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from snnrun.sequence.kernel.expression import Writer
+from snnrun.system.llvm.writer import Writer
 
 
 def join(parts: Sequence[str], functions: Sequence[Function]) -> str:
@@ -103,6 +103,23 @@ class Function(Writer):
     def product(self, a: str, b: int | str) -> str:
         """The product of two whole numbers."""
         return self.let(f"mul i64 {a}, {b}")
+
+    def sum(self, a: str, b: int | str) -> str:
+        """The sum of two whole numbers."""
+        return self.let(f"add i64 {a}, {b}")
+
+    def difference(self, a: str, b: int | str) -> str:
+        """The difference of two whole numbers."""
+        return self.let(f"sub i64 {a}, {b}")
+
+    def smaller(self, a: str, b: str) -> str:
+        """The smaller one of two whole numbers."""
+        self.declarations.add("declare i64 @llvm.smin.i64(i64, i64)")
+        return self.let(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
+
+    def pieces(self, length: str, size: int | str) -> str:
+        """The number of pieces of ``size`` that cover ``length``."""
+        return self.let(f"sdiv i64 {self.sum(length, self.difference(str(size), 1))}, {size}")
 
     def call(self, name: str, *pointers: str, last: str = "") -> None:
         """Call a function of ours with pointers, and a whole number."""

@@ -1,0 +1,1 @@
+"""LLVM code: written as text, and compiled in memory for this processor."""
