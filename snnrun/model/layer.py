@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -14,10 +14,24 @@ from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
 from snnrun.model.norm import Norm
-from snnrun.model.products.convolution import Conv2d
+from snnrun.model.products.convolution import Conv2d, pool_size
 from snnrun.model.structure import is_constant
 from snnrun.neuron import Neuron
-from snnrun.sequence import Feedback, Trace, fused_readout, resolve_backend, run_resolved, trace_of
+from snnrun.sequence import Feedback, Trace, fused_pool, fused_readout, resolve_backend, run_resolved, trace_of
+
+
+class Passed(NamedTuple):
+    """The trace of a layer, and what it passes to the following one.
+
+    Attributes:
+        trace: of the layer.
+        current: the current into the following neurons, if it has been computed.
+        pooled: the input of the following layer after its pool, if it has been computed.
+    """
+
+    trace: Trace
+    current: Tensor | None = None
+    pooled: Tensor | None = None
 
 
 class Layer(PlannedModule):
@@ -82,7 +96,7 @@ class Layer(PlannedModule):
         return None if self.recurrence is None else Feedback(self.recurrence.weight)
 
     def _check_memory(self, plan: ExecutionPlan) -> None:
-        if plan.memory == "low" and (self.neuron.needs_all_steps or not self._is_standard()):
+        if plan.memory == "low" and (self.neuron.needs_all_steps or not self.is_plain or self.recurrence is not None):
             kind = f"a {type(self).__name__}" if self.recurrence is None else "a recurrent layer"
             what = name_of(self.neuron, "neuron") if self.neuron.needs_all_steps else kind
             raise ArgumentError(
@@ -92,13 +106,17 @@ class Layer(PlannedModule):
                 advice="use memory=full",
             )
 
-    def _is_standard(self) -> bool:
-        """True unless it has a recurrence, or a subclass computes something else."""
-        return type(self).forward is Layer.forward and self.recurrence is None
+    @property
+    def is_plain(self) -> bool:
+        """True unless a subclass computes something else."""
+        return type(self).forward is Layer.forward
 
-    def forward(self, x: Tensor, generator: Generator | None = None) -> Trace:
-        """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``."""
-        x = self.drop(x, generator)
+    def forward(self, x: Tensor, generator: Generator | None = None, *, pooled: bool = False) -> Trace:
+        """The layer's trace ``[T, B, *N_out]`` for ``x`` ``[T, B, *N_in]``; dropout draws from ``generator``.
+
+        ``pooled``: ``x`` has been through ``pool_input``.
+        """
+        x = self.drop(x, generator, pooled=pooled)
         if self.plan.memory == "low" and self.training and torch.is_grad_enabled():
             return self._low(x)
         return self.fire(self._short_current(x), x.shape[0])
@@ -111,34 +129,40 @@ class Layer(PlannedModule):
         )
         return trace
 
-    def into(self, x: Tensor, generator: Generator | None, following: Layer) -> tuple[Trace, Tensor | None]:
-        """The trace, and the current into the following layer's neurons, if one pass can compute both.
+    def into(self, x: Tensor, generator: Generator | None, following: Layer, *, pooled: bool = False) -> Passed:
+        """The trace, and what of the following layer the same pass computes: its synapses, or the pool of its input.
 
-        Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout`), so it is not used if they are needed.
+        Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout` and
+        :mod:`snnrun.sequence.fused_pool`), so it is not used if they are needed.
         """
-        synapse = following.synapse
-        if not (fused_readout.can_fuse(self, following) and isinstance(synapse, nn.Linear)):
-            return self(x, generator), None
-        x = self.drop(x, generator)
-        steps, current = x.shape[0], self._short_current(x)
-        result = fused_readout.run(self.neuron, current, steps, synapse.weight, synapse.bias)
+        synapse, size = following.synapse, pool_size(following.pool_input) if following.is_plain else None
+        reads_out = following.is_bare and isinstance(synapse, nn.Linear)
+        if not (self.trains_unrecorded and self.is_plain and (size or reads_out)):
+            return Passed(self(x, generator, pooled=True) if pooled else self(x, generator))
+        x = self.drop(x, generator, pooled=pooled)
+        steps, current, result = x.shape[0], self._short_current(x), None
+        if size:
+            result = fused_pool.run(self.neuron, current, steps, size)
+        elif isinstance(synapse, nn.Linear):
+            result = fused_readout.run(self.neuron, current, steps, synapse.weight, synapse.bias)
         if result is None:
-            return self.fire(current, steps), None
-        next_current, fired = result
-        nothing = next_current.new_empty((0, *fired.shape))
-        return Trace(nothing, nothing, fired), next_current
+            return Passed(self.fire(current, steps))
+        output, fired = result
+        nothing = output.new_empty((0, *fired.shape))
+        trace = Trace(nothing, nothing, fired)
+        return Passed(trace, pooled=output) if size else Passed(trace, current=output)
 
     @property
-    def records(self) -> bool:
-        """True if a training step must record the neurons, or compute them again piece by piece."""
-        needed = self.plan.spikes or self.plan.membrane or self.plan.memory == "low"
-        return needed or self.recurrence is not None
+    def trains_unrecorded(self) -> bool:
+        """True in a training step that need not record the neurons, nor compute them again piece by piece."""
+        needed = self.plan.spikes or self.plan.membrane or self.plan.memory == "low" or self.recurrence is not None
+        return self.training and torch.is_grad_enabled() and self.backend == "fused" and not needed
 
     @property
     def is_bare(self) -> bool:
         """True if only its synapses are between the incoming spikes and the neurons."""
         others = (self.pool_input, self.norm, self.pool)
-        plain = self._is_standard() and self.plan.memory == "full" and not self.dropout
+        plain = self.is_plain and self.recurrence is None and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 
     def _short_current(self, x: Tensor) -> Tensor:
@@ -156,9 +180,9 @@ class Layer(PlannedModule):
         current = (lambda piece: piece) if whole else self.current
         return trace_of(self.neuron, x, current, parameters, backend=self.backend)
 
-    def drop(self, x: Tensor, generator: Generator | None = None) -> Tensor:
+    def drop(self, x: Tensor, generator: Generator | None = None, *, pooled: bool = False) -> Tensor:
         """The input of the synapses: ``x`` after pooling and dropout, which draws from ``generator``."""
-        if self.pool_input is not None:
+        if self.pool_input is not None and not pooled:
             x = every_step(self.pool_input, x)
         if not (self.training and self.dropout):
             return x
@@ -190,15 +214,17 @@ def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None
     """The trace of every layer of a chain, for the input ``x`` ``[T, B, *N]`` of the first."""
     traces: dict[str, Trace] = {}
     chain: list[Any] = list(layers.values())
-    next_current: Tensor | None = None
+    passed = Passed(Trace(x, x[:0]))
     for name, layer, following in zip(layers, chain, [*chain[1:], None], strict=True):
-        if next_current is not None:
-            traces[name], next_current = layer.fire(next_current, next_current.shape[0]), None
+        pooled = passed.pooled is not None
+        x = passed.trace.spikes if passed.pooled is None else passed.pooled
+        if passed.current is not None:
+            passed = Passed(layer.fire(passed.current, passed.current.shape[0]))
         elif following is None:
-            traces[name] = layer(x, generator)
+            passed = Passed(layer(x, generator, pooled=True) if pooled else layer(x, generator))
         else:
-            traces[name], next_current = layer.into(x, generator, following)
-        x = traces[name].spikes
+            passed = layer.into(x, generator, following, pooled=pooled)
+        traces[name] = passed.trace
     return traces
 
 

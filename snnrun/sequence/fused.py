@@ -88,19 +88,20 @@ def forwards(
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
     product: Mapping[Key, Tensor] | None = None,
+    around: llvm.Pool | None = None,
 ) -> Arrays:
     """All arrays of the forward pass: the output, the spike counts, the last state, and the records.
 
-    ``product``: the arrays of a read-out product.
+    ``product``: the arrays of a read-out product. ``around``: a pool of the output, which is then not recorded.
     """
     like = x[0]
     shape = (steps, *like.shape)
     arrays = {**(product or {}), X: steps_of(x, steps), **rows_of(recipe.nodes, captured, like)}
     arrays |= {Key("first", k): value.contiguous() for k, value in enumerate(first)}
     arrays |= {array.key: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
-    for _, array in plan.kernel.writes:
+    for _, array in plan.kernel.writes if around is None else ():
         arrays[array.key] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
-    _call(plan.kernel, recipe.numbers, captured, arrays, steps, like)
+    _call(plan.kernel, recipe.numbers, captured, arrays, steps, like, around)
     return arrays
 
 
@@ -112,6 +113,7 @@ def backwards(
     first: Sequence[Tensor],
     captured: Sequence[Tensor],
     product: Mapping[Key, Tensor] | None = None,
+    around: llvm.Pool | None = None,
 ) -> Arrays:
     """All arrays of the backward pass, including the gradients that the plan computes.
 
@@ -121,6 +123,7 @@ def backwards(
         first: the state before the first step.
         captured: the tensors that the step captures.
         product: the arrays of a read-out product.
+        around: a pool that passes the gradient of the output.
     """
     kernel, adjoint = plan
     like = first[0]
@@ -141,7 +144,7 @@ def backwards(
         arrays[array.key] = like.new_empty(like.shape)
     for _, array in kernel.writes:
         arrays[array.key] = like.new_empty((steps, *like.shape))
-    _call(kernel, adjoint.program.numbers, captured, arrays, steps, like)
+    _call(kernel, adjoint.program.numbers, captured, arrays, steps, like, around)
     return arrays
 
 
@@ -209,6 +212,7 @@ def _call(
     arrays: Arrays,
     steps: int,
     like: Tensor,
+    around: llvm.Pool | None = None,
 ) -> None:
     if not like.numel():
         for _, array in (*kernel.sums, *kernel.last, *kernel.writes):
@@ -217,6 +221,9 @@ def _call(
     values = values_of(numbers, captured)
     if kernel.product is not None:
         llvm.call_by_sample(kernel, values, arrays, steps, like)
+        return
+    if around is not None:
+        llvm.call_by_window(kernel, values, arrays, steps, like, around)
         return
     execution = llvm if llvm.supports(like) else eager
     execution.call(kernel, values, arrays, steps, like)

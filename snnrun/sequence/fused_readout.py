@@ -7,10 +7,10 @@ gradient, in a backward pass that runs the neurons forwards again (see ``fused``
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snnrun.neuron import Neuron
@@ -24,32 +24,6 @@ from snnrun.sequence.record.tracer import Recipe, record
 
 #: Most outputs: their sums must fit the registers.
 MOST = 16
-
-
-class ChainLayer(Protocol):
-    """The properties of a layer that :func:`can_fuse` needs."""
-
-    training: bool
-    backend: str
-    synapse: nn.Module
-
-    @property
-    def records(self) -> bool:
-        """True if a training step must record the neurons, or compute them again piece by piece."""
-
-    @property
-    def is_bare(self) -> bool:
-        """True if only its synapses are between the incoming spikes and the neurons."""
-
-
-def can_fuse(layer: ChainLayer, following: ChainLayer) -> bool:
-    """True if the neurons of ``layer`` and the synapses of the following layer may run in one pass.
-
-    Only in a training step that needs no records. :func:`run` checks the input and the neuron's step.
-    """
-    trains = layer.training and torch.is_grad_enabled()
-    fused = layer.backend == "fused" and not layer.records
-    return trains and fused and following.is_bare and isinstance(following.synapse, nn.Linear)
 
 
 def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor] | None:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from snnrun.system.llvm.engine import has_wide_vectors
 from snnrun.system.llvm.function import Function, join
+from snnrun.system.llvm.row import Row, clear
 
 #: The functions, with a letter per argument: pointer or integer.
 SIGNATURES = {"find": "pppppii", "forward": "pppppppii", "weight_gradient": "ppppppii", "input_gradient": "ppppppppii"}
@@ -86,112 +87,6 @@ def code(geometry: Geometry) -> str:
     return join([], [*functions, _InputGradient(g).function()])
 
 
-class _Row:
-    """``size`` numbers from ``first`` on in registers: vectors as long as there are, and shorter ones at the end."""
-
-    def __init__(self, w: Function, first: int, size: int) -> None:
-        self.w, self.first, self.size, self.pieces = w, first, size, list[tuple[int, int]]()
-        width = w.width
-        while size:
-            while width > size:
-                width //= 2
-            self.pieces.append((first, width))
-            first, size = first + width, size - width
-
-    @property
-    def kinds(self) -> list[str]:
-        """The kinds of the vectors."""
-        return [f"<{width} x {self.w.scalar}>" for _, width in self.pieces]
-
-    def parts(self, size: int) -> list[_Row]:
-        """The row in parts of at most ``size`` numbers."""
-        end = self.first + self.size
-        return [_Row(self.w, first, min(size, end - first)) for first in range(self.first, end, size)]
-
-    def ones(self, row: str) -> tuple[str, str]:
-        """The numbers that are 1 as the bits of a word; another word is 0 if all of them are 0 or 1."""
-        w, ones, others = self.w, "0", "0"
-        for kind, (first, width), value in zip(self.kinds, self.pieces, self.load(row), strict=True):
-            mask, bits = f"<{width} x i1>", f"i{width}"
-            some = w.let(f"fcmp une {kind} {value}, zeroinitializer")
-            one = w.let(f"fcmp oeq {kind} {value}, splat ({w.scalar} {w.constant(1.0)})")
-            words = []
-            for each in (one, w.let(f"xor {mask} {some}, {one}")):
-                words.append(w.let(f"zext {bits} {w.let(f'bitcast {mask} {each} to {bits}')} to i64"))
-            ones = w.let(f"or i64 {ones}, {w.let(f'shl i64 {words[0]}, {first - self.first}')}")
-            others = w.let(f"or i64 {others}, {words[1]}")
-        return ones, others
-
-    def load(self, row: str) -> list[str]:
-        """The vectors of ``row``, a pointer."""
-        addresses = [self.w.at(row, str(first)) for first, _ in self.pieces]
-        size = 8 if self.w.double else 4
-        return [
-            self.w.let(f"load {kind}, ptr {at}, align {size}") for kind, at in zip(self.kinds, addresses, strict=True)
-        ]
-
-    def store(self, values: Sequence[str], row: str) -> None:
-        """Store the vectors in ``row``."""
-        for value, kind, (first, _) in zip(values, self.kinds, self.pieces, strict=True):
-            self.w.line(f"store {kind} {value}, ptr {self.w.at(row, str(first))}, align {8 if self.w.double else 4}")
-
-    def add(self, a: Sequence[str], b: Sequence[str]) -> list[str]:
-        """The sums."""
-        return [self.w.let(f"fadd {kind} {x}, {y}") for kind, x, y in zip(self.kinds, a, b, strict=True)]
-
-    def _every(self, scalar: str, width: int, value: str) -> str:
-        """A vector with ``value`` in every element."""
-        kind = f"<{width} x {scalar}>"
-        one = self.w.let(f"insertelement {kind} poison, {scalar} {value}, i64 0")
-        return self.w.let(f"shufflevector {kind} {one}, {kind} poison, <{width} x i32> zeroinitializer")
-
-    def multiply_add(self, number: str, b: Sequence[str], c: Sequence[str]) -> list[str]:
-        """``number b + c``, fused."""
-        found, spread = [], dict[str, str]()
-        for kind, (_, width), x, y in zip(self.kinds, self.pieces, b, c, strict=True):
-            if kind not in spread:
-                spread[kind] = self._every(self.w.scalar, width, number)
-            product = self.w.let(f"fmul contract {kind} {spread[kind]}, {x}")
-            found.append(self.w.let(f"fadd contract {kind} {product}, {y}"))
-        return found
-
-    def maximum(self, old: Sequence[str], new: Sequence[str], which: str, now: str, first: str) -> list[str]:
-        """The larger one of each pair, or ``new`` if ``first``; where it is new, the byte of ``which`` becomes ``now``.
-
-        As in torch, the first of equal values stays, and a NaN wins.
-        """
-        found, w = [], self.w
-        for kind, (place, width), a, b in zip(self.kinds, self.pieces, old, new, strict=True):
-            mask, bytes_ = f"<{width} x i1>", f"<{width} x i8>"
-            above = w.let(f"fcmp ogt {kind} {b}, {a}")
-            better = w.let(f"or {mask} {above}, {w.let(f'fcmp uno {kind} {b}, {b}')}")
-            wins = w.let(f"select i1 {first}, {mask} splat (i1 true), {mask} {better}")
-            found.append(w.let(f"select {mask} {wins}, {kind} {b}, {kind} {a}"))
-            at = w.at(which, str(place), "i8")
-            before = w.let(f"load {bytes_}, ptr {at}, align 1")
-            every = self._every("i8", width, now)
-            which_now = w.let(f"select {mask} {wins}, {bytes_} {every}, {bytes_} {before}")
-            w.line(f"store {bytes_} {which_now}, ptr {at}, align 1")
-        return found
-
-    def where(self, which: str, now: str, values: Sequence[str]) -> list[str]:
-        """The values whose byte in ``which`` is ``now``, and 0 for the others."""
-        found, w = [], self.w
-        for kind, (place, width), value in zip(self.kinds, self.pieces, values, strict=True):
-            bytes_ = f"<{width} x i8>"
-            byte = w.let(f"load {bytes_}, ptr {w.at(which, str(place), 'i8')}, align 1")
-            every = self._every("i8", width, now)
-            same = w.let(f"icmp eq {bytes_} {byte}, {every}")
-            found.append(w.let(f"select <{width} x i1> {same}, {kind} {value}, {kind} zeroinitializer"))
-        return found
-
-
-def clear(w: Function, pointer: str, bytes_: int) -> None:
-    """Set memory to 0."""
-    w.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-    w.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {bytes_}, i1 false)")
-
-
 class _Code:
     """Common parts of the functions."""
 
@@ -209,7 +104,7 @@ class _Code:
         head = f"void @{name}({arguments}, i64 %first, i64 %last)"
         return Function(head, double=self.g.double, width=self.width)
 
-    def blocks(self, w: Function, size: int, body: Callable[[str, _Row, str], None]) -> None:
+    def blocks(self, w: Function, size: int, body: Callable[[str, Row, str], None]) -> None:
         """Write ``body`` for a row of ``size`` numbers, in blocks that fit the registers.
 
         It gets a name for its loops, the row of a block, and the place of the block.
@@ -218,9 +113,9 @@ class _Code:
         whole, rest = divmod(size, block)
         if whole:
             with w.loop("block", "0", str(whole)) as each:
-                body("b", _Row(w, 0, block), w.product(each.index, block))
+                body("b", Row(w, 0, block), w.product(each.index, block))
         if rest:
-            body("r", _Row(w, 0, rest), str(whole * block))
+            body("r", Row(w, 0, rest), str(whole * block))
 
     @contextmanager
     def positions(self, w: Function, name: str, image: str) -> Iterator[tuple[str, str, str, str, str]]:
@@ -252,7 +147,7 @@ class _Code:
         image: str,
         position: Sequence[str],
         sums: Sequence[str] = (),
-        row: _Row | None = None,
+        row: Row | None = None,
     ) -> Iterator[tuple[str, list[str]]]:
         """Loops over the rows of the weights that belong to the spikes below the kernel, at ``position``.
 
@@ -335,7 +230,7 @@ class _FindEvents(_Code):
                     found, others = pixel.values
                     self._mark(w, starts, pixel.index, found, before)
                     begin = w.product(pixel.index, g.channels)
-                    for i, part in enumerate(_Row(w, 0, g.channels).parts(64)):
+                    for i, part in enumerate(Row(w, 0, g.channels).parts(64)):
                         ones, wrong = part.ones(w.at(x, begin))
                         others = w.let(f"or i64 {others}, {wrong}")
                         found = self._list(w, f"part{i}", ones, w.let(f"add i64 {begin}, {part.first}"), events, found)
@@ -366,9 +261,9 @@ class _FindBits(_Code):
         w = self.start("find", "ptr %x, ptr %events, ptr %rows, ptr %starts, ptr %counts")
         w.declarations.add("declare i64 @llvm.ctpop.i64(i64)")
         size, skipped = g.width * g.channels, g.padding[1] * g.channels
-        rest = _Row(w, size // 8 * 8, size % 8)
+        rest = Row(w, size // 8 * 8, size % 8)
 
-        def put(row: _Row, x: str, at: str, values: list[str]) -> list[str]:
+        def put(row: Row, x: str, at: str, values: list[str]) -> list[str]:
             ones, wrong = row.ones(x)
             short = w.let(f"trunc i64 {w.let(f'shl i64 {ones}, {skipped % 8}')} to i16")
             before = w.let(f"load i16, ptr {at}, align 1")
@@ -386,7 +281,7 @@ class _FindBits(_Code):
                 bits = w.at("%events", w.let(f"add i64 {to}, {skipped // 8}"), "i8")
                 with w.loop("eight", "0", str(size // 8), values=row.values, kinds=kinds) as eight:
                     numbers = w.at(x, w.product(eight.index, 8))
-                    eight.values = put(_Row(w, 0, 8), numbers, w.at(bits, eight.index, "i8"), eight.values)
+                    eight.values = put(Row(w, 0, 8), numbers, w.at(bits, eight.index, "i8"), eight.values)
                 row.values = eight.values
                 if rest.pieces:
                     row.values = put(rest, x, w.at(bits, str(size // 8), "i8"), row.values)
@@ -403,7 +298,7 @@ class _Forward(_Code):
         w = self.start("forward", arguments)
         with w.loop("image", "%first", "%last") as image:
 
-            def block(name: str, row: _Row, begin: str) -> None:
+            def block(name: str, row: Row, begin: str) -> None:
                 bias, rows = row.load(w.at("%bias", begin)), w.at("%weights", begin)
                 with self.positions(w, name, image.index) as (place, _, position, top, left):
                     with self.terms(w, name, image.index, (top, left), bias, row) as (weights, sums):
@@ -427,7 +322,7 @@ class _WeightGradient(_Code):
         w = self.start("weight_gradient", "ptr %events, ptr %rows, ptr %starts, ptr %grad, ptr %which, ptr %sums")
         with w.loop("image", "%first", "%last") as image:
 
-            def block(name: str, row: _Row, begin: str) -> None:
+            def block(name: str, row: Row, begin: str) -> None:
                 of_block = w.at("%sums", begin)
                 with self.positions(w, name, image.index) as (place, _, position, top, left):
                     at = w.let(f"add i64 {w.product(place, g.outputs)}, {begin}")
@@ -471,7 +366,7 @@ class _InputGradient(_Code):
                 numbers, channels = w.at("%numbers", begin), w.at("%channels", begin, "i32")
                 weights = w.at("%weights", w.product(k.index, g.outputs * g.row))
 
-                def block(name: str, row: _Row, begin: str) -> None:
+                def block(name: str, row: Row, begin: str) -> None:
                     to, of_block = w.at(at, begin), w.at(weights, begin)
                     with w.loop(f"{name}_n", "0", count, values=row.load(to), kinds=row.kinds) as each:
                         number = w.let(f"load {w.scalar}, ptr {w.at(numbers, each.index)}")

@@ -17,10 +17,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel import feedback_code
+from snnrun.sequence.kernel import feedback_code, pool_code
 from snnrun.sequence.kernel.feedback_code import Shape
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.llvm_code import code
+from snnrun.sequence.kernel.pool_code import Windows
 from snnrun.sequence.kernel.steps import Backward, Forward, Rows
 from snnrun.system.llvm.engine import compile_code
 from snnrun.system.pool import spread
@@ -33,6 +34,9 @@ KEPT = 1 << 19
 SAMPLES = 8
 #: Most numbers of all partial sums of the weights of a feedback, if these are more than two.
 PARTIAL = 1 << 25
+#: Limit in bytes of the output of neurons that waits for its pool: it should fit the second cache.
+WINDOWS = 1 << 18
+_POSITIONS = 255  # of a window: they fit a byte
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -83,6 +87,56 @@ def call_by_sample(
             samples_of(sums, *run.arguments, scratch.data_ptr(), run.size, steps, lanes, lanes // samples, first, last)
 
     spread(work, -(-samples // SAMPLES), steps * lanes)
+
+
+class Pool(NamedTuple):
+    """A maximum pool around a kernel.
+
+    Attributes:
+        size: of the windows, which neither overlap nor leave gaps.
+        pooled: the maxima ``[T, B, H / size, W / size, C]``, or backwards their gradient.
+        which: the position of each in its window, a byte.
+    """
+
+    size: int
+    pooled: Tensor
+    which: Tensor
+
+
+def fits_windows(like: Tensor, size: int) -> bool:
+    """True if the neurons of a step ``[B, H, W, C]`` below a row of windows fill a vector."""
+    return like.shape[2] * like.shape[3] >= vector_width(like) and size * size <= _POSITIONS
+
+
+def call_by_window(
+    kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor, pool: Pool
+) -> None:
+    """:func:`call` for ``like`` ``[B, H, W, C]``, with a pool after the output, or backwards before its gradient."""
+    images, height, width, channels = like.shape
+    item, lanes, redirected = like.element_size(), like.numel(), Key("grad_output" if kernel.backwards else "output")
+    strip = max(1, WINDOWS // (pool.size * pool.size * channels * steps * item))
+    strip = max(strip, -(-vector_width(like) // (pool.size * channels)))
+    # The pointer and the distance of this array are set by strip.
+    arrays = {**tensors, redirected: like}
+    place = next(i for i, array in enumerate(kernel.arrays()) if array.key == redirected)
+    of = Windows(
+        channels, height, width, pool.size, min(strip, width // pool.size), steps, place, kernel.backwards,
+        like.dtype == torch.float64,
+    )  # fmt: skip
+    run = _Call(kernel, numbers, arrays, steps, like, vector_width(like), of)
+    pointers, strides, values = run.arguments
+    strides[place] = of.room
+    windows = run.code.samples
+    assert windows is not None
+
+    def work(low: int, high: int) -> None:
+        scratch, buffer, now = run.scratch(), like.new_empty(of.buffer), type(pointers)(*pointers)
+        windows(
+            now, strides, values, scratch.data_ptr(), buffer.data_ptr(), pool.pooled.data_ptr(), pool.which.data_ptr(),
+            run.size, lanes, images, low, high,
+        )  # fmt: skip
+
+    spread(work, images * of.groups, steps * lanes)
 
 
 def call_by_step(
@@ -171,7 +225,7 @@ class _Call:
         steps: int,
         like: Tensor,
         width: int,
-        shape: Shape | None = None,
+        shape: Shape | Windows | None = None,
     ) -> None:
         double, bytes_, lanes = like.dtype == torch.float64, like.element_size(), like.numel()
         self.code = _compile(kernel, double, width, shape)
@@ -197,18 +251,19 @@ class _Code(NamedTuple):
     arrays: tuple[Key, ...]
     scratch: int  # number of scratch arrays
     kernel: Callable[..., None]
-    samples: Callable[..., None] | None  # for a kernel with a read-out product, and one that runs step by step
+    samples: Callable[..., None] | None  # the loop around a kernel: over samples, steps, or the windows of a pool
 
 
 @functools.lru_cache(maxsize=1024)
-def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = None) -> _Code:
-    """``shape``: of a layer with feedback, whose kernel runs step by step."""
+def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | Windows | None = None) -> _Code:
+    """``shape``: of a layer with feedback, whose kernel runs step by step, or of a pool around the kernel."""
     most = BLOCK // (8 if double else 4)
     source = code(kernel, most, double=double, width=width)
-    if shape is not None:
-        source = feedback_code.code(source, shape)
     signatures = {"kernel": "ppppiiiii"}
-    if shape is not None:
+    if isinstance(shape, Windows):
+        source, signatures["windows"] = "\n".join([source, pool_code.code(shape)]), pool_code.SIGNATURE
+    elif shape is not None:
+        source = feedback_code.code(source, shape)
         signatures["samples"] = "ppppipppiiiii" + ("pi" * 5 + "ppp" if shape.backwards else "pi" * 2 + "pp")
     elif kernel.product:
         signatures["samples"] = "pppppiiiiii"
@@ -217,5 +272,5 @@ def _compile(kernel: Kernel, double: bool, width: int, shape: Shape | None = Non
         tuple(array.key for array in kernel.arrays()),
         len(kernel.scratch()),
         functions["kernel"],
-        functions.get("samples"),
+        functions.get("windows", functions.get("samples")),
     )

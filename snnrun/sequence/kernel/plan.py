@@ -155,6 +155,20 @@ def readout_plan(recipe: Recipe, captured: frozenset[int], outputs: int) -> Forw
     return ForwardPlan(kernel, (X,), replays=True)
 
 
+@functools.lru_cache(maxsize=256)
+def pool_plan(recipe: Recipe, captured: frozenset[int]) -> ForwardPlan | None:
+    """The forward pass with a pool of the spikes: of the output there is only what the pool is computing.
+
+    None if the backward pass needs records, or no gradient goes through the output.
+    """
+    back = adjoint(recipe, Gradients(x=True, captured=captured))
+    if back.derivatives or not recipe.counts or _PRODUCT_GRADIENT not in back.reads():
+        return None
+    output = Array(Key("output"), "strided")
+    kernel = _forward_kernel(recipe, writes=((recipe.output, output),), sums=((recipe.output, _FIRED),))
+    return ForwardPlan(kernel, (X,), replays=True)
+
+
 def _state_parts(leaves: Collection[Node]) -> set[int]:
     """The parts of the state that the leaves read, before or after a step."""
     return {node[1] for node in leaves if node[0] in ("new", "old")}
