@@ -29,7 +29,7 @@ class Windows(NamedTuple):
         size: of a window.
         strip: windows in a strip.
         steps: T.
-        array: the place of the redirected array among those of the kernel.
+        array: the place of the redirected array among the arrays of the kernel.
         backwards: the direction.
         double: numbers of 64 bits instead of 32.
     """
