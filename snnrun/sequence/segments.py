@@ -2,7 +2,8 @@
 
 Backwards, each segment runs again from its first state, and is differentiated by itself. With segments of √T steps the
 memory would be the least, and grow as √T instead of T. The cost is a second forward pass, and products and sums of
-gradients in pieces. So there are at most ``MOST`` segments. docs/performance.md has the times.
+gradients in pieces. So there are at most ``MOST`` segments, and hardly any smaller than ``SMALLEST``.
+docs/performance.md has the times.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from snnrun.sequence.run import Trace, resolve_backend, run_resolved
 
 #: Most segments: more of them hardly save memory, but every one has its own sum of the weights' gradient.
 MOST = 6
+#: Bytes of a segment's currents below which two segments are enough.
+SMALLEST = 1 << 23
 
 
 def trace_of(
@@ -44,13 +47,20 @@ def trace_of(
     return Trace(output, output.new_empty((0, *output.shape[1:])), fired)
 
 
+def length_for(neuron: Neuron, x: Tensor) -> int:
+    """The steps of a segment of ``x`` ``[T, B, *M]``."""
+    steps, *others = x.shape
+    size = steps * others[0] * math.prod(neuron.shape or others[1:]) * x.element_size()
+    count = min(math.isqrt(max(steps - 1, 0)) + 1, MOST, max(2, size // SMALLEST))
+    return -(-steps // count)
+
+
 class _Segments(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, neuron: Neuron, current: Any, backend: str, x: Tensor, *parameters: nn.Parameter
     ) -> tuple[Tensor, Tensor | None]:
-        steps = x.shape[0]
-        length = max(math.isqrt(steps - 1) + 1, -(-steps // MOST))
+        steps, length = x.shape[0], length_for(neuron, x)
         begins = range(0, steps, length)
         states: list[Tensor] = []
         random, output, state, fired = [], None, None, list[Tensor]()

@@ -34,6 +34,8 @@ from snnrun.system.cache import cache_dir
 SMALL = 10_000_000
 #: Outputs below which events are not faster: a spike is added to ``events.WIDTH`` sums at a time.
 FEW = 64
+#: Inputs below which oneDNN copies more than it computes.
+NARROW = 8
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Linear(nn.Linear):
         spikes = events.find(rows, self.product.events_below) if self._may_be_events() else None
         if spikes is not None:
             y = _Events.apply(rows, self.weight, self.bias, spikes, self.product.dense)
-        elif self.product.dense == "onednn":
+        elif self.product.dense == "onednn" and self.in_features >= NARROW:
             y = _OneDNN.apply(rows, self.weight, self.bias)
         else:
             return super().forward(x)

@@ -109,6 +109,9 @@ def test_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
         linear(Product("onednn", 0.3))(x)
         assert taken == ["onednn"]
     taken.clear()
+    linear(Product("onednn", 0.3), inputs=product.NARROW - 1)(torch.rand(4, product.NARROW - 1))
+    assert not taken
+    taken.clear()
     linear(Product("onednn", 0.3), outputs=product.FEW - 1)(spikes(4, 150))
     assert taken == ["onednn"], "events do not pay for few outputs"
     taken.clear()

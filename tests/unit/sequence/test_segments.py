@@ -11,8 +11,15 @@ from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
 from snnrun.model import ExecutionPlan, Layer, Norm
-from snnrun.neuron import LI, PSN
+from snnrun.neuron import IF, LI, PSN
+from snnrun.sequence import segments
 from support.catalogued import neurons
+
+
+@pytest.fixture(autouse=True)
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SMALLEST", 1)
+
 
 NEURONS = ("lif", "synaptic", "alif", "rlif", "glif", "lif_refractory")
 
@@ -114,3 +121,19 @@ def test_neurons_that_need_all_steps_are_refused() -> None:
     assert (caught.value.name, caught.value.got, caught.value.advice) == ("memory", "low", "use memory=full")
     with pytest.raises(ValueError, match="memory: expected 'full' or 'low', got 'some'"):
         Layer(nn.Linear(6, 5), LI(), plan=ExecutionPlan(memory="some"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "batch", "expected"),
+    [
+        (1, 1, 1),
+        (2, 1, 1),
+        (25, 1, 13),  # few numbers: two segments
+        (24, 256, 8),  # 24 MiB: three
+        (25, 4096, 5),  # √25
+        (784, 4096, 131),  # a sixth
+    ],
+)
+def test_the_length_of_a_segment(steps: int, batch: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SMALLEST", 1 << 23)
+    assert segments.length_for(IF(shape=(1024,)), torch.empty(1).expand(steps, batch, 2)) == expected
