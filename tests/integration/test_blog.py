@@ -181,10 +181,10 @@ def test_as_published_five_neurons_are_lost_and_the_loss_falls_all_the_same(dtyp
 @pytest.mark.parametrize("backend", ["reference", "fused"])
 def test_as_published_the_runner_stops_before_a_neuron_is_lost(backend: str) -> None:
     training = Training("blog.zero_target/article.float32", backend)
-    with pytest.raises(NonFiniteError) as caught:
+    with pytest.raises(NonFiniteError) as error:
         list(training.records)
     iteration = len(training.entry["gradient_norms"]) + 1
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(
         f"iteration {iteration}: not finite: the gradient of model.layers.output.synapse.weight in "
     )

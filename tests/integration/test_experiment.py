@@ -420,10 +420,10 @@ def failed(folder: Path, message: str) -> None:
 
 def test_missing_data(experiment: Experiment, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snnrun.task.download.download", lambda *arguments: "no network")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         experiment("task=mnist", f"data_dir={tmp_path / 'empty'}")
     for words in (str(tmp_path / "empty"), "t10k-labels-idx1-ubyte", "task=digits", "no network"):
-        assert words in str(caught.value)
+        assert words in str(error.value)
     failed(folder, "mnist: the data is missing")
     assert result_of(folder)["epochs"] == 0
 
@@ -489,10 +489,10 @@ def test_an_error_that_nobody_foresaw(experiment: Experiment, folder: Path) -> N
     ids=["MemoryError", "numpy", "cuda", "cpu"],
 )
 def test_out_of_memory_comes_with_advice(error: Exception, experiment: Experiment, folder: Path) -> None:
-    with pytest.raises(OutOfMemoryError) as caught:
+    with pytest.raises(OutOfMemoryError) as raised:
         experiment(*PLAIN, loss=after(3, error))
-    assert caught.value.exit_code == 5
-    message = str(caught.value)
+    assert raised.value.exit_code == 5
+    message = str(raised.value)
     for words in ("out of memory on cpu", "batch_size", "num_steps", "model.hidden"):
         assert words in message
     assert "\n" not in message
@@ -523,11 +523,11 @@ def test_a_full_disk_leaves_no_half_written_file(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(StorageError, match="No space left on device") as caught:
+    with pytest.raises(StorageError, match="No space left on device") as error:
         experiment(*PLAIN)
-    assert caught.value.exit_code == 6
-    assert str(folder) in str(caught.value)
-    assert "output_dir" in str(caught.value)
+    assert error.value.exit_code == 6
+    assert str(folder) in str(error.value)
+    assert "output_dir" in str(error.value)
     assert not leftovers(folder)
     for path in folder.rglob("*.safetensors"):
         assert checkpoint.load(path)
@@ -547,10 +547,10 @@ def test_a_file_that_cannot_be_opened_is_named(
         return real(path, flags, *arguments, **options)
 
     monkeypatch.setattr(os, "open", opened)
-    with pytest.raises(StorageError, match="No space left on device") as caught:
+    with pytest.raises(StorageError, match="No space left on device") as error:
         experiment(*PLAIN)
     monkeypatch.undo()
-    assert name in str(caught.value) or (name == "last.safetensors" and "checkpoints" in str(caught.value))
+    assert name in str(error.value) or (name == "last.safetensors" and "checkpoints" in str(error.value))
     assert not leftovers(folder)
     if name != "run.log":  # the log is opened first of all, before there is anything to tell
         assert result_of(folder)["status"] == "failed"

@@ -124,9 +124,9 @@ def test_compose_writes_nothing_and_execute_runs_the_job(tmp_path: Path, monkeyp
 
 def test_a_mistake_is_one_error_with_all_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         snnrun.compose("neuron=lff", epochs=0)
-    assert "neuron=lff" in str(caught.value) and "epochs" in str(caught.value)
+    assert "neuron=lff" in str(error.value) and "epochs" in str(error.value)
     for words in (["neuron=if,lif"], ["list"], ["--help"], ["-m", "seed=0,1"], ["show", "run"], ["--cfg", "job"]):
         with pytest.raises(ConfigError):
             snnrun.train(*words)

@@ -228,9 +228,9 @@ def test_a_signal_goes_to_the_inner_stop(mortal: None) -> None:
     with mask_signals():
         signal.raise_signal(signal.SIGTERM)
         stop = Stop()
-        with stop.handle_signals(mask=True), pytest.raises(Interrupted) as caught, stop.unmask():
+        with stop.handle_signals(mask=True), pytest.raises(Interrupted) as error, stop.unmask():
             raise AssertionError("it is raised at once")
-    assert caught.value.exit_code == 143
+    assert error.value.exit_code == 143
 
 
 def test_a_masked_signal_goes_to_the_outer_stop(mortal: None) -> None:

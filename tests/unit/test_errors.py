@@ -93,23 +93,23 @@ def test_a_message_of_the_command_writes_values_as_yaml_does(value: object, show
     ],
 )
 def test_checks_raise_the_facts(checked: Any, expected: str, got: object) -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         checked()
-    assert (caught.value.name, caught.value.expected, caught.value.got) == ("a", expected, got)
+    assert (error.value.name, error.value.expected, error.value.got) == ("a", expected, got)
 
 
 def test_an_item_of_a_list_is_named() -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         check.integers("hidden", [3, 0], low=1)
-    assert (caught.value.name, caught.value.argument, caught.value.got) == ("hidden[1]", "hidden", 0)
+    assert (error.value.name, error.value.argument, error.value.got) == ("hidden[1]", "hidden", 0)
 
 
 def test_a_part_that_refuses_an_argument_gives_its_key_and_facts() -> None:
-    with pytest.raises(PartError) as caught:
+    with pytest.raises(PartError) as error:
         build({"_target_": "snnrun.encoder.Rate", "gain": None}, "encoder")
-    assert (caught.value.path, caught.value.cause) == ("encoder.gain", None)
-    assert caught.value.fault == Fault("encoder.gain", str(caught.value), refused=True)
-    assert str(caught.value).endswith("got null")
+    assert (error.value.path, error.value.cause) == ("encoder.gain", None)
+    assert error.value.fault == Fault("encoder.gain", str(error.value), refused=True)
+    assert str(error.value).endswith("got null")
 
 
 @pytest.mark.parametrize(

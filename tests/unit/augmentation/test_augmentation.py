@@ -39,27 +39,27 @@ def draws(augmentation: Augmentation, count: int = 6, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize("padding", [1, 4, 20])
 def test_crop(padding: int) -> None:
     x, places = images(25), 2 * padding + 1
-    drawn = draws(Crop(), 25)
-    drawn[:2] = torch.tensor([[0.0, 0.0], [1 - 2**-53, 1 - 2**-53]])  # the corners
-    found = Crop(padding).apply(x, drawn)
-    for image, one, (top, left) in zip(x, found, (drawn * places).floor().int().tolist(), strict=True):
+    numbers = draws(Crop(), 25)
+    numbers[:2] = torch.tensor([[0.0, 0.0], [1 - 2**-53, 1 - 2**-53]])  # the corners
+    crops = Crop(padding).apply(x, numbers)
+    for image, one, (top, left) in zip(x, crops, (numbers * places).floor().int().tolist(), strict=True):
         assert torch.equal(one, F.crop(F.pad(image, [padding]), min(top, places - 1), min(left, places - 1), 9, 12))
 
 
 def test_flip() -> None:
-    x, drawn = images(40), draws(Flip(), 40)
+    x, numbers = images(40), draws(Flip(), 40)
     for p in (0.0, 0.3, 1.0):
-        found = Flip(p).apply(x, drawn)
-        expected = [F.horizontal_flip(image) if u < p else image for image, u in zip(x, drawn[:, 0], strict=True)]
-        assert torch.equal(found, torch.stack(expected))
-    assert 0 < int((drawn < 0.3).sum()) < 40
+        flips = Flip(p).apply(x, numbers)
+        expected = [F.horizontal_flip(image) if u < p else image for image, u in zip(x, numbers[:, 0], strict=True)]
+        assert torch.equal(flips, torch.stack(expected))
+    assert 0 < int((numbers < 0.3).sum()) < 40
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 30])
 def test_erase(size: int) -> None:
-    x, drawn = images(25), draws(Erase(), 25)
-    found = Erase(size).apply(x, drawn)
-    for image, one, (u, v) in zip(x, found, drawn.tolist(), strict=True):
+    x, numbers = images(25), draws(Erase(), 25)
+    images_with_holes = Erase(size).apply(x, numbers)
+    for image, one, (u, v) in zip(x, images_with_holes, numbers.tolist(), strict=True):
         (top, bottom), (left, right) = (
             (max(0, centre - size // 2), min(length, centre - size // 2 + size))
             for centre, length in ((int(9 * u), 9), (int(12 * v), 12))
@@ -74,9 +74,9 @@ def test_erase(size: int) -> None:
 )
 @pytest.mark.parametrize(("height", "width"), [(9, 12), (12, 9), (10, 10)])
 def test_affine(affine: Affine, height: int, width: int) -> None:
-    x, drawn = images(10, 1, height, width), draws(affine, 10)
-    found = affine.apply(x, drawn)
-    for image, one, (turn, size, right, down) in zip(x, found, (2 * drawn - 1).tolist(), strict=True):
+    x, numbers = images(10, 1, height, width), draws(affine, 10)
+    transforms = affine.apply(x, numbers)
+    for image, one, (turn, size, right, down) in zip(x, transforms, (2 * numbers - 1).tolist(), strict=True):
         expected = F.affine(
             image,
             angle=turn * affine.degrees,
@@ -94,25 +94,25 @@ def test_affine(affine: Affine, height: int, width: int) -> None:
 @EVERY
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_stay_images_and_the_input_as_it_was(name: str, channels: int) -> None:
-    made: Augmentation = part("augmentation", name)
+    augmentation: Augmentation = part("augmentation", name)
     x = images(50, channels).round(decimals=1)
-    before, drawn = x.clone(), draws(made, 50)
-    found = made.apply(x, drawn)
-    assert found.shape == x.shape and found.dtype == x.dtype
-    assert found.is_contiguous()
-    assert 0 <= found.min() <= found.max() <= 1
+    before, numbers = x.clone(), draws(augmentation, 50)
+    output = augmentation.apply(x, numbers)
+    assert output.shape == x.shape and output.dtype == x.dtype
+    assert output.is_contiguous()
+    assert 0 <= output.min() <= output.max() <= 1
     assert torch.equal(x, before)
-    assert not torch.equal(found, x)
-    assert torch.equal(found, made.apply(x, drawn))
+    assert not torch.equal(output, x)
+    assert torch.equal(output, augmentation.apply(x, numbers))
 
 
 @EVERY
 def test_a_sample_depends_on_its_own_numbers_alone(name: str) -> None:
-    made: Augmentation = part("augmentation", name)
-    x, drawn = images(8), draws(made, 8)
-    whole = made.apply(x, drawn)
+    augmentation: Augmentation = part("augmentation", name)
+    x, numbers = images(8), draws(augmentation, 8)
+    whole = augmentation.apply(x, numbers)
     for i in range(8):
-        assert torch.equal(made.apply(x[i : i + 1], drawn[i : i + 1]), whole[i : i + 1])
+        assert torch.equal(augmentation.apply(x[i : i + 1], numbers[i : i + 1]), whole[i : i + 1])
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_a_sample_depends_on_its_own_numbers_alone(name: str) -> None:
     ],
 )
 def test_arguments_are_checked(kind: Any, arguments: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError) as error:
         kind(*arguments)
-    assert str(caught.value) == message
+    assert str(error.value) == message
 
 
 # --- in a task -----------------------------------------------------------------------------------------------------
@@ -170,15 +170,15 @@ def test_their_order_is_that_of_the_command() -> None:
 
 
 def test_validation_and_test_are_untouched() -> None:
-    plain, augmented = (training(*words).data for words in ((), ("augmentation=[affine,crop,erase,flip]",)))
-    for one, other in ((plain.validation, augmented.validation), (plain.test, augmented.test)):
+    plain, randomised = (training(*words).data for words in ((), ("augmentation=[affine,crop,erase,flip]",)))
+    for one, other in ((plain.validation, randomised.validation), (plain.test, randomised.test)):
         for generator in (None, 0):
             orders = [None if generator is None else Generator().manual_seed(generator) for _ in range(2)]
             pairs = zip(one.batches(50, orders[0]), other.batches(50, orders[1]), strict=True)
             assert all(torch.equal(a.x, b.x) for a, b in pairs)
-    pairs = zip(*(data.train.batches(50, Generator().manual_seed(0)) for data in (plain, augmented)), strict=True)
+    pairs = zip(*(data.train.batches(50, Generator().manual_seed(0)) for data in (plain, randomised)), strict=True)
     assert all(not torch.equal(a.x, b.x) for a, b in pairs)
-    assert plain.hashes == augmented.hashes
+    assert plain.hashes == randomised.hashes
 
 
 @pytest.mark.long

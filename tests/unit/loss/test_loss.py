@@ -181,8 +181,8 @@ def test_rate_bounds() -> None:
     by_sample = RateBounds(**bounds, of="sample")({"output": x})
     torch.testing.assert_close(by_sample.item(), (0.1 + 0.1 + 0.2 + 0.1 + 0.6 + 0.6) / 6)
     assert RateBounds(**{**bounds, "upper": 0.5}, of="layer")({"output": x}) == 0
-    squared = RateBounds(lower=0.1, upper=0.4)({"output": x})
-    torch.testing.assert_close(squared.item(), (0.01 + 0.36) / 3)
+    by_square = RateBounds(lower=0.1, upper=0.4)({"output": x})
+    torch.testing.assert_close(by_square.item(), (0.01 + 0.36) / 3)
     assert RateBounds(layers="hidden")({"output": x}) == 0
 
 
@@ -233,9 +233,9 @@ def test_pools() -> None:
 
 
 def test_every_entry_is_used() -> None:
-    used = {*SAMPLE_LOSSES, *SIMILARITIES, *SPARSITIES, *ACCURACIES}
-    used |= {f"spikingjelly.{n}" for n in ("first_spike_index/spikes", "VotingLayer/mean", "redundant_one_hot/labels")}
-    assert used == {e["id"] for e in references.entries("losses")}
+    ids = {*SAMPLE_LOSSES, *SIMILARITIES, *SPARSITIES, *ACCURACIES}
+    ids |= {f"spikingjelly.{n}" for n in ("first_spike_index/spikes", "VotingLayer/mean", "redundant_one_hot/labels")}
+    assert ids == {e["id"] for e in references.entries("losses")}
 
 
 ACCURACIES = {e["id"]: e for e in references.entries("losses") if e["name"].startswith("accuracy")}
@@ -274,14 +274,14 @@ def test_accuracy_by_membrane() -> None:
 def test_ce_membrane_summed_over_time_or_at_every_step() -> None:
     u = torch.randn(5, 3, 4, generator=torch.Generator().manual_seed(0))
     target = torch.tensor([0, 3, 1])
-    summed = F.cross_entropy(u.sum(0), target)
+    of_sum = F.cross_entropy(u.sum(0), target)
     every = torch.stack([F.cross_entropy(step, target) for step in u]).sum()
-    torch.testing.assert_close(CEMembrane()(u, u, target), summed)
+    torch.testing.assert_close(CEMembrane()(u, u, target), of_sum)
     torch.testing.assert_close(CEMembrane(over_time="every_step")(u, u, target), every)
     torch.testing.assert_close(CEMembrane(over_time="mean")(u, u, target), F.cross_entropy(u.mean(0), target))
     torch.testing.assert_close(CEMembrane(over_time="last")(u, u, target), F.cross_entropy(u[-1], target))
     assert CEMembrane(accuracy="last_membrane").predict(u, u).tolist() == u[-1].argmax(1).tolist()
-    assert (summed - every).abs() > 0.1
+    assert (of_sum - every).abs() > 0.1
 
 
 def test_mean_square_needs_no_labels_and_ends_at_silence() -> None:
@@ -349,14 +349,14 @@ def test_van_rossum_distance() -> None:
 def test_van_rossum_loss_is_zero_at_its_target_only() -> None:
     target = torch.tensor([0, 2, 1])
     loss = VanRossum(encoding=RateTarget(correct_rate=0.4))
-    wanted = RateTarget(correct_rate=0.4)(target, 3, 20)
-    assert loss(wanted, wanted, target) == 0
-    shifted = wanted.roll(1, 0)
-    assert 0 < loss(shifted, wanted, target) < loss(1 - wanted, wanted, target)
-    torch.testing.assert_close(loss(shifted, wanted, wanted), loss(shifted, wanted, target))
-    assert torch.equal(CECount().predict(wanted, wanted), target)
+    train = RateTarget(correct_rate=0.4)(target, 3, 20)
+    assert loss(train, train, target) == 0
+    late_train = train.roll(1, 0)
+    assert 0 < loss(late_train, train, target) < loss(1 - train, train, target)
+    torch.testing.assert_close(loss(late_train, train, train), loss(late_train, train, target))
+    assert torch.equal(CECount().predict(train, train), target)
     with pytest.raises(ValueError, match=r"target: expected trains of shape \[20, 3, 3\], got \[3, 3\]"):
-        loss(wanted, wanted, wanted[0])
+        loss(train, train, train[0])
 
 
 def test_membranes_may_have_targets_that_change_with_time() -> None:
@@ -364,13 +364,13 @@ def test_membranes_may_have_targets_that_change_with_time() -> None:
         torch.tensor([1, 0]),
         RateTarget(correct_rate=0.25, on_target=1.2, off_target=0.5, interpolate=True),
     )
-    wanted = encoding(labels, 3, 9)
+    trace = encoding(labels, 3, 9)
     loss = MSEMembrane(encoding=encoding)
-    assert loss(wanted, wanted, labels) == 0
-    torch.testing.assert_close(loss(wanted, wanted + 0.5, labels).item(), 0.25)
-    torch.testing.assert_close(MSEMembrane()(wanted, wanted, wanted[0]), ((wanted - wanted[0]) ** 2).mean())
+    assert loss(trace, trace, labels) == 0
+    torch.testing.assert_close(loss(trace, trace + 0.5, labels).item(), 0.25)
+    torch.testing.assert_close(MSEMembrane()(trace, trace, trace[0]), ((trace - trace[0]) ** 2).mean())
     with pytest.raises(ValueError, match=r"target: expected values \[B, C\] or \[T, B, C\]"):
-        MSEMembrane()(wanted, wanted, wanted[:4])
+        MSEMembrane()(trace, trace, trace[:4])
 
 
 def test_regression() -> None:
@@ -447,11 +447,11 @@ def test_mse_rate_is_the_mean_squared_error_of_the_firing_rate() -> None:
     spikes = torch.randint(0, 2, (4, 5, 3), generator=generator).double()
     labels = torch.tensor([0, 2, 1, 1, 0])
     # SpikingJelly's tutorials: F.mse_loss(out_fr, label_onehot)
-    wanted = F.mse_loss(spikes.mean(0), F.one_hot(labels, 3).double())
-    torch.testing.assert_close(MSERate()(spikes, spikes, labels), wanted)
-    torch.testing.assert_close(MSECount()(spikes, spikes, labels), 4 * wanted)
+    error = F.mse_loss(spikes.mean(0), F.one_hot(labels, 3).double())
+    torch.testing.assert_close(MSERate()(spikes, spikes, labels), error)
+    torch.testing.assert_close(MSECount()(spikes, spikes, labels), 4 * error)
     twice = spikes.repeat_interleave(2, 2)
-    torch.testing.assert_close(MSERate(population=2)(twice, twice, labels), wanted)
+    torch.testing.assert_close(MSERate(population=2)(twice, twice, labels), error)
     half = F.mse_loss(spikes.mean(0), 0.5 * F.one_hot(labels, 3).double() + 0.25)
     torch.testing.assert_close(MSERate(correct_rate=0.75, incorrect_rate=0.25)(spikes, spikes, labels), half)
 

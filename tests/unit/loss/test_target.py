@@ -94,12 +94,12 @@ def test_random_targets(pattern: str) -> None:
     assert not torch.equal(target[:, 0], target[:, 2])  # each sample has a train of its own
     hot = one_hot(labels, 2) == 1
     counts = target.sum(0)
-    for rate, found in ((0.6, counts[hot]), (0.1, counts[~hot])):
+    for rate, spike_counts in ((0.6, counts[hot]), (0.1, counts[~hot])):
         number = 20 * rate
         expected = number if pattern == "poisson" else 20 * (1 - (1 - 1 / 20) ** number)  # duplicates are merged
-        assert found.mean().item() == pytest.approx(expected, abs=5 * (number / 2000) ** 0.5)
+        assert spike_counts.mean().item() == pytest.approx(expected, abs=5 * (number / 2000) ** 0.5)
         if pattern == "uniform":
-            assert found.max() <= number + 1e-6
+            assert spike_counts.max() <= number + 1e-6
     with pytest.raises(ValueError, match=r"generator: expected a torch\.Generator for a random target, got None"):
         encoder(labels, 2, 25)
 

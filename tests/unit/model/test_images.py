@@ -105,14 +105,14 @@ def residual_by_hand(model: Residual, x: Tensor) -> Tensor:
     return torch.stack(outputs)
 
 
-def assert_same(model: nn.Module, found: Tensor, expected: Tensor) -> None:
-    assert torch.equal(found, expected)
+def assert_same(model: nn.Module, actual: Tensor, expected: Tensor) -> None:
+    assert torch.equal(actual, expected)
     assert 0 < expected.mean() < 1
     weights = torch.rand(expected.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     parameters = list(model.parameters())
-    one, other = (torch.autograd.grad((weights * spikes).sum(), parameters) for spikes in (found, expected))
-    for gradient, wanted in zip(one, other, strict=True):
-        torch.testing.assert_close(gradient, wanted, rtol=1e-9, atol=1e-12)
+    one, other = (torch.autograd.grad((weights * spikes).sum(), parameters) for spikes in (actual, expected))
+    for gradient, expected_gradient in zip(one, other, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("backend", ["reference", "fused"])
@@ -122,8 +122,8 @@ def test_convnet_layer_by_layer_equals_step_by_step(neurons: str, norm: str, bac
     model = convnet(backend=backend, neurons=neurons, norm=norm).double()
     model(images())  # gives the running means other values than 0 and 1
     model.eval()
-    found = model(images())["output"].spikes
-    assert_same(model, found, convnet_by_hand(model, images(), neurons == "after_pool"))
+    actual = model(images())["output"].spikes
+    assert_same(model, actual, convnet_by_hand(model, images(), neurons == "after_pool"))
 
 
 @pytest.mark.parametrize("backend", ["reference", "fused"])
@@ -138,8 +138,8 @@ def test_residual_layer_by_layer_equals_step_by_step(connect: str, backend: str)
                 if name.startswith("block"):
                     model.get_submodule(f"layers.{name}.norm").bias += 1.0
     model.eval()
-    found = model(images(12))["output"].spikes
-    assert_same(model, found, residual_by_hand(model, images(12)))
+    actual = model(images(12))["output"].spikes
+    assert_same(model, actual, residual_by_hand(model, images(12)))
 
 
 def test_shapes_names_and_sizes() -> None:
@@ -277,11 +277,11 @@ def test_a_block_with_silent_neurons_passes_its_input_on() -> None:
         assert isinstance(norm, Norm)
         nn.init.zeros_(norm.weight)
         nn.init.constant_(norm.bias, -1.0 if silent else 99.0)
-        seen: list[Tensor] = []
-        model.layers["output"].register_forward_pre_hook(lambda module, inputs, seen=seen: seen.append(inputs[0]))
+        means: list[Tensor] = []
+        model.layers["output"].register_forward_pre_hook(lambda module, inputs, means=means: means.append(inputs[0]))
         traces = model(images().float())
         assert torch.equal(traces["block1_2"].spikes, torch.full_like(traces["block1_2"].spikes, 1 - silent))
-        torch.testing.assert_close(seen[0], traces["stem"].spikes.mean((3, 4)))
+        torch.testing.assert_close(means[0], traces["stem"].spikes.mean((3, 4)))
         assert traces["stem"].spikes.any()
 
 
@@ -315,6 +315,6 @@ def test_the_model_says_how_it_runs() -> None:
     ],
 )  # fmt: skip
 def test_bad_arguments_are_refused_by_name(make: Callable[..., Any], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         make(**options)
-    assert caught.value.argument in options or "shape" in options
+    assert error.value.argument in options or "shape" in options

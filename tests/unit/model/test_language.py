@@ -49,9 +49,9 @@ def test_the_size_of_an_image_is_that_of_torch(text: str) -> None:
 )
 def test_an_image_that_is_too_small_names_the_layer(text: str, height: int, message: str) -> None:
     word = Word(text, "layers[3]", *language.read([text])[0][2:])
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         word.image(height, height)
-    assert (caught.value.name, caught.value.argument) == ("layers[3]", "layers")
+    assert (error.value.name, error.value.argument) == ("layers[3]", "layers")
 
 
 @pytest.mark.parametrize(
@@ -88,6 +88,6 @@ def test_an_image_that_is_too_small_names_the_layer(text: str, height: int, mess
     ],
 )
 def test_what_cannot_be_read_is_named_with_its_fix(layers: Any, message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         language.read(layers)
-    assert caught.value.argument == "layers"
+    assert error.value.argument == "layers"

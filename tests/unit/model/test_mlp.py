@@ -70,10 +70,10 @@ def test_one_matrix_product_for_all_steps_and_one_step_for_a_constant_input() ->
     constant = Direct()(x, 20)
     trace = layer(constant)
     assert synapse.rows == 5
-    repeated = layer(constant.clone(memory_format=torch.contiguous_format))
+    step_by_step = layer(constant.clone(memory_format=torch.contiguous_format))
     assert synapse.rows == 5 + 100
-    torch.testing.assert_close(trace.membrane, repeated.membrane, rtol=1e-6, atol=1e-6)
-    assert torch.equal(trace.spikes, repeated.spikes)
+    torch.testing.assert_close(trace.membrane, step_by_step.membrane, rtol=1e-6, atol=1e-6)
+    assert torch.equal(trace.spikes, step_by_step.spikes)
 
 
 def test_sizes_bias_and_names() -> None:
@@ -94,10 +94,10 @@ def test_dropout_holds_for_the_whole_sequence_and_draws_from_its_generator() -> 
     layer = Layer(nn.Identity(), IF(reset="none", threshold=1e9), dropout=0.4)
     x = torch.ones(3, 50, 20)
     membrane = layer(x, torch.Generator().manual_seed(0)).membrane
-    kept = membrane[0] > 0
+    mask = membrane[0] > 0
     torch.testing.assert_close(membrane[2], 3 * membrane[0])
-    torch.testing.assert_close(membrane[0][kept], torch.full((int(kept.sum()),), 1 / 0.6))
-    assert 0.55 < kept.double().mean() < 0.65
+    torch.testing.assert_close(membrane[0][mask], torch.full((int(mask.sum()),), 1 / 0.6))
+    assert 0.55 < mask.double().mean() < 0.65
     before = torch.get_rng_state()
     assert torch.equal(layer(x, torch.Generator().manual_seed(0)).membrane, membrane)
     assert not torch.equal(layer(x, torch.Generator().manual_seed(1)).membrane, membrane)
@@ -144,6 +144,6 @@ def test_the_layer_says_how_it_runs() -> None:
     ],
 )
 def test_bad_arguments_are_refused_by_name(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         mlp(**options)
-    assert caught.value.argument in options
+    assert error.value.argument in options

@@ -74,6 +74,6 @@ def test_bad_arguments_are_refused_by_name() -> None:
         norm_maker("tdbn", 0)
     neuron = LIF()
     del neuron.threshold
-    with pytest.raises(ArgumentError, match="neuron=lif has none") as caught:
+    with pytest.raises(ArgumentError, match="neuron=lif has none") as error:
         norm_maker("tdbn", 1.0)(2, neuron)
-    assert (caught.value.name, caught.value.got, caught.value.advice) == ("norm", "tdbn", "use norm=batch")
+    assert (error.value.name, error.value.got, error.value.advice) == ("norm", "tdbn", "use norm=batch")

@@ -53,12 +53,12 @@ def test_a_recurrent_network_equals_the_loop_by_hand(neuron: Any) -> None:
         neurons = layers["output"].neuron
         x, states["output"] = neurons.step(current, states.get("output") or neurons.initial_state(current))
         outputs.append(x)
-    expected, found = torch.stack(outputs), model(inputs())
-    assert list(found) == ["hidden1", "hidden2", "output"]
-    assert torch.equal(found["output"].spikes, expected)
+    expected, traces = torch.stack(outputs), model(inputs())
+    assert list(traces) == ["hidden1", "hidden2", "output"]
+    assert torch.equal(traces["output"].spikes, expected)
     assert expected.sum() > 5
     for name, parameter in model.named_parameters():
-        sums = found["output"].spikes.sum(), expected.sum()
+        sums = traces["output"].spikes.sum(), expected.sum()
         one, other = (torch.autograd.grad(total, parameter, retain_graph=True)[0] for total in sums)
         torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
         assert one.any(), name
@@ -126,9 +126,9 @@ def test_dropout_autocast_and_backends() -> None:
     ],
 )
 def test_bad_arguments_are_refused_by_name(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         recurrent(**options)
-    assert caught.value.argument in options
+    assert error.value.argument in options
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ class Own(LinearNeuron):
     ],
     ids=["numpy", "list", "text", "bool", "integers", "complex", "one step", "state"],
 )
-def test_calls_that_get_an_answer(neuron: Any, arguments: Any, name: str, advice: str) -> None:
+def test_calls_that_return_a_result(neuron: Any, arguments: Any, name: str, advice: str) -> None:
     with pytest.raises(ValueError, match=rf"^{name}: .*{re.escape(advice)}"):
         neuron(*arguments)
 
@@ -80,12 +80,12 @@ def test_calls_that_get_an_answer(neuron: Any, arguments: Any, name: str, advice
     ],
     ids=["nothing", "None", "tensor", "numpy"],
 )
-def test_steps_that_get_an_answer(neuron: Any, arguments: Any, name: str, advice: str) -> None:
+def test_steps_that_return_a_result(neuron: Any, arguments: Any, name: str, advice: str) -> None:
     with pytest.raises(ValueError, match=rf"^{name}: .*{re.escape(advice)}"):
         neuron.step(*arguments)
 
 
-def test_run_wants_a_tensor_too() -> None:
+def test_run_requires_a_tensor_too() -> None:
     with pytest.raises(ValueError, match=r"^x: .*torch\.from_numpy"):
         run(LIF(), X.numpy())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"^x: expected floating point numbers, got torch\.bool; use x\.float\(\)"):

@@ -213,8 +213,8 @@ def test_klif_by_pencil() -> None:
     assert drive(zero, [0.75, 0.125, 0]) == ([1, 0, 0], [1.5, 0.5, 0.25])
     # delayed: 1.5 leaks to 0.75, 2 (0.75 + 0.125) = 1.75, less θ
     assert drive(KLIF(reset_timing="delayed", **options), [0.75, 0.125]) == ([1, 0], [1.5, 0.75])
-    delayed = KLIF(scale_reset=True, reset_timing="delayed", **options)
-    assert drive(delayed, [0.75, 0.5]) == ([1, 0], [1.5, 0.75])  # 2 (0.375 + 0.5) - 1
+    late = KLIF(scale_reset=True, reset_timing="delayed", **options)
+    assert drive(late, [0.75, 0.5]) == ([1, 0], [1.5, 0.75])  # 2 (0.375 + 0.5) - 1
 
 
 @pytest.mark.parametrize(("activation", "f"), [("relu", torch.relu), ("sigmoid", torch.sigmoid), ("tanh", torch.tanh)])
@@ -273,8 +273,8 @@ def test_clif_by_pencil() -> None:
         return 1 / (1 + math.exp(-z))
 
     spikes, membrane = drive(CLIF(2.0), [1.5, 1.0, 2.0])
-    left = 1.5 - 1 - logistic(1.0)  # m = 1 after the first spike
-    second = 0.5 * left + 1.0
+    rest = 1.5 - 1 - logistic(1.0)  # m = 1 after the first spike
+    second = 0.5 * rest + 1.0
     m = logistic(second / 2)  # no spike: only decays, by the membrane
     third = 0.5 * second + 2.0
     assert spikes == [1, 0, 1]
@@ -308,10 +308,10 @@ def test_resonate_and_fire_prefers_its_own_frequency() -> None:
 
 def test_resonate_and_fire_resets_its_membrane_alone() -> None:
     c, s = (math.exp(-0.2) * f(1.0) for f in (math.cos, math.sin))
-    for reset, left in (("subtract", 2 * s - 1), ("zero", 0.0), ("none", 2 * s)):
-        assert drive(ResonateAndFire(reset=reset), [2.0, 0, 0])[1] == pytest.approx([0, 2 * s, s * 2 * c + c * left])
-    delayed = drive(ResonateAndFire(reset_timing="delayed"), [2.0, 0, 0])[1]
-    assert delayed == pytest.approx([0, 2 * s, s * 2 * c + c * 2 * s - 1])
+    for reset, rest in (("subtract", 2 * s - 1), ("zero", 0.0), ("none", 2 * s)):
+        assert drive(ResonateAndFire(reset=reset), [2.0, 0, 0])[1] == pytest.approx([0, 2 * s, s * 2 * c + c * rest])
+    late = drive(ResonateAndFire(reset_timing="delayed"), [2.0, 0, 0])[1]
+    assert late == pytest.approx([0, 2 * s, s * 2 * c + c * 2 * s - 1])
 
 
 def test_adlif_without_adaptation_is_a_lif() -> None:
@@ -403,19 +403,19 @@ def jacobian(neuron: Any, steps: int) -> Tensor:
 @pytest.mark.parametrize("k", [1, 3, 20])
 def test_the_mask_and_the_window_are_causal_bands(k: int) -> None:
     band = torch.ones(STEPS, STEPS).tril().triu(1 - k).bool()
-    masked, sliding = MaskedPSN(STEPS, k=k).double(), SlidingPSN(k).double()
-    assert torch.equal(jacobian(masked, STEPS), masked.weight.detach().where(band, torch.zeros(())))
+    band_psn, sliding = MaskedPSN(STEPS, k=k).double(), SlidingPSN(k).double()
+    assert torch.equal(jacobian(band_psn, STEPS), band_psn.weight.detach().where(band, torch.zeros(())))
     assert torch.equal(jacobian(sliding, STEPS) != 0, band)
     assert torch.equal(jacobian(PSN(STEPS).double(), STEPS) != 0, torch.ones(STEPS, STEPS).bool())
 
 
 def test_masking_lets_the_other_steps_in() -> None:
-    masked, psn = MaskedPSN(STEPS, k=3, masking=0.0).double(), PSN(STEPS).double()
-    psn.load_state_dict(masked.state_dict())
-    torch.testing.assert_close(run(masked, noise())[0].membrane, run(psn, noise())[0].membrane)
-    masked.masking = 0.25
+    band_psn, psn = MaskedPSN(STEPS, k=3, masking=0.0).double(), PSN(STEPS).double()
+    psn.load_state_dict(band_psn.state_dict())
+    torch.testing.assert_close(run(band_psn, noise())[0].membrane, run(psn, noise())[0].membrane)
+    band_psn.masking = 0.25
     band = torch.ones(STEPS, STEPS).tril().triu(-2).double()
-    torch.testing.assert_close(jacobian(masked, STEPS), masked.weight.detach() * (0.25 * band + 0.75))
+    torch.testing.assert_close(jacobian(band_psn, STEPS), band_psn.weight.detach() * (0.25 * band + 0.75))
 
 
 @pytest.mark.parametrize("kind", [MaskedPSN, SlidingPSN])
@@ -437,8 +437,8 @@ def test_parts_and_steps_are_the_whole_in_values_and_gradients(kind: Any, k: int
         for part in x.split(cuts):
             trace, state = run(neuron, part, state)
             traces.append(trace)
-        found = gradients(torch.cat([t.spikes for t in traces]), torch.cat([t.membrane for t in traces]))
-        for a, b in zip(found, expected, strict=True):
+        of_parts = gradients(torch.cat([t.spikes for t in traces]), torch.cat([t.membrane for t in traces]))
+        for a, b in zip(of_parts, expected, strict=True):
             torch.testing.assert_close(a, b)
         assert all(torch.equal(a, b) for a, b in zip(state, last, strict=True))
 
@@ -461,20 +461,23 @@ def test_a_sequence_of_the_wrong_length_is_refused() -> None:
 @pytest.mark.parametrize("kind", RESETTING)
 def test_each_convention_changes_what_it_should(kind: Any) -> None:
     x = noise(30, scale=3.0).requires_grad_()
-    found = {}
+    results = {}
     for reset, timing, detach in itertools.product(("subtract", "zero", "none"), ("same", "delayed"), (True, False)):
         trace, _ = run(kind(reset=reset, reset_timing=timing, detach_reset=detach, threshold=0.8), x)
         (gradient,) = torch.autograd.grad(trace.spikes.sum() + trace.membrane.sum(), x)
         assert gradient.isfinite().all()
-        found[reset, timing, detach] = (trace.membrane.detach(), gradient)
+        results[reset, timing, detach] = (trace.membrane.detach(), gradient)
     for reset, timing in itertools.product(("subtract", "zero", "none"), ("same", "delayed")):
-        (detached, gradient), (free, other) = found[reset, timing, True], found[reset, timing, False]
-        assert torch.equal(detached, free)
-        assert torch.allclose(gradient, other) == (reset == "none")
+        (membrane, gradient), (free, other_gradient) = (
+            results[reset, timing, True],
+            results[reset, timing, False],
+        )
+        assert torch.equal(membrane, free)
+        assert torch.allclose(gradient, other_gradient) == (reset == "none")
     for detach in (True, False):
-        members = [found[reset, "same", detach][0] for reset in ("subtract", "zero", "none")]
+        members = [results[reset, "same", detach][0] for reset in ("subtract", "zero", "none")]
         assert not any(torch.equal(a, b) for a, b in itertools.combinations(members, 2))
-        assert not torch.equal(found["subtract", "same", detach][0], found["subtract", "delayed", detach][0])
+        assert not torch.equal(results["subtract", "same", detach][0], results["subtract", "delayed", detach][0])
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -519,9 +522,9 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("kind", "options", "message"), BAD, ids=[f"{b[0].__name__}-{b[1]}" for b in BAD])
 def test_bad_arguments_are_refused_by_name(kind: Any, options: dict[str, Any], message: str) -> None:
     steps = {"num_steps": STEPS} if kind in (GLIF, PSN, MaskedPSN) else {}
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         kind(**steps | options)
-    assert caught.value.argument in {*options, "dt"}
+    assert error.value.argument in {*options, "dt"}
 
 
 @pytest.mark.parametrize("kind", [GLIF, *PARALLEL])

@@ -36,8 +36,8 @@ def test_by_pencil_the_delayed_reset_escapes_the_leak() -> None:
     assert drive(LIF(0.5, reset_timing="delayed"), [1.5, 0]) == ([1, 0], [1.5, -0.25])
     # zero: LIF keeps the input of the step in which the reset lands, Lapicque's capacitor is held.
     assert drive(LIF(0.5, reset="zero", reset_timing="delayed", v_reset=0.25), [1.5, 0.5]) == ([1, 0], [1.5, 0.75])
-    held = Lapicque(R=2.0, C=1.0, dt=1.0, reset="zero", reset_timing="delayed", v_reset=0.25)
-    assert drive(held, [1.5, 0.5]) == ([1, 0], [1.5, 0.25])
+    capacitor = Lapicque(R=2.0, C=1.0, dt=1.0, reset="zero", reset_timing="delayed", v_reset=0.25)
+    assert drive(capacitor, [1.5, 0.5]) == ([1, 0], [1.5, 0.25])
 
 
 def test_fires_at() -> None:
@@ -178,9 +178,9 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("kind", "options", "message"), BAD, ids=[str(b[1]) for b in BAD])
 def test_bad_arguments_are_refused_by_name(kind: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         kind(**options)
-    assert caught.value.argument in (options or {"shape"})
+    assert error.value.argument in (options or {"shape"})
 
 
 def test_repr_shows_the_conventions() -> None:

@@ -114,9 +114,9 @@ BAD: list[tuple[Any, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("kind", "options", "message"), BAD, ids=[f"{b[0].__name__}-{b[1]}" for b in BAD])
 def test_bad_arguments_are_refused_by_name(kind: Any, options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError, match=message) as caught:
+    with pytest.raises(ArgumentError, match=message) as error:
         kind(**options)
-    assert caught.value.argument in (options or {"shape"})
+    assert error.value.argument in (options or {"shape"})
 
 
 def test_learnable_decays_are_parameters_per_neuron() -> None:
@@ -124,5 +124,5 @@ def test_learnable_decays_are_parameters_per_neuron() -> None:
     assert {name: tuple(p.shape) for name, p in neuron.named_parameters()} == {"alpha.raw": (3,), "beta.raw": (3,)}
     v = RLIF(recurrence="elementwise", per_neuron=True, recurrent_weight=0.3, shape=(3,))
     assert {name: tuple(p.shape) for name, p in v.named_parameters()} == {"feedback.raw": (3,)}
-    listed = ALIF(tau_adapt=[10.0, 20.0, 40.0], jump=[0.1, 0.2, 0.3], shape=(3,))
-    torch.testing.assert_close(listed.rho(), torch.tensor([0.9, 0.95, 0.975]))
+    neurons = ALIF(tau_adapt=[10.0, 20.0, 40.0], jump=[0.1, 0.2, 0.3], shape=(3,))
+    torch.testing.assert_close(neurons.rho(), torch.tensor([0.9, 0.95, 0.975]))

@@ -67,7 +67,7 @@ def gradient(spike: Surrogate, x: Tensor, **options: Any) -> tuple[Tensor, Tenso
     return spikes, torch.autograd.grad(spikes.sum(), x)[0]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
+def generator_of(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
@@ -77,8 +77,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_every_surrogate_has_a_file() -> None:
     kinds = set()
     for module in pkgutil.iter_modules(snnrun.surrogate.__path__):
-        found = vars(importlib.import_module(f"snnrun.surrogate.{module.name}")).values()
-        kinds |= {kind for kind in found if inspect.isclass(kind) and issubclass(kind, Surrogate)}
+        members = vars(importlib.import_module(f"snnrun.surrogate.{module.name}")).values()
+        kinds |= {kind for kind in members if inspect.isclass(kind) and issubclass(kind, Surrogate)}
     usable = {kind for kind in kinds if not inspect.isabstract(kind)}
     assert {type(spike) for spike in EVERY.values()} == usable
     assert {kind.__name__ for kind in kinds} <= set(snnrun.surrogate.__all__)
@@ -97,8 +97,8 @@ def test_the_derivative_is_that_of_the_primitive(name: str) -> None:
 @pytest.mark.parametrize("name", SMOOTH)
 def test_the_primitive_is_continuous(name: str) -> None:
     grid = torch.linspace(-5, 5, 41, dtype=torch.float64)  # where pieces may meet
-    left, right = (SHAPES[name].primitive(grid + step) for step in (-1e-9, 1e-9))
-    torch.testing.assert_close(left, right, rtol=0, atol=1e-7)
+    below, above = (SHAPES[name].primitive(grid + step) for step in (-1e-9, 1e-9))
+    torch.testing.assert_close(below, above, rtol=0, atol=1e-7)
 
 
 BELLS = [
@@ -202,7 +202,7 @@ def test_surrogates_that_agree_where_they_should() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_spikes_are_0_or_1_and_gradients_finite_in_every_dtype(name: str, dtype: torch.dtype) -> None:
     spike, x = SHAPES[name], EXTREME.to(dtype)
-    spikes, grad = gradient(spike, x, generator=seeded())
+    spikes, grad = gradient(spike, x, generator=generator_of())
     assert spikes.dtype == grad.dtype == dtype
     assert spikes.shape == grad.shape == x.shape
     assert grad.isfinite().all()
@@ -244,7 +244,7 @@ def test_a_spike_function_can_be_differentiated_twice(name: str, spiking: bool) 
 
 @pytest.mark.parametrize("name", [name for name, spike in EVERY.items() if not isinstance(spike, RandomSurrogate)])
 def test_a_spike_function_can_be_vmapped(name: str) -> None:
-    spike, x = EVERY[name], torch.randn(7, 3, generator=seeded())
+    spike, x = EVERY[name], torch.randn(7, 3, generator=generator_of())
     for spiking in (True, False) if spike.has_primitive else (True,):
         per_row = torch.func.vmap(torch.func.grad(lambda row, spiking=spiking: spike(row, spiking=spiking).sum()))(x)
         torch.testing.assert_close(per_row, spike.derivative(x))
@@ -318,9 +318,9 @@ def test_refusals(kind: Any, arguments: dict[str, Any], message: str) -> None:
         kind(**arguments)
     assert direct.value.argument in arguments
     target = f"snnrun.surrogate.{kind.__name__}"
-    with pytest.raises(PartError) as built:
+    with pytest.raises(PartError) as of_part:
         build({"_target_": target, **arguments}, "surrogate")
-    assert built.value.fault == Fault.of(direct.value, f"surrogate.{direct.value.name}")
+    assert of_part.value.fault == Fault.of(direct.value, f"surrogate.{direct.value.name}")
 
 
 def test_a_mean_may_be_negative_and_a_window_a_list() -> None:
@@ -334,9 +334,9 @@ def test_the_function_of_a_custom_surrogate(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.syspath_prepend(tmp_path)
     names = {"function": "waves_of_tests.cos", "integral": "waves_of_tests.sin"}
     config = {"_target_": "snnrun.surrogate.Custom", **names}
-    with pytest.raises(PartError, match=r"waves_of_tests\.cos is code outside snnrun") as caught:
+    with pytest.raises(PartError, match=r"waves_of_tests\.cos is code outside snnrun") as error:
         build(config, "surrogate")
-    assert caught.value.path == "surrogate.function"
+    assert error.value.path == "surrogate.function"
     spike = build(config, "surrogate", trusted=["waves_of_tests"])
     x = torch.linspace(-1, 1, 9)
     torch.testing.assert_close(gradient(EVERY["custom"], x)[1], surrogate.FastSigmoid(25.0).derivative(x))
@@ -352,13 +352,13 @@ def test_module_style_and_function_style_agree(name: str) -> None:
     spike, style = EVERY[name], getattr(surrogate, name)
     parameters = [getattr(spike, field.name) for field in fields(spike)]
     x = torch.linspace(-1, 1, 21)
-    spikes, grad = gradient(spike, x, generator=seeded())
+    spikes, grad = gradient(spike, x, generator=generator_of())
     x.requires_grad_()
-    again = style(x, *parameters, generator=seeded())
+    again = style(x, *parameters, generator=generator_of())
     assert torch.equal(again, spikes)
     assert torch.equal(torch.autograd.grad(again.sum(), x)[0], grad)
-    named = dict(zip((field.name for field in fields(spike)), parameters, strict=True))
-    assert torch.equal(style(x, generator=seeded(), **named), spikes)
+    options = dict(zip((field.name for field in fields(spike)), parameters, strict=True))
+    assert torch.equal(style(x, generator=generator_of(), **options), spikes)
     if not isinstance(spike, BernoulliSurrogate | surrogate.MultiLevelSpikeCount):
         assert style(torch.zeros(1), *parameters, inclusive=True).item() == 1
 
@@ -372,9 +372,9 @@ RANDOM = [name for name, spike in EVERY.items() if isinstance(spike, RandomSurro
 def test_random_surrogates_draw_from_the_generator_alone(name: str) -> None:
     spike, x = EVERY[name], torch.linspace(-2, 2, 100)
     before = torch.get_rng_state()
-    first = torch.stack(gradient(spike, x, generator=seeded(1)))
-    assert torch.equal(torch.stack(gradient(spike, x, generator=seeded(1))), first)
-    assert not torch.equal(torch.stack(gradient(spike, x, generator=seeded(2))), first)
+    first = torch.stack(gradient(spike, x, generator=generator_of(1)))
+    assert torch.equal(torch.stack(gradient(spike, x, generator=generator_of(1))), first)
+    assert not torch.equal(torch.stack(gradient(spike, x, generator=generator_of(2))), first)
     assert torch.equal(torch.get_rng_state(), before)
     # no generator: torch's own
     with torch.random.fork_rng(devices=[]):
@@ -384,16 +384,16 @@ def test_random_surrogates_draw_from_the_generator_alone(name: str) -> None:
 
 def test_the_others_draw_nothing() -> None:
     before = torch.get_rng_state()
-    generator = seeded()
+    generator = generator_of()
     for name in EVERY.keys() - set(RANDOM):
         gradient(EVERY[name], EXTREME, generator=generator)
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(generator.get_state(), seeded().get_state())
+    assert torch.equal(generator.get_state(), generator_of().get_state())
 
 
 def test_a_random_gradient_is_drawn_forwards() -> None:
     x = torch.full((50,), -1.0, requires_grad=True)
-    spikes = surrogate.StochasticSpikeOperator()(x, generator=seeded())
+    spikes = surrogate.StochasticSpikeOperator()(x, generator=generator_of())
     first, second = (torch.autograd.grad(spikes.sum(), x, retain_graph=True)[0] for _ in range(2))
     assert torch.equal(first, second)
     assert first.unique().numel() > 40
@@ -401,7 +401,7 @@ def test_a_random_gradient_is_drawn_forwards() -> None:
 
 def test_small_probabilities_survive_low_precision() -> None:
     x = torch.full((200_000,), 2.0**-12, dtype=torch.bfloat16)
-    rate = surrogate.PoissonPass()(x, generator=seeded()).float().mean().item()
+    rate = surrogate.PoissonPass()(x, generator=generator_of()).float().mean().item()
     assert rate == pytest.approx(2.0**-12, rel=0.6)  # 49 spikes expected, standard deviation 7
 
 

@@ -190,9 +190,9 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     ],
 )
 def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
-    with pytest.raises(safe_read.Heavy) as caught:
+    with pytest.raises(safe_read.Heavy) as error:
         safe_read.weigh(text)
-    assert caught.value.problem == problem
+    assert error.value.problem == problem
 
 
 @pytest.mark.usefixtures("loader")

@@ -264,13 +264,13 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 def test_a_fault_is_named_with_file_and_index(tmp_path: Path, name: str, kind: str) -> None:
     arrays, options, fault = FAULTS[name]
     write(tmp_path, kind, **{"inputs": INPUTS, "targets": LABELS, **arrays})
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path, **options)
     found = re.fullmatch(r"(\w+)(.*)", fault)
     assert found
     array, rest = found.groups()
     place = f"{tmp_path / 'own.npz'}: {array}" if kind == "npz" else str(tmp_path / "own" / f"{array}.npy")
-    assert str(caught.value).startswith(f"arrays: {place}{rest}")
+    assert str(error.value).startswith(f"arrays: {place}{rest}")
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy"])
@@ -287,9 +287,9 @@ def test_a_missing_array_is_named(
 ) -> None:
     write(tmp_path, kind, **arrays)
     place = tmp_path / ("own.npz" if kind == "npz" else "own")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path, **options)
-    assert str(caught.value).startswith(f"arrays: {place}: {message}")
+    assert str(error.value).startswith(f"arrays: {place}: {message}")
 
 
 def test_objects_are_never_unpickled(tmp_path: Path) -> None:
@@ -316,9 +316,9 @@ def test_a_truncated_file_is_not_taken_for_data(tmp_path: Path, kind: str, keep:
     write(tmp_path, kind, inputs=INPUTS, targets=LABELS)
     path = tmp_path / "own.npz" if kind == "npz" else tmp_path / "own" / "inputs.npy"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path)
-    assert str(caught.value).startswith(f"arrays: {path}: ")
+    assert str(error.value).startswith(f"arrays: {path}: ")
 
 
 def test_a_byte_that_was_changed_in_an_npz_file_is_found(tmp_path: Path) -> None:
@@ -369,9 +369,9 @@ def test_what_is_no_file_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         DataError, match=r"own.npz: cannot be read: File is not a zip file; expected a file as np.savez"
     ):
         Arrays(path="own.npz", data_dir=".")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         Arrays(path="own.npz", data_dir="data")
-    assert f"There is own.npz in the working directory: set task.path={tmp_path / 'own.npz'}" in str(caught.value)
+    assert f"There is own.npz in the working directory: set task.path={tmp_path / 'own.npz'}" in str(error.value)
     with pytest.raises(DataError, match=r"^arrays: expected task.path, where the data lies"):
         Arrays().load(tmp_path, 25, CPU, torch.Generator())
 
@@ -390,7 +390,7 @@ def test_what_is_no_file_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         Arrays(**options)
-    assert {caught.value.argument, *caught.value.others} <= set(options)
-    assert str(caught.value).startswith(message)
+    assert {error.value.argument, *error.value.others} <= set(options)
+    assert str(error.value).startswith(message)

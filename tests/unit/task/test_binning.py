@@ -133,10 +133,10 @@ def test_units_are_cells_of_one_axis() -> None:
 def test_a_coordinate_out_of_range_is_named_with_its_file(axis: int, value: int, said: str) -> None:
     _, coordinates = recording(0)
     coordinates[axis][[11, 50]] = value
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         binning.cells(coordinates, SHAPE, "a/00001.bin")
     message = f"a/00001.bin: expected coordinates {said} of a frame of 2 x 4 x 5, got {value} (event 11)"
-    assert str(caught.value) == message
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -105,14 +105,14 @@ def test_a_download_runs_through_torchvision_and_is_kept(tmp_path: Path, monkeyp
 
 def test_missing_files_say_where_they_were_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for task in (CIFAR10(), CIFAR100()):
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(DataError) as error:
             load(task, tmp_path)
-        message = str(caught.value)
+        message = str(error.value)
         assert f"{task.name}: the data is missing, and downloading it failed: no network" in message
         for folder in (tmp_path / task.folder, tmp_path / task.name, tmp_path):
             assert str(folder) in message
         assert all(name in message for name in (*task.train_files, *task.test_files))
-        assert caught.value.__context__ is None
+        assert error.value.__context__ is None
 
 
 def test_the_writer_writes_what_pickle_reads() -> None:
@@ -154,10 +154,10 @@ def test_a_pickle_that_is_a_program_is_refused_before_it_runs(tmp_path: Path, fu
     path = tmp_path / "data_batch_3"
     argument = f"__import__('os').mkdir({str(canary)!r})" if function is eval else str(canary)
     path.write_bytes(pickle.dumps({"data": Payload(function, argument), "labels": []}, protocol=2))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(CIFAR10(), tmp_path)
-    assert str(caught.value).startswith(f"cifar10: {path}: no pickle of plain data: it asks for ")
-    assert "which is refused" in str(caught.value)
+    assert str(error.value).startswith(f"cifar10: {path}: no pickle of plain data: it asks for ")
+    assert "which is refused" in str(error.value)
     assert not canary.exists()
 
 
@@ -200,7 +200,7 @@ def test_a_damaged_file_is_named_with_its_fault(tmp_path: Path, content: bytes, 
     ten(tmp_path)
     path = tmp_path / "data_batch_3"
     path.write_bytes(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(CIFAR10(), tmp_path)
-    assert str(caught.value).startswith(f"cifar10: {path}: {fault}")
-    assert "Replace that file, or remove it" in str(caught.value)
+    assert str(error.value).startswith(f"cifar10: {path}: {fault}")
+    assert "Replace that file, or remove it" in str(error.value)

@@ -79,9 +79,9 @@ def test_a_label_out_of_range_is_named(tmp_path: Path, wrong: int) -> None:
     made(tmp_path, "letters")
     path = tmp_path / "emnist-letters-test-labels-idx1-ubyte"
     write_idx(path, torch.tensor([1] * 25 + [wrong], dtype=torch.uint8))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path, "letters")
-    assert str(caught.value).startswith(f"emnist: {path}: expected labels of 1 to 26, got {wrong} (label 25)")
+    assert str(error.value).startswith(f"emnist: {path}: expected labels of 1 to 26, got {wrong} (label 25)")
 
 
 def test_one_download_brings_every_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

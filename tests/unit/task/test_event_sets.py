@@ -159,9 +159,9 @@ def test_dvs_gesture_is_read_as_its_authors_give_it(tmp_path: Path) -> None:
 def test_a_fault_in_the_authors_gestures_is_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     files = event_sets.original_gestures()
     folder_of(tmp_path / "DVSGesture/DvsGesture", {**files, name: content})
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=said) as error:
         load(DVSGesture(size=8), tmp_path)
-    assert str(caught.value).startswith(f"dvs_gesture: {tmp_path / 'DVSGesture/DvsGesture'}/user0") or "txt" in name
+    assert str(error.value).startswith(f"dvs_gesture: {tmp_path / 'DVSGesture/DvsGesture'}/user0") or "txt" in name
 
 
 def test_times_beyond_31_bits_are_read() -> None:
@@ -414,11 +414,11 @@ def test_a_recording_with_a_fault_is_named(
         tar_of(tmp_path / "DVSGesture/ibmGestureTrain.tar.gz", files)
     else:
         folder_of(tmp_path / "DVSGesture", files)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=said) as error:
         load(DVSGesture(size=8), tmp_path)
     where = tmp_path / "DVSGesture/ibmGestureTrain"
-    assert str(caught.value).startswith(f"dvs_gesture: {where}{'.tar.gz: ' if packed else '/'}{name}: ")
-    assert "Replace that file, or remove it to have the set downloaded again." in str(caught.value)
+    assert str(error.value).startswith(f"dvs_gesture: {where}{'.tar.gz: ' if packed else '/'}{name}: ")
+    assert "Replace that file, or remove it to have the set downloaded again." in str(error.value)
     assert downloads == []
     assert list((tmp_path / "cache").iterdir()) == []
 
@@ -449,10 +449,10 @@ def test_a_damaged_archive_is_named(tmp_path: Path, kind: str) -> None:
     changed[len(changed) // 3] ^= 255
     for damaged in (content[: len(content) // 2], bytes(changed), b"<html>not found</html>", b""):
         path.write_bytes(damaged)
-        with pytest.raises(DataError) as caught:
+        with pytest.raises(DataError) as error:
             load(task, tmp_path)
-        assert str(caught.value).startswith(f"{task.name}: {path}: ")
-        assert "Traceback" not in str(caught.value)
+        assert str(error.value).startswith(f"{task.name}: {path}: ")
+        assert "Traceback" not in str(error.value)
 
 
 def test_a_truncated_recording_is_named(tmp_path: Path) -> None:
@@ -547,9 +547,9 @@ def test_a_fault_in_an_hdf5_file_is_named_with_its_recording(tmp_path: Path, fau
         labels = labels[:-1]
     path = tmp_path / "SHD/shd_test.h5"
     event_sets.write_hdf5(path, labels, times, units)
-    with pytest.raises(DataError, match=said) as caught:
+    with pytest.raises(DataError, match=said) as error:
         load(SHD(), tmp_path)
-    assert str(caught.value).startswith(f"shd: {path}: ")
+    assert str(error.value).startswith(f"shd: {path}: ")
 
 
 @pytest.mark.parametrize("damage", ["truncated", "not HDF5", "other", "empty"])
@@ -562,9 +562,9 @@ def test_a_damaged_hdf5_file_is_named(tmp_path: Path, damage: str) -> None:
     if damage == "other":
         with h5py.File(path, "w") as file:
             file["something"] = 1
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(SHD(), tmp_path)
-    assert str(caught.value).startswith(f"shd: {path}: not a whole set in HDF5")
+    assert str(error.value).startswith(f"shd: {path}: not a whole set in HDF5")
 
 
 def test_a_zip_file_without_the_one_hdf5_file_is_named(tmp_path: Path) -> None:
@@ -586,11 +586,11 @@ def test_without_a_package_the_error_says_what_to_install(
     else:
         folder_of(tmp_path / "CIFAR10DVS", cifar10_files(2, "aedat4"))
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(task, tmp_path)
-    assert f"is read by the package {package}, which is not installed" in str(caught.value)
-    assert "pip install 'snnrun[events]'" in str(caught.value)
-    assert "Replace that file" not in str(caught.value)
+    assert f"is read by the package {package}, which is not installed" in str(error.value)
+    assert "pip install 'snnrun[events]'" in str(error.value)
+    assert "Replace that file" not in str(error.value)
 
 
 # --- downloads -----------------------------------------------------------------------------------------------------
@@ -600,9 +600,9 @@ def test_without_a_package_the_error_says_what_to_install(
 def test_missing_data_says_where_it_looked_and_what_to_do(
     tmp_path: Path, downloads: list[str], task: EventTask
 ) -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(task, tmp_path)
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(f"{task.name}: the data is missing, and downloading it failed: no network\n")
     assert str(tmp_path / task.source) in message and str(tmp_path / task.name) in message
     for source in task.sources.values():

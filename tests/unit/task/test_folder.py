@@ -120,9 +120,9 @@ def test_a_photograph_stands_upright(tmp_path: Path) -> None:
 
 def fault(root: Path, path: str, **options: Any) -> str:
     """The error over a folder of four images in each of two classes, one of which is not as it should be."""
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(root, **options)
-    message = str(caught.value)
+    message = str(error.value)
     place = root / "own" / path if path else root / "own"
     assert message.startswith(f"folder: {place}: ")
     return message.removeprefix(f"folder: {place}: ")
@@ -206,13 +206,13 @@ def test_train_and_test_must_have_the_same_classes_and_no_folder_beside_them(tmp
 
 def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         Folder(path="own", data_dir="data")
-    assert str(caught.value) == "folder: there is no data/own; a relative task.path starts in data_dir, which is data"
+    assert str(error.value) == "folder: there is no data/own; a relative task.path starts in data_dir, which is data"
     save(tmp_path / "own" / "0" / "a.png")
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         Folder(path="own", data_dir="data")
-    assert str(caught.value).endswith(
+    assert str(error.value).endswith(
         f"There is own in the working directory: set task.path={tmp_path / 'own'} or data_dir=."
     )
     with pytest.raises(DataError, match=r"^folder: .*a.png: expected a folder, but it cannot be read: Not a directory"):
@@ -233,7 +233,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         Folder(**options)
-    assert {caught.value.argument, *caught.value.others} <= set(options)
-    assert str(caught.value).startswith(message)
+    assert {error.value.argument, *error.value.others} <= set(options)
+    assert str(error.value).startswith(message)

@@ -52,9 +52,9 @@ def test_a_damaged_file_is_named_with_its_fault(
 ) -> None:
     path = tmp_path / ("images" if compress is bytes else "images.gz")
     path.write_bytes(compress(content))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         read_idx(path, 3)
-    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert str(error.value).startswith(f"{path}: {fault}")
 
 
 COMPRESSED = gzip.compress(IMAGES)
@@ -73,9 +73,9 @@ COMPRESSED = gzip.compress(IMAGES)
 def test_a_damaged_gzip_file_is_named_with_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         read_idx(path, 3)
-    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert str(error.value).startswith(f"{path}: {fault}")
 
 
 def test_a_file_that_cannot_be_read_is_a_data_error(tmp_path: Path) -> None:

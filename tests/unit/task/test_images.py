@@ -153,10 +153,10 @@ def test_the_work_of_a_pass_grows_with_the_batches_not_with_the_samples() -> Non
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         Plain(**options)
-    assert {caught.value.argument, *caught.value.others} <= set(options)
-    assert str(caught.value).startswith(message)
+    assert {error.value.argument, *error.value.others} <= set(options)
+    assert str(error.value).startswith(message)
 
 
 def test_too_few_images_are_a_data_error() -> None:

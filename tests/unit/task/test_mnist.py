@@ -103,10 +103,10 @@ def test_a_file_with_a_fault_is_named(
 ) -> None:
     write_set(tmp_path)
     write_idx(tmp_path / name, array.to(torch.uint8))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(MNIST(), tmp_path)
-    assert str(caught.value).startswith(f"mnist: {tmp_path / name}: {fault}")
-    assert "Replace that file, or remove it" in str(caught.value)
+    assert str(error.value).startswith(f"mnist: {tmp_path / name}: {fault}")
+    assert "Replace that file, or remove it" in str(error.value)
     assert downloads == []
 
 
@@ -121,9 +121,9 @@ def test_a_truncated_file_is_not_taken_for_data(tmp_path: Path, write_set: Any, 
 
 @pytest.mark.parametrize("task", SETS)
 def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, task: type[IdxTask]) -> None:
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(task(), tmp_path)
-    message = str(caught.value)
+    message = str(error.value)
     for folder in (tmp_path / task.dataset / "raw", tmp_path / task.name, tmp_path):
         assert str(folder) in message
     assert all(name in message for name in NAMES)
@@ -132,7 +132,7 @@ def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, task: 
         "downloading it failed: Error downloading train-images-idx3-ubyte.gz: Tried a mirror, got: no network"
         in message
     )
-    assert "Traceback" not in message and caught.value.__context__ is None
+    assert "Traceback" not in message and error.value.__context__ is None
 
 
 @pytest.mark.parametrize(

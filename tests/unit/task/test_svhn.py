@@ -115,9 +115,9 @@ def test_a_file_with_a_fault_is_named(tmp_path: Path, content: dict[str, Any], f
     made(tmp_path)
     path = tmp_path / "test_32x32.mat"
     savemat(path, content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path)
-    assert str(caught.value).startswith(f"svhn: {path}: {fault}")
+    assert str(error.value).startswith(f"svhn: {path}: {fault}")
 
 
 @pytest.mark.parametrize("keep", [0, 50, 200, 5000])
@@ -125,6 +125,6 @@ def test_a_truncated_file_is_not_taken_for_data(tmp_path: Path, keep: int) -> No
     made(tmp_path)
     path = tmp_path / "train_32x32.mat"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(tmp_path)
-    assert str(caught.value).startswith(f"svhn: {path}: damaged, or no MATLAB file of version 5: ")
+    assert str(error.value).startswith(f"svhn: {path}: damaged, or no MATLAB file of version 5: ")

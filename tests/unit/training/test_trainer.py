@@ -330,10 +330,10 @@ def with_nan(at: int, count: int) -> Callable[[Training], Training]:
 
 def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights() -> None:
     made = with_nan(3, 4)(training(*SMALL, "encoder=direct"))
-    with pytest.raises(NonFiniteError) as caught:
+    with pytest.raises(NonFiniteError) as error:
         made.fit()
-    assert caught.value.exit_code == 4
-    message = str(caught.value)
+    assert error.value.exit_code == 4
+    message = str(error.value)
     assert message.startswith("iteration 3: not finite: ")
     assert "the gradient of layers.hidden1.synapse.weight in 20 of 20 neurons" in message
     assert "the values of" not in message
