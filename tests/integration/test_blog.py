@@ -28,7 +28,7 @@ from snnrun.training.records import StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
-from support.blog import Drawn, Observed, Silent, load
+from support.blog import Drawn, ModelWithSpikes, Silent, load
 from support.references import tensor
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
@@ -76,7 +76,7 @@ class Training:
         mlp = MLP((params["size_input"],), params["size_hidden"], neuron, backend, hidden=[])
         synapse: Any = mlp.get_submodule("layers.output.synapse")
         load(synapse, entry, generator)
-        self.synapse, self.model = synapse, Observed(mlp.to(dtype))
+        self.synapse, self.model = synapse, ModelWithSpikes(mlp.to(dtype))
         self.train = Drawn(entry, generator, dtype)
         held_out = Silent(entry, dtype)
         optimizer = torch.optim.SGD(self.model.parameters(), lr=params["lr"], momentum=params["momentum"])

@@ -18,7 +18,7 @@ from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
-from support.small import CPU, composed, training
+from support.small import CPU, config_for, training
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
 SOURCES: dict[str, dict[str, Any]] = {
@@ -87,14 +87,14 @@ PARAMETERS = {
 
 
 def built(name: str, *overrides: str) -> tuple[dict[str, Any], Any, Any]:
-    config = composed(f"experiment={name}", *overrides)
+    config = config_for(f"experiment={name}", *overrides)
     parts = parts_of(config)
     return config, parts, build_model(parts, Settings.from_config(config), Streams(0, CPU))
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_settings_are_those_of_the_source(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     assert {key: at(config, key) for key in SOURCES[name]} == SOURCES[name]
 
 

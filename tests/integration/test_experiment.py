@@ -34,7 +34,7 @@ from snnrun.run.execute import execute
 from snnrun.training.loop import evaluate
 from snnrun.training.state import build_optimizer
 from snnrun.training.streams import Streams
-from support.small import CPU, composed
+from support.small import CPU, config_for
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=128", "model.hidden=[20]"]
 PLAIN = ["report.figures=false", "report.summary=false"]
@@ -54,7 +54,7 @@ def experiment(folder: Path) -> Experiment:
     """``experiment(*overrides, **parts)``: a small run on digits, with some of its parts replaced."""
 
     def start(*overrides: str, folder: Path = folder, **replaced: Any) -> dict[str, Any]:
-        config = composed(*SMALL, *overrides)
+        config = config_for(*SMALL, *overrides)
         job = Job.of(config, folder=folder, command=["snnrun", *overrides])
         return execute(dataclasses.replace(job, parts=dataclasses.replace(job.parts, **replaced))).to_json()
 
@@ -149,7 +149,7 @@ def test_the_record(experiment: Experiment, folder: Path, capsys: pytest.Capture
         "checkpoints/step-0000000010.safetensors",
         "checkpoints/step-0000000020.safetensors",
     }
-    assert yaml.safe_load((folder / "config.yaml").read_text()) == composed(*SMALL)
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == config_for(*SMALL)
     out, err = capsys.readouterr()
     assert err == ""
     assert (folder / "run.log").read_text() == out
@@ -188,7 +188,7 @@ def test_the_test_uses_the_best_weights_and_the_hash_is_of_the_last(experiment: 
     assert result["best_epoch"] == 1
     accuracies = {}
     for name in ("best", "last"):
-        config = composed(*SMALL)
+        config = config_for(*SMALL)
         settings, parts = Settings.from_config(config), parts_of(config)
         streams = Streams(settings.seed, CPU)
         model = build_model(parts, settings, streams)
@@ -224,7 +224,7 @@ def test_without_a_validation_part_the_last_weights_are_tested(experiment: Exper
     last = checkpoint.load(folder / "checkpoints/last.safetensors")
     assert result["weights_sha256"] == checkpoint.weights_sha256(last)
     assert [record["step"] for record in metrics(folder) if record["kind"] == "epoch"] == [11, 15]
-    config = composed(*SMALL, "task.validation=0")
+    config = config_for(*SMALL, "task.validation=0")
     again = evaluate_run(Job.of(config, folder=folder, command=[]))
     keys = ("test_accuracy", "test_loss", "test_accuracy_by_class", "test_confusion")
     assert {key: again.to_json()[key] for key in keys} == {key: result[key] for key in keys}
@@ -314,7 +314,7 @@ def test_the_raster_is_of_the_sample_that_was_asked_for(
     sample: int, experiment: Experiment, folder: Path, pictures: list[str]
 ) -> None:
     experiment("epochs=1", "encoder=direct", f"report.sample={sample}", "report.summary=false")
-    config = composed(*SMALL)
+    config = config_for(*SMALL)
     data = parts_of(config).task.load(Path("nowhere"), 6, CPU, torch.Generator())
     (whole,) = data.test.batches(1000)
     assert whole.target is not None
@@ -582,7 +582,7 @@ def test_parameters_that_do_not_learn_are_not_counted() -> None:
     ],
 )
 def test_the_fused_step_is_taken_where_there_is_one(words: tuple[str, ...], fused: bool | None) -> None:
-    parts = parts_of(composed(*words))
+    parts = parts_of(config_for(*words))
     optimizer = build_optimizer(parts.optimizer, nn.Linear(3, 2))
     assert optimizer.defaults.get("fused") is fused
 
@@ -594,7 +594,7 @@ def test_the_fused_step_is_the_same_update(optimizer: str) -> None:
     models = [nn.Linear(3, 2).double() for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
     fused, plain = (
-        build_optimizer(parts_of(composed(*words, *extra)).optimizer, model)
+        build_optimizer(parts_of(config_for(*words, *extra)).optimizer, model)
         for model, extra in zip(models, [(), ("+optimizer.fused=false",)], strict=True)
     )
     for step in range(4):
@@ -610,5 +610,5 @@ def test_an_optimizer_of_the_users_own_is_left_alone() -> None:
     class Own(torch.optim.Adam):
         pass
 
-    parts = dataclasses.replace(parts_of(composed()), optimizer=functools.partial(Own, lr=0.1))
+    parts = dataclasses.replace(parts_of(config_for()), optimizer=functools.partial(Own, lr=0.1))
     assert build_optimizer(parts.optimizer, nn.Linear(3, 2)).defaults["fused"] is None

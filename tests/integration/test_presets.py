@@ -18,11 +18,11 @@ from snnrun.training.records import LogRecord, StepRecord, WarningRecord, of_kin
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
-from support.blog import Drawn, Observed, Silent, load
+from support.blog import Drawn, ModelWithSpikes, Silent, load
 from support.catalogued import CATALOGUE, at
 from support.paths import DOCS
 from support.references import tensor
-from support.small import CPU, composed, training, write_mnist
+from support.small import CPU, config_for, training, write_mnist
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
@@ -174,7 +174,7 @@ def dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_settings_are_those_of_the_source(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     wanted = FOR_ALL | dotted(SOURCES[name])
     assert {key: at(config, key) for key in wanted} == wanted
     assert "readout" not in config and "regulariser" not in config
@@ -182,7 +182,7 @@ def test_settings_are_those_of_the_source(name: str) -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_network_is_as_large_as_the_source_s(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     settings = Settings.from_config(config)
     model = build_model(parts_of(config), settings, Streams(0, CPU))
     assert count_parameters(model) == PARAMETERS[name]
@@ -204,7 +204,7 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))
 def test_its_parts_go_together(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     assert Trial(config, config, config, Settings.from_config(config)).run(CATALOGUE) == []
 
 
@@ -226,14 +226,14 @@ class AsInTheBlog:
 
     def __init__(self, name: str, identifier: str) -> None:
         self.entry = entry = references.entry("blog", identifier)
-        config = composed(f"experiment={name}")
+        config = config_for(f"experiment={name}")
         settings, parts = Settings.from_config(config), parts_of(config)
         streams = Streams(0, CPU)
         model = build_model(parts, settings, streams)
         generator = torch.Generator().manual_seed(entry["params"]["seed"])
         self.synapse: Any = model.get_submodule("layers.output.synapse")
         load(self.synapse, entry, generator)
-        self.model = Observed(model)
+        self.model = ModelWithSpikes(model)
         state = TrainingState.create(self.model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
         train = Drawn(entry, generator, torch.float32, iterations=config["task"]["steps_per_epoch"])
         held_out = Silent(entry, torch.float32)

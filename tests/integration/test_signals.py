@@ -23,7 +23,7 @@ from snnrun.cli import main
 from snnrun.job.job import Job
 from snnrun.run import execute
 from snnrun.training.stop import SIGNALS, Interrupted, Stop, mask_signals
-from support.small import composed
+from support.small import config_for
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),
@@ -121,7 +121,7 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def trained() -> int:
     """What the command does once it has checked all: makes a folder, and trains."""
-    config = composed(*WORDS)
+    config = config_for(*WORDS)
     folder = Path("run")
     job = Job.of(config, folder=folder, command=["snnrun"])
 

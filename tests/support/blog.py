@@ -54,7 +54,7 @@ class Silent:
         yield Batch(self.x, None)
 
 
-class Observed(nn.Module):
+class ModelWithSpikes(nn.Module):
     """The model, keeping the spikes of each training step."""
 
     def __init__(self, model: nn.Module) -> None:

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from support.forked import snnrun
-from support.shell import Ended, Run, environment, on_a_terminal, program
+from support.shell import CommandResult, Run, environment, on_a_terminal, program
 
 SHORT = ("epochs=1", "num_steps=8", "report.figures=false")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     return snnrun("-m", "neuron=if,lif", "seed=0,1", *SHORT, cwd=tmp_path_factory.mktemp("sweep"))
 
 
-def test_a_sweep_leaves_a_record_for_each_job(sweep: Ended) -> None:
+def test_a_sweep_leaves_a_record_for_each_job(sweep: CommandResult) -> None:
     assert sweep.code == 0, sweep.err
     assert len(sweep.runs) == 4
     parents = {run.folder.parent for run in sweep.runs}
@@ -34,19 +34,19 @@ def test_a_sweep_leaves_a_record_for_each_job(sweep: Ended) -> None:
         assert (run.folder / "summary.txt").exists()
 
 
-def test_every_job_trains_a_network_of_its_own(sweep: Ended) -> None:
+def test_every_job_trains_a_network_of_its_own(sweep: CommandResult) -> None:
     assert len({run.result["weights_sha256"] for run in sweep.runs}) == 4
     assert len({run.manifest["data"]["digits"] for run in sweep.runs}) == 1, "on the same data"
 
 
-def test_a_log_holds_the_lines_of_its_job_alone(sweep: Ended) -> None:
+def test_a_log_holds_the_lines_of_its_job_alone(sweep: CommandResult) -> None:
     logs = [run.text("run.log") for run in sweep.runs]
     assert all(log.count("epoch 1/1") == 1 for log in logs)
     said = [line for line in sweep.out.splitlines(keepends=True) if not line.startswith("snnrun: job ")]
     assert "".join(said).startswith("".join(logs) + "\nconfiguration")
 
 
-def test_the_backend_and_the_threads_are_recorded(tmp_path: Path, sweep: Ended) -> None:
+def test_the_backend_and_the_threads_are_recorded(tmp_path: Path, sweep: CommandResult) -> None:
     ended = snnrun("-m", "neuron=lif", "backend=reference,fused", "threads=2", *SHORT, cwd=tmp_path)
     assert ended.code == 0, ended.err
     assert [run.manifest["backend"] for run in ended.runs] == ["reference", "fused"]
@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_what_was_done(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in err
-    run = Ended(process.returncode, "".join(said) + out, err, tmp_path).run
+    run = CommandResult(process.returncode, "".join(said) + out, err, tmp_path).run
     assert err == f"snnrun: interrupted\nsnnrun resume {run.folder.relative_to(tmp_path)}\n"
     assert run.result["status"] == "interrupted"
     assert run.result["epochs"] == len(run.metrics("epoch")) >= 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.forked import snnrun
-from support.shell import Ended
+from support.shell import CommandResult
 from support.small import write_mnist
 
 WORDS = ("task=mnist", "encoder=latency", "model.hidden=[50,20]", "epochs=1", "device=auto", "precision=bf16")
@@ -16,7 +16,7 @@ OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def found(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     """One run on raw files and one on gzipped ones, which lie where torchvision keeps them."""
     folder = tmp_path_factory.mktemp("mnist")
     write_mnist(folder / "raw files")
@@ -26,7 +26,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     )
 
 
-def test_raw_and_gzipped_files_are_used_offline(found: Ended) -> None:
+def test_raw_and_gzipped_files_are_used_offline(found: CommandResult) -> None:
     assert found.code == 0, found.err
     raw, packed = found.runs
     for run in (raw, packed):

@@ -9,7 +9,7 @@ import pytest
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
 from support.forked import snnrun
-from support.small import composed
+from support.small import config_for
 
 
 def test_mnist5k_learns(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_mnist5k_learns(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_every_kind_of_network_learns_the_digits(words: tuple[str, ...], tmp_path: Path) -> None:
-    config = composed(*words, "report.figures=false", "report.summary=false")
+    config = config_for(*words, "report.figures=false", "report.summary=false")
     result = execute(Job.of(config, folder=tmp_path, command=["snnrun", *words]))
     # One spike per pixel tells less than a train of them.
     assert (result.test_accuracy or 0) >= (0.8 if "encoder=latency" in words else 0.9)

@@ -8,14 +8,14 @@ import numpy as np
 from sklearn.datasets import load_diabetes
 
 from support.forked import snnrun
-from support.written import cyclic, drawn, write_folder
+from support.written import cyclic, random_pixels, write_folder
 
 QUICK = ("threads=1", "report.figures=false", "report.summary=false", "model.hidden=[12]")
 
 
 def test_a_run_is_tested_repeated_and_goes_on_from_another_directory(tmp_path: Path) -> None:
     home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
-    write_folder(home / "data" / "own", drawn(60, 1, 8, 8), cyclic(60, 3))
+    write_folder(home / "data" / "own", random_pixels(60, 1, 8, 8), cyclic(60, 3))
     words = ("task=folder", "task.path=own", "augmentation=[crop,affine]", "loss=ce_membrane")
     sizes = ("num_steps=5", "epochs=2", "batch_size=10")
     began = snnrun(*words, *sizes, *QUICK, "checkpoint.every_steps=3", "hydra.run.dir=outputs/run", cwd=home)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from support.forked import snnrun
-from support.shell import Ended
+from support.shell import CommandResult
 
 PARTS = '''
 """Parts of my own."""
@@ -126,12 +126,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(folder: Path) -> Ended:
+def ended(folder: Path) -> CommandResult:
     words = ("model.hidden=[10]", "epochs=6", "batch_size=16", "num_steps=8", "optimizer.lr=0.01")
     return snnrun("--config-dir", "my parts", *CHOICE, *words, cwd=folder)
 
 
-def test_all_of_them_train_together(ended: Ended) -> None:
+def test_all_of_them_train_together(ended: CommandResult) -> None:
     assert ended.code == 0, ended.err
     result = ended.run.result
     assert result["status"] == "finished"
@@ -143,7 +143,7 @@ def test_all_of_them_train_together(ended: Ended) -> None:
     assert {"loss.png", "accuracy.png", "raster.png", "membrane.png", "firing_rate.png"} <= pictures
 
 
-def test_they_are_in_the_frozen_config(ended: Ended) -> None:
+def test_they_are_in_the_frozen_config(ended: CommandResult) -> None:
     config = yaml.safe_load(ended.run.text("config.yaml"))
     assert config["neuron"]["_target_"] == "my_parts_of_the_test.Quadratic"
     assert config["neuron"]["surrogate"] == {"_target_": "my_parts_of_the_test.Gauss", "width": 0.7}

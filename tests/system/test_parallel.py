@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from support.catalogued import assembled, options, part
+from support.catalogued import assemble, options, part
 from support.event_sets import write_event_set
 from support.forked import snnrun
 from support.paths import SUPPORT
 from support.shell import Run, environment, strict
-from support.small import composed
+from support.small import config_for
 from support.written import write_everything
 
 TIMES = ("time", "seconds", "samples_per_second")
@@ -110,11 +110,11 @@ SPREAD = {
 
 
 def test_two_processes_follow_one(tmp_path: Path) -> None:
-    follow({name: job(composed(*words)) for name, words in SPREAD.items()}, tmp_path)
+    follow({name: job(config_for(*words)) for name, words in SPREAD.items()}, tmp_path)
 
 
 def test_three_processes(tmp_path: Path) -> None:
-    follow({name: job(composed(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
+    follow({name: job(config_for(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
 
 
 def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequence[str] = TIMES) -> None:
@@ -252,7 +252,7 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
         # population codes, on whose many inputs rounding soon moves a spike (docs/data_parallel.md).
         known = [name for name in encoders(task) if task in whole or not name.startswith("population")]
         for encoder in known if task in whole else known[others.index(task) :: len(others)]:
-            config = assembled(task=task, encoder=encoder, optimizer="sgd")
+            config = assemble(task=task, encoder=encoder, optimizer="sgd")
             # The made-up sets of events are small: many passes make the steps.
             config |= {"num_steps": 5, "epochs": 8 if task in EVENT_SETS else 1, "batch_size": 5}
             # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.

@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from support.forked import snnrun
-from support.shell import Ended, environment, program
+from support.shell import CommandResult, environment, program
 
 SHORT = ("epochs=2", "num_steps=4", "report.figures=false", "report.summary=false")
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     ended = snnrun("-m", "seed=0,1", "neuron.beta=0.8", *SHORT, cwd=tmp_path_factory.mktemp("sweep"))
     assert ended.code == 0, ended.err
     return ended
 
 
-def test_runs(sweep: Ended) -> None:
+def test_runs(sweep: CommandResult) -> None:
     ended = snnrun("runs", cwd=sweep.cwd)
     assert (ended.code, ended.err) == (0, "")
     lines = ended.out.splitlines()
@@ -35,7 +35,7 @@ def test_runs(sweep: Ended) -> None:
         assert not (run.folder / "run.lock").exists()
 
 
-def test_show(sweep: Ended) -> None:
+def test_show(sweep: CommandResult) -> None:
     run = sweep.runs[1]
     ended = snnrun("show", "1-lif-atan-s1", cwd=sweep.cwd)
     assert (ended.code, ended.err) == (0, "")
@@ -52,7 +52,7 @@ def test_show(sweep: Ended) -> None:
     assert run.manifest["packages"]["torch"] in ended.out
 
 
-def test_diff(sweep: Ended) -> None:
+def test_diff(sweep: CommandResult) -> None:
     ended = snnrun("diff", "0-lif", "1-lif", cwd=sweep.cwd)
     assert (ended.code, ended.err) == (0, "")
     config = ended.out.partition("config\n")[2].partition("\n\n")[0]

@@ -14,19 +14,19 @@ from optuna.trial import FrozenTrial, TrialState
 
 from snnrun.cli import main
 from support.forked import snnrun
-from support.shell import Ended, Run
+from support.shell import CommandResult, Run
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")
 SEARCH = ("-m", "hydra/sweeper=optuna")
 
 
-def trials(ended: Ended, storage: str | None = None) -> list[FrozenTrial]:
+def trials(ended: CommandResult, storage: str | None = None) -> list[FrozenTrial]:
     path = ended.cwd / storage if storage else next(ended.cwd.rglob("search.db"))
     return optuna.load_study(study_name="search", storage=f"sqlite:///{path}").trials
 
 
-def sweep(ended: Ended) -> Path:
+def sweep(ended: CommandResult) -> Path:
     return next(ended.cwd.rglob("sweep.json")).parent
 
 
@@ -62,7 +62,7 @@ class Bad(LabelLoss):
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def failing(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     """A grid of four, two of which have a loss that is not finite."""
     folder = tmp_path_factory.mktemp("failing")
     parts = folder / "parts"
@@ -74,7 +74,7 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
 
 
-def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
+def test_a_failed_trial_does_not_end_the_search(failing: CommandResult) -> None:
     assert failing.code == 7, failing.err
     found = trials(failing)
     assert len(found) == 4, "the grid is no larger"
@@ -87,7 +87,7 @@ def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert "Traceback" not in failing.err
 
 
-def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
+def test_jobs_are_those_of_a_sweep(failing: CommandResult) -> None:
     folder = sweep(failing)
     listed = jobs(folder)
     assert [job["number"] for job in listed] == [0, 1, 2, 3]
@@ -106,7 +106,7 @@ def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
+def test_the_best_is_a_command_to_copy(failing: CommandResult, tmp_path: Path) -> None:
     line = next(line for line in failing.out.splitlines() if line.startswith("  snnrun "))
     words = shlex.split(line)[1:]
     best = max((t for t in trials(failing) if t.state is TrialState.COMPLETE), key=lambda trial: trial.value or 0)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.shell import Ended, Run, environment, program, snnrun, strict
+from support.shell import CommandResult, Run, environment, program, snnrun, strict
 
 SMALL = (
     "task=zeros",
@@ -40,7 +40,7 @@ class Sweep:
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([*program(), *self.words], cwd=self.cwd, env=environment(), **pipes)
 
-    def resume(self) -> Ended:
+    def resume(self) -> CommandResult:
         return snnrun(*self.words, "--resume", cwd=self.cwd)
 
     @property

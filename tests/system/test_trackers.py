@@ -12,7 +12,7 @@ import pytest
 from snnrun.tracker import Record
 from snnrun.tracker.base import curves
 from support.forked import snnrun
-from support.shell import Ended, Run, strict
+from support.shell import CommandResult, Run, strict
 from support.trackers import expected
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
@@ -109,21 +109,21 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tracked(parts: Path) -> Ended:
+def tracked(parts: Path) -> CommandResult:
     """Two that work beside five that do not."""
     names = f"tracker=[csv,{','.join(PLACES)},tensorboard]"
     words = ("--config-dir", str(parts), "trust=wrong_trackers", names)
     return snnrun(*QUIET, *words, cwd=parts.parent / "tracked")
 
 
-def test_tables_and_events_are_the_records(tracked: Ended) -> None:
+def test_tables_and_events_are_the_records(tracked: CommandResult) -> None:
     assert tracked.code == 0, tracked.err
     assert len(written(tracked.run)) == 22
     check_tables(tracked.run)
     check_events(tracked.run)
 
 
-def test_a_failure_is_a_warning_and_changes_nothing(tracked: Ended, tmp_path: Path) -> None:
+def test_a_failure_is_a_warning_and_changes_nothing(tracked: CommandResult, tmp_path: Path) -> None:
     warnings = [line for line in tracked.run.text("run.log").splitlines() if line.startswith("warning")]
     assert sorted(line.split()[2] for line in warnings) == sorted(PLACES)
     assert all("is left out from here on" in line for line in warnings)

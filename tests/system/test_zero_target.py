@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.forked import snnrun
-from support.shell import Ended
+from support.shell import CommandResult
 
 WORDS = ("experiment=zero_target",)
 #: As published: the gradient runs through the reset, and grows without bound in neurons that fire at every step.
@@ -17,7 +17,7 @@ STOP = "on_nonfinite=stop"
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[CommandResult]:
     commands = [WORDS, (*PUBLISHED, STOP), PUBLISHED]
     folders = [tmp_path_factory.mktemp("zeros") for _ in commands]  # not in the threads: the first call makes the base
     with ThreadPoolExecutor(2) as pool:  # a process for each of two cores
@@ -25,21 +25,21 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Ended]:
 
 
 @pytest.fixture(scope="module")
-def zeros(runs: list[Ended]) -> Ended:
+def zeros(runs: list[CommandResult]) -> CommandResult:
     return runs[0]
 
 
 @pytest.fixture(scope="module")
-def stopped(runs: list[Ended]) -> Ended:
+def stopped(runs: list[CommandResult]) -> CommandResult:
     return runs[1]
 
 
 @pytest.fixture(scope="module")
-def warned(runs: list[Ended]) -> Ended:
+def warned(runs: list[CommandResult]) -> CommandResult:
     return runs[2]
 
 
-def test_the_loss_falls(zeros: Ended) -> None:
+def test_the_loss_falls(zeros: CommandResult) -> None:
     assert zeros.code == 0, zeros.err
     result = zeros.run.result
     assert result["parameters"] == 150_500
@@ -50,12 +50,12 @@ def test_the_loss_falls(zeros: Ended) -> None:
     assert zeros.run.metrics("epoch")[0]["layers"]["output"]["neurons"] == 500
 
 
-def test_there_is_no_accuracy_to_draw(zeros: Ended) -> None:
+def test_there_is_no_accuracy_to_draw(zeros: CommandResult) -> None:
     figures = {path.name for path in (zeros.run.folder / "figures").iterdir()}
     assert figures == {"loss.png", "raster.png", "membrane.png", "firing_rate.png", "raster.npz"}
 
 
-def test_as_published_it_stops(stopped: Ended) -> None:
+def test_as_published_it_stops(stopped: CommandResult) -> None:
     assert stopped.code == 4
     told = re.search(
         r"iteration (\d+): not finite: the gradient of layers\.output\.synapse\.weight in (\d+) of 500 neurons",
@@ -74,7 +74,7 @@ def test_as_published_it_stops(stopped: Ended) -> None:
     assert len(steps) == int(told[1]) - 1, "the steps before it are on record"
 
 
-def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
+def test_the_remedy_that_is_named_helps(zeros: CommandResult, stopped: CommandResult) -> None:
     assert "neuron.detach_reset=true" in stopped.err
     words = (*PUBLISHED, STOP, "neuron.detach_reset=true", "report.summary=false")
     remedied = snnrun(*words, cwd=stopped.cwd / "remedied")
@@ -82,7 +82,7 @@ def test_the_remedy_that_is_named_helps(zeros: Ended, stopped: Ended) -> None:
     assert remedied.run.result["test_loss"] < 1e-3
 
 
-def test_warn_goes_on(warned: Ended, stopped: Ended) -> None:
+def test_warn_goes_on(warned: CommandResult, stopped: CommandResult) -> None:
     assert warned.code == 0
     assert warned.run.result["status"] == "finished"
     assert warned.run.result["test_loss"] >= 0, "silent, and so the loss falls all the same"

@@ -15,7 +15,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.job.compose import composer
 from snnrun.job.config_file import ConfigFile
 from support.command import Command, Training
-from support.small import composed
+from support.small import config_for
 
 SEEDS = ("seed=0,1",)
 
@@ -52,12 +52,12 @@ def run_with(command: Command, training: Training, *words: str) -> dict[str, Any
     ids=" ".join,
 )
 def test_the_config_of_a_run_gives_that_config(command: Command, training: Training, words: tuple[str, ...]) -> None:
-    config = composed(*words)
+    config = config_for(*words)
     assert run_with(command, training, "--config", write(config)) == config
 
 
 def test_choices_are_recognised(command: Command, training: Training) -> None:
-    config = composed("neuron=synaptic", "convention=snntorch", "task=zeros", "encoder=none", "loss=mean_square")
+    config = config_for("neuron=synaptic", "convention=snntorch", "task=zeros", "encoder=none", "loss=mean_square")
     assert command("--config", write(config)).code == 0
     folder = training.calls[0]["folder"]
     assert "-synaptic-atan-zeros-" in folder.name
@@ -69,42 +69,42 @@ def test_choices_are_recognised(command: Command, training: Training) -> None:
 
 
 def test_what_was_edited_counts(command: Command, training: Training) -> None:
-    config = composed("neuron=if")
+    config = config_for("neuron=if")
     config["neuron"]["threshold"], config["epochs"], config["optimizer"]["lr"] = 0.5, 3, "2e-3"
     got = run_with(command, training, "--config", write(config), "seed=4")
     assert (got["neuron"]["threshold"], got["epochs"], got["optimizer"]["lr"], got["seed"]) == (0.5, 3, 0.002, 4)
 
 
 def test_a_part_that_is_chosen_replaces_that_of_the_file_whole(command: Command, training: Training) -> None:
-    config = composed("neuron=synaptic", "neuron.threshold=0.5", "optimizer=sgd", "optimizer.lr=0.3", "epochs=7")
+    config = config_for("neuron=synaptic", "neuron.threshold=0.5", "optimizer=sgd", "optimizer.lr=0.3", "epochs=7")
     got = run_with(command, training, "--config", write(config), "neuron=lif", "neuron.beta=0.8", "optimizer.lr=0.1")
-    assert got == composed("neuron=lif", "neuron.beta=0.8", "optimizer=sgd", "optimizer.lr=0.1", "epochs=7")
+    assert got == config_for("neuron=lif", "neuron.beta=0.8", "optimizer=sgd", "optimizer.lr=0.1", "epochs=7")
 
 
 def test_the_values_of_the_file_win_over_those_of_a_task(command: Command, training: Training) -> None:
     # The task zeros sets these too, a loss and an encoder.
     file = write({"epochs": 20, "num_steps": 25, "batch_size": 128})
     got = run_with(command, training, "--config", file, "task=zeros")
-    assert got == composed("task=zeros", "epochs=20", "num_steps=25", "batch_size=128")
+    assert got == config_for("task=zeros", "epochs=20", "num_steps=25", "batch_size=128")
 
 
 def test_an_augmentation_goes_with_its_group_and_not_with_the_task(command: Command, training: Training) -> None:
-    file = write(composed("task=cifar10", "augmentation=[crop]", "task.augmentation.crop.padding=2"))
+    file = write(config_for("task=cifar10", "augmentation=[crop]", "task.augmentation.crop.padding=2"))
     got = run_with(command, training, "--config", file, "task=digits")
-    assert got["task"] == composed("augmentation=crop", "task.augmentation.crop.padding=2")["task"]
+    assert got["task"] == config_for("augmentation=crop", "task.augmentation.crop.padding=2")["task"]
     assert run_with(command, training, "--config", file, "~augmentation")["task"]["augmentation"] == {}
 
 
 def test_references_are_kept(command: Command, training: Training) -> None:
-    file = write(composed("scheduler=cosine", "epochs=5"))
+    file = write(config_for("scheduler=cosine", "epochs=5"))
     words = ("epochs=9", "surrogate=sigmoid", "surrogate.alpha=2", "convention.reset=zero")
-    assert run_with(command, training, "--config", file, *words) == composed("scheduler=cosine", *words)
+    assert run_with(command, training, "--config", file, *words) == config_for("scheduler=cosine", *words)
 
 
 def test_a_file_with_references(command: Command, training: Training) -> None:
-    file = write(composed("neuron=if", "scheduler=cosine", resolve=False))
+    file = write(config_for("neuron=if", "scheduler=cosine", resolve=False))
     got = run_with(command, training, "--config", file, "epochs=9", "surrogate=sigmoid")
-    assert got == composed("neuron=if", "scheduler=cosine", "epochs=9", "surrogate=sigmoid")
+    assert got == config_for("neuron=if", "scheduler=cosine", "epochs=9", "surrogate=sigmoid")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_file_with_references(command: Command, training: Training) -> None:
     ],
 )
 def test_an_edit_that_a_reference_hides(command: Command, training: Training, key: str, value: Any, said: str) -> None:
-    config = {**composed("scheduler=cosine"), key: value}
+    config = {**config_for("scheduler=cosine"), key: value}
     outcome = command("--config", write(config))
     assert (outcome.code, outcome.err.count("warning")) == (0, 1)
     assert f"warning: mine.yaml: {said}" in outcome.err
@@ -124,7 +124,7 @@ def test_an_edit_that_a_reference_hides(command: Command, training: Training, ke
 
 def test_a_partial_file(command: Command, training: Training) -> None:
     file = write("neuron: if\naugmentation: [flip]\nsurrogate:\n  alpha: 3\noptimizer: {lr: 1e-2}\nepochs: 2\n")
-    assert run_with(command, training, f"--config={file}") == composed(
+    assert run_with(command, training, f"--config={file}") == config_for(
         "neuron=if", "augmentation=[flip]", "surrogate.alpha=3", "optimizer.lr=1e-2", "epochs=2"
     )
 
@@ -135,12 +135,12 @@ def test_an_empty_text_and_texts_with_signs(command: Command, training: Training
 
 
 def test_a_sweep(command: Command, training: Training) -> None:
-    file = write(composed("neuron=synaptic", "neuron.threshold=0.5", "epochs=2", "report.figures=false"))
+    file = write(config_for("neuron=synaptic", "neuron.threshold=0.5", "epochs=2", "report.figures=false"))
     outcome = command("-m", "--config", file, "neuron=if,lif", "seed=0,1")
     assert outcome.code == 0, outcome.err
     got = [call["config"] for call in training.calls]
     want = [
-        composed(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1", "report.figures=false")
+        config_for(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1", "report.figures=false")
         for n in ("if", "lif")
         for s in (0, 1)
     ]
@@ -166,7 +166,7 @@ def test_a_sweep_goes_on_only_with_the_same_file(command: Command, training: Tra
 
 
 def test_the_record_names_the_file(command: Command, training: Training) -> None:
-    file = write(composed(), "some config.yaml")
+    file = write(config_for(), "some config.yaml")
     assert command("--config", file, "epochs=2").code == 0
     source = {"name": file, "sha256": hashlib.sha256(Path(file).read_bytes()).hexdigest()}
     assert training.calls[0]["source"] == source

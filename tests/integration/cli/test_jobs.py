@@ -106,7 +106,7 @@ def test_many_jobs(command: Command) -> None:
 def test_the_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     keys = {"neuron": ("if", "lif"), "optimizer.weight_decay": ("0.001", "0.0001"), "surrogate": ("triangular",)}
-    make_sweep(Path(SWEEP), keys, seeds=2, fixed=("model.hidden=[200,200]", "task.validation=0.1", "epochs=3"))
+    make_sweep(Path(SWEEP), keys, seeds=2, constants=("model.hidden=[200,200]", "task.validation=0.1", "epochs=3"))
     out = command("show", "0a1b2c3d").out
     lines = [line for line in out.splitlines() if not line.startswith("snnrun ")]  # which must be whole
     assert max(map(len, lines)) <= width

@@ -14,7 +14,7 @@ from snnrun.run import browse
 from snnrun.sweep import folders
 from support.command import Command, Training
 from support.made_up import make_run
-from support.small import composed
+from support.small import config_for
 
 
 @pytest.mark.parametrize("name", ["baseline", "run 2.1_b+c", "学", "x" * 64, "12a", "0"])
@@ -81,7 +81,7 @@ def test_what_no_folder_can_be_named(command: Command, training: Training, name:
 
 
 def test_a_name_does_not_count_for_what_a_run_is() -> None:
-    config = composed()
+    config = config_for()
     assert config_hash(config) == config_hash({**config, "name": "other"})
     assert config_hash(config) == config_hash({key: value for key, value in config.items() if key != "name"})
     assert config_hash(config) != config_hash({**config, "seed": 1})

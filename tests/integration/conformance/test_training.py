@@ -16,7 +16,7 @@ from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord
-from support.catalogued import assembled, neurons, options, part, raw
+from support.catalogued import assemble, neurons, options, part, raw
 from support.event_sets import write_event_set
 from support.small import Training, same, training_of, weights
 from support.written import write_everything
@@ -35,7 +35,7 @@ LOSSES = {"digits": "ce_count", "zeros": "mean_square"}
 
 def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **chosen: str) -> dict[str, Any]:
     """A small config with these options; by default with a current that makes every neuron fire."""
-    config = assembled(**{"encoder": encoder, **chosen})
+    config = assemble(**{"encoder": encoder, **chosen})
     config |= SMALL[""] | (settings or {})
     for group in ("model", "encoder", "task"):
         known = config[group]

@@ -19,7 +19,7 @@ from snnrun.task import Digits, ImagePart
 from snnrun.training.records import LogRecord, StepRecord
 from snnrun.training.stop import Pruned
 from support.catalogued import options, part
-from support.small import composed, training
+from support.small import config_for, training
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
 
@@ -161,9 +161,9 @@ def test_images_are_augmented_one_after_the_other_from_a_stream_of_their_own() -
 
 
 def test_their_order_is_that_of_the_command() -> None:
-    task: Any = parts_of(composed("augmentation=[flip,crop]", "task.augmentation.crop.padding=2")).task
+    task: Any = parts_of(config_for("augmentation=[flip,crop]", "task.augmentation.crop.padding=2")).task
     assert list(task.augmentation.items()) == [("flip", Flip()), ("crop", Crop(2))]
-    task = parts_of(composed("task=fashion_mnist", "augmentation=[crop,flip]")).task
+    task = parts_of(config_for("task=fashion_mnist", "augmentation=[crop,flip]")).task
     assert list(task.augmentation.items()) == [("crop", Crop()), ("flip", Flip())]
     with pytest.raises(ValueError, match="augmentation: expected augmentations by name, got"):
         Digits(augmentation={"flip": 1})  # type: ignore[dict-item]
@@ -184,7 +184,7 @@ def test_validation_and_test_are_untouched() -> None:
 @pytest.mark.long
 def test_a_resumed_run_goes_on_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
     words = ("augmentation=[crop,affine]", "epochs=2", "batch_size=300", "num_steps=4", "model.hidden=[12]")
-    config = composed(*words, "checkpoint.every_steps=1", "report.figures=false", "report.summary=false")
+    config = config_for(*words, "checkpoint.every_steps=1", "report.figures=false", "report.summary=false")
 
     def go(name: str, watch: Any = lambda record: None, resume: bool = False) -> Any:
         folder = tmp_path / name

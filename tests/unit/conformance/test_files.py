@@ -31,18 +31,18 @@ from support.catalogued import (
     CATALOGUE,
     EVERY,
     NO_PARTS,
-    assembled,
+    assemble,
     at,
     config_of,
-    named,
+    each_option,
     options,
     package,
     part,
     raw,
-    resolved,
+    resolve,
     text,
 )
-from support.small import composed
+from support.small import config_for
 
 #: Where the callables of a group are, if not in the package of its name.
 HOMES = {
@@ -134,7 +134,7 @@ def test_what_files_take_in_is_no_option() -> None:
     assert not list(conf_folder().glob("*/**/_*.yaml"))
 
 
-@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
+@pytest.mark.parametrize(("group", "option"), each_option(*CATALOGUE.groups))
 def test_a_file_repeats_nothing_that_it_takes_in(group: str, option: str) -> None:
     path = CATALOGUE.groups[group][option]
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -152,16 +152,16 @@ def named_at_the_top(name: str) -> Path:
 
 
 def test_what_a_setup_says_of_a_neuron_is_not_for_one_that_takes_in_its_file() -> None:
-    assert composed("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
-    assert composed("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
+    assert config_for("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
+    assert config_for("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
 def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> None:
-    config = composed(*row)
+    config = config_for(*row)
     for word in row:
         group, _, option = word.partition("=")
-        expected = resolved(raw(group, option), config)
+        expected = resolve(raw(group, option), config)
         actual = at(config, package(group, option))
         if group == "model":  # for which the task may set what suits it
             task = next(word.partition("=")[2] for word in row if word.startswith("task="))
@@ -171,7 +171,7 @@ def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> No
         assert actual == expected, word
 
 
-@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
+@pytest.mark.parametrize(("group", "option"), each_option(*CATALOGUE.groups))
 def test_a_file_says_what_it_is_for(group: str, option: str) -> None:
     lines = [line for line in text(group, option).splitlines() if not line.startswith("# @package")]
     assert lines[0].startswith("# "), "the first line is a comment for those who read the file"
@@ -179,7 +179,7 @@ def test_a_file_says_what_it_is_for(group: str, option: str) -> None:
     assert CATALOGUE.describe(group, option)
 
 
-@pytest.mark.parametrize(("group", "option"), named())
+@pytest.mark.parametrize(("group", "option"), each_option())
 def test_a_file_mirrors_one_callable_of_its_group(group: str, option: str) -> None:
     config = raw(group, option)
     module, _, name = config["_target_"].rpartition(".")
@@ -192,7 +192,7 @@ def test_a_file_mirrors_one_callable_of_its_group(group: str, option: str) -> No
     assert len([other for other in same if not re.match("# The same as", text(group, other))]) == 1
 
 
-@pytest.mark.parametrize(("group", "option"), named())
+@pytest.mark.parametrize(("group", "option"), each_option())
 def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, option: str) -> None:
     target, config = target_of(group, option), arguments(group, option)
     parameters = signature(target)
@@ -212,9 +212,9 @@ def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, 
             assert actual == plain or vars(actual) == vars(plain)
         elif value == "${surrogate}":
             assert default is None
-            assert build(composed()[key], key) == target(**needs(parameters)).surrogate
+            assert build(config_for()[key], key) == target(**needs(parameters)).surrogate
         else:
-            value = resolved(value, composed())
+            value = resolve(value, config_for())
             assert (tuple(value) if isinstance(value, list) else value) == default, key
             assert isinstance(value, bool) == isinstance(default, bool), key
     for inner in config.values():
@@ -222,7 +222,7 @@ def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, 
             assert set(inner) - {"_target_"} == set(signature(locate(inner["_target_"], option)))
 
 
-@pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
+@pytest.mark.parametrize(("group", "option"), each_option("neuron", "readout"))
 def test_a_neuron_follows_the_convention_and_the_surrogate(group: str, option: str) -> None:
     config, parameters = raw(group, option), signature(target_of(group, option))
     points = [point for point in POINTS if point in parameters]
@@ -234,7 +234,7 @@ def test_a_neuron_follows_the_convention_and_the_surrogate(group: str, option: s
     assert ("reset_timing" in points) == ("detach_reset" in points) == (neuron.spiking and neuron.reset != "none")
 
 
-@pytest.mark.parametrize(("_", "convention"), named("convention"))
+@pytest.mark.parametrize(("_", "convention"), each_option("convention"))
 def test_a_convention_says_all_four_points(_: str, convention: str) -> None:
     config = raw("convention", convention)
     assert set(config) == set(POINTS)
@@ -243,10 +243,10 @@ def test_a_convention_says_all_four_points(_: str, convention: str) -> None:
 
 def test_the_default_convention_is_that_of_the_callables() -> None:
     parameters = signature(Neuron)
-    assert composed()["convention"] == {key: parameters[key].default for key in POINTS}
+    assert config_for()["convention"] == {key: parameters[key].default for key in POINTS}
 
 
-@pytest.mark.parametrize(("group", "option"), named(*(group for group in COMPOSED if group not in NO_PARTS)))
+@pytest.mark.parametrize(("group", "option"), each_option(*(group for group in COMPOSED if group not in NO_PARTS)))
 def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -> None:
     actual: Any = part(group, option)
     tasks = {name: part("task", name) for name in ("digits", "zeros")}
@@ -263,7 +263,7 @@ def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -
         expected = ["loss"]  # no task so far has numbers as targets
     if group == "tracker" and missing(actual):
         expected = [f"tracker.{option}"]  # its package is an extra
-    config = assembled(**({"task": task} | others | {group: option}))
+    config = assemble(**({"task": task} | others | {group: option}))
     trial = Trial(config, config, config, Settings.from_config(config))
     assert [fault.path for fault in trial.run(CATALOGUE)] == expected
 

@@ -17,9 +17,9 @@ from snnrun.model import Layer
 from snnrun.neuron import LinearNeuron, Neuron, SequenceNeuron
 from snnrun.sequence import run
 from support.catalogued import EVERY as EVERY_OPTION
-from support.catalogued import named, neurons, options, part, raw
+from support.catalogued import each_option, neurons, options, part, raw
 
-EVERY = pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
+EVERY = pytest.mark.parametrize(("group", "option"), each_option("neuron", "readout"))
 POINTS = {"reset": ("subtract", "zero", "none"), "reset_timing": ("same", "delayed"), "detach_reset": (True, False)}
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from snnrun.loss import Loss, Regulariser
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate
-from support.catalogued import named, neurons, options, part
+from support.catalogued import each_option, neurons, options, part
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 STEPS = 12
@@ -23,7 +23,7 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(("group", "option"), named("surrogate", "encoder", "loss", "regulariser", "optimizer"))
+@pytest.mark.parametrize(("group", "option"), each_option("surrogate", "encoder", "loss", "regulariser", "optimizer"))
 def test_a_part_is_a_value(group: str, option: str) -> None:
     original = part(group, option)
     for twin in (part(group, option), copy.deepcopy(original), pickle.loads(pickle.dumps(original))):

@@ -18,7 +18,7 @@ from snnrun.surrogate import ATan
 from snnrun.system import machine
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team
-from support.small import composed
+from support.small import config_for
 
 
 class Two(Team):
@@ -73,7 +73,7 @@ def test_a_copy_of_a_model_shares_the_plan() -> None:
 
 
 def test_the_plan_of_settings() -> None:
-    settings = Settings.from_config(composed("backend=reference", "memory=low", "matmul=onednn"))
+    settings = Settings.from_config(config_for("backend=reference", "memory=low", "matmul=onednn"))
     team = Two()
     plan = plan_of(settings, spikes=False, team=team)
     assert plan == ExecutionPlan("reference", "low", Product(), team, membrane=False, spikes=False)

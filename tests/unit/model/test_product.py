@@ -15,7 +15,7 @@ from snnrun.errors import ConfigError
 from snnrun.model import ExecutionPlan, Linear, Product, plan_of, set_plan
 from snnrun.model.products import events, product
 from snnrun.training.records import StepRecord
-from support.small import composed, training
+from support.small import config_for, training
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
 
@@ -157,7 +157,7 @@ def test_it_is_a_linear_layer_to_everything_else() -> None:
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings.from_config({**composed(), **changes})
+    return Settings.from_config({**config_for(), **changes})
 
 
 def test_the_settings_choose() -> None:

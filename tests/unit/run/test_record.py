@@ -129,15 +129,15 @@ def test_a_warning_is_a_line_of_the_metrics_too(
 
 
 def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_path: Path) -> None:
-    loop = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
+    trainer = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
     for number in (1, 2):
-        record.add(replace(STEP, step=number, accuracy=0.5), loop.model)
-        record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), loop.model)
-    x = next(loop.data.test.batches(1)).x
+        record.add(replace(STEP, step=number, accuracy=0.5), trainer.model)
+        record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), trainer.model)
+    x = next(trainer.data.test.batches(1)).x
     with torch.no_grad():
-        input_spikes = loop.parts.encoder(x, 7, loop.streams.evaluation())
-        traces = forward(loop.model.eval(), loop.parts.encoder, x, loop.settings, loop.streams.evaluation())
-    record.figures(loop.model, input_spikes, traces, loop.settings.style, report.Example(0, "01", 1, 0))
+        input_spikes = trainer.parts.encoder(x, 7, trainer.streams.evaluation())
+        traces = forward(trainer.model.eval(), trainer.parts.encoder, x, trainer.settings, trainer.streams.evaluation())
+    record.figures(trainer.model, input_spikes, traces, trainer.settings.style, report.Example(0, "01", 1, 0))
     folder = tmp_path / "figures"
     pictures = {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png"}
     assert {path.name for path in folder.iterdir()} == {*pictures, "raster.npz"}

@@ -29,9 +29,9 @@ def test_the_order(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list((home / "own" / "folder").iterdir()) == []
 
 
-@pytest.mark.parametrize("given", ["", "relative/folder"])
-def test_a_base_that_is_not_absolute_is_ignored(given: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", given)
+@pytest.mark.parametrize("base", ["", "relative/folder"])
+def test_a_base_that_is_not_absolute_is_ignored(base: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", base)
     assert cache_dir() == home / ".cache" / "snnrun"
 
 
@@ -50,10 +50,10 @@ def test_none_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_none_in_a_folder_that_may_not_be_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(**where: object) -> None:
+    def refuse(**where: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     assert cache_dir() is None
 
 
@@ -85,15 +85,15 @@ def test_a_folder_that_others_can_write_is_not_used(
     open_home: Path, monkeypatch: pytest.MonkeyPatch, bits: int, safe: bool
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(mode(open_home / "shared", bits)))
-    wanted = open_home / "shared" / "snnrun"
-    found = cache_dir()
-    assert (found == wanted) is safe
+    unsafe_folder = open_home / "shared" / "snnrun"
+    folder = cache_dir()
+    assert (folder == unsafe_folder) is safe
     assert (fault() is None) is safe
     if not safe:
-        assert found is not None
-        assert stranger(wanted) == open_home / "shared"
-        assert found.stat().st_mode & 0o077 == 0, "a folder of this process, closed to others"
-        assert cache_dir() == found
+        assert folder is not None
+        assert stranger(unsafe_folder) == open_home / "shared"
+        assert folder.stat().st_mode & 0o077 == 0, "a folder of this process, closed to others"
+        assert cache_dir() == folder
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="owners and modes")
@@ -128,12 +128,12 @@ def test_a_folder_of_another_user_is_not_used(open_home: Path, monkeypatch: pyte
 def test_a_link_that_others_could_lead_elsewhere_is_not_followed(open_home: Path) -> None:
     """Also where it leads to a folder of this user alone, such as one that was unpacked from a stranger's archive."""
     mode(open_home / "mine" / "deep", 0o755)
-    shared, sticky = mode(open_home / "shared", 0o777), mode(open_home / "sticky", 0o1777)
-    (shared / "cache").symlink_to(open_home / "mine")
-    assert stranger(shared / "cache") == shared
-    assert stranger(shared / "cache" / "deep") == shared
-    (open_home / "first").symlink_to(shared / "cache")
-    assert stranger(open_home / "first" / "deep") == shared, "a link to a link"
+    open_folder, sticky = mode(open_home / "shared", 0o777), mode(open_home / "sticky", 0o1777)
+    (open_folder / "cache").symlink_to(open_home / "mine")
+    assert stranger(open_folder / "cache") == open_folder
+    assert stranger(open_folder / "cache" / "deep") == open_folder
+    (open_home / "first").symlink_to(open_folder / "cache")
+    assert stranger(open_home / "first" / "deep") == open_folder, "a link to a link"
     (open_home / "own").symlink_to("mine")
     assert stranger(open_home / "own" / "deep") is None
     (open_home / "loop").symlink_to("loop")

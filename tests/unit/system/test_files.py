@@ -92,7 +92,7 @@ def test_too_many_tensors_are_refused_by_the_header(
         checkpoint.load(path)
 
 
-def test_a_state_may_say_dtype_as_often_as_it_likes(tmp_path: Path) -> None:
+def test_a_state_may_contain_dtype_any_number_of_times(tmp_path: Path) -> None:
     path = checkpoint.save_state(tmp_path, 1, {"words": ['"dtype"'] * (checkpoint.MOST_TENSORS + 1)})
     assert len(checkpoint.load_state(path)["words"]) == checkpoint.MOST_TENSORS + 1
 
@@ -103,10 +103,10 @@ def test_weights_of_another_model_are_refused_unread(tmp_path: Path, monkeypatch
     checkpoint.save(path, model.state_dict())
     assert checkpoint.load(path, like=model.state_dict()).keys() == {"weight", "bias"}
 
-    def read(tensors: object, text: str) -> str:
+    def refuse(tensors: object, text: str) -> str:
         raise AssertionError("the values were looked at")
 
-    monkeypatch.setattr(checkpoint, "_checksum", read)
+    monkeypatch.setattr(checkpoint, "_checksum", refuse)
     for other in (nn.Linear(3, 3), nn.Linear(3, 2, bias=False), nn.Sequential(nn.Linear(3, 2)), nn.Bilinear(3, 2, 2)):
         with pytest.raises(DataError, match="the weights of this config's model"):
             checkpoint.load(path, like=other.state_dict())

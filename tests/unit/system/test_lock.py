@@ -59,9 +59,9 @@ def left_behind(folder: Path, *, host: str, age: float) -> None:
 def test_one_holder_who_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
     with RunLock(tmp_path):
-        found = holder(tmp_path)
-        assert found is not None
-        assert (found.pid, found.host) == (os.getpid(), socket.gethostname())
+        process = holder(tmp_path)
+        assert process is not None
+        assert (process.pid, process.host) == (os.getpid(), socket.gethostname())
         with (
             pytest.raises(ConfigError, match=f"but process {os.getpid()} on {socket.gethostname()} since 20.* is;"),
             RunLock(tmp_path),
@@ -73,9 +73,9 @@ def test_one_holder_who_is_named_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lock_can_be_taken_again(tmp_path: Path) -> None:
-    taken = RunLock(tmp_path)
+    run_lock = RunLock(tmp_path)
     for _ in range(2):
-        with taken:
+        with run_lock:
             assert holder(tmp_path) is not None
         assert holder(tmp_path) is None
 
@@ -88,24 +88,24 @@ def test_the_thread_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         deadline = time.monotonic() + 30
         while path.stat().st_mtime == 0:
             assert time.monotonic() < deadline
-        found = holder(tmp_path)
-        assert found is not None and found.silent < lock.DEAD
+        process = holder(tmp_path)
+        assert process is not None and process.silent < lock.DEAD
 
 
 def test_a_beat_renews_the_time(tmp_path: Path) -> None:
-    with RunLock(tmp_path) as held:
+    with RunLock(tmp_path) as run_lock:
         os.utime(tmp_path / lock.NAME, (0, 0))
-        found = holder(tmp_path)
-        assert found is not None and found.silent > lock.DEAD, "it exists, and is known not to beat"
-        held.beat()
-        found = holder(tmp_path)
-        assert found is not None and found.silent < lock.DEAD
+        process = holder(tmp_path)
+        assert process is not None and process.silent > lock.DEAD, "it exists, and is known not to beat"
+        run_lock.beat()
+        process = holder(tmp_path)
+        assert process is not None and process.silent < lock.DEAD
 
 
 def test_what_another_machine_left(tmp_path: Path) -> None:
     left_behind(tmp_path, host="elsewhere", age=1)
-    found = holder(tmp_path)
-    assert found is not None and (found.pid, found.host) == (17, "elsewhere")
+    process = holder(tmp_path)
+    assert process is not None and (process.pid, process.host) == (17, "elsewhere")
     with pytest.raises(ConfigError, match="process 17 on elsewhere since 2026"), RunLock(tmp_path):
         pass
     for age in (lock.DEAD + 1, -1e6):  # silent for too long; and a time that no beat can have
@@ -129,14 +129,14 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x", "host": 3, "started": []}', "[" * 4000, "\0" * 9999])
-def test_a_file_that_says_nothing_of_use(tmp_path: Path, content: str) -> None:
+def test_a_file_without_useful_content(tmp_path: Path, content: str) -> None:
     (tmp_path / lock.NAME).write_text(content)
     assert holder(tmp_path) is None
     with RunLock(tmp_path):
         (tmp_path / lock.NAME).write_text(content)
-        found = holder(tmp_path)
-        assert found is not None and found[:3] == (None, None, None)
-        assert str(found) == "another process"
+        process = holder(tmp_path)
+        assert process is not None and process[:3] == (None, None, None)
+        assert str(process) == "another process"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes")

@@ -35,15 +35,15 @@ def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
 
 @TASKS
 def test_a_batch_is_events_time_first_with_labels(task: type[Any]) -> None:
-    made, data = task(), load(task)
-    assert (made.has_time, made.has_accuracy, data.hashes) == (True, True, {})
+    part_of_task, data = task(), load(task)
+    assert (part_of_task.has_time, part_of_task.has_accuracy, data.hashes) == (True, True, {})
     for part, size in zip(data[:3], FEW.values(), strict=True):
         x, target = one_pass(part)
-        assert len(part) == size and x.shape == (T, size, *made.input_shape) and target.shape == (size,)
+        assert len(part) == size and x.shape == (T, size, *part_of_task.input_shape) and target.shape == (size,)
         assert x.dtype is torch.float32 and target.dtype is torch.int64
         assert x.unique().tolist() == [0.0, 1.0]
     _, target = one_pass(load(task, train_samples=500, **({"size": 8} if task is MovingBars else {})).train, 100)
-    assert set(target.tolist()) == set(range(made.num_outputs))
+    assert set(target.tolist()) == set(range(part_of_task.num_outputs))
 
 
 @TASKS
@@ -79,10 +79,10 @@ def test_the_training_stream_goes_on_where_it_was_saved(task: type[Any]) -> None
     state = train.stream.get_state()  # in the middle of an epoch: nothing is drawn ahead
     expected = next(batches).x
 
-    resumed = load(task, seed=99).train
-    assert isinstance(resumed, GeneratedPart)
-    resumed.stream.set_state(state)
-    assert torch.equal(next(resumed.batches(2)).x, expected)
+    second = load(task, seed=99).train
+    assert isinstance(second, GeneratedPart)
+    second.stream.set_state(state)
+    assert torch.equal(next(second.batches(2)).x, expected)
 
 
 @TASKS

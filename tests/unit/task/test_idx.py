@@ -16,10 +16,10 @@ IMAGES = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, *range(12)])
 
 def test_raw_and_gzipped_bytes_become_the_array(tmp_path: Path) -> None:
     expected = torch.arange(12, dtype=torch.uint8).view(2, 2, 3)
-    raw, compressed = tmp_path / "images", tmp_path / "images.gz"
+    raw, gzip_file = tmp_path / "images", tmp_path / "images.gz"
     raw.write_bytes(IMAGES)
-    compressed.write_bytes(gzip.compress(IMAGES))
-    for path in (raw, compressed):
+    gzip_file.write_bytes(gzip.compress(IMAGES))
+    for path in (raw, gzip_file):
         array = read_idx(path, 3)
         assert array.dtype == torch.uint8
         assert torch.equal(array, expected)

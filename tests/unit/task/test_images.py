@@ -62,13 +62,13 @@ def test_the_last_smaller_batch_is_kept() -> None:
     assert [batch.x.shape[1] for batch in load().train.batches(32)] == [32, 32, 6]
 
 
-@pytest.mark.parametrize("shuffled", [False, True])
+@pytest.mark.parametrize("shuffle", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_a_pass_has_every_sample_exactly_once(shuffled: bool, batch_size: int) -> None:
+def test_a_pass_has_every_sample_exactly_once(shuffle: bool, batch_size: int) -> None:
     data = load()
-    generator = torch.Generator().manual_seed(0) if shuffled else None
-    seen = [number for part in data[:3] for number in numbers(part, batch_size, generator)]
-    assert Counter(seen) == Counter(range(100))
+    generator = torch.Generator().manual_seed(0) if shuffle else None
+    samples = [number for part in data[:3] for number in numbers(part, batch_size, generator)]
+    assert Counter(samples) == Counter(range(100))
     assert [len(part) for part in data[:3]] == [70, 10, 20]
 
 

@@ -41,7 +41,7 @@ def test_every_label_has_a_name(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "named"),
+    ("task", "some_names"),
     [
         (Digits(), {0: "0", 9: "9"}),
         (FashionMNIST(), {0: "T-shirt/top", 9: "ankle boot"}),
@@ -58,9 +58,9 @@ def test_every_label_has_a_name(file: Path) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_names_of_classes(task: Task, named: dict[int, str]) -> None:
+def test_names_of_classes(task: Task, some_names: dict[int, str]) -> None:
     names = task.class_names()
-    assert {label: names[label] for label in named} == named
+    assert {label: names[label] for label in some_names} == some_names
 
 
 @pytest.mark.parametrize("classes", [("a",), ("a", "b", "b"), ("a", "b", "c", "d"), (1, 2, 3), "abcd"])
