@@ -53,10 +53,10 @@ def folder(tmp_path: Path) -> Path:
 def experiment(folder: Path) -> Experiment:
     """``experiment(*overrides, **parts)``: a small run on digits, with some of its parts replaced."""
 
-    def start(*overrides: str, folder: Path = folder, **replaced: Any) -> dict[str, Any]:
+    def start(*overrides: str, folder: Path = folder, **parts: Any) -> dict[str, Any]:
         config = config_for(*SMALL, *overrides)
         job = Job.of(config, folder=folder, command=["snnrun", *overrides])
-        return execute(dataclasses.replace(job, parts=dataclasses.replace(job.parts, **replaced))).to_json()
+        return execute(dataclasses.replace(job, parts=dataclasses.replace(job.parts, **parts))).to_json()
 
     return start
 
@@ -244,15 +244,15 @@ def test_reports_and_the_global_random_numbers_change_nothing(experiment: Experi
 
 
 @pytest.mark.parametrize("before", [False, True])
-@pytest.mark.parametrize("asked", ["true", "false"])
-def test_deterministic_is_put_back(experiment: Experiment, asked: str, before: bool) -> None:
-    seen = []
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_deterministic_is_put_back(experiment: Experiment, value: str, before: bool) -> None:
+    modes = []
 
     @dataclass(frozen=True)
     class Watching(CECount):
         def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-            seen.append(torch.are_deterministic_algorithms_enabled())
-            if len(seen) == 5:
+            modes.append(torch.are_deterministic_algorithms_enabled())
+            if len(modes) == 5:
                 raise DataError("enough")
             return super().__call__(spikes, membrane, target)
 
@@ -260,12 +260,12 @@ def test_deterministic_is_put_back(experiment: Experiment, asked: str, before: b
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         with pytest.raises(DataError):
-            experiment(f"deterministic={asked}", *PLAIN, loss=Watching())
+            experiment(f"deterministic={value}", *PLAIN, loss=Watching())
         assert torch.are_deterministic_algorithms_enabled() is before
         assert torch.is_deterministic_algorithms_warn_only_enabled() is warns
     finally:
         torch.use_deterministic_algorithms(False)
-    assert set(seen) == {asked == "true"}
+    assert set(modes) == {value == "true"}
 
 
 class Restless(Encoder):
@@ -289,28 +289,28 @@ def test_the_raster_shows_the_input_that_the_network_saw(
     torch.testing.assert_close(torch.from_numpy(raster["hidden1.membrane"][0]), current[0], atol=tolerance, rtol=0)
 
 
-@pytest.mark.parametrize(("threshold", "tied"), [(100.0, 10), (1.0, 1)])
+@pytest.mark.parametrize(("threshold", "ties"), [(100.0, 10), (1.0, 1)])
 def test_a_silent_output_is_a_tie_and_not_correct(
-    threshold: float, tied: int, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
+    threshold: float, ties: int, experiment: Experiment, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headlines: list[str] = []
     words = report.Example.words
 
-    def heard(example: report.Example) -> str:
+    def record_headline(example: report.Example) -> str:
         headlines.append(words(example))
         return headlines[-1]
 
-    monkeypatch.setattr(report.Example, "words", heard)
+    monkeypatch.setattr(report.Example, "words", record_headline)
     experiment("epochs=1", f"neuron.threshold={threshold}", "encoder=direct", "encoder.gain=9", "report.sample=0")
     with np.load(folder / "figures/raster.npz") as raster:
         counts = raster["output.spikes"].sum(0)
-        assert int(raster["tied"]) == (counts == counts.max()).sum() == tied
-    assert headlines and all(("correct" in each or "wrong" in each) is (tied == 1) for each in headlines)
-    assert all(("a tie of 10 classes" in each) is (tied == 10) for each in headlines)
+        assert int(raster["tied"]) == (counts == counts.max()).sum() == ties
+    assert headlines and all(("correct" in each or "wrong" in each) is (ties == 1) for each in headlines)
+    assert all(("a tie of 10 classes" in each) is (ties == 10) for each in headlines)
 
 
 @pytest.mark.parametrize("sample", [0, 130, 358])
-def test_the_raster_is_of_the_sample_that_was_asked_for(
+def test_the_raster_is_of_the_sample_of_the_option(
     sample: int, experiment: Experiment, folder: Path, pictures: list[str]
 ) -> None:
     experiment("epochs=1", "encoder=direct", f"report.sample={sample}", "report.summary=false")
@@ -324,7 +324,7 @@ def test_the_raster_is_of_the_sample_that_was_asked_for(
         assert int(raster["prediction"]) == raster["output.spikes"].sum(0).argmax()
 
 
-def test_a_sample_that_is_not_there_is_told_before_training(experiment: Experiment, folder: Path) -> None:
+def test_a_sample_that_is_not_there_is_refused_before_training(experiment: Experiment, folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"report\.sample: expected at most 358, .* got 359"):
         experiment("report.sample=359")
     assert metrics(folder) == []
@@ -390,11 +390,11 @@ def test_a_summary_that_fails_is_a_warning(
 
 def test_values_that_are_not_finite_are_null(experiment: Experiment, folder: Path) -> None:
     @dataclass(frozen=True)
-    class Broken(CECount):
+    class NonFinite(CECount):
         def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
             return super().__call__(spikes, membrane, target) * math.nan
 
-    result = experiment("on_nonfinite=warn", *PLAIN, loss=Broken())
+    result = experiment("on_nonfinite=warn", *PLAIN, loss=NonFinite())
     assert result["status"] == "finished"
     records = metrics(folder)
     assert all(
@@ -408,7 +408,7 @@ def test_values_that_are_not_finite_are_null(experiment: Experiment, folder: Pat
 # --- a run that ends early -----------------------------------------------------------------------------------------
 
 
-def failed(folder: Path, message: str) -> None:
+def check_failure(folder: Path, message: str) -> None:
     result = result_of(folder)
     assert result["status"] == "failed"
     assert message in result["error"]
@@ -424,19 +424,19 @@ def test_missing_data(experiment: Experiment, folder: Path, tmp_path: Path, monk
         experiment("task=mnist", f"data_dir={tmp_path / 'empty'}")
     for words in (str(tmp_path / "empty"), "t10k-labels-idx1-ubyte", "task=digits", "no network"):
         assert words in str(error.value)
-    failed(folder, "mnist: the data is missing")
+    check_failure(folder, "mnist: the data is missing")
     assert result_of(folder)["epochs"] == 0
 
 
 def test_not_finite(experiment: Experiment, folder: Path) -> None:
     @dataclass(frozen=True)
-    class Broken(CECount):
+    class NonFinite(CECount):
         def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
             return super().__call__(spikes, membrane, target) * math.inf
 
     with pytest.raises(NonFiniteError):
-        experiment(loss=Broken())
-    failed(folder, "iteration 1: not finite: the loss (inf)")
+        experiment(loss=NonFinite())
+    check_failure(folder, "iteration 1: not finite: the loss (inf)")
 
 
 def after(calls: int, error: BaseException) -> CECount:
@@ -444,11 +444,11 @@ def after(calls: int, error: BaseException) -> CECount:
 
     @dataclass(frozen=True)
     class Raising(CECount):
-        made: list[int] = dataclasses.field(default_factory=list)
+        calls: list[int] = dataclasses.field(default_factory=list)
 
         def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-            self.made.append(1)
-            if len(self.made) == calls:
+            self.calls.append(1)
+            if len(self.calls) == calls:
                 raise error
             return super().__call__(spikes, membrane, target)
 
@@ -471,7 +471,7 @@ def test_an_interrupt(experiment: Experiment, folder: Path) -> None:
 def test_an_error_that_nobody_foresaw(experiment: Experiment, folder: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         experiment(*PLAIN, loss=after(3, ZeroDivisionError("a bug")))
-    failed(folder, "ZeroDivisionError: a bug")
+    check_failure(folder, "ZeroDivisionError: a bug")
 
 
 @pytest.mark.parametrize(
@@ -489,14 +489,14 @@ def test_an_error_that_nobody_foresaw(experiment: Experiment, folder: Path) -> N
     ids=["MemoryError", "numpy", "cuda", "cpu"],
 )
 def test_out_of_memory_comes_with_advice(error: Exception, experiment: Experiment, folder: Path) -> None:
-    with pytest.raises(OutOfMemoryError) as raised:
+    with pytest.raises(OutOfMemoryError) as refusal:
         experiment(*PLAIN, loss=after(3, error))
-    assert raised.value.exit_code == 5
-    message = str(raised.value)
+    assert refusal.value.exit_code == 5
+    message = str(refusal.value)
     for words in ("out of memory on cpu", "batch_size", "num_steps", "model.hidden"):
         assert words in message
     assert "\n" not in message
-    failed(folder, "out of memory on cpu")
+    check_failure(folder, "out of memory on cpu")
 
 
 def test_a_batch_larger_than_memory(experiment: Experiment) -> None:
@@ -541,12 +541,12 @@ def test_a_file_that_cannot_be_opened_is_named(
 ) -> None:
     real = os.open
 
-    def opened(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+    def open_or_fail(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
         if name in Path(path).name and flags & (os.O_WRONLY | os.O_RDWR):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(path, flags, *arguments, **options)
 
-    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "open", open_or_fail)
     with pytest.raises(StorageError, match="No space left on device") as error:
         experiment(*PLAIN)
     monkeypatch.undo()
@@ -571,7 +571,7 @@ def test_parameters_that_do_not_learn_are_not_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "fused"),
+    ("words", "is_fused"),
     [
         (("optimizer=adam",), True),
         (("optimizer=adamw",), True),
@@ -581,24 +581,24 @@ def test_parameters_that_do_not_learn_are_not_counted() -> None:
         (("optimizer=adam", "+optimizer.foreach=true"), None),
     ],
 )
-def test_the_fused_step_is_taken_where_there_is_one(words: tuple[str, ...], fused: bool | None) -> None:
+def test_the_fused_step_is_taken_where_there_is_one(words: tuple[str, ...], is_fused: bool | None) -> None:
     parts = parts_of(config_for(*words))
     optimizer = build_optimizer(parts.optimizer, nn.Linear(3, 2))
-    assert optimizer.defaults.get("fused") is fused
+    assert optimizer.defaults.get("fused") is is_fused
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_the_fused_step_is_the_same_update(optimizer: str) -> None:
-    changed = ("+optimizer.amsgrad=true",) if optimizer != "sgd" else ("optimizer.nesterov=true",)
-    words = (f"optimizer={optimizer}", "optimizer.weight_decay=0.1", *changed)
+    option = ("+optimizer.amsgrad=true",) if optimizer != "sgd" else ("optimizer.nesterov=true",)
+    words = (f"optimizer={optimizer}", "optimizer.weight_decay=0.1", *option)
     models = [nn.Linear(3, 2).double() for _ in range(2)]
     models[1].load_state_dict(models[0].state_dict())
-    fused, plain = (
+    fast, plain = (
         build_optimizer(parts_of(config_for(*words, *extra)).optimizer, model)
         for model, extra in zip(models, [(), ("+optimizer.fused=false",)], strict=True)
     )
     for step in range(4):
-        for model, each in zip(models, (fused, plain), strict=True):
+        for model, each in zip(models, (fast, plain), strict=True):
             each.zero_grad()
             (model(torch.full((1, 3), 1.0 + step, dtype=torch.float64)) ** 2).sum().backward()
             each.step()

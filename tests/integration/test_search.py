@@ -64,15 +64,17 @@ def test_wrong_words_come_in_one_message(
     words = ("optimizer.lr=tag(log,interval(0,1))", "batch_size=interval(16,32)", "hydra.sweeper.pruner=medan")
     assert main([*SEARCH, *words, "seed=0,1"]) == 2
     err = capsys.readouterr().err
-    assert all(said in err for said in ("above 0", "batch_size", "hydra.sweeper.pruner", "luckiest")), err
+    assert all(part in err for part in ("above 0", "batch_size", "hydra.sweeper.pruner", "luckiest")), err
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("words", "said"), FAULTS, ids=lambda value: " ".join(value) if type(value) is tuple else "")
+@pytest.mark.parametrize(
+    ("words", "message"), FAULTS, ids=lambda value: " ".join(value) if type(value) is tuple else ""
+)
 def test_a_wrong_word(
     words: tuple[str, ...],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -80,7 +82,7 @@ def test_a_wrong_word(
     monkeypatch.chdir(tmp_path)
     assert main([*SEARCH, *words]) == 2
     err = capsys.readouterr().err
-    assert said in err and "nothing was started" in err
+    assert message in err and "nothing was started" in err
     assert not list(tmp_path.iterdir())
 
 

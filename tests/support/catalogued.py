@@ -46,7 +46,7 @@ def package(group: str, option: str) -> str:
 
 
 @functools.cache
-def _loaded(group: str, option: str) -> Any:
+def _load(group: str, option: str) -> Any:
     content = yaml.safe_dump(CATALOGUE.content(CATALOGUE.groups[group][option]))
     config: Any = OmegaConf.to_container(OmegaConf.create(content))  # whose 1e-3 is a number, as Hydra's
     config.pop("defaults", None)
@@ -55,7 +55,7 @@ def _loaded(group: str, option: str) -> Any:
 
 def raw(group: str, option: str) -> dict[str, Any]:
     """The option's own part as its file says it, with what it takes in, references and all."""
-    return copy.deepcopy(_loaded(group, option))
+    return copy.deepcopy(_load(group, option))
 
 
 def resolve(value: Any, config: dict[str, Any]) -> Any:

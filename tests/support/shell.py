@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 #: What would change the command's words or its speed is left out of its environment.
-UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SNNRUN_DEBUG", "TTY_COMPATIBLE", "PYTHONWARNINGS")
+VARIABLES_LEFT_OUT = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SNNRUN_DEBUG", "TTY_COMPATIBLE", "PYTHONWARNINGS")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -75,7 +75,7 @@ def program() -> list[str]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    variables = {key: value for key, value in os.environ.items() if key not in UNWANTED}
+    variables = {key: value for key, value in os.environ.items() if key not in VARIABLES_LEFT_OUT}
     # One thread: the networks are small, and threads that wait for each other are slow on a busy machine.
     return {**variables, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **changes}
 

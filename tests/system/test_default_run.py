@@ -100,10 +100,10 @@ def test_the_metrics(default: CommandResult) -> None:
 
 
 def test_the_summary_counts_as_the_result_does(default: CommandResult) -> None:
-    counted = re.search(r"Trainable params: ([\d,]+)", default.run.text("summary.txt"))
-    assert counted is not None
+    match = re.search(r"Trainable params: ([\d,]+)", default.run.text("summary.txt"))
+    assert match is not None
     parameters = default.run.result["parameters"]
-    assert int(counted[1].replace(",", "")) == parameters == 64 * 100 + 100 + 100 * 10 + 10
+    assert int(match[1].replace(",", "")) == parameters == 64 * 100 + 100 + 100 * 10 + 10
     assert f"with {parameters:,} parameters" in default.out
 
 
@@ -142,7 +142,7 @@ def test_the_figures_open(default: CommandResult, name: str) -> None:
     assert white > 0.3, "on paper"
 
 
-def test_the_log_is_what_was_said(default: CommandResult) -> None:
+def test_the_log_is_the_output(default: CommandResult) -> None:
     assert default.run.text("run.log") == default.out
     assert not CONTROL.search(default.out), "a pipe gets plain lines"
     assert len([line for line in default.out.splitlines() if line.startswith("epoch ")]) == 20
@@ -164,9 +164,9 @@ def test_the_hash_is_that_of_the_last_weights(default: CommandResult, which: str
 # --- the same command again ----------------------------------------------------------------------------------------
 
 
-def repeatable(ended: CommandResult) -> tuple[list[dict[str, object]], dict[str, object]]:
+def repeatable(outcome: CommandResult) -> tuple[list[dict[str, object]], dict[str, object]]:
     """Metrics and result without what a clock has measured."""
-    run = ended.run
+    run = outcome.run
     records = [*run.metrics("step"), *run.metrics("epoch")]
     without = [{key: value for key, value in record.items() if key not in TIMES} for record in records]
     return without, {key: value for key, value in run.result.items() if key not in TIMES}
@@ -186,15 +186,15 @@ def test_reports_change_nothing(default: CommandResult, quiet: CommandResult) ->
 
 
 def test_a_terminal_shows_a_bar_and_the_log_stays_plain(terminal: CommandResult) -> None:
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.out)
+    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.out)
     assert "\x1b[" in terminal.out
-    assert "━" in shown
-    assert re.search(r"epoch +\d+/20 +\d+/10", shown), "where training stands"
-    assert "left" in shown
+    assert "━" in screen
+    assert re.search(r"epoch +\d+/20 +\d+/10", screen), "where training stands"
+    assert "left" in screen
     log = terminal.run.text("run.log")
     assert not CONTROL.search(log)
     assert "━" not in log
-    words = " ".join(shown.split())  # the terminal breaks lines between words, and shortens those of epochs
+    words = " ".join(screen.split())  # the terminal breaks lines between words, and shortens those of epochs
     for line in log.splitlines():
         assert " ".join(line.partition("  validation")[0].split()) in words
     assert terminal.out.rpartition("━")[2].endswith("\x1b[2K"), "the bar is taken away at the end"

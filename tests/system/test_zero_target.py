@@ -30,12 +30,12 @@ def zeros(runs: list[CommandResult]) -> CommandResult:
 
 
 @pytest.fixture(scope="module")
-def stopped(runs: list[CommandResult]) -> CommandResult:
+def failure(runs: list[CommandResult]) -> CommandResult:
     return runs[1]
 
 
 @pytest.fixture(scope="module")
-def warned(runs: list[CommandResult]) -> CommandResult:
+def warning_run(runs: list[CommandResult]) -> CommandResult:
     return runs[2]
 
 
@@ -55,47 +55,49 @@ def test_there_is_no_accuracy_to_draw(zeros: CommandResult) -> None:
     assert figures == {"loss.png", "raster.png", "membrane.png", "firing_rate.png", "raster.npz"}
 
 
-def test_as_published_it_stops(stopped: CommandResult) -> None:
-    assert stopped.code == 4
-    told = re.search(
+def test_as_published_it_stops(failure: CommandResult) -> None:
+    assert failure.code == 4
+    match = re.search(
         r"iteration (\d+): not finite: the gradient of layers\.output\.synapse\.weight in (\d+) of 500 neurons",
-        stopped.err,
+        failure.err,
     )
-    assert told is not None, stopped.err
-    assert 1 <= int(told[1]) <= 40
-    assert 1 <= int(told[2]) < 50
-    assert "neuron.detach_reset=true" in stopped.err
-    assert "Traceback" not in stopped.err
-    result = stopped.run.result
+    assert match is not None, failure.err
+    assert 1 <= int(match[1]) <= 40
+    assert 1 <= int(match[2]) < 50
+    assert "neuron.detach_reset=true" in failure.err
+    assert "Traceback" not in failure.err
+    result = failure.run.result
     assert result["status"] == "failed"
-    assert told[0] in result["error"]
-    assert told[0] in stopped.run.text("run.log")
-    steps = stopped.run.metrics("step")
-    assert len(steps) == int(told[1]) - 1, "the steps before it are on record"
+    assert match[0] in result["error"]
+    assert match[0] in failure.run.text("run.log")
+    steps = failure.run.metrics("step")
+    assert len(steps) == int(match[1]) - 1, "the steps before it are on record"
 
 
-def test_the_remedy_that_is_named_helps(zeros: CommandResult, stopped: CommandResult) -> None:
-    assert "neuron.detach_reset=true" in stopped.err
+def test_the_remedy_that_is_named_helps(zeros: CommandResult, failure: CommandResult) -> None:
+    assert "neuron.detach_reset=true" in failure.err
     words = (*PUBLISHED, STOP, "neuron.detach_reset=true", "report.summary=false")
-    remedied = snnrun(*words, cwd=stopped.cwd / "remedied")
-    assert remedied.code == 0, remedied.err
-    assert remedied.run.result["test_loss"] < 1e-3
+    outcome = snnrun(*words, cwd=failure.cwd / "remedied")
+    assert outcome.code == 0, outcome.err
+    assert outcome.run.result["test_loss"] < 1e-3
 
 
-def test_warn_goes_on(warned: CommandResult, stopped: CommandResult) -> None:
-    assert warned.code == 0
-    assert warned.run.result["status"] == "finished"
-    assert warned.run.result["test_loss"] >= 0, "silent, and so the loss falls all the same"
-    warnings = warned.run.metrics("warning")
-    first = re.search(r"iteration (\d+)", stopped.err)
+def test_warn_goes_on(warning_run: CommandResult, failure: CommandResult) -> None:
+    assert warning_run.code == 0
+    assert warning_run.run.result["status"] == "finished"
+    assert warning_run.run.result["test_loss"] >= 0, "silent, and so the loss falls all the same"
+    warnings = warning_run.run.metrics("warning")
+    first = re.search(r"iteration (\d+)", failure.err)
     assert first is not None
     assert warnings[0]["step"] == int(first[1])
-    said = [re.search(r"the values of layers\.output\.synapse\.weight in (\d+) of 500", w["message"]) for w in warnings]
-    counts = [int(found[1]) for found in said if found]
+    texts = [
+        re.search(r"the values of layers\.output\.synapse\.weight in (\d+) of 500", w["message"]) for w in warnings
+    ]
+    counts = [int(match[1]) for match in texts if match]
     assert [warning["lost"]["layers.output.synapse.weight"] for warning in warnings] == counts
     assert len(counts) == len(warnings)
     assert counts == sorted(counts)
     for warning in warnings:
-        assert f"warning: {warning['message']}" in warned.err.splitlines()
-        assert f"warning: {warning['message']}" in warned.run.text("run.log").splitlines()
+        assert f"warning: {warning['message']}" in warning_run.err.splitlines()
+        assert f"warning: {warning['message']}" in warning_run.run.text("run.log").splitlines()
         assert "neuron.detach_reset=true" in warning["message"]

@@ -144,7 +144,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
 
 
 @pytest.mark.parametrize(("words", "expected"), CASES.values(), ids=CASES.keys())
-def test_a_fault_is_told_with_its_fix(words: str, expected: list[str], command: Command, training: Training) -> None:
+def test_a_fault_is_shown_with_its_fix(words: str, expected: list[str], command: Command, training: Training) -> None:
     outcome = command(*words.split())
     assert outcome.code == 2, outcome.err
     for part in expected:
@@ -167,7 +167,7 @@ OWN_CASES = {
 
 
 @pytest.mark.parametrize(("name", "expected"), OWN_CASES.items(), ids=OWN_CASES.keys())
-def test_a_fault_in_a_file_of_ones_own_is_told(name: str, expected: list[str], command: Command, own: Path) -> None:
+def test_a_fault_in_a_file_of_ones_own_is_shown(name: str, expected: list[str], command: Command, own: Path) -> None:
     outcome = command("--config-dir", str(own), f"neuron={name}")
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
@@ -291,9 +291,9 @@ def test_a_file_that_would_crash_its_reader(command: Command, own: Path, problem
     code, _, err = command("--config-dir", str(own), "neuron=heavy")
     assert code == 2
     assert f": {problem}; mend the file" in err
-    listed = command("--config-dir", str(own), "list", "neuron")
-    assert listed.code == 0
-    (line,) = [line for line in listed.out.splitlines() if line.startswith("  heavy")]
+    outcome = command("--config-dir", str(own), "list", "neuron")
+    assert outcome.code == 0
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("  heavy")]
     assert "(cannot be read: " in line
 
 
@@ -320,7 +320,7 @@ def test_many_faults_are_cut_short(command: Command) -> None:
     assert len(err.splitlines()) == 23
 
 
-def test_words_that_steer_a_terminal_are_told_without_that(command: Command) -> None:
+def test_words_that_steer_a_terminal_are_shown_without_that(command: Command) -> None:
     err = command("epochs=\x1b[31mred\u202e", "x" * 5000 + "=1").err
     assert all(line.isprintable() for line in err.split("\n"))
     assert max(map(len, err.splitlines())) < 1500
@@ -343,8 +343,8 @@ def test_a_long_list_of_names_shows_whole_names_only(command: Command) -> None:
     names = [*Catalogue().groups["surrogate"]]
     _, _, err = command("plot", "surrogate=atn")
     line = next(line for line in err.splitlines() if "surrogate=atn" in line)
-    shown = line.partition("there are ")[2].replace(" ... ", " ").replace(",", "").split()
-    assert len(shown) > 5 and set(shown) <= {*names, "..."}
+    words = line.partition("there are ")[2].replace(" ... ", " ").replace(",", "").split()
+    assert len(words) > 5 and set(words) <= {*names, "..."}
 
 
 def test_the_names_after_a_mistyped_key_include_parts_that_may_be_left_out(command: Command) -> None:

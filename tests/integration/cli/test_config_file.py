@@ -71,27 +71,32 @@ def test_choices_are_recognised(command: Command, training: Training) -> None:
 def test_what_was_edited_counts(command: Command, training: Training) -> None:
     config = config_for("neuron=if")
     config["neuron"]["threshold"], config["epochs"], config["optimizer"]["lr"] = 0.5, 3, "2e-3"
-    got = run_with(command, training, "--config", write(config), "seed=4")
-    assert (got["neuron"]["threshold"], got["epochs"], got["optimizer"]["lr"], got["seed"]) == (0.5, 3, 0.002, 4)
+    actual = run_with(command, training, "--config", write(config), "seed=4")
+    assert (actual["neuron"]["threshold"], actual["epochs"], actual["optimizer"]["lr"], actual["seed"]) == (
+        0.5,
+        3,
+        0.002,
+        4,
+    )
 
 
 def test_a_part_that_is_chosen_replaces_that_of_the_file_whole(command: Command, training: Training) -> None:
     config = config_for("neuron=synaptic", "neuron.threshold=0.5", "optimizer=sgd", "optimizer.lr=0.3", "epochs=7")
-    got = run_with(command, training, "--config", write(config), "neuron=lif", "neuron.beta=0.8", "optimizer.lr=0.1")
-    assert got == config_for("neuron=lif", "neuron.beta=0.8", "optimizer=sgd", "optimizer.lr=0.1", "epochs=7")
+    actual = run_with(command, training, "--config", write(config), "neuron=lif", "neuron.beta=0.8", "optimizer.lr=0.1")
+    assert actual == config_for("neuron=lif", "neuron.beta=0.8", "optimizer=sgd", "optimizer.lr=0.1", "epochs=7")
 
 
 def test_the_values_of_the_file_win_over_those_of_a_task(command: Command, training: Training) -> None:
     # The task zeros sets these too, a loss and an encoder.
     file = write({"epochs": 20, "num_steps": 25, "batch_size": 128})
-    got = run_with(command, training, "--config", file, "task=zeros")
-    assert got == config_for("task=zeros", "epochs=20", "num_steps=25", "batch_size=128")
+    actual = run_with(command, training, "--config", file, "task=zeros")
+    assert actual == config_for("task=zeros", "epochs=20", "num_steps=25", "batch_size=128")
 
 
 def test_an_augmentation_goes_with_its_group_and_not_with_the_task(command: Command, training: Training) -> None:
     file = write(config_for("task=cifar10", "augmentation=[crop]", "task.augmentation.crop.padding=2"))
-    got = run_with(command, training, "--config", file, "task=digits")
-    assert got["task"] == config_for("augmentation=crop", "task.augmentation.crop.padding=2")["task"]
+    actual = run_with(command, training, "--config", file, "task=digits")
+    assert actual["task"] == config_for("augmentation=crop", "task.augmentation.crop.padding=2")["task"]
     assert run_with(command, training, "--config", file, "~augmentation")["task"]["augmentation"] == {}
 
 
@@ -103,22 +108,24 @@ def test_references_are_kept(command: Command, training: Training) -> None:
 
 def test_a_file_with_references(command: Command, training: Training) -> None:
     file = write(config_for("neuron=if", "scheduler=cosine", resolve=False))
-    got = run_with(command, training, "--config", file, "epochs=9", "surrogate=sigmoid")
-    assert got == config_for("neuron=if", "scheduler=cosine", "epochs=9", "surrogate=sigmoid")
+    actual = run_with(command, training, "--config", file, "epochs=9", "surrogate=sigmoid")
+    assert actual == config_for("neuron=if", "scheduler=cosine", "epochs=9", "surrogate=sigmoid")
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "warning"),
     [
         ("surrogate", {"_target_": "snnrun.surrogate.ATan", "alpha": 4.0}, "neuron.surrogate and surrogate differ"),
         ("epochs", 30, "scheduler.T_max and epochs differ"),
     ],
 )
-def test_an_edit_that_a_reference_hides(command: Command, training: Training, key: str, value: Any, said: str) -> None:
+def test_an_edit_that_a_reference_hides(
+    command: Command, training: Training, key: str, value: Any, warning: str
+) -> None:
     config = {**config_for("scheduler=cosine"), key: value}
     outcome = command("--config", write(config))
     assert (outcome.code, outcome.err.count("warning")) == (0, 1)
-    assert f"warning: mine.yaml: {said}" in outcome.err
+    assert f"warning: mine.yaml: {warning}" in outcome.err
     assert training.calls[0]["config"] == config
 
 
@@ -138,13 +145,13 @@ def test_a_sweep(command: Command, training: Training) -> None:
     file = write(config_for("neuron=synaptic", "neuron.threshold=0.5", "epochs=2", "report.figures=false"))
     outcome = command("-m", "--config", file, "neuron=if,lif", "seed=0,1")
     assert outcome.code == 0, outcome.err
-    got = [call["config"] for call in training.calls]
-    want = [
+    actual = [call["config"] for call in training.calls]
+    expected = [
         config_for(f"neuron={n}", f"seed={s}", "epochs=2", "threads=1", "report.figures=false")
         for n in ("if", "lif")
         for s in (0, 1)
     ]
-    assert got == want
+    assert actual == expected
     assert "job 1 of 4: neuron=if seed=0\n" in outcome.out
 
 
@@ -278,8 +285,8 @@ def test_words_that_do_not_go_with_it(command: Command, words: tuple[str, ...], 
 def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> None:
     words = ("--config-dir", str(own), "trust=my_neuron_of_tests")
     first = run_with(command, training, *words, "neuron=mine", "neuron.gain=3")
-    got = run_with(command, training, *words, "--config", write(first))
-    assert (got, training.calls[-1]["folder"].name[9:13]) == (first, "mine")
+    second = run_with(command, training, *words, "--config", write(first))
+    assert (second, training.calls[-1]["folder"].name[9:13]) == (first, "mine")
     outcome = command("--config", write(first))
     assert outcome.code == 2
     assert "trust=my_neuron_of_tests" in outcome.err
@@ -288,21 +295,21 @@ def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> N
 @pytest.mark.long
 def test_every_option_is_recognised(tmp_path: Path) -> None:
     """The config that an option gives is that of one word; a task and a set-up choose other parts besides."""
-    catalogue, file, seen = Catalogue(), tmp_path / "config.yaml", list[object]()
+    catalogue, file, configs = Catalogue(), tmp_path / "config.yaml", list[object]()
     with composer(catalogue) as hydra:
         for group in catalogue.defaults:
             for option in catalogue.groups[group]:
                 config = OmegaConf.to_container(hydra.compose([f"{group}={option}"]), resolve=True)
                 file.write_text(yaml.safe_dump(config, sort_keys=False))
-                read = ConfigFile(file)
-                chosen = read.groups(catalogue, [])
-                base = OmegaConf.to_container(hydra.compose(chosen))
+                reader = ConfigFile(file)
+                groups = reader.groups(catalogue, [])
+                base = OmegaConf.to_container(hydra.compose(groups))
                 assert isinstance(base, dict)
-                values = read.values(catalogue, [], [], [{str(key): value for key, value in base.items()}])
-                assert OmegaConf.to_container(hydra.compose([*chosen, *values]), resolve=True) == config
-                twin = config in seen  # two conventions may be the same
-                seen.append(config)
+                values = reader.values(catalogue, [], [], [{str(key): value for key, value in base.items()}])
+                assert OmegaConf.to_container(hydra.compose([*groups, *values]), resolve=True) == config
+                twin = config in configs  # two conventions may be the same
+                configs.append(config)
                 if group not in ("task", "experiment") and not twin:
                     words = [] if option == catalogue.defaults[group] else [f"{group}={option}"]
                     several = [f"{group}=[{option}]"] if catalogue.several(group) else words
-                    assert [*chosen, *values] == several
+                    assert [*groups, *values] == several

@@ -41,8 +41,8 @@ def test_jobs_with_the_best_marked(command: Command) -> None:
         ["3*", "neuron=lif", "seed=0", "finished", "65.00", "%", "65.00", "%", "0.5"],
         ["4*", "neuron=lif", "seed=1", "finished", "65.10", "%", "65.10", "%", "0.5"],
     ]
-    said = " ".join(out.split())
-    assert "* the best configuration, by the mean over seeds of the validation accuracy: neuron=lif " in said
+    text = " ".join(out.split())
+    assert "* the best configuration, by the mean over seeds of the validation accuracy: neuron=lif " in text
     assert f"\nsnnrun report {SWEEP}  " in out
     assert f"\nsnnrun best {SWEEP}  " in out
 

@@ -70,8 +70,8 @@ def test_the_best(command: Command) -> None:
 def test_words_that_do_not_go(command: Command, line: tuple[str, ...], fault: str) -> None:
     make_run(Path("run"))
     make_job(Path("failed") / "0-x", ["seed=0"], None, status="failed")
-    plotted = make_run(Path("plotted/0-x"))
-    hydra = plotted / ".hydra" / "hydra.yaml"
+    plot = make_run(Path("plotted/0-x"))
+    hydra = plot / ".hydra" / "hydra.yaml"
     hydra.write_text(hydra.read_text().replace("config_name: config", "config_name: plot"))
     outcome = command(*line)
     assert (outcome.code, outcome.out) == (2, "")

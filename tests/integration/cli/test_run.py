@@ -25,8 +25,8 @@ def test_the_defaults(command: Command, training: Training) -> None:
     assert call["settings"].num_steps == call["config"]["num_steps"] == 25
     assert call["command"] == ("snnrun",)
     parts = call["parts"]
-    made = [parts.task, parts.encoder, parts.loss, parts.neuron(shape=(3,))]
-    assert [type(part).__name__ for part in made] == ["Digits", "Rate", "CECount", "LIF"]
+    members = [parts.task, parts.encoder, parts.loss, parts.neuron(shape=(3,))]
+    assert [type(part).__name__ for part in members] == ["Digits", "Rate", "CECount", "LIF"]
     assert "${" not in yaml.safe_dump(call["config"])
     assert call["config"]["neuron"]["fires_at"] == ">"
 
@@ -213,14 +213,14 @@ def test_showing_the_config_runs_nothing(command: Command, training: Training) -
     assert config["neuron"]["threshold"] == 0.5
     assert config["neuron"]["reset"] == "${convention.reset}"
     assert "hydra" not in config
-    resolved = yaml.safe_load(command("--cfg=job", "--resolve", "neuron=if").out)
-    assert resolved["neuron"]["reset"] == "subtract"
+    values = yaml.safe_load(command("--cfg=job", "--resolve", "neuron=if").out)
+    assert values["neuron"]["reset"] == "subtract"
     assert command("--cfg", "hydra").out.startswith("hydra:")
     assert training.calls == []
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_readout_that_never_fires_asks_for_a_loss_on_its_membrane(command: Command, training: Training) -> None:
+def test_a_readout_that_never_fires_requires_a_loss_on_its_membrane(command: Command, training: Training) -> None:
     outcome = command("readout=li")
     assert outcome.code == 2
     assert "loss: loss=ce_count reads spikes, and readout=li never fires" in outcome.err

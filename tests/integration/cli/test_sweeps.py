@@ -62,9 +62,9 @@ def test_a_sweep_is_frozen_at_launch(command: Command, training: Training) -> No
     assert book["jobs"][1] == {"number": 1, "folder": "1-lif-atan-s0", "overrides": ["seed=0", "neuron=lif"]}
     assert len(book["jobs"]) == 2
     for job, call in zip(book["jobs"], training.calls, strict=True):
-        frozen = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
-        assert frozen == call["config"]
-        assert frozen["threads"] == 1
+        config = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
+        assert config == call["config"]
+        assert config["threads"] == 1
         assert call["resuming"] is False
         assert browse.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
     assert not (SWEEP / LOCK).exists()
@@ -96,15 +96,15 @@ def test_the_newest_sweep_of_the_same_command_is_found(command: Command, trainin
     words = ("-m", "seed=0,1", "output_dir=out")
     for more in ((), ("epochs=3",)):
         assert command(*words, *more).code == 7
-    found = {len(read(path.parent).command): path.parent for path in Path("out").glob(f"multirun/*/*/{NAME}")}
+    sweeps = {len(read(path.parent).command): path.parent for path in Path("out").glob(f"multirun/*/*/{NAME}")}
     training.calls.clear()
     assert command(*words, "--resume", "hydra/launcher=serial").code == 7, "another launcher is the same sweep"
-    assert {call["folder"].parent for call in training.calls} == {found[4].absolute()}
-    assert command(*words, "epochs=3", f"--resume={found[5]}").code == 7
+    assert {call["folder"].parent for call in training.calls} == {sweeps[4].absolute()}
+    assert command(*words, "epochs=3", f"--resume={sweeps[5]}").code == 7
     other = command(*words, "epochs=4", "--resume")
     assert other.code == 2
     assert "--resume: expected a sweep of this command in out, but there is none" in other.err
-    other = command(*words, "epochs=4", f"--resume={found[5]}")
+    other = command(*words, "epochs=4", f"--resume={sweeps[5]}")
     assert other.code == 2
     assert "expected a sweep of this command, got that of `snnrun -m seed=0,1 output_dir=out epochs=3`" in other.err
 
@@ -118,19 +118,19 @@ def test_what_is_refused(command: Command, training: Training) -> None:
     assert again.code == 2
     assert "expected a folder without a sweep, but there is one; add --resume to go on with it" in again.err
     with RunLock(SWEEP, LOCK):
-        held = command(*WORDS, "--resume")
-    assert held.code == 2
-    assert f"expected a sweep that nobody is writing, but process {os.getpid()}" in held.err
+        refusal = command(*WORDS, "--resume")
+    assert refusal.code == 2
+    assert f"expected a sweep that nobody is writing, but process {os.getpid()}" in refusal.err
     with RunLock(SWEEP / "1-lif-atan-s1"):
-        held = command(*WORDS, "--resume")
-    assert held.code == 2
-    assert f"expected a job that nobody runs, but process {os.getpid()}" in held.err
-    frozen = SWEEP / "configs" / "1.yaml"
-    frozen.write_text(frozen.read_text().replace("epochs: 20", "epochs: 30"))
+        refusal = command(*WORDS, "--resume")
+    assert refusal.code == 2
+    assert f"expected a job that nobody runs, but process {os.getpid()}" in refusal.err
+    config_file = SWEEP / "configs" / "1.yaml"
+    config_file.write_text(config_file.read_text().replace("epochs: 20", "epochs: 30"))
     differs = command(*WORDS, "--resume")
     assert differs.code == 2
     assert "in job 2 epochs was 30 and is now 20; undo the change, or start a new sweep" in differs.err
-    frozen.unlink()
+    config_file.unlink()
     assert "1.yaml: expected the config of a job, but it cannot be read: missing" in command(*WORDS, "--resume").err
     (SWEEP / NAME).write_text("{}")
     assert "expected the list of a sweep's jobs in version 1" in command(*WORDS, "--resume").err
@@ -182,8 +182,8 @@ def test_every_sweep_ends_with_the_commands_that_go_on(command: Command, trainin
     where = ("hydra.sweep.dir='my sweep'",)
     expected = [["snnrun", "report", "my sweep"], ["snnrun", "best", "my sweep"]]
     training.behaviour = diverges(0, 1)
-    failed = command("-m", "seed=0,1", *where)
-    assert failed.code == 7 and ways_on(failed.out) == expected
+    failure = command("-m", "seed=0,1", *where)
+    assert failure.code == 7 and ways_on(failure.out) == expected
     training.behaviour = finishes
     for outcome in (command("-m", "seed=0,1", *where, "--resume"), command("-m", "seed=0,1", *where, "--resume")):
         assert outcome.code == 0 and ways_on(outcome.out) == expected
@@ -299,7 +299,7 @@ def test_how_gpus_are_shared_out(
     assert engine._places([task(i, uses_cuda=False) for i in range(8)]) == [None] * n_jobs
 
 
-def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_batch_file_for_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not run on a real Slurm; this is the text of the batch file."""
     pytest.importorskip("submitit")
     from snnrun.sweep.slurm import Slurm
@@ -308,7 +308,7 @@ def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    given = {
+    options = {
         "cpus_per_task": 2,
         "timeout_min": 90,
         "gpus_per_node": 1,
@@ -318,7 +318,7 @@ def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "slurm_setup": ["module load cuda"],
         "slurm_additional_parameters": {"account": "mine"},
     }
-    executor = Slurm("slurm", given).executor([task(0, uses_cuda=True, sweep=tmp_path)])
+    executor = Slurm("slurm", options).executor([task(0, uses_cuda=True, sweep=tmp_path)])
     text = executor._executor._make_submission_file_text("python -m job", "id")
     for line in (
         "--cpus-per-task=2", "--time=90", "--gpus-per-node=1", "--mem=8GB", "--partition=short", "--account=mine"

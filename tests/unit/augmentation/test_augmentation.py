@@ -42,8 +42,8 @@ def test_crop(padding: int) -> None:
     numbers = draws(Crop(), 25)
     numbers[:2] = torch.tensor([[0.0, 0.0], [1 - 2**-53, 1 - 2**-53]])  # the corners
     crops = Crop(padding).apply(x, numbers)
-    for image, one, (top, left) in zip(x, crops, (numbers * places).floor().int().tolist(), strict=True):
-        assert torch.equal(one, F.crop(F.pad(image, [padding]), min(top, places - 1), min(left, places - 1), 9, 12))
+    for image, one, (top, start) in zip(x, crops, (numbers * places).floor().int().tolist(), strict=True):
+        assert torch.equal(one, F.crop(F.pad(image, [padding]), min(top, places - 1), min(start, places - 1), 9, 12))
 
 
 def test_flip() -> None:
@@ -60,11 +60,11 @@ def test_erase(size: int) -> None:
     x, numbers = images(25), draws(Erase(), 25)
     images_with_holes = Erase(size).apply(x, numbers)
     for image, one, (u, v) in zip(x, images_with_holes, numbers.tolist(), strict=True):
-        (top, bottom), (left, right) = (
+        (top, bottom), (start, end) = (
             (max(0, centre - size // 2), min(length, centre - size // 2 + size))
             for centre, length in ((int(9 * u), 9), (int(12 * v), 12))
         )
-        assert torch.equal(one, F.erase(image, top, left, bottom - top, right - left, torch.zeros(3, 1, 1)))
+        assert torch.equal(one, F.erase(image, top, start, bottom - top, end - start, torch.zeros(3, 1, 1)))
 
 
 @pytest.mark.parametrize(

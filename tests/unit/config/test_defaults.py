@@ -20,7 +20,7 @@ WORDS = [
     ["experiment=snntorch_tutorial_5", "neuron=if", "surrogate=sigmoid"],
 ]
 #: What a task and a set-up choose of other groups.
-CHOSEN = {
+CHOICES = {
     "task=zeros": {"loss": "mean_square", "encoder": "none"},
     "experiment=snntorch_tutorial_5": {
         "task": "mnist",
@@ -39,7 +39,7 @@ def test_they_are_those_that_hydra_composes(words: list[str]) -> None:
     values = flatten({str(key): value for key, value in config.items()})
     choices = {group: str(option) for group, option in Catalogue().defaults.items() if option is not None}
     for word in words:
-        choices |= CHOSEN.get(word, {})
+        choices |= CHOICES.get(word, {})
     choices |= dict(word.split("=") for word in words)
     choices["task@_global_"] = f"{choices['task']}/{choices['model']}"
     result = defaults.defaults(choices)

@@ -56,14 +56,14 @@ HOMES = {
 HOLDERS = ("regularisers", "augmentation")
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
 #: What a training composes; other groups are for other commands, and set-ups, which change much, have their own tests.
-COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
+GROUPS = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
 #: Compositions in which every option of every group has its turn: option i of each group in row i.
 ROWS = [
-    tuple(f"{group}={options(group)[row % len(options(group))]}" for group in COMPOSED)
-    for row in range(max(len(options(group)) for group in COMPOSED))
+    tuple(f"{group}={options(group)[row % len(options(group))]}" for group in GROUPS)
+    for row in range(max(len(options(group)) for group in GROUPS))
 ]
 #: What a run hands to a part, or a file refers to, for a trial call.
-GIVEN: dict[str, Any] = {"shape": (4,), "num_steps": 5, "function": torch.ones_like}
+ARGUMENTS: dict[str, Any] = {"shape": (4,), "num_steps": 5, "function": torch.ones_like}
 
 
 def target_of(group: str, option: str) -> Callable[..., Any]:
@@ -90,7 +90,7 @@ def signature(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def takes(target: Callable[..., Any], options: dict[str, inspect.Parameter], name: str) -> bool:
     """Whether an option of a base class is left open: not if the class sets it, or what excludes it, itself."""
-    if name in GIVEN or name == "surrogate":
+    if name in ARGUMENTS or name == "surrogate":
         return True
     default = options[name].default
     try:
@@ -105,7 +105,7 @@ def takes(target: Callable[..., Any], options: dict[str, inspect.Parameter], nam
 
 
 def needs(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    return {key: GIVEN[key] for key in options if key in GIVEN}
+    return {key: ARGUMENTS[key] for key in options if key in ARGUMENTS}
 
 
 def test_the_files_are_found() -> None:
@@ -151,13 +151,13 @@ def named_at_the_top(name: str) -> Path:
     return conf_folder() / f"{match[1]}.yaml"
 
 
-def test_what_a_setup_says_of_a_neuron_is_not_for_one_that_takes_in_its_file() -> None:
+def test_the_values_of_a_setup_for_a_neuron_are_not_for_one_that_takes_in_its_file() -> None:
     assert config_for("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
     assert config_for("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
-def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> None:
+def test_every_option_composes_to_the_values_of_its_file(row: tuple[str, ...]) -> None:
     config = config_for(*row)
     for word in row:
         group, _, option = word.partition("=")
@@ -172,7 +172,7 @@ def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize(("group", "option"), each_option(*CATALOGUE.groups))
-def test_a_file_says_what_it_is_for(group: str, option: str) -> None:
+def test_a_file_begins_with_what_it_is_for(group: str, option: str) -> None:
     lines = [line for line in text(group, option).splitlines() if not line.startswith("# @package")]
     assert lines[0].startswith("# "), "the first line is a comment for those who read the file"
     assert lines[0].endswith((".", ":")) or lines[1].startswith("#")
@@ -235,7 +235,7 @@ def test_a_neuron_follows_the_convention_and_the_surrogate(group: str, option: s
 
 
 @pytest.mark.parametrize(("_", "convention"), each_option("convention"))
-def test_a_convention_says_all_four_points(_: str, convention: str) -> None:
+def test_a_convention_sets_all_four_points(_: str, convention: str) -> None:
     config = raw("convention", convention)
     assert set(config) == set(POINTS)
     IF(**config)
@@ -246,7 +246,7 @@ def test_the_default_convention_is_that_of_the_callables() -> None:
     assert config_for()["convention"] == {key: parameters[key].default for key in POINTS}
 
 
-@pytest.mark.parametrize(("group", "option"), each_option(*(group for group in COMPOSED if group not in NO_PARTS)))
+@pytest.mark.parametrize(("group", "option"), each_option(*(group for group in GROUPS if group not in NO_PARTS)))
 def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -> None:
     actual: Any = part(group, option)
     tasks = {name: part("task", name) for name in ("digits", "zeros")}
@@ -294,7 +294,7 @@ def is_base(kind: type) -> bool:
     if not issubclass(kind, Neuron):
         return bool(set(getattr(kind, "__annotations__", {})) - set(dir(kind)) - set(signature(kind)))
     neuron = kind(**needs(signature(kind)))
-    x = torch.zeros(1, *GIVEN["shape"])
+    x = torch.zeros(1, *ARGUMENTS["shape"])
     try:
         neuron.step(x, neuron.initial_state(x))
     except (NotImplementedError, AttributeError):

@@ -294,7 +294,7 @@ def test_mean_square_needs_no_labels_and_ends_at_silence() -> None:
 
 
 @pytest.mark.parametrize("target", [None, torch.zeros(2), torch.zeros(2, dtype=torch.int32)])
-def test_labels_are_asked_for(target: Tensor | None) -> None:
+def test_labels_are_required(target: Tensor | None) -> None:
     with pytest.raises(ValueError, match=r"target: expected class labels \[B\] of int64"):
         CECount()(torch.zeros(3, 2, 5), torch.zeros(3, 2, 5), target)
 

@@ -123,7 +123,7 @@ class Noisy(ATan):
     ],
     ids=["surrogate", "dropout", "batch norm"],
 )
-def test_what_knows_only_its_own_samples_is_refused_with_a_team(model: nn.Module, words: str) -> None:
+def test_what_has_only_its_own_samples_is_refused_with_a_team(model: nn.Module, words: str) -> None:
     set_plan(model, ExecutionPlan())
     with pytest.raises(ConfigError, match=words):
         set_plan(model, ExecutionPlan(team=Two()))

@@ -174,7 +174,7 @@ def test_neurons_are_made_for_their_shape() -> None:
     assert shapes == [(3, 4, 4), (4, 2, 2), (6,), (5,)]
 
 
-def test_norms_stand_where_they_are_said_to_and_replace_the_bias() -> None:
+def test_norms_stand_where_the_options_put_them_and_replace_the_bias() -> None:
     model = convnet(norm="tdbn", tdbn_alpha=0.5)
     assert [type(layer.norm).__name__ for layer in model.layers.values()] == ["Norm", "Norm", "Norm", "NoneType"]
     assert {layer.norm.scale for layer in model.layers.values() if layer.norm} == {0.5 * 0.25}
@@ -285,7 +285,7 @@ def test_a_block_with_silent_neurons_passes_its_input_on() -> None:
         assert traces["stem"].spikes.any()
 
 
-def test_the_model_says_how_it_runs() -> None:
+def test_the_model_shows_how_it_runs() -> None:
     for make in (convnet, residual):
         for backend in ("fused", "reference"):
             layers = [module for module in make(backend=backend).modules() if isinstance(module, Layer)]

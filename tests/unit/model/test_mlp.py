@@ -120,7 +120,7 @@ class Other(Neuron):
         return x.flip(1)
 
 
-def test_the_layer_says_how_it_runs() -> None:
+def test_the_layer_shows_how_it_runs() -> None:
     assert [layer.backend for layer in mlp().layers.values()] == ["fused"] * 3
     assert Layer(nn.Identity(), Other()).backend == "reference"
     with pytest.raises(ValueError, match=r"backend: .* fused .* of Other has the attribute 'flip'"):

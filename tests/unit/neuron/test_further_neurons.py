@@ -223,10 +223,10 @@ def test_liaf_passes_on_the_membrane_of_a_lif(activation: str, f: Any, timing: s
     x = noise(40)
     options: dict[str, Any] = {"beta": 0.9, "reset": "zero", "reset_timing": timing, "threshold": 1.5}
     lif, _ = run(LIF(**options), x)
-    for related in (False, True):
-        trace, state = run(LIAF(activation=activation, threshold_related=related, **options), x)
+    for relative in (False, True):
+        trace, state = run(LIAF(activation=activation, threshold_related=relative, **options), x)
         torch.testing.assert_close(trace.membrane, lif.membrane)
-        torch.testing.assert_close(trace.spikes, f(lif.membrane - 1.5 if related else lif.membrane))
+        torch.testing.assert_close(trace.spikes, f(lif.membrane - 1.5 if relative else lif.membrane))
         assert torch.equal(state.spikes, lif.spikes[-1])
 
 

@@ -46,9 +46,9 @@ class Net(nn.Module):
         self.output = Cell()
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Trace]:
-        hidden = self.hidden1(self.synapse1(x))
-        spikes = self.norm(self.dropout(hidden.spikes).flatten(0, 1)).unflatten(0, x.shape[:2])
-        return {"hidden1": hidden, "output": self.output(self.synapse2(spikes))}
+        trace = self.hidden1(self.synapse1(x))
+        spikes = self.norm(self.dropout(trace.spikes).flatten(0, 1)).unflatten(0, x.shape[:2])
+        return {"hidden1": trace, "output": self.output(self.synapse2(spikes))}
 
 
 class Constant(nn.Module):

@@ -408,7 +408,7 @@ def test_small_probabilities_survive_low_precision() -> None:
 # in a neuron
 
 
-def test_which_surrogates_a_fused_execution_can_know() -> None:
+def test_which_surrogates_a_fused_execution_supports() -> None:
     assert {name for name, spike in EVERY.items() if not spike.is_step} == {*RANDOM, "multi_level_spike_count"}
 
     @dataclass(frozen=True)

@@ -46,8 +46,8 @@ def test_a_command_is_never_broken(command: str) -> None:
 
 
 def test_the_width_is_that_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for columns_, width in (("60", 60), ("80", 80), ("300", 100), ("3", 20)):
-        monkeypatch.setenv("COLUMNS", columns_)
-        assert columns() == int(columns_) and page_width() == width
+    for variable, width in (("60", 60), ("80", 80), ("300", 100), ("3", 20)):
+        monkeypatch.setenv("COLUMNS", variable)
+        assert columns() == int(variable) and page_width() == width
     monkeypatch.setenv("COLUMNS", "wide")
     assert page_width() == 80

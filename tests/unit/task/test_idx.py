@@ -57,15 +57,15 @@ def test_a_damaged_file_is_named_with_its_fault(
     assert str(error.value).startswith(f"{path}: {fault}")
 
 
-COMPRESSED = gzip.compress(IMAGES)
+GZIP = gzip.compress(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (COMPRESSED[:-12], "truncated: the compressed data ends too early"),
-        (COMPRESSED[:-8] + b"\0\0\0\0" + COMPRESSED[-4:], "not a whole gzip file"),
-        (COMPRESSED[:10] + b"\xff" * 20, "damaged compressed data"),
+        (GZIP[:-12], "truncated: the compressed data ends too early"),
+        (GZIP[:-8] + b"\0\0\0\0" + GZIP[-4:], "not a whole gzip file"),
+        (GZIP[:10] + b"\xff" * 20, "damaged compressed data"),
         (IMAGES, "not a whole gzip file"),
     ],
     ids=["cut off", "checksum", "garbage", "not compressed"],

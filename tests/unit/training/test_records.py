@@ -41,7 +41,7 @@ EPOCH = EpochRecord(
     neuron_parameters={"output": {"beta": ParameterSummary(mean=0.9, sd=0.0, min=0.9, max=0.9, histogram=(0, 3))}},
 )
 WARNING = WarningRecord(epoch=1, step=2, message="not finite", lost={"layers.output.weight": 3})
-FINISHED = RunResult(
+RESULT = RunResult(
     status="finished",
     test_accuracy=0.5,
     test_loss=1.5,
@@ -80,7 +80,7 @@ def test_the_fields_of_a_result_depend_on_how_the_run_ended() -> None:
         *("status", "test_accuracy", "test_loss", "best_epoch", "epochs", "samples_per_second", "seconds"),
         *("parameters", "weights_sha256", "test_accuracy_by_class", "test_confusion"),
     ]
-    assert list(FINISHED.to_json()) == fields
+    assert list(RESULT.to_json()) == fields
     regression = RunResult(status="finished", test_loss=1.0, test_r2=0.5, epochs=1, seconds=1.0).to_json()
     assert list(regression) == ["status", "test_accuracy", "test_loss", "test_r2", "best_epoch", "epochs", "seconds"]
     assert regression["test_accuracy"] is regression["best_epoch"] is None
@@ -91,7 +91,7 @@ def test_the_fields_of_a_result_depend_on_how_the_run_ended() -> None:
     assert (pruning["error"], pruning["pruned"]) == (None, True)
 
 
-@pytest.mark.parametrize("entry", [STEP, WARNING, FINISHED])
+@pytest.mark.parametrize("entry", [STEP, WARNING, RESULT])
 def test_what_was_written_is_read_back(entry: Any) -> None:
     assert type(entry).from_json(json.loads(json.dumps(entry.to_json()))) == entry
 

@@ -277,15 +277,15 @@ def test_max_steps_holds_for_a_run_that_goes_on(at: int) -> None:
     trainer = training(*words, batches=3)
     state = trainer.state()
 
-    class Left(Exception):
+    class Leave(Exception):
         pass
 
     def leave() -> None:
         if state.progress.step == at:
-            raise Left
+            raise Leave
 
     records: list[LogRecord] = []
-    with pytest.raises(Left):
+    with pytest.raises(Leave):
         for record in trainer.records(state, boundary=leave):
             records.append(record)
     records += trainer.fit(state)

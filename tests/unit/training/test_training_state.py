@@ -23,8 +23,8 @@ WORDS = (
 TIMES = ("time", "seconds", "samples_per_second")
 
 
-class Left(Exception):
-    """Training is left between two steps."""
+class Leave(Exception):
+    """Ends training between two steps."""
 
 
 def make_trainer() -> Training:
@@ -47,12 +47,12 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
 
     def leave() -> None:
         if state.progress.step == at:
-            raise Left
+            raise Leave
 
     records: list[LogRecord] = []
     with first.streams.global_stream("training"):
         if at:
-            with pytest.raises(Left):
+            with pytest.raises(Leave):
                 records += first.records(state, boundary=leave)
         path = checkpoint.save_state(tmp_path, at, state.state_dict())
 
