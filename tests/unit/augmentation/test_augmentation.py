@@ -19,6 +19,7 @@ from snnrun.task import Digits, ImagePart
 from snnrun.training.records import LogRecord, StepRecord
 from snnrun.training.stop import Pruned
 from support.catalogued import options, part
+from support.refusals import refuses
 from support.small import config_for, training
 
 EVERY = pytest.mark.parametrize("name", options("augmentation"))
@@ -116,20 +117,19 @@ def test_a_sample_depends_on_its_own_numbers_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "arguments", "message"),
+    ("kind", "arguments", "refusal"),
     [
-        (Crop, (0,), "padding: expected a whole number of at least 1, got 0"),
-        (Flip, (1.5,), "p: expected a number at least 0 and at most 1, got 1.5"),
-        (Erase, (2.5,), "size: expected a whole number of at least 1, got 2.5"),
-        (Affine, (181,), "degrees: expected a number at least 0 and at most 180, got 181"),
-        (Affine, (0, 1), "translate: expected a number at least 0 and below 1, got 1"),
-        (Affine, (0, 0, -1), "scale: expected a number at least 0 and below 1, got -1"),
+        (Crop, (0,), ("padding", 0, "whole number of at least 1")),
+        (Flip, (1.5,), ("p", 1.5, "at least 0 and at most 1")),
+        (Erase, (2.5,), ("size", 2.5, "whole number of at least 1")),
+        (Affine, (181,), ("degrees", 181, "at least 0 and at most 180")),
+        (Affine, (0, 1), ("translate", 1, "at least 0 and below 1")),
+        (Affine, (0, 0, -1), ("scale", -1, "at least 0 and below 1")),
     ],
 )
-def test_arguments_are_checked(kind: Any, arguments: tuple[Any, ...], message: str) -> None:
-    with pytest.raises(ValueError) as error:
+def test_arguments_are_checked(kind: Any, arguments: tuple[Any, ...], refusal: tuple[Any, ...]) -> None:
+    with refuses(*refusal):
         kind(*arguments)
-    assert str(error.value) == message
 
 
 # --- in a task -----------------------------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def test_their_order_is_that_of_the_command() -> None:
     assert list(task.augmentation.items()) == [("flip", Flip()), ("crop", Crop(2))]
     task = parts_of(config_for("task=fashion_mnist", "augmentation=[crop,flip]")).task
     assert list(task.augmentation.items()) == [("crop", Crop()), ("flip", Flip())]
-    with pytest.raises(ValueError, match="augmentation: expected augmentations by name, got"):
+    with refuses("augmentation", {"flip": 1}):
         Digits(augmentation={"flip": 1})  # type: ignore[dict-item]
 
 

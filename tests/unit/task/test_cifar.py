@@ -16,6 +16,7 @@ from torch import Tensor
 from snnrun.errors import DataError
 from snnrun.task import CIFAR10, CIFAR100, Data, ImagePart, ImageTask
 from snnrun.task.unpickle import read_pickle
+from support.refusals import refuses
 from support.written import cyclic, python2, random_pixels, write_cifar10, write_cifar100
 
 CPU = torch.device("cpu")
@@ -69,7 +70,7 @@ def test_a_hundred_classes_or_twenty(tmp_path: Path, labels: str) -> None:
     assert isinstance(data.train, ImagePart)
     assert torch.equal(data.train.images, images)
     assert torch.equal(data.train.labels, fine if labels == "fine" else fine // 5)
-    with pytest.raises(ValueError, match="labels: expected 'fine' or 'coarse', got 'all'"):
+    with refuses("labels", "all", "'fine' or 'coarse'"):
         CIFAR100(labels="all")
 
 

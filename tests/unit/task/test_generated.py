@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnrun.task import Data, GeneratedPart, MovingBars, Part, SpokenTones
 from snnrun.task.noise import add_noise, most_noise
+from support.refusals import refuses
 
 CPU = torch.device("cpu")
 T = 6
@@ -96,23 +97,23 @@ def test_the_global_random_stream_is_left_alone(task: type[Any]) -> None:
 @pytest.mark.parametrize("name", FEW)
 @pytest.mark.parametrize("value", [0, 1.5, True, "3"])
 def test_sizes_are_checked(task: type[Any], name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"^{name}: expected a whole number of at least 1, got "):
+    with refuses(name, value, "whole number of at least 1"):
         task(**{name: value})
 
 
 @pytest.mark.parametrize(
-    ("task", "options", "message"),
+    ("task", "options", "refusal"),
     [
-        (MovingBars, {"directions": 6}, "directions: expected 4 or 8, got 6"),
-        (MovingBars, {"directions": 2}, "directions: expected a whole number of at least 4"),
-        (MovingBars, {"size": 7}, "size: expected a whole number of at least 8"),
-        (MovingBars, {"noise": -0.1}, "noise: expected a number at least 0"),
-        (SpokenTones, {"noise": 11}, "noise: expected a number at least 0 and at most 10"),
-        (SpokenTones, {"vocabulary": -1}, "vocabulary: expected a whole number of at least 0"),
+        (MovingBars, {"directions": 6}, ("directions", 6, "4 or 8")),
+        (MovingBars, {"directions": 2}, ("directions", 2, "whole number of at least 4")),
+        (MovingBars, {"size": 7}, ("size", 7, "whole number of at least 8")),
+        (MovingBars, {"noise": -0.1}, ("noise", -0.1, "at least 0")),
+        (SpokenTones, {"noise": 11}, ("noise", 11, "at least 0 and at most 10")),
+        (SpokenTones, {"vocabulary": -1}, ("vocabulary", -1, "whole number of at least 0")),
     ],
 )
-def test_options_are_checked(task: type[Any], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_options_are_checked(task: type[Any], options: dict[str, Any], refusal: tuple[Any, ...]) -> None:
+    with refuses(*refusal):
         task(**options)
 
 
