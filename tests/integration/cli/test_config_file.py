@@ -212,32 +212,32 @@ def test_the_composed_config_is_shown(command: Command) -> None:
 @pytest.mark.parametrize(
     ("content", "faults"),
     [
-        ("neuron:\n  bet: 0.9\n", ["mine.yaml: neuron.bet: there is no such key, did you mean beta?"]),
-        ("epohcs: 3\n", ["mine.yaml: epohcs: there is no such key, did you mean epochs?"]),
-        ("optimzer:\n  lr: 0.1\n", ["mine.yaml: optimzer: there is no such key, did you mean optimizer?"]),
-        ("epochs: 3\nseed: 1\nepochs: 1\n", ["mine.yaml: epochs: set in line 1 and again in line 3"]),
-        ("neuron: {beta: 0.5, beta: 0.9}\n", ["mine.yaml: neuron.beta: set in line 1 and again"]),
-        ("neuron: {x: [{a: 1, a: 2}]}\n", ["mine.yaml: neuron.x[0].a: set in line 1 and again"]),
-        ("epochs: many\nseed: true\n", ["mine.yaml: epochs: expected", "mine.yaml: seed: expected"]),
-        ("neuron: liff\n", ["neuron=liff: there is no neuron of that name, did you mean neuron=lif?"]),
-        ("neuron: null\n", ["neuron=null: a run needs a neuron"]),
-        ("neuron: 3\n", ["neuron=3: there is no neuron of that name"]),
+        ("neuron:\n  bet: 0.9\n", ["mine.yaml: neuron.bet: ", "did you mean beta?"]),
+        ("epohcs: 3\n", ["mine.yaml: epohcs: ", "did you mean epochs?"]),
+        ("optimzer:\n  lr: 0.1\n", ["mine.yaml: optimzer: ", "did you mean optimizer?"]),
+        ("epochs: 3\nseed: 1\nepochs: 1\n", ["mine.yaml: epochs: ", "line 1", "line 3"]),
+        ("neuron: {beta: 0.5, beta: 0.9}\n", ["mine.yaml: neuron.beta: ", "line 1 and again"]),
+        ("neuron: {x: [{a: 1, a: 2}]}\n", ["mine.yaml: neuron.x[0].a: ", "line 1 and again"]),
+        ("epochs: many\nseed: true\n", ["mine.yaml: epochs: ", "mine.yaml: seed: "]),
+        ("neuron: liff\n", ["neuron=liff: ", "did you mean neuron=lif?"]),
+        ("neuron: null\n", ["neuron=null: ", "needs a neuron"]),
+        ("neuron: 3\n", ["neuron=3: ", "no neuron"]),
         ("neuron:\n  threshold: -1\nepochs: 0\n", ["mine.yaml: neuron.threshold: ", "mine.yaml: epochs: "]),
-        ("hydra: {run: {dir: /tmp}}\n", ["mine.yaml: hydra: expected the config of a run"]),
-        ("defaults: [a]\n", ["mine.yaml: defaults: expected"]),
-        ("trust: [mine]\n", ["trust: a config cannot trust itself"]),
-        ("experiment: shd\n", ["mine.yaml: experiment: expected parts and values"]),
-        ("data_dir: ${oc.env:HOME}\n", ["mine.yaml: data_dir: expected a value, or a reference"]),
-        ("data_dir: ${hydra:runtime.cwd}\n", ["mine.yaml: data_dir: expected a value, or a reference"]),
-        ("data_dir: 2026-01-01\n", ["mine.yaml: data_dir: expected a plain value"]),
-        ("a=b,hydra.run.dir: 1\n", ["mine.yaml: a=b,hydra.run.dir: expected a key"]),
-        ("neuron: {1: 2}\n", ["mine.yaml: neuron.1: expected a key"]),
-        ("clip_grad_norm: .inf\n", ["clip_grad_norm: expected a finite number"]),
-        ("optimizer: {_target_: os.system, command: ls}\n", ["optimizer._target_: os.system is no part"]),
+        ("hydra: {run: {dir: /tmp}}\n", ["mine.yaml: hydra: ", "the config of a run"]),
+        ("defaults: [a]\n", ["mine.yaml: defaults: "]),
+        ("trust: [mine]\n", ["trust: ", "cannot trust itself"]),
+        ("experiment: shd\n", ["mine.yaml: experiment: ", "parts and values"]),
+        ("data_dir: ${oc.env:HOME}\n", ["mine.yaml: data_dir: ", "a reference"]),
+        ("data_dir: ${hydra:runtime.cwd}\n", ["mine.yaml: data_dir: ", "a reference"]),
+        ("data_dir: 2026-01-01\n", ["mine.yaml: data_dir: ", "a plain value"]),
+        ("a=b,hydra.run.dir: 1\n", ["mine.yaml: a=b,hydra.run.dir: ", "a key"]),
+        ("neuron: {1: 2}\n", ["mine.yaml: neuron.1: ", "a key"]),
+        ("clip_grad_norm: .inf\n", ["clip_grad_norm: ", "finite number"]),
+        ("optimizer: {_target_: os.system, command: ls}\n", ["optimizer._target_: os.system "]),
         ("neuron: {_target_: mine.Mine}\n", ["neuron._target_: ", "trust=mine"]),
-        ("a: &a [1]\nb: *a\n", ["--config: expected the config.yaml of a run", "cannot be read: aliases"]),
+        ("a: &a [1]\nb: *a\n", ["--config: ", "aliases"]),
         ("a: !!python/object/apply:os.system [ls]\n", ["cannot be read: no plain YAML"]),
-        ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: expected at most 1,000 values"]),
+        ("".join(f"a{i}: 1\n" for i in range(1001)), ["mine.yaml: ", "at most 1,000 values"]),
         ("- 1\n", ["cannot be read: no mapping"]),
         ("a: [", ["cannot be read: no plain YAML"]),
         ("", ["cannot be read: it is empty"]),
@@ -264,22 +264,24 @@ def test_all_faults_come_in_one_message(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "fault"),
+    ("words", "facts"),
     [
-        (("--config", "nowhere.yaml"), "--config: expected the config.yaml of a run, got 'nowhere.yaml'"),
-        (("--config", "."), "got '.'; write ./config.yaml"),
-        (("--config",), "--config: expected the config.yaml of a run, got ''"),
-        (("simulate", "--config", "mine.yaml"), "--config: goes with training runs only"),
-        (("runs", "--config", "mine.yaml"), "runs: goes with no flags"),
-        (("resume", "run", "--config", "mine.yaml"), "resume: goes with no flags"),
-        (("--config", "mine.yaml", "experiment=shd"), "experiment=shd: a set-up sets all that --config sets"),
-        (("--config", "mine.yaml", "--config", "mine.yaml"), "--config: given more than once"),
+        (("--config", "nowhere.yaml"), ["--config: ", "config.yaml of a run", "got 'nowhere.yaml'"]),
+        (("--config", "."), ["--config: ", "got '.'", "write ./config.yaml"]),
+        (("--config",), ["--config: ", "config.yaml of a run", "got ''"]),
+        (("simulate", "--config", "mine.yaml"), ["--config: ", "training runs only"]),
+        (("runs", "--config", "mine.yaml"), ["runs: ", "no flags"]),
+        (("resume", "run", "--config", "mine.yaml"), ["resume: ", "no flags"]),
+        (("--config", "mine.yaml", "experiment=shd"), ["experiment=shd: ", "--config"]),
+        (("--config", "mine.yaml", "--config", "mine.yaml"), ["--config: ", "more than once"]),
     ],
 )
-def test_words_that_do_not_go_with_it(command: Command, words: tuple[str, ...], fault: str) -> None:
+def test_words_that_do_not_go_with_it(command: Command, words: tuple[str, ...], facts: list[str]) -> None:
     write({"epochs": 1})
     outcome = command(*words)
-    assert (outcome.code, fault in outcome.err) == (2, True), outcome.err
+    assert outcome.code == 2
+    for fact in facts:
+        assert fact in outcome.err
 
 
 def test_parts_of_ones_own(command: Command, training: Training, own: Path) -> None:

@@ -80,25 +80,29 @@ def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word
 
 
 @pytest.mark.parametrize(
-    ("word", "message"),
+    ("word", "start", "facts"),
     [
-        ("12-00-00", "12-00-00: expected a run, but there are outputs/2026-03-0"),
-        ("atan", "expected a run, but there are .*; write more of its name"),
-        ("nothing", "expected a run, but there is no such folder, and no run of that name in outputs; `snnrun runs`"),
-        ("", "'': expected a run, but there is no such folder"),
-        ("outputs/multirun", "expected the folder of a run, but there are .*; name one"),
-        ("empty", "expected the folder of a run, but there is none in it"),
-        ("a\0b", "ab: expected a run"),
-        ("x" * 5000, "expected a run"),
-        ("\x1b[31mred", "^red: expected a run"),
+        ("12-00-00", "12-00-00: ", ("a run", "there are outputs/2026-03-0")),
+        ("atan", "atan: ", ("a run", "there are ", "more of its name")),
+        ("nothing", "nothing: ", ("a run", "no such folder", "in outputs", "`snnrun runs`")),
+        ("", "'': ", ("a run", "no such folder")),
+        ("outputs/multirun", "outputs/multirun: ", ("the folder of a run", "there are ", "name one")),
+        ("empty", "empty: ", ("the folder of a run", "none in it")),
+        ("a\0b", "ab: ", ("a run",)),
+        ("x" * 5000, "x" * 50, ("a run",)),
+        ("\x1b[31mred", "red: ", ("a run",)),
     ],
     ids=range(9),
 )
-def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, message: str) -> None:
+def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, start: str, facts: tuple[str, ...]) -> None:
     (outputs.parent / "empty").mkdir()
-    with pytest.raises(ConfigError, match=message) as error:
+    with pytest.raises(ConfigError) as error:
         browse.resolve(word)
-    assert len(str(error.value)) < 2000
+    message = str(error.value)
+    assert message.startswith(start)
+    for fact in facts:
+        assert fact in message
+    assert len(message) < 2000
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
