@@ -330,7 +330,7 @@ def test_the_run_may_stand_behind_the_overrides(run: Path) -> None:
 def test_a_run_of_another_config(run: Path, capsys: Capture) -> None:
     (run / "config.yaml").write_text(yaml.safe_dump({**config_of(run), "batch_size": 7}, sort_keys=False))
     assert main(["resume", "run", "epochs=3"]) == 2
-    assert "config.yaml " in capsys.readouterr().err
+    assert "config.yaml is another one" in capsys.readouterr().err
     assert not Path("outputs").exists()
 
 

@@ -1,4 +1,4 @@
-"""A refused argument, by the facts of the error: other words of its message may change."""
+"""Errors by their facts; the other words of a message may change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from snnrun.errors import ArgumentError, Description
+from snnrun.errors import ArgumentError, Description, SnnrunError
 
 
 @contextmanager
@@ -28,3 +28,12 @@ def refuses(names: str, got: object, *facts: str) -> Iterator[pytest.ExceptionIn
     assert repr(argument.got) == (got if isinstance(argument.got, Description) else repr(got))
     for fact in facts:
         assert fact in argument.expected or fact in argument.advice, (fact, argument.expected, argument.advice)
+
+
+@contextmanager
+def fails(kind: type[SnnrunError], *facts: str) -> Iterator[pytest.ExceptionInfo[SnnrunError]]:
+    """Expect an error of this kind, whose message contains the facts: a file, a value, a limit, a remedy."""
+    with pytest.raises(kind) as error:
+        yield error
+    for fact in facts:
+        assert fact in str(error.value), (fact, str(error.value))

@@ -338,7 +338,7 @@ def test_a_key_that_a_part_of_ones_own_has_twice(command: Command, tmp_path: Pat
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("_target_: snnrun.neuron.LIF\n_partial_: true\nbeta: 0.5\nbeta: 0.9\n")
     code, _, err = command("--config-dir", str(folder.parent), "neuron=mine")
-    assert code == 2 and "neuron/mine.yaml: beta: set in line 3 and again in line 4" in err
+    assert code == 2 and "neuron/mine.yaml: beta: " in err and "line 3" in err and "line 4" in err
 
 
 def test_a_long_list_of_names_shows_whole_names_only(command: Command) -> None:

@@ -213,8 +213,8 @@ def test_weights_that_depend_on_the_number_of_steps(command: Command) -> None:
     make_run_in(Path.cwd(), "neuron=psn")
     outcome = command("evaluate", "run", "num_steps=4,8")
     assert outcome.code == 2
-    assert "num_steps=8: the weights of this run depend on what is changed: " in outcome.err
-    assert "has shape [4, 4], and would need shape [8, 8]" in outcome.err
+    for fact in ("num_steps=8: ", "has shape [4, 4]", "need shape [8, 8]"):
+        assert fact in outcome.err
     assert "num_steps=4:" not in outcome.err and not Path("outputs").exists()
     assert command("evaluate", "run", "num_steps=4").code == 0
 

@@ -65,7 +65,7 @@ def test_a_sweep_over_them(command: Command, training: Training) -> None:
 def test_a_wrong_name_gives_the_list(command: Command) -> None:
     outcome = command("experiment=snntorch_tutorial5")
     assert outcome.code == 2
-    assert "there is no experiment of that name, did you mean experiment=snntorch_tutorial_5?" in outcome.err
+    assert "did you mean experiment=snntorch_tutorial_5?" in outcome.err
     assert all(name in outcome.err for name in NAMES)
 
 
@@ -95,4 +95,4 @@ def test_what_needs_a_validation_part_is_refused_without_one(setting: str, comma
     outcome = command("experiment=snntorch_tutorial_5", setting)
     assert outcome.code == 2
     assert "there is no validation set to judge by" in outcome.err
-    assert "; give the task one, such as task.validation=0.1" in outcome.err
+    assert "task.validation=0.1" in outcome.err

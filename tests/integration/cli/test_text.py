@@ -94,7 +94,7 @@ def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path)
 def test_a_list_of_no_group(command: Command) -> None:
     outcome = command("list", "nueron")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no group 'nueron', did you mean neuron? there are augmentation" in outcome.err
+    assert "'nueron', did you mean neuron? there are augmentation" in outcome.err
     assert "`snnrun list neuron lif` shows that neuron" in command("list", "lif").err
     assert command("list", "neuron", "lif", "if").code == 2
     assert command("--config-dir", "nowhere", "list").code == 2
@@ -157,7 +157,7 @@ def test_all_about_what_is_no_part_or_not_ours(command: Command, own: Path) -> N
 def test_all_about_no_part(command: Command) -> None:
     outcome = command("list", "neuron", "liff")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no neuron 'liff', did you mean lif? there are " in outcome.err
+    assert "'liff', did you mean lif? there are " in outcome.err
     assert "there is no neuron 'xyz'; there are " in command("list", "neuron", "xyz").err
 
 

@@ -87,7 +87,8 @@ def test_a_sweep_ends_with_an_overlay(command: Command, tmp_path: Path) -> None:
 
 def test_silence_is_shown_with_a_remedy(command: Command) -> None:
     outcome = command("simulate", "input.amplitude=0.01", *QUICK)
-    assert "no spikes: the membrane reached 0.198, the threshold is 1; try input.amplitude" in outcome.out
+    for fact in ("no spikes", "0.198", "threshold is 1", "input.amplitude"):
+        assert fact in outcome.out
 
 
 @pytest.mark.parametrize(("theme", "paper"), [("light", (255, 255, 255)), ("dark", (22, 25, 29))])

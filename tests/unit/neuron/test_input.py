@@ -16,6 +16,7 @@ from snnrun.config.build import PartError, build, locate
 from snnrun.config.catalogue import Catalogue, conf_folder
 from snnrun.errors import DataError
 from snnrun.neuron import input as inputs
+from support.refusals import refuses
 
 NAMES = sorted(path.stem for path in (conf_folder() / "input").glob("*.yaml"))
 
@@ -159,5 +160,5 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", [None, 3, "a.txt"])
 def test_a_file_of_another_kind_is_refused(path: Any) -> None:
-    with pytest.raises(ValueError, match=r"path: expected a file that ends in \.csv or \.npy"):
+    with refuses("path", path, ".csv or .npy"):
         inputs.File(path=path)

@@ -24,6 +24,7 @@ from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
 from snnrun.run import checkpoint
 from snnrun.run.checkpoint import CannotSave, flatten, unflatten
+from support.refusals import fails
 
 LIMIT = 60  # seconds after which a test hangs
 
@@ -171,7 +172,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def refuses(path: Path, content: bytes) -> bool:
+def is_refused(path: Path, content: bytes) -> bool:
     """Whether the damage is refused; if it is not, no content may have changed."""
     path.write_bytes(content)
     try:
@@ -194,18 +195,18 @@ def test_any_byte_that_is_flipped_is_detected(tmp_path: Path) -> None:
         for mask in (1 << random.randrange(8), 0xFF, 0x20):
             content = whole[:at] + bytes([byte ^ mask]) + whole[at + 1 :]
             # Spaces after the header are no content: one that became another kind of space changes nothing.
-            assert refuses(path, content) or at in padding, (at, mask)
+            assert is_refused(path, content) or at in padding, (at, mask)
 
 
 def test_a_file_that_is_cut_or_grew_is_detected(tmp_path: Path) -> None:
     path = checkpoint.save_state(tmp_path, 0, SMALL)
     whole = path.read_bytes()
     for length in range(len(whole)):
-        assert refuses(path, whole[:length]), length
+        assert is_refused(path, whole[:length]), length
         if length % 16 == 0:
-            assert refuses(path, whole[:length] + bytes(len(whole) - length)) or not any(whole[length:]), length
-            assert refuses(path, whole[length:]) or not length
-    assert refuses(path, whole + b"\0")
+            assert is_refused(path, whole[:length] + bytes(len(whole) - length)) or not any(whole[length:]), length
+            assert is_refused(path, whole[length:]) or not length
+    assert is_refused(path, whole + b"\0")
 
 
 def test_the_one_before_is_used_with_a_warning(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ def test_the_one_before_is_used_with_a_warning(tmp_path: Path) -> None:
     assert len(messages) == 3
 
     checkpoint.save_state(tmp_path, 9, {**state, "step": 9})
-    with pytest.raises(ConfigError, match=r"config\.yaml is another one than it was"):
+    with fails(ConfigError, "config.yaml ", "another one"):
         checkpoint.latest(tmp_path, {"seed": 2}, messages.append)
 
 

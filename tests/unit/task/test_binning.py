@@ -11,7 +11,7 @@ import pytest
 
 from snnrun.errors import DataError
 from snnrun.task import binning
-from support.refusals import refuses
+from support.refusals import fails, refuses
 
 SHAPE = (2, 4, 5)
 
@@ -134,10 +134,8 @@ def test_units_are_cells_of_one_axis() -> None:
 def test_a_coordinate_out_of_range_is_named_with_its_file(axis: int, value: int, bounds: str) -> None:
     _, coordinates = recording(0)
     coordinates[axis][[11, 50]] = value
-    with pytest.raises(DataError) as error:
+    with fails(DataError, "a/00001.bin: ", bounds, "2 x 4 x 5", f"got {value} (event 11)"):
         binning.cells(coordinates, SHAPE, "a/00001.bin")
-    message = f"a/00001.bin: expected coordinates {bounds} of a frame of 2 x 4 x 5, got {value} (event 11)"
-    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -147,7 +145,7 @@ def test_a_time_that_is_not_finite_is_named(value: float) -> None:
 
 
 def test_a_time_before_the_start_is_named() -> None:
-    with pytest.raises(DataError, match=r"^x\.h5: expected times of at least 0, got -0\.5 \(event 2\)$"):
+    with fails(DataError, "x.h5: ", "at least 0", "got -0.5 (event 2)"):
         binning.steps([0.0, 1.0, -0.5], 3, "time", start=0.0, source="x.h5")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from snnrun.errors import DataError
 from snnrun.task import CIFAR10, CIFAR100, Data, ImagePart, ImageTask
 from snnrun.task.unpickle import read_pickle
-from support.refusals import refuses
+from support.refusals import fails, refuses
 from support.written import cyclic, python2, random_pixels, write_cifar10, write_cifar100
 
 CPU = torch.device("cpu")
@@ -109,7 +109,7 @@ def test_missing_files_are_named_with_the_folders_searched(tmp_path: Path, monke
         with pytest.raises(DataError) as error:
             load(task, tmp_path)
         message = str(error.value)
-        assert f"{task.name}: the data is missing, and downloading it failed: no network" in message
+        assert f"{task.name}: " in message and "no network" in message
         for folder in (tmp_path / task.folder, tmp_path / task.name, tmp_path):
             assert str(folder) in message
         assert all(name in message for name in (*task.train_files, *task.test_files))
@@ -166,7 +166,7 @@ def test_an_array_of_objects_made_from_bytes_is_refused(tmp_path: Path) -> None:
     # numpy would take such bytes for addresses.
     path = tmp_path / "batch"
     path.write_bytes(python2({"data": np.zeros(8, dtype=np.uint8)}).replace(b"U\x02u1", b"U\x02O8"))
-    with pytest.raises(DataError, match=r"data: expected an array of bytes \(u1\), got one of 'O8'"):
+    with fails(DataError, "data: ", "u1", "got one of 'O8'"):
         read_pickle(path)
 
 

@@ -28,7 +28,7 @@ from support.event_sets import (
     write_speech,
     zip_of,
 )
-from support.refusals import refuses
+from support.refusals import fails, refuses
 
 CPU = torch.device("cpu")
 T = 4
@@ -141,7 +141,7 @@ def test_dvs_gesture_is_read_as_its_authors_give_it(tmp_path: Path) -> None:
         assert torch.equal(batch.x[:, i], frames_of(event_sets.random_events(200 + i, 128, i % 11, 11), 128))
     path = tmp_path / "DVSGesture/DvsGesture/user02_led_labels.csv"
     path.write_text(path.read_text() + "11,6000000,6000001\n")
-    with pytest.raises(DataError, match=r"user02_led.aedat \(6000000 to 6000001 µs\): expected events, got none"):
+    with fails(DataError, "user02_led.aedat (6000000 to 6000001 µs): ", "got none"):
         load(DVSGesture(), tmp_path)  # a table that has changed is another cache
 
 
@@ -433,7 +433,7 @@ def test_a_nan_in_an_array_is_named(tmp_path: Path) -> None:
     np.save(file, rows)
     folder_of(tmp_path / "DVSGesture", {"ibmGestureTest/user01_led/0.npy": NPY})
     folder_of(tmp_path / "DVSGesture", {"ibmGestureTrain/user01_led/0.npy": file.read_bytes()})
-    with pytest.raises(DataError, match=r"expected numbers below 2\*\*53, got nan \(event 1\)"):
+    with fails(DataError, "below 2**53", "got nan (event 1)"):
         load(DVSGesture(), tmp_path)
 
 
@@ -462,7 +462,7 @@ def test_a_truncated_recording_is_named(tmp_path: Path) -> None:
     folder_of(tmp_path / "NMNIST", {**nmnist_files("Train", 2), **nmnist_files("Test", 1)})
     path = tmp_path / "NMNIST/Test/7/00007.bin"
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DataError, match=r"00007\.bin: expected 5 bytes for each event, got 749 bytes"):
+    with fails(DataError, "00007.bin: ", "5 bytes", "got 749 bytes"):
         load(NMNIST(), tmp_path)
 
 
@@ -519,7 +519,7 @@ def test_a_time_that_overflows_is_read() -> None:
 def test_a_folder_that_is_no_class_is_named(tmp_path: Path) -> None:
     files = cifar10_files(3)
     zip_of(tmp_path / "CIFAR10DVS/CIFAR10DVS.zip", {**files, "toad/1.aedat": files["frog/cifar10_frog_0.aedat"]})
-    with pytest.raises(DataError, match=r"toad/1.aedat: expected a folder named airplane, .*, got 'toad'"):
+    with fails(DataError, "toad/1.aedat: ", "airplane, ", "got 'toad'"):
         load(CIFAR10DVS(), tmp_path)
 
 
@@ -574,7 +574,7 @@ def test_a_zip_file_without_the_one_hdf5_file_is_named(tmp_path: Path) -> None:
     pytest.importorskip("h5py", reason="the extra events is not installed")
     zip_of(tmp_path / "SHD/shd_train.h5.zip", {"readme.txt": b""})
     zip_of(tmp_path / "SHD/shd_test.h5.zip", {"readme.txt": b""})
-    with pytest.raises(DataError, match=r"shd_train.h5.zip: expected one HDF5 file in it, got \[\]"):
+    with fails(DataError, "shd_train.h5.zip: ", "one HDF5 file", "got []"):
         load(SHD(), tmp_path)
 
 
@@ -606,7 +606,7 @@ def test_missing_data_names_the_folders_searched_and_what_to_do(
     with pytest.raises(DataError) as error:
         load(task, tmp_path)
     message = str(error.value)
-    assert message.startswith(f"{task.name}: the data is missing, and downloading it failed: no network\n")
+    assert message.startswith(f"{task.name}: ") and "no network\n" in message
     assert str(tmp_path / task.source) in message and str(tmp_path / task.name) in message
     for source in task.sources.values():
         assert source.places[0][0] in message
