@@ -53,18 +53,18 @@ def compositions() -> Iterator[None]:
 
     from snnrun.config.catalogue import conf_folder
 
-    composed: dict[tuple[str, ...], bytes] = {}
+    configs: dict[tuple[str, ...], bytes] = {}
     folder = str(conf_folder())
 
     def remember(primary: str, words: Sequence[str], return_hydra_config: bool) -> Any:
         key = (primary, *words)
         if any("searchpath" in word for word in words) or str(conf_folder()) != folder:
             return compose(primary, list(words), return_hydra_config=return_hydra_config)  # a folder that may change
-        if key not in composed:
-            composed[key] = pickle.dumps(compose(primary, list(words), return_hydra_config=return_hydra_config))
-        found = pickle.loads(composed[key])
-        found.hydra.runtime.cwd = os.getcwd()
-        return found
+        if key not in configs:
+            configs[key] = pickle.dumps(compose(primary, list(words), return_hydra_config=return_hydra_config))
+        config = pickle.loads(configs[key])
+        config.hydra.runtime.cwd = os.getcwd()
+        return config
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("snnrun.job.compose.compose", remember)

@@ -28,7 +28,7 @@ from snnrun.training.records import StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
-from support.blog import Drawn, Observed, Silent, load
+from support.blog import InputsOfArticle, ModelWithSpikes, ZeroInputs, load
 from support.references import tensor
 
 BLOG: dict[str, Any] = {"surrogate": Heaviside(), "fires_at": ">", "reset": "zero"}
@@ -76,9 +76,9 @@ class Training:
         mlp = MLP((params["size_input"],), params["size_hidden"], neuron, backend, hidden=[])
         synapse: Any = mlp.get_submodule("layers.output.synapse")
         load(synapse, entry, generator)
-        self.synapse, self.model = synapse, Observed(mlp.to(dtype))
-        self.train = Drawn(entry, generator, dtype)
-        held_out = Silent(entry, dtype)
+        self.synapse, self.model = synapse, ModelWithSpikes(mlp.to(dtype))
+        self.train = InputsOfArticle(entry, generator, dtype)
+        held_out = ZeroInputs(entry, dtype)
         optimizer = torch.optim.SGD(self.model.parameters(), lr=params["lr"], momentum=params["momentum"])
         settings = Settings(
             seed=0,
@@ -165,8 +165,8 @@ def test_as_published_five_neurons_are_lost_and_the_loss_falls_all_the_same(dtyp
     torch.testing.assert_close(means, tensor(entry["pred_mean"]), rtol=0, atol=0.005)
     assert means[-1] < means[0] / 4
 
-    lost = (~training.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
-    assert lost == entry["final"]["neurons_not_finite"]
+    non_finite = (~training.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
+    assert non_finite == entry["final"]["neurons_not_finite"]
     warnings = [record for record in records if isinstance(record, WarningRecord)]
     first = warnings[0]
     # The reference's norms end where one is not finite.
@@ -181,10 +181,10 @@ def test_as_published_five_neurons_are_lost_and_the_loss_falls_all_the_same(dtyp
 @pytest.mark.parametrize("backend", ["reference", "fused"])
 def test_as_published_the_runner_stops_before_a_neuron_is_lost(backend: str) -> None:
     training = Training("blog.zero_target/article.float32", backend)
-    with pytest.raises(NonFiniteError) as caught:
+    with pytest.raises(NonFiniteError) as error:
         list(training.records)
     iteration = len(training.entry["gradient_norms"]) + 1
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(
         f"iteration {iteration}: not finite: the gradient of model.layers.output.synapse.weight in "
     )

@@ -23,10 +23,10 @@ from support.shell import Run, contents
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"]
 #: 12 steps an epoch; draws for the order, the encoding and dropout.
 WORDS = [*QUIET, "num_steps=4", "model.hidden=[6]", "model.dropout=0.2"]
-Said = pytest.CaptureFixture[str]
+Capture = pytest.CaptureFixture[str]
 
 
-def made(folder: Path, *words: str) -> Path:
+def make_run_in(folder: Path, *words: str) -> Path:
     """The run of a command, in ``folder/run``."""
     folder.mkdir(parents=True, exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -38,34 +38,34 @@ def made(folder: Path, *words: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two epochs."""
-    return made(tmp_path_factory.mktemp("finished"), "epochs=2")
+    return make_run_in(tmp_path_factory.mktemp("finished"), "epochs=2")
 
 
 @pytest.fixture(scope="session")
 def longer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four, from the start."""
-    return made(tmp_path_factory.mktemp("longer"), "epochs=4")
+    return make_run_in(tmp_path_factory.mktemp("longer"), "epochs=4")
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy, in the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    return Path(shutil.copytree(finished, tmp_path / "run"))
+    return Path(shutil.copytree(source, tmp_path / "run"))
 
 
 def new(kind: str = "resumed", root: str = "outputs") -> Path:
     """The one new folder."""
-    (found,) = [path for path in Path(root).glob("*/*") if f"-{kind}-" in path.name]
-    return found
+    (folder,) = [path for path in Path(root).glob("*/*") if f"-{kind}-" in path.name]
+    return folder
 
 
-def warnings(said: Said) -> list[str]:
+def warnings(capture: Capture) -> list[str]:
     """What was said on stderr, but for advice to a network that learns little in so few epochs."""
-    return [line for line in said.readouterr().err.splitlines() if " Try: " not in line]
+    return [line for line in capture.readouterr().err.splitlines() if " Try: " not in line]
 
 
 def config_of(folder: Path) -> dict[str, Any]:
@@ -75,19 +75,19 @@ def config_of(folder: Path) -> dict[str, Any]:
 # --- the core ------------------------------------------------------------------------------------------------------
 
 
-def test_it_is_a_longer_run_bit_for_bit(run: Path, finished: Path, longer: Path, capsys: Said) -> None:
+def test_it_is_a_longer_run_bit_for_bit(run: Path, source: Path, longer: Path, capsys: Capture) -> None:
     assert main(["resume", "run", "epochs=4"]) == 0
     assert not warnings(capsys)
     verdict = compare(longer, new(), same_seed=True)
     assert verdict.exact, verdict.words()
     assert config_of(new()) == config_of(longer)
     for name in ("best", "last"):
-        weights, wanted = (checkpoint.load(each / f"checkpoints/{name}.safetensors") for each in (new(), longer))
-        assert all(torch.equal(weights[key], wanted[key]) for key in wanted) and weights.keys() == wanted.keys()
-    assert contents(run) == contents(finished), "the parent stays as it is"
+        weights, expected = (checkpoint.load(each / f"checkpoints/{name}.safetensors") for each in (new(), longer))
+        assert all(torch.equal(weights[key], expected[key]) for key in expected) and weights.keys() == expected.keys()
+    assert contents(run) == contents(source), "the parent stays as it is"
 
 
-def test_the_manifest_names_the_parent(run: Path, capsys: Said) -> None:
+def test_the_manifest_names_the_parent(run: Path, capsys: Capture) -> None:
     assert main(["resume", "run", "epochs=3"]) == 0
     manifest = Run(new()).manifest
     assert manifest["parent"] == {
@@ -116,7 +116,9 @@ def test_a_name_is_that_of_one_run(words: list[str], run: Path) -> None:
     assert config_of(new(name or "resumed"))["name"] == name
 
 
-def test_the_way_to_a_parent_elsewhere_is_not_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_way_to_a_parent_elsewhere_is_not_recorded(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     assert main(["resume", str(run), "epochs=3"]) == 0
@@ -134,14 +136,14 @@ def test_and_so_on(run: Path, longer: Path) -> None:
     assert Run(new()).manifest["parent"]["weights_sha256"] == Run(third).result["weights_sha256"]
 
 
-def test_it_is_reproduced_from_the_start(run: Path, capsys: Said) -> None:
+def test_it_is_reproduced_from_the_start(run: Path, capsys: Capture) -> None:
     assert main(["resume", "run", "epochs=3"]) == 0
     assert main(["reproduce", str(new())]) == 0
     assert "match: all " in capsys.readouterr().out
     assert json.loads((new("reproduced") / "reproduction.json").read_text())["exact"] is True
 
 
-def test_stopped_it_goes_on_as_any_run(run: Path, longer: Path, capsys: Said) -> None:
+def test_stopped_it_goes_on_as_any_run(run: Path, longer: Path, capsys: Capture) -> None:
     assert main(["resume", "run", "epochs=4", "max_seconds=1e-9"]) == 143
     child = new()
     assert capsys.readouterr().err.splitlines()[-1] == f"snnrun resume {child}"
@@ -160,7 +162,7 @@ def test_killed_before_its_first_step_it_goes_on_too(run: Path, longer: Path, mo
     for instant in range(9):
         count = 0
 
-        def killed(path: Path, data: bytes) -> None:
+        def write_until_killed(path: Path, data: bytes) -> None:
             nonlocal count
             count += 1
             if count > instant:  # noqa: B023 (called here)
@@ -168,7 +170,7 @@ def test_killed_before_its_first_step_it_goes_on_too(run: Path, longer: Path, mo
             write(path, data)
 
         with monkeypatch.context() as patch:
-            patch.setattr(files, "write_bytes", killed)
+            patch.setattr(files, "write_bytes", write_until_killed)
             assert main(["resume", "run", "epochs=4"]) == 6
         child = new()
         if (child / "config.yaml").exists():
@@ -191,60 +193,62 @@ def test_with_all_that_can_be_watched_changed(run: Path, longer: Path) -> None:
     assert (config["checkpoint"]["every_steps"], config["threads"], config["output_dir"]) == (2, 1, "mine")
 
 
-def test_more_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+def test_more_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """At the end of an epoch it is a longer run; in the middle of one it is not, and that is said."""
     for at, exact in ((24, True), (20, False)):
         folder = tmp_path / str(at)
-        made(folder, "epochs=9", f"max_steps={at}")
-        wanted = made(folder / "wanted", "epochs=9", "max_steps=36")
+        make_run_in(folder, "epochs=9", f"max_steps={at}")
+        expected_run = make_run_in(folder / "wanted", "epochs=9", "max_steps=36")
         monkeypatch.chdir(folder)
         capsys.readouterr()
         assert main(["resume", "run", "max_steps=36"]) == 0
-        found = warnings(capsys)
-        assert compare(wanted, new(), same_seed=True).exact == exact
-        assert (not found) == exact
+        texts = warnings(capsys)
+        assert compare(expected_run, new(), same_seed=True).exact == exact
+        assert (not texts) == exact
         if not exact:
-            assert found[0].startswith(f"warning: max_steps={at} has ended the last epoch")
-            assert found[0] in (new() / "run.log").read_text()
+            assert texts[0].startswith(f"warning: max_steps={at} has ended the last epoch")
+            assert texts[0] in (new() / "run.log").read_text()
 
 
-def test_a_single_epoch_that_may_have_been_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
-    made(tmp_path, "max_steps=5")
+def test_a_single_epoch_that_may_have_been_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    make_run_in(tmp_path, "max_steps=5")
     monkeypatch.chdir(tmp_path)
     assert main(["resume", "run", "max_steps=null", "epochs=2"]) == 0
     assert "max_steps=5 has ended the last epoch" in capsys.readouterr().err
     assert Run(new()).result["epochs"] == 2
 
 
-def test_a_schedule_over_the_epochs_stays_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+def test_a_schedule_over_the_epochs_stays_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     """The new run is the one of its own config, whose T_max is that of the parent."""
-    run = made(tmp_path, "epochs=2", "scheduler=cosine")
-    wanted = made(tmp_path / "wanted", "epochs=4", "scheduler=cosine", "scheduler.T_max=2")
-    other = made(tmp_path / "other", "epochs=4", "scheduler=cosine")
+    run = make_run_in(tmp_path, "epochs=2", "scheduler=cosine")
+    expected_run = make_run_in(tmp_path / "wanted", "epochs=4", "scheduler=cosine", "scheduler.T_max=2")
+    other = make_run_in(tmp_path / "other", "epochs=4", "scheduler=cosine")
     assert config_of(run)["scheduler"]["T_max"] == 2
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert main(["resume", "run", "epochs=4"]) == 0
     (warning,) = warnings(capsys)
     assert warning.startswith("warning: scheduler.T_max=2 ") and warning in (new() / "run.log").read_text()
-    assert compare(wanted, new(), same_seed=True).exact
+    assert compare(expected_run, new(), same_seed=True).exact
     assert not compare(other, new(), same_seed=True).exact
     assert main(["reproduce", str(new())]) == 0
 
 
 @pytest.mark.parametrize("scheduler", [["scheduler=step", "scheduler.step_size=1"], ["scheduler=plateau"]])
 def test_another_schedule_goes_on(
-    scheduler: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+    scheduler: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    made(tmp_path, "epochs=2", *scheduler)
-    wanted = made(tmp_path / "wanted", "epochs=3", *scheduler)
+    make_run_in(tmp_path, "epochs=2", *scheduler)
+    expected_run = make_run_in(tmp_path / "wanted", "epochs=3", *scheduler)
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert main(["resume", "run", "epochs=3"]) == 0
     assert not warnings(capsys)
-    assert compare(wanted, new(), same_seed=True).exact
+    assert compare(expected_run, new(), same_seed=True).exact
 
 
 @pytest.mark.parametrize(
@@ -253,18 +257,18 @@ def test_another_schedule_goes_on(
 )
 def test_other_data(words: list[str], best: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that draws new samples in every epoch; and one without a validation set, where no epoch is the best."""
-    run = made(tmp_path, *words, "epochs=1")
+    run = make_run_in(tmp_path, *words, "epochs=1")
     assert (run / "checkpoints" / "best.safetensors").exists() == best
-    wanted = made(tmp_path / "wanted", *words, "epochs=3")
+    expected_run = make_run_in(tmp_path / "wanted", *words, "epochs=3")
     monkeypatch.chdir(tmp_path)
     assert main(["resume", "run", "epochs=3"]) == 0
-    verdict = compare(wanted, new(), same_seed=True)
+    verdict = compare(expected_run, new(), same_seed=True)
     assert verdict.exact, verdict.words()
 
 
-def test_early_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+def test_early_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     """A learning rate of zero makes no epoch better than the first."""
-    run = made(tmp_path, "epochs=9", "early_stopping=1", "optimizer.lr=1e-30")
+    run = make_run_in(tmp_path, "epochs=9", "early_stopping=1", "optimizer.lr=1e-30")
     assert Run(run).result["epochs"] == 2
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
@@ -276,44 +280,44 @@ def test_early_stopping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 # --- what is refused -----------------------------------------------------------------------------------------------
 
-REFUSED = {
-    "no longer": (["epochs=2"], ["epochs: expected more than 2"]),
-    "nothing that makes it longer": (["report.figures=true"], ["epochs: expected more than 2"]),
-    "fewer steps": (["epochs=3", "max_steps=3"], ["max_steps: expected null, or more than 24"]),
+REFUSALS = {
+    "no longer": (["epochs=2"], ["epochs: ", "more than 2"]),
+    "nothing that makes it longer": (["report.figures=true"], ["epochs: ", "more than 2"]),
+    "fewer steps": (["epochs=3", "max_steps=3"], ["max_steps: ", "null", "more than 24"]),
     "another network": (
         ["epochs=3", "neuron=if", "neuron.threshold=2", "seed=1", "optimizer.lr=1"],
         ["neuron=if: would", "neuron.threshold=2: would", "seed=1: would", "optimizer.lr=1: would", "5 faults"][:4],
     ),
-    "other batches": (["epochs=3", "batch_size=3"], ["batch_size=3: would train another network"]),
+    "other batches": (["epochs=3", "batch_size=3"], ["batch_size=3: would"]),
     "typos": (["epoch=3", "report.figure=true"], ["did you mean epochs?", "did you mean report.figures?", "2 faults"]),
-    "values": (["epochs=no", "report.log_every=0"], ["epochs: expected", "report.log_every: expected", "2 faults"]),
+    "values": (["epochs=no", "report.log_every=0"], ["epochs: ", "report.log_every: ", "2 faults"]),
     "all at once": (["epochs=no", "neuron=if", "tracker=x"], ["epochs: ", "neuron=if: ", "tracker=x: ", "3 faults"]),
-    "several": (["epochs=3,4"], ["epochs: expected one value, got 2"]),
+    "several": (["epochs=3,4"], ["epochs: ", "one value", "got 2"]),
     "twice": (["epochs=3", "epochs=4"], ["already set by epochs=3"]),
     "additions": (["+epochs=3"], ["without + and ~"]),
     "deletions": (["~epochs"], ["without + and ~"]),
     "Hydra": (["epochs=3", "hydra.run.dir=x"], ["hydra.run.dir=x: "]),
-    "a reference": (["epochs=3", "data_dir='${seed}'"], ["expected a value, and no reference"]),
+    "a reference": (["epochs=3", "data_dir='${seed}'"], ["data_dir", "no reference"]),
     "no key": (["epochs", "3"], ["write epochs=3"]),
-    "two runs": (["epochs=3", "other"], ["expected one run"]),
+    "two runs": (["epochs=3", "other"], ["one run"]),
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused(case: str, run: Path, finished: Path, capsys: Said) -> None:
-    words, parts = REFUSED[case]
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_is_refused(case: str, run: Path, source: Path, capsys: Capture) -> None:
+    words, parts = REFUSALS[case]
     assert main(["resume", "run", *words]) == 2
     err = capsys.readouterr().err
     assert all(part in err for part in parts), err
     assert "Traceback" not in err and not Path("outputs").exists()
-    assert contents(run) == contents(finished)
+    assert contents(run) == contents(source)
 
 
-def test_a_typo_is_told_before_torch_is_imported(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def imported(command: str) -> None:
+def test_a_typo_is_shown_before_torch_is_imported(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(command: str) -> None:
         raise AssertionError("torch is asked for")
 
-    monkeypatch.setattr("snnrun.run.imports.load", imported)
+    monkeypatch.setattr("snnrun.run.imports.load", refuse)
     assert main(["resume", "run", "epoch=3"]) == 2
     assert main(["evaluate", "run", "num_step=3"]) == 2
 
@@ -323,10 +327,10 @@ def test_the_run_may_stand_behind_the_overrides(run: Path) -> None:
     assert Run(new()).result["epochs"] == 3
 
 
-def test_a_run_of_another_config(run: Path, capsys: Said) -> None:
+def test_a_run_of_another_config(run: Path, capsys: Capture) -> None:
     (run / "config.yaml").write_text(yaml.safe_dump({**config_of(run), "batch_size": 7}, sort_keys=False))
     assert main(["resume", "run", "epochs=3"]) == 2
-    assert "config.yaml is another one than it was" in capsys.readouterr().err
+    assert "config.yaml is another one" in capsys.readouterr().err
     assert not Path("outputs").exists()
 
 
@@ -345,12 +349,12 @@ def with_state(run: Path, **values: Any) -> None:
     checkpoint.save_state(run / "checkpoints", 1, state)
 
 
-def linked(run: Path, name: str) -> None:
+def link(run: Path, name: str) -> None:
     (run / name).rename(run.parent / "elsewhere")
     (run / name).symlink_to(run.parent / "elsewhere")
 
 
-def damaged(path: Path) -> None:
+def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
 
 
@@ -361,18 +365,18 @@ LACKS: dict[str, tuple[Callable[[Path], object], int, str]] = {
     "no progress": (lambda run: with_state(run, progress={}), 3, "says where the run stood"),
     "negative progress": (lambda run: with_state(run, progress={"epoch": -1}), 3, "says where the run stood"),
     "no length of metrics": (lambda run: with_state(run, metrics=None), 3, "the length of metrics.jsonl"),
-    "a huge length": (lambda run: with_state(run, metrics=1 << 60), 3, "expected at least"),
+    "a huge length": (lambda run: with_state(run, metrics=1 << 60), 3, "metrics.jsonl: expected at least"),
     "metrics are shorter": (lambda run: os.truncate(run / "metrics.jsonl", 99), 3, "metrics.jsonl: expected at least"),
     "no metrics": (lambda run: (run / "metrics.jsonl").unlink(), 3, "metrics.jsonl: expected the records"),
-    "metrics are a link": (lambda run: linked(run, "metrics.jsonl"), 3, "metrics.jsonl: expected the records"),
+    "metrics are a link": (lambda run: link(run, "metrics.jsonl"), 3, "metrics.jsonl: expected the records"),
     "last weights are missing": (lambda run: (run / "checkpoints/last.safetensors").unlink(), 3, "last.safetensors"),
-    "best weights are damaged": (lambda run: damaged(run / "checkpoints/best.safetensors"), 3, "best.safetensors"),
-    "best weights are a link": (lambda run: linked(run, "checkpoints/best.safetensors"), 3, "best.safetensors"),
+    "best weights are damaged": (lambda run: damage(run / "checkpoints/best.safetensors"), 3, "best.safetensors"),
+    "best weights are a link": (lambda run: link(run, "checkpoints/best.safetensors"), 3, "best.safetensors"),
 }
 
 
 @pytest.mark.parametrize("case", LACKS)
-def test_what_the_parent_lacks_is_told_before_a_folder_is_made(case: str, run: Path, capsys: Said) -> None:
+def test_what_the_parent_lacks_is_shown_before_a_folder_is_made(case: str, run: Path, capsys: Capture) -> None:
     harm, code, part = LACKS[case]
     harm(run)
     before = contents(run)
@@ -392,7 +396,7 @@ def test_a_damaged_manifest_of_the_parent(content: str, run: Path, longer: Path)
     assert manifest["parent"]["name"] == "run" and isinstance(manifest["packages"], dict)
 
 
-def test_another_environment_is_a_warning(run: Path, capsys: Said) -> None:
+def test_another_environment_is_a_warning(run: Path, capsys: Capture) -> None:
     manifest = Run(run).manifest
     manifest["packages"]["torch"] = "1.0.0"
     (run / "manifest.json").write_text(json.dumps(manifest))
@@ -413,30 +417,30 @@ def test_it_computes_on_as_many_threads_as_its_parent(run: Path, monkeypatch: py
 
 
 @pytest.fixture
-def stopped(run: Path) -> Path:
+def half_run(run: Path) -> Path:
     """After its first epoch."""
     checkpoint.states(run / "checkpoints")[0].unlink()
     (run / "result.json").unlink()
     return run
 
 
-def test_an_unfinished_run_is_watched_otherwise_in_place(stopped: Path, finished: Path) -> None:
-    before = config_of(stopped)
+def test_an_unfinished_run_is_watched_otherwise_in_place(half_run: Path, source: Path) -> None:
+    before = config_of(half_run)
     assert main(["resume", "run", "max_seconds=1e-9"]) == 143
     words = ["max_seconds=1000", "report.figures=true", "tracker=csv", "device=cpu", "checkpoint.every_steps=1"]
     assert main(["resume", "run", *words]) == 0
-    assert compare(finished, stopped, same_seed=True).exact
-    assert config_of(stopped) == before, "the config is the one that it was started with"
-    assert (stopped / "figures" / "loss.png").exists() and (stopped / "csv" / "epoch.csv").exists()
-    assert Run(stopped).manifest["resumed"][-1]["command"][3:] == words
+    assert compare(source, half_run, same_seed=True).exact
+    assert config_of(half_run) == before, "the config is the one that it was started with"
+    assert (half_run / "figures" / "loss.png").exists() and (half_run / "csv" / "epoch.csv").exists()
+    assert Run(half_run).manifest["resumed"][-1]["command"][3:] == words
     assert not Path("outputs").exists()
 
 
 @pytest.mark.parametrize(
     "word", ["epochs=4", "max_steps=90", "early_stopping=3", "output_dir=x", "seed=1", "task=zeros"]
 )
-def test_and_trained_longer_only_when_it_is_finished(word: str, stopped: Path, capsys: Said) -> None:
-    before = contents(stopped)
+def test_and_trained_longer_only_when_it_is_finished(word: str, half_run: Path, capsys: Capture) -> None:
+    before = contents(half_run)
     assert main(["resume", "run", word]) == 2
     assert f"{word}: the run is not finished, so that only max_seconds, " in capsys.readouterr().err
-    assert contents(stopped) == before
+    assert contents(half_run) == before

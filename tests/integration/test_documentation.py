@@ -38,7 +38,7 @@ from support.paths import ROOT
 
 # What the table on quoting says to write: words as the shell takes them.
 ROWS = "".join(re.findall(r"^\|.*$", section(WORDS, "Quoting"), re.M))
-QUOTED = [tuple(shlex.split(word)) for word in re.findall(r"`([^`]+=[^`]+)`", ROWS)]
+WORDS_OF_ROWS = [tuple(shlex.split(word)) for word in re.findall(r"`([^`]+=[^`]+)`", ROWS)]
 COMMANDS = commands()
 
 
@@ -70,20 +70,20 @@ def run(clone: Path) -> Path:
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return content
 
 
 def test_the_quick_start_has_two_commands() -> None:
-    found = blocks(section(README, "Quick start"))
-    assert found == [
+    start = blocks(section(README, "Quick start"))
+    assert start == [
         ("sh", "pip install . && snnrun\n"),
         ("sh", 'pip install -c constraints.txt ".[test]" && pytest -q\n'),
     ]
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("words", [*(words for words in COMMANDS if not looks(words)), *QUOTED], ids=" ".join)
+@pytest.mark.parametrize("words", [*(words for words in COMMANDS if not looks(words)), *WORDS_OF_ROWS], ids=" ".join)
 def test_a_command_is_valid(
     words: tuple[str, ...], clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,15 +109,15 @@ def test_a_neuron_of_ones_own(clone: Path, run: Path) -> None:
     assert result(run)["status"] == "finished"
     assert "_target_: constant_leak.ConstantLeak" in (run / "config.yaml").read_text()
     assert json.loads((run / "manifest.json").read_text())["backend"] == "fused"
-    listed = snnrun_in(clone, "--config-dir", "my_parts", "list", "neuron")
-    assert re.search(r"^  constant_leak +Integrate-and-fire with a constant leak\.$", listed, re.M)
+    output = snnrun_in(clone, "--config-dir", "my_parts", "list", "neuron")
+    assert re.search(r"^  constant_leak +Integrate-and-fire with a constant leak\.$", output, re.M)
 
 
 def table(page: str, head: str) -> list[str]:
     """The first column of the table whose first heading is ``head``."""
-    found = re.search(rf"^\| {re.escape(head)} \|.*\n\|[ -|]+\|\n((?:\|.*\n)+)", page, re.M)
-    assert found, f"there is no table of {head!r}"
-    return [row.split("|")[1].strip() for row in found[1].splitlines()]
+    match = re.search(rf"^\| {re.escape(head)} \|.*\n\|[ -|]+\|\n((?:\|.*\n)+)", page, re.M)
+    assert match, f"there is no table of {head!r}"
+    return [row.split("|")[1].strip() for row in match[1].splitlines()]
 
 
 def names(column: list[str]) -> set[str]:
@@ -125,12 +125,12 @@ def names(column: list[str]) -> set[str]:
 
 
 def test_the_record_is_as_described(run: Path) -> None:
-    described = {name.rstrip("/") for name in names(table(RECORD, "file"))}
-    assert described == {path.name for path in run.iterdir()}
+    documentation = {name.rstrip("/") for name in names(table(RECORD, "file"))}
+    assert documentation == {path.name for path in run.iterdir()}
     inside = set(re.findall(r"`(\w+\.(?:png|npz|safetensors))`", RECORD))
-    found = {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
-    assert inside == {name for name in found if not name.startswith("step-")}
-    assert inside != found, "the states, whose names have a number"
+    files = {path.name for folder in ("figures", "checkpoints") for path in (run / folder).iterdir()}
+    assert inside == {name for name in files if not name.startswith("step-")}
+    assert inside != files, "the states, whose names have a number"
 
 
 def test_the_fields_are_as_described(run: Path) -> None:
@@ -152,25 +152,25 @@ def test_the_exit_codes_are_those_of_the_help() -> None:
 def test_the_conventions_are_as_described() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `(>=?)` \| (\w+) \| (\w+) \| (\w+) \|$", WORDS, re.M)
     keys = ("fires_at", "reset", "reset_timing", "detach_reset")
-    described = {name: dict(zip(keys, values, strict=True)) for name, *values in rows}
+    documentation = {name: dict(zip(keys, values, strict=True)) for name, *values in rows}
     files = Catalogue().groups["convention"]
-    assert described.keys() == files.keys()
+    assert documentation.keys() == files.keys()
     for name, path in files.items():
         settings = dict(re.findall(r'^(\w+): "?([^"\n]+)"?$', path.read_text(encoding="utf-8"), re.M))
-        assert described[name] == settings
+        assert documentation[name] == settings
 
 
 def test_the_tree_is_that_of_the_repository() -> None:
     (tree,) = [block.text for block in blocks(CONTRIBUTING) if block.language == "text"]
     package = Path(snnrun.__file__).parent
-    shown, above = set(), ""
+    documentation, above = set(), ""
     for line in (line for line in tree.splitlines() if line.startswith("  ")):
         name = line.split()[0]
         above, name = (above, above + name) if line.startswith("    ") else (name, name)
-        shown.add(name)
-    assert all((package / name).is_dir() == name.endswith("/") and (package / name).exists() for name in shown)
+        documentation.add(name)
+    assert all((package / name).is_dir() == name.endswith("/") and (package / name).exists() for name in documentation)
     folders = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
-    assert folders <= shown
+    assert folders <= documentation
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -18,7 +18,7 @@ from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
-from support.small import CPU, composed, training
+from support.small import CPU, config_for, training
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
 SOURCES: dict[str, dict[str, Any]] = {
@@ -86,21 +86,21 @@ PARAMETERS = {
 }
 
 
-def built(name: str, *overrides: str) -> tuple[dict[str, Any], Any, Any]:
-    config = composed(f"experiment={name}", *overrides)
+def build_experiment(name: str, *overrides: str) -> tuple[dict[str, Any], Any, Any]:
+    config = config_for(f"experiment={name}", *overrides)
     parts = parts_of(config)
     return config, parts, build_model(parts, Settings.from_config(config), Streams(0, CPU))
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_settings_are_those_of_the_source(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     assert {key: at(config, key) for key in SOURCES[name]} == SOURCES[name]
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_network_is_as_large_as_the_source_s(name: str) -> None:
-    _, _, model = built(name)
+    _, _, model = build_experiment(name)
     assert count_parameters(model) == PARAMETERS[name]
 
 
@@ -114,12 +114,12 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
         "dvs_gesture": ["batch_size=4", "num_steps=4", "task.size=32", "model.layers=[8c3p1,mp2,8c3p1,mp2,fc32]"],
         "shd": ["batch_size=40", "num_steps=10", "model.hidden=[20]"],
     }
-    made = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
-    before = [parameter.clone() for parameter in made.model.parameters()]
-    records = made.fit()
+    trainer = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    records = trainer.fit()
     losses = [record.loss for record in records if isinstance(record, StepRecord)]
     assert len(losses) == 2 and all(map(math.isfinite, losses))
-    assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     assert "validation_loss" not in records[-1].to_json()
 
 
@@ -145,9 +145,9 @@ def spytorch(x: Tensor, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
     flt = out = x.new_zeros(x.shape[1], len(w2))
     spikes, outs = [], [out]
     for now in x:
-        fired = (mem > 1).to(x.dtype)
-        spikes.append(fired)
-        mem, syn = (beta * mem + syn) * (1 - fired), alpha * syn + now @ w1.T
+        spikes_now = (mem > 1).to(x.dtype)
+        spikes.append(spikes_now)
+        mem, syn = (beta * mem + syn) * (1 - spikes_now), alpha * syn + now @ w1.T
     for now in spikes:
         out, flt = beta * out + flt, alpha * flt + now @ w2.T
         outs.append(out)
@@ -156,7 +156,7 @@ def spytorch(x: Tensor, w1: Tensor, w2: Tensor) -> tuple[Tensor, Tensor]:
 
 def test_without_recurrence_the_network_is_spytorch_s_but_for_its_delays() -> None:
     """There a current reaches the membrane two steps after the spike that made it, here at once."""
-    _, _, model = built("shd")
+    _, _, model = build_experiment("shd")
     assert isinstance(model, Recurrent)
     model = model.double()
     weights = {name: value for name, value in model.named_parameters() if "recurrence" not in name}
@@ -172,16 +172,16 @@ def test_without_recurrence_the_network_is_spytorch_s_but_for_its_delays() -> No
 
 
 def test_the_cost_of_spikes_is_spytorch_s() -> None:
-    _, parts, _ = built("shd")
+    _, parts, _ = build_experiment("shd")
     steps, samples, neurons = 100, 256, 8
-    hidden = (torch.rand((steps, samples, neurons), generator=torch.Generator().manual_seed(0)) < 0.1).float()
-    wanted = 2e-6 * hidden.sum() + 2e-6 * (hidden.sum((0, 1)) ** 2).mean()
-    penalty = parts.loss.penalty({"hidden1": hidden, "output": torch.zeros(steps, samples, 20)})
-    torch.testing.assert_close(penalty, wanted)
+    train = (torch.rand((steps, samples, neurons), generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    cost = 2e-6 * train.sum() + 2e-6 * (train.sum((0, 1)) ** 2).mean()
+    penalty = parts.loss.penalty({"hidden1": train, "output": torch.zeros(steps, samples, 20)})
+    torch.testing.assert_close(penalty, cost)
 
 
 def test_initial_weights_have_spytorch_s_spread() -> None:
-    _, _, model = built("shd")
+    _, _, model = build_experiment("shd")
     for name, weight in model.named_parameters():
         # 4,000 weights and more: a standard deviation of 1.1 % of that of the weights
         assert weight.std().item() * math.sqrt(weight.shape[1]) == pytest.approx(0.2, rel=0.05), name

@@ -51,8 +51,8 @@ class File:
                 self._file.write(data[: len(data) // 2])
                 self._file.flush()
             raise
-        written: int = self._file.write(data)
-        return written
+        count: int = self._file.write(data)
+        return count
 
     def __enter__(self) -> File:
         return self
@@ -69,31 +69,31 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     """That of ``tmp_path/run``, with space enough until ``full_at`` is set."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    found = Disk(tmp_path / "run", 10**9)
+    device = Disk(tmp_path / "run", 10**9)
     real_open, real_file, real_sync = os.open, os.fdopen, os.fsync
 
-    def opened(path: Any, flags: int, *arguments: Any, dir_fd: int | None = None, **options: Any) -> int:
+    def open_or_fail(path: Any, flags: int, *arguments: Any, dir_fd: int | None = None, **options: Any) -> int:
         where = Path(os.path.abspath(path) if dir_fd is None else os.path.join(name_of(dir_fd), path))
-        if flags & os.O_CREAT and str(where).startswith(found.folder) and not where.exists():
-            found.write(where)
+        if flags & os.O_CREAT and str(where).startswith(device.folder) and not where.exists():
+            device.write(where)
         return real_open(path, flags, *arguments, dir_fd=dir_fd, **options)
 
     def file(descriptor: int, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        made, where = real_file(descriptor, mode, *arguments, **options), Path(name_of(descriptor))
-        if mode in ("r", "rb") or not str(where).startswith(found.folder):
-            return made
-        return File(made, where, found)
+        stream, where = real_file(descriptor, mode, *arguments, **options), Path(name_of(descriptor))
+        if mode in ("r", "rb") or not str(where).startswith(device.folder):
+            return stream
+        return File(stream, where, device)
 
-    def synced(descriptor: int) -> None:
-        found.write(name_of(descriptor))
+    def sync(descriptor: int) -> None:
+        device.write(name_of(descriptor))
         real_sync(descriptor)
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("the name of an open file takes Linux")
-    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "open", open_or_fail)
     monkeypatch.setattr(os, "fdopen", file)
-    monkeypatch.setattr(os, "fsync", synced)
-    yield found
+    monkeypatch.setattr(os, "fsync", sync)
+    yield device
 
 
 def name_of(descriptor: int) -> str:
@@ -146,15 +146,15 @@ def test_some_writes_meet_a_full_disk(disk: Disk, capsys: pytest.CaptureFixture[
     reference, count = unbroken(disk)
     assert count > 30
     capsys.readouterr()
-    resumed = [full_at(disk, k, reference, capsys) for k in (1, 4, count // 2, count - 3)]
-    assert resumed == [False, *resumed[1:2], True, True]
+    can_resume = [full_at(disk, k, reference, capsys) for k in (1, 4, count // 2, count - 3)]
+    assert can_resume == [False, *can_resume[1:2], True, True]
 
 
 @pytest.mark.long
 def test_every_write_meets_a_full_disk(disk: Disk, capsys: pytest.CaptureFixture[str]) -> None:
     reference, count = unbroken(disk)
     capsys.readouterr()
-    resumed = [full_at(disk, k, reference, capsys) for k in range(1, count + 1)]
-    assert resumed == sorted(resumed), "once there is a config, the run can always be resumed"
+    can_resume = [full_at(disk, k, reference, capsys) for k in range(1, count + 1)]
+    assert can_resume == sorted(can_resume), "once there is a config, the run can always be resumed"
     # Those before config.yaml: four for each file of .hydra/, which Hydra itself wrote uncounted, and for the manifest.
-    assert sum(resumed) > count - 24
+    assert sum(can_resume) > count - 24

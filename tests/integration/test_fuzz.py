@@ -49,27 +49,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     signal.signal(signal.SIGALRM, before)
 
 
-def check(made: Mutant, folder: Path, capsys: pytest.CaptureFixture[str]) -> int:
+def check(case: Mutant, folder: Path, capsys: pytest.CaptureFixture[str]) -> int:
     """Run it, and look at what it said and left."""
     folder.mkdir(exist_ok=True)
     os.chdir(folder)
-    for name, content in made.own.items():
+    for name, content in case.own.items():
         path = folder / "own" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     sys.modules.pop("mine_of_fuzz", None)
     if hasattr(signal, "alarm"):
         signal.alarm(LIMIT)
-    code = main(made.words)
+    code = main(case.words)
     out, err = capsys.readouterr()
     assert code in EXIT_CODES, err
     assert "Traceback" not in out + err
     assert all(line.isprintable() for line in err.split("\n"))
     if code:
-        told = err[err.index("snnrun: ") :].splitlines()  # a run may have warned before
-        assert len(told) <= 23, err
-        assert max(map(len, told)) <= 1500, err
-        faults = [line for line in told if line.startswith("  ")] or told[:1]
+        message = err[err.index("snnrun: ") :].splitlines()  # a run may have warned before
+        assert len(message) <= 23, err
+        assert max(map(len, message)) <= 1500, err
+        faults = [line for line in message if line.startswith("  ")] or message[:1]
         assert all(FIX.search(fault) for fault in faults), err
     for run in map(browse.read, browse.find(folder)):
         assert run.status in ("finished", "failed", "interrupted"), run.folder
@@ -90,10 +90,10 @@ def test_a_sample(number: int, folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("hundred", range(10))
-def test_a_thousand(hundred: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("block", range(10))
+def test_a_thousand(block: int, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     codes = []
-    for number in range(100 * hundred, 100 * hundred + 100):
+    for number in range(100 * block, 100 * block + 100):
         try:
             codes.append(check(mutant(number), folder / str(number), capsys))
         except AssertionError as error:

@@ -214,7 +214,7 @@ def test_a_hostile_run_is_reported(case: str, hostile: Path, capsys: pytest.Capt
         for name in ("page.css", *SCRIPTS):
             page = page.replace(asset(name), "")
         assert "SECRET" not in page and "root:" not in page and len(page) < 2_000_000
-    after = {name: seen for name, seen in snapshot(hostile).items() if not name.endswith("/report.html")}
+    after = {name: entry for name, entry in snapshot(hostile).items() if not name.endswith("/report.html")}
     assert after == before
     assert not (hostile / "pwned").exists() and not Path("pwned").exists()
 
@@ -254,7 +254,7 @@ def test_damage_at_random(hostile: Path, capsys: pytest.CaptureFixture[str]) -> 
     good = {name: (hostile.with_name("good") / name).read_bytes() for name in FILES if name not in MADE_LATER}
     for number in range(100):
         for name, content in good.items():
-            write(hostile, name, damaged(content, good, random) if random.random() < 0.5 else content)
+            write(hostile, name, damage(content, good, random) if random.random() < 0.5 else content)
         for words in (["runs"], ["show", "hostile"], ["diff", "good", "hostile"]):
             code = main(words)
             out, err = capsys.readouterr()
@@ -262,30 +262,28 @@ def test_damage_at_random(hostile: Path, capsys: pytest.CaptureFixture[str]) -> 
             assert all(line.isprintable() for line in out.split("\n"))
 
 
-def damaged(content: bytes, others: dict[str, bytes], random: Random) -> bytes:
-    changed = bytearray(content)
+def damage(content: bytes, others: dict[str, bytes], random: Random) -> bytes:
+    copy = bytearray(content)
     for _ in range(random.randrange(1, 20)):
-        where, size = random.randrange(len(changed) + 1), random.randrange(1, 40)
+        where, size = random.randrange(len(copy) + 1), random.randrange(1, 40)
         kind = random.randrange(5)
         if kind == 0:
-            del changed[where : where + size]
+            del copy[where : where + size]
         elif kind == 1:
-            changed[where:where] = changed[where : where + size] * random.randrange(1, 5)
+            copy[where:where] = copy[where : where + size] * random.randrange(1, 5)
         elif kind == 2:
-            changed[where : where + 1] = random.randbytes(1)
+            copy[where : where + 1] = random.randbytes(1)
         elif kind == 3:
-            changed[where:where] = random.choice(
-                [b"null", b"[]", b"{}", b"-1", b'"', b":", b"\n", b"1e999", b"&a", b"*a"]
-            )
+            copy[where:where] = random.choice([b"null", b"[]", b"{}", b"-1", b'"', b":", b"\n", b"1e999", b"&a", b"*a"])
         elif random.random() < 0.1:
-            changed[:] = random.choice(sorted(others.values()))
-    return bytes(changed)
+            copy[:] = random.choice(sorted(others.values()))
+    return bytes(copy)
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     """Every entry with its kind and size."""
-    found = {}
+    entries = {}
     for path in folder.rglob("*"):
         status = path.lstat()
-        found[str(path)] = (status.st_mode, status.st_size)
-    return found
+        entries[str(path)] = (status.st_mode, status.st_size)
+    return entries

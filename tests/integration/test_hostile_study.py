@@ -34,7 +34,7 @@ def test_an_objective_of_any_kind_is_another_one(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [7, ["x"], {"a": 1}, "/nowhere", True], ids=str)
-def test_a_trial_may_say_anything_of_its_sweep(value: Any, tmp_path: Path) -> None:
+def test_a_trial_may_have_any_text_about_its_sweep(value: Any, tmp_path: Path) -> None:
     study = optuna.create_study()
     trial = study.ask()
     trial.set_user_attr("sweep", value)

@@ -13,7 +13,7 @@ from snnrun.cli import main
 from snnrun.run import checkpoint
 
 SMALL = ("num_steps=4", "model.hidden=[12,8]", "batch_size=256", "epochs=1", "max_steps=2", "report.figures=false")
-FROZEN = (*SMALL, "optimizer.lr=0", "report.summary=false")
+NO_UPDATES = (*SMALL, "optimizer.lr=0", "report.summary=false")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def source(folder: Path) -> Path:
     return folder / "source"
 
 
-def trained(folder: Path, name: str, *words: str) -> Path:
+def train(folder: Path, name: str, *words: str) -> Path:
     assert main([*words, f"hydra.run.dir={folder / name}"]) == 0
     return folder / name
 
@@ -39,33 +39,33 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("name", ["run", "file"])
 def test_training_begins_with_the_tested_weights(name: str, source: Path, folder: Path) -> None:
     what = source if name == "run" else source / "checkpoints" / "best.safetensors"
-    run = trained(folder, name, *FROZEN, f"init_from={what}")
+    run = train(folder, name, *NO_UPDATES, f"init_from={what}")
     expected = checkpoint.load(source / "checkpoints" / "best.safetensors")
-    found = weights(run)
-    assert found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in found)
-    noted = json.loads((run / "manifest.json").read_text())["init_from"]
-    assert noted["weights_sha256"] == checkpoint.weights_sha256(expected)
-    assert (sorted(noted["taken"]), noted["other_shape"], noted["not_in_file"]) == (sorted(expected), {}, [])
+    initial = weights(run)
+    assert initial.keys() == expected.keys() and all(torch.equal(initial[key], expected[key]) for key in initial)
+    entry = json.loads((run / "manifest.json").read_text())["init_from"]
+    assert entry["weights_sha256"] == checkpoint.weights_sha256(expected)
+    assert (sorted(entry["taken"]), entry["other_shape"], entry["not_in_file"]) == (sorted(expected), {}, [])
     assert "warning: init_from" not in (run / "run.log").read_text()
 
 
 def test_what_does_not_fit_keeps_its_initial_values_and_is_listed(
     source: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = tuple("model.hidden=[12,5,8]" if word.startswith("model.hidden") else word for word in FROZEN)
-    plain = weights(trained(folder, "plain", *words))
+    words = tuple("model.hidden=[12,5,8]" if word.startswith("model.hidden") else word for word in NO_UPDATES)
+    plain = weights(train(folder, "plain", *words))
     capsys.readouterr()
-    found = weights(trained(folder, "other", *words, f"init_from={source}"))
+    initial = weights(train(folder, "other", *words, f"init_from={source}"))
     expected = weights(source)
-    noted = json.loads((folder / "other" / "manifest.json").read_text())["init_from"]
-    taken, reshaped = set(noted["taken"]), set(noted["other_shape"])
-    assert taken == {name for name in found if name in expected and found[name].shape == expected[name].shape}
-    assert reshaped == {name for name in found if name in expected} - taken and reshaped
-    assert set(noted["not_in_file"]) == found.keys() - expected.keys() and noted["not_in_file"]
+    entry = json.loads((folder / "other" / "manifest.json").read_text())["init_from"]
+    same_shape, other_shape = set(entry["taken"]), set(entry["other_shape"])
+    assert same_shape == {name for name in initial if name in expected and initial[name].shape == expected[name].shape}
+    assert other_shape == {name for name in initial if name in expected} - same_shape and other_shape
+    assert set(entry["not_in_file"]) == initial.keys() - expected.keys() and entry["not_in_file"]
     best = checkpoint.load(source / "checkpoints" / "best.safetensors")
-    assert all(torch.equal(found[name], best[name] if name in taken else plain[name]) for name in found)
-    said = capsys.readouterr().err
-    assert all(name in said for name in (*reshaped, *noted["not_in_file"]))
+    assert all(torch.equal(initial[name], best[name] if name in same_shape else plain[name]) for name in initial)
+    err = capsys.readouterr().err
+    assert all(name in err for name in (*other_shape, *entry["not_in_file"]))
 
 
 def test_nothing_fits(source: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,13 +88,13 @@ def test_a_run_that_began_with_other_weights_is_reproduced_from_elsewhere(
     source: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    trained(folder, "relative", *SMALL, "init_from=source")
+    train(folder, "relative", *SMALL, "init_from=source")
     monkeypatch.chdir(tmp_path)
     run, verdict = snnrun.load(folder / "relative").reproduce()
     assert verdict.exact and "taken" in run.manifest["init_from"]
 
 
 def test_a_resumed_run_needs_the_source_no_more(source: Path, folder: Path, tmp_path: Path) -> None:
-    run = trained(folder, "copied", *SMALL, f"init_from={source / 'checkpoints' / 'best.safetensors'}")
+    run = train(folder, "copied", *SMALL, f"init_from={source / 'checkpoints' / 'best.safetensors'}")
     longer = snnrun.load(run).resume(epochs=2, max_steps=4, output_dir=str(tmp_path))
     assert longer.result.epochs == 2

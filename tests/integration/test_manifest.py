@@ -36,8 +36,8 @@ def make(**changes: Any) -> dict[str, Any]:
 def repository(folder: Path) -> str:
     def git(*words: str) -> str:
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        done = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
+        process = subprocess.run(["git", *identity, *words], cwd=folder, capture_output=True, text=True, check=True)
+        return process.stdout.strip()
 
     git("init", "-q")
     (folder / "file").write_text("1")
@@ -47,21 +47,21 @@ def repository(folder: Path) -> str:
 
 
 def test_it_is_strict_json_and_holds_what_a_repetition_needs(tmp_path: Path) -> None:
-    started = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
-    found = make(started=started, threads=7, folder=tmp_path)
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["command"] == ["snnrun", "seed=3"]
-    assert found["started"] == "2024-01-02T01:04:05+00:00"
-    assert (found["seed"], found["precision"], found["deterministic"]) == (3, "bf16", True)
-    assert (found["device"], found["backend"], found["threads"]) == ("cpu", "fused", 7)
-    assert found["data"] == {"digits": "ab12"}
-    assert found["packages"]["torch"] == torch.__version__.partition("+")[0] or "+" in found["packages"]["torch"]
-    assert list(found["packages"]) == sorted(found["packages"], key=str.lower)
+    start = datetime(2024, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2)))
+    manifest = make(started=start, threads=7, folder=tmp_path)
+    assert json.loads(json.dumps(manifest, allow_nan=False)) == manifest
+    assert manifest["command"] == ["snnrun", "seed=3"]
+    assert manifest["started"] == "2024-01-02T01:04:05+00:00"
+    assert (manifest["seed"], manifest["precision"], manifest["deterministic"]) == (3, "bf16", True)
+    assert (manifest["device"], manifest["backend"], manifest["threads"]) == ("cpu", "fused", 7)
+    assert manifest["data"] == {"digits": "ab12"}
+    assert manifest["packages"]["torch"] == torch.__version__.partition("+")[0] or "+" in manifest["packages"]["torch"]
+    assert list(manifest["packages"]) == sorted(manifest["packages"], key=str.lower)
     names = {each.metadata["Name"]: each.version for each in reversed(list(importlib.metadata.distributions()))}
-    assert found["packages"] == {name: version for name, version in names.items() if name}
-    assert found["python"]["version"] == platform.python_version()
-    assert found["cpu"]["count"] >= 1 and found["cpu"]["model"]
-    assert found["gpu"] is None
+    assert manifest["packages"] == {name: version for name, version in names.items() if name}
+    assert manifest["python"]["version"] == platform.python_version()
+    assert manifest["cpu"]["count"] >= 1 and manifest["cpu"]["model"]
+    assert manifest["gpu"] is None
 
 
 def test_the_way_to_the_working_directory_is_noted_if_it_lies_above(
@@ -82,9 +82,9 @@ def test_the_way_to_the_working_directory_is_noted_if_it_lies_above(
 
 def test_defaults_are_now_and_as_set() -> None:
     before = datetime.now(timezone.utc).replace(microsecond=0)
-    found = make()
-    assert before <= datetime.fromisoformat(found["started"]) <= datetime.now(timezone.utc)
-    assert found["threads"] == torch.get_num_threads()
+    manifest = make()
+    assert before <= datetime.fromisoformat(manifest["started"]) <= datetime.now(timezone.utc)
+    assert manifest["threads"] == torch.get_num_threads()
 
 
 def test_git_commit_and_whether_dirty(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_git_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.Monkey
     assert make(folder=tmp_path)["git"] is None
 
 
-def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_machine_without_facts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(*_: Any, **__: Any) -> str:
         raise OSError
 
@@ -126,8 +126,8 @@ def test_a_machine_that_tells_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setattr(platform, "processor", lambda: "")
     monkeypatch.setattr(platform, "machine", lambda: "")
     monkeypatch.setattr(platform, "system", lambda: "")
-    found = make(folder=tmp_path)
-    assert found["memory_bytes"] is None and found["cpu"]["model"] is None
+    manifest = make(folder=tmp_path)
+    assert manifest["memory_bytes"] is None and manifest["cpu"]["model"] is None
 
 
 def test_a_gpu_that_is_not_there_is_null(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

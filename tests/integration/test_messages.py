@@ -49,14 +49,14 @@ plot surfaces
 
 
 def test_every_message_is_the_one_in_the_file(command: Command) -> None:
-    said = []
+    transcripts = []
     for line in LINES.split("\n")[1:-1]:
         code, out, err = command(*line.split())
         assert (code == 0) == (err == ""), line
-        said.append(f"$ snnrun {line}\n{err}{out}exit code {code}\n")
+        transcripts.append(f"$ snnrun {line}\n{err}{out}exit code {code}\n")
         assert list(Path.cwd().iterdir()) == [], line
     # The names of all parts or keys change with every part that is added.
-    text = re.sub(r"there are \w+(, \w+){4,}", "there are …", "\n".join(said))
+    text = re.sub(r"there are \w+(, \w+){4,}", "there are …", "\n".join(transcripts))
     if os.environ.get("SNNRUN_WRITE_MESSAGES"):
         FILE.write_text(text, encoding="utf-8")
     assert text.splitlines() == FILE.read_text(encoding="utf-8").splitlines()

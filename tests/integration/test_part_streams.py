@@ -98,14 +98,14 @@ def test_a_run_that_is_resumed_after_every_step_sees_the_same_noise(kind: list[s
     assert verdict.exact, verdict.words()
 
 
-@pytest.mark.parametrize(("stream", "got"), [("missing", "no such attribute"), ("seed", "int")])
-def test_a_part_that_does_not_say_what_it_draws_from_is_refused(
-    stream: str, got: str, folder: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("stream", "fault"), [("missing", "no such attribute"), ("seed", "int")])
+def test_a_part_that_does_not_name_its_generator_is_refused(
+    stream: str, fault: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It would be resumed with other numbers, and nothing would say so."""
     assert main([*PARTS, *WORDS, f"task.stream={stream}", "hydra.run.dir=run"]) == 3
     error = capsys.readouterr().err
-    assert "part_streams_task.Part" in error and "stream" in error and got in error
+    assert "part_streams_task.Part" in error and "stream" in error and fault in error
     result = safe_read.json_object(folder / "run", "result.json")
     assert (result["status"], result["epochs"]) == ("failed", 0)
     assert not (folder / "run" / "checkpoints").exists()

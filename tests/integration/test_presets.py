@@ -18,11 +18,11 @@ from snnrun.training.records import LogRecord, StepRecord, WarningRecord, of_kin
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 from support import references
-from support.blog import Drawn, Observed, Silent, load
+from support.blog import InputsOfArticle, ModelWithSpikes, ZeroInputs, load
 from support.catalogued import CATALOGUE, at
 from support.paths import DOCS
 from support.references import tensor
-from support.small import CPU, composed, training, write_mnist
+from support.small import CPU, config_for, training, write_mnist
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
@@ -165,24 +165,24 @@ SOURCES: dict[str, dict[str, Any]] = {
 R = TypeVar("R", bound=LogRecord)
 
 
-def dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for key, value in tree.items():
-        found |= dotted(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
-    return found
+        values |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) and value else {f"{prefix}{key}": value}
+    return values
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_settings_are_those_of_the_source(name: str) -> None:
-    config = composed(f"experiment={name}")
-    wanted = FOR_ALL | dotted(SOURCES[name])
-    assert {key: at(config, key) for key in wanted} == wanted
+    config = config_for(f"experiment={name}")
+    settings = FOR_ALL | flatten(SOURCES[name])
+    assert {key: at(config, key) for key in settings} == settings
     assert "readout" not in config and "regulariser" not in config
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_the_network_is_as_large_as_the_source_s(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     settings = Settings.from_config(config)
     model = build_model(parts_of(config), settings, Streams(0, CPU))
     assert count_parameters(model) == PARAMETERS[name]
@@ -193,18 +193,18 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     write_mnist(tmp_path, train=40, test=10)
     small = [] if name.startswith("zero") else ["batch_size=4"]  # the whole network, a small batch
     small += ["model.layers=[16c3p1,mp2,16c3p1,mp2,fc64]"] if name == "spikingjelly_csnn" else []
-    made = training(f"experiment={name}", "epochs=1", *small, batches=2, data_dir=tmp_path)
-    before = [parameter.clone() for parameter in made.model.parameters()]
-    records = made.fit()
+    trainer = training(f"experiment={name}", "epochs=1", *small, batches=2, data_dir=tmp_path)
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    records = trainer.fit()
     assert [record.step for record in records if isinstance(record, StepRecord)] == [1, 2]
     assert all(math.isfinite(record.loss) for record in records if isinstance(record, StepRecord))
-    assert any(not torch.equal(old, new) for old, new in zip(before, made.model.parameters(), strict=True))
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     assert ("validation_loss" in records[-1].to_json()) == name.startswith("zero")
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))
 def test_its_parts_go_together(name: str) -> None:
-    config = composed(f"experiment={name}")
+    config = config_for(f"experiment={name}")
     assert Trial(config, config, config, Settings.from_config(config)).run(CATALOGUE) == []
 
 
@@ -226,17 +226,17 @@ class AsInTheBlog:
 
     def __init__(self, name: str, identifier: str) -> None:
         self.entry = entry = references.entry("blog", identifier)
-        config = composed(f"experiment={name}")
+        config = config_for(f"experiment={name}")
         settings, parts = Settings.from_config(config), parts_of(config)
         streams = Streams(0, CPU)
         model = build_model(parts, settings, streams)
         generator = torch.Generator().manual_seed(entry["params"]["seed"])
         self.synapse: Any = model.get_submodule("layers.output.synapse")
         load(self.synapse, entry, generator)
-        self.model = Observed(model)
+        self.model = ModelWithSpikes(model)
         state = TrainingState.create(self.model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
-        train = Drawn(entry, generator, torch.float32, iterations=config["task"]["steps_per_epoch"])
-        held_out = Silent(entry, torch.float32)
+        train = InputsOfArticle(entry, generator, torch.float32, iterations=config["task"]["steps_per_epoch"])
+        held_out = ZeroInputs(entry, torch.float32)
         self.records: list[LogRecord] = list(
             fit(state, Data(train, held_out, held_out, {}), parts.encoder, parts.loss, settings)
         )
@@ -246,28 +246,28 @@ class AsInTheBlog:
 
 
 def test_zero_target_whole() -> None:
-    made = AsInTheBlog("zero_target", "blog.zero_target/article_detached.float32")
-    entry = made.entry
-    assert [spikes.sum(1).int().tolist() for spikes in made.model.spikes] == entry["spikes_per_step"]
-    ours = torch.tensor([record.loss for record in made.of(StepRecord)]).double()
+    run = AsInTheBlog("zero_target", "blog.zero_target/article_detached.float32")
+    entry = run.entry
+    assert [spikes.sum(1).int().tolist() for spikes in run.model.spikes] == entry["spikes_per_step"]
+    ours = torch.tensor([record.loss for record in run.of(StepRecord)]).double()
     torch.testing.assert_close(ours, tensor(entry["loss"], torch.float64), rtol=1e-5, atol=0)
-    assert made.synapse.weight.double().norm().item() == pytest.approx(entry["final"]["weight_norm"], rel=1e-5)
-    assert not made.of(WarningRecord)
+    assert run.synapse.weight.double().norm().item() == pytest.approx(entry["final"]["weight_norm"], rel=1e-5)
+    assert not run.of(WarningRecord)
 
 
 def test_zero_target_article_whole() -> None:
     """As far as blog.json says that float32 carries: the first iterations equal, then the mean within 0.005."""
-    made = AsInTheBlog("zero_target_article", "blog.zero_target/article.float32")
-    entry, steps = made.entry, made.of(StepRecord)
+    run = AsInTheBlog("zero_target_article", "blog.zero_target/article.float32")
+    entry, steps = run.entry, run.of(StepRecord)
     assert len(steps) == 100
-    assert [spikes.sum(1).int().tolist() for spikes in made.model.spikes[:5]] == entry["spikes_per_step"][:5]
+    assert [spikes.sum(1).int().tolist() for spikes in run.model.spikes[:5]] == entry["spikes_per_step"][:5]
     means = torch.tensor([record.loss for record in steps]).sqrt()
     torch.testing.assert_close(means, tensor(entry["pred_mean"]), rtol=0, atol=0.005)
     norms = [math.hypot(*pair) for pair in entry["gradient_norms"]]
     assert [record.gradient_norm for record in steps[: len(norms)]] == pytest.approx(norms, rel=1e-3)
-    lost = (~made.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
-    assert lost == entry["final"]["neurons_not_finite"]
+    non_finite = (~run.synapse.weight.isfinite()).any(1).nonzero().flatten().tolist()
+    assert non_finite == entry["final"]["neurons_not_finite"]
     # The record says as much, without the weights.
-    counts = [record.lost.get("model.layers.output.synapse.weight", 0) for record in made.of(WarningRecord)]
+    counts = [record.lost.get("model.layers.output.synapse.weight", 0) for record in run.of(WarningRecord)]
     assert counts == sorted(set(entry["neurons_not_finite"]))
     assert steps[-1].loss < steps[0].loss / 16

@@ -43,10 +43,10 @@ def test_the_record(run: snnrun.Run) -> None:
 
 
 def test_evaluate_agrees_with_the_result_to_the_bit(run: snnrun.Run) -> None:
-    found, recorded = run.evaluate().to_json(), run.result.to_json()
-    keys = [key for key in recorded if key.startswith("test_")]
-    assert len(keys) == 4 and {key: recorded[key] for key in keys} == {key: found[key] for key in keys}
-    assert found["test_accuracy"] > 0
+    scores, result = run.evaluate().to_json(), run.result.to_json()
+    keys = [key for key in result if key.startswith("test_")]
+    assert len(keys) == 4 and {key: result[key] for key in keys} == {key: scores[key] for key in keys}
+    assert scores["test_accuracy"] > 0
 
 
 def test_the_model_has_the_tested_weights(run: snnrun.Run) -> None:
@@ -77,12 +77,12 @@ def test_data_is_batched_as_in_training(run: snnrun.Run) -> None:
 
 def test_traces_are_those_of_the_raster(run: snnrun.Run) -> None:
     traces = run.traces(0)
-    with np.load(run.folder / "figures" / "raster.npz") as recorded:
-        assert (traces.example.label, traces.example.prediction) == (recorded["label"], recorded["prediction"])
-        assert np.array_equal(traces.input[:, 0].flatten(1).numpy(), recorded["input"])
+    with np.load(run.folder / "figures" / "raster.npz") as arrays:
+        assert (traces.example.label, traces.example.prediction) == (arrays["label"], arrays["prediction"])
+        assert np.array_equal(traces.input[:, 0].flatten(1).numpy(), arrays["input"])
         for name, layer in traces.layers.items():
-            assert np.array_equal(layer.spikes[:, 0].numpy(), recorded[f"{name}.spikes"])
-            assert np.array_equal(layer.membrane[:, 0].numpy(), recorded[f"{name}.membrane"])
+            assert np.array_equal(layer.spikes[:, 0].numpy(), arrays[f"{name}.spikes"])
+            assert np.array_equal(layer.membrane[:, 0].numpy(), arrays[f"{name}.membrane"])
     with pytest.raises(snnrun.ArgumentError, match="index"):
         run.traces(359)
 
@@ -124,9 +124,9 @@ def test_compose_writes_nothing_and_execute_runs_the_job(tmp_path: Path, monkeyp
 
 def test_a_mistake_is_one_error_with_all_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         snnrun.compose("neuron=lff", epochs=0)
-    assert "neuron=lff" in str(caught.value) and "epochs" in str(caught.value)
+    assert "neuron=lff" in str(error.value) and "epochs" in str(error.value)
     for words in (["neuron=if,lif"], ["list"], ["--help"], ["-m", "seed=0,1"], ["show", "run"], ["--cfg", "job"]):
         with pytest.raises(ConfigError):
             snnrun.train(*words)
@@ -169,13 +169,20 @@ def test_load_runs_nothing_of_a_stranger(run: snnrun.Run, tmp_path: Path) -> Non
     text = (run.folder / "config.yaml").read_text().replace("snnrun.neuron.LIF", "os.system")
     (folder / "config.yaml").write_text(text.replace("_partial_: true", f"command: touch {mark}"))
     (folder / "metrics.jsonl").write_text('{"kind": "epoch"}\n{broken\n')
-    loaded = snnrun.load(folder)
-    assert loaded.status == "dead" and [record.kind for record in loaded.records()] == ["epoch"]
-    for use in (loaded.model, loaded.data, loaded.traces, loaded.evaluate, loaded.resume, loaded.reproduce):
+    stranger = snnrun.load(folder)
+    assert stranger.status == "dead" and [record.kind for record in stranger.records()] == ["epoch"]
+    for use in (
+        stranger.model,
+        stranger.data,
+        stranger.traces,
+        stranger.evaluate,
+        stranger.resume,
+        stranger.reproduce,
+    ):
         with pytest.raises(ConfigError, match=r"os\.system"):
             use()
     with pytest.raises(DataError):
-        _ = loaded.result
+        _ = stranger.result
     assert not mark.exists()
     assert [each.folder for each in snnrun.runs(tmp_path)] == [folder]
 

@@ -112,7 +112,7 @@ def test_regression_is_scored_by_r2() -> None:
     )
 
 
-def test_the_model_is_told_of_both_shapes() -> None:
+def test_the_model_gets_both_shapes() -> None:
     model = build_model(parts(CECount(population=5)), SETTINGS, Streams(0, torch.device("cpu")))
     shapes = [tuple(weight.shape) for name, weight in model.named_parameters() if name.endswith("synapse.weight")]
     assert shapes == [(16, 8), (10, 16)]

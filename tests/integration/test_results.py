@@ -25,7 +25,7 @@ from support.paths import ROOT
 
 PRESETS = sorted(path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml"))
 BESIDE = {"ours": [2.0, 1.0], "theirs": [2.0, 1.001], "gradients_apart": [1e-6, 2e-6]}
-TOLD = {"presets": {"one": {"variants": {"loss.population=1": "without the code"}}}}
+NOTES = {"presets": {"one": {"variants": {"loss.population=1": "without the code"}}}}
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +55,10 @@ def test_every_preset_has_a_row_a_source_and_a_figure(script: ModuleType) -> Non
 
 
 def test_published_figures(script: ModuleType) -> None:
-    told = {"presets": {"one": {"published": {"epochs=1": "91.12 %"}}}}
-    assert script.published(script.Row("one", ("epochs=1",), [], [], None), told) == "91.12 %"
-    assert script.published(script.Row("one", ("epochs=2",), [], [], None), told) == "-"
-    assert "93.87 %" in script.published(script.Row("snntorch_tutorial_5", (), [], [], None), told)
+    notes = {"presets": {"one": {"published": {"epochs=1": "91.12 %"}}}}
+    assert script.published(script.Row("one", ("epochs=1",), [], [], None), notes) == "91.12 %"
+    assert script.published(script.Row("one", ("epochs=2",), [], [], None), notes) == "-"
+    assert "93.87 %" in script.published(script.Row("snntorch_tutorial_5", (), [], [], None), notes)
 
 
 def test_at_least_three_seeds_of_ours(script: ModuleType) -> None:
@@ -89,11 +89,11 @@ def test_losses_and_lost_neurons(script: ModuleType) -> None:
     assert script.spread(entries, True) == "loss 0.002 ± 0.001 (n = 2); 4 to 6 neurons lost"
 
 
-def test_what_a_run_was_asked_for(script: ModuleType, tmp_path: Path) -> None:
-    def asked(*words: str) -> Any:
+def test_the_words_of_a_run(script: ModuleType, tmp_path: Path) -> None:
+    def request(*words: str) -> Any:
         (tmp_path / ".hydra").mkdir(exist_ok=True)
         (tmp_path / ".hydra" / "overrides.yaml").write_text(yaml.safe_dump(list(words)))
-        return script.asked(tmp_path, TOLD)
+        return script.asked(tmp_path, NOTES)
 
     neutral = (
         "seed=3",
@@ -103,26 +103,24 @@ def test_what_a_run_was_asked_for(script: ModuleType, tmp_path: Path) -> None:
         "tracker=csv",
         "checkpoint.every_steps=9",
     )
-    assert asked("experiment=one", *neutral) == ("one", [])
-    assert asked("experiment=one", "epochs=1", "loss.population=1") == ("one", ["loss.population=1", "epochs=1"])
-    assert asked("neuron=if") == (None, [])
-    for tuned in ("optimizer.lr=1e-2", "loss.population=2", "seeds=1", "backend=reference", "~neuron.beta"):
-        with pytest.raises(script.Refused, match=re.escape(tuned)):
-            asked("experiment=one", tuned)
+    assert request("experiment=one", *neutral) == ("one", [])
+    assert request("experiment=one", "epochs=1", "loss.population=1") == ("one", ["loss.population=1", "epochs=1"])
+    assert request("neuron=if") == (None, [])
+    for word in ("optimizer.lr=1e-2", "loss.population=2", "seeds=1", "backend=reference", "~neuron.beta"):
+        with pytest.raises(script.Refused, match=re.escape(word)):
+            request("experiment=one", word)
 
 
 def test_only_whole_runs_of_the_preset_of_today(script: ModuleType, tmp_path: Path) -> None:
     step = {"kind": "step", "epoch": 1, "step": 30, "loss": 0.5}
-    lost = {"kind": "warning", "epoch": 1, "step": 29, "message": "", "lost": {"weight": 2}}
+    warning = {"kind": "warning", "epoch": 1, "step": 29, "message": "", "lost": {"weight": 2}}
     last = {**epoch(3), "seconds": 2.5}
     folder = tmp_path / "run"
-    make_run(folder, manifest={"memory_bytes": None}, changes={"seed": 3}, metrics=(lost, step, last))
+    make_run(folder, manifest={"memory_bytes": None}, changes={"seed": 3}, metrics=(warning, step, last))
     now = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     now |= {"seed": 0, "threads": 1, "new": 1}
-    found = script.ours(folder, now)
-    assert {
-        key: found[key] for key in ("seed", "accuracy", "updates", "lost", "last_step_loss", "seconds_training")
-    } == {
+    row = script.ours(folder, now)
+    assert {key: row[key] for key in ("seed", "accuracy", "updates", "lost", "last_step_loss", "seconds_training")} == {
         "seed": 3,
         "accuracy": 0.975,
         "updates": 30,

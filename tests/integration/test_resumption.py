@@ -76,7 +76,7 @@ def test_a_process_makes_a_step_however_little_time_it_has(
     assert verdict.exact, verdict.words()
 
 
-def edited(run: Path) -> Path:
+def edit(run: Path) -> Path:
     config = yaml.safe_load((run / "config.yaml").read_text())
     (run / "config.yaml").write_text(yaml.safe_dump({**config, "seed": 5}, sort_keys=False))
     return run
@@ -90,7 +90,7 @@ def test_the_manifest_has_the_hash_of_the_config(whole: Path) -> None:
 
 @pytest.mark.parametrize("states", [True, False])
 def test_another_config_is_not_gone_on_with(states: bool, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    edited(run if states else without_states(run))
+    edit(run if states else without_states(run))
     before = contents(run)
     assert main(["resume", "run"]) == 2
     assert "config.yaml is another one than it was" in capsys.readouterr().err
@@ -98,7 +98,7 @@ def test_another_config_is_not_gone_on_with(states: bool, run: Path, capsys: pyt
 
 
 def test_nor_reproduced(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["reproduce", str(edited(run))]) == 2
+    assert main(["reproduce", str(edit(run))]) == 2
     assert "config.yaml is another one than it was" in capsys.readouterr().err
     (run / "manifest.json").unlink()  # the states know it too
     assert main(["reproduce", str(run)]) == 2
@@ -108,7 +108,7 @@ def test_nor_reproduced(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_its_test_is_not_the_recorded_one(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "run"]) == 0
     assert "warning" not in capsys.readouterr().err
-    edited(run)
+    edit(run)
     assert main(["evaluate", "run"]) == 0
     assert "config.yaml is another one" in capsys.readouterr().err
 
@@ -127,7 +127,7 @@ def test_killed_while_it_writes_its_first_files(instant: int, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     write, count = files.write_bytes, 0
 
-    def killed(path: Path, data: bytes) -> None:
+    def write_until_killed(path: Path, data: bytes) -> None:
         nonlocal count
         count += 1
         if count > instant:  # nothing more is written, of how it ended neither
@@ -135,7 +135,7 @@ def test_killed_while_it_writes_its_first_files(instant: int, tmp_path: Path, mo
         write(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_bytes", killed)
+        patch.setattr(files, "write_bytes", write_until_killed)
         assert main(WORDS) == 6
     run = tmp_path / "run"
     for path in checkpoint.states(run / "checkpoints"):
@@ -144,7 +144,7 @@ def test_killed_while_it_writes_its_first_files(instant: int, tmp_path: Path, mo
         assert main(["resume", "run"]) == 2  # there is nothing to go on from
         return
     original = (run / "config.yaml").read_bytes()
-    assert main(["resume", str(edited(run))]) == 2
+    assert main(["resume", str(edit(run))]) == 2
     (run / "config.yaml").write_bytes(original)
     assert main(["resume", "run"]) == 0
     manifest = safe_read.json_object(run, "manifest.json")
@@ -152,7 +152,7 @@ def test_killed_while_it_writes_its_first_files(instant: int, tmp_path: Path, mo
     assert manifest["seed"] == 0 and manifest["packages"] and manifest["resumed"][0]["changed"] == {}
 
 
-DAMAGED: dict[str, bytes | None] = {
+DAMAGE: dict[str, bytes | None] = {
     "a list": b"[1]",
     "resumed is a number": b'{"resumed": 7}',
     "resumed is a list of anything": b'{"resumed": [1, null, {"step": 1}]}',
@@ -218,11 +218,11 @@ def test_threads_of_another_number_of_processes(run: Path, monkeypatch: pytest.M
     assert changed_threads(run) == [3, 1]
 
 
-@pytest.mark.parametrize("case", DAMAGED)
+@pytest.mark.parametrize("case", DAMAGE)
 def test_a_damaged_manifest_is_written_anew(
     case: str, run: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    content = DAMAGED[case]
+    content = DAMAGE[case]
     (run / "manifest.json").unlink() if content is None else (run / "manifest.json").write_bytes(content)
     assert main(["resume", "run"]) == 0
     _, err = capsys.readouterr()

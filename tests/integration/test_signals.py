@@ -23,7 +23,7 @@ from snnrun.cli import main
 from snnrun.job.job import Job
 from snnrun.run import execute
 from snnrun.training.stop import SIGNALS, Interrupted, Stop, mask_signals
-from support.small import composed
+from support.small import config_for
 
 pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="signals"),
@@ -119,9 +119,9 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def trained() -> int:
+def train() -> int:
     """What the command does once it has checked all: makes a folder, and trains."""
-    config = composed(*WORDS)
+    config = config_for(*WORDS)
     folder = Path("run")
     job = Job.of(config, folder=folder, command=["snnrun"])
 
@@ -137,7 +137,7 @@ def trained() -> int:
         return interrupt.exit_code
 
 
-def traced(run: Callable[[], int], first: int | None, *signals: int) -> tuple[int | None, Tracer]:
+def trace(run: Callable[[], int], first: int | None, *signals: int) -> tuple[int | None, Tracer]:
     """The exit code, None if the process died of the signal; and the tracer."""
     tracer = Tracer(first, signals)
     before = sys.gettrace()
@@ -167,18 +167,18 @@ def check(code: int | None, folder: Path) -> None:
 
 
 def at_every(step: int, run: Callable[[], int], where: Path, *signals: int) -> None:
-    code, tracer = traced(run, None)
+    code, tracer = trace(run, None)
     assert code == 0 and tracer.lines > 100
     check(code, where)
     for first in range(1, tracer.lines + 1, step):
         folder = where / str(first)
         folder.mkdir()
         os.chdir(folder)
-        code, sent = traced(run, first, *signals)
+        code, last = trace(run, first, *signals)
         try:
             check(code, folder)
         except (AssertionError, OSError) as error:
-            raise AssertionError(f"line {first} of {tracer.lines}, at {sent.places}") from error
+            raise AssertionError(f"line {first} of {tracer.lines}, at {last.places}") from error
 
 
 KINDS = {
@@ -208,13 +208,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_at_some_moments(quick: None, mortal: None, tmp_path: Path) -> None:
-    at_every(53, trained, tmp_path, *KINDS["two"])
+    at_every(53, train, tmp_path, *KINDS["two"])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_at_every_moment(kind: str, quick: None, mortal: None, tmp_path: Path) -> None:
-    at_every(2, trained, tmp_path, *KINDS[kind])
+    at_every(2, train, tmp_path, *KINDS[kind])
 
 
 @pytest.mark.long
@@ -228,23 +228,23 @@ def test_a_signal_goes_to_the_inner_stop(mortal: None) -> None:
     with mask_signals():
         signal.raise_signal(signal.SIGTERM)
         stop = Stop()
-        with stop.handle_signals(mask=True), pytest.raises(Interrupted) as caught, stop.unmask():
+        with stop.handle_signals(mask=True), pytest.raises(Interrupted) as error, stop.unmask():
             raise AssertionError("it is raised at once")
-    assert caught.value.exit_code == 143
+    assert error.value.exit_code == 143
 
 
 def test_a_masked_signal_goes_to_the_outer_stop(mortal: None) -> None:
-    done = []
+    steps = []
     with pytest.raises(Interrupted), Stop().handle_signals():
         with mask_signals():
             stop = Stop()
             with stop.handle_signals(mask=True):
                 stop.mask()
                 signal.raise_signal(signal.SIGINT)
-                done.append("the result")
-            done.append("the job")
-        done.append("the next job")
-    assert done == ["the result", "the job"]
+                steps.append("the result")
+            steps.append("the job")
+        steps.append("the next job")
+    assert steps == ["the result", "the job"]
 
 
 def test_a_third_signal_raises_nothing(mortal: None) -> None:

@@ -16,7 +16,7 @@ from snnrun.cli import main
 from snnrun.tracker import Csv, MLflow, Record, TensorBoard, Tracker, Trackers
 
 
-def test_a_missing_package_is_told_before_anything_starts(
+def test_a_missing_package_is_shown_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     real = importlib.util.find_spec
@@ -31,7 +31,7 @@ def test_a_missing_package_is_told_before_anything_starts(
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("tracker=csvv", "did you mean tracker=csv?"),
         ("tracker=[csv,none]", "there is no tracker of that name"),
@@ -41,11 +41,11 @@ def test_a_missing_package_is_told_before_anything_starts(
     ],
 )
 def test_wrong_words(
-    word: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    word: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main([word]) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 class Slow(Tracker):
@@ -74,24 +74,24 @@ def slow() -> Iterator[Slow]:
 
 
 def test_a_tracker_that_hangs_holds_up_nothing(slow: Slow, tmp_path: Path) -> None:
-    said: list[str] = []
-    trackers = Trackers({"slow": slow}, said.append, patience=0.01)
+    messages: list[str] = []
+    trackers = Trackers({"slow": slow}, messages.append, patience=0.01)
     trackers.begin(tmp_path, {}, {}, [])
     trackers.record({"kind": "step", "step": 1})
-    assert not said
+    assert not messages
     trackers.end({"status": "finished"})
-    assert len(said) == 1 and "slow" in said[0] and "0.01 s" in said[0]
+    assert len(messages) == 1 and "slow" in messages[0] and "0.01 s" in messages[0]
 
 
 def test_a_tracker_that_lags_too_far_behind_is_dropped(slow: Slow, tmp_path: Path) -> None:
-    said: list[str] = []
-    trackers = Trackers({"slow": slow}, said.append)
+    messages: list[str] = []
+    trackers = Trackers({"slow": slow}, messages.append)
     trackers.begin(tmp_path, {}, {}, [])
     for step in range(10_005):
         trackers.record({"kind": "step", "step": step})
-    assert len(said) == 1 and "10,000 records behind" in said[0]
+    assert len(messages) == 1 and "10,000 records behind" in messages[0]
     trackers.end({"status": "finished"})
-    assert len(said) == 1
+    assert len(messages) == 1
 
 
 def test_a_column_that_comes_late(tmp_path: Path) -> None:
@@ -128,8 +128,8 @@ def test_mlflow_takes_classes_of_any_name(tmp_path: Path) -> None:
     (run,) = client.search_runs([client.get_experiment_by_name("snnrun").experiment_id])
     assert run.info.status == "FINISHED"
     prefix = "result/test_accuracy_by_class."
-    found = {name.removeprefix(prefix): value for name, value in run.data.metrics.items()}
-    assert {name[:10]: value for name, value in found.items()} == {
+    metrics = {name.removeprefix(prefix): value for name, value in run.data.metrics.items()}
+    assert {name[:10]: value for name, value in metrics.items()} == {
         "T-shirt_to": 0.5, ".._x": 0.25, "a___b__": 1.0, "学": 0.75, "n" * 10: 0.0,
     }  # fmt: skip
 

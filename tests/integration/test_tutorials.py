@@ -14,10 +14,10 @@ from support.tutorials import EVERY, PAGES, script
 @EVERY
 def test_every_block_of_a_page_is_a_file_or_is_run(path: Path) -> None:
     page = path.read_text(encoding="utf-8")
-    found = script.blocks(page)
-    assert 2 * len(found) == sum(line.startswith("```") for line in page.splitlines())
-    assert any(block.language == "sh" for block in found)
-    for before, block in zip([None, *found], found, strict=False):
+    page_blocks = script.blocks(page)
+    assert 2 * len(page_blocks) == sum(line.startswith("```") for line in page.splitlines())
+    assert any(block.language == "sh" for block in page_blocks)
+    for before, block in zip([None, *page_blocks], page_blocks, strict=False):
         if block.name:
             assert not Path(block.name).is_absolute() and ".." not in Path(block.name).parts
             if block.language == "python":
@@ -39,36 +39,36 @@ def test_a_page_has_a_beginning_an_end_and_a_place_in_the_index(path: Path) -> N
 
 
 def test_every_figure_is_of_a_page_and_small() -> None:
-    linked = {DOCS / "tutorials" / name for path in PAGES for name in script.figures(path.read_text(encoding="utf-8"))}
+    figures = {DOCS / "tutorials" / name for path in PAGES for name in script.figures(path.read_text(encoding="utf-8"))}
     images = set((DOCS / "tutorials" / "images").glob("*"))
-    assert images <= linked
+    assert images <= figures
     assert all(path.stat().st_size < 100_000 for path in images)
 
 
-def printed_as(shown: str, printed: str) -> bool:
-    return script.difference(shown, printed) is None
+def same_form(text: str, output: str) -> bool:
+    return script.difference(text, output) is None
 
 
 def test_output_is_held_against_the_page() -> None:
     real = (
         "MLP with 7,510 parameters\nepoch 1/5  loss 2.221  36.9 %   4 samples/s\n\ntest 98.33 % (of epoch 18, best)\n"
     )
-    assert printed_as(real, real)
+    assert same_form(real, real)
     other = "MLP with 7,510 parameters\nepoch 1/5  loss  12.1  7.0 % 1,234 samples/s\ntest 9.10 % (of epoch 5, best)\n"
-    assert printed_as(other, real), "numbers that differ from machine to machine"
-    assert printed_as("…\ntest 1.0 % (of epoch 2, best)\n", real), "lines are left out"
-    assert printed_as("MLP with … parameters\n…\n", real), "text is left out"
-    assert not printed_as(real.replace("7,510", "7,511"), real), "a whole number"
-    assert not printed_as(real.replace("loss", "lost"), real), "a word"
-    assert not printed_as("MLP with 7,510 parameters\n", real), "there is more"
-    assert not printed_as(real + "done\n", real), "there is less"
-    assert not printed_as("…\ntest 98.33 % (of epoch 18, best)\nMLP with …\n", real), "another order"
+    assert same_form(other, real), "numbers that differ from machine to machine"
+    assert same_form("…\ntest 1.0 % (of epoch 2, best)\n", real), "lines are left out"
+    assert same_form("MLP with … parameters\n…\n", real), "text is left out"
+    assert not same_form(real.replace("7,510", "7,511"), real), "a whole number"
+    assert not same_form(real.replace("loss", "lost"), real), "a word"
+    assert not same_form("MLP with 7,510 parameters\n", real), "there is more"
+    assert not same_form(real + "done\n", real), "there is less"
+    assert not same_form("…\ntest 98.33 % (of epoch 18, best)\nMLP with …\n", real), "another order"
 
 
 def test_times_tokens_and_folders_are_compared_by_form() -> None:
-    shown = "6.7 s  ~/snn/outputs/2026-03-01/12-00-00-lif-5d3a9e01\nfinished  26 s\n"
-    assert printed_as(shown, "14 s  ~/snn/outputs/2027-10-11/23-59-59-lif-0123abcd\nfinished  2 min\n")
-    assert not printed_as(shown, "6.7 s  ~/snn/outputs/2026-03-01/12-00-00-if-5d3a9e01\nfinished  26 s\n")
+    text = "6.7 s  ~/snn/outputs/2026-03-01/12-00-00-lif-5d3a9e01\nfinished  26 s\n"
+    assert same_form(text, "14 s  ~/snn/outputs/2027-10-11/23-59-59-lif-0123abcd\nfinished  2 min\n")
+    assert not same_form(text, "6.7 s  ~/snn/outputs/2026-03-01/12-00-00-if-5d3a9e01\nfinished  26 s\n")
 
 
 def test_files_commands_and_exit_codes(tmp_path: Path) -> None:

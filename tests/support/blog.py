@@ -19,7 +19,7 @@ def load(synapse: Any, entry: dict[str, Any], generator: torch.Generator) -> Non
     synapse.load_state_dict({"weight": weight / math.sqrt(entry["params"]["size_input"]), "bias": bias})
 
 
-class Drawn:
+class InputsOfArticle:
     """The article's inputs: one after the other from the generator that drew the weights; all of them in one pass."""
 
     def __init__(
@@ -39,7 +39,7 @@ class Drawn:
             yield Batch(bits[:, None].to(self.dtype), None)
 
 
-class Silent:
+class ZeroInputs:
     """No validation: one batch of zeros, so that no number is drawn."""
 
     stream = None
@@ -54,7 +54,7 @@ class Silent:
         yield Batch(self.x, None)
 
 
-class Observed(nn.Module):
+class ModelWithSpikes(nn.Module):
     """The model, keeping the spikes of each training step."""
 
     def __init__(self, model: nn.Module) -> None:

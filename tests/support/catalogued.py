@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from snnrun.config.build import build
 from snnrun.config.catalogue import Catalogue
 from snnrun.neuron import Neuron
-from support.small import composed
+from support.small import config_for
 
 CATALOGUE = Catalogue()
 #: Groups that hold values for other parts, and no part of their own.
@@ -28,10 +28,10 @@ def options(group: str) -> list[str]:
     return list(CATALOGUE.groups[group])
 
 
-def named(*groups: str) -> list[Any]:
+def each_option(*groups: str) -> list[Any]:
     """Every ``(group, option)`` of these groups, as parameters of a test; of all groups that hold parts if none is."""
-    chosen = groups or tuple(group for group in CATALOGUE.groups if group not in NO_PARTS)
-    return [pytest.param(group, option, id=f"{group}={option}") for group, option in EVERY if group in chosen]
+    members = groups or tuple(group for group in CATALOGUE.groups if group not in NO_PARTS)
+    return [pytest.param(group, option, id=f"{group}={option}") for group, option in EVERY if group in members]
 
 
 @functools.cache
@@ -46,7 +46,7 @@ def package(group: str, option: str) -> str:
 
 
 @functools.cache
-def _loaded(group: str, option: str) -> Any:
+def _load(group: str, option: str) -> Any:
     content = yaml.safe_dump(CATALOGUE.content(CATALOGUE.groups[group][option]))
     config: Any = OmegaConf.to_container(OmegaConf.create(content))  # whose 1e-3 is a number, as Hydra's
     config.pop("defaults", None)
@@ -55,15 +55,15 @@ def _loaded(group: str, option: str) -> Any:
 
 def raw(group: str, option: str) -> dict[str, Any]:
     """The option's own part as its file says it, with what it takes in, references and all."""
-    return copy.deepcopy(_loaded(group, option))
+    return copy.deepcopy(_load(group, option))
 
 
-def resolved(value: Any, config: dict[str, Any]) -> Any:
+def resolve(value: Any, config: dict[str, Any]) -> Any:
     """The same with its references followed in ``config``."""
     if isinstance(value, dict):
-        return {key: resolved(inner, config) for key, inner in value.items()}
+        return {key: resolve(inner, config) for key, inner in value.items()}
     if isinstance(value, list):
-        return [resolved(inner, config) for inner in value]
+        return [resolve(inner, config) for inner in value]
     reference = re.fullmatch(r"\$\{([\w.]+)\}", value) if isinstance(value, str) else None
     return copy.deepcopy(at(config, reference[1])) if reference else value
 
@@ -75,7 +75,7 @@ def at(config: Any, path: str) -> Any:
 
 def config_of(group: str, option: str, base: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
     """The config of one part, with references into ``base`` (the default config), and those changes it has keys for."""
-    config = resolved(raw(group, option), composed() if base is None else base)
+    config = resolve(raw(group, option), config_for() if base is None else base)
     return config | {key: value for key, value in changes.items() if key in config}
 
 
@@ -86,22 +86,22 @@ def part(group: str, option: str, **changes: Any) -> Any:
 
 def neurons(group: str, option: str, shape: tuple[int, ...] = (3,), *, learn: bool = True, **changes: Any) -> Neuron:
     """The neurons of one layer, for 8 steps; with everything learnt, and per neuron, that can be."""
-    base = composed() | {"num_steps": 8, "convention": raw("convention", changes.pop("convention", "default"))}
+    base = config_for() | {"num_steps": 8, "convention": raw("convention", changes.pop("convention", "default"))}
     base["surrogate"] = raw("surrogate", changes.pop("surrogate", "atan"))
     flags = [key for key, value in raw(group, option).items() if isinstance(value, bool) and LEARNT.match(key)]
     changes = dict.fromkeys(flags, learn) | changes
-    made: Neuron = build(config_of(group, option, base, **changes), group)(shape=shape)
-    return made
+    layer: Neuron = build(config_of(group, option, base, **changes), group)(shape=shape)
+    return layer
 
 
-def assembled(**chosen: str) -> dict[str, Any]:
+def assemble(**choices: str) -> dict[str, Any]:
     """A task's config with other options put in by hand, which takes less time than composing it."""
-    config = composed(f"task={chosen.pop('task', 'digits')}")
-    chosen = {"neuron": CATALOGUE.defaults["neuron"] or "", **chosen}
+    config = config_for(f"task={choices.pop('task', 'digits')}")
+    choices = {"neuron": CATALOGUE.defaults["neuron"] or "", **choices}
     # A neuron refers to its surrogate and convention, so these come first; a regulariser stands in the loss.
-    for group in sorted(chosen, key=["surrogate", "convention", *CATALOGUE.groups].index):
-        parent, _, key = package(group, chosen[group]).rpartition(".")
+    for group in sorted(choices, key=["surrogate", "convention", *CATALOGUE.groups].index):
+        parent, _, key = package(group, choices[group]).rpartition(".")
         if group == "tracker":  # there is none by default, and nothing that they stand in
             config.setdefault(parent, {})
-        (at(config, parent) if parent else config)[key] = config_of(group, chosen[group], config)
+        (at(config, parent) if parent else config)[key] = config_of(group, choices[group], config)
     return config

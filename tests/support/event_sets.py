@@ -25,7 +25,7 @@ class Events(NamedTuple):
     p: Any
 
 
-def drawn(seed: int, sensor: int, label: int, classes: int, num: int = 150, span: int = 300_000) -> Events:
+def random_events(seed: int, sensor: int, label: int, classes: int, num: int = 150, span: int = 300_000) -> Events:
     """Events in a stripe that tells the class."""
     random = np.random.default_rng(seed)
     t = np.sort(random.integers(0, span, num))
@@ -78,9 +78,9 @@ def original_gestures() -> dict[str, bytes]:
     files = {}
     for user, part in ((1, "train"), (2, "test")):
         name = f"user{user:02}_led"
-        each = [drawn(100 * user + i, 128, i % 11, 11) for i in range(22)]
-        shifted = [one._replace(t=one.t + 10_000 + 300_000 * i) for i, one in enumerate(each)]
-        files[f"{name}.aedat"] = aedat3(Events(*(np.concatenate(columns) for columns in zip(*shifted, strict=True))))
+        each = [random_events(100 * user + i, 128, i % 11, 11) for i in range(22)]
+        later = [one._replace(t=one.t + 10_000 + 300_000 * i) for i, one in enumerate(each)]
+        files[f"{name}.aedat"] = aedat3(Events(*(np.concatenate(columns) for columns in zip(*later, strict=True))))
         lines = [f"{i % 11 + 1},{10_000 + 300_000 * i},{310_000 + 300_000 * i}" for i in range(22)]
         files[f"{name}_labels.csv"] = "\n".join(["class,startTime_usec,endTime_usec", *lines, ""]).encode()
         files[f"trials_to_{part}.txt"] = f"{name}.aedat\n".encode()
@@ -134,7 +134,7 @@ def tar_of(path: Path, files: Mapping[str, bytes]) -> None:
 
 def nmnist_files(part: str, each: int, seed: int = 0) -> dict[str, bytes]:
     return {
-        f"{part}/{label}/{10 * number + label:05}.bin": nmnist(drawn(seed + 10 * number + label, 34, label, 10))
+        f"{part}/{label}/{10 * number + label:05}.bin": nmnist(random_events(seed + 10 * number + label, 34, label, 10))
         for label in range(10)
         for number in range(each)
     }
@@ -142,7 +142,9 @@ def nmnist_files(part: str, each: int, seed: int = 0) -> dict[str, bytes]:
 
 def gesture_files(part: str, users: int, seed: int = 0) -> dict[str, bytes]:
     return {
-        f"{part}/user{user + 1:02}_{light}/{label}.npy": gesture(drawn(seed + 11 * user + label, 128, label, 11))
+        f"{part}/user{user + 1:02}_{light}/{label}.npy": gesture(
+            random_events(seed + 11 * user + label, 128, label, 11)
+        )
         for user in range(users)
         for light in ("fluorescent", "led")
         for label in range(11)
@@ -150,17 +152,17 @@ def gesture_files(part: str, users: int, seed: int = 0) -> dict[str, bytes]:
 
 
 def cifar10_files(each: int, suffix: str = "aedat") -> dict[str, bytes]:
-    written = {"aedat": aedat2, "aedat4": aedat4}[suffix]
+    encode = {"aedat": aedat2, "aedat4": aedat4}[suffix]
     return {
-        f"{name}/cifar10_{name}_{number}.{suffix}": written(drawn(10 * number + label, 128, label, 10))
+        f"{name}/cifar10_{name}_{number}.{suffix}": encode(random_events(10 * number + label, 128, label, 10))
         for label, name in enumerate(CIFAR10)
         for number in range(each)
     }
 
 
-def spoken(labels: Any, seed: int, classes: int) -> tuple[list[Any], list[Any]]:
+def random_speech(labels: Any, seed: int, classes: int) -> tuple[list[Any], list[Any]]:
     """Times in s, in half precision as the real ones, and units of as many recordings as there are labels."""
-    recordings = [drawn(seed + i, 700, int(label), classes, 80 + i % 7) for i, label in enumerate(labels)]
+    recordings = [random_events(seed + i, 700, int(label), classes, 80 + i % 7) for i, label in enumerate(labels)]
     return [(one.t * 3e-6).astype(np.float16) for one in recordings], [one.x for one in recordings]
 
 
@@ -171,18 +173,18 @@ def write_hdf5(path: Path, labels: Any, times: list[Any], units: list[Any]) -> N
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         for name, kind, columns in (("times", np.float16, times), ("units", np.uint16, units)):
-            made = file.create_dataset(f"spikes/{name}", (len(columns),), h5py.vlen_dtype(np.dtype(kind)))
+            dataset = file.create_dataset(f"spikes/{name}", (len(columns),), h5py.vlen_dtype(np.dtype(kind)))
             for i, column in enumerate(columns):
-                made[i] = column.astype(kind)
+                dataset[i] = column.astype(kind)
         file["labels"] = np.asarray(labels, dtype=np.uint16)
         file["extra/speaker"] = np.zeros(len(labels), dtype=np.uint16)
         file["extra/keys"] = np.array([b"zero", b"one"])
 
 
-def write_spoken(folder: Path, name: str, parts: Mapping[str, int], classes: int) -> None:
+def write_speech(folder: Path, name: str, parts: Mapping[str, int], classes: int) -> None:
     for seed, (part, each) in enumerate(parts.items()):
         labels = np.arange(classes * each) % classes
-        write_hdf5(folder / f"{name}_{part}.h5", labels, *spoken(labels, 1000 * seed, classes))
+        write_hdf5(folder / f"{name}_{part}.h5", labels, *random_speech(labels, 1000 * seed, classes))
 
 
 def write_event_set(data_dir: Path, name: str) -> None:
@@ -196,6 +198,6 @@ def write_event_set(data_dir: Path, name: str) -> None:
     elif name == "cifar10_dvs":
         folder_of(data_dir / "CIFAR10DVS", cifar10_files(10))
     elif name == "shd":
-        write_spoken(data_dir / "SHD", "shd", {"train": 6, "test": 2}, 20)
+        write_speech(data_dir / "SHD", "shd", {"train": 6, "test": 2}, 20)
     elif name == "ssc":
-        write_spoken(data_dir / "SSC", "ssc", {"train": 3, "valid": 1, "test": 1}, 35)
+        write_speech(data_dir / "SSC", "ssc", {"train": 3, "valid": 1, "test": 1}, 35)

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from support.paths import TESTS
-from support.shell import Ended, environment
+from support.shell import CommandResult, environment
 
 
-def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> CommandResult:
     """Run ``snnrun WORDS`` in the folder ``cwd``, as :func:`support.shell.snnrun` does."""
     cwd.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
@@ -38,7 +38,7 @@ def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ende
         assert stream is not None
         # One write of a line: the threads of a test may send commands at the same time.
         stream.write((json.dumps(command) + "\n").encode())
-        return Ended(int(code.read_text()), out.read_text(), err.read_text(), cwd)
+        return CommandResult(int(code.read_text()), out.read_text(), err.read_text(), cwd)
 
 
 #: Asks for a fork that does what this script is called with, and ends as the fork does.
@@ -90,7 +90,7 @@ def _take_streams(command: Mapping[str, Any]) -> None:
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
 
 
-def _called(caller: int) -> dict[str, Any]:
+def _arguments_of(caller: int) -> dict[str, Any]:
     """What the script was called with, in the process of this number."""
     process = Path(f"/proc/{caller}")
     _, _, *words = os.fsdecode((process / "cmdline").read_bytes()).split("\0")[:-1]
@@ -147,16 +147,16 @@ def main() -> None:
             continue
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         command = json.loads(line)
-        answer = Path(command["folder"]) / str(command.get("caller", "code"))
+        exit_file = Path(command["folder"]) / str(command.get("caller", "code"))
         if "caller" in command:
-            command |= _called(command["caller"])
+            command |= _arguments_of(command["caller"])
         child = os.fork()
         if not child:
             _run(command)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if "caller" in command and code < 0:
             code = 128 - code  # as a shell tells of a signal
-        answer.write_text(f"{code}\n")
+        exit_file.write_text(f"{code}\n")
         os._exit(0)
 
 

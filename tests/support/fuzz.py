@@ -210,22 +210,22 @@ def mutant(number: int) -> Mutant:
     """The spoilt command of that number."""
     random = Random(number)
     words = list(random.choice(COMMANDS))
-    made = Mutant(words, {name: text.encode() for name, text in OWN.items()})
+    case = Mutant(words, {name: text.encode() for name, text in OWN.items()})
     for _ in range(random.choice((1, 1, 1, 1, 2))):
         if "--config-dir" in words and random.random() < 0.7:
-            spoil_file(made, random)
+            spoil_file(case, random)
         else:
-            spoil_words(made, random)
-    return made
+            spoil_words(case, random)
+    return case
 
 
-def spoil_words(made: Mutant, random: Random) -> None:
-    words = made.words
+def spoil_words(case: Mutant, random: Random) -> None:
+    words = case.words
     i = random.randrange(len(words)) if words else 0
     kind = random.choice(
         ("value", "value", "value", "value", "key", "letters", "letters", "drop", "twice", "sign", "flag", "new")
     )
-    made.how.append(kind)
+    case.how.append(kind)
     if kind == "flag" or not words:
         flag = random.choice((*FLAGS, f"--config-dir={random.choice(VALUES)}", f"--cfg={random.choice(VALUES)}"))
         words.insert(random.randrange(len(words) + 1), flag)
@@ -267,18 +267,18 @@ def typo(word: str, random: Random) -> str:
     )
 
 
-def spoil_file(made: Mutant, random: Random) -> None:
-    name = random.choice(sorted(made.own))
+def spoil_file(case: Mutant, random: Random) -> None:
+    name = random.choice(sorted(case.own))
     if name.endswith(".py"):  # a fault in a user's program is the program's to tell
-        name = sorted(made.own)[-1]
-    if "experiment=short" in made.words and "experiment/short.yaml" in made.own:
+        name = sorted(case.own)[-1]
+    if "experiment=short" in case.words and "experiment/short.yaml" in case.own:
         name = "experiment/short.yaml"
-    lines = made.own[name].split(b"\n")
+    lines = case.own[name].split(b"\n")
     i = random.randrange(len(lines))
     kind = random.choice(
         ("line", "line", "delete", "letters", "value", "value", "indent", "bytes", "cut", "gone", "twice")
     )
-    made.how.append(f"{name} {kind}")
+    case.how.append(f"{name} {kind}")
     if kind == "line":
         lines.insert(i, random.choice(LINES).encode())
     elif kind == "delete":
@@ -297,8 +297,8 @@ def spoil_file(made: Mutant, random: Random) -> None:
     elif kind == "twice":
         lines.insert(i, lines[random.randrange(len(lines))])
     if kind == "gone":
-        del made.own[name]
-        if not made.own:
-            made.own["notes.txt"] = b""
+        del case.own[name]
+        if not case.own:
+            case.own["notes.txt"] = b""
     else:
-        made.own[name] = b"\n".join(lines)
+        case.own[name] = b"\n".join(lines)

@@ -35,13 +35,13 @@ def start(words: list[str]) -> int:
         os._exit(code)
 
 
-def ended(child: int) -> int:
+def wait_for(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def unbroken(words: list[str]) -> int:
+def run_whole(words: list[str]) -> int:
     """Run to the end; returns the number of records."""
-    code = ended(start([*words, "hydra.run.dir=unbroken"]))
+    code = wait_for(start([*words, "hydra.run.dir=unbroken"]))
     if code:
         raise SystemExit(f"{words}: exit code {code}: {Path('terminal.txt').read_text()}")
     return records("unbroken")
@@ -52,21 +52,21 @@ def records(run: str) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-def broken(words: list[str], kills: int, total: int, chance: random.Random) -> dict[str, object]:
+def run_with_kills(words: list[str], kills: int, total: int, chance: random.Random) -> dict[str, object]:
     """The same, killed so many times and resumed.
 
     A kill comes a moment after a record that chance chooses, so that it does not matter how fast the machine is.
     """
     command, at = [*words, "hydra.run.dir=broken"], []
-    for left in range(kills, -1, -1):
+    for kills_to_come in range(kills, -1, -1):
         last = chance.uniform(0, 0.9 * total)
         child = start(command)
-        if left:
+        if kills_to_come:
             while records("broken") < last and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 time.sleep(0.005)
             time.sleep(chance.uniform(0, 0.03))
             os.kill(child, signal.SIGKILL)
-        code = ended(child)
+        code = wait_for(child)
         at.append(code)
         if Path("broken/config.yaml").exists():
             command = ["resume", "broken"]
@@ -86,7 +86,7 @@ def main() -> None:
         folder = home / str(i)
         folder.mkdir()
         os.chdir(folder)
-        results.append(broken(words, kills, unbroken(words), chance))
+        results.append(run_with_kills(words, kills, run_whole(words), chance))
     json.dump(results, sys.stdout)
 
 

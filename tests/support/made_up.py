@@ -82,8 +82,8 @@ def make_run(
     log: str = "epoch 1/3  loss 1.0\n",
 ) -> Path:
     """A run of the default set-up, but for ``changes`` (dotted keys); ``result=None``: it has not ended."""
-    chosen = {**CHOICES, **(choices or {})}
-    config = default_config(chosen)
+    all_choices = {**CHOICES, **(choices or {})}
+    config = default_config(all_choices)
     for key, value in (changes or {}).items():
         *parents, last = key.split(".")
         node = config
@@ -92,7 +92,7 @@ def make_run(
         node[last] = value
     for name in (".hydra", "figures", "checkpoints"):
         (folder / name).mkdir(parents=True)
-    lines = "".join(f"      {key}: {value}\n" for key, value in chosen.items())
+    lines = "".join(f"      {key}: {value}\n" for key, value in all_choices.items())
     contents = {
         ".hydra/hydra.yaml": f"hydra:\n  job:\n    config_name: config\n  runtime:\n    choices:\n{lines}"
         "      readout: null\n      hydra/env: default\n  verbose: false\n",

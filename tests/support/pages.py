@@ -30,9 +30,9 @@ def blocks(page: str) -> list[Block]:
 
 
 def section(page: str, title: str) -> str:
-    found = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", page, re.M | re.S)
-    assert found, f"there is no section {title!r}"
-    return found[1]
+    match = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", page, re.M | re.S)
+    assert match, f"there is no section {title!r}"
+    return match[1]
 
 
 def commands() -> list[tuple[str, ...]]:
@@ -40,15 +40,15 @@ def commands() -> list[tuple[str, ...]]:
 
     Those of the tutorials belong together: ``test_tutorials.py`` runs them, page by page.
     """
-    found: dict[tuple[str, ...], None] = {}
+    unique: dict[tuple[str, ...], None] = {}
     for page in (page for page in PAGES if page.parent.name != "tutorials"):
         lines = [line for block in blocks(page.read_text(encoding="utf-8")) for line in block.text.splitlines()]
         for line in lines:
             for command in line.split("&&"):
                 words = shlex.split(command, comments=True) if command.strip().startswith("snnrun") else []
                 if words[:1] == ["snnrun"]:
-                    found[tuple(words[1:])] = None
-    return list(found)
+                    unique[tuple(words[1:])] = None
+    return list(unique)
 
 
 def trains(words: tuple[str, ...]) -> bool:

@@ -29,36 +29,36 @@ from support.small import Few, Training, training_of
 
 def training(job: dict[str, Any]) -> Training:
     """A training, with three batches, a number that two processes cannot halve, to validate and test."""
-    made = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
-    data = made.data
-    return replace(made, data=data._replace(validation=Few(data.validation, 3), test=Few(data.test, 3)))
+    trainer = training_of(job["config"], batches=job["batches"], data_dir=Path(job["data_dir"]))
+    data = trainer.data
+    return replace(trainer, data=data._replace(validation=Few(data.validation, 3), test=Few(data.test, 3)))
 
 
 def train(job: dict[str, Any], team: Team) -> list[dict[str, Any]]:
     """The records of a training; with the scores of its test set in the last."""
-    made = training(job)
-    state = made.state()
-    set_plan(made.model, plan_of(made.settings, spikes=made.parts.loss.regularises, team=team))
-    return [record.to_json() for record in made.fit(state, team=team)]
+    trainer = training(job)
+    state = trainer.state()
+    set_plan(trainer.model, plan_of(trainer.settings, spikes=trainer.parts.loss.regularises, team=team))
+    return [record.to_json() for record in trainer.fit(state, team=team)]
 
 
 def scores(job: dict[str, Any], team: Team) -> list[Any]:
     """The scores of the weights that a training begins with: they are the same for any number of processes."""
-    made = training(job)
-    parts, classes = made.parts, made.parts.task.class_names()
-    arguments = (made.data.test, parts.encoder, parts.loss, made.streams, made.settings)
-    loss, accuracy, r2, confusion = evaluate(made.model, *arguments, classes=classes, team=team)
+    trainer = training(job)
+    parts, classes = trainer.parts, trainer.parts.task.class_names()
+    arguments = (trainer.data.test, parts.encoder, parts.loss, trainer.streams, trainer.settings)
+    loss, accuracy, r2, confusion = evaluate(trainer.model, *arguments, classes=classes, team=team)
     return [loss, accuracy, r2, confusion and [confusion.counts, confusion.samples]]
 
 
-def normalised(samples: int, team: Team) -> list[float]:
+def norm_values(samples: int, team: Team) -> list[float]:
     """What a norm makes of a batch, its gradients and running means, in one list; in double precision."""
     generator = torch.Generator().manual_seed(samples)
     whole, pull = (torch.rand((3, samples, 2, 2, 2), generator=generator, dtype=torch.float64) for _ in range(2))
     norm = Norm(2, scale=0.7).double()
     norm.set_plan(ExecutionPlan(team=team if team.size > 1 else None))
     team.split(samples)
-    found: list[float] = []
+    values: list[float] = []
     for x in (whole, whole[:1].expand(whole.shape)):
         own = team.own(x)
         own = own.detach().requires_grad_()
@@ -68,9 +68,9 @@ def normalised(samples: int, team: Team) -> list[float]:
         team.add_gradients(norm.parameters())
         assert own.grad is not None
         gradients = team.whole(own.grad, 1)
-        made = [y, gradients, norm.running_mean, norm.running_var, *(p.grad for p in norm.parameters())]
-        found += [value for tensor in made if tensor is not None for value in tensor.detach().flatten().tolist()]
-    return found
+        tensors = [y, gradients, norm.running_mean, norm.running_var, *(p.grad for p in norm.parameters())]
+        values += [value for tensor in tensors if tensor is not None for value in tensor.detach().flatten().tolist()]
+    return values
 
 
 def silent(ranks: Ranks, team: Processes, board: Any) -> str:
@@ -93,17 +93,17 @@ def main() -> None:
     torch.set_num_threads(1)
     teams.PATIENCE = timedelta(seconds=jobs.get("patience", 300))
     board = teams.connect(ranks)
-    found: dict[str, Any] = {"trained": {}, "norm": {}}
+    results: dict[str, Any] = {"trained": {}, "norm": {}}
     with teams.join(ranks, board, "cpu") as team:
         for name, job in jobs.get("train", {}).items():
             alone = (train(job, Team()), scores(job, Team())) if team.leads else None
-            found["trained"][name] = [alone, (train(job, team), scores(job, team))]
+            results["trained"][name] = [alone, (train(job, team), scores(job, team))]
         for samples in jobs.get("norm", []):
-            found["norm"][samples] = [normalised(samples, Team()), normalised(samples, team)]
+            results["norm"][samples] = [norm_values(samples, Team()), norm_values(samples, team)]
         if jobs.get("silent"):
-            found["silent"] = silent(ranks, team, board)
+            results["silent"] = silent(ranks, team, board)
     if team.leads:
-        Path(sys.argv[2]).write_text(json.dumps(found))
+        Path(sys.argv[2]).write_text(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 #: What would change the command's words or its speed is left out of its environment.
-UNWANTED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SNNRUN_DEBUG", "TTY_COMPATIBLE", "PYTHONWARNINGS")
+VARIABLES_LEFT_OUT = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "SNNRUN_DEBUG", "TTY_COMPATIBLE", "PYTHONWARNINGS")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -48,7 +48,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """A command that has ended."""
 
     code: int
@@ -75,21 +75,21 @@ def program() -> list[str]:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in UNWANTED}
+    variables = {key: value for key, value in os.environ.items() if key not in VARIABLES_LEFT_OUT}
     # One thread: the networks are small, and threads that wait for each other are slow on a busy machine.
-    return {**kept, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **changes}
+    return {**variables, "TERM": "xterm-256color", "OMP_NUM_THREADS": "1", **changes}
 
 
-def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+def snnrun(*words: str, cwd: Path, env: Mapping[str, str] | None = None) -> CommandResult:
     """Run ``snnrun WORDS`` in the folder ``cwd``, its output into pipes."""
     cwd.mkdir(parents=True, exist_ok=True)
-    ended = subprocess.run(
+    process = subprocess.run(
         [*program(), *words], cwd=cwd, env=environment(**env or {}), capture_output=True, timeout=300, check=False
     )
-    return Ended(ended.returncode, ended.stdout.decode(), ended.stderr.decode(), cwd)
+    return CommandResult(process.returncode, process.stdout.decode(), process.stderr.decode(), cwd)
 
 
-def on_a_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, width: int = 100) -> Ended:
+def on_a_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, width: int = 100) -> CommandResult:
     """The same on a pseudo-terminal, where stdout and stderr are one: all of it is in ``out``."""
     import fcntl
     import pty
@@ -106,7 +106,7 @@ def on_a_terminal(*words: str, cwd: Path, env: Mapping[str, str] | None = None, 
         output = b"".join(_chunks(outside))
         code = process.wait(timeout=300)
     os.close(outside)
-    return Ended(code, output.decode(), "", cwd)
+    return CommandResult(code, output.decode(), "", cwd)
 
 
 def _chunks(descriptor: int) -> Iterator[bytes]:

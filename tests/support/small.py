@@ -31,17 +31,17 @@ CPU = torch.device("cpu")
 
 
 @functools.cache
-def _composed(overrides: tuple[str, ...]) -> DictConfig:
+def _hydra_config(overrides: tuple[str, ...]) -> DictConfig:
     with composer(Catalogue()) as hydra:
         return hydra.compose(overrides)
 
 
 @functools.cache
 def _plain(overrides: tuple[str, ...], resolve: bool) -> Any:
-    return OmegaConf.to_container(_composed(overrides), resolve=resolve)
+    return OmegaConf.to_container(_hydra_config(overrides), resolve=resolve)
 
 
-def composed(*overrides: str, resolve: bool = True) -> dict[str, Any]:
+def config_for(*overrides: str, resolve: bool = True) -> dict[str, Any]:
     """The composed config as plain data, to be changed at will."""
     return copy.deepcopy(_plain(overrides, resolve))
 
@@ -96,7 +96,7 @@ class Training:
 
 def training(*overrides: str, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:
     """A training of ``batches`` batches an epoch."""
-    return training_of(composed(*overrides), batches=batches, data_dir=data_dir)
+    return training_of(config_for(*overrides), batches=batches, data_dir=data_dir)
 
 
 def training_of(config: Mapping[str, Any], *, batches: int = 2, data_dir: Path = Path("nowhere")) -> Training:

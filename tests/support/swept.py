@@ -28,14 +28,14 @@ EVIL = """<script>window.pwned=1</script>"'><img src=x onerror=window.pwned=1></
 
 def epochs(figure: float, measure: str = "accuracy", count: int = 3, layers: Any = None) -> list[dict[str, Any]]:
     """Records of epochs that end at the figure; the last is the best."""
-    found = []
+    records = []
     for n in range(1, count + 1):
         value = figure * n / count if measure != "loss" else figure * count / n
         figures = {f"{part}_loss": 2.0 / n for part in ("train", "validation")}
         figures |= {f"{part}_{measure}": value for part in ("train", "validation")}
         record = {"kind": "epoch", "epoch": n, "step": 10 * n, **figures, "learning_rate": 0.001, "best": True}
-        found.append({**record, "layers": LAYERS if layers is None else layers})
-    return found
+        records.append({**record, "layers": LAYERS if layers is None else layers})
+    return records
 
 
 def make_job(
@@ -58,11 +58,11 @@ def make_job(
     (folder / "config.yaml").write_text(f"seed: {seed}\nnum_steps: 25\nepochs: 3\n", encoding="utf-8")
     (folder / "manifest.json").write_text(json.dumps({**MANIFEST, **(manifest or {})}), encoding="utf-8")
     (folder / "run.log").write_text(log, encoding="utf-8")
-    done = status == "finished"
-    records = [] if figure is None else epochs(figure, measure, 3 if done else 2, layers)
+    complete = status == "finished"
+    records = [] if figure is None else epochs(figure, measure, 3 if complete else 2, layers)
     (folder / "metrics.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
     figures: dict[str, float | None] = {"test_accuracy": None, "test_loss": None}
-    if done:
+    if complete:
         figures |= {"test_loss": 0.5, f"test_{measure}": figure}
         result = {"status": status, **RESULT, "parameters": parameters, **figures}
     else:
@@ -78,8 +78,8 @@ def make_sweep(
     seeds: int = 4,
     *,
     measure: str = "accuracy",
-    listed: bool = True,
-    fixed: Sequence[str] = ("epochs=3",),
+    with_list: bool = True,
+    constants: Sequence[str] = ("epochs=3",),
 ) -> Path:
     """Every combination of the keys' values with every seed, finished; each is 0.02 better than the one before."""
     folder.mkdir(parents=True)
@@ -88,16 +88,16 @@ def make_sweep(
     for i, values in enumerate(combinations):
         for seed in range(seeds):
             own = [f"{key}={value}" for key, value in zip(keys, values, strict=True)]
-            words = [*own, *([f"seed={seed}"] if seeds > 1 else []), *fixed]
+            words = [*own, *([f"seed={seed}"] if seeds > 1 else []), *constants]
             number = len(jobs)
             name = f"{number}-job-s{seed}"
             make_job(folder / name, words, 0.5 + 0.3 * i / len(combinations) + 0.001 * seed, measure=measure)
             jobs.append({"number": number, "folder": name, "overrides": words})
     (folder / "multirun.yaml").write_text("{}\n", encoding="utf-8")
-    if listed:
-        started, command = "2026-03-01T12:00:00+00:00", ["snnrun", "-m", "seed=0,1"]
-        said = {"version": 1, "started": started, "command": command, "search": False, "jobs": jobs}
-        (folder / "sweep.json").write_text(json.dumps(said), encoding="utf-8")
+    if with_list:
+        start, command = "2026-03-01T12:00:00+00:00", ["snnrun", "-m", "seed=0,1"]
+        content = {"version": 1, "started": start, "command": command, "search": False, "jobs": jobs}
+        (folder / "sweep.json").write_text(json.dumps(content), encoding="utf-8")
     return folder
 
 
@@ -115,6 +115,6 @@ def evil_sweep(folder: Path) -> Path:
             manifest={"cpu": {"model": EVIL + str(number)}, EVIL: EVIL + str(number), "started": EVIL},
             layers=layers,
         )
-    said = {"started": EVIL, "command": ["snnrun", EVIL, "trust=[x]"]}
-    (folder / "sweep.json").write_text(json.dumps(said))
+    content = {"started": EVIL, "command": ["snnrun", EVIL, "trust=[x]"]}
+    (folder / "sweep.json").write_text(json.dumps(content))
     return folder

@@ -17,7 +17,7 @@ from torch import Tensor
 from support.small import write_mnist
 
 
-def drawn(count: int, *shape: int, seed: int = 0) -> Tensor:
+def random_pixels(count: int, *shape: int, seed: int = 0) -> Tensor:
     """``[count, *shape]`` uint8."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, *shape), generator=generator, dtype=torch.uint8)
@@ -37,10 +37,10 @@ def write_idx(path: Path, array: Tensor) -> None:
 
 def write_emnist(folder: Path, split: str, images: Tensor, labels: Tensor, num_test: int, suffix: str = "") -> None:
     """A split of EMNIST; ``images`` ``[N, 28, 28]`` upright, ``labels`` as the files have them."""
-    for part, chosen in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
+    for part, rows in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
         stem = f"emnist-{split}-{part}"
-        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images[chosen].transpose(1, 2).contiguous())
-        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", labels[chosen].to(torch.uint8))
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images[rows].transpose(1, 2).contiguous())
+        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", labels[rows].to(torch.uint8))
 
 
 def write_cifar10(folder: Path, images: Tensor, labels: Tensor) -> None:
@@ -56,11 +56,11 @@ def write_cifar10(folder: Path, images: Tensor, labels: Tensor) -> None:
 def write_cifar100(folder: Path, images: Tensor, fine: Tensor, num_test: int) -> None:
     """CIFAR-100's two files; the coarse label is a fifth of the fine one."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, chosen in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
+    for name, rows in (("train", slice(None, -num_test)), ("test", slice(-num_test, None))):
         content = {
-            "data": images[chosen].flatten(1).numpy(),
-            "fine_labels": fine[chosen].tolist(),
-            "coarse_labels": (fine[chosen] // 5).tolist(),
+            "data": images[rows].flatten(1).numpy(),
+            "fine_labels": fine[rows].tolist(),
+            "coarse_labels": (fine[rows] // 5).tolist(),
         }
         (folder / name).write_bytes(python2(content))
     (folder / "meta").write_bytes(python2({"fine_label_names": [f"class {i}" for i in range(100)]}))
@@ -85,14 +85,14 @@ def write_folder(folder: Path, images: Tensor, labels: Tensor, suffix: str = ".p
 def write_everything(folder: Path, scale: int = 1) -> None:
     """A small set for every task that reads files from ``data_dir``; ``own`` is one for the tasks of one's own data."""
     write_mnist(folder, train=200 * scale)
-    write_emnist(folder / "emnist", "balanced", drawn(235 * scale, 28, 28), cyclic(235 * scale, 47), 47)
-    write_cifar10(folder / "cifar-10-batches-py", drawn(240 * scale, 3, 32, 32), cyclic(240 * scale, 10))
-    write_cifar100(folder / "cifar-100-python", drawn(400 * scale, 3, 32, 32), cyclic(400 * scale, 100), 100)
+    write_emnist(folder / "emnist", "balanced", random_pixels(235 * scale, 28, 28), cyclic(235 * scale, 47), 47)
+    write_cifar10(folder / "cifar-10-batches-py", random_pixels(240 * scale, 3, 32, 32), cyclic(240 * scale, 10))
+    write_cifar100(folder / "cifar-100-python", random_pixels(400 * scale, 3, 32, 32), cyclic(400 * scale, 100), 100)
     for seed, part in enumerate(("train", "test")):
-        images = drawn(100 * scale, 3, 32, 32, seed=seed + 1)
+        images = random_pixels(100 * scale, 3, 32, 32, seed=seed + 1)
         write_svhn(folder / f"{part}_32x32.mat", images, cyclic(100 * scale, 10))
-    write_folder(folder / "own", drawn(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
-    inputs = drawn(100 * scale, 7)
+    write_folder(folder / "own", random_pixels(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
+    inputs = random_pixels(100 * scale, 7)
     inputs[:, 0] = 255
     np.save(folder / "own" / "inputs.npy", inputs.numpy())
     np.save(folder / "own" / "targets.npy", cyclic(100 * scale, 4).numpy())
@@ -122,8 +122,8 @@ def _number(value: int) -> bytes:
 
 
 def _array(array: np.ndarray) -> bytes:
-    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + _number(0) + b"\x85" + _text("b") + b"\x87R"
+    header = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n" + _number(0) + b"\x85" + _text("b") + b"\x87R"
     shape = b"(" + b"".join(map(_number, array.shape)) + b"t"
     kind = b"cnumpy\ndtype\n" + _text("u1") + _number(0) + _number(1) + b"\x87R"
     kind += b"(" + _number(3) + _text("|") + b"NNN" + _number(-1) + _number(-1) + _number(0) + b"tb"
-    return made + b"(" + _number(1) + shape + kind + b"\x89" + _text(array.tobytes()) + b"tb"
+    return header + b"(" + _number(1) + shape + kind + b"\x89" + _text(array.tobytes()) + b"tb"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from support.shell import Ended, on_a_terminal, snnrun
+from support.shell import CommandResult, on_a_terminal, snnrun
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false")
 
@@ -15,9 +15,9 @@ QUIET = ("report.figures=false", "report.summary=false", "report.progress=false"
 class Thrice(NamedTuple):
     """The default training, three times over."""
 
-    default: Ended  # `snnrun`, nothing else
-    terminal: Ended  # the same command on a terminal
-    quiet: Ended  # with everything switched off that draws or prints
+    default: CommandResult  # `snnrun`, nothing else
+    terminal: CommandResult  # the same command on a terminal
+    quiet: CommandResult  # with everything switched off that draws or prints
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +33,15 @@ def thrice(tmp_path_factory: pytest.TempPathFactory) -> Thrice:
 
 
 @pytest.fixture(scope="session")
-def default(thrice: Thrice) -> Ended:
+def default(thrice: Thrice) -> CommandResult:
     return thrice.default
 
 
 @pytest.fixture(scope="session")
-def terminal(thrice: Thrice) -> Ended:
+def terminal(thrice: Thrice) -> CommandResult:
     return thrice.terminal
 
 
 @pytest.fixture(scope="session")
-def quiet(thrice: Thrice) -> Ended:
+def quiet(thrice: Thrice) -> CommandResult:
     return thrice.quiet

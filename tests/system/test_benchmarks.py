@@ -21,7 +21,7 @@ from support.paths import ROOT
 def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What ``python -m benchmarks --quick`` writes, in a folder of its own."""
     folder = tmp_path_factory.mktemp("benchmarks")
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "benchmarks", "--quick", "--output", "numbers.json"],
         cwd=folder,
         # One thread: the products are tiny, and the suite's other process has the second core.
@@ -30,7 +30,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
     assert [path.name for path in folder.iterdir()] == ["numbers.json"]
     numbers: dict[str, Any] = json.loads((folder / "numbers.json").read_text(encoding="utf-8"))
     return numbers
@@ -91,7 +91,7 @@ def test_short_runs_are_measured_from_start_to_end(result: dict[str, Any]) -> No
     assert len(result["start"]["seconds"]) == len(report.start(result["start"]["seconds"])) - 2
 
 
-def test_numbers_tell_the_machine_and_nobodys_name(result: dict[str, Any]) -> None:
+def test_numbers_name_the_machine_and_nobody(result: dict[str, Any]) -> None:
     assert result["machine"]["threads"] == 1
     assert {"torch", "llvmlite", "snnrun"} <= set(result["machine"]["packages"])
     text = json.dumps(result)

@@ -11,7 +11,7 @@ import safetensors.torch
 import yaml
 
 from snnrun.run.checkpoint import weights_sha256
-from support.shell import Ended
+from support.shell import CommandResult
 
 #: What differs from run to run.
 TIMES = {"time", "seconds", "samples_per_second"}
@@ -19,7 +19,7 @@ PICTURES = ("loss", "accuracy", "raster", "membrane", "firing_rate", "confusion"
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
-def test_it_learns(default: Ended) -> None:
+def test_it_learns(default: CommandResult) -> None:
     assert default.code == 0, default.err
     assert default.err == "", "not even a warning"
     result = default.run.result
@@ -28,7 +28,7 @@ def test_it_learns(default: Ended) -> None:
     assert result["epochs"] == 20
 
 
-def test_every_file_is_there(default: Ended) -> None:
+def test_every_file_is_there(default: CommandResult) -> None:
     folder = default.run.folder
     assert re.fullmatch(r"outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d-.+", folder.relative_to(default.cwd).as_posix())
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
@@ -51,7 +51,7 @@ def test_every_file_is_there(default: Ended) -> None:
     assert [path.name for path in default.cwd.iterdir()] == ["outputs"], "nothing is written elsewhere"
 
 
-def test_the_config_is_frozen(default: Ended) -> None:
+def test_the_config_is_frozen(default: CommandResult) -> None:
     text = default.run.text("config.yaml")
     assert "${" not in text
     assert "???" not in text
@@ -62,7 +62,7 @@ def test_the_config_is_frozen(default: Ended) -> None:
     assert "hydra" not in config
 
 
-def test_the_manifest(default: Ended) -> None:
+def test_the_manifest(default: CommandResult) -> None:
     manifest = default.run.manifest
     assert manifest["command"] == ["snnrun"]
     assert manifest["seed"] == 0
@@ -78,7 +78,7 @@ def test_the_manifest(default: Ended) -> None:
     assert {"started", "git", "gpu", "memory_bytes", "platform"} <= set(manifest)
 
 
-def test_the_metrics(default: Ended) -> None:
+def test_the_metrics(default: CommandResult) -> None:
     run = default.run
     steps, epochs = run.metrics("step"), run.metrics("epoch")
     per_epoch = -(-1259 // 128)
@@ -99,15 +99,15 @@ def test_the_metrics(default: Ended) -> None:
     assert not any(record["best"] for record in epochs[best:])
 
 
-def test_the_summary_counts_as_the_result_does(default: Ended) -> None:
-    counted = re.search(r"Trainable params: ([\d,]+)", default.run.text("summary.txt"))
-    assert counted is not None
+def test_the_summary_counts_as_the_result_does(default: CommandResult) -> None:
+    match = re.search(r"Trainable params: ([\d,]+)", default.run.text("summary.txt"))
+    assert match is not None
     parameters = default.run.result["parameters"]
-    assert int(counted[1].replace(",", "")) == parameters == 64 * 100 + 100 + 100 * 10 + 10
+    assert int(match[1].replace(",", "")) == parameters == 64 * 100 + 100 + 100 * 10 + 10
     assert f"with {parameters:,} parameters" in default.out
 
 
-def test_the_numbers_behind_the_raster(default: Ended) -> None:
+def test_the_numbers_behind_the_raster(default: CommandResult) -> None:
     with np.load(default.run.folder / "figures/raster.npz") as arrays:
         shapes = {name: arrays[name].shape for name in arrays}
         assert shapes == {
@@ -131,7 +131,7 @@ def test_the_numbers_behind_the_raster(default: Ended) -> None:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_the_figures_open(default: Ended, name: str) -> None:
+def test_the_figures_open(default: CommandResult, name: str) -> None:
     path = default.run.folder / f"figures/{name}.png"
     picture = matplotlib.image.imread(path)
     assert min(picture.shape[:2]) >= 400
@@ -142,14 +142,14 @@ def test_the_figures_open(default: Ended, name: str) -> None:
     assert white > 0.3, "on paper"
 
 
-def test_the_log_is_what_was_said(default: Ended) -> None:
+def test_the_log_is_the_output(default: CommandResult) -> None:
     assert default.run.text("run.log") == default.out
     assert not CONTROL.search(default.out), "a pipe gets plain lines"
     assert len([line for line in default.out.splitlines() if line.startswith("epoch ")]) == 20
 
 
 @pytest.mark.parametrize("which", ["last", "best"])
-def test_the_hash_is_that_of_the_last_weights(default: Ended, which: str) -> None:
+def test_the_hash_is_that_of_the_last_weights(default: CommandResult, which: str) -> None:
     state = safetensors.torch.load_file(default.run.folder / f"checkpoints/{which}.safetensors")
     assert {name: list(tensor.shape) for name, tensor in state.items()} == {
         "layers.hidden1.synapse.weight": [100, 64],
@@ -164,20 +164,20 @@ def test_the_hash_is_that_of_the_last_weights(default: Ended, which: str) -> Non
 # --- the same command again ----------------------------------------------------------------------------------------
 
 
-def repeatable(ended: Ended) -> tuple[list[dict[str, object]], dict[str, object]]:
+def repeatable(outcome: CommandResult) -> tuple[list[dict[str, object]], dict[str, object]]:
     """Metrics and result without what a clock has measured."""
-    run = ended.run
+    run = outcome.run
     records = [*run.metrics("step"), *run.metrics("epoch")]
     without = [{key: value for key, value in record.items() if key not in TIMES} for record in records]
     return without, {key: value for key, value in run.result.items() if key not in TIMES}
 
 
-def test_the_same_command_gives_the_same_weights(default: Ended, terminal: Ended) -> None:
+def test_the_same_command_gives_the_same_weights(default: CommandResult, terminal: CommandResult) -> None:
     assert terminal.code == 0
     assert repeatable(default) == repeatable(terminal)
 
 
-def test_reports_change_nothing(default: Ended, quiet: Ended) -> None:
+def test_reports_change_nothing(default: CommandResult, quiet: CommandResult) -> None:
     assert quiet.code == 0
     assert repeatable(default) == repeatable(quiet)
     folder = quiet.run.folder
@@ -185,16 +185,16 @@ def test_reports_change_nothing(default: Ended, quiet: Ended) -> None:
     assert not (folder / "summary.txt").exists()
 
 
-def test_a_terminal_shows_a_bar_and_the_log_stays_plain(terminal: Ended) -> None:
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.out)
+def test_a_terminal_shows_a_bar_and_the_log_stays_plain(terminal: CommandResult) -> None:
+    screen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.out)
     assert "\x1b[" in terminal.out
-    assert "━" in shown
-    assert re.search(r"epoch +\d+/20 +\d+/10", shown), "where training stands"
-    assert "left" in shown
+    assert "━" in screen
+    assert re.search(r"epoch +\d+/20 +\d+/10", screen), "where training stands"
+    assert "left" in screen
     log = terminal.run.text("run.log")
     assert not CONTROL.search(log)
     assert "━" not in log
-    words = " ".join(shown.split())  # the terminal breaks lines between words, and shortens those of epochs
+    words = " ".join(screen.split())  # the terminal breaks lines between words, and shortens those of epochs
     for line in log.splitlines():
         assert " ".join(line.partition("  validation")[0].split()) in words
     assert terminal.out.rpartition("━")[2].endswith("\x1b[2K"), "the bar is taken away at the end"

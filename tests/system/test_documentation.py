@@ -25,16 +25,16 @@ from support.pages import (
     trains,
 )
 
-_FETCHED = ("mnist", "fashion_mnist", "kmnist", "cifar10", "nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc")
-DOWNLOADED = {f"task={name}" for name in _FETCHED}
+_TASKS = ("mnist", "fashion_mnist", "kmnist", "cifar10", "nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc")
+DOWNLOADS = {f"task={name}" for name in _TASKS}
 
 
-def downloaded(words: tuple[str, ...]) -> bool:
+def needs_download(words: tuple[str, ...]) -> bool:
     """Commands that need data which a clone does not have."""
     names = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
     files = [Catalogue().groups["experiment"][name] for each in names for name in each.split(",")]
-    chosen = {f"task={task}" for file in files for task in re.findall(r"override /task: (\w+)", file.read_text())}
-    return bool(DOWNLOADED & {*words, *chosen})
+    tasks = {f"task={task}" for file in files for task in re.findall(r"override /task: (\w+)", file.read_text())}
+    return bool(DOWNLOADS & {*words, *tasks})
 
 
 COMMANDS = commands()
@@ -51,24 +51,24 @@ def snnrun_in(folder: Path, *words: str) -> str:
     # One thread: as fast for runs this small, and no fight for the cores of a busy machine.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "snnrun", *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
 
 
 SMALL = ("neuron=constant_leak", "task=digits", "epochs=1", "num_steps=5", "model.hidden=[20]")
 
 
 def result(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "result.json").read_text())
-    return found
+    content: dict[str, Any] = json.loads((run / "result.json").read_text())
+    return content
 
 
-@pytest.mark.parametrize("words", [words for words in RUNNING if not downloaded(words)], ids=" ".join)
+@pytest.mark.parametrize("words", [words for words in RUNNING if not needs_download(words)], ids=" ".join)
 def test_a_command_in_full(words: tuple[str, ...], clone: Path) -> None:
     before = set(clone.rglob("result.json"))
-    ended = forked.snnrun(*possible(words), cwd=clone)
-    assert ended.code == 0, ended.err
+    outcome = forked.snnrun(*possible(words), cwd=clone)
+    assert outcome.code == 0, outcome.err
     new = set(clone.rglob("result.json")) - before
     assert new
     assert {json.loads(path.read_text())["status"] for path in new} == {"finished"}
@@ -84,9 +84,9 @@ def test_a_neuron_in_the_repository(clone: Path, tmp_path: Path) -> None:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 copy.write_bytes(path.read_bytes())
     config = (clone / "my_parts" / "neuron" / "constant_leak.yaml").read_text(encoding="utf-8")
-    named = re.search(r"`(snnrun\.neuron\.constant_leak\.\w+)`", CONTRIBUTING)
-    assert named
-    config = re.sub(r"^_target_: .*$", f"_target_: {named[1]}", config, flags=re.M)
+    match = re.search(r"`(snnrun\.neuron\.constant_leak\.\w+)`", CONTRIBUTING)
+    assert match
+    config = re.sub(r"^_target_: .*$", f"_target_: {match[1]}", config, flags=re.M)
     (tmp_path / "conf" / "neuron" / "constant_leak.yaml").write_text(config, encoding="utf-8")
     (tmp_path / "snnrun" / "neuron" / "constant_leak.py").write_bytes(
         (clone / "my_parts" / "constant_leak.py").read_bytes()
@@ -94,5 +94,5 @@ def test_a_neuron_in_the_repository(clone: Path, tmp_path: Path) -> None:
     # The reference execution, since the copy has no compiled kernels yet.
     snnrun_in(tmp_path, *SMALL, "hydra.run.dir=run", "backend=reference", "report.figures=false")
     assert result(tmp_path / "run")["status"] == "finished"
-    assert f"_target_: {named[1]}" in (tmp_path / "run" / "config.yaml").read_text()
+    assert f"_target_: {match[1]}" in (tmp_path / "run" / "config.yaml").read_text()
     assert "constant_leak" in snnrun_in(tmp_path, "list", "neuron")

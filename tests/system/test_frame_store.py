@@ -19,11 +19,11 @@ T, SIZE = 3, 5
 def chunks(most: int = 3, size: int = SIZE, seed: int = 0) -> list[Chunk]:
     """7 recordings in 3 chunks, in an order that is not that of their names."""
     random = np.random.default_rng(seed)
-    made = []
+    parts = []
     for part, names in ((0, ["d", "c"]), (2, ["a"]), (0, ["b", "e", "a", "f"])):
         counts = random.integers(0, most + 1, (len(names), T, size)) * random.integers(0, 2, (len(names), T, size))
-        made.append(Chunk(names, part, [ord(name) for name in names], [name.encode() for name in names], counts))
-    return made
+        parts.append(Chunk(names, part, [ord(name) for name in names], [name.encode() for name in names], counts))
+    return parts
 
 
 def expected(of: list[Chunk]) -> dict[tuple[int, str], Any]:
@@ -34,15 +34,15 @@ ORDER = [(0, "a"), (0, "b"), (0, "c"), (0, "d"), (0, "e"), (0, "f"), (2, "a")]
 
 
 def check_is(store: FrameStore, of: list[Chunk], size: int = SIZE) -> None:
-    known = expected(of)
+    counts = expected(of)
     assert store.parts.tolist() == [part for part, _ in ORDER]
     assert store.labels.tolist() == [ord(name) for _, name in ORDER]
-    for chosen in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 2], [3], []):
-        found = store.dense(torch.tensor(chosen, dtype=torch.int64), CPU)
-        assert found.dtype is torch.float32
-        assert found.shape == (T, len(chosen), size)
-        for place, i in enumerate(chosen):
-            assert np.array_equal(found[:, place], known[ORDER[i]])
+    for indices in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 2], [3], []):
+        frames = store.dense(torch.tensor(indices, dtype=torch.int64), CPU)
+        assert frames.dtype is torch.float32
+        assert frames.shape == (T, len(indices), size)
+        for place, i in enumerate(indices):
+            assert np.array_equal(frames[:, place], counts[ORDER[i]])
 
 
 def refuse() -> Iterator[Chunk]:
@@ -50,12 +50,12 @@ def refuse() -> Iterator[Chunk]:
 
 
 def _make(data_dir: str, out: Any) -> None:
-    def read() -> list[Chunk]:
+    def reader() -> list[Chunk]:
         out.put("read")
         return chunks()
 
     for _ in range(3):
-        check_is(load_frames(Path(data_dir), "set", {}, SIZE, read), chunks())
+        check_is(load_frames(Path(data_dir), "set", {}, SIZE, reader), chunks())
 
 
 def test_of_processes_at_the_same_time_one_makes_the_cache(tmp_path: Path) -> None:

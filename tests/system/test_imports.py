@@ -27,8 +27,8 @@ print(*({{"torch", "torch._dynamo", "sklearn", "matplotlib", "torchinfo"}} & set
 
 def load(command: str, *, off: bool = False) -> list[list[str]]:
     script = SCRIPT.format(command=command, off=off)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return [sorted(line.split()) for line in done.stdout.splitlines()]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [sorted(line.split()) for line in process.stdout.splitlines()]
 
 
 def test_training_has_all_it_needs_and_the_collector_works_on() -> None:
@@ -46,8 +46,8 @@ def test_a_collector_that_was_off_stays_off() -> None:
 
 def test_a_launch_does_not_wait_for_what_the_end_of_a_sweep_needs() -> None:
     script = "import sys; from snnrun.cli import launch; print('snnrun.sweep.page.statistics' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False"]
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["False"]
 
 
 TYPO = """
@@ -67,10 +67,10 @@ def test_a_typo_is_found_without_torch() -> None:
         *[("--train",), ("trian", "epochs=1"), ("T=10",), ("optimzer.lr=0.1",), ("seed=0,1",), ("name=Übung",)],
     ]
     script = [sys.executable, "-c", TYPO]
-    ended = subprocess.run(script, input=json.dumps(lines), capture_output=True, text=True, check=True)
-    for words, line in zip(lines, ended.stdout.splitlines(), strict=True):
-        code, torch_is_loaded, error = json.loads(line)
-        assert (code, torch_is_loaded) == (2, False), words
+    process = subprocess.run(script, input=json.dumps(lines), capture_output=True, text=True, check=True)
+    for words, line in zip(lines, process.stdout.splitlines(), strict=True):
+        code, has_torch, error = json.loads(line)
+        assert (code, has_torch) == (2, False), words
         assert words[0].partition("=")[0].strip("-") in error
 
 
@@ -81,8 +81,8 @@ def test_looking_imports_neither_torch_nor_hydra(tmp_path: Path) -> None:
         "for words in (['runs'], ['show', 'run'], ['diff', 'run', 'run'], ['show', '--help']): main(words)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'omegaconf', 'numpy'}))"
     )
-    ended = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 def test_a_report_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_a_report_loads_neither_torch_nor_matplotlib(tmp_path: Path) -> None:
         "import sys; from snnrun.cli import main; "
         "print(main(sys.argv[1:]), {'torch', 'matplotlib', 'hydra'} & set(sys.modules))"
     )
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", script, "report", str(folder)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == "0 set()"
+    assert process.stdout.splitlines()[-1] == "0 set()"
 
 
 def test_help_lists_and_version_import_neither_torch_nor_hydra() -> None:
@@ -103,8 +103,8 @@ def test_help_lists_and_version_import_neither_torch_nor_hydra() -> None:
         "for words in (['--help'], ['list'], ['list', 'neuron', 'lif'], ['--version'], ['list', 'x']): main(words)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'omegaconf', 'numpy'}))"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 def test_help_of_simulate_imports_neither_torch_nor_hydra() -> None:
@@ -113,25 +113,25 @@ def test_help_of_simulate_imports_neither_torch_nor_hydra() -> None:
         "for words in (['simulate', '--help'], ['plot', '-h'], ['list', 'input']): main(words)\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules} & {'torch', 'hydra', 'numpy', 'matplotlib'}))"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ended.stdout.splitlines()[-1] == "[]"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_report_is_light_to_import() -> None:
     heavy = {"torch", "matplotlib", "torchinfo", "rich", "numpy"}
     script = f"import sys, snnrun.report; print(sorted({heavy!r} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"
     script = "import sys\nfrom snnrun.report import *\nfrom snnrun.config.settings import Style\n"
     script += "loss_figure([], 'x', Style())\nprint('matplotlib.pyplot' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_importing_the_tasks_imports_none_of_the_data_packages() -> None:
     script = "import sys, snnrun.task; print({'sklearn', 'mlxtend', 'torchvision', 'pandas'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "set()"
 
 
 def test_the_digits_are_read_without_scikit_learn() -> None:
@@ -142,8 +142,8 @@ from snnrun.task import Digits
 Digits().read(Path("unused"))
 print("sklearn" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False", "it takes a second"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False", "it takes a second"
 
 
 def test_import_is_light_and_every_name_is_there() -> None:
@@ -154,5 +154,5 @@ def test_import_is_light_and_every_name_is_there() -> None:
         "assert all(getattr(snnrun, name) is not None for name in snnrun.__all__)\n"
         "assert set(snnrun.__all__) <= set(dir(snnrun))"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ended.stdout == "[]\n"
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert process.stdout == "[]\n"

@@ -31,10 +31,10 @@ LONG = [
 ]
 
 
-def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
+def check_kills(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
     program = SUPPORT / "killing.py"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # whose threads a fork would leave behind
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(program)],
         input=json.dumps(jobs),
         cwd=folder,
@@ -43,8 +43,8 @@ def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
         text=True,
         timeout=900,
     )
-    assert done.returncode == 0, done.stderr
-    results: list[dict[str, Any]] = json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    results: list[dict[str, Any]] = json.loads(process.stdout)
     total = 0
     for i, (result, (words, _)) in enumerate(zip(results, jobs, strict=True)):
         *kills, last = result["codes"]
@@ -54,24 +54,24 @@ def killed(folder: Path, jobs: list[tuple[list[str], int]]) -> None:
         verdict = compare(folder / str(i) / "unbroken", folder / str(i) / "broken", same_seed=True)
         assert verdict.exact, (words, verdict.words())
         assert verdict.records > 10
-        unbroken, broken = (folder / str(i) / name for name in ("unbroken", "broken"))
+        whole, resumption = (folder / str(i) / name for name in ("unbroken", "broken"))
         for name in ("best", "last"):
-            weights = [(run / "checkpoints" / f"{name}.safetensors").read_bytes() for run in (unbroken, broken)]
+            weights = [(run / "checkpoints" / f"{name}.safetensors").read_bytes() for run in (whole, resumption)]
             assert weights[0] == weights[1], (words, name)
-        assert not (broken / "run.lock").exists()
-        assert len(list((broken / "checkpoints").glob("step-*"))) <= 2
-        assert not list(broken.rglob("*.tmp")) or kills, "what a kill leaves half written has another name"
-        result_keys = json.loads((broken / "result.json").read_text())
+        assert not (resumption / "run.lock").exists()
+        assert len(list((resumption / "checkpoints").glob("step-*"))) <= 2
+        assert not list(resumption.rglob("*.tmp")) or kills, "what a kill leaves half written has another name"
+        result_keys = json.loads((resumption / "result.json").read_text())
         assert {key for key in result_keys if key in TIMES}
     assert total >= sum(kills for _, kills in jobs) // 2, "most of the kills came before the end"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_few_kills(tmp_path: Path) -> None:
-    killed(tmp_path, SHORT)
+    check_kills(tmp_path, SHORT)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_kills(tmp_path: Path) -> None:
     assert sum(kills for _, kills in LONG) >= 20
-    killed(tmp_path, LONG)
+    check_kills(tmp_path, LONG)

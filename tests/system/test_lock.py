@@ -50,8 +50,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_process(tmp_path: Path) -> None:
     with another(tmp_path) as process:
-        found = holder(tmp_path)
-        assert found is not None and found.pid == process.pid
+        owner = holder(tmp_path)
+        assert owner is not None and owner.pid == process.pid
         with pytest.raises(ConfigError, match=f"process {process.pid} "), RunLock(tmp_path):
             pass
         process.communicate("\n")
@@ -66,8 +66,8 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         assert (tmp_path / lock.NAME).exists()
         assert holder(tmp_path) is None
         with RunLock(tmp_path):
-            found = holder(tmp_path)
-            assert found is not None and found.pid == os.getpid()
+            owner = holder(tmp_path)
+            assert owner is not None and owner.pid == os.getpid()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
@@ -106,10 +106,10 @@ with RunLock(Path(sys.argv[1])):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of a process with threads; this child runs no code
 def test_a_forked_child_that_leaves_the_block_takes_nothing_from_its_parent(tmp_path: Path) -> None:
-    with RunLock(tmp_path) as held:
+    with RunLock(tmp_path) as run_lock:
         child = os.fork()
         if not child:
-            held.__exit__()
+            run_lock.__exit__()
             os._exit(0)
         os.waitpid(child, 0)
         assert holder(tmp_path) is not None

@@ -29,17 +29,17 @@ import json
 from support import forked, killing
 forked.warm()
 children = [killing.start({WORDS!r}) for _ in range({COUNT})]
-print(json.dumps([killing.ended(child) for child in children]))
+print(json.dumps([killing.wait_for(child) for child in children]))
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fifty_starts_give_fifty_folders(tmp_path: Path) -> None:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=600
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == [0] * COUNT, (tmp_path / "terminal.txt").read_text()
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout) == [0] * COUNT, (tmp_path / "terminal.txt").read_text()
     runs = [Run(path.parent) for path in (tmp_path / "outputs").rglob("manifest.json")]
     assert len(runs) == COUNT
     assert {run.result["status"] for run in runs} == {"finished"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from support.forked import snnrun
-from support.shell import Ended
+from support.shell import CommandResult
 from support.small import write_mnist
 
 WORDS = ("task=mnist", "encoder=latency", "model.hidden=[50,20]", "epochs=1", "device=auto", "precision=bf16")
@@ -16,7 +16,7 @@ OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     """One run on raw files and one on gzipped ones, which lie where torchvision keeps them."""
     folder = tmp_path_factory.mktemp("mnist")
     write_mnist(folder / "raw files")
@@ -26,23 +26,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     )
 
 
-def test_raw_and_gzipped_files_are_used_offline(found: Ended) -> None:
-    assert found.code == 0, found.err
-    raw, packed = found.runs
-    for run in (raw, packed):
+def test_raw_and_gzipped_files_are_used_offline(runs: CommandResult) -> None:
+    assert runs.code == 0, runs.err
+    raw_run, gzip_run = runs.runs
+    for run in (raw_run, gzip_run):
         assert run.result["status"] == "finished"
         assert run.result["parameters"] == 784 * 50 + 50 + 50 * 20 + 20 + 20 * 10 + 10
         assert run.manifest["precision"] == "bf16"
         assert list(run.manifest["data"]) == ["mnist"]
         assert [list(record["layers"]) for record in run.metrics("epoch")] == [["hidden1", "hidden2", "output"]]
         assert "180 training, 20 validation, 50 test samples" in run.text("run.log")
-    assert raw.manifest["data"] == packed.manifest["data"]
-    assert raw.result["weights_sha256"] == packed.result["weights_sha256"]
+    assert raw_run.manifest["data"] == gzip_run.manifest["data"]
+    assert raw_run.result["weights_sha256"] == gzip_run.result["weights_sha256"]
 
 
 def test_missing_files(tmp_path: Path) -> None:
-    ended = snnrun("task=mnist", "data_dir=my data", cwd=tmp_path, env=OFFLINE)
-    assert ended.code == 3
+    outcome = snnrun("task=mnist", "data_dir=my data", cwd=tmp_path, env=OFFLINE)
+    assert outcome.code == 3
     for words in (
         "my data, which is no folder",
         "my data/mnist",
@@ -52,8 +52,8 @@ def test_missing_files(tmp_path: Path) -> None:
         "t10k-labels-idx1-ubyte",
         "task=digits",
     ):
-        assert words in ended.err
-    assert "Traceback" not in ended.err
-    assert ended.run.result["status"] == "failed"
-    assert "task=digits" in ended.run.result["error"]
-    assert not (ended.run.folder / "checkpoints" / "last.safetensors").exists()
+        assert words in outcome.err
+    assert "Traceback" not in outcome.err
+    assert outcome.run.result["status"] == "failed"
+    assert "task=digits" in outcome.run.result["error"]
+    assert not (outcome.run.folder / "checkpoints" / "last.safetensors").exists()

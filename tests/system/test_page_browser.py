@@ -33,13 +33,13 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    found = os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None and "SNNRUN_CI" not in os.environ:
+    executable = os.environ.get("CHROMIUM") or next((path for name in NAMES if (path := shutil.which(name))), None)
+    if executable is None and "SNNRUN_CI" not in os.environ:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path, and CHROMIUM is not set")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as driver:
         # No sandbox: root, as in a container, cannot have one.
-        chromium = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        chromium = driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         yield chromium
         chromium.close()
 
@@ -47,27 +47,27 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens a page from disk; at the end nothing may have been said on the console, thrown, or asked of the network."""
-    said: list[str] = []
+    messages: list[str] = []
     contexts = []
 
-    def opened(text: str, *, scheme: str = "light", width: int = 1280) -> Any:
+    def open_text(text: str, *, scheme: str = "light", width: int = 1280) -> Any:
         path = tmp_path / "report.html"
         path.write_text(text, encoding="utf-8")
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, offline=True)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: said.append(request.url) if request.url != path.as_uri() else None)
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("request", lambda request: messages.append(request.url) if request.url != path.as_uri() else None)
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-ready]")
         return page
 
-    yield opened
+    yield open_text
     for context in contexts:
         context.close()
-    assert said == []
+    assert messages == []
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,8 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> str:
 def column(page: Any, name: str) -> list[str]:
     heads = [head.split("\n")[0].strip() for head in page.locator("#jobs-table thead th").all_inner_texts()]
     cells = page.locator(f"#jobs-table tbody tr td:nth-child({heads.index(name) + 1})")
-    found: list[str] = cells.all_inner_texts()
-    return found
+    texts: list[str] = cells.all_inner_texts()
+    return texts
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -165,8 +165,8 @@ def test_the_command_is_copied(open_page: Open, text: str) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("[data-copy]")).not_to_have_text("Copy")
-    copied = page.evaluate("navigator.clipboard.readText().catch(() => String(getSelection()))")
-    assert copied == "snnrun -m neuron=lif surrogate=gaussian epochs=3 seed=0,1"
+    clipboard = page.evaluate("navigator.clipboard.readText().catch(() => String(getSelection()))")
+    assert clipboard == "snnrun -m neuron=lif surrogate=gaussian epochs=3 seed=0,1"
 
 
 def test_what_is_printed(open_page: Open, text: str) -> None:
@@ -200,8 +200,8 @@ def test_a_sweep_without_accuracy(open_page: Open, tmp_path: Path, measure: str)
 
 
 def test_nothing_has_run_yet(open_page: Open, tmp_path: Path) -> None:
-    said = {"jobs": [{"number": n, "folder": f"{n}-x", "overrides": [f"a={n}", f"b={n}"]} for n in range(2)]}
-    (tmp_path / "sweep.json").write_text(json.dumps(said))
+    sweep_list = {"jobs": [{"number": n, "folder": f"{n}-x", "overrides": [f"a={n}", f"b={n}"]} for n in range(2)]}
+    (tmp_path / "sweep.json").write_text(json.dumps(sweep_list))
     page = open_page(sweep_page(rank(sweep(tmp_path))))
     assert column(page, "status") == ["not started", "not started"]
     for name in ("curves", "cost", "settings"):

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from support.catalogued import assembled, options, part
+from support.catalogued import assemble, options, part
 from support.event_sets import write_event_set
 from support.forked import snnrun
 from support.paths import SUPPORT
 from support.shell import Run, environment, strict
-from support.small import composed
+from support.small import config_for
 from support.written import write_everything
 
 TIMES = ("time", "seconds", "samples_per_second")
@@ -45,9 +45,9 @@ def torchrun(processes: int, *words: str, cwd: Path) -> subprocess.CompletedProc
     )
 
 
-def said(ended: subprocess.CompletedProcess[str]) -> list[str]:
+def messages(process: subprocess.CompletedProcess[str]) -> list[str]:
     """The command's own errors and warnings, without torchrun's."""
-    return [line for line in ended.stderr.splitlines() if line.startswith(("snnrun:", "warning:"))]
+    return [line for line in process.stderr.splitlines() if line.startswith(("snnrun:", "warning:"))]
 
 
 def together(jobs: Mapping[str, Any], folder: Path, processes: int = 2) -> Any:
@@ -62,9 +62,9 @@ def job(config: dict[str, Any], batches: int = 25, data_dir: Path = Path("nowher
     return {"config": config, "batches": batches, "data_dir": str(data_dir)}
 
 
-def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
+def assert_follows(name: str, pair: Any, spare: Sequence[str] = TIMES) -> None:
     """Losses to 1e-5, and everything else that is not spared, of 50 steps and more."""
-    (alone, score), (team, team_score) = found
+    (alone, score), (team, team_score) = pair
     steps = [record for record in alone if record["kind"] == "step"]
     assert len(steps) >= 50, name
     assert [record["kind"] for record in team] == [record["kind"] for record in alone], name
@@ -82,27 +82,27 @@ def assert_follows(name: str, found: Any, spare: Sequence[str] = TIMES) -> None:
     assert (score[1] is None) == (score[3] is None), "there is a confusion matrix where there is an accuracy"
 
 
-def shaped(*words: str) -> tuple[str, ...]:
+def with_sizes(*words: str) -> tuple[str, ...]:
     # 25 batches, of 26 and 25 samples each, the last of 18 and 17; twice.
     return ("epochs=2", "num_steps=6", "batch_size=51", *words)
 
 
 SPREAD = {
-    "rate, dropout": shaped("model.hidden=[16,12]", "model.dropout=0.3"),
-    "population": shaped("model.hidden=[12]", "encoder=population"),
-    "weights of classes": shaped("model.hidden=[12]", "loss.class_weights=[1,2,3,1,1,0.5,1,1,1,2]"),
-    "sums": shaped(
+    "rate, dropout": with_sizes("model.hidden=[16,12]", "model.dropout=0.3"),
+    "population": with_sizes("model.hidden=[12]", "encoder=population"),
+    "weights of classes": with_sizes("model.hidden=[12]", "loss.class_weights=[1,2,3,1,1,0.5,1,1,1,2]"),
+    "sums": with_sizes(
         "model.hidden=[12]", "loss.reduction=sum", "regulariser=sparsity", "loss.regularisers.sparsity.reduction=sum"
     ),
-    "rates of neurons": shaped("model.hidden=[12]", "regulariser=rate_bounds", "loss=ce_membrane"),
-    "pairs of samples": shaped("model.hidden=[12]", "loss=spike_similarity"),
-    "a batch of one": shaped("model.hidden=[12]", "batch_size=1", "model.dropout=0.2"),
-    "recurrent": shaped("model=recurrent", "model.hidden=[12]"),
-    "convolutions": shaped("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
-    "scaled by the batch": shaped("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
-    "augmented images": shaped("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
-    "clipped, low memory": shaped("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
-    "no validation, whole batches, a last step": shaped(
+    "rates of neurons": with_sizes("model.hidden=[12]", "regulariser=rate_bounds", "loss=ce_membrane"),
+    "pairs of samples": with_sizes("model.hidden=[12]", "loss=spike_similarity"),
+    "a batch of one": with_sizes("model.hidden=[12]", "batch_size=1", "model.dropout=0.2"),
+    "recurrent": with_sizes("model=recurrent", "model.hidden=[12]"),
+    "convolutions": with_sizes("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=none", "model.dropout=0.2"),
+    "scaled by the batch": with_sizes("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
+    "augmented images": with_sizes("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
+    "clipped, low memory": with_sizes("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
+    "no validation, whole batches, a last step": with_sizes(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),
     "silence": ("task=zeros", "num_steps=6", "epochs=5", "batch_size=5", "model.hidden=[12]"),
@@ -110,29 +110,29 @@ SPREAD = {
 
 
 def test_two_processes_follow_one(tmp_path: Path) -> None:
-    follow({name: job(composed(*words)) for name, words in SPREAD.items()}, tmp_path)
+    follow({name: job(config_for(*words)) for name, words in SPREAD.items()}, tmp_path)
 
 
 def test_three_processes(tmp_path: Path) -> None:
-    follow({name: job(composed(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
+    follow({name: job(config_for(*SPREAD[name])) for name in ("rates of neurons", "a batch of one")}, tmp_path, 3)
 
 
 def follow(jobs: dict[str, Any], folder: Path, processes: int = 2, spare: Sequence[str] = TIMES) -> None:
-    found = together({"train": jobs, "norm": [1, 2, 5]}, folder, processes)
-    assert set(found["trained"]) == set(jobs)
-    for name, pair in found["trained"].items():
+    results = together({"train": jobs, "norm": [1, 2, 5]}, folder, processes)
+    assert set(results["trained"]) == set(jobs)
+    for name, pair in results["trained"].items():
         assert_follows(name, pair, spare)
-    for alone, team in found["norm"].values():
+    for alone, team in results["norm"].values():
         assert team == pytest.approx(alone, rel=1e-11, abs=1e-13)
 
 
 def test_the_command_under_torchrun(tmp_path: Path) -> None:
     words = (*TINY, "epochs=2", "batch_size=400")
-    ended = torchrun(2, *words, cwd=tmp_path)
+    process = torchrun(2, *words, cwd=tmp_path)
     # The run is too short to learn anything, and says so.
-    assert (ended.returncode, [line for line in said(ended) if not line.startswith("warning: ")]) == (0, [])
-    assert ended.stdout.count("epoch 1/2") == 1
-    assert "2 processes" in ended.stdout
+    assert (process.returncode, [line for line in messages(process) if not line.startswith("warning: ")]) == (0, [])
+    assert process.stdout.count("epoch 1/2") == 1
+    assert "2 processes" in process.stdout
     run = Run(tmp_path / "run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]  # one folder
     assert run.result["status"] == "finished"
@@ -148,9 +148,9 @@ def test_one_process_under_torchrun_is_a_plain_run_and_two_follow_it(tmp_path: P
     assert one.result["weights_sha256"] == plain.result["weights_sha256"]
     assert one.manifest["parallel"] == plain.manifest["parallel"] == {"world_size": 1, "backend": None}
 
-    ended = torchrun(2, "reproduce", str(plain.folder), cwd=tmp_path / "two")
-    assert ended.returncode == 0, ended.stderr
-    assert "parallel.world_size: 1 there, 2 here" in ended.stdout
+    process = torchrun(2, "reproduce", str(plain.folder), cwd=tmp_path / "two")
+    assert process.returncode == 0, process.stderr
+    assert "parallel.world_size: 1 there, 2 here" in process.stdout
     (two,) = (Run(path.parent) for path in (tmp_path / "two").rglob("reproduction.json"))
     losses, expected = ([step["loss"] for step in of.metrics("step")] for of in (two, plain))
     assert len(expected) == 50
@@ -180,10 +180,10 @@ def test_a_lost_rank_ends_the_run_which_goes_on_with_any_number(tmp_path: Path) 
     assert run.result["status"] == "failed"
     assert "rank 1 of 2 processes was lost" in run.result["error"]
 
-    ended = torchrun(3, "resume", "run", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    resumption = torchrun(3, "resume", "run", cwd=tmp_path)
+    assert resumption.returncode == 0, resumption.stderr
     assert run.result["status"] == "finished"
-    assert "parallel.world_size was 2 and is now 3" in ended.stderr
+    assert "parallel.world_size was 2 and is now 3" in resumption.stderr
     losses, expected = ([step["loss"] for step in of.metrics("step")] for of in (run, plain))
     assert len(losses) == len(expected) == 150
     assert losses[:50] == pytest.approx(expected[:50], rel=1e-5)
@@ -196,8 +196,8 @@ def children(pid: int) -> list[int]:
 
 
 def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
-    ended = torchrun(2, *TINY, "epochs=100000", "max_seconds=1", cwd=tmp_path)
-    assert [line.partition(";")[0] for line in said(ended)] == ["snnrun: max_seconds=1 are over"]
+    process = torchrun(2, *TINY, "epochs=100000", "max_seconds=1", cwd=tmp_path)
+    assert [line.partition(";")[0] for line in messages(process)] == ["snnrun: max_seconds=1 are over"]
     run = Run(tmp_path / "run")
     assert run.result["status"] == "interrupted"
     states = list((run.folder / "checkpoints").glob("step-*.safetensors"))
@@ -213,20 +213,20 @@ def test_all_leave_together_when_the_time_is_up(tmp_path: Path) -> None:
         (("loss=ce_membrane", "optimizer=sgd", "optimizer.lr=1e38"), 4, "not finite"),
     ],
 )
-def test_errors_are_told_once(tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
+def test_errors_are_shown_once(tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
     keys = {word.partition("=")[0] for word in words}
     tiny = [word for word in TINY[:-1] if word.partition("=")[0] not in keys]
-    ended = torchrun(2, *tiny, "output_dir=made", *words, cwd=tmp_path)
-    assert len(said(ended)) == 1
-    assert message in ended.stderr
-    assert f"exitcode  : {code} " in ended.stderr
+    process = torchrun(2, *tiny, "output_dir=made", *words, cwd=tmp_path)
+    assert len(messages(process)) == 1
+    assert message in process.stderr
+    assert f"exitcode  : {code} " in process.stderr
     results = [strict(path.read_text()) for path in tmp_path.rglob("result.json")]
     assert [result["status"] for result in results] == (["failed"] if words[0] != "-m" else [])
 
 
-def test_a_process_that_does_not_answer_is_named(tmp_path: Path) -> None:
-    found = together({"silent": True, "patience": 5}, tmp_path)
-    assert found["silent"].startswith("rank 1 of 2 processes was lost")
+def test_a_silent_process_is_named(tmp_path: Path) -> None:
+    results = together({"silent": True, "patience": 5}, tmp_path)
+    assert results["silent"].startswith("rank 1 of 2 processes was lost")
 
 
 def encoders(task: str) -> list[str]:
@@ -250,9 +250,9 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
         write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders; but for
         # population codes, on whose many inputs rounding soon moves a spike (docs/data_parallel.md).
-        known = [name for name in encoders(task) if task in whole or not name.startswith("population")]
-        for encoder in known if task in whole else known[others.index(task) :: len(others)]:
-            config = assembled(task=task, encoder=encoder, optimizer="sgd")
+        names = [name for name in encoders(task) if task in whole or not name.startswith("population")]
+        for encoder in names if task in whole else names[others.index(task) :: len(others)]:
+            config = assemble(task=task, encoder=encoder, optimizer="sgd")
             # The made-up sets of events are small: many passes make the steps.
             config |= {"num_steps": 5, "epochs": 8 if task in EVENT_SETS else 1, "batch_size": 5}
             # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.

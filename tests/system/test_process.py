@@ -15,19 +15,19 @@ from support.shell import environment, program
 
 def test_a_fault(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "snnrun", "epochs=abc", "neuron=lff"]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 2
-    assert "2 faults in the command" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert ended.stdout == ""
+    process = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert process.returncode == 2
+    assert "2 faults in the command" in process.stderr
+    assert "Traceback" not in process.stderr
+    assert process.stdout == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_fault_of_a_simulation(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "snnrun", "simulate", "input=spikes", "num_neurons=2000", "num_steps=300"]
-    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
-    assert "traces.csv holds 333 of 2000 neurons, traces.npz all" in ended.stdout
+    process = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert "traces.csv holds 333 of 2000 neurons, traces.npz all" in process.stdout
     assert len(list(tmp_path.glob("outputs/*/*/figures/traces.svg"))) == 1
 
 
@@ -36,15 +36,15 @@ def test_any_character_set(tmp_path: Path, encoding: str) -> None:
     make_run(tmp_path / "outputs" / "µ→学", manifest={"platform": "β"})
     script = "import sys; from snnrun.cli import main; sys.exit(main(sys.argv[1:]))"
     for line in (["runs"], ["show", "outputs/µ→学"], ["diff", "outputs/µ→学", "outputs/µ→学"]):
-        ended = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-X", "utf8=0", "-c", script, *line],
             cwd=tmp_path,
             env={"PYTHONIOENCODING": encoding, "PYTHONPATH": ":".join(sys.path), "LC_ALL": "C.UTF-8"},
             capture_output=True,
             check=False,
         )
-        assert (ended.returncode, ended.stderr) == (0, b"")
-        ended.stdout.decode(encoding)
+        assert (process.returncode, process.stderr) == (0, b"")
+        process.stdout.decode(encoding)
 
 
 #: What a shell does with the streams of a command, and which of them are left.
@@ -63,7 +63,7 @@ QUICK = (
 )
 
 
-def ended(words: str, redirection: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def run_shell(words: str, redirection: str, folder: Path) -> subprocess.CompletedProcess[str]:
     line = " ".join([*program(), words, redirection])
     return subprocess.run(
         ["sh", "-c", line], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120, check=False
@@ -73,16 +73,16 @@ def ended(words: str, redirection: str, folder: Path) -> subprocess.CompletedPro
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
 @pytest.mark.parametrize("redirection", REDIRECTIONS)
 def test_a_process_without_streams(redirection: str, tmp_path: Path) -> None:
-    listed, wrong = (ended(words, redirection, tmp_path) for words in ("list neuron", "nope=1"))
-    assert (listed.returncode, wrong.returncode) == (0 if REDIRECTIONS[redirection] == "stdout" else 6, 2)
-    assert "Traceback" not in listed.stderr + wrong.stderr and "bug" not in listed.stderr + wrong.stderr
+    right, wrong = (run_shell(words, redirection, tmp_path) for words in ("list neuron", "nope=1"))
+    assert (right.returncode, wrong.returncode) == (0 if REDIRECTIONS[redirection] == "stdout" else 6, 2)
+    assert "Traceback" not in right.stderr + wrong.stderr and "bug" not in right.stderr + wrong.stderr
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
 @pytest.mark.parametrize("redirection", REDIRECTIONS)
 @pytest.mark.parametrize("words", ["", "-m seed=0,1", "-m seed=0,1 hydra/launcher=local_parallel"])
 def test_a_run_without_streams(words: str, redirection: str, tmp_path: Path) -> None:
-    run = ended(f"{words} '{QUICK.replace(' ', chr(39) + ' ' + chr(39))}'", redirection, tmp_path)
+    run = run_shell(f"{words} '{QUICK.replace(' ', chr(39) + ' ' + chr(39))}'", redirection, tmp_path)
     assert run.returncode == 0, run.stderr
     results = list(tmp_path.rglob("result.json"))
     assert len(results) == (2 if words else 1)

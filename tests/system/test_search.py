@@ -14,27 +14,27 @@ from optuna.trial import FrozenTrial, TrialState
 
 from snnrun.cli import main
 from support.forked import snnrun
-from support.shell import Ended, Run
+from support.shell import CommandResult, Run
 
 QUIET = ("report.figures=false", "report.summary=false", "report.progress=false", "report.log_every=100")
 SMALL = (*QUIET, "task=digits", "num_steps=3", "epochs=2", "model.hidden=[10]")
 SEARCH = ("-m", "hydra/sweeper=optuna")
 
 
-def trials(ended: Ended, storage: str | None = None) -> list[FrozenTrial]:
-    path = ended.cwd / storage if storage else next(ended.cwd.rglob("search.db"))
+def trials(outcome: CommandResult, storage: str | None = None) -> list[FrozenTrial]:
+    path = outcome.cwd / storage if storage else next(outcome.cwd.rglob("search.db"))
     return optuna.load_study(study_name="search", storage=f"sqlite:///{path}").trials
 
 
-def sweep(ended: Ended) -> Path:
-    return next(ended.cwd.rglob("sweep.json")).parent
+def sweep(outcome: CommandResult) -> Path:
+    return next(outcome.cwd.rglob("sweep.json")).parent
 
 
 def jobs(folder: Path) -> list[dict[str, Any]]:
     content = json.loads((folder / "sweep.json").read_text())
     assert content["search"] is True
-    found: list[dict[str, Any]] = content["jobs"]
-    return found
+    rows: list[dict[str, Any]] = content["jobs"]
+    return rows
 
 
 def accuracy(run: Run) -> float:
@@ -62,7 +62,7 @@ class Bad(LabelLoss):
 
 
 @pytest.fixture(scope="module")
-def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
+def failing(tmp_path_factory: pytest.TempPathFactory) -> CommandResult:
     """A grid of four, two of which have a loss that is not finite."""
     folder = tmp_path_factory.mktemp("failing")
     parts = folder / "parts"
@@ -74,12 +74,12 @@ def failing(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     return snnrun(*SEARCH, *SMALL, *own, *grid, cwd=folder)
 
 
-def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
+def test_a_failed_trial_does_not_end_the_search(failing: CommandResult) -> None:
     assert failing.code == 7, failing.err
-    found = trials(failing)
-    assert len(found) == 4, "the grid is no larger"
-    assert [trial.state for trial in found if trial.params["loss"] == "bad"] == [TrialState.FAIL] * 2
-    assert [trial.state for trial in found if trial.params["loss"] != "bad"] == [TrialState.COMPLETE] * 2
+    all_trials = trials(failing)
+    assert len(all_trials) == 4, "the grid is no larger"
+    assert [trial.state for trial in all_trials if trial.params["loss"] == "bad"] == [TrialState.FAIL] * 2
+    assert [trial.state for trial in all_trials if trial.params["loss"] != "bad"] == [TrialState.COMPLETE] * 2
     assert "2 of 4 jobs failed" in failing.err and "2 finished, 2 failed" in failing.out
     place = sweep(failing).relative_to(failing.cwd)
     ends = [line.partition("  ")[0] for line in failing.out.splitlines()[-2:]]
@@ -87,11 +87,11 @@ def test_a_failed_trial_does_not_end_the_search(failing: Ended) -> None:
     assert "Traceback" not in failing.err
 
 
-def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
+def test_jobs_are_those_of_a_sweep(failing: CommandResult) -> None:
     folder = sweep(failing)
-    listed = jobs(folder)
-    assert [job["number"] for job in listed] == [0, 1, 2, 3]
-    for job, trial in zip(listed, trials(failing), strict=True):
+    rows = jobs(folder)
+    assert [job["number"] for job in rows] == [0, 1, 2, 3]
+    for job, trial in zip(rows, trials(failing), strict=True):
         assert job["folder"] == f"{job['number']}-{trial.params['neuron']}-atan-s0"
         assert {f"{key}={value}" for key, value in trial.params.items()} < set(job["overrides"])
         run = Run(folder / job["folder"])
@@ -106,7 +106,7 @@ def test_jobs_are_those_of_a_sweep(failing: Ended) -> None:
         assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")
 
 
-def test_the_best_is_a_command_to_copy(failing: Ended, tmp_path: Path) -> None:
+def test_the_best_is_a_command_to_copy(failing: CommandResult, tmp_path: Path) -> None:
     line = next(line for line in failing.out.splitlines() if line.startswith("  snnrun "))
     words = shlex.split(line)[1:]
     best = max((t for t in trials(failing) if t.state is TrialState.COMPLETE), key=lambda trial: trial.value or 0)
@@ -137,47 +137,47 @@ def test_a_trial_that_is_pruned_has_one_job_and_can_go_on(tmp_path: Path, monkey
     """No accuracy is above 1, so that every trial ends after its first epoch, and its second seed is never run."""
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
     words = ("optimizer.lr=1e-3,1e-2", "hydra.sweeper.n_trials=2", "hydra.sweeper.seeds=[3,4]")
-    ended = snnrun(*SEARCH, *SMALL, *words, *pruner, cwd=tmp_path)
-    assert ended.code == 0, ended.err
-    found = trials(ended)
-    assert [trial.state for trial in found] == [TrialState.PRUNED] * 2
-    assert [job["folder"] for job in jobs(sweep(ended))] == ["0-lif-atan-s3", "1-lif-atan-s3"]
-    for trial, run in zip(found, ended.runs, strict=True):
+    outcome = snnrun(*SEARCH, *SMALL, *words, *pruner, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    all_trials = trials(outcome)
+    assert [trial.state for trial in all_trials] == [TrialState.PRUNED] * 2
+    assert [job["folder"] for job in jobs(sweep(outcome))] == ["0-lif-atan-s3", "1-lif-atan-s3"]
+    for trial, run in zip(all_trials, outcome.runs, strict=True):
         assert run.result["status"] == "interrupted" and run.result["pruned"] is True
         assert run.result["error"] is None and run.result["epochs"] == 1
         (epoch,) = run.metrics("epoch")
         assert trial.intermediate_values == {1: epoch["validation_accuracy"]}
-    assert "best: trial" not in ended.out and "2 pruned" in ended.out
-    assert "pruned after epoch 1" in ended.runs[0].text("run.log")
+    assert "best: trial" not in outcome.out and "2 pruned" in outcome.out
+    assert "pruned after epoch 1" in outcome.runs[0].text("run.log")
     monkeypatch.chdir(tmp_path)
-    assert main(["resume", str(ended.runs[0].folder)]) == 0
-    assert ended.runs[0].result["status"] == "finished"
+    assert main(["resume", str(outcome.runs[0].folder)]) == 0
+    assert outcome.runs[0].result["status"] == "finished"
 
 
 def test_pruning_in_a_process_of_its_own(tmp_path: Path) -> None:
     pruner = ("hydra.sweeper.pruner=threshold", "hydra.sweeper.pruner_options={lower: 1.5}")
     launcher = ("hydra/launcher=local_parallel", "hydra.launcher.n_jobs=1")
-    ended = snnrun(*SEARCH, *SMALL, *pruner, *launcher, "neuron=if,lif", "hydra.sweeper.n_trials=1", cwd=tmp_path)
-    assert ended.code == 0, ended.err
-    assert [trial.state for trial in trials(ended)] == [TrialState.PRUNED]
-    assert ended.run.result["epochs"] == 1
+    outcome = snnrun(*SEARCH, *SMALL, *pruner, *launcher, "neuron=if,lif", "hydra.sweeper.n_trials=1", cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    assert [trial.state for trial in trials(outcome)] == [TrialState.PRUNED]
+    assert outcome.run.result["epochs"] == 1
 
 
 def test_the_mean_over_seeds_of_several_objectives(tmp_path: Path) -> None:
     words = ("model.hidden=[5],[10]", "hydra.sweeper.sampler=grid", "hydra.sweeper.seeds=[0,1]")
     objective = "hydra.sweeper.objective=[validation_accuracy,parameters]"
-    ended = snnrun(*SEARCH, *QUIET, "task=digits", "num_steps=3", "epochs=1", *words, objective, cwd=tmp_path)
-    assert ended.code == 0, ended.err
-    found, folder = trials(ended), sweep(ended)
+    outcome = snnrun(*SEARCH, *QUIET, "task=digits", "num_steps=3", "epochs=1", *words, objective, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    all_trials, folder = trials(outcome), sweep(outcome)
     runs = [Run(folder / job["folder"]) for job in jobs(folder)]
-    assert len(runs) == 2 * len(found) == 4
-    for i, trial in enumerate(found):
+    assert len(runs) == 2 * len(all_trials) == 4
+    for i, trial in enumerate(all_trials):
         pair = runs[2 * i : 2 * i + 2]
         assert [run.json("manifest.json")["seed"] for run in pair] == [0, 1]
         assert trial.values[0] == pytest.approx(statistics.fmean(map(accuracy, pair)), rel=1e-12)
         assert trial.values[1] == pair[0].result["parameters"]
-    assert "of which none is better than another" in ended.out
-    assert "seed=0,1" in ended.out and "mean over 2 seeds" in ended.out
+    assert "of which none is better than another" in outcome.out
+    assert "seed=0,1" in outcome.out and "mean over 2 seeds" in outcome.out
 
 
 KILLER = '''
@@ -215,8 +215,8 @@ def test_a_search_that_was_killed_goes_on(tmp_path: Path) -> None:
     assert first.code < 0
     again = snnrun(*SEARCH, "--resume", *own, *words, cwd=tmp_path)
     assert again.code == 0, again.err
-    found = trials(again)
-    states = [trial.state for trial in found]
+    all_trials = trials(again)
+    states = [trial.state for trial in all_trials]
     assert sorted(states) == sorted([TrialState.COMPLETE] * 3 + [TrialState.FAIL])
-    assert found[1].state is TrialState.FAIL and found[2].params == found[1].params, "drawn once more"
+    assert all_trials[1].state is TrialState.FAIL and all_trials[2].params == all_trials[1].params, "drawn once more"
     assert [job["number"] for job in jobs(sweep(again))] == [0, 1, 2, 3]

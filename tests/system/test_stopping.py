@@ -29,7 +29,7 @@ WORDS = [*QUIET, "epochs=6", "batch_size=16", "model.dropout=0.2", "checkpoint.e
 LIMIT = 120  # seconds after which a command hangs
 
 
-class Started:
+class Command:
     """A command that is running in ``folder``."""
 
     def __init__(self, folder: Path, *words: str) -> None:
@@ -39,22 +39,22 @@ class Started:
             [*program(), *words], cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def until(self, happened: Callable[[], bool]) -> Started:
+    def until(self, event: Callable[[], bool]) -> Command:
         """Wait for something to happen, which must be before the end."""
         deadline = time.monotonic() + LIMIT
-        while not happened():
+        while not event():
             if self._process.poll() is not None:
-                raise AssertionError(f"ended before: {self.ended()}")
+                raise AssertionError(f"ended before: {self.wait()}")
             assert time.monotonic() < deadline
             time.sleep(0.005)
         return self
 
-    def send(self, *numbers: signal.Signals) -> Started:
+    def send(self, *numbers: signal.Signals) -> Command:
         for number in numbers:
             self._process.send_signal(number)
         return self
 
-    def ended(self) -> tuple[int, str, str]:
+    def wait(self) -> tuple[int, str, str]:
         try:
             out, err = self._process.communicate(timeout=LIMIT)
         finally:
@@ -71,57 +71,57 @@ def steps(run: Path) -> list[int]:
     return [checkpoint.load_state(path)["progress"]["step"] for path in checkpoint.states(run / "checkpoints")]
 
 
-def reached(run: Path) -> tuple[int, int]:
+def newest_step(run: Path) -> tuple[int, int]:
     """Epoch and step of the newest state."""
     progress = checkpoint.load_state(checkpoint.states(run / "checkpoints")[0])["progress"]
     return progress["epoch"], progress["step"]
 
 
-def half_written(folder: Path) -> list[Path]:
+def temporary_files(folder: Path) -> list[Path]:
     return list(folder.rglob("*.tmp"))
 
 
 @pytest.fixture(scope="session")
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("unbroken")
-    code, _, err = Started(folder, *WORDS, "hydra.run.dir=run").ended()
+    code, _, err = Command(folder, *WORDS, "hydra.run.dir=run").wait()
     assert (code, err) == (0, "")
     return folder / "run"
 
 
 @pytest.fixture(scope="session")
-def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, interrupted by SIGTERM."""
     folder = tmp_path_factory.mktemp("interrupted")
     run = folder / "run"
-    started = Started(folder, *WORDS, "hydra.run.dir=run").until(training(run))
-    code, _, err = started.send(signal.SIGTERM).ended()
+    command = Command(folder, *WORDS, "hydra.run.dir=run").until(training(run))
+    code, _, err = command.send(signal.SIGTERM).wait()
     assert (code, err) == (143, "snnrun: interrupted\nsnnrun resume run\n")
     return run
 
 
 @pytest.fixture
-def copy(interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def copy(interrupted_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the interrupted run, in the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SNNRUN_DEBUG", raising=False)
-    return Path(shutil.copytree(interrupted, tmp_path / "run"))
+    return Path(shutil.copytree(interrupted_run, tmp_path / "run"))
 
 
 # --- the core ------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_interrupted_says_so(interrupted: Path) -> None:
-    run = Run(interrupted)
+def test_a_run_that_is_interrupted_has_that_status(interrupted_run: Path) -> None:
+    run = Run(interrupted_run)
     assert run.result["status"] == "interrupted"
     assert run.result["error"] is None
     assert run.text("run.log").splitlines()[-1] == "interrupted"
-    (last, *_) = steps(interrupted)
+    (last, *_) = steps(interrupted_run)
     assert last == run.metrics("step")[-1]["step"]
-    assert not (interrupted / "run.lock").exists()
-    assert not half_written(interrupted)
-    found = browse.read(interrupted)
-    assert (found.status, found.resumable) == ("interrupted", True)
+    assert not (interrupted_run / "run.lock").exists()
+    assert not temporary_files(interrupted_run)
+    entry = browse.read(interrupted_run)
+    assert (entry.status, entry.resumable) == ("interrupted", True)
 
 
 def test_each_signal_and_the_result_of_an_unbroken_run(unbroken: Path, copy: Path) -> None:
@@ -129,21 +129,21 @@ def test_each_signal_and_the_result_of_an_unbroken_run(unbroken: Path, copy: Pat
     before = steps(copy)[0]
     for number, expected in ((signal.SIGINT, 130), (signal.SIGUSR1, 143)):
         size = (copy / "metrics.jsonl").stat().st_size
-        started = Started(copy.parent, "resume", "run")
-        started.until(lambda: (copy / "metrics.jsonl").stat().st_size > size + 300)  # noqa: B023 (called here)
-        code, out, err = started.send(number).ended()
+        command = Command(copy.parent, "resume", "run")
+        command.until(lambda: (copy / "metrics.jsonl").stat().st_size > size + 300)  # noqa: B023 (called here)
+        code, out, err = command.send(number).wait()
         assert (code, err) == (expected, "snnrun: interrupted\nsnnrun resume run\n")
         assert f"resumed after {before} steps" in out
         assert Run(copy).result["status"] == "interrupted"
         assert steps(copy)[0] > before
         before = steps(copy)[0]
-    code, out, err = Started(copy.parent, "resume", "run").ended()
+    code, out, err = Command(copy.parent, "resume", "run").wait()
     assert (code, err) == (0, "")
     verdict = compare(unbroken, copy, same_seed=True)
     assert verdict.exact, verdict.words()
     assert Run(copy).result["weights_sha256"] == Run(unbroken).result["weights_sha256"]
     assert len(Run(copy).manifest["resumed"]) == 3
-    assert len(steps(copy)) == 2 and not half_written(copy)
+    assert len(steps(copy)) == 2 and not temporary_files(copy)
 
 
 def test_a_finished_run_is_not_resumed(unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,7 +186,7 @@ def test_a_strangers_run_leads_nowhere(name: str, copy: Path, capsys: pytest.Cap
     assert contents(copy.parent) == before
 
 
-def test_a_damaged_state_is_passed_over_and_that_is_said(
+def test_a_damaged_state_is_passed_over_with_a_warning(
     copy: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     last, before = checkpoint.states(copy / "checkpoints")
@@ -273,13 +273,13 @@ def test_a_doctored_record_is_not_reproduced(unbroken: Path, copy: Path, capsys:
     shutil.rmtree(copy)
     shutil.copytree(unbroken, copy)
     lines = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
-    doctored = [record for record in lines if record["kind"] == "step"][2]
-    doctored["loss"] += 1e-9
+    edit = [record for record in lines if record["kind"] == "step"][2]
+    edit["loss"] += 1e-9
     (copy / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in lines))
     assert main(["reproduce", "run"]) == 8
     out, err = capsys.readouterr()
     assert "no match" in out
-    assert f"the first difference is in step {doctored['step']}: loss: " in out
+    assert f"the first difference is in step {edit['step']}: loss: " in out
     assert "the environments are the same" in out
     assert "was not reproduced" in err
 
@@ -299,15 +299,15 @@ def test_other_versions_are_a_warning(copy: Path, capsys: pytest.CaptureFixture[
 
 
 def test_max_seconds(unbroken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, _, err = Started(tmp_path, *WORDS, "max_seconds=0.3", "hydra.run.dir=run").ended()
+    code, _, err = Command(tmp_path, *WORDS, "max_seconds=0.3", "hydra.run.dir=run").wait()
     assert code == 143
     assert err == "snnrun: max_seconds=0.3 are over; `snnrun resume` goes on where it stopped\nsnnrun resume run\n"
     assert Run(tmp_path / "run").result["status"] == "interrupted"
     monkeypatch.chdir(tmp_path)
     before, resumes = (0, 0), 0
     while (code := main(["resume", "run"])) == 143:
-        assert reached(tmp_path / "run") > before, "each time a step is made, or an epoch ends"
-        before, resumes = reached(tmp_path / "run"), resumes + 1
+        assert newest_step(tmp_path / "run") > before, "each time a step is made, or an epoch ends"
+        before, resumes = newest_step(tmp_path / "run"), resumes + 1
     assert code == 0 and resumes
     verdict = compare(unbroken, tmp_path / "run", same_seed=True)
     assert verdict.exact, verdict.words()
@@ -359,28 +359,28 @@ def slow_parts(folder: Path) -> list[str]:
 def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
     words = slow_parts(tmp_path)
     (tmp_path / "loading").touch()
-    started = Started(tmp_path, *words, *QUIET, "task=slow", "hydra.run.dir=run")
-    started.until((tmp_path / "training").exists).send(signal.SIGINT)
+    command = Command(tmp_path, *words, *QUIET, "task=slow", "hydra.run.dir=run")
+    command.until((tmp_path / "training").exists).send(signal.SIGINT)
     time.sleep(0.5)
     assert not (tmp_path / "run" / "result.json").exists(), "the first waits for the end of the step"
-    code, _, err = started.send(signal.SIGINT).ended()
+    code, _, err = command.send(signal.SIGINT).wait()
     assert (code, err) == (130, "snnrun: interrupted\n")
     assert Run(tmp_path / "run").result["status"] == "interrupted"
-    assert not half_written(tmp_path)
+    assert not temporary_files(tmp_path)
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 143)])
 def test_while_data_are_loaded(number: signal.Signals, expected: int, tmp_path: Path) -> None:
     words = slow_parts(tmp_path)
     (tmp_path / "training").touch()
-    started = Started(tmp_path, *words, *QUIET, "task=slow", "epochs=1", "hydra.run.dir=run")
-    code, _, err = started.until((tmp_path / "loading").exists).send(number).ended()
+    command = Command(tmp_path, *words, *QUIET, "task=slow", "epochs=1", "hydra.run.dir=run")
+    code, _, err = command.until((tmp_path / "loading").exists).send(number).wait()
     assert (code, err) == (expected, "snnrun: interrupted\n")
     run = Run(tmp_path / "run")
     assert run.result["status"] == "interrupted"
     assert run.text("metrics.jsonl") == ""
     assert (run.folder / "config.yaml").exists()
-    code, _, err = Started(tmp_path, "resume", *words, "run").ended()
+    code, _, err = Command(tmp_path, "resume", *words, "run").wait()
     assert (code, err) == (0, "")
     assert run.result["status"] == "finished"
     assert run.manifest["packages"] and run.manifest["resumed"][0]["changed"] == {}
@@ -388,22 +388,22 @@ def test_while_data_are_loaded(number: signal.Signals, expected: int, tmp_path: 
 
 def test_at_any_moment_of_the_start(tmp_path: Path) -> None:
     """A folder says how its run ended, or holds no record."""
-    said = set()
+    statuses = set()
     for i in range(10):
         folder = tmp_path / str(i)
-        started = Started(folder, *WORDS, "hydra.run.dir=run")
-        started.until((folder / "run").exists)
+        command = Command(folder, *WORDS, "hydra.run.dir=run")
+        command.until((folder / "run").exists)
         time.sleep(0.03 * i)
-        code, _, err = started.send(signal.SIGTERM).ended()
+        code, _, err = command.send(signal.SIGTERM).wait()
         assert code in (-15, 143, 0), err
         names = {path.name for path in (folder / "run").glob("*")} - {".hydra"}
         if code == -15:  # before anybody listened
             assert not names
         else:
-            said.add(Run(folder / "run").result["status"])
+            statuses.add(Run(folder / "run").result["status"])
             assert {"config.yaml", "metrics.jsonl", "run.log"} <= names or Run(folder / "run").result["epochs"] == 0
-        assert not half_written(folder)
-    assert said
+        assert not temporary_files(folder)
+    assert statuses
 
 
 # --- sweeps --------------------------------------------------------------------------------------------------------
@@ -411,8 +411,8 @@ def test_at_any_moment_of_the_start(tmp_path: Path) -> None:
 
 def test_an_interrupt_ends_a_sweep(tmp_path: Path) -> None:
     words = ["-m", *WORDS, "seed=0,1,2", "hydra.sweep.dir=sweep", "hydra.sweep.subdir=${hydra:job.num}"]
-    started = Started(tmp_path, *words).until(training(tmp_path / "sweep" / "0"))
-    code, out, err = started.send(signal.SIGINT).ended()
+    command = Command(tmp_path, *words).until(training(tmp_path / "sweep" / "0"))
+    code, out, err = command.send(signal.SIGINT).wait()
     assert code == 130, err
     assert Run(tmp_path / "sweep" / "0").result["status"] == "interrupted"
     assert "job 2 of 3" not in out
@@ -421,7 +421,7 @@ def test_an_interrupt_ends_a_sweep(tmp_path: Path) -> None:
 
 def test_max_seconds_end_a_job_and_not_the_sweep(tmp_path: Path) -> None:
     words = ["-m", *WORDS, "max_seconds=0.3", "seed=0,1", "hydra.sweep.dir=sweep"]
-    code, _, err = Started(tmp_path, *words, "hydra.sweep.subdir=${hydra:job.num}").ended()
+    code, _, err = Command(tmp_path, *words, "hydra.sweep.subdir=${hydra:job.num}").wait()
     assert code == 7
     assert "snnrun: 2 of 2 jobs failed:" in err
     for number in range(2):

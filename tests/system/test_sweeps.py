@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.shell import Ended, Run, environment, program, snnrun, strict
+from support.shell import CommandResult, Run, environment, program, snnrun, strict
 
 SMALL = (
     "task=zeros",
@@ -40,7 +40,7 @@ class Sweep:
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([*program(), *self.words], cwd=self.cwd, env=environment(), **pipes)
 
-    def resume(self) -> Ended:
+    def resume(self) -> CommandResult:
         return snnrun(*self.words, "--resume", cwd=self.cwd)
 
     @property
@@ -78,8 +78,8 @@ AGREE = ("task=digits", "epochs=1", "num_steps=4", "report.figures=false", "neur
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     sweep = Sweep(tmp_path_factory.mktemp("serial"), *AGREE)
-    ended = snnrun(*sweep.words, cwd=sweep.cwd)
-    assert ended.code == 0, ended.err
+    outcome = snnrun(*sweep.words, cwd=sweep.cwd)
+    assert outcome.code == 0, outcome.err
     return sweep
 
 
@@ -97,8 +97,8 @@ def test_all_launchers_give_the_same_weights(
     if find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     other = Sweep(tmp_path, *AGREE, *words)
-    ended = snnrun(*other.words, cwd=other.cwd)
-    assert ended.code == 0, ended.err
+    outcome = snnrun(*other.words, cwd=other.cwd)
+    assert outcome.code == 0, outcome.err
     assert serial.weights == other.weights
     assert len(set(serial.weights)) == 2
     assert {job.manifest["threads"] for job in (*serial.jobs, *other.jobs)} == {1}
@@ -116,8 +116,8 @@ def test_a_killed_job_and_a_stopped_sweep(tmp_path: Path) -> None:
     assert "job 1 of 3" in err and "its process was killed (SIGKILL" in err
     assert "the same command with --resume runs the rest" in err
     assert sweep.jobs[2].result["status"] == "interrupted"
-    ended = sweep.resume()
-    assert ended.code == 0, ended.err
+    outcome = sweep.resume()
+    assert outcome.code == 0, outcome.err
     assert [job.result["status"] for job in sweep.jobs] == ["finished"] * 3
     assert len(sweep.jobs[2].manifest["resumed"]) == 1
     assert [len(job.metrics("epoch")) for job in sweep.jobs] == [100] * 3
@@ -129,29 +129,29 @@ def test_a_hundred_jobs_of_which_ten_are_killed(tmp_path: Path) -> None:
     count, epochs = 100, 12
     seeds = ",".join(map(str, range(count)))
     sweep = Sweep(tmp_path, *SMALL, f"epochs={epochs}", f"seed={seeds}", *PARALLEL)
-    chosen = set(random.Random(0).sample(range(count), 10))
-    left, killed = set(chosen), set()
+    victims = set(random.Random(0).sample(range(count), 10))
+    alive, kills = set(victims), set()
     with sweep.start() as process:
         while process.poll() is None:
-            for number in sorted(left):
+            for number in sorted(alive):
                 if (pid := holder(sweep.folder / f"{number}-lif-atan-s{number}")) is not None:
-                    left.remove(number)
+                    alive.remove(number)
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
-                        killed.add(number)
+                        kills.add(number)
             time.sleep(0.002)
         err = process.communicate()[1]
-    failed = {i for i, job in enumerate(sweep.jobs) if not (job.folder / "result.json").exists()}
+    failures = {i for i, job in enumerate(sweep.jobs) if not (job.folder / "result.json").exists()}
     assert process.returncode == 7, err
-    assert failed and failed <= killed
-    assert f"{len(failed)} of 100 jobs failed:" in err
-    ended = sweep.resume()
-    assert ended.code == 0, ended.err
-    assert f"{count - len(failed)} of 100 jobs are finished already" in ended.out
+    assert failures and failures <= kills
+    assert f"{len(failures)} of 100 jobs failed:" in err
+    outcome = sweep.resume()
+    assert outcome.code == 0, outcome.err
+    assert f"{count - len(failures)} of 100 jobs are finished already" in outcome.out
     assert all(job.result["status"] == "finished" for job in sweep.jobs)
     assert all(len(job.metrics("epoch")) == epochs for job in sweep.jobs)
-    assert {i for i in range(count) if sweep.attempts(i) > 1} == failed, "none was trained twice"
-    assert all(sweep.attempts(i) == 2 for i in failed)
+    assert {i for i in range(count) if sweep.attempts(i) > 1} == failures, "none was trained twice"
+    assert all(sweep.attempts(i) == 2 for i in failures)
     assert len(set(sweep.weights)) == count
 
 
@@ -177,7 +177,7 @@ def test_ray_on_two_nodes(serial: Sweep, tmp_path: Path) -> None:
         assert cluster.stdin is not None and cluster.stdout is not None
         address = cluster.stdout.readline().strip()
         sweep = Sweep(tmp_path, *AGREE, "hydra/launcher=ray", f'hydra.launcher.address="{address}"')
-        ended = snnrun(*sweep.words, cwd=tmp_path)
+        outcome = snnrun(*sweep.words, cwd=tmp_path)
         cluster.stdin.close()
-    assert ended.code == 0, ended.err
+    assert outcome.code == 0, outcome.err
     assert sweep.weights == serial.weights

@@ -28,25 +28,25 @@ ctypes.CDLL(sys.argv[1])
 def openmp() -> Path:
     spec = importlib.util.find_spec("torch")
     assert spec is not None and spec.origin is not None
-    found = sorted((Path(spec.origin).parent / "lib").glob("libgomp*.so*"))
-    if not found:
+    libraries = sorted((Path(spec.origin).parent / "lib").glob("libgomp*.so*"))
+    if not libraries:
         pytest.skip("torch has no GNU OpenMP runtime of its own here")
-    return found[0]
+    return libraries[0]
 
 
 def spins(openmp: Path, *, before: bool = False, **environ: str) -> int:
     """How often a waiting thread spins before it sleeps, where OpenMP is loaded after ``import snnrun``."""
     clean = {name: value for name, value in os.environ.items() if name not in threads.OWN}
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", LOAD.format(before=before), str(openmp)],
         env={**clean, "OMP_DISPLAY_ENV": "VERBOSE", **environ},
         capture_output=True,
         text=True,
         check=True,
     )
-    found = re.search(r"GOMP_SPINCOUNT = '(\d+)'", ended.stderr)
-    assert found
-    return int(found[1])
+    match = re.search(r"GOMP_SPINCOUNT = '(\d+)'", process.stderr)
+    assert match
+    return int(match[1])
 
 
 def test_threads_sleep_after_import_snnrun(openmp: Path) -> None:
@@ -100,5 +100,5 @@ FORK = """
 @pytest.mark.parametrize("before", ["total()", "torch.ones(1 << 22).sum()", ""], ids=["kernels", "torch", "nothing"])
 def test_a_fork_has_threads_of_its_own(before: str) -> None:
     code = textwrap.dedent(FORK).format(before=before)
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert ended.returncode == 0, ended.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0, process.stderr

@@ -12,7 +12,7 @@ import pytest
 from snnrun.tracker import Record
 from snnrun.tracker.base import curves
 from support.forked import snnrun
-from support.shell import Ended, Run, strict
+from support.shell import CommandResult, Run, strict
 from support.trackers import expected
 
 QUIET = ("task=zeros", "encoder=none", "report.figures=false", "report.summary=false", "num_steps=5", "epochs=2")
@@ -57,7 +57,7 @@ class Wrong(Tracker):
 PLACES = ("begin", "record", "end", "import", "leave")
 
 
-def written(run: Run) -> list[dict[str, Any]]:
+def records_of(run: Run) -> list[dict[str, Any]]:
     return [strict(line) for line in run.text("metrics.jsonl").splitlines()]
 
 
@@ -84,15 +84,15 @@ def event_points(run: Run) -> list[tuple[str, int, float]]:
 
 
 def check_events(run: Run) -> None:
-    found, wanted = sorted(event_points(run)), sorted(points(written(run)))
-    assert [point[:2] for point in found] == [point[:2] for point in wanted], "every point, and none twice"
+    events, expected = sorted(event_points(run)), sorted(points(records_of(run)))
+    assert [point[:2] for point in events] == [point[:2] for point in expected], "every point, and none twice"
     # Event files hold float32.
-    assert [point[2] for point in found] == pytest.approx([point[2] for point in wanted], rel=1e-6)
+    assert [point[2] for point in events] == pytest.approx([point[2] for point in expected], rel=1e-6)
 
 
 def check_tables(run: Run) -> None:
     for kind in ("step", "epoch"):
-        assert table(run, kind) == expected(written(run), kind)
+        assert table(run, kind) == expected(records_of(run), kind)
     assert not (run.folder / "csv" / "warning.csv").exists()
 
 
@@ -109,36 +109,36 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tracked(parts: Path) -> Ended:
+def outcome(parts: Path) -> CommandResult:
     """Two that work beside five that do not."""
     names = f"tracker=[csv,{','.join(PLACES)},tensorboard]"
     words = ("--config-dir", str(parts), "trust=wrong_trackers", names)
     return snnrun(*QUIET, *words, cwd=parts.parent / "tracked")
 
 
-def test_tables_and_events_are_the_records(tracked: Ended) -> None:
-    assert tracked.code == 0, tracked.err
-    assert len(written(tracked.run)) == 22
-    check_tables(tracked.run)
-    check_events(tracked.run)
+def test_tables_and_events_are_the_records(outcome: CommandResult) -> None:
+    assert outcome.code == 0, outcome.err
+    assert len(records_of(outcome.run)) == 22
+    check_tables(outcome.run)
+    check_events(outcome.run)
 
 
-def test_a_failure_is_a_warning_and_changes_nothing(tracked: Ended, tmp_path: Path) -> None:
-    warnings = [line for line in tracked.run.text("run.log").splitlines() if line.startswith("warning")]
+def test_a_failure_is_a_warning_and_changes_nothing(outcome: CommandResult, tmp_path: Path) -> None:
+    warnings = [line for line in outcome.run.text("run.log").splitlines() if line.startswith("warning")]
     assert sorted(line.split()[2] for line in warnings) == sorted(PLACES)
     assert all("is left out from here on" in line for line in warnings)
-    assert "No space left on device" in tracked.err and "there_is_no_such_module" in tracked.err
-    assert "Traceback" not in tracked.err
+    assert "No space left on device" in outcome.err and "there_is_no_such_module" in outcome.err
+    assert "Traceback" not in outcome.err
     plain = snnrun(*QUIET, cwd=tmp_path)
-    assert plain.run.result["weights_sha256"] == tracked.run.result["weights_sha256"]
-    assert tracked.run.result["status"] == "finished"
+    assert plain.run.result["weights_sha256"] == outcome.run.result["weights_sha256"]
+    assert outcome.run.result["status"] == "finished"
 
 
 def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: Path) -> None:
     words = ("--config-dir", str(parts), "trust=wrong_trackers")
     some = ("tracker=[csv,tensorboard,kill]", "checkpoint.every_steps=4", "epochs=4", "hydra.run.dir=run")
-    killed = snnrun(*QUIET[:-1], *words, *some, cwd=tmp_path)
-    assert killed.code < 0
+    first = snnrun(*QUIET[:-1], *words, *some, cwd=tmp_path)
+    assert first.code < 0
     again = snnrun("resume", "run", *words, cwd=tmp_path)
     assert (again.code, again.err) == (0, "")
     assert again.run.json("manifest.json")["resumed"][0]["step"] >= 10
@@ -150,8 +150,8 @@ def test_a_run_that_was_killed_goes_on_in_the_same_files(parts: Path, tmp_path: 
 @pytest.mark.filterwarnings("ignore")  # of MLflow and SQLAlchemy between themselves
 def test_mlflow(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
-    ended = snnrun(*QUIET, "tracker=mlflow", "hydra.run.dir=run", cwd=tmp_path)
-    assert ended.code == 0 and "left out" not in ended.err, ended.err
+    run_outcome = snnrun(*QUIET, "tracker=mlflow", "hydra.run.dir=run", cwd=tmp_path)
+    assert run_outcome.code == 0 and "left out" not in run_outcome.err, run_outcome.err
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("snnrun").experiment_id
 
@@ -163,13 +163,13 @@ def test_mlflow(tmp_path: Path) -> None:
             if not name.startswith("result/")
             for point in client.get_metric_history(run.info.run_id, name)
         ]
-        kept = written(ended.run)
-        timed = ("time", "seconds", "samples_per_second")  # a point is never forgotten; those may be older
-        assert sorted(name_step[:2] for name_step in history) == sorted(point[:2] for point in points(kept))
-        stable = {point for point in history if not point[0].endswith(timed)}
-        assert stable == {point for point in points(kept) if not point[0].endswith(timed)}
+        records = records_of(run_outcome.run)
+        times = ("time", "seconds", "samples_per_second")  # a point is never forgotten; those may be older
+        assert sorted(name_step[:2] for name_step in history) == sorted(point[:2] for point in points(records))
+        stable = {point for point in history if not point[0].endswith(times)}
+        assert stable == {point for point in points(records) if not point[0].endswith(times)}
         assert run.data.params["optimizer.lr"] == str(1e-3) and run.data.params["seed"] == "0"
-        assert run.data.metrics["result/test_loss"] == ended.run.result["test_loss"]
+        assert run.data.metrics["result/test_loss"] == run_outcome.run.result["test_loss"]
         assert run.info.status == "FINISHED"
         return str(run.info.run_id)
 

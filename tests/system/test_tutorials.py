@@ -15,7 +15,9 @@ from support.tutorials import EVERY, script
 
 
 @EVERY
-def test_a_page_does_what_it_says(path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_page_has_the_output_that_it_shows(
+    path: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     page = path.read_text(encoding="utf-8")
     program = None if path.stem == "first_run" else forked.script(tmp_path_factory.mktemp("program"))
     for block in script.run(page, tmp_path, environment(), program):

@@ -61,7 +61,7 @@ def test_a_value_that_cannot_cross_is_described() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"),
+    ("value", "text"),
     [
         (None, "null"),
         (True, "true"),
@@ -74,13 +74,13 @@ def test_a_value_that_cannot_cross_is_described() -> None:
         (Description("a list of None"), "a list of None"),
     ],
 )
-def test_a_message_of_the_command_writes_values_as_yaml_does(value: object, shown: str) -> None:
-    assert as_yaml(value) == shown
-    assert Fault.of(ArgumentError("a", "b", value)).message == f"expected b, got {shown}"
+def test_a_message_of_the_command_writes_values_as_yaml_does(value: object, text: str) -> None:
+    assert as_yaml(value) == text
+    assert Fault.of(ArgumentError("a", "b", value)).message == f"expected b, got {text}"
 
 
 @pytest.mark.parametrize(
-    ("checked", "expected", "got"),
+    ("run_check", "expected", "got"),
     [
         (lambda: check.number("a", "x", low=0, below=1), "a number at least 0 and below 1", "x"),
         (lambda: check.number("a", 2, below=1, condition="with b"), "a number below 1 with b", 2),
@@ -92,24 +92,24 @@ def test_a_message_of_the_command_writes_values_as_yaml_does(value: object, show
         (lambda: check.integers("a", 5, low=1), "a list of whole numbers such as [100, 50]", 5),
     ],
 )
-def test_checks_raise_the_facts(checked: Any, expected: str, got: object) -> None:
-    with pytest.raises(ArgumentError) as caught:
-        checked()
-    assert (caught.value.name, caught.value.expected, caught.value.got) == ("a", expected, got)
+def test_checks_raise_the_facts(run_check: Any, expected: str, got: object) -> None:
+    with pytest.raises(ArgumentError) as error:
+        run_check()
+    assert (error.value.name, error.value.expected, error.value.got) == ("a", expected, got)
 
 
 def test_an_item_of_a_list_is_named() -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         check.integers("hidden", [3, 0], low=1)
-    assert (caught.value.name, caught.value.argument, caught.value.got) == ("hidden[1]", "hidden", 0)
+    assert (error.value.name, error.value.argument, error.value.got) == ("hidden[1]", "hidden", 0)
 
 
 def test_a_part_that_refuses_an_argument_gives_its_key_and_facts() -> None:
-    with pytest.raises(PartError) as caught:
+    with pytest.raises(PartError) as error:
         build({"_target_": "snnrun.encoder.Rate", "gain": None}, "encoder")
-    assert (caught.value.path, caught.value.cause) == ("encoder.gain", None)
-    assert caught.value.fault == Fault("encoder.gain", str(caught.value), refused=True)
-    assert str(caught.value).endswith("got null")
+    assert (error.value.path, error.value.cause) == ("encoder.gain", None)
+    assert error.value.fault == Fault("encoder.gain", str(error.value), refused=True)
+    assert str(error.value).endswith("got null")
 
 
 @pytest.mark.parametrize(
@@ -199,15 +199,15 @@ def _parses(node: ast.Call | ast.Compare, texts: set[str]) -> bool:
         return any(ast.unparse(each) in texts for each in (node.left, *node.comparators))
     if not isinstance(node.func, ast.Attribute):
         return False
-    given = [ast.unparse(each) for each in node.args]
+    arguments = [ast.unparse(each) for each in node.args]
     if (isinstance(node.func.value, ast.Name) and node.func.value.id == "re") or node.func.attr in ("search", "match"):
-        return any(each in texts for each in given)
-    tidy = (node.func.attr, given[0] if given else "") in TIDY
+        return any(each in texts for each in arguments)
+    tidy = (node.func.attr, arguments[0] if arguments else "") in TIDY
     return node.func.attr in PARSERS and ast.unparse(node.func.value) in texts and not tidy
 
 
 @pytest.mark.parametrize(
-    "taken_apart",
+    "expression",
     [
         "str(error).partition(': ')[2]",
         "re.match('a', str(error))",
@@ -217,24 +217,25 @@ def _parses(node: ast.Call | ast.Compare, texts: set[str]) -> bool:
         "str(error).startswith('a')",
     ],
 )
-def test_a_text_that_is_taken_apart_is_found(taken_apart: str) -> None:
-    assert parsed_texts(f"try:\n    pass\nexcept ValueError as error:\n    x = {taken_apart}\n") == [4]
-    assert parsed_texts(f"def f(error: ValueError) -> None:\n    return {taken_apart}\n") == [2]
-    told = taken_apart.replace("str(error)", "told")
-    assert parsed_texts(f"try:\n    pass\nexcept ValueError as error:\n    told = str(error)\n    x = {told}\n") == [5]
+def test_a_text_that_is_taken_apart_is_found(expression: str) -> None:
+    assert parsed_texts(f"try:\n    pass\nexcept ValueError as error:\n    x = {expression}\n") == [4]
+    assert parsed_texts(f"def f(error: ValueError) -> None:\n    return {expression}\n") == [2]
+    by_name = expression.replace("str(error)", "text")
+    with_name = f"try:\n    pass\nexcept ValueError as error:\n    text = str(error)\n    x = {by_name}\n"
+    assert parsed_texts(with_name) == [5]
 
 
-@pytest.mark.parametrize("tidied", ["str(error).partition('\\n')[0]", "' '.join(str(error).split())", "f'{error}'"])
-def test_a_text_that_is_tidied_up_is_no_fault(tidied: str) -> None:
-    assert parsed_texts(f"try:\n    pass\nexcept ValueError as error:\n    x = {tidied}\n") == []
+@pytest.mark.parametrize("expression", ["str(error).partition('\\n')[0]", "' '.join(str(error).split())", "f'{error}'"])
+def test_a_text_that_is_tidied_up_is_no_fault(expression: str) -> None:
+    assert parsed_texts(f"try:\n    pass\nexcept ValueError as error:\n    x = {expression}\n") == []
 
 
 def test_only_one_module_takes_the_text_of_an_error_apart() -> None:
-    found = {
+    places = {
         f"{path.relative_to(SOURCE)}:{line}"
         for path in sorted(SOURCE.rglob("*.py"))
         if path != Path(foreign.__file__)
         for line in parsed_texts(path.read_text(encoding="utf-8"))
     }
-    assert not found
+    assert not places
     assert parsed_texts(Path(foreign.__file__).read_text(encoding="utf-8")), "it does"

@@ -106,14 +106,14 @@ def of_source(path: Path) -> Iterator[Text]:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             if comments and token.start[0] != comments[-1][0] + 1:
-                yield joined(path, comments)
+                yield join(path, comments)
                 comments = []
             comments.append((token.start[0], token.string.lstrip("#: ")))
     if comments:
-        yield joined(path, comments)
+        yield join(path, comments)
 
 
-def joined(path: Path, comments: list[tuple[int, str]]) -> Text:
+def join(path: Path, comments: list[tuple[int, str]]) -> Text:
     return Text(path, comments[0][0], blank("\n".join(text for _, text in comments), r"``.*?``", r"`[^`\n]*`"))
 
 
@@ -123,7 +123,7 @@ def places(text: Text) -> Iterator[Place]:
         flags = 0 if rule.pattern[0].isupper() else re.I
         for match in re.finditer(pattern, text.text, flags):
             line = text.line + text.text.count("\n", 0, match.start())
-            yield Place(text.path, line, phrase, quoted(text.text, match))
+            yield Place(text.path, line, phrase, excerpt(text.text, match))
     if text.summary:
         summary = " ".join(text.text.strip().partition("\n\n")[0].split())
         if summary.startswith("Whether"):
@@ -132,7 +132,7 @@ def places(text: Text) -> Iterator[Place]:
             yield Place(text.path, text.line, "two relative clauses", summary)
 
 
-def quoted(text: str, match: re.Match[str]) -> str:
+def excerpt(text: str, match: re.Match[str]) -> str:
     return " ".join(text[max(0, match.start() - 20) : match.end() + 20].split())
 
 

@@ -23,39 +23,39 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def seen(folder: Path, way: Any, data_dir: Any = "data", **task: Any) -> tuple[Any, Any]:
+def data_dirs(folder: Path, way: Any, data_dir: Any = "data", **task: Any) -> tuple[Any, Any]:
     (folder / "manifest.json").write_text(json.dumps({"directory": way}))
     config = {"data_dir": data_dir, "task": task}
-    found = _local(config, folder)
+    local = _local(config, folder)
     assert config == {"data_dir": data_dir, "task": task}, "the config that is recorded stays as it was"
-    return found["data_dir"], found["task"].get("data_dir")
+    return local["data_dir"], local["task"].get("data_dir")
 
 
 def test_a_relative_data_dir_is_where_the_run_was_started(run: Path) -> None:
-    assert seen(run, "../..") == ("../home/data", None)
-    assert seen(run, "../..", data_dir=".") == ("../home", None)
+    assert data_dirs(run, "../..") == ("../home/data", None)
+    assert data_dirs(run, "../..", data_dir=".") == ("../home", None)
 
 
 def test_that_of_the_task_is_the_same_unless_it_was_set(run: Path) -> None:
     for own, expected in (("data", "../home/data"), ("mine", "mine")):
         (run / "manifest.json").write_text('{"directory": "../.."}')
-        found = _local({"data_dir": "data", "task": {"data_dir": own}}, run)
-        assert (found["data_dir"], found["task"]["data_dir"]) == ("../home/data", expected)
+        local = _local({"data_dir": "data", "task": {"data_dir": own}}, run)
+        assert (local["data_dir"], local["task"]["data_dir"]) == ("../home/data", expected)
 
 
 def test_in_the_same_directory_nothing_changes(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(run.parents[1])
-    assert seen(run, "../..") == ("data", None)
+    assert data_dirs(run, "../..") == ("data", None)
 
 
 @pytest.mark.parametrize("data_dir", ["/data", "~/data", 3])
 def test_what_is_not_relative_stays(run: Path, data_dir: Any) -> None:
-    assert seen(run, "../..", data_dir) == (data_dir, None)
+    assert data_dirs(run, "../..", data_dir) == (data_dir, None)
 
 
 @pytest.mark.parametrize("way", [None, 3, "", "/etc", "../../etc", "x/..", "~"])
 def test_a_way_that_leads_anywhere_but_up_is_not_gone(run: Path, way: Any) -> None:
-    assert seen(run, way) == ("data", None)
+    assert data_dirs(run, way) == ("data", None)
 
 
 def test_without_a_manifest_nothing_changes(run: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_run_of_an_earlier_version_is_tested_and_reproduced(command: Command) 
     assert "classes" not in command("show", "run").out.split()
 
 
-def test_evaluate_says_whether_the_classes_are_those_recorded(command: Command) -> None:
+def test_evaluate_shows_whether_the_classes_are_those_recorded(command: Command) -> None:
     words = ("epochs=1", "num_steps=5", "threads=1", "report.figures=false", "report.summary=false")
     assert command(*words, "hydra.run.dir=run").code == 0
     assert "classes (the same as recorded)\n" in command("evaluate", "run").out

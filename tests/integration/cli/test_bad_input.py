@@ -21,17 +21,17 @@ NEURONS = ", ".join(Catalogue().groups["neuron"])
 CASES: dict[str, tuple[str, list[str]]] = {
     "steps of a neuron": (
         "neuron=psn neuron.num_steps=10",
-        ["neuron.num_steps: expected the num_steps of the run, 25, got 10; set num_steps instead"],
+        ["neuron.num_steps: ", "num_steps of the run, 25", "got 10", "set num_steps instead"],
     ),
-    "beyond float32": ("neuron.threshold=1e39", ["neuron.threshold: expected a number of at most 3.4e+38"]),
-    "beyond int64": ("num_steps=9223372036854775808", ["num_steps: expected a whole number of at most 92233720368547"]),
-    "beyond any float": (f"max_seconds={'9' * 400}", ["max_seconds: expected a whole number of at most"]),
-    "beyond any float, of an input": (f"clip_grad_norm={'9' * 400}", ["clip_grad_norm: expected a whole number"]),
-    "a device of 20 digits": ("device=cuda:99999999999999999999", ["device: expected auto, cpu, cuda, or cuda:N"]),
-    "a device with zeros before it": ("device=cuda:0000000000000000", ["device: expected auto, cpu, cuda, or cuda:N"]),
-    "a folder 2000 levels deep": (f"output_dir={'a/' * 2000}a", ["output_dir: expected a folder", "200 folders"]),
-    "a long name": (f"output_dir={'b' * 256}", ["output_dir: expected a folder", "256 bytes, and 255 is the most"]),
-    "a long path": (f"output_dir={'/'.join(['c' * 200] * 20)}", ["output_dir: expected a folder", "3500 bytes"]),
+    "beyond float32": ("neuron.threshold=1e39", ["neuron.threshold: ", "at most 3.4e+38"]),
+    "beyond int64": ("num_steps=9223372036854775808", ["num_steps: ", "whole number of at most 92233720368547"]),
+    "beyond any float": (f"max_seconds={'9' * 400}", ["max_seconds: ", "whole number of at most"]),
+    "beyond any float, of an input": (f"clip_grad_norm={'9' * 400}", ["clip_grad_norm: ", "whole number"]),
+    "a device of 20 digits": ("device=cuda:99999999999999999999", ["device: ", "auto, cpu, cuda, or cuda:N"]),
+    "a device with zeros before it": ("device=cuda:0000000000000000", ["device: ", "auto, cpu, cuda, or cuda:N"]),
+    "a folder 2000 levels deep": (f"output_dir={'a/' * 2000}a", ["output_dir: ", "200 folders"]),
+    "a long name": (f"output_dir={'b' * 256}", ["output_dir: ", "256 bytes, and 255 is the most"]),
+    "a long path": (f"output_dir={'/'.join(['c' * 200] * 20)}", ["output_dir: ", "3500 bytes"]),
     "weights of nothing": ("loss.class_weights=[0,0,0,0,0,0,0,0,0,0]", ["expected at least one above 0"]),
     "unknown option": (
         "neuron=lff",
@@ -49,39 +49,39 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "unknown key of an encoder added": ("+encoder.foo=1", ["encoder.foo: there is no such key", "gain"]),
     "added though there": ("+seed=1", ["seed exists already; drop the +"]),
     "group added though there": ("+neuron=if", ["neuron is there already; drop the +"]),
-    "wrong type": ("epochs=abc", ["epochs: expected a whole number of at least 1, got 'abc'", "default is"]),
-    "fraction": ("epochs=1.5", ["epochs: expected a whole number", "got 1.5"]),
-    "nothing": ("epochs=", ["epochs: expected a whole number", "got ''"]),
-    "not a flag": ("deterministic=1", ["deterministic: expected true or false, got 1"]),
-    "unknown word": ("precision=fp16", ["precision: expected 'fp32' or 'bf16', got 'fp16'"]),
-    "a number for a mapping": ("report=3", ["report: expected the keys figures, summary", "got 3"]),
-    "text for torch": ("optimizer.lr=abc", ["optimizer.lr: expected a number, got 'abc'", "the default is 0.001"]),
-    "flag for torch": ("optimizer.lr=true", ["optimizer.lr: expected a number, got true"]),
-    "null for torch": ("optimizer.lr=null", ["optimizer.lr: expected a number, got null"]),
-    "too small": ("num_steps=0", ["num_steps: expected a whole number of at least 1, got 0"]),
-    "too large": ("neuron.beta=1.5", ["neuron.beta: expected a number", "at most 1", "got 1.5"]),
+    "wrong type": ("epochs=abc", ["epochs: ", "whole number of at least 1", "got 'abc'", "default is"]),
+    "fraction": ("epochs=1.5", ["epochs: ", "whole number", "got 1.5"]),
+    "nothing": ("epochs=", ["epochs: ", "whole number", "got ''"]),
+    "not a flag": ("deterministic=1", ["deterministic: ", "true or false", "got 1"]),
+    "unknown word": ("precision=fp16", ["precision: ", "'fp32' or 'bf16'", "got 'fp16'"]),
+    "a number for a mapping": ("report=3", ["report: ", "figures, summary", "got 3"]),
+    "text for torch": ("optimizer.lr=abc", ["optimizer.lr: ", "got 'abc'", "the default is 0.001"]),
+    "flag for torch": ("optimizer.lr=true", ["optimizer.lr: ", "got true"]),
+    "null for torch": ("optimizer.lr=null", ["optimizer.lr: ", "got null"]),
+    "too small": ("num_steps=0", ["num_steps: ", "whole number of at least 1", "got 0"]),
+    "too large": ("neuron.beta=1.5", ["neuron.beta: ", "at most 1", "got 1.5"]),
     "refused by torch": (
         "optimizer.lr=-1",
-        ["optimizer.lr: expected a value that optimizer=adam takes, got -1", "0.001"],
+        ["optimizer.lr: ", "optimizer=adam", "got -1", "0.001"],
     ),
     "list too short for torch": ("optimizer.betas=[0.9]", ["optimizer.betas", "got [0.9]", "[0.9, 0.999]"]),
     "unchecked by torch": (
         "scheduler=cosine scheduler.T_max=-3",
-        ["scheduler.T_max: expected a whole number", "got -3"],
+        ["scheduler.T_max: ", "whole number", "got -3"],
     ),
-    "below zero": ("scheduler=step scheduler.gamma=-1", ["scheduler.gamma: expected a number", "got -1"]),
+    "below zero": ("scheduler=step scheduler.gamma=-1", ["scheduler.gamma: ", "got -1"]),
     "refused by a scheduler": ("scheduler=plateau scheduler.factor=2", ["scheduler.factor", "got 2", "default is 0.1"]),
-    "two that exclude each other": ("neuron.beta=0.9 neuron.tau=3", ["neuron.beta: together with tau: expected one"]),
+    "two that exclude each other": ("neuron.beta=0.9 neuron.tau=3", ["neuron.beta: together with tau: "]),
     "reference to nothing": ("seed=${nope}", ["seed: Interpolation key 'nope' not found"]),
     "unknown launcher": ("hydra/launcher=foo", ["hydra/launcher=foo: ", "basic"]),
-    "through a reference": ("convention.reset=foo", ["convention.reset: expected 'subtract'", "got 'foo'"]),
-    "in a part of a part": ("surrogate.alpha=-1", ["surrogate.alpha: expected a number above 0, got -1"]),
-    "NaN": ("optimizer.lr=nan", ["optimizer.lr: expected a finite number, got nan"]),
-    "infinity": ("neuron.threshold=inf", ["neuron.threshold: expected a finite number, got inf"]),
-    "element of a list": ("model.hidden=[5,0]", ["model.hidden[1]: expected a whole number of at least 1, got 0"]),
-    "no list": ("model.hidden=5", ["model.hidden: expected a list", "got 5"]),
+    "through a reference": ("convention.reset=foo", ["convention.reset: ", "'subtract'", "got 'foo'"]),
+    "in a part of a part": ("surrogate.alpha=-1", ["surrogate.alpha: ", "above 0", "got -1"]),
+    "NaN": ("optimizer.lr=nan", ["optimizer.lr: ", "finite number", "got nan"]),
+    "infinity": ("neuron.threshold=inf", ["neuron.threshold: ", "finite number", "got inf"]),
+    "element of a list": ("model.hidden=[5,0]", ["model.hidden[1]: ", "whole number of at least 1", "got 0"]),
+    "no list": ("model.hidden=5", ["model.hidden: ", "a list", "got 5"]),
     "list of another length": ("neuron.threshold=[1,2]", ["neuron.threshold", "got a list of 2"]),
-    "device": ("device=gpu", ["device: expected auto, cpu, cuda", "got 'gpu'"]),
+    "device": ("device=gpu", ["device: ", "auto, cpu, cuda", "got 'gpu'"]),
     "delta of a still image": (
         "encoder=delta",
         ["does not take the input of task=digits", "encoder=burst or direct or"],
@@ -93,32 +93,32 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "labels for a regression": ("loss=mse", ["loss: loss=mse needs numbers as targets; task=digits has class labels"]),
     "one class weight too few": (
         "loss.class_weights=[1,2]",
-        ["loss.class_weights: expected a number for each of the 10"],
+        ["loss.class_weights: ", "each of the 10"],
     ),
     "a regulariser's argument": (
         "regulariser=rate_bounds loss.regularisers.rate_bounds.lower=0.5",
-        ["loss.regularisers.rate_bounds.upper: expected a number at least 0.5, got 0.2"],
+        ["loss.regularisers.rate_bounds.upper: ", "at least 0.5", "got 0.2"],
     ),
     "an argument of a part of an encoder": (
         "encoder=population encoder.code.gain=much",
-        ["encoder.code.gain: expected a number, got 'much'"],
+        ["encoder.code.gain: ", "got 'much'"],
     ),
     "labels where there are none": ("task=zeros loss=ce_count", ["needs labels, and task=zeros has none"]),
     "null group": ("neuron=null", ["neuron=null: a run needs a neuron; there are " + NEURONS]),
     "deleted group": ("~neuron", ["a run needs a neuron; there are " + NEURONS]),
-    "null value": ("neuron.threshold=null", ["neuron.threshold: expected a number above 0, got null"]),
-    "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: expected one name"]),
+    "null value": ("neuron.threshold=null", ["neuron.threshold: ", "above 0", "got null"]),
+    "several names": ("neuron=[if,lif]", ["neuron=[if,lif]: ", "one name"]),
     "no such experiment": ("experiment=foo", ["there is no experiment of that name; there are ", "zero_target"]),
     "no module": ("trust=[nowhere] neuron._target_=nowhere.LIF", ["neuron._target_: there is no module 'nowhere'"]),
     "no class": ("loss._target_=snnrun.loss.Nope", ["loss._target_: snnrun.loss has no Nope"]),
-    "no partial": ("neuron._partial_=false", ["neuron._partial_: expected true"]),
+    "no partial": ("neuron._partial_=false", ["neuron._partial_: ", "true"]),
     "brackets": ("model.hidden=[1,2", ["model.hidden=[1,2: cannot be read", "brackets, commas and quotes"]),
     "text in brackets": ("model.bias_init=uniform{0,1}", ["two pairs of quotes: 'model.bias_init=\"uniform{0,1}\"'"]),
     "not ASCII": ("neuron=löwe", ["neuron=löwe: cannot be read"]),
-    "no equals sign": ("epoch", ["epoch: expected key=value", "did you mean epochs=...?"]),
+    "no equals sign": ("epoch", ["epoch: ", "key=value", "did you mean epochs=...?"]),
     "no option": ("neuron", ["neuron: expected neuron=NAME; there are " + NEURONS]),
-    "nearly list": ("lst", ["lst: expected key=value", "`snnrun list`"]),
-    "no key": ("=3", ["=3: expected key=value, and there is no key"]),
+    "nearly list": ("lst", ["lst: ", "key=value", "`snnrun list`"]),
+    "no key": ("=3", ["=3: ", "key=value", "no key"]),
     "given twice": ("seed=1 seed=2", ["seed is already set by seed=1"]),
     "sweep without -m": ("seed=1,2", ["seed=1,2: several values make a sweep, which needs -m\n"]),
     "interval": ("-m optimizer.lr=interval(0,1)", ["an interval needs a sweeper", "optimizer.lr=a,b"]),
@@ -126,25 +126,25 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "-m twice": ("-m -m seed=1,2", ["-m: given more than once"]),
     "unknown flag": ("--multrun seed=1", ["--multrun: there is no such flag", "did you mean --multirun?"]),
     "flag with a value": ("--debug=1", ["--debug takes no value"]),
-    "--cfg of what": ("--cfg jobs", ["--cfg: expected job, hydra or all, got 'jobs'"]),
+    "--cfg of what": ("--cfg jobs", ["--cfg: ", "job, hydra or all", "got 'jobs'"]),
     "--cfg of a sweep": ("--cfg job -m", ["drop -m"]),
     "--cfg with a fault": ("--cfg job neuron=iff", ["neuron=iff", "did you mean neuron=if?"]),
     "--resolve alone": ("--resolve", ["--resolve: only goes with --cfg"]),
-    "no config folder": ("--config-dir nowhere", ["--config-dir: expected a folder that exists, got 'nowhere'"]),
-    "output below a file": (f"output_dir={__file__}/x", ["output_dir: expected a folder", "is a file"]),
+    "no config folder": ("--config-dir nowhere", ["--config-dir: ", "got 'nowhere'"]),
+    "output below a file": (f"output_dir={__file__}/x", ["output_dir: ", "is a file"]),
     "unknown key of Hydra": ("hydra.run.foo=1", ["hydra.run.foo"]),
     "sweep with a bad option": ("-m neuron=if,lff seed=0,1", ["neuron=lff: there is no neuron", "neuron=lif?"]),
-    "sweep with a bad value": ("-m epochs=1,2,0", ["epochs: expected a whole number of at least 1, got 0"]),
+    "sweep with a bad value": ("-m epochs=1,2,0", ["epochs: ", "whole number of at least 1", "got 0"]),
     "sweep with a key of one choice": ("-m neuron=lif,if neuron.beta=0.5", ["no key neuron.beta", "(with neuron=if)"]),
     "large sweep": (
         "-m seed=range(0,8) batch_size=1,2,0",
-        ["batch_size: expected a whole number of at least 1, got 0"],
+        ["batch_size: ", "whole number of at least 1", "got 0"],
     ),
 }
 
 
 @pytest.mark.parametrize(("words", "expected"), CASES.values(), ids=CASES.keys())
-def test_a_fault_is_told_with_its_fix(words: str, expected: list[str], command: Command, training: Training) -> None:
+def test_a_fault_is_shown_with_its_fix(words: str, expected: list[str], command: Command, training: Training) -> None:
     outcome = command(*words.split())
     assert outcome.code == 2, outcome.err
     for part in expected:
@@ -167,7 +167,7 @@ OWN_CASES = {
 
 
 @pytest.mark.parametrize(("name", "expected"), OWN_CASES.items(), ids=OWN_CASES.keys())
-def test_a_fault_in_a_file_of_ones_own_is_told(name: str, expected: list[str], command: Command, own: Path) -> None:
+def test_a_fault_in_a_file_of_ones_own_is_shown(name: str, expected: list[str], command: Command, own: Path) -> None:
     outcome = command("--config-dir", str(own), f"neuron={name}")
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
@@ -190,7 +190,8 @@ def test_a_part_of_ones_own_is_checked_like_ours(command: Command, own: Path) ->
     outcome = command(
         "--config-dir", str(own), "neuron=mine", "neuron.gain=-1", "neuron.gian=3", "trust=my_neuron_of_tests"
     )
-    assert "neuron.gain: expected a number above 0, got -1; the default is 2.0" in outcome.err
+    for fact in ("neuron.gain: ", "above 0", "got -1", "default is 2.0"):
+        assert fact in outcome.err
     assert "did you mean neuron.gain?" in outcome.err
     assert outcome.code == 2
 
@@ -217,7 +218,7 @@ def test_a_group_of_ones_own_is_added_with_a_plus(command: Command, own: Path, t
 def test_cuda_where_there_is_none(device: str, command: Command) -> None:
     outcome = command(f"device={device}")
     assert outcome.code == 2
-    assert f"got '{device}', but there is no CUDA device here; use device=cpu" in outcome.err
+    assert f"got '{device}'" in outcome.err and "use device=cpu" in outcome.err
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -291,26 +292,27 @@ def test_a_file_that_would_crash_its_reader(command: Command, own: Path, problem
     code, _, err = command("--config-dir", str(own), "neuron=heavy")
     assert code == 2
     assert f": {problem}; mend the file" in err
-    listed = command("--config-dir", str(own), "list", "neuron")
-    assert listed.code == 0
-    (line,) = [line for line in listed.out.splitlines() if line.startswith("  heavy")]
+    outcome = command("--config-dir", str(own), "list", "neuron")
+    assert outcome.code == 0
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("  heavy")]
     assert "(cannot be read: " in line
 
 
 @pytest.mark.parametrize(
-    ("lines", "fault"),
+    ("lines", "facts"),
     [
-        ("defaults:\n  - override /encoder: null\n", "encoder: expected a part, got nothing; there are burst, "),
-        ("encoder: null\n", "encoder: expected a part, got nothing; there are burst, "),
-        ("neuron: text\n", "neuron: expected a part, got 'text'; there are adex, "),
+        ("defaults:\n  - override /encoder: null\n", ("encoder: ", "got nothing", "there are burst, ")),
+        ("encoder: null\n", ("encoder: ", "got nothing", "there are burst, ")),
+        ("neuron: text\n", ("neuron: ", "got 'text'", "there are adex, ")),
     ],
     ids=["no choice", "null", "text"],
 )
-def test_a_set_up_that_takes_a_part_away(command: Command, own: Path, lines: str, fault: str) -> None:
+def test_a_set_up_that_takes_a_part_away(command: Command, own: Path, lines: str, facts: tuple[str, ...]) -> None:
     (own / "experiment" / "lost.yaml").write_text(f"# @package _global_\n{lines}")
     code, _, err = command("--config-dir", str(own), "experiment=lost")
     assert code == 2
-    assert fault in err
+    for fact in facts:
+        assert fact in err
 
 
 def test_many_faults_are_cut_short(command: Command) -> None:
@@ -320,7 +322,7 @@ def test_many_faults_are_cut_short(command: Command) -> None:
     assert len(err.splitlines()) == 23
 
 
-def test_words_that_steer_a_terminal_are_told_without_that(command: Command) -> None:
+def test_words_that_steer_a_terminal_are_shown_without_that(command: Command) -> None:
     err = command("epochs=\x1b[31mred\u202e", "x" * 5000 + "=1").err
     assert all(line.isprintable() for line in err.split("\n"))
     assert max(map(len, err.splitlines())) < 1500
@@ -336,15 +338,15 @@ def test_a_key_that_a_part_of_ones_own_has_twice(command: Command, tmp_path: Pat
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("_target_: snnrun.neuron.LIF\n_partial_: true\nbeta: 0.5\nbeta: 0.9\n")
     code, _, err = command("--config-dir", str(folder.parent), "neuron=mine")
-    assert code == 2 and "neuron/mine.yaml: beta: set in line 3 and again in line 4" in err
+    assert code == 2 and "neuron/mine.yaml: beta: " in err and "line 3" in err and "line 4" in err
 
 
 def test_a_long_list_of_names_shows_whole_names_only(command: Command) -> None:
     names = [*Catalogue().groups["surrogate"]]
     _, _, err = command("plot", "surrogate=atn")
     line = next(line for line in err.splitlines() if "surrogate=atn" in line)
-    shown = line.partition("there are ")[2].replace(" ... ", " ").replace(",", "").split()
-    assert len(shown) > 5 and set(shown) <= {*names, "..."}
+    words = line.partition("there are ")[2].replace(" ... ", " ").replace(",", "").split()
+    assert len(words) > 5 and set(words) <= {*names, "..."}
 
 
 def test_the_names_after_a_mistyped_key_include_parts_that_may_be_left_out(command: Command) -> None:

@@ -24,7 +24,7 @@ QUIET = ["report.figures=false", "report.summary=false", "report.progress=false"
 WORDS = [*QUIET, "epochs=2", "num_steps=4", "model.hidden=[8]", "batch_size=32", "optimizer.lr=0.02"]
 
 
-def made(folder: Path, *words: str) -> Path:
+def make_run_in(folder: Path, *words: str) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main([*WORDS, *words, "hydra.run.dir=run"]) == 0
@@ -32,14 +32,14 @@ def made(folder: Path, *words: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made(tmp_path_factory.mktemp("trained"))
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run_in(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture
-def run(trained: Path, command: Command) -> Path:
+def run(source: Path, command: Command) -> Path:
     """A copy in the working directory, which ``command`` has made."""
-    return Path(shutil.copytree(trained, "run"))
+    return Path(shutil.copytree(source, "run"))
 
 
 def rows(outcome: Outcome) -> list[list[str]]:
@@ -59,7 +59,7 @@ def record(outcome: Outcome) -> tuple[Path, dict[str, Any]]:
 # --- the core ------------------------------------------------------------------------------------------------------
 
 
-def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command: Command) -> None:
+def test_accuracy_against_the_number_of_steps(run: Path, source: Path, command: Command) -> None:
     outcome = command("evaluate", "run", "num_steps=2,4,8")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("with num_steps=2,4,8; the recorded test is that with num_steps=4")
@@ -72,7 +72,7 @@ def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command:
     assert folder.parts[0] == "outputs" and "-evaluated-" in folder.name
     assert {path.name for path in folder.iterdir()} == {"evaluation.json", "evaluation.csv", "accuracy.png"}
     assert (folder / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    result = Run(trained).result
+    result = Run(source).result
     figures = {key: result[key] for key in ("test_accuracy", "test_loss")}
     assert content["recorded"] == {"num_steps": 4, **figures}
     assert content["tests"][1] == {"num_steps": 4, **figures}
@@ -87,7 +87,7 @@ def test_accuracy_against_the_number_of_steps(run: Path, trained: Path, command:
     table = list(csv.DictReader((folder / "evaluation.csv").read_text().splitlines()))
     assert [row["num_steps"] for row in table] == ["2", "4", "8"]
     assert [float(row["test_loss"]) for row in table] == [test["test_loss"] for test in content["tests"]]
-    assert contents(run) == contents(trained), "nothing is written into the run"
+    assert contents(run) == contents(source), "nothing is written into the run"
     assert not browse.is_run(folder) and command("runs").out.count("evaluated") == 0
 
 
@@ -107,9 +107,9 @@ def test_a_single_test_is_printed_and_leaves_nothing(run: Path, command: Command
     outcome = command("evaluate", "run", "encoder.gain=0.5")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("not the recorded test")
-    head, test, recorded = rows(outcome)
-    assert (head[0], test[0], recorded[0]) == ("encoder.gain", "0.5", "1.0")
-    assert test[1:4] != recorded[1:4]
+    head, test, of_record = rows(outcome)
+    assert (head[0], test[0], of_record[0]) == ("encoder.gain", "0.5", "1.0")
+    assert test[1:4] != of_record[1:4]
     assert not Path("outputs").exists()
 
 
@@ -123,8 +123,8 @@ def test_where_it_is_computed_makes_no_other_test(run: Path, command: Command) -
     outcome = command("evaluate", "run", "device=cpu", "threads=1")
     assert outcome.code == 0
     assert outcome.out.startswith("the recorded test, computed otherwise: device=cpu threads=1\n")
-    _, test, recorded = rows(outcome)
-    assert test == recorded[:-1]
+    _, test, of_record = rows(outcome)
+    assert test == of_record[:-1]
 
 
 def test_without_overrides_it_is_the_recorded_test(run: Path, command: Command) -> None:
@@ -140,12 +140,12 @@ def test_another_task(tmp_path: Path, command: Command) -> None:
     """Its settings, and data_dir, are those of the run unless the command says otherwise."""
     write_mnist(tmp_path / "data" / "mnist")
     write_mnist(tmp_path / "other" / "fashion_mnist", test=30)
-    made(Path.cwd(), "task=mnist", f"data_dir={tmp_path / 'data'}")
+    make_run_in(Path.cwd(), "task=mnist", f"data_dir={tmp_path / 'data'}")
     outcome = command("evaluate", "run", "task=fashion_mnist", f"data_dir={tmp_path / 'other'}")
     assert (outcome.code, outcome.err) == (0, "")
-    head, test, recorded = rows(outcome)
-    assert (head[0], test[0], recorded[0]) == ("task", "fashion_mnist", "mnist")
-    assert test[1:] != recorded[1:-1]
+    head, test, of_record = rows(outcome)
+    assert (head[0], test[0], of_record[0]) == ("task", "fashion_mnist", "mnist")
+    assert test[1:] != of_record[1:-1]
 
 
 def test_a_task_without_a_validation_part(run: Path, command: Command) -> None:
@@ -176,7 +176,7 @@ def test_arrays_follow_the_number_of_steps_and_the_folder(tmp_path: Path, comman
         inputs = generator.random((60, 4, 3), dtype=np.float32)
         np.savez(tmp_path / name / "a.npz", inputs=inputs, targets=np.arange(60) % 2)
     words = ["task=arrays", "task.path=a.npz", "task.time=true", "encoder=none"]
-    made(Path.cwd(), *words, f"data_dir={tmp_path / 'one'}")
+    make_run_in(Path.cwd(), *words, f"data_dir={tmp_path / 'one'}")
     outcome = command("evaluate", "run", f"data_dir={tmp_path / 'two'}")
     assert outcome.code == 0, outcome.err
     outcome = command("evaluate", "run", "num_steps=7")  # sequences of 4 steps
@@ -198,7 +198,7 @@ def test_values_instead_of_classes(tmp_path: Path, command: Command) -> None:
     x = np.random.default_rng(0).random((60, 3), dtype=np.float32)
     np.savez(tmp_path / "a.npz", inputs=x, targets=x.sum(1, keepdims=True))
     words = ["task=arrays", f"task.path={tmp_path / 'a.npz'}", "task.regress=true", "loss=mse", "readout=li"]
-    made(Path.cwd(), *words)
+    make_run_in(Path.cwd(), *words)
     outcome = command("evaluate", "run", "num_steps=2,6")
     assert outcome.code == 0, outcome.err
     folder, content = record(outcome)
@@ -210,16 +210,16 @@ def test_values_instead_of_classes(tmp_path: Path, command: Command) -> None:
 
 
 def test_weights_that_depend_on_the_number_of_steps(command: Command) -> None:
-    made(Path.cwd(), "neuron=psn")
+    make_run_in(Path.cwd(), "neuron=psn")
     outcome = command("evaluate", "run", "num_steps=4,8")
     assert outcome.code == 2
-    assert "num_steps=8: the weights of this run depend on what is changed: " in outcome.err
-    assert "has shape [4, 4], and would need shape [8, 8]" in outcome.err
+    for fact in ("num_steps=8: ", "has shape [4, 4]", "need shape [8, 8]"):
+        assert fact in outcome.err
     assert "num_steps=4:" not in outcome.err and not Path("outputs").exists()
     assert command("evaluate", "run", "num_steps=4").code == 0
 
 
-REFUSED = {
+REFUSALS = {
     "another network": (
         ["neuron.beta=0.5", "neuron=if", "seed=3"],
         ["neuron.beta=0.5: the weights belong", "3 faults"],
@@ -249,9 +249,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REFUSALS)
 def test_what_is_refused(case: str, run: Path, command: Command) -> None:
-    words, parts = REFUSED[case]
+    words, parts = REFUSALS[case]
     outcome = command("evaluate", "run", *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert all(part in outcome.err for part in parts), outcome.err
@@ -280,12 +280,12 @@ def test_the_folder_of_the_recorded_command_is_named(name: str, run: Path, comma
     words = ["snnrun", "--config-dir", "my parts; rm x\x1b[31m", "trust=floor_lif_of_tests", "neuron=floor"]
     (run / "manifest.json").write_text(json.dumps({**manifest, "command": words}))
     (run / "result.json").unlink()  # a run that did not finish can be resumed
-    for trusted, fault in ([], "add trust=floor_lif_of_tests"), (["trust=floor_lif_of_tests"], "there is no module"):
-        err = command(name, "run", *trusted).err
+    for trust, fault in ([], "add trust=floor_lif_of_tests"), (["trust=floor_lif_of_tests"], "there is no module"):
+        err = command(name, "run", *trust).err
         assert fault in err
         assert "'--config-dir=my parts; rm x" in err and "\x1b" not in err and "Add --config-dir if" in err
-    given = command(name, "run", "--config-dir", ".", "trust=floor_lif_of_tests")
-    assert given.code == 2 and "The recorded command" not in given.err
+    outcome = command(name, "run", "--config-dir", ".", "trust=floor_lif_of_tests")
+    assert outcome.code == 2 and "The recorded command" not in outcome.err
     for nothing in (["snnrun", "neuron=floor"], [3, None], "snnrun", None):
         (run / "manifest.json").write_text(json.dumps({**manifest, "command": nothing}))
         assert "The recorded command" not in command(name, "run").err
@@ -302,8 +302,8 @@ def test_parts_of_ones_own(run: Path, tmp_path: Path, command: Command) -> None:
     )
     (own / "encoder" / "mine.yaml").write_text("_target_: my_encoder_of_tests.Mine\n")
     words = ["--config-dir", str(own), "evaluate", "run", "encoder=mine"]
-    refused = command(*words)
-    assert refused.code == 2 and "add trust=my_encoder_of_tests" in refused.err
+    without_trust = command(*words)
+    assert without_trust.code == 2 and "add trust=my_encoder_of_tests" in without_trust.err
     outcome = command(*words, "trust=[my_encoder_of_tests]")
     assert outcome.code == 0, outcome.err
     assert rows(outcome)[1][0] == "mine"

@@ -40,38 +40,42 @@ def parts(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "facts"),
     [
-        ("neuron.leak=null", "neuron.leak: expected a number, got null; the default is 0.02\n"),
-        ("neuron.leak=-1", "got -1 (a leak cannot be negative); the default is 0.02\n"),
+        ("neuron.leak=null", ("expected a number", "got null", "default is 0.02\n")),
+        ("neuron.leak=-1", ("got -1", "(a leak cannot be negative)", "default is 0.02\n")),
     ],
 )
-def test_a_plain_error_of_a_users_class_names_its_key(word: str, said: str, parts: Path, command: Command) -> None:
+def test_a_plain_error_of_a_users_class_names_its_key(
+    word: str, facts: tuple[str, ...], parts: Path, command: Command
+) -> None:
     outcome = command("--config-dir", str(parts), "neuron=plain", word, "trust=[plain_errors]")
     assert outcome.code == 2
-    assert said in outcome.err
+    for fact in facts:
+        assert fact in outcome.err
     assert outcome.err.count("neuron.leak: ") == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "facts"),
     [
-        (["encoder=rate", "encoder.gain=null"], "encoder.gain: expected a number, got null; the default is 1.0"),
-        (["neuron.beta=0.9", "neuron.tau=null", "neuron.dt=true"], "neuron.dt: expected a number above 0, got true"),
-        (["task.validation=0.5", "task.test=0.5"], "task.validation: together with test: expected a sum below 1"),
-        (["optimizer.lr=-1"], "got -1 (Invalid learning rate: -1); the default is"),
-        (["model.hidden=[3,0]"], "model.hidden[1]: expected a whole number of at least 1, got 0; the default is [100]"),
+        (["encoder=rate", "encoder.gain=null"], ("encoder.gain: ", "got null", "default is 1.0")),
+        (["neuron.beta=0.9", "neuron.tau=null", "neuron.dt=true"], ("neuron.dt: ", "above 0", "got true")),
+        (["task.validation=0.5", "task.test=0.5"], ("task.validation: together with test: ", "below 1")),
+        (["optimizer.lr=-1"], ("optimizer.lr: ", "got -1", "(Invalid learning rate: -1)", "default is")),
+        (["model.hidden=[3,0]"], ("model.hidden[1]: ", "at least 1", "got 0", "default is [100]")),
     ],
-    ids=lambda value: value if isinstance(value, str) else value[0],
+    ids=lambda value: value[0],
 )
-def test_a_fault_names_its_key_and_its_default(words: list[str], said: str, command: Command) -> None:
+def test_a_fault_names_its_key_and_its_default(words: list[str], facts: tuple[str, ...], command: Command) -> None:
     outcome = command(*words)
     assert outcome.code == 2
-    assert said in outcome.err
+    for fact in facts:
+        assert fact in outcome.err
 
 
-def test_the_default_is_not_told_where_it_is_what_was_refused(command: Command) -> None:
+def test_the_default_is_not_shown_where_it_is_what_was_refused(command: Command) -> None:
     outcome = command("model=convnet", "task=zeros")
     assert outcome.code == 2
-    assert "model.layers: expected a task with images" in outcome.err
+    assert "model.layers: " in outcome.err and "images" in outcome.err
     assert "the default is" not in outcome.err

@@ -33,7 +33,7 @@ def test_an_option_of_other_programs(command: Command, words: tuple[str, ...], l
 
 
 # What is typed, and what the answer must hold; each is one fault.
-MISTYPED = {
+TYPOS = {
     "--train": ["`snnrun train`"],
     "--train epochs=1": ["`snnrun train epochs=1`"],
     "--list": ["`snnrun list`"],
@@ -83,12 +83,12 @@ MISTYPED = {
 MISLEADING = ("--sort?", "encoder.gain", "word plot", "word best", "report.sample=...", "token recognition", '[200,"')
 
 
-@pytest.mark.parametrize("typed", MISTYPED)
-def test_a_mistyped_command(command: Command, typed: str) -> None:
-    outcome = command(*typed.split(" "))
+@pytest.mark.parametrize("line", TYPOS)
+def test_a_mistyped_command(command: Command, line: str) -> None:
+    outcome = command(*line.split(" "))
     assert (outcome.code, outcome.out) == (2, "")
     assert "1 fault in the command" in outcome.err
-    for part in MISTYPED[typed]:
+    for part in TYPOS[line]:
         assert part in outcome.err
     for part in MISLEADING:
         assert part not in outcome.err
@@ -98,7 +98,8 @@ def test_a_number_below_zero_in_a_list_is_no_flag(command: Command) -> None:
     outcome = command("model.hidden=[200,", "-1,", "100]", "epochs=1")
     assert outcome.code == 2
     assert "quote it: 'model.hidden=[200,-1,100]'" in outcome.err
-    assert "model.hidden[1]: expected a whole number of at least 1, got -1" in outcome.err
+    for fact in ("model.hidden[1]: ", "whole number of at least 1", "got -1"):
+        assert fact in outcome.err
     assert "flag" not in outcome.err
 
 
@@ -106,10 +107,10 @@ def test_a_number_below_zero_in_a_list_is_no_flag(command: Command) -> None:
 def test_a_list_is_offered_only_where_the_key_takes_one(command: Command, word: str) -> None:
     outcome = command(word)
     assert outcome.code == 2
-    assert f"{word}: several values make a sweep, which needs -m\n" in outcome.err
+    assert f"{word}: " in outcome.err and "needs -m\n" in outcome.err
 
 
-def test_the_default_of_the_chosen_part_says_whether_a_key_takes_a_list(command: Command, own: Path) -> None:
+def test_the_default_of_the_chosen_part_shows_whether_a_key_takes_a_list(command: Command, own: Path) -> None:
     (own / "neuron" / "listed.yaml").write_text("_target_: snnrun.neuron.LIF\n_partial_: true\nbeta: [0.5]\n")
     assert "'neuron.beta=[1,2]'" in command("--config-dir", str(own), "neuron=listed", "neuron.beta=1,2").err
     assert "'neuron.beta=[1,2]'" not in command("neuron.beta=1,2").err

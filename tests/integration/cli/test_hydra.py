@@ -39,16 +39,16 @@ SWEEPS = [
 
 @pytest.mark.parametrize("words", SWEEPS, ids=" ".join)
 def test_the_jobs_are_those_of_hydras_own_sweeper(words: list[str]) -> None:
-    with composer(Catalogue()) as known:
-        overrides = known.parser.parse_overrides(words)
+    with composer(Catalogue()) as composition:
+        overrides = composition.parser.parse_overrides(words)
         (expected,) = BasicSweeper.split_arguments(overrides, None)
         assert [list(job) for job in grid(overrides)] == expected
 
 
 def test_a_shuffled_sweep_has_the_same_jobs_and_an_interval_has_none() -> None:
-    with composer(Catalogue()) as known:
-        (shuffled, interval) = known.parser.parse_overrides(["seed=shuffle(range(0,6))", "seed=interval(0,6)"])
-        assert sorted(grid([shuffled])) == [(f"seed={i}",) for i in range(6)]
+    with composer(Catalogue()) as composition:
+        (shuffle, interval) = composition.parser.parse_overrides(["seed=shuffle(range(0,6))", "seed=interval(0,6)"])
+        assert sorted(grid([shuffle])) == [(f"seed={i}",) for i in range(6)]
         with pytest.raises(HydraException):
             grid([interval])
 
@@ -57,15 +57,15 @@ def test_a_shuffled_sweep_has_the_same_jobs_and_an_interval_has_none() -> None:
 def test_the_config_that_was_checked_is_run(
     words: tuple[str, ...], command: Command, training: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[tuple[str, ...]] = []
+    calls: list[tuple[str, ...]] = []
 
-    def counted(primary: str, overrides: list[str], return_hydra_config: bool) -> object:
-        seen.append(tuple(overrides))
+    def count(primary: str, overrides: list[str], return_hydra_config: bool) -> object:
+        calls.append(tuple(overrides))
         return hydra.compose(primary, overrides, return_hydra_config)
 
-    monkeypatch.setattr(compose, "compose", counted)
+    monkeypatch.setattr(compose, "compose", count)
     assert command(*words).code == 0
-    assert len(seen) == 1, seen  # the parts; the values of each job are set beside
+    assert len(calls) == 1, calls  # the parts; the values of each job are set beside
 
 
 def test_nothing_is_left_of_hydra(command: Command, training: Training) -> None:
@@ -104,19 +104,19 @@ INFO = {
 }
 
 
-@pytest.mark.parametrize(("what", "said"), INFO.items(), ids=INFO.keys())
-def test_info(what: str, said: tuple[str, ...], command: Command, training: Training) -> None:
+@pytest.mark.parametrize(("what", "texts"), INFO.items(), ids=INFO.keys())
+def test_info(what: str, texts: tuple[str, ...], command: Command, training: Training) -> None:
     before = logging.getLogger().level, list(logging.getLogger().handlers)
     outcome = command("--info", what, "neuron=if", "neuron.threshold=0.5")
     assert (outcome.code, outcome.err) == (0, "")
-    assert all(text in outcome.out for text in said), outcome.out
+    assert all(text in outcome.out for text in texts), outcome.out
     assert (logging.getLogger().level, list(logging.getLogger().handlers)) == before
     assert not training.calls and not list(Path.cwd().iterdir())
 
 
 def test_info_of_a_set_up_whose_neuron_was_replaced(command: Command) -> None:
-    shown = command("--info", "config", "experiment=snntorch_tutorial_5", "neuron=if").out
-    assert "beta: 0.95" not in shown and "snnrun.neuron.IF" in shown
+    config = command("--info", "config", "experiment=snntorch_tutorial_5", "neuron=if").out
+    assert "beta: 0.95" not in config and "snnrun.neuron.IF" in config
 
 
 @pytest.mark.parametrize(

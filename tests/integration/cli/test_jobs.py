@@ -41,8 +41,8 @@ def test_jobs_with_the_best_marked(command: Command) -> None:
         ["3*", "neuron=lif", "seed=0", "finished", "65.00", "%", "65.00", "%", "0.5"],
         ["4*", "neuron=lif", "seed=1", "finished", "65.10", "%", "65.10", "%", "0.5"],
     ]
-    said = " ".join(out.split())
-    assert "* the best configuration, by the mean over seeds of the validation accuracy: neuron=lif " in said
+    text = " ".join(out.split())
+    assert "* the best configuration, by the mean over seeds of the validation accuracy: neuron=lif " in text
     assert f"\nsnnrun report {SWEEP}  " in out
     assert f"\nsnnrun best {SWEEP}  " in out
 
@@ -106,7 +106,7 @@ def test_many_jobs(command: Command) -> None:
 def test_the_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     keys = {"neuron": ("if", "lif"), "optimizer.weight_decay": ("0.001", "0.0001"), "surrogate": ("triangular",)}
-    make_sweep(Path(SWEEP), keys, seeds=2, fixed=("model.hidden=[200,200]", "task.validation=0.1", "epochs=3"))
+    make_sweep(Path(SWEEP), keys, seeds=2, constants=("model.hidden=[200,200]", "task.validation=0.1", "epochs=3"))
     out = command("show", "0a1b2c3d").out
     lines = [line for line in out.splitlines() if not line.startswith("snnrun ")]  # which must be whole
     assert max(map(len, lines)) <= width

@@ -18,26 +18,26 @@ def warnings(err: str) -> list[str]:
 
 
 def accuracy(folder: str = "run") -> float:
-    found = json.loads((Path(folder) / "result.json").read_text())["test_accuracy"]
-    assert isinstance(found, float)
-    return found
+    value = json.loads((Path(folder) / "result.json").read_text())["test_accuracy"]
+    assert isinstance(value, float)
+    return value
 
 
 def test_a_learning_rate_that_saturates_the_output(command: Command) -> None:
     code, _, err = command(*QUIET, "optimizer.lr=0.3", "hydra.run.dir=run")
     assert code == 0 and accuracy() < 0.15
-    saturated, chance = warnings(err)
-    assert "'output'" in saturated and "fired at every step" in saturated
-    assert int(re.findall(r"in epoch (\d+)\.", saturated)[0]) <= 6, "not only after 150 steps, in epoch 15"
+    saturation, chance = warnings(err)
+    assert "'output'" in saturation and "fired at every step" in saturation
+    assert int(re.findall(r"in epoch (\d+)\.", saturation)[0]) <= 6, "not only after 150 steps, in epoch 15"
     assert "no better than chance" in chance
-    (remedy,) = {words for text in (saturated, chance) for words in re.findall(r"Try: (optimizer\.lr=\S+),", text)}
+    (remedy,) = {words for text in (saturation, chance) for words in re.findall(r"Try: (optimizer\.lr=\S+),", text)}
     code, _, err = command(*QUIET, remedy, "hydra.run.dir=again")
     assert (code, err) == (0, "") and accuracy("again") > 0.95
-    shown = command("show", "run").out
-    layers = shown.partition("\nlayers\n")[2].partition("\n\n")[0].splitlines()
+    page = command("show", "run").out
+    layers = page.partition("\nlayers\n")[2].partition("\n\n")[0].splitlines()
     assert layers[0].split() == ["layer", "neurons", "firing", "rate", "silent", "saturated", "gradient"]
     assert [line.split()[:2] for line in layers[1:]] == [["hidden1", "100"], ["output", "10"]]
-    assert chance in shown and "learned parameters" not in shown
+    assert chance in page and "learned parameters" not in page
 
 
 def test_the_learned_parameters_of_a_run(command: Command) -> None:
@@ -75,16 +75,16 @@ def test_a_remedy_helps(command: Command, ill: tuple[str, ...], remedy: tuple[st
     before = accuracy()
     assert any(" ".join(remedy) in text.partition("Try: ")[2] for text in warnings(err)), err
     keys = {word.partition("=")[0] for word in remedy}
-    kept = [word for word in ill if word.partition("=")[0] not in keys]
-    assert command(*QUIET, *kept, *remedy, "hydra.run.dir=again").code == 0
+    rest = [word for word in ill if word.partition("=")[0] not in keys]
+    assert command(*QUIET, *rest, *remedy, "hydra.run.dir=again").code == 0
     assert accuracy("again") > max(above, before)
 
 
 def test_the_remedies_of_one_run_agree(command: Command) -> None:
     words = ("neuron=if", "num_steps=20", "model=recurrent", "optimizer.lr=0.05", "epochs=3")
-    said = warnings(command(*QUIET, *words, "hydra.run.dir=run").err)
-    assert len(said) >= 2, said
-    remedies = " ".join(text.partition("Try: ")[2] for text in said)
+    texts = warnings(command(*QUIET, *words, "hydra.run.dir=run").err)
+    assert len(texts) >= 2, texts
+    remedies = " ".join(text.partition("Try: ")[2] for text in texts)
     assert "optimizer.lr=0.001" in remedies and "a lower neuron.threshold" not in remedies
 
 

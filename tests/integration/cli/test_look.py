@@ -27,8 +27,8 @@ def test_a_table_newest_first(command: Command) -> None:
     make_run(outputs / "d" / "old", manifest=ago(3 * 86_400 + 60))
     make_run(outputs / "d" / "loss", manifest=ago(5 * 3600 + 60), result={**RESULT, "test_accuracy": None})
     make_run(outputs / "d" / "dead", manifest=ago(20 * 60 + 5), result=None, metrics=(epoch(1), step(2, 4)))
-    stopped = make_run(outputs / "d" / "stopped", manifest=ago(150), result={**early, "status": "interrupted"})
-    (stopped / "checkpoints" / "step-10.ckpt").touch()
+    run = make_run(outputs / "d" / "stopped", manifest=ago(150), result={**early, "status": "interrupted"})
+    (run / "checkpoints" / "step-10.ckpt").touch()
     live = make_run(outputs / "d" / "live", manifest=ago(130), result=None, choices={"neuron": "if"})
     with RunLock(live):
         code, out, err = command("runs")
@@ -55,7 +55,7 @@ def test_where_there_are_no_runs(command: Command) -> None:
     Path("outputs").mkdir()
     assert command("runs") == (0, "no runs in outputs\n", "")
     outcome = command("runs", "nowhere")
-    assert (outcome.code, outcome.err) == (2, "snnrun: runs: expected a folder that exists, got 'nowhere'\n")
+    assert outcome.code == 2 and outcome.err.startswith("snnrun: runs: ") and "got 'nowhere'\n" in outcome.err
 
 
 def test_another_folder(command: Command) -> None:
@@ -65,25 +65,26 @@ def test_another_folder(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "fault"),
+    ("line", "facts"),
     [
-        (("runs", "a", "b"), "runs: expected at most one folder, got a b; see `snnrun runs --help`"),
-        (("show",), "show: expected one run or sweep, got nothing"),
-        (("show", "a", "b"), "show: expected one run or sweep, got a b"),
-        (("diff", "a"), "diff: expected two runs, got a"),
-        (("show", "a", "-m"), "show: goes with no flags but --help and --debug"),
-        (("runs", "--cfg", "job"), "runs: goes with no flags"),
-        (("show", "a", "--json"), "--json: goes with `snnrun runs` only"),
-        (("neuron=if", "--sort", "accuracy"), "--sort: goes with `snnrun runs` only"),
-        (("runs", "--sort"), "--sort: expected what to sort by"),
-        (("show", "nothing"), "nothing: expected a sweep or a run, but there is no such folder"),
+        (("runs", "a", "b"), ["runs: ", "at most one folder", "got a b", "`snnrun runs --help`"]),
+        (("show",), ["show: ", "one run or sweep", "got nothing"]),
+        (("show", "a", "b"), ["show: ", "one run or sweep", "got a b"]),
+        (("diff", "a"), ["diff: ", "two runs", "got a"]),
+        (("show", "a", "-m"), ["show: ", "--help and --debug"]),
+        (("runs", "--cfg", "job"), ["runs: ", "no flags"]),
+        (("show", "a", "--json"), ["--json: ", "`snnrun runs` only"]),
+        (("neuron=if", "--sort", "accuracy"), ["--sort: ", "`snnrun runs` only"]),
+        (("runs", "--sort"), ["--sort: "]),
+        (("show", "nothing"), ["nothing: ", "a sweep or a run", "no such folder"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_words_that_do_not_go(command: Command, line: tuple[str, ...], fault: str) -> None:
+def test_words_that_do_not_go(command: Command, line: tuple[str, ...], facts: list[str]) -> None:
     code, out, err = command(*line)
     assert (code, out) == (2, "")
-    assert fault in err
+    for fact in facts:
+        assert fact in err
 
 
 @pytest.mark.parametrize("name", ["runs", "show", "diff"])
@@ -303,13 +304,15 @@ def test_what_is_not_the_default(command: Command) -> None:
         "task", changes={"seed": 1, "epochs": 5}, choices={"task": "zeros", "loss": "mean_square", "encoder": "none"}
     )
     set_up("called", changes={**plain, "name": "called", "report.figures": False, "optimizer.lr": 0.001})
-    found = {each["folder"].rpartition("/")[2]: each["changes"] for each in json.loads(command("runs", "--json").out)}
-    assert found["default"] == {}
-    assert found["parts"] == {"neuron": "if", "surrogate": "sigmoid", "model.hidden": [64]}
-    assert found["own"] == {"neuron": "mine", "neuron.a": 5}
-    assert found["called"] == {"report.figures": False}
+    changes_of = {
+        each["folder"].rpartition("/")[2]: each["changes"] for each in json.loads(command("runs", "--json").out)
+    }
+    assert changes_of["default"] == {}
+    assert changes_of["parts"] == {"neuron": "if", "surrogate": "sigmoid", "model.hidden": [64]}
+    assert changes_of["own"] == {"neuron": "mine", "neuron.a": 5}
+    assert changes_of["called"] == {"report.figures": False}
     # The loss and the encoder are those that the task chooses, and num_steps=25 is not what it sets.
-    assert {key: found["task"][key] for key in found["task"] if "." not in key} == {
+    assert {key: changes_of["task"][key] for key in changes_of["task"] if "." not in key} == {
         "task": "zeros",
         "seed": 1,
         "num_steps": 25,
@@ -330,17 +333,17 @@ def test_several_parts_of_a_group(command: Command) -> None:
     }
     parts["augmentation"] |= {"crop": {"_target_": "snnrun.augmentation.Crop", "padding": 2}}  # type: ignore[operator]
     set_up("run", changes={"task": parts})
-    (found,) = json.loads(command("runs", "--json").out)
-    assert found["changes"]["augmentation"] == ["flip", "crop"]
-    assert found["changes"]["task.augmentation.crop.padding"] == 2
-    assert "task.augmentation.flip.share" not in found["changes"]
+    (row,) = json.loads(command("runs", "--json").out)
+    assert row["changes"]["augmentation"] == ["flip", "crop"]
+    assert row["changes"]["task.augmentation.crop.padding"] == 2
+    assert "task.augmentation.flip.share" not in row["changes"]
 
 
 def test_without_hydras_folder_parts_are_recognised(command: Command) -> None:
     folder = set_up("run", choices={"neuron": "synaptic", "optimizer": "sgd"})
     shutil.rmtree(folder / ".hydra")
-    (found,) = json.loads(command("runs", "--json").out)
-    assert (found["changes"]["neuron"], found["changes"]["optimizer"]) == ("synaptic", "sgd")
+    (row,) = json.loads(command("runs", "--json").out)
+    assert (row["changes"]["neuron"], row["changes"]["optimizer"]) == ("synaptic", "sgd")
 
 
 def test_a_list_of_objects(command: Command) -> None:
@@ -372,16 +375,16 @@ def test_values_that_json_has_not(command: Command) -> None:
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
-    (found,) = json.loads(out, parse_constant=refuse)
-    assert found["changes"]["epochs"] == "2026-01-01"
+    (row,) = json.loads(out, parse_constant=refuse)
+    assert row["changes"]["epochs"] == "2026-01-01"
     assert command("runs", "--sort", "seed").code == 0
 
 
 def test_a_start_that_no_calendar_has(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up("run")
     monkeypatch.setattr("snnrun.run.browse._start_time", lambda *_: 1e18)  # the time of a file, on some file systems
-    (found,) = json.loads(command("runs", "--json").out)
-    assert found["started"] is None
+    (row,) = json.loads(command("runs", "--json").out)
+    assert row["started"] is None
     assert command("runs").code == 0
 
 
@@ -404,7 +407,7 @@ def test_a_start_that_no_calendar_has(command: Command, monkeypatch: pytest.Monk
     ],
 )
 def test_sorting(command: Command, order: str, expected: str) -> None:
-    def started(day: int) -> dict[str, str]:
+    def start_on(day: int) -> dict[str, str]:
         return {"started": f"2026-03-0{day}T12:00:00+00:00"}
 
     lif: dict[str, str] = {"neuron": "lif"}
@@ -415,10 +418,10 @@ def test_sorting(command: Command, order: str, expected: str) -> None:
     }
     for name, (accuracy, day, changes, choices, more) in runs.items():
         result = {**RESULT, "test_accuracy": accuracy, "test_loss": 1 - accuracy, **more}
-        make_run(Path("outputs") / name, changes=changes, choices=choices, manifest=started(day), result=result)
-    ended: dict[str, Any] = {"status": "failed", "epochs": None, "seconds": None}
+        make_run(Path("outputs") / name, changes=changes, choices=choices, manifest=start_on(day), result=result)
+    failure: dict[str, Any] = {"status": "failed", "epochs": None, "seconds": None}
     last = {"name": "z", "optimizer.lr": 0.01}
-    make_run(Path("outputs/d"), changes=last, choices={"neuron": "izhikevich"}, manifest=started(4), result=ended)
+    make_run(Path("outputs/d"), changes=last, choices={"neuron": "izhikevich"}, manifest=start_on(4), result=failure)
     code, out, err = command("runs", "--sort", order)
     assert (code, err) == (0, "")
     assert " ".join(names(out)) == expected
@@ -426,18 +429,20 @@ def test_sorting(command: Command, order: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "fault"),
+    ("order", "facts"),
     [
-        ("acuracy", "--sort: no run has acuracy, did you mean accuracy?"),
-        ("lr", "--sort: no run has lr, did you mean optimizer.lr?"),
-        ("loss,up", "--sort: expected loss,asc or loss,desc, got 'loss,up'"),
-        ("", "--sort: expected what to sort by"),
+        ("acuracy", ("acuracy", "did you mean accuracy?")),
+        ("lr", ("no run has lr", "did you mean optimizer.lr?")),
+        ("loss,up", ("loss,asc or loss,desc", "got 'loss,up'")),
+        ("", ()),
     ],
 )
-def test_what_cannot_be_sorted_by(command: Command, order: str, fault: str) -> None:
+def test_what_cannot_be_sorted_by(command: Command, order: str, facts: tuple[str, ...]) -> None:
     set_up("run")
     outcome = command("runs", f"--sort={order}")
-    assert (outcome.code, fault in outcome.err) == (2, True), outcome.err
+    assert outcome.code == 2
+    for fact in ("--sort: ", *facts):
+        assert fact in outcome.err
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -446,8 +451,8 @@ def test_the_table_fits_the_terminal(command: Command, monkeypatch: pytest.Monke
     for i in range(3):
         folder = Path(f"outputs/multirun/2026-03-01/12-00-00-a-name-that-is-rather-long-0a1b2c3d/{i}-lif-atan-s{i}")
         make_run(folder, changes={"name": "a name", "model.hidden": [200] * i}, choices={"surrogate": "triangular"})
-    stopped = make_run(Path("outputs/d"), result={**RESULT, "status": "interrupted", "epochs": 1})
-    (stopped / "checkpoints" / "step-10.ckpt").touch()
+    run = make_run(Path("outputs/d"), result={**RESULT, "status": "interrupted", "epochs": 1})
+    (run / "checkpoints" / "step-10.ckpt").touch()
     out = command("runs").out
     assert max(map(len, out.splitlines())) <= width
     assert "name=a" in out
@@ -460,14 +465,14 @@ def test_the_table_fits_the_terminal(command: Command, monkeypatch: pytest.Monke
 def test_a_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
     layer = {"neurons": 100_000, "firing_rate": 0.00012345, "silent": 0.1234, "saturated": 1.0}
-    learned = {"mean": 0.91234, "sd": 0.0123, "low": 0.8, "high": 0.95, "histogram": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
+    summary = {"mean": 0.91234, "sd": 0.0123, "low": 0.8, "high": 0.95, "histogram": [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]}
     record = {
         **epoch(1),
         "learning_rate": 1.2345e-05,
         "samples_per_second": 1_234_567.0,
         "layers": {"convolution1": layer, "output": layer},
         "gradients": {"convolution1": {"norm": 1.234e-7, "zero": 0.5}},
-        "neuron_parameters": {"convolution1": {"graded_spikes_factor": learned}},
+        "neuron_parameters": {"convolution1": {"graded_spikes_factor": summary}},
     }
     sha = "0123456789abcdef" * 4
     folder = make_run(
@@ -482,8 +487,8 @@ def test_a_page_fits_the_terminal(command: Command, monkeypatch: pytest.MonkeyPa
     code, out, err = command("show", "0a1b2c3d")
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= width
-    for said in (sha, "optimizer.lr=9", "convolution1" if width == 80 else "con..on1", "0.9123", "1,234,567", "x" * 64):
-        assert said in out.replace("\n", "").replace(" ", "") or said in out
+    for text in (sha, "optimizer.lr=9", "convolution1" if width == 80 else "con..on1", "0.9123", "1,234,567", "x" * 64):
+        assert text in out.replace("\n", "").replace(" ", "") or text in out
 
 
 def test_a_page_in_a_pipe_has_whole_lines(command: Command) -> None:

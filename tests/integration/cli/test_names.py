@@ -14,7 +14,7 @@ from snnrun.run import browse
 from snnrun.sweep import folders
 from support.command import Command, Training
 from support.made_up import make_run
-from support.small import composed
+from support.small import config_for
 
 
 @pytest.mark.parametrize("name", ["baseline", "run 2.1_b+c", "学", "x" * 64, "12a", "0"])
@@ -81,13 +81,13 @@ def test_what_no_folder_can_be_named(command: Command, training: Training, name:
 
 
 def test_a_name_does_not_count_for_what_a_run_is() -> None:
-    config = composed()
+    config = config_for()
     assert config_hash(config) == config_hash({**config, "name": "other"})
     assert config_hash(config) == config_hash({key: value for key, value in config.items() if key != "name"})
     assert config_hash(config) != config_hash({**config, "seed": 1})
 
 
-def started(day: int) -> dict[str, str]:
+def start_on(day: int) -> dict[str, str]:
     return {"started": f"2026-03-{day:02}T12:00:00+00:00"}
 
 
@@ -95,11 +95,11 @@ def started(day: int) -> dict[str, str]:
 def outputs(command: Command) -> Path:
     root = Path("outputs")
     for day, name in ((1, "base"), (3, "base"), (2, "base"), (4, "base-2"), (5, "null"), (6, "lif")):
-        make_run(root / f"d/{day}-lif-atan", changes={"name": name}, manifest=started(day))
-    make_run(root / "d/none", changes={"name": None}, manifest=started(9))
+        make_run(root / f"d/{day}-lif-atan", changes={"name": name}, manifest=start_on(day))
+    make_run(root / "d/none", changes={"name": None}, manifest=start_on(9))
     for day, name in ((1, "old"), (2, "grid")):
         for job in (0, 1):
-            make_run(root / f"m/{name}{day}/{job}-x", changes={"name": "grid"}, manifest=started(day))
+            make_run(root / f"m/{name}{day}/{job}-x", changes={"name": "grid"}, manifest=start_on(day))
         (root / f"m/{name}{day}/sweep.json").write_text(json.dumps({"version": 1, "jobs": []}))
     make_run(root / "m/one/0-x", changes={"name": "one"})
     (root / "m/one/sweep.json").write_text("{}")
@@ -107,7 +107,7 @@ def outputs(command: Command) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("word", "found"),
+    ("word", "folder"),
     [
         ("base", "d/3-lif-atan"),
         ("base-2", "d/4-lif-atan"),
@@ -116,10 +116,10 @@ def outputs(command: Command) -> Path:
         ("one", "m/one/0-x"),
     ],
 )
-def test_the_newest_of_a_name_is_found(outputs: Path, word: str, found: str) -> None:
-    assert browse.resolve(word) == outputs / found
+def test_the_newest_of_a_name_is_found(outputs: Path, word: str, folder: str) -> None:
+    assert browse.resolve(word) == outputs / folder
     Path(word).mkdir()
-    assert browse.resolve(word) == outputs / found, "a folder without runs is not meant"
+    assert browse.resolve(word) == outputs / folder, "a folder without runs is not meant"
 
 
 def test_the_name_of_a_sweep(outputs: Path) -> None:

@@ -30,7 +30,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return make_run(tmp_path / "outputs" / "good")
 
 
-ANSWERS = (
+COMMANDS = (
     "list",
     "list neuron lif",
     "--help",
@@ -45,8 +45,8 @@ ANSWERS = (
 
 
 @pytest.mark.parametrize("stream", [Full, lambda: None])
-@pytest.mark.parametrize("words", ANSWERS)
-def test_an_answer_that_nobody_gets_is_a_fault(
+@pytest.mark.parametrize("words", COMMANDS)
+def test_output_that_nobody_gets_is_a_fault(
     words: str, stream: type[Full], outputs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdout", stream())
@@ -96,7 +96,7 @@ def test_the_streams_come_back() -> None:
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_a_stream_says_what_broke_it() -> None:
+def test_a_stream_names_what_broke_it() -> None:
     stream = SafeStream(Full())
     assert stream.write("a") == 1
     assert isinstance(stream.error, OSError) and stream.error.errno == errno.ENOSPC

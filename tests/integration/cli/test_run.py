@@ -25,8 +25,8 @@ def test_the_defaults(command: Command, training: Training) -> None:
     assert call["settings"].num_steps == call["config"]["num_steps"] == 25
     assert call["command"] == ("snnrun",)
     parts = call["parts"]
-    made = [parts.task, parts.encoder, parts.loss, parts.neuron(shape=(3,))]
-    assert [type(part).__name__ for part in made] == ["Digits", "Rate", "CECount", "LIF"]
+    members = [parts.task, parts.encoder, parts.loss, parts.neuron(shape=(3,))]
+    assert [type(part).__name__ for part in members] == ["Digits", "Rate", "CECount", "LIF"]
     assert "${" not in yaml.safe_dump(call["config"])
     assert call["config"]["neuron"]["fires_at"] == ">"
 
@@ -87,9 +87,8 @@ def test_what_a_task_sets_for_one_model_is_not_set_for_another(
         assert training.calls[0]["config"]["model"]["hidden"] == [100]
     else:
         assert outcome.code == 2
-        assert "expected a task with images [C, H, W] as its input, got an input of shape [300]; use model=mlp" in (
-            outcome.err
-        )
+        for fact in ("[C, H, W]", "shape [300]", "model=mlp"):
+            assert fact in outcome.err
         assert "1 fault" in outcome.err
     assert command(f"model={model}").code == 0
 
@@ -100,14 +99,15 @@ def test_layers_from_the_command_line(command: Command, training: Training) -> N
     model = call["parts"].model((1, 8, 8), 10, call["parts"].neuron, "auto")
     assert list(model.layers) == ["hidden1", "hidden2", "output"]
     outcome = command("model=convnet", "model.layers=[12C3,mp2]")
-    assert "model.layers[0]: expected a layer such as 12c5 " in outcome.err
-    assert "got '12C3'; write 12c3; the default is ['12c5p2'" in outcome.err
+    for fact in ("model.layers[0]: ", "got '12C3'", "write 12c3", "default is ['12c5p2'"):
+        assert fact in outcome.err
     outcome = command("model=convnet", "model.layers=[12c5,mp8]")
-    assert "model.layers[1]: expected an image of at least 8x8 for mp8, got one of 4x4" in outcome.err
+    for fact in ("model.layers[1]: ", "at least 8x8 for mp8", "got one of 4x4"):
+        assert fact in outcome.err
     outcome = command("model=recurrent", "neuron=rlif", "neuron.recurrence=convolution", "backend=fused")
-    assert "backend: expected auto or reference, since fused execution is for neurons whose step is" in outcome.err
+    assert "backend: " in outcome.err and "auto or reference" in outcome.err
     outcome = command("model=recurrent", "neuron=psn")
-    assert "neuron: expected one that needs no more than a step at once" in outcome.err
+    assert "neuron: " in outcome.err and "a step at once" in outcome.err
 
 
 def test_a_named_set_up_replaces_anything_and_the_command_line_wins(
@@ -213,17 +213,18 @@ def test_showing_the_config_runs_nothing(command: Command, training: Training) -
     assert config["neuron"]["threshold"] == 0.5
     assert config["neuron"]["reset"] == "${convention.reset}"
     assert "hydra" not in config
-    resolved = yaml.safe_load(command("--cfg=job", "--resolve", "neuron=if").out)
-    assert resolved["neuron"]["reset"] == "subtract"
+    values = yaml.safe_load(command("--cfg=job", "--resolve", "neuron=if").out)
+    assert values["neuron"]["reset"] == "subtract"
     assert command("--cfg", "hydra").out.startswith("hydra:")
     assert training.calls == []
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_readout_that_never_fires_asks_for_a_loss_on_its_membrane(command: Command, training: Training) -> None:
+def test_a_readout_that_never_fires_requires_a_loss_on_its_membrane(command: Command, training: Training) -> None:
     outcome = command("readout=li")
     assert outcome.code == 2
-    assert "loss: loss=ce_count reads spikes, and readout=li never fires" in outcome.err
+    for fact in ("loss: ", "loss=ce_count reads spikes", "readout=li never fires"):
+        assert fact in outcome.err
     assert command("readout=li", "loss=ce_membrane").code == 0
     assert command("readout=li", "loss=ce_max_membrane", "model=recurrent").code == 0
 

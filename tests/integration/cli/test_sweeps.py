@@ -62,9 +62,9 @@ def test_a_sweep_is_frozen_at_launch(command: Command, training: Training) -> No
     assert book["jobs"][1] == {"number": 1, "folder": "1-lif-atan-s0", "overrides": ["seed=0", "neuron=lif"]}
     assert len(book["jobs"]) == 2
     for job, call in zip(book["jobs"], training.calls, strict=True):
-        frozen = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
-        assert frozen == call["config"]
-        assert frozen["threads"] == 1
+        config = yaml.safe_load((SWEEP / "configs" / f"{job['number']}.yaml").read_text())
+        assert config == call["config"]
+        assert config["threads"] == 1
         assert call["resuming"] is False
         assert browse.read(SWEEP / job["folder"]).choices["neuron"] == job["overrides"][1].partition("=")[2]
     assert not (SWEEP / LOCK).exists()
@@ -96,17 +96,17 @@ def test_the_newest_sweep_of_the_same_command_is_found(command: Command, trainin
     words = ("-m", "seed=0,1", "output_dir=out")
     for more in ((), ("epochs=3",)):
         assert command(*words, *more).code == 7
-    found = {len(read(path.parent).command): path.parent for path in Path("out").glob(f"multirun/*/*/{NAME}")}
+    sweeps = {len(read(path.parent).command): path.parent for path in Path("out").glob(f"multirun/*/*/{NAME}")}
     training.calls.clear()
     assert command(*words, "--resume", "hydra/launcher=serial").code == 7, "another launcher is the same sweep"
-    assert {call["folder"].parent for call in training.calls} == {found[4].absolute()}
-    assert command(*words, "epochs=3", f"--resume={found[5]}").code == 7
+    assert {call["folder"].parent for call in training.calls} == {sweeps[4].absolute()}
+    assert command(*words, "epochs=3", f"--resume={sweeps[5]}").code == 7
     other = command(*words, "epochs=4", "--resume")
     assert other.code == 2
-    assert "--resume: expected a sweep of this command in out, but there is none" in other.err
-    other = command(*words, "epochs=4", f"--resume={found[5]}")
+    assert "--resume: " in other.err and "in out, but there is none" in other.err
+    other = command(*words, "epochs=4", f"--resume={sweeps[5]}")
     assert other.code == 2
-    assert "expected a sweep of this command, got that of `snnrun -m seed=0,1 output_dir=out epochs=3`" in other.err
+    assert "`snnrun -m seed=0,1 output_dir=out epochs=3`" in other.err
 
 
 @pytest.mark.long
@@ -116,24 +116,25 @@ def test_what_is_refused(command: Command, training: Training) -> None:
     calls = len(training.calls)
     again = command(*WORDS)
     assert again.code == 2
-    assert "expected a folder without a sweep, but there is one; add --resume to go on with it" in again.err
+    assert "without a sweep" in again.err and "add --resume" in again.err
     with RunLock(SWEEP, LOCK):
-        held = command(*WORDS, "--resume")
-    assert held.code == 2
-    assert f"expected a sweep that nobody is writing, but process {os.getpid()}" in held.err
+        refusal = command(*WORDS, "--resume")
+    assert refusal.code == 2
+    assert "a sweep that nobody is writing" in refusal.err and f"process {os.getpid()} " in refusal.err
     with RunLock(SWEEP / "1-lif-atan-s1"):
-        held = command(*WORDS, "--resume")
-    assert held.code == 2
-    assert f"expected a job that nobody runs, but process {os.getpid()}" in held.err
-    frozen = SWEEP / "configs" / "1.yaml"
-    frozen.write_text(frozen.read_text().replace("epochs: 20", "epochs: 30"))
+        refusal = command(*WORDS, "--resume")
+    assert refusal.code == 2
+    assert "a job that nobody runs" in refusal.err and f"process {os.getpid()} " in refusal.err
+    config_file = SWEEP / "configs" / "1.yaml"
+    config_file.write_text(config_file.read_text().replace("epochs: 20", "epochs: 30"))
     differs = command(*WORDS, "--resume")
     assert differs.code == 2
-    assert "in job 2 epochs was 30 and is now 20; undo the change, or start a new sweep" in differs.err
-    frozen.unlink()
-    assert "1.yaml: expected the config of a job, but it cannot be read: missing" in command(*WORDS, "--resume").err
+    assert "in job 2 epochs was 30 and is now 20" in differs.err
+    config_file.unlink()
+    err = command(*WORDS, "--resume").err
+    assert "1.yaml: " in err and "missing" in err
     (SWEEP / NAME).write_text("{}")
-    assert "expected the list of a sweep's jobs in version 1" in command(*WORDS, "--resume").err
+    assert "version 1" in command(*WORDS, "--resume").err
     assert len(training.calls) == calls
 
 
@@ -156,7 +157,7 @@ def test_on_error_stop(command: Command, training: Training) -> None:
     assert outcome.code == 7
     assert len(training.calls) == 1
     assert "snnrun: 1 of 2 jobs failed:" in outcome.err
-    assert "stopped by on_error=stop; the same command with --resume runs the rest" in outcome.err
+    assert "on_error=stop" in outcome.err and "--resume" in outcome.err
     assert command(*WORDS, "--resume").code == 7
     assert len(training.calls) == 3
 
@@ -182,8 +183,8 @@ def test_every_sweep_ends_with_the_commands_that_go_on(command: Command, trainin
     where = ("hydra.sweep.dir='my sweep'",)
     expected = [["snnrun", "report", "my sweep"], ["snnrun", "best", "my sweep"]]
     training.behaviour = diverges(0, 1)
-    failed = command("-m", "seed=0,1", *where)
-    assert failed.code == 7 and ways_on(failed.out) == expected
+    failure = command("-m", "seed=0,1", *where)
+    assert failure.code == 7 and ways_on(failure.out) == expected
     training.behaviour = finishes
     for outcome in (command("-m", "seed=0,1", *where, "--resume"), command("-m", "seed=0,1", *where, "--resume")):
         assert outcome.code == 0 and ways_on(outcome.out) == expected
@@ -236,26 +237,27 @@ def test_a_dry_run_writes_nothing(command: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "facts"),
     [
-        (["--resume"], "--resume: goes with a sweep of training runs, `snnrun -m`"),
-        (["simulate", "-m", "--dry-run"], "--dry-run: goes with a sweep of training runs"),
-        (["on_error=stop"], "on_error: goes with a sweep of training runs"),
-        (["-m", "on_error=never"], "on_error: expected continue or stop, got 'never'"),
-        (["-m", "--resume=nowhere"], "--resume: expected the folder of a sweep, or nothing, got 'nowhere'"),
-        (["-m", "--resume"], "--resume: expected a sweep of this command in outputs, but there is none"),
-        (["-m", "hydra/launcher=joblib"], "there are local_parallel, ray, serial, slurm"),
+        (["--resume"], ("--resume: ", "`snnrun -m`")),
+        (["simulate", "-m", "--dry-run"], ("--dry-run: ", "a sweep of training runs")),
+        (["on_error=stop"], ("on_error: ", "a sweep of training runs")),
+        (["-m", "on_error=never"], ("on_error: ", "continue or stop", "got 'never'")),
+        (["-m", "--resume=nowhere"], ("--resume: ", "the folder of a sweep", "got 'nowhere'")),
+        (["-m", "--resume"], ("--resume: ", "in outputs, but there is none")),
+        (["-m", "hydra/launcher=joblib"], ("there are local_parallel, ray, serial, slurm",)),
         (["-m", "hydra/launcher=local_parallel", "hydra.launcher.n_jobs=0"],
-         "hydra.launcher.n_jobs: expected a whole number of at least 1, got 0"),
-        (["-m", "seed=0,1", "hydra.sweep.subdir=here"], "expected a folder for each job, got 'here' for jobs 1 and 2"),
-        (["-m", "seed=0,1", "hydra.sweep.subdir=../${hydra:job.num}"], "expected a folder in that of the sweep"),
-        (["simulate", "-m", "hydra/launcher=local_parallel"], "this one runs sweeps of training runs only"),
+         ("hydra.launcher.n_jobs: ", "whole number of at least 1", "got 0")),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=here"], ("a folder for each job", "got 'here' for jobs 1 and 2")),
+        (["-m", "seed=0,1", "hydra.sweep.subdir=../${hydra:job.num}"], ("a folder in that of the sweep",)),
+        (["simulate", "-m", "hydra/launcher=local_parallel"], ("sweeps of training runs only",)),
     ],
 )  # fmt: skip
-def test_what_makes_no_sweep(words: list[str], message: str, command: Command, training: Training) -> None:
+def test_what_makes_no_sweep(words: list[str], facts: tuple[str, ...], command: Command, training: Training) -> None:
     outcome = command(*words)
     assert outcome.code == 2
-    assert message in outcome.err
+    for fact in facts:
+        assert fact in outcome.err
     assert not training.calls
 
 
@@ -299,7 +301,7 @@ def test_how_gpus_are_shared_out(
     assert engine._places([task(i, uses_cuda=False) for i in range(8)]) == [None] * n_jobs
 
 
-def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_batch_file_for_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not run on a real Slurm; this is the text of the batch file."""
     pytest.importorskip("submitit")
     from snnrun.sweep.slurm import Slurm
@@ -308,7 +310,7 @@ def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    given = {
+    options = {
         "cpus_per_task": 2,
         "timeout_min": 90,
         "gpus_per_node": 1,
@@ -318,7 +320,7 @@ def test_what_slurm_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "slurm_setup": ["module load cuda"],
         "slurm_additional_parameters": {"account": "mine"},
     }
-    executor = Slurm("slurm", given).executor([task(0, uses_cuda=True, sweep=tmp_path)])
+    executor = Slurm("slurm", options).executor([task(0, uses_cuda=True, sweep=tmp_path)])
     text = executor._executor._make_submission_file_text("python -m job", "id")
     for line in (
         "--cpus-per-task=2", "--time=90", "--gpus-per-node=1", "--mem=8GB", "--partition=short", "--account=mine"

@@ -35,21 +35,21 @@ def test_help_names_every_key_flag_group_and_option(command: Command) -> None:
         assert flag in text
 
 
-def test_a_list_says_what_each_part_is(command: Command) -> None:
+def test_a_list_shows_what_each_part_is(command: Command) -> None:
     code, text, err = command("list")
     assert (code, err) == (0, "")
     lines = text.splitlines()
     for group, options in Catalogue().groups.items():
         start = lines.index(group) + 1
-        shown = dict[str, str]()
+        lines_of = dict[str, str]()
         for line in lines[start : lines.index("", start)]:
             if line[:3].strip():  # not what goes on below
-                name, _, described = line.strip().partition(" ")
-                shown[name.rstrip("*")] = described
+                name, _, description = line.strip().partition(" ")
+                lines_of[name.rstrip("*")] = description
             else:
-                shown[name.rstrip("*")] += f" {line.strip()}"
-        assert list(shown) == list(options)
-        assert all(described.endswith(".") for described in shown.values())
+                lines_of[name.rstrip("*")] += f" {line.strip()}"
+        assert list(lines_of) == list(options)
+        assert all(description.endswith(".") for description in lines_of.values())
     assert [line for line in lines if "lif*" in line]
 
 
@@ -81,10 +81,12 @@ def test_lines_fit(words: list[str], width: int, command: Command, monkeypatch: 
 def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path) -> None:
     code, text, _ = command("--config-dir", str(own), "list", "neuron")
     assert code == 0
-    shown = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  ") and " " in line.strip())
-    assert shown["mine"] == "A neuron of my own."
-    assert shown["broken"].startswith("(cannot be read:")
-    assert "broken.yaml, line 3" in shown["broken"]
+    lines_of = dict(
+        line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  ") and " " in line.strip()
+    )
+    assert lines_of["mine"] == "A neuron of my own."
+    assert lines_of["broken"].startswith("(cannot be read:")
+    assert "broken.yaml, line 3" in lines_of["broken"]
     assert "optimizer" not in text
     assert "mine" in command("--config-dir", str(own), "--help").out
 
@@ -92,7 +94,7 @@ def test_a_list_of_one_group_with_parts_of_ones_own(command: Command, own: Path)
 def test_a_list_of_no_group(command: Command) -> None:
     outcome = command("list", "nueron")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no group 'nueron', did you mean neuron? there are augmentation" in outcome.err
+    assert "'nueron', did you mean neuron? there are augmentation" in outcome.err
     assert "`snnrun list neuron lif` shows that neuron" in command("list", "lif").err
     assert command("list", "neuron", "lif", "if").code == 2
     assert command("--config-dir", "nowhere", "list").code == 2
@@ -147,15 +149,15 @@ def test_all_about_what_is_no_part_or_not_ours(command: Command, own: Path) -> N
     text = command("--config-dir", str(own), "list", "neuron", "mine").out
     assert "A neuron of my own.\n\nIt multiplies nothing by its gain." in text
     assert "  neuron.gain=2.0\n" in text
-    broken = command("--config-dir", str(own), "list", "neuron", "broken").out
-    assert "broken.yaml, line 3" in " ".join(broken.split())  # the path may be long
+    damage = command("--config-dir", str(own), "list", "neuron", "broken").out
+    assert "broken.yaml, line 3" in " ".join(damage.split())  # the path may be long
     assert command("--config-dir", str(own), "list", "neuron", "empty").code == 0
 
 
 def test_all_about_no_part(command: Command) -> None:
     outcome = command("list", "neuron", "liff")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "there is no neuron 'liff', did you mean lif? there are " in outcome.err
+    assert "'liff', did you mean lif? there are " in outcome.err
     assert "there is no neuron 'xyz'; there are " in command("list", "neuron", "xyz").err
 
 
@@ -163,7 +165,7 @@ def test_version(command: Command) -> None:
     assert command("--version") == (0, "snnrun 0.1.0\n", "")
 
 
-def test_faults_are_told_once_and_cut_when_huge() -> None:
+def test_faults_are_shown_once_and_cut_when_huge() -> None:
     text = faults(["a: b", "a: b", "x: " + "y" * 10_000])
     assert text.startswith("2 faults in the command")
     assert len(text) < 1000

@@ -16,7 +16,7 @@ from snnrun.config.build import build
 from snnrun.model import Layer
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord
-from support.catalogued import assembled, neurons, options, part, raw
+from support.catalogued import assemble, neurons, options, part, raw
 from support.event_sets import write_event_set
 from support.small import Training, same, training_of, weights
 from support.written import write_everything
@@ -33,13 +33,13 @@ PRECISIONS = pytest.mark.parametrize("precision", ["fp32", "bf16"])
 LOSSES = {"digits": "ce_count", "zeros": "mean_square"}
 
 
-def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **chosen: str) -> dict[str, Any]:
+def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **choices: str) -> dict[str, Any]:
     """A small config with these options; by default with a current that makes every neuron fire."""
-    config = assembled(**{"encoder": encoder, **chosen})
+    config = assemble(**{"encoder": encoder, **choices})
     config |= SMALL[""] | (settings or {})
     for group in ("model", "encoder", "task"):
-        known = config[group]
-        known |= {key: value for key, value in SMALL[group].items() if key in known and known[key] != []}
+        section = config[group]
+        section |= {key: value for key, value in SMALL[group].items() if key in section and section[key] != []}
     for group in ("neuron", "readout"):  # those that are made for a number of steps
         if "num_steps" in (config.get(group) or {}):
             config[group]["num_steps"] = config["num_steps"]
@@ -48,44 +48,46 @@ def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **cho
 
 def fit(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """Train for two batches; whatever the parts, all stays finite, and spikes are whole numbers."""
-    made = training_of(config, **options)
-    return made, *follow(config, made)
+    trainer = training_of(config, **options)
+    return trainer, *follow(config, trainer)
 
 
-def follow(config: dict[str, Any], made: Training) -> tuple[list[LogRecord], list[dict[str, Trace]]]:
+def follow(config: dict[str, Any], trainer: Training) -> tuple[list[LogRecord], list[dict[str, Trace]]]:
     """The same for a training that was made from the config."""
-    seen: list[dict[str, Trace]] = []
-    made.model.register_forward_hook(lambda module, inputs, output: seen.append(output) if module.training else None)
-    records = made.fit()
+    passes: list[dict[str, Trace]] = []
+    trainer.model.register_forward_hook(
+        lambda module, inputs, output: passes.append(output) if module.training else None
+    )
+    records = trainer.fit()
     steps = [record for record in records if isinstance(record, StepRecord)]
     assert len(steps) >= 2
     for record in steps:
         assert math.isfinite(record.loss)
         assert math.isfinite(record.gradient_norm)
     analogue = "activation" in config["neuron"]
-    for traces in seen:
+    for traces in passes:
         for trace in traces.values():
             assert trace.spikes.dtype is trace.membrane.dtype is torch.float32
             assert bool(trace.membrane.isfinite().all())
             assert analogue or (bool((trace.spikes >= 0).all()) and torch.equal(trace.spikes, trace.spikes.round()))
-    assert all(bool(value.isfinite().all()) for value in weights(made.model).values())
-    return records, seen
+    assert all(bool(value.isfinite().all()) for value in weights(trainer.model).values())
+    return records, passes
 
 
 def trains(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRecord], list[dict[str, Trace]]]:
     """The same for a network that is alive, and moved by its gradient in every layer."""
-    made = training_of(config, **options)
-    before = weights(made.model)
-    records, seen = follow(config, made)
+    trainer = training_of(config, **options)
+    before = weights(trainer.model)
+    records, passes = follow(config, trainer)
     for record in records:
         assert not isinstance(record, StepRecord) or record.gradient_norm > 0
-    for traces in seen:
+    for traces in passes:
         assert any(bool(trace.spikes.any()) for trace in traces.values())
-    assert not same(before, weights(made.model))
-    for name, parameter in made.model.named_parameters():
+    assert not same(before, weights(trainer.model))
+    for name, parameter in trainer.model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.dtype is torch.float32
-    return made, records, seen
+    return trainer, records, passes
 
 
 # --- alone -------------------------------------------------------------------------------------------------------
@@ -94,11 +96,13 @@ def trains(config: dict[str, Any], **options: Any) -> tuple[Training, list[LogRe
 @PRECISIONS
 @pytest.mark.parametrize("neuron", options("neuron"))
 def test_neurons(neuron: str, precision: str) -> None:
-    made, _, seen = trains(small(neuron=neuron, settings={"precision": precision}))
+    trainer, _, passes = trains(small(neuron=neuron, settings={"precision": precision}))
     expected = resolve_backend(neurons("neuron", neuron), "auto")
-    assert {layer.backend for layer in made.model.modules() if isinstance(layer, Layer)} == {expected}
+    assert {layer.backend for layer in trainer.model.modules() if isinstance(layer, Layer)} == {expected}
     if "max_spikes" not in raw("neuron", neuron) and "activation" not in raw("neuron", neuron):
-        assert {value for traces in seen for trace in traces.values() for value in trace.spikes.unique().tolist()} == {
+        assert {
+            value for traces in passes for trace in traces.values() for value in trace.spikes.unique().tolist()
+        } == {
             0.0,
             1.0,
         }
@@ -107,8 +111,8 @@ def test_neurons(neuron: str, precision: str) -> None:
 @PRECISIONS
 @pytest.mark.parametrize("readout", options("readout"))
 def test_readouts(readout: str, precision: str) -> None:
-    _, records, seen = trains(small(readout=readout, loss="ce_membrane", settings={"precision": precision}))
-    assert not any(bool(traces["output"].spikes.any()) for traces in seen)
+    _, records, passes = trains(small(readout=readout, loss="ce_membrane", settings={"precision": precision}))
+    assert not any(bool(traces["output"].spikes.any()) for traces in passes)
     assert all(record.accuracy is not None for record in records if isinstance(record, StepRecord))
 
 
@@ -128,8 +132,8 @@ def each_convention() -> list[Any]:
 def test_backends_agree(neuron: str, convention: str) -> None:
     config = small(neuron=neuron, convention=convention)
     config["neuron"] |= {"learn_threshold": True, "per_neuron": True}
-    reference, fused = (trains(config | {"backend": backend})[1] for backend in ("reference", "fused"))
-    for one, other in zip(reference, fused, strict=True):
+    reference_records, fused_records = (trains(config | {"backend": backend})[1] for backend in ("reference", "fused"))
+    for one, other in zip(reference_records, fused_records, strict=True):
         assert type(one) is type(other)
         if isinstance(one, StepRecord) and isinstance(other, StepRecord):
             assert one.loss == pytest.approx(other.loss, rel=1e-3)
@@ -145,30 +149,30 @@ def test_surrogates(surrogate: str, precision: str) -> None:
 @PRECISIONS
 @pytest.mark.parametrize("encoder", options("encoder"))
 def test_encoders(encoder: str, precision: str) -> None:
-    made_part = part("encoder", encoder)
-    tasks = {"digits": made_part.takes_still, "zeros": made_part.takes_sequence}
+    encoder_part = part("encoder", encoder)
+    tasks = {"digits": encoder_part.takes_still, "zeros": encoder_part.takes_sequence}
     for task in (name for name, takes in tasks.items() if takes):
         config = small(encoder, task=task, neuron="if", settings={"precision": precision})
         config["model"]["hidden"] = []
         config["neuron"]["threshold"] = 0.2  # a latency code is one spike per value: little to integrate
-        made, _, _ = trains(config)
-        batch = next(made.data.test.batches(4))
-        encoded = made.parts.encoder(batch.x, 5, made.streams.evaluation())
-        assert encoded.shape == (5, 4, *made.parts.encoder.output_shape(batch.x.shape[2:]))
-        assert encoded.dtype is torch.float32
+        trainer, _, _ = trains(config)
+        batch = next(trainer.data.test.batches(4))
+        spikes = trainer.parts.encoder(batch.x, 5, trainer.streams.evaluation())
+        assert spikes.shape == (5, 4, *trainer.parts.encoder.output_shape(batch.x.shape[2:]))
+        assert spikes.dtype is torch.float32
 
 
 @PRECISIONS
 @pytest.mark.parametrize("loss", [name for name in options("loss") if not part("loss", name).needs_values])
 def test_losses(loss: str, precision: str) -> None:
     settings = {"precision": precision}
-    made, records, seen = trains(small(loss=loss, settings=settings))
+    trainer, records, passes = trains(small(loss=loss, settings=settings))
     assert all(record.accuracy is not None for record in records if isinstance(record, StepRecord))
-    spikes, membrane, _ = seen[-1]["output"]
-    predicted = made.parts.loss.predict(spikes, membrane)
-    assert predicted.shape == spikes.shape[1:2]
-    assert predicted.dtype is torch.int64
-    if not made.parts.loss.needs_labels:
+    spikes, membrane, _ = passes[-1]["output"]
+    prediction = trainer.parts.loss.predict(spikes, membrane)
+    assert prediction.shape == spikes.shape[1:2]
+    assert prediction.dtype is torch.int64
+    if not trainer.parts.loss.needs_labels:
         trains(small("none", task="zeros", loss=loss, settings=settings))
 
 
@@ -183,15 +187,15 @@ def test_regularisers(regulariser: str) -> None:
 
 @pytest.mark.parametrize("model", options("model"))
 def test_models(model: str) -> None:
-    made, _, seen = trains(small(model=model))
-    assert type(made.model).__module__ == f"snnrun.model.{model}"
-    assert list(seen[0])[-1] == "output"
+    trainer, _, passes = trains(small(model=model))
+    assert type(trainer.model).__module__ == f"snnrun.model.{model}"
+    assert list(passes[0])[-1] == "output"
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))
 def test_optimizers(optimizer: str) -> None:
-    made, _, _ = trains(small(optimizer=optimizer))
-    assert type(made.parts.optimizer(made.model.parameters())).__module__.startswith("torch.optim")
+    trainer, _, _ = trains(small(optimizer=optimizer))
+    assert type(trainer.parts.optimizer(trainer.model.parameters())).__module__.startswith("torch.optim")
 
 
 @pytest.mark.parametrize("scheduler", options("scheduler"))
@@ -207,32 +211,30 @@ def test_schedulers(scheduler: str) -> None:
 def test_tasks(task: str, tmp_path: Path) -> None:
     write_everything(tmp_path)
     write_event_set(tmp_path, task)
-    known = part("task", task, **SMALL["task"])
-    before = (known.input_shape, known.num_outputs, known.has_time, known.has_accuracy, known.has_values)
-    loss, encoder = LOSSES["digits" if known.has_accuracy else "zeros"], "none" if known.has_time else "rate"
+    spec = part("task", task, **SMALL["task"])
+    facts = (spec.input_shape, spec.num_outputs, spec.has_time, spec.has_accuracy, spec.has_values)
+    loss, encoder = LOSSES["digits" if spec.has_accuracy else "zeros"], "none" if spec.has_time else "rate"
     config = small(encoder, task=task, loss=loss)
     if "path" in config["task"]:  # data of one's own, of which nothing was known so far
         config["task"] |= {"path": "own", "data_dir": str(tmp_path)}
-        known = build(config["task"], "task")
-        before = (known.input_shape, known.num_outputs, known.has_time, known.has_accuracy, known.has_values)
-    made, records, _ = trains(config, data_dir=tmp_path)
-    loaded = made.parts.task
-    assert before == (
-        loaded.input_shape, loaded.num_outputs, loaded.has_time, loaded.has_accuracy, loaded.has_values
-    )  # fmt: skip
-    for data in (made.data.train, made.data.validation, made.data.test):
+        spec = build(config["task"], "task")
+        facts = (spec.input_shape, spec.num_outputs, spec.has_time, spec.has_accuracy, spec.has_values)
+    trainer, records, _ = trains(config, data_dir=tmp_path)
+    after = trainer.parts.task
+    assert facts == (after.input_shape, after.num_outputs, after.has_time, after.has_accuracy, after.has_values)
+    for data in (trainer.data.train, trainer.data.validation, trainer.data.test):
         batch = next(data.batches(16))
-        assert batch.x.shape[0] == (made.settings.num_steps if known.has_time else 1)
-        assert batch.x.shape[2:] == known.input_shape
+        assert batch.x.shape[0] == (trainer.settings.num_steps if spec.has_time else 1)
+        assert batch.x.shape[2:] == spec.input_shape
         assert batch.x.dtype is torch.float32
         assert 0 <= batch.x.min() <= batch.x.max() == 1
-        assert (batch.target is not None) == (known.has_accuracy or known.has_values)
-        if batch.target is not None and known.has_accuracy:
+        assert (batch.target is not None) == (spec.has_accuracy or spec.has_values)
+        if batch.target is not None and spec.has_accuracy:
             assert batch.target.dtype is torch.int64
             assert batch.target.shape == batch.x.shape[1:2]
-            assert 0 <= batch.target.min() <= batch.target.max() < known.num_outputs
+            assert 0 <= batch.target.min() <= batch.target.max() < spec.num_outputs
     assert all(
-        (record.accuracy is not None) == known.has_accuracy for record in records if isinstance(record, StepRecord)
+        (record.accuracy is not None) == spec.has_accuracy for record in records if isinstance(record, StepRecord)
     )
 
 

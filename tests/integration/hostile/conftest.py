@@ -23,7 +23,7 @@ def run(*arguments, **options):
 def stranger(tmp_path: Path) -> Iterator[Stranger]:
     """``stranger({"neuron/evil.yaml": text})``: a folder with these files beside a module ``payload_of_tests``."""
 
-    def made(files: Mapping[str, str]) -> Path:
+    def make(files: Mapping[str, str]) -> Path:
         folder = tmp_path / "stranger"
         for name, text in {"payload_of_tests.py": PAYLOAD, **files}.items():
             path = folder / name
@@ -32,7 +32,7 @@ def stranger(tmp_path: Path) -> Iterator[Stranger]:
         return folder
 
     before = set(sys.modules)
-    yield made
+    yield make
     for name in set(sys.modules) - before:
         if "_of_tests" in name:
             del sys.modules[name]

@@ -332,7 +332,7 @@ def test_nothing_of_it_runs(
     assert "Traceback" not in outcome.err and len(outcome.err.splitlines()) <= 12
 
 
-TYPED = {
+OVERRIDES = {
     "hydra.callbacks.x._target_=os.system": "could run any program",
     "+hydra.callbacks.x={_target_:os.system,command:ls}": "could run any program",
     "hydra.searchpath=[pkg://payload_of_tests]": "could run any program",
@@ -348,7 +348,7 @@ TYPED = {
 }
 
 
-@pytest.mark.parametrize(("word", "message"), TYPED.items(), ids=TYPED.keys())
+@pytest.mark.parametrize(("word", "message"), OVERRIDES.items(), ids=OVERRIDES.keys())
 def test_nor_what_somebody_was_talked_into_typing(word: str, message: str, command: Command) -> None:
     outcome = command(word)
     assert outcome.code == 2
@@ -420,10 +420,10 @@ def test_a_plug_in_of_the_folder_is_not_looked_for(tmp_path: Path, stranger: Str
         "neuron/mine.yaml": neuron("honest_of_tests.Mine", _partial_=True),
     }
     words = ("--config-dir", str(stranger(files)), "neuron=mine", "trust=[honest_of_tests]", "epochs=0")
-    ended = snnrun(*words, cwd=tmp_path / "elsewhere")
-    assert ended.code == 2
-    assert "1 fault in" in ended.err, "only that of the epochs"
-    assert list(ended.cwd.iterdir()) == []
+    result = snnrun(*words, cwd=tmp_path / "elsewhere")
+    assert result.code == 2
+    assert "1 fault in" in result.err, "only that of the epochs"
+    assert list(result.cwd.iterdir()) == []
 
 
 def test_trust_by_the_environment(command: Command, stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,8 @@ CASES: dict[str, tuple[dict[str, str], bool]] = {
 
 def git(folder: Path, *words: str) -> str:
     user = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    done = subprocess.run(["git", *user, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    process = subprocess.run(["git", *user, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return process.stdout.strip()
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("settings", "told"), CASES.values(), ids=CASES.keys())
-def test_git_runs_nothing(settings: dict[str, str], told: bool, repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("settings", "has_state"), CASES.values(), ids=CASES.keys())
+def test_git_runs_nothing(settings: dict[str, str], has_state: bool, repository: Path, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     for key, value in settings.items():
         git(repository, "config", key, value.replace("CANARY", str(canary)))
     state: dict[str, Any] | None = git_state(repository)
     assert state is not None and len(state["commit"]) == 40
-    assert (state["dirty"], state["untracked"]) == ((True, False) if told else (None, None))
+    assert (state["dirty"], state["untracked"]) == ((True, False) if has_state else (None, None))
     assert not canary.exists()
 
 

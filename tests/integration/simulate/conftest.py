@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Folder:
     """The folder of the only simulation or plot there is."""
 
     def find() -> Path:
-        (found,) = (path.parent for path in tmp_path.glob("outputs/*/*/manifest.json"))
-        return found
+        (only,) = (path.parent for path in tmp_path.glob("outputs/*/*/manifest.json"))
+        return only
 
     return find

@@ -26,21 +26,21 @@ def names(group: str) -> list[str]:
 def test_the_record_of_a_simulation(command: Command, folder: Folder) -> None:
     outcome = command("simulate", "neuron=lapicque", "input.amplitude=0.3", "num_steps=200")
     assert (outcome.code, outcome.err) == (0, "")
-    found = folder()
-    listed = sorted(path.relative_to(found).as_posix() for path in found.rglob("*") if ".hydra" not in path.parts)
+    record = folder()
+    entries = sorted(path.relative_to(record).as_posix() for path in record.rglob("*") if ".hydra" not in path.parts)
     files = ["config.yaml", "figures", "figures/traces.png", "figures/traces.svg", "manifest.json", "result.json"]
-    assert listed == [*files, "run.log", "traces.csv", "traces.npz"]
-    config = yaml.safe_load((found / "config.yaml").read_text())
+    assert entries == [*files, "run.log", "traces.csv", "traces.npz"]
+    config = yaml.safe_load((record / "config.yaml").read_text())
     assert config["neuron"]["reset"] == "subtract" and config["num_steps"] == 200
-    manifest = json.loads((found / "manifest.json").read_text())
+    manifest = json.loads((record / "manifest.json").read_text())
     assert manifest["command"] == ["snnrun", "simulate", "neuron=lapicque", "input.amplitude=0.3", "num_steps=200"]
-    result = json.loads((found / "result.json").read_text())
+    result = json.loads((record / "result.json").read_text())
     assert (result["status"], result["dt"], result["spikes"]) == ("finished", 0.001, 38)
     assert result["rate"] == pytest.approx(190) and result["first_spike"] == pytest.approx(0.014)
     assert result["interval_mean"] == pytest.approx(0.005) and result["interval_cv"] == pytest.approx(0, abs=1e-9)
-    assert (found / "run.log").read_text() == outcome.out
+    assert (record / "run.log").read_text() == outcome.out
     assert "38 spikes  rate 190  (0.19 per step)  first spike at 0.014  interval 0.005  CV 0.000" in outcome.out
-    with np.load(found / "traces.npz") as traces, (found / "traces.csv").open() as file:
+    with np.load(record / "traces.npz") as traces, (record / "traces.csv").open() as file:
         rows = list(csv.DictReader(file))
         assert list(rows[0]) == ["step", "time", "neuron", "input", "membrane", "threshold", "spikes"]
         for name in ("input", "membrane"):
@@ -57,15 +57,15 @@ def test_the_same_command_leaves_the_same_numbers_and_pictures(command: Command,
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
 
 
-@pytest.mark.parametrize("given", [name for name in names("input") if name != "file"])
-def test_every_input_drives_a_neuron(given: str, command: Command, folder: Folder) -> None:
-    outcome = command("simulate", f"input={given}", "style.theme=dark", *QUICK)
+@pytest.mark.parametrize("current", [name for name in names("input") if name != "file"])
+def test_every_input_drives_a_neuron(current: str, command: Command, folder: Folder) -> None:
+    outcome = command("simulate", f"input={current}", "style.theme=dark", *QUICK)
     assert outcome.code == 0, outcome.err
     with np.load(folder() / "traces.npz") as traces:
         assert traces["input"].shape == (100, 1)
 
 
-def test_a_file_says_how_many_steps_there_are(command: Command, folder: Folder, tmp_path: Path) -> None:
+def test_a_file_sets_the_number_of_steps(command: Command, folder: Folder, tmp_path: Path) -> None:
     np.save(tmp_path / "given.npy", np.full((17, 2), 0.5))
     assert command("simulate", "input=file", "input.path=given.npy", "num_neurons=2", *QUICK).code == 0
     assert yaml.safe_load((folder() / "config.yaml").read_text())["num_steps"] == 17
@@ -85,9 +85,10 @@ def test_a_sweep_ends_with_an_overlay(command: Command, tmp_path: Path) -> None:
     assert "overlay of 3 simulations" in outcome.out
 
 
-def test_silence_is_told_with_a_remedy(command: Command) -> None:
+def test_silence_is_shown_with_a_remedy(command: Command) -> None:
     outcome = command("simulate", "input.amplitude=0.01", *QUICK)
-    assert "no spikes: the membrane reached 0.198, the threshold is 1; try input.amplitude" in outcome.out
+    for fact in ("no spikes", "0.198", "threshold is 1", "input.amplitude"):
+        assert fact in outcome.out
 
 
 @pytest.mark.parametrize(("theme", "paper"), [("light", (255, 255, 255)), ("dark", (22, 25, 29))])
@@ -101,14 +102,15 @@ def test_the_theme_and_the_resolution(theme: str, paper: tuple[int, ...], comman
 def test_surrogates_are_drawn_over_each_other(command: Command, folder: Folder) -> None:
     outcome = command("plot", "surrogate=atan,sigmoid,heaviside", *QUICK)
     assert outcome.code == 0, outcome.err
-    found = folder()
-    assert [path.name for path in (found / "figures").iterdir()] == ["surrogate.png"]
-    assert json.loads((found / "result.json").read_text())["curves"] == ["atan", "sigmoid", "heaviside"]
+    record = folder()
+    assert [path.name for path in (record / "figures").iterdir()] == ["surrogate.png"]
+    assert json.loads((record / "result.json").read_text())["curves"] == ["atan", "sigmoid", "heaviside"]
     targets = [
-        yaml.safe_load((found / name).read_text())["surrogate"]["_target_"] for name in ("config.yaml", "config-3.yaml")
+        yaml.safe_load((record / name).read_text())["surrogate"]["_target_"]
+        for name in ("config.yaml", "config-3.yaml")
     ]
     assert targets == ["snnrun.surrogate.ATan", "snnrun.surrogate.Heaviside"]
-    with np.load(found / "curves.npz") as curves:
+    with np.load(record / "curves.npz") as curves:
         x, step = curves["atan.x"], curves["atan.step"]
         assert (x[0], x[200], x[-1]) == (-2, 0, 2)
         assert step.tolist() == (x > 0).tolist()
@@ -159,30 +161,30 @@ def test_the_f_i_curve(command: Command, folder: Folder) -> None:
 
 
 FAULTS = {
-    "plot": ["subject: expected a surrogate, an encoder or a neuron to draw", "snnrun plot neuron=lif"],
-    "plot neuron=lif format=gif": ["format: expected null, got 'gif'"],
+    "plot": ["subject: ", "a surrogate, an encoder or a neuron", "snnrun plot neuron=lif"],
+    "plot neuron=lif format=gif": ["format: ", "null", "got 'gif'"],
     "plot encoder=delta": ["does not take the input of task=digits"],
-    "plot surrogate=atan surrogate.alpha=-1": ["surrogate.alpha: expected a number above 0, got -1"],
-    "plot surrogate=atan surrogate.alpha=range(1,30)": ["at most 12 curves in one figure, got 29; or use -m"],
+    "plot surrogate=atan surrogate.alpha=-1": ["surrogate.alpha: ", "above 0", "got -1"],
+    "plot surrogate=atan surrogate.alpha=range(1,30)": ["at most 12 curves", "got 29", "-m"],
     "plot surrogate=attan": ["did you mean surrogate=atan?"],
     "plot neuron=lif epochs=3": ["there is no key epochs"],
     "simulate input=stp": ["did you mean input=step?"],
-    "simulate input.onset=-1": ["input.onset: expected a number at least 0, got -1"],
-    "simulate input=file": ["input.path: expected a file that ends in .csv or .npy, got null"],
-    "simulate neuron=lif,if": ["several values make a sweep, which needs -m"],
-    "simulate num_neurons=0": ["num_neurons: expected a whole number of at least 1"],
-    "simulate style.format=gif": ["style.format: expected png, svg or pdf, or a list of them, got 'gif'"],
-    "simulate style.theme=black": ["style.theme: expected 'light' or 'dark', got 'black'"],
-    "simulate encoder=rate": ["encoder is no part of this command; it goes with snnrun and snnrun plot"],
-    "simulate neuron.beta=2": ["neuron.beta: expected a number"],
-    "input=step": ["input is no part of this command; it goes with snnrun simulate"],
+    "simulate input.onset=-1": ["input.onset: ", "at least 0", "got -1"],
+    "simulate input=file": ["input.path: ", ".csv or .npy", "got null"],
+    "simulate neuron=lif,if": ["neuron=lif,if: ", "needs -m"],
+    "simulate num_neurons=0": ["num_neurons: ", "whole number of at least 1"],
+    "simulate style.format=gif": ["style.format: ", "png, svg or pdf", "a list", "got 'gif'"],
+    "simulate style.theme=black": ["style.theme: ", "'light' or 'dark'", "got 'black'"],
+    "simulate encoder=rate": ["encoder ", "goes with snnrun and snnrun plot"],
+    "simulate neuron.beta=2": ["neuron.beta: "],
+    "input=step": ["input ", "goes with snnrun simulate"],
     "simulat neuron=lif": ["write `snnrun simulate neuron=lif`"],
     "neuron=lif plot": ["`snnrun plot`"],
 }
 
 
 @pytest.mark.parametrize("words", FAULTS)
-def test_a_fault_is_told_before_anything_is_done(words: str, command: Command, tmp_path: Path) -> None:
+def test_a_fault_is_shown_before_anything_is_done(words: str, command: Command, tmp_path: Path) -> None:
     outcome = command(*words.split())
     assert (outcome.code, outcome.out) == (2, ""), outcome.err
     assert "1 fault in the command; nothing was started" in outcome.err
@@ -205,5 +207,5 @@ def test_help_and_config(command: Command) -> None:
         assert "style.theme=light" in outcome.out and "epochs" not in outcome.out
         assert f"snnrun {name}" in command("--help").out
     assert "step*" in command("list", "input").out
-    shown = yaml.safe_load(command("plot", "encoder=rate", "--cfg", "job").out)
-    assert shown["subject"] == "encoder" and "epochs" not in shown
+    config = yaml.safe_load(command("plot", "encoder=rate", "--cfg", "job").out)
+    assert config["subject"] == "encoder" and "epochs" not in config

@@ -20,30 +20,30 @@ def words(entry: dict[str, Any]) -> list[str]:
     """The command that makes an entry."""
     params = entry["params"]
     dt = params.get("time_step", 1)
-    found = [
+    overrides = [
         "convention=snntorch",
         f"num_steps={entry['num_steps']}",
         f"neuron.threshold={params.get('threshold', 1.0)}",
     ]
     if params.get("reset_delay") is False:
-        found.append("neuron.reset_timing=same")
+        overrides.append("neuron.reset_timing=same")
     if "reset_mechanism" in params:
-        found.append(f"neuron.reset={params['reset_mechanism']}")
+        overrides.append(f"neuron.reset={params['reset_mechanism']}")
     if entry["model"] == "Lapicque":
         # From β alone snnTorch takes R = 1 and C = dt / ln(1/β).
         circuit = (params["R"], params["C"]) if "R" in params else (1, dt / -math.log(params["beta"]))
-        found += ["neuron=lapicque", f"neuron.R={circuit[0]}", f"neuron.C={circuit[1]}", f"neuron.dt={dt}"]
+        overrides += ["neuron=lapicque", f"neuron.R={circuit[0]}", f"neuron.C={circuit[1]}", f"neuron.dt={dt}"]
     elif entry["model"] == "Synaptic":
-        found += ["neuron=synaptic", f"neuron.alpha={params['alpha']}", f"neuron.beta={params['beta']}"]
+        overrides += ["neuron=synaptic", f"neuron.alpha={params['alpha']}", f"neuron.beta={params['beta']}"]
     else:
-        found += ["neuron=lif", f"neuron.beta={params['beta']}"]
-    given = np.array(entry["input"])
-    on = np.flatnonzero(given)
-    found.append(f"input.amplitude={given[on[0]] * params.get('w', 1)}")
-    found.append(f"input.onset={on[0] * dt}")
+        overrides += ["neuron=lif", f"neuron.beta={params['beta']}"]
+    current = np.array(entry["input"])
+    on = np.flatnonzero(current)
+    overrides.append(f"input.amplitude={current[on[0]] * params.get('w', 1)}")
+    overrides.append(f"input.onset={on[0] * dt}")
     if (np.diff(on) == 1).all():
-        return [*found, "input=step", f"input.duration={len(on) * dt}"]
-    return [*found, "input=pulses", f"input.period={(on[1] - on[0]) * dt}"]
+        return [*overrides, "input=step", f"input.duration={len(on) * dt}"]
+    return [*overrides, "input=pulses", f"input.period={(on[1] - on[0]) * dt}"]
 
 
 @pytest.mark.long
@@ -54,8 +54,8 @@ def test_a_demonstration(identifier: str, command: Command, folder: Folder) -> N
         pytest.skip("there is no neuron=synaptic yet")
     outcome = command("simulate", *words(entry), "style.format=png", "style.dpi=40")
     assert outcome.code == 0, outcome.err
-    with np.load(folder() / "traces.npz") as found:
-        traces = dict(found)
+    with np.load(folder() / "traces.npz") as arrays:
+        traces = dict(arrays)
     late = entry["library"] == "notes"  # its function returns the spike of the step before
     spikes = np.append(0, traces["spikes"][:-1, 0]) if late else traces["spikes"][:, 0]
     assert np.flatnonzero(spikes).tolist() == entry["spike_steps"]
@@ -70,17 +70,17 @@ def test_a_demonstration(identifier: str, command: Command, folder: Folder) -> N
 def test_the_ramp_of_the_blog(name: str, command: Command, folder: Folder) -> None:
     entry = references.entry("blog", f"blog.ramp/{name}")
     params, count = entry["params"], len(entry["vt"])
-    chosen = ["neuron=if", "surrogate=heaviside", "convention=blog", f"neuron.threshold={params['threshold']}"]
-    outcome = command("simulate", *chosen, "input=ramp", f"input.stop={params['stop']}", f"num_neurons={count}")
+    overrides = ["neuron=if", "surrogate=heaviside", "convention=blog", f"neuron.threshold={params['threshold']}"]
+    outcome = command("simulate", *overrides, "input=ramp", f"input.stop={params['stop']}", f"num_neurons={count}")
     assert outcome.code == 0, outcome.err
     assert f"{sum(entry['spikes'])} spikes" in outcome.out
     assert (folder() / "figures" / "step.png").exists()
-    with np.load(folder() / "traces.npz") as found:
+    with np.load(folder() / "traces.npz") as arrays:
         # The demonstration's own call of torch. How it rounds may depend on the processor: the file's to 1 ulp.
         step = params["stop"] / count
-        assert found["input"].tolist() == [torch.arange(0, params["stop"], step).tolist()]
-        np.testing.assert_allclose(found["input"][0], entry["vt"], rtol=1.2e-7, atol=0)
-        assert found["spikes"].tolist() == [entry["spikes"]]
-        assert found["input_gradient"].tolist() == [entry["vt_grad"]]
-        assert found["membrane_gradient"].tolist() == [entry["v_previous_grad"]]
-        assert found["spikes_gradient"].tolist() == [entry["s_previous_grad"]]
+        assert arrays["input"].tolist() == [torch.arange(0, params["stop"], step).tolist()]
+        np.testing.assert_allclose(arrays["input"][0], entry["vt"], rtol=1.2e-7, atol=0)
+        assert arrays["spikes"].tolist() == [entry["spikes"]]
+        assert arrays["input_gradient"].tolist() == [entry["vt_grad"]]
+        assert arrays["membrane_gradient"].tolist() == [entry["v_previous_grad"]]
+        assert arrays["spikes_gradient"].tolist() == [entry["s_previous_grad"]]

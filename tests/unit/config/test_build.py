@@ -21,15 +21,15 @@ def build(config: Any, path: str) -> Any:
 def test_a_part_with_a_part_inside_it() -> None:
     config = {"_target_": "types.SimpleNamespace", "half": {"_target_": "fractions.Fraction", "numerator": "1/2"}}
     assert build(config, "part").half == Fraction(1, 2)
-    listed = build({"_target_": "types.SimpleNamespace", "parts": [config, {"plain": 1}]}, "part").parts
-    assert listed[0].half == Fraction(1, 2)
-    assert listed[1] == {"plain": 1}
+    parts = build({"_target_": "types.SimpleNamespace", "parts": [config, {"plain": 1}]}, "part").parts
+    assert parts[0].half == Fraction(1, 2)
+    assert parts[1] == {"plain": 1}
 
 
 def test_a_partial_is_called_later() -> None:
-    made = build({"_target_": "fractions.Fraction", "_partial_": True, "numerator": 3}, "part")
-    assert isinstance(made, functools.partial)
-    assert made(denominator=4) == Fraction(3, 4)
+    partial = build({"_target_": "fractions.Fraction", "_partial_": True, "numerator": 3}, "part")
+    assert isinstance(partial, functools.partial)
+    assert partial(denominator=4) == Fraction(3, 4)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_partial_is_called_later() -> None:
     ],
 )
 def test_a_fault_names_its_key(config: Any, path: str, message: str) -> None:
-    with pytest.raises(PartError) as caught:
+    with pytest.raises(PartError) as error:
         build(config, "part")
-    assert caught.value.path == path
-    assert message in str(caught.value)
+    assert error.value.path == path
+    assert message in str(error.value)

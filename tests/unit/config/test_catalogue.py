@@ -63,8 +63,8 @@ def test_a_file_of_a_users_own_takes_in_what_ours_share(tmp_path: Path) -> None:
     assert parameters["reset"].origin == "convention.reset"
     assert parameters["threshold"].default == "0.5"
     with composer(catalogue) as hydra:
-        composed = hydra.compose(["neuron=mine"]).neuron
-    assert OmegaConf.to_container(composed) == {key: value for key, value in content.items() if key != "defaults"}
+        neuron = hydra.compose(["neuron=mine"]).neuron
+    assert OmegaConf.to_container(neuron) == {key: value for key, value in content.items() if key != "defaults"}
 
 
 def test_the_place_of_self_decides_who_wins(tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_the_place_of_self_decides_who_wins(tmp_path: Path) -> None:
         "nested": "# @package _global_\ndefaults: [/_firing@neuron]\nepochs: 2\nneuron: {threshold: 0.5, a: 1}\n",
     }
     catalogue = write(tmp_path, **files)
-    found = {name: catalogue.content(catalogue.groups["neuron"][name]) for name in files}
-    assert (found["last"]["threshold"], found["first"]["threshold"]) == (0.5, 1.0)
-    assert found["nested"]["epochs"] == 2
+    contents = {name: catalogue.content(catalogue.groups["neuron"][name]) for name in files}
+    assert (contents["last"]["threshold"], contents["first"]["threshold"]) == (0.5, 1.0)
+    assert contents["nested"]["epochs"] == 2
     with composer(catalogue) as hydra:
-        for name, content in found.items():
-            composed = OmegaConf.to_container(hydra.compose([f"neuron={name}"]).neuron)
+        for name, content in contents.items():
+            neuron = OmegaConf.to_container(hydra.compose([f"neuron={name}"]).neuron)
             expected = content["neuron"] if name == "nested" else content
-            assert composed == {key: value for key, value in expected.items() if key != "defaults"}
+            assert neuron == {key: value for key, value in expected.items() if key != "defaults"}
 
 
 def test_files_that_take_in_each_other_or_nothing_are_read_once(tmp_path: Path) -> None:

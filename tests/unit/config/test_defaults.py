@@ -20,7 +20,7 @@ WORDS = [
     ["experiment=snntorch_tutorial_5", "neuron=if", "surrogate=sigmoid"],
 ]
 #: What a task and a set-up choose of other groups.
-CHOSEN = {
+CHOICES = {
     "task=zeros": {"loss": "mean_square", "encoder": "none"},
     "experiment=snntorch_tutorial_5": {
         "task": "mnist",
@@ -36,15 +36,15 @@ def test_they_are_those_that_hydra_composes(words: list[str]) -> None:
     with composer(Catalogue()) as hydra:
         config = OmegaConf.to_container(hydra.compose(words))
     assert isinstance(config, dict)
-    composed = flatten({str(key): value for key, value in config.items()})
+    values = flatten({str(key): value for key, value in config.items()})
     choices = {group: str(option) for group, option in Catalogue().defaults.items() if option is not None}
     for word in words:
-        choices |= CHOSEN.get(word, {})
+        choices |= CHOICES.get(word, {})
     choices |= dict(word.split("=") for word in words)
     choices["task@_global_"] = f"{choices['task']}/{choices['model']}"
-    found = defaults.defaults(choices)
-    assert not found.unknown
-    different = {k: (v, found.values.get(k)) for k, v in composed.items() if not defaults.same(v, found.values.get(k))}
+    result = defaults.defaults(choices)
+    assert not result.unknown
+    different = {k: (v, result.values.get(k)) for k, v in values.items() if not defaults.same(v, result.values.get(k))}
     assert different == {}
 
 
@@ -55,8 +55,8 @@ def test_simulate_starts_from_a_config_of_its_own() -> None:
 
 
 def test_parts_of_ones_own_are_unknown() -> None:
-    found = defaults.defaults({"neuron": "mine", "surrogate": "../../../etc/passwd", "task@_global_": "../../x/y"})
-    assert found.unknown == {"neuron", "surrogate"}
+    result = defaults.defaults({"neuron": "mine", "surrogate": "../../../etc/passwd", "task@_global_": "../../x/y"})
+    assert result.unknown == {"neuron", "surrogate"}
 
 
 @pytest.mark.parametrize(

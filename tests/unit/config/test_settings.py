@@ -74,7 +74,7 @@ def in_file(primary: str) -> list[tuple[str, str, str]]:
     return rows
 
 
-def test_all_faults_are_told() -> None:
+def test_all_faults_are_shown() -> None:
     bad = {
         "seed": -1,
         "device": "gpu",
@@ -101,13 +101,13 @@ def test_all_faults_are_told() -> None:
         "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "sample": -1, "colour": True},
         "style": {"dpi": 5, "format": "bmp", "theme": "blue", "font": "serif"},
     }
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(ConfigError) as error:
         Settings.from_config(bad)
-    named = [line.partition(":")[0] for line in str(caught.value).splitlines()]
+    keys = [line.partition(":")[0] for line in str(error.value).splitlines()]
     checkpoint = ["checkpoint.every_steps", "checkpoint.every_minutes", "checkpoint.every_epochs"]
     report = [f"report.{key}" for key in ("figures", "summary", "progress", "log_every", "sample", "colour")]
     style = ["style.dpi", "style.format", "style.theme", "style.font"]
-    assert named == [*list(bad)[:-3], *checkpoint, *report, *style]
+    assert keys == [*list(bad)[:-3], *checkpoint, *report, *style]
 
 
 def test_a_run_of_an_earlier_version_has_no_name_and_no_weights_to_start_from() -> None:

@@ -31,20 +31,20 @@ ALLOWED = {
 
 def questions(path: Path) -> set[tuple[str, str]]:
     """Each ``hasattr`` and each ``getattr`` with a default, as the file and the attribute."""
-    found = set()
+    pairs = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("hasattr", "getattr"):
             if node.func.id == "getattr" and len(node.args) == 2:
                 continue
             name = node.args[1]
             text = str(name.value) if isinstance(name, ast.Constant) else ""
-            found.add((path.relative_to(PACKAGE).as_posix(), text))
-    return found
+            pairs.add((path.relative_to(PACKAGE).as_posix(), text))
+    return pairs
 
 
 def test_attributes_of_parts_are_declared() -> None:
     files = [
         file for user in USERS for file in ([PACKAGE / user] if user[-3:] == ".py" else (PACKAGE / user).rglob("*.py"))
     ]
-    asked = set().union(*map(questions, files))
-    assert asked == ALLOWED
+    lookups = set().union(*map(questions, files))
+    assert lookups == ALLOWED

@@ -31,18 +31,18 @@ from support.catalogued import (
     CATALOGUE,
     EVERY,
     NO_PARTS,
-    assembled,
+    assemble,
     at,
     config_of,
-    named,
+    each_option,
     options,
     package,
     part,
     raw,
-    resolved,
+    resolve,
     text,
 )
-from support.small import composed
+from support.small import config_for
 
 #: Where the callables of a group are, if not in the package of its name.
 HOMES = {
@@ -56,14 +56,14 @@ HOMES = {
 HOLDERS = ("regularisers", "augmentation")
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
 #: What a training composes; other groups are for other commands, and set-ups, which change much, have their own tests.
-COMPOSED = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
+GROUPS = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
 #: Compositions in which every option of every group has its turn: option i of each group in row i.
 ROWS = [
-    tuple(f"{group}={options(group)[row % len(options(group))]}" for group in COMPOSED)
-    for row in range(max(len(options(group)) for group in COMPOSED))
+    tuple(f"{group}={options(group)[row % len(options(group))]}" for group in GROUPS)
+    for row in range(max(len(options(group)) for group in GROUPS))
 ]
 #: What a run hands to a part, or a file refers to, for a trial call.
-GIVEN: dict[str, Any] = {"shape": (4,), "num_steps": 5, "function": torch.ones_like}
+ARGUMENTS: dict[str, Any] = {"shape": (4,), "num_steps": 5, "function": torch.ones_like}
 
 
 def target_of(group: str, option: str) -> Callable[..., Any]:
@@ -76,25 +76,25 @@ def arguments(group: str, option: str) -> dict[str, Any]:
 
 def signature(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     """All options of a callable, with those that it takes as ``**options`` and hands to its base classes."""
-    found: dict[str, inspect.Parameter] = {}
+    options: dict[str, inspect.Parameter] = {}
     own = set(inspect.signature(target).parameters)
     for each in target.__mro__ if isinstance(target, type) else (target,):
         parameters = inspect.signature(each).parameters.values()
         for p in parameters:
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
-                found.setdefault(p.name, p)
+                options.setdefault(p.name, p)
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    return {name: p for name, p in found.items() if name in own or takes(target, found, name)}
+    return {name: p for name, p in options.items() if name in own or takes(target, options, name)}
 
 
-def takes(target: Callable[..., Any], known: dict[str, inspect.Parameter], name: str) -> bool:
+def takes(target: Callable[..., Any], options: dict[str, inspect.Parameter], name: str) -> bool:
     """Whether an option of a base class is left open: not if the class sets it, or what excludes it, itself."""
-    if name in GIVEN or name == "surrogate":
+    if name in ARGUMENTS or name == "surrogate":
         return True
-    default = known[name].default
+    default = options[name].default
     try:
-        target(**needs(known) | {name: 0.5 if default is None else default})
+        target(**needs(options) | {name: 0.5 if default is None else default})
     except TypeError as error:
         assert f"multiple values for keyword argument '{name}'" in str(error)
         return False
@@ -104,8 +104,8 @@ def takes(target: Callable[..., Any], known: dict[str, inspect.Parameter], name:
     return True
 
 
-def needs(known: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
-    return {key: GIVEN[key] for key in known if key in GIVEN}
+def needs(options: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    return {key: ARGUMENTS[key] for key in options if key in ARGUMENTS}
 
 
 def test_the_files_are_found() -> None:
@@ -126,22 +126,22 @@ def test_every_file_is_plain_yaml_and_an_option_or_a_piece_of_one() -> None:
 
 
 def test_what_files_take_in_is_no_option() -> None:
-    taken = {path.stem for path in conf_folder().rglob("_*.yaml")}
-    assert {"_firing", "_resetting", "_recurrent", "_sample_loss"} <= taken
-    assert not taken & {option for _, option in EVERY}
-    assert not taken & set(CATALOGUE.groups)
+    fragments = {path.stem for path in conf_folder().rglob("_*.yaml")}
+    assert {"_firing", "_resetting", "_recurrent", "_sample_loss"} <= fragments
+    assert not fragments & {option for _, option in EVERY}
+    assert not fragments & set(CATALOGUE.groups)
     # Hydra's completion offers every file in the folder of a group.
     assert not list(conf_folder().glob("*/**/_*.yaml"))
 
 
-@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
+@pytest.mark.parametrize(("group", "option"), each_option(*CATALOGUE.groups))
 def test_a_file_repeats_nothing_that_it_takes_in(group: str, option: str) -> None:
     path = CATALOGUE.groups[group][option]
     own = yaml.safe_load(path.read_text(encoding="utf-8"))
     names = [entry for entry in own.pop("defaults", []) if isinstance(entry, str)]
     for name in names:
-        taken = CATALOGUE.content(path.parent / f"{name}.yaml" if "/" not in name else named_at_the_top(name))
-        assert not {key for key in own if key in taken and own[key] == taken[key]}, name
+        fragment = CATALOGUE.content(path.parent / f"{name}.yaml" if "/" not in name else named_at_the_top(name))
+        assert not {key for key in own if key in fragment and own[key] == fragment[key]}, name
 
 
 def named_at_the_top(name: str) -> Path:
@@ -151,70 +151,70 @@ def named_at_the_top(name: str) -> Path:
     return conf_folder() / f"{match[1]}.yaml"
 
 
-def test_what_a_setup_says_of_a_neuron_is_not_for_one_that_takes_in_its_file() -> None:
-    assert composed("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
-    assert composed("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
+def test_the_values_of_a_setup_for_a_neuron_are_not_for_one_that_takes_in_its_file() -> None:
+    assert config_for("experiment=snntorch_tutorial_5")["neuron"]["beta"] == 0.95
+    assert config_for("experiment=snntorch_tutorial_5", "neuron=ilif")["neuron"]["beta"] is None
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row))
-def test_every_option_composes_to_what_its_file_says(row: tuple[str, ...]) -> None:
-    config = composed(*row)
+def test_every_option_composes_to_the_values_of_its_file(row: tuple[str, ...]) -> None:
+    config = config_for(*row)
     for word in row:
         group, _, option = word.partition("=")
-        expected = resolved(raw(group, option), config)
-        found = at(config, package(group, option))
+        expected = resolve(raw(group, option), config)
+        actual = at(config, package(group, option))
         if group == "model":  # for which the task may set what suits it
             task = next(word.partition("=")[2] for word in row if word.startswith("task="))
             pieces = conf_folder() / "task" / task / f"{option}.yaml"
             expected |= yaml.safe_load(pieces.read_text(encoding="utf-8"))[group] if pieces.is_file() else {}
-        found, expected = ({k: v for k, v in each.items() if k not in HOLDERS} for each in (found, expected))
-        assert found == expected, word
+        actual, expected = ({k: v for k, v in each.items() if k not in HOLDERS} for each in (actual, expected))
+        assert actual == expected, word
 
 
-@pytest.mark.parametrize(("group", "option"), named(*CATALOGUE.groups))
-def test_a_file_says_what_it_is_for(group: str, option: str) -> None:
+@pytest.mark.parametrize(("group", "option"), each_option(*CATALOGUE.groups))
+def test_a_file_begins_with_what_it_is_for(group: str, option: str) -> None:
     lines = [line for line in text(group, option).splitlines() if not line.startswith("# @package")]
     assert lines[0].startswith("# "), "the first line is a comment for those who read the file"
     assert lines[0].endswith((".", ":")) or lines[1].startswith("#")
     assert CATALOGUE.describe(group, option)
 
 
-@pytest.mark.parametrize(("group", "option"), named())
+@pytest.mark.parametrize(("group", "option"), each_option())
 def test_a_file_mirrors_one_callable_of_its_group(group: str, option: str) -> None:
     config = raw(group, option)
     module, _, name = config["_target_"].rpartition(".")
     assert module == HOMES.get(group, f"snnrun.{group}")
-    found = target_of(group, option)
-    assert found.__name__ == name
-    assert f"{found.__module__}.".startswith(("torch.optim.", f"{module}."))
+    target = target_of(group, option)
+    assert target.__name__ == name
+    assert f"{target.__module__}.".startswith(("torch.optim.", f"{module}."))
     same = [other for other in options(group) if raw(group, other)["_target_"] == config["_target_"]]
     # One file, one callable; a second name says whose it is.
     assert len([other for other in same if not re.match("# The same as", text(group, other))]) == 1
 
 
-@pytest.mark.parametrize(("group", "option"), named())
+@pytest.mark.parametrize(("group", "option"), each_option())
 def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, option: str) -> None:
     target, config = target_of(group, option), arguments(group, option)
-    known = signature(target)
-    assert set(config) <= set(known)
+    parameters = signature(target)
+    assert set(config) <= set(parameters)
     if target.__module__.startswith("torch."):
         return  # torch's classes have arguments for special cases, and defaults that need not suit spikes
-    assert set(known) - set(RUN_ARGUMENTS.get(group, ())) == set(config)
+    assert set(parameters) - set(RUN_ARGUMENTS.get(group, ())) == set(config)
     assert isinstance(target, type)
-    described = " ".join(parent.__doc__ or "" for parent in target.__mro__ if parent.__module__.startswith("snnrun."))
+    docstrings = " ".join(parent.__doc__ or "" for parent in target.__mro__ if parent.__module__.startswith("snnrun."))
     for key, value in config.items():
-        assert re.search(rf"\b{key}\b", described), f"{key} is in no docstring"
-        default = known[key].default
+        assert re.search(rf"\b{key}\b", docstrings), f"{key} is in no docstring"
+        default = parameters[key].default
         if default is inspect.Parameter.empty or value == f"${{{key}}}" != "${surrogate}":
             continue  # it must be given, or is what the whole run has
         if isinstance(value, dict):  # a part, or several, in this one
-            made, plain = build(config_of(group, option), group), target(**needs(known))
-            assert made == plain or vars(made) == vars(plain)
+            actual, plain = build(config_of(group, option), group), target(**needs(parameters))
+            assert actual == plain or vars(actual) == vars(plain)
         elif value == "${surrogate}":
             assert default is None
-            assert build(composed()[key], key) == target(**needs(known)).surrogate
+            assert build(config_for()[key], key) == target(**needs(parameters)).surrogate
         else:
-            value = resolved(value, composed())
+            value = resolve(value, config_for())
             assert (tuple(value) if isinstance(value, list) else value) == default, key
             assert isinstance(value, bool) == isinstance(default, bool), key
     for inner in config.values():
@@ -222,48 +222,48 @@ def test_a_file_names_every_option_of_its_callable_with_its_default(group: str, 
             assert set(inner) - {"_target_"} == set(signature(locate(inner["_target_"], option)))
 
 
-@pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
+@pytest.mark.parametrize(("group", "option"), each_option("neuron", "readout"))
 def test_a_neuron_follows_the_convention_and_the_surrogate(group: str, option: str) -> None:
-    config, known = raw(group, option), signature(target_of(group, option))
-    points = [point for point in POINTS if point in known]
+    config, parameters = raw(group, option), signature(target_of(group, option))
+    points = [point for point in POINTS if point in parameters]
     assert {key: config[key] for key in points} == {key: f"${{convention.{key}}}" for key in points}
-    assert config.get("surrogate", "") == ("${surrogate}" if "surrogate" in known else "")
-    made = part(group, option)(shape=(4,))
+    assert config.get("surrogate", "") == ("${surrogate}" if "surrogate" in parameters else "")
+    neuron = part(group, option)(shape=(4,))
     # What fires has the first, and what can reset the others, but for a choice that is part of its equation.
-    assert ("fires_at" in points) == made.spiking
-    assert ("reset_timing" in points) == ("detach_reset" in points) == (made.spiking and made.reset != "none")
+    assert ("fires_at" in points) == neuron.spiking
+    assert ("reset_timing" in points) == ("detach_reset" in points) == (neuron.spiking and neuron.reset != "none")
 
 
-@pytest.mark.parametrize(("_", "convention"), named("convention"))
-def test_a_convention_says_all_four_points(_: str, convention: str) -> None:
+@pytest.mark.parametrize(("_", "convention"), each_option("convention"))
+def test_a_convention_sets_all_four_points(_: str, convention: str) -> None:
     config = raw("convention", convention)
     assert set(config) == set(POINTS)
     IF(**config)
 
 
 def test_the_default_convention_is_that_of_the_callables() -> None:
-    known = signature(Neuron)
-    assert composed()["convention"] == {key: known[key].default for key in POINTS}
+    parameters = signature(Neuron)
+    assert config_for()["convention"] == {key: parameters[key].default for key in POINTS}
 
 
-@pytest.mark.parametrize(("group", "option"), named(*(group for group in COMPOSED if group not in NO_PARTS)))
+@pytest.mark.parametrize(("group", "option"), each_option(*(group for group in GROUPS if group not in NO_PARTS)))
 def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -> None:
-    made: Any = part(group, option)
+    actual: Any = part(group, option)
     tasks = {name: part("task", name) for name in ("digits", "zeros")}
     task, others, expected = "digits", {}, []
-    if group == "encoder" and not made.takes_still:
+    if group == "encoder" and not actual.takes_still:
         task = "zeros"
     if group == "readout":
         others["loss"] = "ce_membrane"  # CECount reads spikes, and there are none
-    if group == "task" and made.has_time:
+    if group == "task" and actual.has_time:
         others |= {"encoder": "none"}
-    if group == "task" and not made.has_accuracy:
+    if group == "task" and not actual.has_accuracy:
         others |= {"loss": "mean_square"}
-    if group == "loss" and made.needs_values and not any(known.has_values for known in tasks.values()):
+    if group == "loss" and actual.needs_values and not any(each.has_values for each in tasks.values()):
         expected = ["loss"]  # no task so far has numbers as targets
-    if group == "tracker" and missing(made):
+    if group == "tracker" and missing(actual):
         expected = [f"tracker.{option}"]  # its package is an extra
-    config = assembled(**({"task": task} | others | {group: option}))
+    config = assemble(**({"task": task} | others | {group: option}))
     trial = Trial(config, config, config, Settings.from_config(config))
     assert [fault.path for fault in trial.run(CATALOGUE)] == expected
 
@@ -294,7 +294,7 @@ def is_base(kind: type) -> bool:
     if not issubclass(kind, Neuron):
         return bool(set(getattr(kind, "__annotations__", {})) - set(dir(kind)) - set(signature(kind)))
     neuron = kind(**needs(signature(kind)))
-    x = torch.zeros(1, *GIVEN["shape"])
+    x = torch.zeros(1, *ARGUMENTS["shape"])
     try:
         neuron.step(x, neuron.initial_state(x))
     except (NotImplementedError, AttributeError):

@@ -40,10 +40,10 @@ def network(model: str, group: str, option: str, seed: int = 0, **changes: Any) 
         torch.manual_seed(seed)
         kinds: dict[str, Any] = {"neuron": lambda shape: neurons("neuron", "lif", shape, learn=False)}
         kinds[group] = lambda shape: neurons(group, option, shape)
-        made: nn.Module = build(config_of("model", model, **TINY, **changes), "model")(
+        net: nn.Module = build(config_of("model", model, **TINY, **changes), "model")(
             input_shape=(1, 8, 8), num_outputs=4, backend="auto", **kinds
         )
-    return made.eval()  # or a norm would keep the means of what it sees
+    return net.eval()  # or a norm would keep the means of what it sees
 
 
 def images(batch: int = 6) -> Tensor:
@@ -77,59 +77,59 @@ def test_in_other_precisions(model: str, group: str, option: str) -> None:
         trains_on(network(model, group, option), dtype, dtype)
 
 
-def trains_on(made: nn.Module, dtype: torch.dtype, products: torch.dtype) -> None:
-    made.to(dtype).train()
+def trains_on(model: nn.Module, dtype: torch.dtype, products: torch.dtype) -> None:
+    model.to(dtype).train()
     with torch.autocast("cpu", torch.bfloat16, enabled=products is torch.bfloat16):
-        traces = made(images().to(dtype))
+        traces = model(images().to(dtype))
     assert list(traces)[-1] == "output"
     assert traces["output"].spikes.shape == (STEPS, 6, 4)
     assert {t.dtype for trace in traces.values() for t in trace[:2]} == {dtype}
     assert any(bool(trace.spikes.any()) for trace in traces.values())
     scalar(traces).backward()
-    for name, parameter in made.named_parameters():
+    for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
-    assert any(bool(p.grad.any()) for p in made.parameters() if p.grad is not None)
+    assert any(bool(p.grad.any()) for p in model.parameters() if p.grad is not None)
 
 
 @TURNS
 def test_silent_input_stays_silent(model: str, group: str, option: str) -> None:
-    made = network(model, group, option, bias=False)
-    for neuron in made.modules():
+    net = network(model, group, option, bias=False)
+    for neuron in net.modules():
         if isinstance(neuron, LIAF):  # it passes on f(u), which is silent where f(0) = 0: not with its sigmoid
             neuron.activation = "relu"
-    assert not any(bool(trace.spikes.any()) for trace in made(torch.zeros_like(images())).values())
+    assert not any(bool(trace.spikes.any()) for trace in net(torch.zeros_like(images())).values())
 
 
 @TURNS
 @torch.no_grad()
 def test_a_model_is_its_weights_and_keeps_nothing(model: str, group: str, option: str) -> None:
-    made, x = network(model, group, option), images()
-    expected = made(x)
-    for name, trace in made(x[:, 3:5]).items():  # another batch size, and then back: nothing to reset
+    net, x = network(model, group, option), images()
+    expected = net(x)
+    for name, trace in net(x[:, 3:5]).items():  # another batch size, and then back: nothing to reset
         torch.testing.assert_close(trace.membrane, expected[name].membrane[:, 3:5], rtol=1e-4, atol=1e-4)
     other = network(model, group, option, seed=1)
-    other.load_state_dict(made.state_dict())
-    for twin in (made, copy.deepcopy(made), pickle.loads(pickle.dumps(other)), other):
+    other.load_state_dict(net.state_dict())
+    for twin in (net, copy.deepcopy(net), pickle.loads(pickle.dumps(other)), other):
         assert equal(twin(x), expected)
 
 
 @TURNS
 def test_one_model_is_used_twice_in_one_graph(model: str, group: str, option: str) -> None:
-    made, moved, x = network(model, group, option), network(model, group, option, seed=1), images(2)
-    leaves = {name: value.detach().clone().requires_grad_() for name, value in moved.named_parameters()}
-    borrowed = functional_call(made, leaves, (x,))
-    assert equal(borrowed, moved(x))
-    both = torch.autograd.grad(scalar(made(x)) + scalar(borrowed), [*made.parameters(), *leaves.values()])
-    alone = [torch.autograd.grad(scalar(each(x)), list(each.parameters())) for each in (made, moved)]
+    net, other, x = network(model, group, option), network(model, group, option, seed=1), images(2)
+    leaves = {name: value.detach().clone().requires_grad_() for name, value in other.named_parameters()}
+    with_leaves = functional_call(net, leaves, (x,))
+    assert equal(with_leaves, other(x))
+    both = torch.autograd.grad(scalar(net(x)) + scalar(with_leaves), [*net.parameters(), *leaves.values()])
+    alone = [torch.autograd.grad(scalar(each(x)), list(each.parameters())) for each in (net, other)]
     for gradient, expected in zip(both, (*alone[0], *alone[1]), strict=True):
         torch.testing.assert_close(gradient, expected)
 
 
 @pytest.mark.parametrize("model", options("model"))
 def test_a_model_has_layers_with_a_backend(model: str) -> None:
-    made = network(model, "neuron", "lif")
-    layers = [layer for layer in made.modules() if isinstance(layer, Layer)]
+    net = network(model, "neuron", "lif")
+    layers = [layer for layer in net.modules() if isinstance(layer, Layer)]
     assert layers
     assert {layer.backend for layer in layers} <= {"fused", "reference"}
-    assert part("model", model).func is type(made)
+    assert part("model", model).func is type(net)

@@ -17,26 +17,26 @@ from snnrun.model import Layer
 from snnrun.neuron import LinearNeuron, Neuron, SequenceNeuron
 from snnrun.sequence import run
 from support.catalogued import EVERY as EVERY_OPTION
-from support.catalogued import named, neurons, options, part, raw
+from support.catalogued import each_option, neurons, options, part, raw
 
-EVERY = pytest.mark.parametrize(("group", "option"), named("neuron", "readout"))
+EVERY = pytest.mark.parametrize(("group", "option"), each_option("neuron", "readout"))
 POINTS = {"reset": ("subtract", "zero", "none"), "reset_timing": ("same", "delayed"), "detach_reset": (True, False)}
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 
 
 def conventions() -> list[Any]:
     """Every neuron with every way to reset, as far as it has the choice."""
-    found = []
+    parameters = []
     for group, option in (pair for pair in EVERY_OPTION if pair[0] in ("neuron", "readout")):
-        known = {point: choices for point, choices in POINTS.items() if point in raw(group, option)}
-        every = list(itertools.product(*known.values()))
-        for i, chosen in enumerate(every):
-            convention: dict[str, Any] = dict(zip(known, chosen, strict=True))
+        free_points = {point: choices for point, choices in POINTS.items() if point in raw(group, option)}
+        every = list(itertools.product(*free_points.values()))
+        for i, choice in enumerate(every):
+            convention: dict[str, Any] = dict(zip(free_points, choice, strict=True))
             convention["fires_at"] = ">" if convention.get("detach_reset", True) else ">="
             name = f"{option} {' '.join(f'{key}={value}' for key, value in convention.items())}"
             marks = () if i in (0, len(every) // 2, len(every) - 1) else (pytest.mark.long,)
-            found.append(pytest.param(group, option, convention, id=name, marks=marks))
-    return found
+            parameters.append(pytest.param(group, option, convention, id=name, marks=marks))
+    return parameters
 
 
 IN_EVERY_CONVENTION = pytest.mark.parametrize(("group", "option", "convention"), conventions())
@@ -63,9 +63,9 @@ def levels(neuron: Neuron) -> set[float] | None:
 
 
 def check_spikes(neuron: Neuron, spikes: Tensor, state: Any) -> None:
-    allowed = levels(neuron)
-    assert allowed is None or set(spikes.unique().tolist()) <= allowed
-    assert set(state.spikes.unique().tolist()) <= (allowed or {0.0, 1.0})
+    allowed_values = levels(neuron)
+    assert allowed_values is None or set(spikes.unique().tolist()) <= allowed_values
+    assert set(state.spikes.unique().tolist()) <= (allowed_values or {0.0, 1.0})
 
 
 def scalar(trace: Sequence[Tensor]) -> Tensor:
@@ -75,8 +75,8 @@ def scalar(trace: Sequence[Tensor]) -> Tensor:
 
 def gradients(neuron: nn.Module, x: Tensor, trace: Sequence[Tensor]) -> dict[str, Tensor]:
     parameters = dict(neuron.named_parameters())
-    found = torch.autograd.grad(scalar(trace), [x, *parameters.values()], materialize_grads=True)
-    return dict(zip(["x", *parameters], found, strict=True))
+    tensors = torch.autograd.grad(scalar(trace), [x, *parameters.values()], materialize_grads=True)
+    return dict(zip(["x", *parameters], tensors, strict=True))
 
 
 def by_step(neuron: Neuron, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,22 +161,24 @@ def test_a_loop_of_steps_is_the_whole_sequence(group: str, option: str, conventi
 def test_graded_and_random_spikes(group: str, option: str) -> None:
     """With the surrogates that are no plain step, the spikes are those they make, and a reset happens once."""
     others = [name for name in options("surrogate") if not part("surrogate", name).is_step]
-    graded = [name for name in others if hasattr(part("surrogate", name), "max_spike_count")]
-    assert graded
+    multi_spike = [name for name in others if hasattr(part("surrogate", name), "max_spike_count")]
+    assert multi_spike
     for surrogate, convention in (
         *zip(others, itertools.cycle(options("convention")), strict=False),
-        *itertools.product(graded, options("convention")),
+        *itertools.product(multi_spike, options("convention")),
     ):
         spike = part("surrogate", surrogate)
         neuron = neurons(group, option, convention=convention, surrogate=surrogate)
         x = values(8, 2, 3).requires_grad_()
         trace, _ = run(neuron.double(), x)
-        allowed, count = levels(neuron), getattr(spike, "max_spike_count", 1)
-        assert allowed is None or set(trace.spikes.unique().tolist()) <= set(range(int(max(allowed)) * count + 1))
+        allowed_values, count = levels(neuron), getattr(spike, "max_spike_count", 1)
+        assert allowed_values is None or set(trace.spikes.unique().tolist()) <= set(
+            range(int(max(allowed_values)) * count + 1)
+        )
         assert all(bool(gradient.isfinite().all()) for gradient in gradients(neuron, x, trace[:2]).values())
-        silenced = trace.spikes[:-1] > 0  # by a reset to zero, from which a single input leads on
-        if allowed and neuron.reset == "zero" and type(neuron).step is LinearNeuron.step and not neuron.delayed:
-            torch.testing.assert_close(trace.membrane[1:][silenced], neuron.integrate(0 * x, x)[1:][silenced])
+        reset_to_zero = trace.spikes[:-1] > 0  # by a reset to zero, from which a single input leads on
+        if allowed_values and neuron.reset == "zero" and type(neuron).step is LinearNeuron.step and not neuron.delayed:
+            torch.testing.assert_close(trace.membrane[1:][reset_to_zero], neuron.integrate(0 * x, x)[1:][reset_to_zero])
 
 
 @EVERY
@@ -203,16 +205,16 @@ def test_one_module_is_used_twice_in_one_graph(group: str, option: str) -> None:
     for name, gradient in both.items():
         torch.testing.assert_close(gradient, one[name] + other[name], msg=name)
 
-    moved = copy.deepcopy(layer)
+    other_layer = copy.deepcopy(layer)
     with torch.no_grad():
-        for parameter in moved.parameters():
+        for parameter in other_layer.parameters():
             parameter.mul_(0.9)
-    leaves = {name: value.detach().clone().requires_grad_() for name, value in moved.named_parameters()}
-    own, borrowed, expected = layer(x), functional_call(layer, leaves, (x,)), moved(x)
-    assert torch.equal(borrowed.spikes, expected.spikes)
-    assert torch.equal(borrowed.membrane, expected.membrane)
+    leaves = {name: value.detach().clone().requires_grad_() for name, value in other_layer.named_parameters()}
+    own, with_leaves, expected = layer(x), functional_call(layer, leaves, (x,)), other_layer(x)
+    assert torch.equal(with_leaves.spikes, expected.spikes)
+    assert torch.equal(with_leaves.membrane, expected.membrane)
     if leaves:
-        found = torch.autograd.grad(scalar(own[:2]) + scalar(borrowed[:2]), [*leaves.values(), *layer.parameters()])
-        alone = [*gradients(moved, x, expected[:2]).values()][1:] + [*one.values()][1:]
-        for gradient, wanted in zip(found, alone, strict=True):
-            torch.testing.assert_close(gradient, wanted)
+        pairs = torch.autograd.grad(scalar(own[:2]) + scalar(with_leaves[:2]), [*leaves.values(), *layer.parameters()])
+        alone = [*gradients(other_layer, x, expected[:2]).values()][1:] + [*one.values()][1:]
+        for gradient, of_one in zip(pairs, alone, strict=True):
+            torch.testing.assert_close(gradient, of_one)

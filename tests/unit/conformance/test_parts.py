@@ -13,24 +13,24 @@ from torch import Generator, Tensor
 from snnrun.loss import Loss, Regulariser
 from snnrun.sequence import run
 from snnrun.surrogate import Surrogate
-from support.catalogued import named, neurons, options, part
+from support.catalogued import each_option, neurons, options, part
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
 STEPS = 12
 
 
-def drawn(*shape: int, seed: int = 0) -> Tensor:
+def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize(("group", "option"), named("surrogate", "encoder", "loss", "regulariser", "optimizer"))
+@pytest.mark.parametrize(("group", "option"), each_option("surrogate", "encoder", "loss", "regulariser", "optimizer"))
 def test_a_part_is_a_value(group: str, option: str) -> None:
-    made = part(group, option)
-    for twin in (part(group, option), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
-        assert type(twin) is type(made)
+    original = part(group, option)
+    for twin in (part(group, option), copy.deepcopy(original), pickle.loads(pickle.dumps(original))):
+        assert type(twin) is type(original)
         if group != "optimizer":  # a partial, which compares by identity
-            assert twin == made
-            assert repr(twin) == repr(made)
+            assert twin == original
+            assert repr(twin) == repr(original)
 
 
 # surrogates; their mathematics is tested in tests/surrogate
@@ -41,7 +41,7 @@ def test_a_part_is_a_value(group: str, option: str) -> None:
 def test_a_neuron_with_every_surrogate(option: str, dtype: torch.dtype) -> None:
     """Spikes, gradients, silence, and that a loop of steps is the whole, whatever the execution."""
     neuron, spike = neurons("neuron", "lif", surrogate=option).to(dtype), part("surrogate", option)
-    x = (6 * drawn(STEPS, 3, 3) - 1).to(dtype).requires_grad_()
+    x = (6 * random(STEPS, 3, 3) - 1).to(dtype).requires_grad_()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         trace, _ = run(neuron, x)
@@ -53,8 +53,8 @@ def test_a_neuron_with_every_surrogate(option: str, dtype: torch.dtype) -> None:
     assert trace.spikes.any()
     assert not silent.spikes.any() or fires_at_rest(spike)
     parameters = [x, *neuron.parameters()]
-    found = [torch.autograd.grad(one.spikes.sum() + one.membrane.sum(), parameters) for one in (trace, loop)]
-    for gradient, expected in zip(*found, strict=True):
+    gradients = [torch.autograd.grad(one.spikes.sum() + one.membrane.sum(), parameters) for one in (trace, loop)]
+    for gradient, expected in zip(*gradients, strict=True):
         assert gradient.isfinite().all()
         assert gradient.any()
         if dtype is torch.float64:
@@ -77,16 +77,16 @@ def fires_at_rest(spike: Surrogate) -> bool:
 def test_an_encoder_keeps_nothing_and_draws_from_its_generator_alone(option: str, dtype: torch.dtype) -> None:
     encoder = part("encoder", option)
     assert encoder.takes_still or encoder.takes_sequence
-    for taken, steps in ((encoder.takes_still, 1), (encoder.takes_sequence, STEPS)):
-        if not taken:
+    for accepts, steps in ((encoder.takes_still, 1), (encoder.takes_sequence, STEPS)):
+        if not accepts:
             continue
-        x = drawn(steps, 5, 3, 2).to(dtype)
+        x = random(steps, 5, 3, 2).to(dtype)
         x = x if encoder.takes_still else (x > 0.6).to(dtype)  # a spike train
         before, ambient = x.clone(), torch.get_rng_state()
 
         def encode(x: Tensor, seed: int = 1) -> Tensor:
-            found: Tensor = encoder(x, STEPS, Generator().manual_seed(seed))
-            return found
+            code: Tensor = encoder(x, STEPS, Generator().manual_seed(seed))
+            return code
 
         y = encode(x)
         assert y.dtype == dtype
@@ -100,8 +100,8 @@ def test_an_encoder_keeps_nothing_and_draws_from_its_generator_alone(option: str
         if torch.equal(encode(x, 3), y):  # nothing is drawn
             assert torch.equal(encode(x[:, 3:4]), y[:, 3:4]), "a sample's code is its own"
         # To receptive fields a zero is a value like any other, and latency without `clip` fires last of all.
-        speaks = hasattr(encoder, "neurons") or not getattr(encoder, "clip", True)
-        assert bool(encode(torch.zeros_like(x)).any()) == speaks
+        fires_on_zeros = hasattr(encoder, "neurons") or not getattr(encoder, "clip", True)
+        assert bool(encode(torch.zeros_like(x)).any()) == fires_on_zeros
 
 
 # losses and regularisers
@@ -113,21 +113,21 @@ def test_an_encoder_keeps_nothing_and_draws_from_its_generator_alone(option: str
 def test_a_loss_is_finite_and_has_a_gradient(option: str, activity: str, dtype: torch.dtype) -> None:
     loss: Loss = part("loss", option)
     share = {"some": 0.3, "silent": 0.0, "saturated": 1.0}[activity]
-    spikes = (drawn(9, 4, 3) < share).to(dtype).requires_grad_()
-    membrane = (2 * drawn(9, 4, 3, seed=1) - 1).to(dtype).requires_grad_()
+    spikes = (random(9, 4, 3) < share).to(dtype).requires_grad_()
+    membrane = (2 * random(9, 4, 3, seed=1) - 1).to(dtype).requires_grad_()
     labels = torch.tensor([0, 2, 1, 1])
-    target: Any = drawn(4, 3).to(dtype) if loss.needs_values else labels if loss.needs_labels else None
+    target: Any = random(4, 3).to(dtype) if loss.needs_values else labels if loss.needs_labels else None
     value = loss(spikes, membrane, target)
     assert value.shape == ()
     assert value.dtype == dtype
     assert value.isfinite()
-    found = torch.autograd.grad(value, (spikes, membrane), allow_unused=True)
-    given = [gradient for gradient in found if gradient is not None]
-    assert all(bool(gradient.isfinite().all()) for gradient in given)
+    by_input = torch.autograd.grad(value, (spikes, membrane), allow_unused=True)
+    gradients = [gradient for gradient in by_input if gradient is not None]
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
     # Where silence is the target there is nothing left to learn; a loss that compares samples cannot tell equals apart.
-    done = activity == "silent" and not (loss.needs_labels or loss.needs_values)
-    done |= activity != "some" and hasattr(loss, "kernel")
-    assert any(bool(gradient.any()) for gradient in given) != done
+    at_optimum = activity == "silent" and not (loss.needs_labels or loss.needs_values)
+    at_optimum |= activity != "some" and hasattr(loss, "kernel")
+    assert any(bool(gradient.any()) for gradient in gradients) != at_optimum
     prediction = loss.predict(spikes.detach(), membrane.detach())
     assert prediction.shape == ((4, 3) if loss.needs_values else (4,))
     assert prediction.dtype == (dtype if loss.needs_values else torch.int64)
@@ -140,7 +140,7 @@ def test_a_loss_is_finite_and_has_a_gradient(option: str, activity: str, dtype: 
 @DTYPES
 def test_a_regulariser_is_zero_somewhere_and_has_a_gradient_elsewhere(option: str, dtype: torch.dtype) -> None:
     regulariser: Regulariser = part("regulariser", option)
-    trains = [(drawn(9, 4, 3, 2) < share).to(dtype).requires_grad_() for share in (0.6, 0.9)]
+    trains = [(random(9, 4, 3, 2) < share).to(dtype).requires_grad_() for share in (0.6, 0.9)]
     value = regulariser({"hidden1": trains[0], "output": trains[1]})
     assert value.shape == ()
     assert value.dtype == dtype

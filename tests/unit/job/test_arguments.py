@@ -8,7 +8,7 @@ from snnrun.job.arguments import parse, quote_calls
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("word", "expected"),
     [
         ("model.bias_init=uniform(0,1)", 'model.bias_init="uniform(0,1)"'),
         ("model.bias_init=default,uniform(-0.5, 1)", 'model.bias_init=default,"uniform(-0.5, 1)"'),
@@ -19,6 +19,6 @@ from snnrun.job.arguments import parse, quote_calls
         ("~surrogate", "~surrogate"),
     ],
 )
-def test_texts_that_look_like_calls_are_quoted(given: str, expected: str) -> None:
-    assert quote_calls(given) == expected
-    assert parse([given]).overrides == [expected]
+def test_texts_that_look_like_calls_are_quoted(word: str, expected: str) -> None:
+    assert quote_calls(word) == expected
+    assert parse([word]).overrides == [expected]

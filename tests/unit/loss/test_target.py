@@ -11,6 +11,7 @@ from snnrun.encoder import Latency
 from snnrun.loss.target import LatencyTarget, RateTarget, TargetEncoder, from_one_hot, one_hot, ramp, regular_train
 from support import references
 from support.references import tensor
+from support.refusals import refuses
 
 CODES = {
     e["id"].partition("/")[2]: e
@@ -94,23 +95,23 @@ def test_random_targets(pattern: str) -> None:
     assert not torch.equal(target[:, 0], target[:, 2])  # each sample has a train of its own
     hot = one_hot(labels, 2) == 1
     counts = target.sum(0)
-    for rate, found in ((0.6, counts[hot]), (0.1, counts[~hot])):
+    for rate, spike_counts in ((0.6, counts[hot]), (0.1, counts[~hot])):
         number = 20 * rate
         expected = number if pattern == "poisson" else 20 * (1 - (1 - 1 / 20) ** number)  # duplicates are merged
-        assert found.mean().item() == pytest.approx(expected, abs=5 * (number / 2000) ** 0.5)
+        assert spike_counts.mean().item() == pytest.approx(expected, abs=5 * (number / 2000) ** 0.5)
         if pattern == "uniform":
-            assert found.max() <= number + 1e-6
-    with pytest.raises(ValueError, match=r"generator: expected a torch\.Generator for a random target, got None"):
+            assert spike_counts.max() <= number + 1e-6
+    with refuses("generator", None, "torch.Generator"):
         encoder(labels, 2, 25)
 
 
 def test_bad_arguments_are_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="correct_rate: expected a number at least 0 and at most 1, got 2"):
+    with refuses("correct_rate", 2, "at least 0 and at most 1"):
         RateTarget(correct_rate=2)
-    with pytest.raises(ValueError, match="pattern: expected 'regular' or 'uniform' or 'poisson', got 'odd'"):
+    with refuses("pattern", "odd", "'regular' or 'uniform' or 'poisson'"):
         RateTarget(pattern="odd")
     wrong: Any = "rc"
-    with pytest.raises(ValueError, match="code: expected a Latency encoder, got 'rc'"):
+    with refuses("code", "rc"):
         LatencyTarget(code=wrong)
-    with pytest.raises(ValueError, match=r"target: expected class labels \[B\] of int64, got torch.float32"):
+    with refuses("target", torch.float32, "[B]", "int64"):
         RateTarget()(torch.zeros(3), 4, 5)

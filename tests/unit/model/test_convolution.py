@@ -69,7 +69,7 @@ def spikes(*shape: int, share: float = 0.3, dtype: torch.dtype = torch.float64) 
     return (torch.rand(shape, generator=torch.Generator().manual_seed(shape[0])) < share).to(dtype)
 
 
-def made(case: Case, dtype: torch.dtype = torch.float64, product: Product = EVENTS, **options: Any) -> Conv2d:
+def layer_of(case: Case, dtype: torch.dtype = torch.float64, product: Product = EVENTS, **options: Any) -> Conv2d:
     torch.manual_seed(1)
     layer = Conv2d(case.channels, case.outputs, case.kernel, case.stride, case.padding, **options).to(dtype)
     layer.product = product
@@ -88,8 +88,8 @@ def results(layer: Conv2d, x: Tensor, pool: nn.Module | None) -> list[Tensor]:
     return [y.detach(), *(each.grad for each in (x, *layer.parameters()) if each.grad is not None)]
 
 
-def error(found: Tensor, exact: Tensor) -> float:
-    return ((found - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item()
+def error(actual: Tensor, exact: Tensor) -> float:
+    return ((actual - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item()
 
 
 @pytest.mark.usefixtures("vectors")
@@ -97,36 +97,39 @@ def error(found: Tensor, exact: Tensor) -> float:
 @pytest.mark.parametrize("case", CASES)
 def test_it_equals_torchs_convolution_and_pool(case: Case, dtype: torch.dtype) -> None:
     pool = nn.MaxPool2d(case.pool) if case.pool > 1 else None
-    found = results(made(case, dtype), input_of(case, dtype), pool)
-    exact = results(made(case, dtype, Product()), input_of(case, dtype), pool)
-    assert len(found) == len(exact) == 4
-    for each, other in zip(found, exact, strict=True):
+    actual = results(layer_of(case, dtype), input_of(case, dtype), pool)
+    exact = results(layer_of(case, dtype, Product()), input_of(case, dtype), pool)
+    assert len(actual) == len(exact) == 4
+    for each, other in zip(actual, exact, strict=True):
         assert each.shape == other.shape
         assert error(each, other) < (1e-5 if dtype == torch.float32 else 1e-12)
 
 
 def test_without_a_bias_and_for_no_images() -> None:
     case = CASES[5]
-    found, exact = (
-        results(made(case, product=each, bias=False), input_of(case), nn.MaxPool2d(2)) for each in (EVENTS, Product())
+    actual, exact = (
+        results(layer_of(case, product=each, bias=False), input_of(case), nn.MaxPool2d(2))
+        for each in (EVENTS, Product())
     )
-    assert len(found) == 3 and max(error(a, b) for a, b in zip(found, exact, strict=True)) < 1e-12
-    empty = results(made(case), input_of(case)[:0], nn.MaxPool2d(2))
+    assert len(actual) == 3 and max(error(a, b) for a, b in zip(actual, exact, strict=True)) < 1e-12
+    empty = results(layer_of(case), input_of(case)[:0], nn.MaxPool2d(2))
     assert empty[0].shape == (0, 17, 6, 6) and not empty[2].any()
 
 
 def test_of_equal_positions_the_first_has_the_gradient_as_in_torch() -> None:
     case, pool = CASES[5], nn.MaxPool2d(2)
     x = torch.zeros_like(input_of(case))  # every position has the bias
-    for found, exact in zip(results(made(case), x, pool), results(made(case, product=Product()), x, pool), strict=True):
-        assert error(found, exact) < 1e-12
+    for actual, exact in zip(
+        results(layer_of(case), x, pool), results(layer_of(case, product=Product()), x, pool), strict=True
+    ):
+        assert error(actual, exact) < 1e-12
 
 
 def test_nan_of_the_weights_spreads_as_in_torch() -> None:
     case = CASES[1]
     outputs = []
     for product in (EVENTS, Product()):
-        layer = made(case, product=product)
+        layer = layer_of(case, product=product)
         with torch.no_grad():
             layer.weight[2, 0, 1, 1] = float("nan")
             outputs.append(layer.pooled(torch.ones_like(input_of(case)), nn.MaxPool2d(2)))
@@ -135,56 +138,58 @@ def test_nan_of_the_weights_spreads_as_in_torch() -> None:
 
 @pytest.mark.parametrize("case", [Case(37, 1, 20, 20, 6, 5, pool=2), Case(37, 6, 20, 20, 6, 3, pool=2)])
 def test_the_number_of_threads_changes_no_bit(case: Case) -> None:
-    found, threads = [], torch.get_num_threads()
+    by_threads, threads = [], torch.get_num_threads()
     try:
         for count in (1, 2, 3):
             torch.set_num_threads(count)
-            found.append(results(made(case, torch.float32), input_of(case, torch.float32), nn.MaxPool2d(2)))
+            by_threads.append(results(layer_of(case, torch.float32), input_of(case, torch.float32), nn.MaxPool2d(2)))
     finally:
         torch.set_num_threads(threads)
-    for other in found[1:]:
-        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+    for other in by_threads[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(by_threads[0], other, strict=True))
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[1], CASES[5], CASES[8]])
 def test_autocast_changes_nothing(case: Case) -> None:
     pool = nn.MaxPool2d(case.pool) if case.pool > 1 else None
-    found = results(made(case, torch.float32), input_of(case, torch.float32), pool)
+    plain = results(layer_of(case, torch.float32), input_of(case, torch.float32), pool)
     with torch.autocast("cpu", torch.bfloat16):
-        cast = results(made(case, torch.float32), input_of(case, torch.float32), pool)
-    assert all(torch.equal(a, b) for a, b in zip(found, cast, strict=True))
+        cast = results(layer_of(case, torch.float32), input_of(case, torch.float32), pool)
+    assert all(torch.equal(a, b) for a, b in zip(plain, cast, strict=True))
 
 
 def has_events(layer: Conv2d, x: Tensor, pool: nn.Module | None = None) -> bool:
     """True if the layer sums its events. If not, it equals torch's own to the bit."""
     y, own = layer.pooled(x, pool), nn.functional.conv2d
-    taken, node = False, [y.grad_fn]
+    uses_events, node = False, [y.grad_fn]
     while node:
         each = node.pop()
-        taken = taken or type(each).__name__ == "_EventsBackward"
+        uses_events = uses_events or type(each).__name__ == "_EventsBackward"
         node += [further for further, _ in each.next_functions if further is not None] if each is not None else []
-    if not taken:
+    if not uses_events:
         assert layer.padding_mode == "zeros"
         expected = own(x, layer.weight, layer.bias, layer.stride, layer.padding, layer.dilation, layer.groups)
         assert torch.allclose(y, expected if pool is None else pool(expected), rtol=1e-5, atol=1e-6)
-    return taken
+    return uses_events
 
 
 def test_what_has_events(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(2, 4, 8, 8, 6, 3)
     x = input_of(case, torch.float32)
     few = Product("default", 0.4)
-    assert has_events(made(case, torch.float32, few), x)
+    assert has_events(layer_of(case, torch.float32, few), x)
     for other in (x * 0.5, 1 - x, x.index_fill(0, torch.tensor(1), 2.0)):  # values, and too many spikes
-        assert not has_events(made(case, torch.float32, few), other)
-    assert not has_events(made(case, torch.float32, Product("onednn", 0.0)), x)
-    assert not has_events(made(case, torch.float32, Product()), x)
+        assert not has_events(layer_of(case, torch.float32, few), other)
+    assert not has_events(layer_of(case, torch.float32, Product("onednn", 0.0)), x)
+    assert not has_events(layer_of(case, torch.float32, Product()), x)
     for options in ({"dilation": 2}, {"groups": 2}):
-        assert not has_events(made(case, torch.float32, few, **options), x)
-    assert not has_events(made(case._replace(padding=3), torch.float32, few), x), "a row may see nothing but padding"
-    assert not has_events(made(case._replace(padding="same"), torch.float32, few), x)  # type: ignore[arg-type]
+        assert not has_events(layer_of(case, torch.float32, few, **options), x)
+    assert not has_events(layer_of(case._replace(padding=3), torch.float32, few), x), (
+        "a row may see nothing but padding"
+    )
+    assert not has_events(layer_of(case._replace(padding="same"), torch.float32, few), x)  # type: ignore[arg-type]
     monkeypatch.setattr(convolution, "SMALL", 10_000_000)
-    assert not has_events(made(case, torch.float32, few), x)
+    assert not has_events(layer_of(case, torch.float32, few), x)
 
 
 def test_other_pools_follow_as_they_are() -> None:
@@ -198,26 +203,26 @@ def test_other_pools_follow_as_they_are() -> None:
         nn.Sequential(nn.MaxPool2d(2), nn.MaxPool2d(2)),
     ):
         assert pool_size(pool) is None
-        found, exact = (results(made(case, product=each), input_of(case), pool) for each in (EVENTS, Product()))
-        assert max(error(a, b) for a, b in zip(found, exact, strict=True)) < 1e-12
-        assert has_events(made(case, product=EVENTS), input_of(case), pool)
+        actual, exact = (results(layer_of(case, product=each), input_of(case), pool) for each in (EVENTS, Product()))
+        assert max(error(a, b) for a, b in zip(actual, exact, strict=True)) < 1e-12
+        assert has_events(layer_of(case, product=EVENTS), input_of(case), pool)
     assert pool_size(None) is None
     assert [pool_size(nn.MaxPool2d(size)) for size in (1, 2, 3, (2, 2), 16)] == [None, 2, 3, 2, None]
 
 
 def test_spikes_are_kept_in_half_of_their_size_and_only_the_pooled_output() -> None:
     case = Case(3, 8, 12, 12, 16, 3, pool=2)
-    layer, kept = made(case, torch.float32), list[int]()
+    layer, sizes = layer_of(case, torch.float32), list[int]()
 
     def keep(tensor: Tensor) -> Tensor:
-        kept.append(0 if tensor is layer.weight else tensor.nbytes)
+        sizes.append(0 if tensor is layer.weight else tensor.nbytes)
         return tensor
 
     x = input_of(case, torch.float32).requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         y = layer.pooled(x, nn.MaxPool2d(2))
     assert y.shape == (3, 16, 5, 5)
-    assert sum(kept) < 0.65 * x.nbytes + y.numel()
+    assert sum(sizes) < 0.65 * x.nbytes + y.numel()
 
 
 def learnt(shape: tuple[int, ...]) -> Synaptic:
@@ -242,13 +247,13 @@ def test_a_network_equals_its_definition(layers: list[str], neuron: Callable[...
     set_plan(model, ExecutionPlan(membrane=membrane, spikes=membrane, product=EVENTS))
     set_plan(definition, ExecutionPlan(backend="reference"))
     x = spikes(5, 2, 1, 14, 12)
-    found, exact = list[Tensor](), list[Tensor]()
-    for each, into in ((model, found), (definition, exact)):
+    actual, exact = list[Tensor](), list[Tensor]()
+    for each, into in ((model, actual), (definition, exact)):
         traces = each(x)
         F.cross_entropy(traces["output"].membrane.sum(0), torch.tensor([0, 2])).backward()
         into += [traces["output"].membrane.detach(), *(p.grad for p in each.parameters() if p.grad is not None)]
         if membrane:
             into += [value for trace in traces.values() for value in (trace.spikes, trace.membrane)]
     assert traces["hidden1"].spikes.any()
-    for a, b in zip(found, exact, strict=True):
+    for a, b in zip(actual, exact, strict=True):
         assert a.shape == b.shape and (a - b).abs().max() <= 1e-9 * b.abs().max().clamp(min=1e-9)

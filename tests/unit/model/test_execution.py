@@ -18,7 +18,7 @@ from snnrun.surrogate import ATan
 from snnrun.system import machine
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team
-from support.small import composed
+from support.small import config_for
 
 
 class Two(Team):
@@ -42,11 +42,11 @@ def test_every_layer_gets_the_plan_and_the_read_out_one_that_records() -> None:
     team = Two()
     plan = ExecutionPlan("reference", "low", Product("onednn", 0.1), team, membrane=False, spikes=False)
     set_plan(model, plan)
-    *hidden, readout = [module for module in model.modules() if isinstance(module, Layer)]
-    assert [layer.plan for layer in hidden] == [plan, plan]
+    *hidden_layers, readout = [module for module in model.modules() if isinstance(module, Layer)]
+    assert [layer.plan for layer in hidden_layers] == [plan, plan]
     assert readout.plan == plan.for_readout()
     assert (readout.plan.memory, readout.plan.membrane, readout.plan.spikes) == ("full", True, True)
-    assert {layer.backend for layer in (*hidden, readout)} == {"reference"}
+    assert {layer.backend for layer in (*hidden_layers, readout)} == {"reference"}
     assert all(module.plan.team is team for module in model.modules() if isinstance(module, (Layer, Norm)))
     assert [module.product for module in model.modules() if isinstance(module, Linear)] == [plan.product] * 2
 
@@ -54,14 +54,14 @@ def test_every_layer_gets_the_plan_and_the_read_out_one_that_records() -> None:
 def test_a_plan_may_come_after_the_weights() -> None:
     """As where a checkpoint is loaded into a model; nothing that is computed changes."""
     x = torch.rand(4, 2, 6, generator=torch.Generator().manual_seed(1))
-    trained, model = mlp("reference"), mlp("reference")
-    expected = trained(x)["output"]
-    model.load_state_dict(trained.state_dict())
+    source, model = mlp("reference"), mlp("reference")
+    expected = source(x)["output"]
+    model.load_state_dict(source.state_dict())
     set_plan(model, ExecutionPlan("fused"))
     assert {layer.backend for layer in model.layers.values()} == {"fused"}
-    found = model(x)["output"]
-    assert torch.equal(found.spikes, expected.spikes)
-    torch.testing.assert_close(found.membrane, expected.membrane)
+    actual = model(x)["output"]
+    assert torch.equal(actual.spikes, expected.spikes)
+    torch.testing.assert_close(actual.membrane, expected.membrane)
 
 
 def test_a_copy_of_a_model_shares_the_plan() -> None:
@@ -73,7 +73,7 @@ def test_a_copy_of_a_model_shares_the_plan() -> None:
 
 
 def test_the_plan_of_settings() -> None:
-    settings = Settings.from_config(composed("backend=reference", "memory=low", "matmul=onednn"))
+    settings = Settings.from_config(config_for("backend=reference", "memory=low", "matmul=onednn"))
     team = Two()
     plan = plan_of(settings, spikes=False, team=team)
     assert plan == ExecutionPlan("reference", "low", Product(), team, membrane=False, spikes=False)
@@ -93,20 +93,20 @@ def test_the_users_own_setting_of_memory_stays(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_no_layer_can_do_is_refused() -> None:
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         ExecutionPlan(backend="fast")
-    assert (caught.value.name, caught.value.got) == ("backend", "fast")
-    with pytest.raises(ArgumentError) as caught:
+    assert (error.value.name, error.value.got) == ("backend", "fast")
+    with pytest.raises(ArgumentError) as error:
         ExecutionPlan(memory="some")
-    assert (caught.value.name, caught.value.got) == ("memory", "some")
+    assert (error.value.name, error.value.got) == ("memory", "some")
     model = Recurrent((6,), 3, LIF, hidden=[4])
-    with pytest.raises(ArgumentError) as caught:
+    with pytest.raises(ArgumentError) as error:
         set_plan(model, ExecutionPlan(memory="low"))
-    assert caught.value.name == "memory"
+    assert error.value.name == "memory"
     for neuron in (functools.partial(PSN, num_steps=4), functools.partial(RLIF, recurrence="convolution")):
-        with pytest.raises(ArgumentError) as caught:
+        with pytest.raises(ArgumentError) as error:
             set_plan(MLP((6,), 3, neuron), ExecutionPlan("fused"))
-        assert caught.value.name == "backend"
+        assert error.value.name == "backend"
 
 
 class Noisy(ATan):
@@ -123,7 +123,7 @@ class Noisy(ATan):
     ],
     ids=["surrogate", "dropout", "batch norm"],
 )
-def test_what_knows_only_its_own_samples_is_refused_with_a_team(model: nn.Module, words: str) -> None:
+def test_what_has_only_its_own_samples_is_refused_with_a_team(model: nn.Module, words: str) -> None:
     set_plan(model, ExecutionPlan())
     with pytest.raises(ConfigError, match=words):
         set_plan(model, ExecutionPlan(team=Two()))

@@ -15,7 +15,7 @@ from snnrun.errors import ConfigError
 from snnrun.model import ExecutionPlan, Linear, Product, plan_of, set_plan
 from snnrun.model.products import events, product
 from snnrun.training.records import StepRecord
-from support.small import composed, training
+from support.small import config_for, training
 
 WAYS = [Product(), Product("onednn"), Product("default", 0.3), Product("onednn", 0.3)]
 
@@ -26,9 +26,9 @@ def spikes(*shape: int) -> Tensor:
 
 def linear(way: Product, inputs: int = 150, outputs: int = 70, bias: bool = True) -> Linear:
     torch.manual_seed(0)
-    made = Linear(inputs, outputs, bias=bias)
-    set_plan(nn.Sequential(made), ExecutionPlan(product=way))
-    return made
+    layer = Linear(inputs, outputs, bias=bias)
+    set_plan(nn.Sequential(layer), ExecutionPlan(product=way))
+    return layer
 
 
 @pytest.fixture(autouse=True)
@@ -36,22 +36,22 @@ def every_product_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(product, "SMALL", 0)
 
 
-def ways_taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def record_ways(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list that grows by the name of each fast product that is taken."""
-    taken: list[str] = []
+    calls: list[str] = []
     real_events, real_onednn = events.product, product.DENSE["onednn"]
 
     def by_events(*arguments: Any) -> Tensor:
-        taken.append("events")
+        calls.append("events")
         return real_events(*arguments)
 
     def by_onednn(*arguments: Any) -> Tensor:
-        taken.append("onednn")
+        calls.append("onednn")
         return real_onednn(*arguments)
 
     monkeypatch.setattr(events, "product", by_events)
     monkeypatch.setattr(product, "_onednn", by_onednn)
-    return taken
+    return calls
 
 
 @pytest.mark.parametrize("kind", ["spikes", "values"])
@@ -59,68 +59,67 @@ def ways_taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_values_and_gradients_against_double_precision(way: Product, bias: bool, kind: str) -> None:
     x = spikes(5, 9, 150) if kind == "spikes" else torch.rand(5, 9, 150)
-    made, grad = linear(way, bias=bias), torch.randn(5, 9, 70)
+    layer, grad = linear(way, bias=bias), torch.randn(5, 9, 70)
     exact = nn.Linear(150, 70, bias=bias).double()
-    exact.load_state_dict({name: value.double() for name, value in made.state_dict().items()})
+    exact.load_state_dict({name: value.double() for name, value in layer.state_dict().items()})
     leaves = [x.clone().requires_grad_(), x.double().requires_grad_()]
-    results = [made(leaves[0]), exact(leaves[1])]
+    results = [layer(leaves[0]), exact(leaves[1])]
     results[0].backward(grad)
     results[1].backward(grad.double())
     torch.testing.assert_close(results[0].double(), results[1], rtol=1e-5, atol=2e-6)
-    pairs = zip([leaves[0], *made.parameters()], [leaves[1], *exact.parameters()], strict=True)
+    pairs = zip([leaves[0], *layer.parameters()], [leaves[1], *exact.parameters()], strict=True)
     for ours, theirs in pairs:
         assert ours.grad is not None and theirs.grad is not None
         torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("frozen", ["weight", "bias"])
+@pytest.mark.parametrize("constant", ["weight", "bias"])
 @pytest.mark.parametrize("way", WAYS[1:], ids=str)
-def test_only_what_is_asked_for_gets_a_gradient(way: Product, frozen: str) -> None:
-    made = linear(way)
-    getattr(made, frozen).requires_grad_(False)
-    made(spikes(4, 3, 150)).sum().backward()
-    assert getattr(made, frozen).grad is None
-    expected = {"weight": 12.0, "bias": None}[frozen]
+def test_only_parameters_that_require_a_gradient_get_one(way: Product, constant: str) -> None:
+    layer = linear(way)
+    getattr(layer, constant).requires_grad_(False)
+    layer(spikes(4, 3, 150)).sum().backward()
+    assert getattr(layer, constant).grad is None
+    expected = {"weight": 12.0, "bias": None}[constant]
     if expected is not None:
-        assert made.bias.grad is not None and torch.equal(made.bias.grad, torch.full((70,), expected))
+        assert layer.bias.grad is not None and torch.equal(layer.bias.grad, torch.full((70,), expected))
     else:
-        assert made.weight.grad is not None
-        torch.testing.assert_close(made.weight.grad[0], spikes(4, 3, 150).sum((0, 1)))
+        assert layer.weight.grad is not None
+        torch.testing.assert_close(layer.weight.grad[0], spikes(4, 3, 150).sum((0, 1)))
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_any_stride_and_no_rows(way: Product) -> None:
-    made, x = linear(way), spikes(5, 9, 150)
-    expected = made(x)
-    torch.testing.assert_close(made(x.transpose(0, 1).contiguous().transpose(0, 1)), expected)
-    torch.testing.assert_close(made(x[:1].expand(5, 9, 150)), expected[:1].expand(5, 9, 70))
-    torch.testing.assert_close(made(spikes(5, 9, 300)[..., ::2]), linear(Product())(spikes(5, 9, 300)[..., ::2]))
-    empty = made(torch.zeros(5, 0, 150))
+    layer, x = linear(way), spikes(5, 9, 150)
+    expected = layer(x)
+    torch.testing.assert_close(layer(x.transpose(0, 1).contiguous().transpose(0, 1)), expected)
+    torch.testing.assert_close(layer(x[:1].expand(5, 9, 150)), expected[:1].expand(5, 9, 70))
+    torch.testing.assert_close(layer(spikes(5, 9, 300)[..., ::2]), linear(Product())(spikes(5, 9, 300)[..., ::2]))
+    empty = layer(torch.zeros(5, 0, 150))
     empty.sum().backward()
-    assert empty.shape == (5, 0, 70) and made.weight.grad is not None and not made.weight.grad.any()
+    assert empty.shape == (5, 0, 70) and layer.weight.grad is not None and not layer.weight.grad.any()
 
 
 def test_what_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = ways_taken(monkeypatch)
+    ways = record_ways(monkeypatch)
     linear(Product("onednn", 0.3))(spikes(4, 150))
-    assert taken == ["events"]
+    assert ways == ["events"]
     for x in (spikes(4, 150) * 0.5, 1 - spikes(4, 150)):  # values, and too many spikes
-        taken.clear()
+        ways.clear()
         linear(Product("onednn", 0.3))(x)
-        assert taken == ["onednn"]
-    taken.clear()
+        assert ways == ["onednn"]
+    ways.clear()
     linear(Product("onednn", 0.3), inputs=product.NARROW - 1)(torch.rand(4, product.NARROW - 1))
-    assert not taken
-    taken.clear()
+    assert ways == [], "oneDNN does not pay for few inputs"
     linear(Product("onednn", 0.3), outputs=product.FEW - 1)(spikes(4, 150))
-    assert taken == ["onednn"], "events do not pay for few outputs"
-    taken.clear()
+    assert ways == ["onednn"], "events do not pay for few outputs"
+    ways.clear()
     linear(Product())(spikes(4, 150))
-    assert taken == []
+    assert ways == []
 
 
 def test_other_dtypes_autocast_and_small_products_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = ways_taken(monkeypatch)
+    ways = record_ways(monkeypatch)
     way = Product("onednn", 0.3)
     for dtype in (torch.float64, torch.bfloat16):
         assert linear(way).to(dtype)(spikes(4, 150).to(dtype)).dtype == dtype
@@ -129,38 +128,38 @@ def test_other_dtypes_autocast_and_small_products_are_torchs(monkeypatch: pytest
     monkeypatch.setattr(product, "SMALL", 10_000_000)
     x = spikes(4, 150)
     assert torch.equal(linear(way)(x), linear(Product())(x))
-    assert taken == []
+    assert ways == []
 
 
 def test_spikes_are_kept_in_a_quarter_of_their_size() -> None:
-    made, x = linear(Product("default", 0.3), 1280, 70), spikes(50, 1280)
-    kept: list[int] = []
+    layer, x = linear(Product("default", 0.3), 1280, 70), spikes(50, 1280)
+    sizes: list[int] = []
 
     def keep(tensor: Tensor) -> Tensor:
-        kept.append(0 if tensor is made.weight else tensor.nbytes)
+        sizes.append(0 if tensor is layer.weight else tensor.nbytes)
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        made(x)
-    assert 0 < sum(kept) < 0.27 * x.nbytes
+        layer(x)
+    assert 0 < sum(sizes) < 0.27 * x.nbytes
 
 
 def test_a_second_derivative_is_refused_not_wrong() -> None:
     for way in WAYS[1:]:
-        made, x = linear(way), spikes(4, 150).requires_grad_()
-        (first,) = torch.autograd.grad((made(x) ** 2).sum(), x, create_graph=True)
+        layer, x = linear(way), spikes(4, 150).requires_grad_()
+        (first,) = torch.autograd.grad((layer(x) ** 2).sum(), x, create_graph=True)
         with pytest.raises(RuntimeError, match="once_differentiable"):
             first.sum().backward()
 
 
 def test_it_is_a_linear_layer_to_everything_else() -> None:
-    made, plain = linear(Product()), nn.Linear(150, 70)
-    assert repr(made) == repr(plain)
-    assert made.state_dict().keys() == plain.state_dict().keys()
+    layer, plain = linear(Product()), nn.Linear(150, 70)
+    assert repr(layer) == repr(plain)
+    assert layer.state_dict().keys() == plain.state_dict().keys()
 
 
 def settings(**changes: Any) -> Settings:
-    return Settings.from_config({**composed(), **changes})
+    return Settings.from_config({**config_for(), **changes})
 
 
 def test_the_settings_choose() -> None:
@@ -188,8 +187,8 @@ def test_what_was_measured_once_is_kept(
     assert product.choose("auto", 0).dense == choice
     monkeypatch.setattr(product, "measure", lambda: seconds(1 / ratio))
     assert product.choose("auto", 0).dense == choice, "a second measurement could differ, and with it the results"
-    (kept,) = tmp_path.iterdir()
-    assert json.loads(kept.read_text())["choice"] == choice
+    (cache,) = tmp_path.iterdir()
+    assert json.loads(cache.read_text())["choice"] == choice
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"choice": "quick"}', "{"])
@@ -197,42 +196,42 @@ def test_a_damaged_cache_is_measured_anew(content: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("SNNRUN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(product, "measure", lambda: seconds(0.1))
     product.choose("auto", 0)
-    (kept,) = tmp_path.iterdir()
-    kept.write_text(content)
+    (cache,) = tmp_path.iterdir()
+    cache.write_text(content)
     assert product.choose("auto", 0).dense == "onednn"
-    assert json.loads(kept.read_text())["choice"] == "onednn"
+    assert json.loads(cache.read_text())["choice"] == "onednn"
 
 
-@pytest.mark.parametrize("changed", ["snnrun.system.machine.processor", "torch.__version__"])
+@pytest.mark.parametrize("target", ["snnrun.system.machine.processor", "torch.__version__"])
 def test_another_processor_or_torch_is_measured_for_itself(
-    changed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SNNRUN_CACHE_DIR", str(tmp_path))
     for name in ("first", "second", "second"):
-        monkeypatch.setattr(changed, (lambda name=name: name) if "processor" in changed else name)
+        monkeypatch.setattr(target, (lambda name=name: name) if "processor" in target else name)
         product.choose("auto", 0)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_without_a_cache_nothing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked = tmp_path / "a file"
-    blocked.touch()
-    monkeypatch.setenv("SNNRUN_CACHE_DIR", str(blocked))
+    file = tmp_path / "a file"
+    file.touch()
+    monkeypatch.setenv("SNNRUN_CACHE_DIR", str(file))
     monkeypatch.setattr(product, "measure", lambda: pytest.fail("measured"))
     assert product.choose("auto", 0).dense == "default"
 
 
 def test_the_measurement_measures_every_product() -> None:
-    assert measured().keys() == product.DENSE.keys()
-    assert all(0 < value < float("inf") for value in measured().values())
+    assert measurement().keys() == product.DENSE.keys()
+    assert all(0 < value < float("inf") for value in measurement().values())
 
 
-def measured() -> dict[str, float]:
+def measurement() -> dict[str, float]:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    found = product.measure()
+    seconds_by_way = product.measure()
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), state), "a measurement draws from no stream of the run"
-    return found
+    return seconds_by_way
 
 
 def test_onednn_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,12 +243,12 @@ def test_onednn_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("words", [("matmul=onednn",), ("events_below=1",), ("matmul=onednn", "events_below=1")])
 def test_training_agrees(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = ways_taken(monkeypatch)
+    ways = record_ways(monkeypatch)
     shape = ("num_steps=5", "batch_size=16", "epochs=1", "model.hidden=[70]")
     plain = training(*shape, "matmul=default", "events_below=0").fit()
-    assert taken == []
+    assert ways == []
     fast = training(*shape, *words).fit()
-    assert taken
+    assert ways
     for ours, theirs in zip(fast, plain, strict=True):
         if isinstance(ours, StepRecord) and isinstance(theirs, StepRecord):
             assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)

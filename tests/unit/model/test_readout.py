@@ -22,15 +22,15 @@ MODELS: list[Any] = [
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda m: m.func.__name__)
 def test_only_the_output_layer_gets_it(model: Any) -> None:
-    made = model((1, 8, 8), 4, functools.partial(LIF, 0.9), readout=functools.partial(LI, 0.9))
-    kinds = {name: type(neuron) for name, neuron in neurons(made).items()}
+    network = model((1, 8, 8), 4, functools.partial(LIF, 0.9), readout=functools.partial(LI, 0.9))
+    kinds = {name: type(neuron) for name, neuron in neurons(network).items()}
     assert kinds.pop("output") is LI
     assert kinds
     assert set(kinds.values()) == {LIF}
-    traces = made(torch.rand(5, 2, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
+    traces = network(torch.rand(5, 2, 1, 8, 8, generator=torch.Generator().manual_seed(0)))
     assert not traces["output"].spikes.any()
     traces["output"].membrane.sum().backward()
-    assert all(p.grad is not None for p in made.parameters())
+    assert all(p.grad is not None for p in network.parameters())
 
 
 def test_neurons_are_found_by_their_layer() -> None:

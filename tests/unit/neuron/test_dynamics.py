@@ -42,11 +42,11 @@ def drive(neuron: Neuron, inputs: list[float]) -> tuple[list[float], list[float]
 
 
 def states(neuron: Neuron, x: Tensor, name: str) -> Tensor:
-    state, found = neuron.initial_state(x[0]), []
+    state, values_over_time = neuron.initial_state(x[0]), []
     for x_t in x:
         _, state = neuron.step(x_t, state)
-        found.append(getattr(state, name))
-    return torch.stack(found)
+        values_over_time.append(getattr(state, name))
+    return torch.stack(values_over_time)
 
 
 def impulse(steps: int, size: float = 1.0) -> Tensor:
@@ -117,7 +117,7 @@ def test_alpha_impulse_response_and_gain() -> None:
     torch.testing.assert_close(trace.membrane.flatten(), gain * (0.9**t - 0.7**t))
 
 
-def test_alpha_resets_take_what_they_say() -> None:
+def test_alpha_resets_take_what_their_names_state() -> None:
     x = values(30, 1, 4)
     for timing in ("same", "delayed"):
         options: dict[str, Any] = {"threshold": 0.7, "reset_timing": timing}
@@ -167,8 +167,8 @@ def test_without_a_jump_there_is_no_adaptation() -> None:
     assert plain.spikes.sum() > 10
     for kind in (LSNN, ALIF):
         torch.testing.assert_close(run(kind(jump=0.0), x)[0], plain)
-        adapted, _ = run(kind(jump=0.5), x)
-        assert adapted.spikes.sum() < plain.spikes.sum()
+        with_jump, _ = run(kind(jump=0.5), x)
+        assert with_jump.spikes.sum() < plain.spikes.sum()
     # so sharp an upstroke acts at the threshold only
     torch.testing.assert_close(run(AdEx(a=0.0, b=0.0, delta_T=1e-4), x)[0].spikes, plain.spikes)
 
@@ -325,8 +325,8 @@ def test_any_neuron_becomes_recurrent_by_the_mixin() -> None:
     plain, _ = run(Alpha(threshold=0.5), x)
     same, _ = run(Mine(threshold=0.5, recurrence="none"), x)
     torch.testing.assert_close(same, plain)
-    excited, _ = run(Mine(threshold=0.5, recurrence="elementwise", recurrent_weight=0.5), x)
-    assert excited.spikes.sum() > plain.spikes.sum()
+    recurrent, _ = run(Mine(threshold=0.5, recurrence="elementwise", recurrent_weight=0.5), x)
+    assert recurrent.spikes.sum() > plain.spikes.sum()
 
 
 def test_recurrent_neurons_without_feedback_are_the_plain_ones() -> None:

@@ -18,11 +18,11 @@ MAKERS = [LIF, ILIF, KLIF]
 def test_the_output_is_scaled_and_nothing_else(maker: Any, backend: str) -> None:
     x = torch.rand(9, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     plain, last = run(maker(beta=0.7), x, backend=backend)
-    graded, last_graded = run(maker(beta=0.7, graded_spikes_factor=0.5), x, backend=backend)
+    half, half_last = run(maker(beta=0.7, graded_spikes_factor=0.5), x, backend=backend)
     assert plain.spikes.any()
-    assert torch.equal(graded.spikes, 0.5 * plain.spikes)
-    assert torch.equal(graded.membrane, plain.membrane)
-    assert all(map(torch.equal, last, last_graded))
+    assert torch.equal(half.spikes, 0.5 * plain.spikes)
+    assert torch.equal(half.membrane, plain.membrane)
+    assert all(map(torch.equal, last, half_last))
 
 
 @pytest.mark.parametrize("backend", ["reference", "fused"])

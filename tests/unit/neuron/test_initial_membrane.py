@@ -48,13 +48,13 @@ def test_spikes_of_spikingjelly_from_its_start(identifier: str, backend: str) ->
 
 
 @pytest.mark.parametrize("name", NEURONS)
-def test_every_neuron_starts_where_it_is_told(name: str) -> None:
-    given: dict[str, Any] = {"shape": (4, 3, 3) if name == "sconv2dlstm" else (4,), "v_init": 0.25}
-    neuron = part("neuron", name)(**given)
-    x = torch.zeros(2, *given["shape"])
+def test_every_neuron_starts_at_v_init(name: str) -> None:
+    options: dict[str, Any] = {"shape": (4, 3, 3) if name == "sconv2dlstm" else (4,), "v_init": 0.25}
+    neuron = part("neuron", name)(**options)
+    x = torch.zeros(2, *options["shape"])
     assert torch.equal(neuron.initial_state(x).membrane, torch.full_like(x, 0.25))
     trace, _ = run(neuron, torch.zeros(3, *x.shape))
-    rest, _ = run(part("neuron", name)(shape=given["shape"]), torch.zeros(3, *x.shape))
+    rest, _ = run(part("neuron", name)(shape=options["shape"]), torch.zeros(3, *x.shape))
     if name not in ("slstm", "sconv2dlstm"):  # whose gates may forget the membrane
         assert not torch.equal(trace.membrane[0], rest.membrane[0])
 

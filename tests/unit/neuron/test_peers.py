@@ -17,6 +17,7 @@ from snnrun.sequence import run
 from snnrun.surrogate import ATan, FastSigmoid, Sigmoid, Surrogate
 from support import references
 from support.references import assert_close_to_largest, tensor
+from support.refusals import refuses
 
 SURROGATES: dict[str, Any] = {
     "atan": lambda alpha: ATan(alpha),
@@ -207,9 +208,9 @@ def test_subtracting_in_the_same_step_never_withholds_a_spike() -> None:
 def test_a_beta_above_one_is_refused() -> None:
     """snnTorch clamps it in silence, and then learns nothing."""
     entry = references.entry("neurons", "snntorch.leaky.subtract.beta_above_one")
-    with pytest.raises(ValueError, match=r"beta: expected a number at least 0 and at most 1, got 1\.178"):
+    with refuses("beta", 1.178, "at least 0 and at most 1"):
         leaky(entry, learn=False)
-    with pytest.raises(ValueError, match=r"beta: expected a number above 0 and below 1 where it is learned, got 1\.0"):
+    with refuses("beta", 1.0, "above 0 and below 1", "learned"):
         LIF(1.0, learn_beta=True)
 
 

@@ -155,11 +155,11 @@ def test_traces_and_gradients(identifier: str) -> None:
 
     # Norse's current is the one that the next step starts from; ours is the one that drove this step, but for the two
     # whose input is delayed.
-    delayed = isinstance(neuron, (LSNN, ALIF))
+    input_is_late = isinstance(neuron, (LSNN, ALIF))
     threshold = record("threshold") - neuron.jump() * spikes if isinstance(neuron, LSNN) else neuron.threshold()
     states = {
         "surrogate_input": lambda: u - threshold,
-        "i": lambda: record("current") if delayed else neuron.alpha() * record("current"),
+        "i": lambda: record("current") if input_is_late else neuron.alpha() * record("current"),
         "a": lambda: record("adaptation"),
         "b": lambda: record("threshold" if isinstance(neuron, LSNN) else "adaptation"),
         "rho": lambda: record("refractory"),

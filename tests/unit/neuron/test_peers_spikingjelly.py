@@ -95,8 +95,8 @@ def klif(entry: dict[str, Any]) -> Neuron:
 
 def liaf(entry: dict[str, Any]) -> Neuron:
     params = entry["params"]
-    related = params["threshold_related"]
-    return LIAF(activation=params["act"], threshold_related=related, **leak_of(entry), **options_of(entry))
+    relative = params["threshold_related"]
+    return LIAF(activation=params["act"], threshold_related=relative, **leak_of(entry), **options_of(entry))
 
 
 def cubalif(entry: dict[str, Any]) -> Neuron:
@@ -109,7 +109,7 @@ def clif(entry: dict[str, Any]) -> Neuron:
     return CLIF(entry["params"]["tau"], **options_of(entry) | {"reset": "subtract"})
 
 
-def gated(entry: dict[str, Any]) -> Neuron:
+def glif(entry: dict[str, Any]) -> Neuron:
     params, options = entry["params"], options_of(entry)
     options = {name: options[name] for name in ("surrogate", "fires_at", "detach_reset")}
     per_neuron = params["inplane"] is not None
@@ -151,7 +151,7 @@ MAKERS: dict[str, Any] = {
     "liaf": liaf,
     "cubalif": cubalif,
     "clif": clif,
-    "gatedlif": gated,
+    "gatedlif": glif,
     "psn": parallel,
     "masked_psn": parallel,
     "sliding_psn": parallel,
@@ -178,10 +178,10 @@ def membrane_of(entry: dict[str, Any], neuron: Neuron, states: dict[str, Tensor]
         return membrane - neuron.threshold()
     if entry["conventions"]["membrane_returned"] == "before reset":
         return membrane
-    left = neuron.after_reset(membrane, spikes)
+    rest = neuron.after_reset(membrane, spikes)
     if isinstance(neuron, CLIF):
-        return left - spikes * torch.sigmoid(states["complement"])
-    return left
+        return rest - spikes * torch.sigmoid(states["complement"])
+    return rest
 
 
 def drive(entry: dict[str, Any], neuron: Neuron, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -302,6 +302,6 @@ def test_gated_lif_keeps_the_shape_of_its_input() -> None:
     assert "peer_defect" in references.entry("neurons", "spikingjelly.gatedlif.dense")
     entry = references.entry("neurons", "spikingjelly.gatedlif.channel_wise")
     x = tensor(entry["input"])[:, None].expand(-1, 3, -1)
-    trace, _ = run(gated(entry), x)
+    trace, _ = run(glif(entry), x)
     assert trace.spikes.shape == x.shape
     assert trace.spikes[:, 1].tolist() == entry["spikes"]

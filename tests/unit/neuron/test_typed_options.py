@@ -21,7 +21,7 @@ def own(kind: type) -> set[str]:
     return {p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
 
-GRADED = {"graded_spikes_factor", "learn_graded_spikes_factor"}
+GRADED_SPIKES = {"graded_spikes_factor", "learn_graded_spikes_factor"}
 EVERY = own(Neuron)
 #: By its time constants only.
 CURRENT = EVERY | own(RecurrentNeuron) | own(Synaptic) - {"alpha", "beta"}
@@ -34,7 +34,7 @@ CURRENT = EVERY | own(RecurrentNeuron) | own(Synaptic) - {"alpha", "beta"}
         (OtherOptions, EVERY - {"threshold"}),
         (SequenceOptions, own(SequenceNeuron)),
         (LIFOptions, EVERY | own(LIF)),
-        (LeakOptions, (EVERY | own(LIF)) - GRADED),
+        (LeakOptions, (EVERY | own(LIF)) - GRADED_SPIKES),
         (CurrentOptions, CURRENT - own(CurrentLIF)),
         (AdaptingOptions, CURRENT - {"decay_input"}),
         (_Options, CURRENT),

@@ -49,13 +49,13 @@ def test_the_limit_itself_is_no_warning() -> None:
 
 
 def test_each_layer_and_kind_once() -> None:
-    seen: set[tuple[str, str]] = set()
-    assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), seen, CONFIG)) == 1
-    assert activity_warnings(record(2, hidden1=(1.0, 0.0)), seen, CONFIG) == []
-    assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), seen, CONFIG)) == 2
+    warnings: set[tuple[str, str]] = set()
+    assert len(activity_warnings(record(1, hidden1=(1.0, 0.0)), warnings, CONFIG)) == 1
+    assert activity_warnings(record(2, hidden1=(1.0, 0.0)), warnings, CONFIG) == []
+    assert len(activity_warnings(record(3, hidden1=(0.0, 1.0), output=(1.0, 0.0)), warnings, CONFIG)) == 2
 
 
-def test_a_task_that_asks_for_silence_is_not_warned_of_it() -> None:
+def test_a_task_whose_target_is_silence_has_no_warning_of_it() -> None:
     layers = {"output": {"silent": 0.99, "saturated": 0.0}, "hidden1": {"silent": 0.0, "saturated": 1.0}}
     record = EpochRecord.from_json({"epoch": 2, "layers": layers})
     assert len(activity_warnings(record, set(), CONFIG)) == 2
@@ -79,15 +79,15 @@ def test_most_of_a_layer_need_not_be_saturated() -> None:
 
 def test_it_must_have_lasted() -> None:
     quiet, active = record(1, output=(1.0, 0.0)), record(1, output=(0.2, 0.0))
-    seen: set[tuple[str, str]] = set()
-    assert activity_warnings(quiet, seen, CONFIG, before=[active, quiet]) == [] and not seen
-    assert activity_warnings(quiet, seen, CONFIG, before=[record()]) == []
-    assert len(activity_warnings(quiet, seen, CONFIG, before=[quiet, quiet])) == 1
+    warnings: set[tuple[str, str]] = set()
+    assert activity_warnings(quiet, warnings, CONFIG, before=[active, quiet]) == [] and not warnings
+    assert activity_warnings(quiet, warnings, CONFIG, before=[record()]) == []
+    assert len(activity_warnings(quiet, warnings, CONFIG, before=[quiet, quiet])) == 1
 
 
 def test_an_analogue_neuron_may_be_active_at_every_step() -> None:
-    found = activity_warnings(record(hidden1=(0.0, 1.0), output=(1.0, 0.0)), set(), CONFIG, analogue=["hidden1"])
-    assert ["'output'" in text for text in found] == [True]
+    texts = activity_warnings(record(hidden1=(0.0, 1.0), output=(1.0, 0.0)), set(), CONFIG, analogue=["hidden1"])
+    assert ["'output'" in text for text in texts] == [True]
 
 
 def test_a_learning_rate_far_off_comes_first() -> None:
@@ -101,7 +101,7 @@ LESS = ("a higher neuron.threshold", "faster leak", "weaker input", "smaller opt
 
 
 @pytest.mark.parametrize(
-    ("layers", "told", "never", "instead"),
+    ("layers", "earlier", "never", "instead"),
     [
         ({"output": (1.0, 0.0)}, set(), LESS, "a lower neuron.threshold"),
         ({"output": (0.0, 1.0)}, set(), MORE, "a higher neuron.threshold"),
@@ -111,12 +111,12 @@ LESS = ("a higher neuron.threshold", "faster leak", "weaker input", "smaller opt
     ],
 )
 def test_the_remedies_of_a_run_do_not_contradict_each_other(
-    layers: dict[str, tuple[float, float]], told: set[tuple[str, str]], never: tuple[str, ...], instead: str
+    layers: dict[str, tuple[float, float]], earlier: set[tuple[str, str]], never: tuple[str, ...], instead: str
 ) -> None:
     config = CONFIG | {"model": {"norm": "none", "bias_init": "default"}}
-    found = activity_warnings(record(1, **layers), told, config)
-    assert len(found) == len(layers)
-    for text in found:
+    texts = activity_warnings(record(1, **layers), earlier, config)
+    assert len(texts) == len(layers)
+    for text in texts:
         assert instead in text
         assert not [words for words in never if words in text]
 
@@ -162,7 +162,12 @@ def test_a_lower_threshold_is_below_the_one_that_is_set() -> None:
 
 
 def test_too_few_time_steps_for_a_rate() -> None:
-    for steps, encoder, offered in ((1, "Rate", True), (9, "Poisson", True), (10, "Rate", False), (1, "Direct", False)):
+    for steps, encoder, few in (
+        (1, "Rate", True),
+        (9, "Poisson", True),
+        (10, "Rate", False),
+        (1, "Direct", False),
+    ):
         config = CONFIG | {"num_steps": steps, "encoder": {"_target_": f"snnrun.encoder.{encoder}"}}
         (text,) = activity_warnings(record(output=(1.0, 0.0)), set(), config)
-        assert ("num_steps=25" in text) is offered
+        assert ("num_steps=25" in text) is few

@@ -28,7 +28,7 @@ STEP = StepRecord.from_json(
 LINE = "epoch  3/10  loss 0.412  validation 0.388  accuracy  93.1 %  silent  12 %   11,204 samples/s"
 
 
-def speak(console: Console) -> None:
+def write_one_of_each(console: Console) -> None:
     console.line("hello")
     console.start(10, 10)
     console.record(EPOCH)
@@ -51,7 +51,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[TextIO, int]]:
     os.close(master)
 
 
-def seen(master: int) -> str:
+def terminal_output(master: int) -> str:
     os.set_blocking(master, False)
     parts = []
     try:
@@ -113,7 +113,7 @@ def test_a_pipe_gets_plain_lines_and_the_log_the_same(tmp_path: Path) -> None:
     with Console(stream=out, error_stream=errors) as console:
         console.line("before the log")
         console.attach(tmp_path / "run.log")
-        speak(console)
+        write_one_of_each(console)
     assert out.getvalue() == f"before the log\nhello\n{LINE}\n"
     assert errors.getvalue() == "warning: careful\nerror: broken\n"
     log = (tmp_path / "run.log").read_text(encoding="utf-8")
@@ -134,7 +134,7 @@ def test_a_log_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_a_storage_error_unless_an_error_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_storage_error_unless_an_error_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     # A log is a regular file, and this is none.
     monkeypatch.setattr("snnrun.system.files.open_to_append", lambda path: os.open(path, os.O_WRONLY))
     out, errors = io.StringIO(), io.StringIO()
@@ -152,13 +152,13 @@ def test_a_terminal_gets_a_bar_above_which_the_lines_stand(terminal: tuple[TextI
     stream, master = terminal
     with Console(stream=stream, error_stream=stream) as console:
         console.attach(tmp_path / "run.log")
-        speak(console)
-    text = seen(master)
+        write_one_of_each(console)
+    text = terminal_output(master)
     assert "\x1b[" in text
-    shown = visible(text).replace("\r", "")
+    screen = visible(text).replace("\r", "")
     for line in ("hello\n", f"{LINE}\n", "warning: careful\n", "error: broken\n"):
-        assert line in shown
-    assert re.search(r"epoch  4/10   4/10 .*loss 0\.500  accuracy 75\.0 %  silent 12 %  9,876 samples/s .*left", shown)
+        assert line in screen
+    assert re.search(r"epoch  4/10   4/10 .*loss 0\.500  accuracy 75\.0 %  silent 12 %  9,876 samples/s .*left", screen)
     assert (tmp_path / "run.log").read_text() == f"hello\n{LINE}\nwarning: careful\nerror: broken\n"
 
 
@@ -170,12 +170,12 @@ def colours(text: str) -> set[str]:
 def test_no_color_is_respected(terminal: tuple[TextIO, int], monkeypatch: pytest.MonkeyPatch) -> None:
     stream, master = terminal
     with Console(stream=stream, error_stream=stream) as console:
-        speak(console)
-    assert colours(seen(master))
+        write_one_of_each(console)
+    assert colours(terminal_output(master))
     monkeypatch.setenv("NO_COLOR", "1")
     with Console(stream=stream, error_stream=stream) as console:
-        speak(console)
-    text = seen(master)
+        write_one_of_each(console)
+    text = terminal_output(master)
     assert not colours(text)
     assert "loss 0.500" in visible(text)  # the bar is no colour
 
@@ -183,9 +183,9 @@ def test_no_color_is_respected(terminal: tuple[TextIO, int], monkeypatch: pytest
 def test_without_progress_a_terminal_gets_lines_only(terminal: tuple[TextIO, int]) -> None:
     stream, master = terminal
     with Console(progress=False, stream=stream, error_stream=stream) as console:
-        speak(console)
-    shown = visible(seen(master)).replace("\r", "")
-    assert shown == f"hello\n{LINE}\nwarning: careful\nerror: broken\n"
+        write_one_of_each(console)
+    screen = visible(terminal_output(master)).replace("\r", "")
+    assert screen == f"hello\n{LINE}\nwarning: careful\nerror: broken\n"
 
 
 def test_a_dumb_terminal_gets_no_control_characters(
@@ -194,8 +194,8 @@ def test_a_dumb_terminal_gets_no_control_characters(
     stream, master = terminal
     monkeypatch.setenv("TERM", "dumb")
     with Console(stream=stream, error_stream=stream) as console:
-        speak(console)
-    assert "\x1b" not in seen(master)
+        write_one_of_each(console)
+    assert "\x1b" not in terminal_output(master)
 
 
 def test_a_long_line_is_broken_between_words_and_never_in_a_command(
@@ -206,7 +206,7 @@ def test_a_long_line_is_broken_between_words_and_never_in_a_command(
     monkeypatch.setenv("COLUMNS", "60")
     with Console(stream=stream) as console:
         console.line("word " * 40 + f"{command} [bold]end[/bold]")
-    lines = visible(seen(master)).splitlines()
+    lines = visible(terminal_output(master)).splitlines()
     assert max(map(len, lines)) <= 60
     assert " ".join(lines).split() == [*["word"] * 40, *command.split(), "[bold]end[/bold]"]
     assert any(command in line for line in lines)
@@ -227,7 +227,7 @@ def test_a_closed_stream_is_silent(tmp_path: Path) -> None:
     console = Console(stream=stream, error_stream=stream)
     console.attach(tmp_path / "run.log")
     stream.close()
-    speak(console)
+    write_one_of_each(console)
     console.close()
     console.close()
     assert (tmp_path / "run.log").read_text().count("\n") == 4

@@ -17,10 +17,10 @@ def test_a_curve_in_the_order_of_the_steps() -> None:
     figure = draw_evaluation({"": [(16, 0.8), (4, 0.5), (8, 0.7)]}, "accuracy", (10, 0.75))
     assert figure is not None
     (axes,) = figure.axes
-    curve, recorded = axes.lines
+    curve, mark = axes.lines
     assert np.array_equal(curve.get_xdata(), [4, 8, 16])
     assert np.array_equal(curve.get_ydata(), [50.0, 70.0, 80.0])
-    assert np.array_equal(recorded.get_xydata(), [[10, 75.0]])
+    assert np.array_equal(mark.get_xydata(), [[10, 75.0]])
     assert axes.get_ylabel() == "test accuracy (%)" and "T" in axes.get_xlabel()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tested again", "recorded test, T = 10"]
 

@@ -31,33 +31,33 @@ class Trace(NamedTuple):
 
 
 def records(epochs: int = 4, steps: int = 3, accuracy: bool = True) -> list[LogRecord]:
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for epoch in range(1, epochs + 1):
         for step in range((epoch - 1) * steps + 1, epoch * steps + 1):
-            found.append({"kind": "step", "epoch": epoch, "step": step, "loss": 2.0 / step})
-            found[-1].update({"accuracy": 0.5} if accuracy else {})
+            rows.append({"kind": "step", "epoch": epoch, "step": step, "loss": 2.0 / step})
+            rows[-1].update({"accuracy": 0.5} if accuracy else {})
         layers = {
             "hidden1": {"firing_rate": 0.1 * epoch, "silent": 0.25, "saturated": 0.0},
             "output": {"firing_rate": 0.2, "silent": 0.0, "saturated": 0.5},
         }
-        found.append({"kind": "epoch", "epoch": epoch, "step": epoch * steps, "train_loss": 1.0 / epoch})
-        found[-1].update(validation_loss=1.5 / epoch, best=epoch <= 2, layers=layers)
-        found[-1].update({"train_accuracy": 0.6, "validation_accuracy": 0.7} if accuracy else {})
-    return [record for values in found if (record := record_of(values)) is not None]
+        rows.append({"kind": "epoch", "epoch": epoch, "step": epoch * steps, "train_loss": 1.0 / epoch})
+        rows[-1].update(validation_loss=1.5 / epoch, best=epoch <= 2, layers=layers)
+        rows[-1].update({"train_accuracy": 0.6, "validation_accuracy": 0.7} if accuracy else {})
+    return [record for values in rows if (record := record_of(values)) is not None]
 
 
-def changed(record: LogRecord, **values: Any) -> LogRecord:
+def change(record: LogRecord, **values: Any) -> LogRecord:
     return replace(record, **values)
 
 
 def traces(steps: int = 6, sizes: tuple[int, ...] = (5, 3), batch: int = 2) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
-    found: dict[str, Any] = {"input": torch.randint(0, 2, (steps, batch, 4), generator=generator).float()}
+    values: dict[str, Any] = {"input": torch.randint(0, 2, (steps, batch, 4), generator=generator).float()}
     for i, size in enumerate(sizes):
         membrane = torch.randn(steps, batch, size, generator=generator)
         name = "output" if i == len(sizes) - 1 else f"hidden{i + 1}"
-        found[name] = Trace((membrane > 1).float(), membrane)
-    return found
+        values[name] = Trace((membrane > 1).float(), membrane)
+    return values
 
 
 def lines(axes: Any) -> dict[str, Any]:
@@ -82,12 +82,12 @@ def test_loss_has_steps_epochs_and_the_best_on_one_axis() -> None:
     assert figure is not None
     (axes,) = figure.axes
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_yscale()) == ("epoch", "loss", "linear")
-    found = lines(axes)
-    np.testing.assert_allclose(found["training, single steps"].get_xdata(), np.arange(1, 13) / 3)
-    np.testing.assert_allclose(found["training, single steps"].get_ydata(), 2.0 / np.arange(1, 13))
-    np.testing.assert_allclose(found["training, mean of the epoch"].get_xydata(), [(e, 1 / e) for e in range(1, 5)])
-    np.testing.assert_allclose(found["validation"].get_xydata(), [(e, 1.5 / e) for e in range(1, 5)])
-    np.testing.assert_allclose(found["best epoch: 2 (0.75)"].get_xydata(), [(2, 0.75)])
+    curves = lines(axes)
+    np.testing.assert_allclose(curves["training, single steps"].get_xdata(), np.arange(1, 13) / 3)
+    np.testing.assert_allclose(curves["training, single steps"].get_ydata(), 2.0 / np.arange(1, 13))
+    np.testing.assert_allclose(curves["training, mean of the epoch"].get_xydata(), [(e, 1 / e) for e in range(1, 5)])
+    np.testing.assert_allclose(curves["validation"].get_xydata(), [(e, 1.5 / e) for e in range(1, 5)])
+    np.testing.assert_allclose(curves["best epoch: 2 (0.75)"].get_xydata(), [(2, 0.75)])
 
 
 def test_accuracy_is_in_percent() -> None:
@@ -108,14 +108,14 @@ def test_one_quantity_has_one_colour() -> None:
         == second["validation"].get_color()
         != first["training, single steps"].get_color()
     )
-    rate, drawn = figures.draw_firing_rate(records()), figures.draw_raster(traces())
-    assert rate is not None and drawn is not None
+    rate, raster_figure = figures.draw_firing_rate(records()), figures.draw_raster(traces())
+    assert rate is not None and raster_figure is not None
     colour = lines(rate.axes[0])["output"].get_color()
-    spikes: Any = drawn.axes[2].collections[0]
+    spikes: Any = raster_figure.axes[2].collections[0]
     assert tuple(spikes.get_edgecolor()[0]) == matplotlib.colors.to_rgba(colour)
 
 
-def test_a_single_epoch_is_told_in_steps() -> None:
+def test_a_single_epoch_is_drawn_in_steps() -> None:
     figure = figures.draw_loss(records(epochs=1, steps=5))
     assert figure is not None
     assert figure.axes[0].get_xlabel() == "step"
@@ -132,19 +132,19 @@ def test_an_epoch_cut_short_is_as_long_as_the_one_before() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
 def test_what_is_not_finite_is_a_gap(value: float | None) -> None:
     data = records()
-    data[1] = changed(data[1], loss=value)
-    data[3] = changed(data[3], validation_loss=value)
+    data[1] = change(data[1], loss=value)
+    data[3] = change(data[3], validation_loss=value)
     figure = figures.draw_loss(data)
     assert figure is not None
-    found = lines(figure.axes[0])
-    assert np.flatnonzero(np.isnan(found["training, single steps"].get_ydata())).tolist() == [1]
-    assert np.flatnonzero(np.isnan(found["validation"].get_ydata())).tolist() == [0]
+    curves = lines(figure.axes[0])
+    assert np.flatnonzero(np.isnan(curves["training, single steps"].get_ydata())).tolist() == [1]
+    assert np.flatnonzero(np.isnan(curves["validation"].get_ydata())).tolist() == [0]
 
 
 @pytest.mark.parametrize(("last", "scale"), [(0.03, "linear"), (0.01, "log"), (0.0, "linear"), (-1.0, "linear")])
 def test_log_axis_only_beyond_two_decades_and_above_zero(last: float, scale: str) -> None:
     data = records()
-    data[-1] = changed(data[-1], validation_loss=last)
+    data[-1] = change(data[-1], validation_loss=last)
     figure = figures.draw_loss(data)
     assert figure is not None
     assert figure.axes[0].get_yscale() == scale
@@ -174,21 +174,21 @@ def test_nothing_to_show_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_raster_shows_the_spikes_of_the_sample_and_no_other() -> None:
-    given = traces()
-    figure = figures.draw_raster(given, sample=1)
+    layers = traces()
+    figure = figures.draw_raster(layers, sample=1)
     assert figure is not None
     assert figure.axes[-1].get_xlabel() == "time step"
     for axes, spikes in zip(
-        figure.axes, (given["input"], given["hidden1"].spikes, given["output"].spikes), strict=True
+        figure.axes, (layers["input"], layers["hidden1"].spikes, layers["output"].spikes), strict=True
     ):
         assert ticks(axes) == {(float(t), float(n)) for t, n in spikes[:, 1].nonzero().tolist()}
 
 
 @pytest.mark.parametrize(("prediction", "verdict"), [(2, "correct"), (0, "wrong")])
-def test_raster_and_membrane_say_which_sample_it_is(prediction: int, verdict: str) -> None:
-    given, names = traces(), ("shoe", "$bag_{", "7")
+def test_raster_and_membrane_name_the_sample(prediction: int, verdict: str) -> None:
+    layers, names = traces(), ("shoe", "$bag_{", "7")
     example = Example(12, names, 2, prediction)
-    for figure in (figures.draw_raster(given, 1, example), figures.draw_membrane(given, {}, 1, 3, example)):
+    for figure in (figures.draw_raster(layers, 1, example), figures.draw_membrane(layers, {}, 1, 3, example)):
         assert figure is not None
         assert figure.get_suptitle() == f"test sample 12: class 7, prediction {names[prediction]} ({verdict})"
 
@@ -211,9 +211,9 @@ def test_the_image_stands_beside_the_raster(channels: int) -> None:
     assert figure is not None
     *panels, beside = figure.axes
     assert len(panels) == 3 and [axes.get_subplotspec().colspan.start for axes in panels] == [0, 0, 0]  # type: ignore[union-attr]
-    (drawn,) = beside.get_images()
-    np.testing.assert_array_equal(drawn.get_array(), image[0] if channels == 1 else image.transpose(1, 2, 0))
-    assert drawn.get_clim() == (0, 1)
+    (picture,) = beside.get_images()
+    np.testing.assert_array_equal(picture.get_array(), image[0] if channels == 1 else image.transpose(1, 2, 0))
+    assert picture.get_clim() == (0, 1)
     assert not figures.draw_raster(traces(), 0, Example(0)).axes[-1].get_images()  # type: ignore[union-attr]
 
 
@@ -224,17 +224,17 @@ def colours_of(figure: Any) -> set[str]:
 
 
 def test_a_dark_figure_has_dark_colours_alone() -> None:
-    given = traces()
+    layers = traces()
     for draw in (
         lambda colours: figures.draw_loss(records(), colours),
         lambda colours: figures.draw_firing_rate(records(), colours),
-        lambda colours: figures.draw_raster(given, colours=colours),
-        lambda colours: figures.draw_membrane(given, dict.fromkeys(given, 1.0), colours=colours),
+        lambda colours: figures.draw_raster(layers, colours=colours),
+        lambda colours: figures.draw_membrane(layers, dict.fromkeys(layers, 1.0), colours=colours),
     ):
         light, dark = colours_of(draw(LIGHT)), colours_of(draw(DARK))
-        for found, palette in ((light, LIGHT), (dark, DARK)):
-            known = (palette.ink, palette.input, palette.training, palette.validation, *palette.layers)
-            assert found <= {colour.upper() for colour in known}
+        for used_colours, palette in ((light, LIGHT), (dark, DARK)):
+            allowed_colours = (palette.ink, palette.input, palette.training, palette.validation, *palette.layers)
+            assert used_colours <= {colour.upper() for colour in allowed_colours}
         assert light != dark
 
 
@@ -248,25 +248,25 @@ def test_every_format_and_dpi(tmp_path: Path, kind: str) -> None:
     assert kind != "svg" or DARK.paper.lower() in content.decode().lower()
 
 
-def test_raster_thins_large_layers_evenly_and_says_so() -> None:
+def test_raster_thins_large_layers_evenly_and_shows_their_number() -> None:
     figure = figures.draw_raster({"output": Trace(torch.ones(3, 1, 991), torch.ones(3, 1, 991))})
     assert figure is not None
     (axes,) = figure.axes
     assert axes.get_title(loc="left") == "output (100 of 991 neurons shown): 1 spikes per neuron and step"
-    shown = sorted({neuron for _, neuron in ticks(axes)})
-    np.testing.assert_allclose(shown, np.arange(0, 991, 10))
+    rows = sorted({neuron for _, neuron in ticks(axes)})
+    np.testing.assert_allclose(rows, np.arange(0, 991, 10))
 
 
-def test_raster_tells_currents_and_negative_spikes() -> None:
+def test_raster_names_currents_and_negative_spikes() -> None:
     current = figures.draw_raster({"input": torch.rand(4, 1, 6)})
     assert current is not None
     image: Any = current.axes[0].images[0].get_array()
     assert image.shape == (6, 4)  # neurons up, time to the right
     assert "current" in current.axes[0].get_title(loc="left")
-    signed = figures.draw_raster({"input": torch.tensor([[[1.0, 0.0]], [[0.0, -1.0]]])})
-    assert signed is not None
-    assert ticks(signed.axes[0]) == {(0.0, 0.0), (1.0, 1.0)}
-    assert "negative spikes in orange" in signed.axes[0].get_title(loc="left")
+    with_signs = figures.draw_raster({"input": torch.tensor([[[1.0, 0.0]], [[0.0, -1.0]]])})
+    assert with_signs is not None
+    assert ticks(with_signs.axes[0]) == {(0.0, 0.0), (1.0, 1.0)}
+    assert "negative spikes in orange" in with_signs.axes[0].get_title(loc="left")
 
 
 def test_membrane_is_in_units_of_its_threshold_most_active_neuron_first() -> None:
@@ -296,11 +296,11 @@ def test_membrane_without_a_threshold_is_drawn_as_it_is() -> None:
 
 @pytest.mark.parametrize(("steps", "sizes"), [(1, (1,)), (5, (3, 1)), (1, (40,) * 8), (5, (40,) * 8)])
 def test_unusual_shapes_make_a_picture(tmp_path: Path, steps: int, sizes: tuple[int, ...]) -> None:
-    given = traces(steps, sizes)
-    given["output"].membrane[:] = math.nan
+    layers = traces(steps, sizes)
+    layers["output"].membrane[:] = math.nan
     example = Example(3, ("a", "b" * 300), 0, 1, np.ones((3, 2, 2), np.float32))
-    assert figures.raster_figure(given, tmp_path, PNG, example)
-    assert figures.membrane_figure(given, dict.fromkeys(given, 1.0), tmp_path, PNG, example)
+    assert figures.raster_figure(layers, tmp_path, PNG, example)
+    assert figures.membrane_figure(layers, dict.fromkeys(layers, 1.0), tmp_path, PNG, example)
     for name in ("raster.png", "membrane.png"):
         content = (tmp_path / name).read_bytes()
         assert content.startswith(b"\x89PNG")
@@ -318,44 +318,44 @@ def test_settings_of_the_user_neither_count_nor_change(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_saved_raster_holds_the_numbers(tmp_path: Path, dtype: torch.dtype) -> None:
-    given = {
+    layers = {
         name: Trace(value.spikes.to(dtype), value.membrane.to(dtype).requires_grad_())
         for name, value in traces().items()
         if name != "input"
     }
     current = torch.rand(6, 2, 2, 2).to(dtype)
-    raster.save_raster(given, current, tmp_path / "raster.npz", sample=1)
-    with np.load(tmp_path / "raster.npz") as found:
-        assert set(found) == {"input", "hidden1.spikes", "hidden1.membrane", "output.spikes", "output.membrane"}
-        assert found["hidden1.spikes"].dtype == np.uint8 and found["hidden1.membrane"].dtype == np.float32
-        np.testing.assert_array_equal(found["hidden1.spikes"], given["hidden1"].spikes[:, 1].float().numpy())
-        membrane = given["output"].membrane[:, 1].detach().float().numpy()
-        np.testing.assert_array_equal(found["output.membrane"], membrane)
-        np.testing.assert_array_equal(found["input"], current[:, 1].float().flatten(1).numpy())
+    raster.save_raster(layers, current, tmp_path / "raster.npz", sample=1)
+    with np.load(tmp_path / "raster.npz") as arrays:
+        assert set(arrays) == {"input", "hidden1.spikes", "hidden1.membrane", "output.spikes", "output.membrane"}
+        assert arrays["hidden1.spikes"].dtype == np.uint8 and arrays["hidden1.membrane"].dtype == np.float32
+        np.testing.assert_array_equal(arrays["hidden1.spikes"], layers["hidden1"].spikes[:, 1].float().numpy())
+        membrane = layers["output"].membrane[:, 1].detach().float().numpy()
+        np.testing.assert_array_equal(arrays["output.membrane"], membrane)
+        np.testing.assert_array_equal(arrays["input"], current[:, 1].float().flatten(1).numpy())
 
 
-def test_saved_raster_says_which_sample_it_is(tmp_path: Path) -> None:
+def test_saved_raster_names_the_sample(tmp_path: Path) -> None:
     train = torch.zeros(2, 1, 3)
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, ("a", "b"), 1, 0))
-    with np.load(tmp_path / "raster.npz") as found:
-        facts = {name: int(found[name]) for name in set(found) - {"input"}}
+    with np.load(tmp_path / "raster.npz") as arrays:
+        facts = {name: int(arrays[name]) for name in set(arrays) - {"input"}}
     assert facts == {"sample": 5, "label": 1, "prediction": 0, "tied": 1}
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5))
-    with np.load(tmp_path / "raster.npz") as found:
-        assert set(found) == {"input", "sample"}
+    with np.load(tmp_path / "raster.npz") as arrays:
+        assert set(arrays) == {"input", "sample"}
     image = np.array([[[0.0, 0.5, 2.0]]], np.float32)
     raster.save_raster({}, train, tmp_path / "raster.npz", example=Example(5, image=image))
-    with np.load(tmp_path / "raster.npz") as found:
-        assert found["image"].dtype == np.uint8 and found["image"].tolist() == [[[0, 128, 255]]]
+    with np.load(tmp_path / "raster.npz") as arrays:
+        assert arrays["image"].dtype == np.uint8 and arrays["image"].tolist() == [[[0, 128, 255]]]
 
 
 @pytest.mark.parametrize(("low", "kind"), [(0, np.uint8), (-1, np.int8)])
 def test_saved_input_spikes_are_small_whole_numbers(tmp_path: Path, low: int, kind: type) -> None:
     train = torch.randint(low, 2, (9, 1, 9), generator=torch.Generator().manual_seed(0)).float()
     raster.save_raster({}, train, tmp_path / "raster.npz")
-    with np.load(tmp_path / "raster.npz") as found:
-        assert found["input"].dtype == kind
-        np.testing.assert_array_equal(found["input"], train[:, 0].numpy())
+    with np.load(tmp_path / "raster.npz") as arrays:
+        assert arrays["input"].dtype == kind
+        np.testing.assert_array_equal(arrays["input"], train[:, 0].numpy())
 
 
 def confusion(size: int, name: str = "class {}") -> Confusion:
@@ -364,21 +364,21 @@ def confusion(size: int, name: str = "class {}") -> Confusion:
 
 
 def test_the_confusion_matrix_has_counts_and_accuracies() -> None:
-    given = Confusion(("cat", "do$g", "eel"), ((3, 1, 0), (0, 0, 2), (0, 0, 0)), (4, 4, 0))
-    left, right = draw_confusion(given).axes
-    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (left.xaxis, left.yaxis)] == [
+    matrix = Confusion(("cat", "do$g", "eel"), ((3, 1, 0), (0, 0, 2), (0, 0, 0)), (4, 4, 0))
+    counts, accuracies = draw_confusion(matrix).axes
+    assert [[label.get_text() for label in axis.get_ticklabels()] for axis in (counts.xaxis, counts.yaxis)] == [
         ["cat", "do$g", "eel"]
     ] * 2
-    (image,) = left.get_images()
+    (image,) = counts.get_images()
     np.testing.assert_array_equal(image.get_array(), [[0.75, 0.25, 0], [0, 0, 0.5], [0, 0, 0]])
-    assert {(text.get_position(), text.get_text()) for text in left.texts} == {
+    assert {(text.get_position(), text.get_text()) for text in counts.texts} == {
         ((0, 0), "3"),
         ((1, 0), "1"),
         ((2, 1), "2"),
     }
-    assert [bar.get_width() for bar in right.patches] == [75.0, 0.0, 0.0]  # type: ignore[attr-defined]
-    assert [text.get_text() for text in right.texts] == ["75.0", "0.0", "no samples"]
-    assert draw_confusion(given).get_suptitle().startswith("Test set: 8 samples, accuracy 37.5 %")
+    assert [bar.get_width() for bar in accuracies.patches] == [75.0, 0.0, 0.0]  # type: ignore[attr-defined]
+    assert [text.get_text() for text in accuracies.texts] == ["75.0", "0.0", "no samples"]
+    assert draw_confusion(matrix).get_suptitle().startswith("Test set: 8 samples, accuracy 37.5 %")
 
 
 @pytest.mark.parametrize(
@@ -393,10 +393,10 @@ def test_a_confusion_matrix_of_any_size_is_a_picture(tmp_path: Path, size: int, 
 
 def test_of_many_classes_counts_and_then_names_are_left_out() -> None:
     for size, counts, names in ((20, True, True), (21, False, True), (40, False, True), (41, False, False)):
-        left, right = draw_confusion(confusion(size)).axes
-        assert bool(left.texts) == counts
-        assert (len(right.texts) == size) == names
-        assert ("class 1" in [label.get_text() for label in left.yaxis.get_ticklabels()]) == names
+        matrix, accuracies = draw_confusion(confusion(size)).axes
+        assert bool(matrix.texts) == counts
+        assert (len(accuracies.texts) == size) == names
+        assert ("class 1" in [label.get_text() for label in matrix.yaxis.get_ticklabels()]) == names
 
 
 @pytest.mark.parametrize("name", ["学习 {}", "\x1b[31m{}", "x" * 300 + "{}", "$\\frac{{{}}}"])

@@ -46,33 +46,33 @@ class Net(nn.Module):
         self.output = Cell()
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> dict[str, Trace]:
-        hidden = self.hidden1(self.synapse1(x))
-        spikes = self.norm(self.dropout(hidden.spikes).flatten(0, 1)).unflatten(0, x.shape[:2])
-        return {"hidden1": hidden, "output": self.output(self.synapse2(spikes))}
+        trace = self.hidden1(self.synapse1(x))
+        spikes = self.norm(self.dropout(trace.spikes).flatten(0, 1)).unflatten(0, x.shape[:2])
+        return {"hidden1": trace, "output": self.output(self.synapse2(spikes))}
 
 
-class Fixed(nn.Module):
+class Constant(nn.Module):
     """A parameter of a neuron that is not learnt: a module that takes nothing and returns a plain number."""
 
     def forward(self) -> float:
         return 0.9
 
 
-class Uncalled(nn.Module):
+class StepOnly(nn.Module):
     """A neuron that is used by its methods, not called: its parameters count all the same."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.beta, self.threshold = Fixed(), nn.Parameter(torch.ones(7))
+        self.beta, self.threshold = Constant(), nn.Parameter(torch.ones(7))
 
     def step(self, current: Tensor) -> Trace:
         return Trace((current > self.threshold).float(), self.beta() * current)
 
 
-class Wrapped(nn.Module):
+class StepOnlyNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.synapse, self.neuron = nn.Linear(3, 7), Uncalled()
+        self.synapse, self.neuron = nn.Linear(3, 7), StepOnly()
 
     def forward(self, x: Tensor) -> dict[str, Trace]:
         # A constant input, whose stride in time is 0, is multiplied once.
@@ -111,21 +111,21 @@ def test_counts_a_convolution() -> None:
 
 
 def test_neurons_with_plain_numbers_and_without_a_call() -> None:
-    text = summary(Wrapped(), torch.zeros(5, 2, 3))
+    text = summary(StepOnlyNet(), torch.zeros(5, 2, 3))
     assert "Total params: 35" in text and "Linear (synapse)" in text
     assert "105 in 5 steps, 21 per step" in text
 
 
 def test_work_that_is_saved_is_not_counted() -> None:
-    assert "21 in 5 steps, 4 per step" in summary(Wrapped(), torch.zeros(1, 2, 3).expand(5, 2, 3))
+    assert "21 in 5 steps, 4 per step" in summary(StepOnlyNet(), torch.zeros(1, 2, 3).expand(5, 2, 3))
 
 
-def test_a_model_that_fails_says_so_and_leaves_torchinfo_as_it_was() -> None:
+def test_a_model_that_fails_is_named_and_torchinfo_stays_as_it_was() -> None:
     from torchinfo.layer_info import LayerInfo
 
     before = LayerInfo.calculate_size
     with pytest.raises(RuntimeError, match="torchinfo"):
-        summary(Wrapped(), torch.zeros(5, 2, 4))
+        summary(StepOnlyNet(), torch.zeros(5, 2, 4))
     assert LayerInfo.calculate_size is before
 
 
@@ -144,13 +144,13 @@ def test_nothing_changes_bit_for_bit(training: bool) -> None:
     tensors = copy.deepcopy(model.state_dict())
     gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     modes = [module.training for module in model.modules()]
-    given, states = example.clone(), (torch.get_rng_state(), random.getstate(), legacy_state())
+    original, states = example.clone(), (torch.get_rng_state(), random.getstate(), legacy_state())
 
     summary(model, example)
 
     assert torch.equal(torch.get_rng_state(), states[0])
     assert (random.getstate(), legacy_state()) == states[1:]
-    assert torch.equal(example, given)
+    assert torch.equal(example, original)
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
     for name, value in model.state_dict().items():

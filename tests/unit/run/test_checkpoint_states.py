@@ -24,6 +24,7 @@ from snnrun.config.fingerprint import config_hash
 from snnrun.errors import ConfigError, DataError
 from snnrun.run import checkpoint
 from snnrun.run.checkpoint import CannotSave, flatten, unflatten
+from support.refusals import fails
 
 LIMIT = 60  # seconds after which a test hangs
 
@@ -106,10 +107,10 @@ def test_little_comes_back(tmp_path: Path, state: dict[str, Any]) -> None:
 
 def test_tensors_that_share_memory_come_back_apart(tmp_path: Path) -> None:
     weight = nn.Linear(2, 2).weight
-    found = checkpoint.load_state(checkpoint.save_state(tmp_path, 0, {"a": weight, "b": weight, "c": weight[0]}))
-    assert equal(found, {"a": weight.detach(), "b": weight.detach(), "c": weight[0].detach()})
-    found["a"].zero_()
-    assert torch.equal(found["b"], weight)
+    state = checkpoint.load_state(checkpoint.save_state(tmp_path, 0, {"a": weight, "b": weight, "c": weight[0]}))
+    assert equal(state, {"a": weight.detach(), "b": weight.detach(), "c": weight[0].detach()})
+    state["a"].zero_()
+    assert torch.equal(state["b"], weight)
 
 
 def test_a_mapping_of_any_kind_is_a_dict(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_a_mapping_of_any_kind_is_a_dict(tmp_path: Path) -> None:
 
 
 def test_optimizers_and_schedulers_come_back(tmp_path: Path) -> None:
-    def made() -> tuple[Any, ...]:
+    def make() -> tuple[Any, ...]:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
         optimizer = torch.optim.Adam(model.parameters(), amsgrad=True)
@@ -131,15 +132,15 @@ def test_optimizers_and_schedulers_come_back(tmp_path: Path) -> None:
             optimizer.step()
             scheduler.step()
 
-    unbroken, broken = made(), made()
-    train(6, *unbroken)
-    train(2, *broken)
-    state = {str(i): part.state_dict() for i, part in enumerate(broken)}
-    found, resumed = checkpoint.load_state(checkpoint.save_state(tmp_path, 2, state)), made()
-    for i, part in enumerate(resumed):
-        part.load_state_dict(found[str(i)])
-    train(4, *resumed)
-    for one, other in zip(unbroken, resumed, strict=True):
+    whole, first_half = make(), make()
+    train(6, *whole)
+    train(2, *first_half)
+    state = {str(i): part.state_dict() for i, part in enumerate(first_half)}
+    content, second_half = checkpoint.load_state(checkpoint.save_state(tmp_path, 2, state)), make()
+    for i, part in enumerate(second_half):
+        part.load_state_dict(content[str(i)])
+    train(4, *second_half)
+    for one, other in zip(whole, second_half, strict=True):
         assert equal(dict(one.state_dict()), dict(other.state_dict()))
 
 
@@ -171,15 +172,15 @@ SMALL: dict[str, Any] = {
 }
 
 
-def read_damaged(path: Path, content: bytes) -> bool:
+def is_refused(path: Path, content: bytes) -> bool:
     """Whether the damage is refused; if it is not, no content may have changed."""
     path.write_bytes(content)
     try:
-        found = checkpoint.load_state(path)
+        state = checkpoint.load_state(path)
     except DataError as error:
         assert str(path) in str(error) and "\n" not in str(error)
         return True
-    assert equal(found, SMALL)
+    assert equal(state, SMALL)
     return False
 
 
@@ -192,44 +193,44 @@ def test_any_byte_that_is_flipped_is_detected(tmp_path: Path) -> None:
     random = Random(0)
     for at, byte in enumerate(whole):
         for mask in (1 << random.randrange(8), 0xFF, 0x20):
-            damaged = whole[:at] + bytes([byte ^ mask]) + whole[at + 1 :]
+            content = whole[:at] + bytes([byte ^ mask]) + whole[at + 1 :]
             # Spaces after the header are no content: one that became another kind of space changes nothing.
-            assert read_damaged(path, damaged) or at in padding, (at, mask)
+            assert is_refused(path, content) or at in padding, (at, mask)
 
 
 def test_a_file_that_is_cut_or_grew_is_detected(tmp_path: Path) -> None:
     path = checkpoint.save_state(tmp_path, 0, SMALL)
     whole = path.read_bytes()
     for length in range(len(whole)):
-        assert read_damaged(path, whole[:length]), length
+        assert is_refused(path, whole[:length]), length
         if length % 16 == 0:
-            assert read_damaged(path, whole[:length] + bytes(len(whole) - length)) or not any(whole[length:]), length
-            assert read_damaged(path, whole[length:]) or not length
-    assert read_damaged(path, whole + b"\0")
+            assert is_refused(path, whole[:length] + bytes(len(whole) - length)) or not any(whole[length:]), length
+            assert is_refused(path, whole[length:]) or not length
+    assert is_refused(path, whole + b"\0")
 
 
-def test_the_one_before_is_used_and_that_is_said(tmp_path: Path) -> None:
-    config, said = {"seed": 1}, list[str]()
+def test_the_one_before_is_used_with_a_warning(tmp_path: Path) -> None:
+    config, messages = {"seed": 1}, list[str]()
     state = {"config": config_hash(config)}
-    assert checkpoint.latest(tmp_path, config, said.append) is None
+    assert checkpoint.latest(tmp_path, config, messages.append) is None
     first, last = (checkpoint.save_state(tmp_path, step, {**state, "step": step}) for step in (4, 8))
-    found = checkpoint.latest(tmp_path, config, said.append)
-    assert found is not None and found["step"] == 8 and not said
+    latest = checkpoint.latest(tmp_path, config, messages.append)
+    assert latest is not None and latest["step"] == 8 and not messages
 
     whole = last.read_bytes()
     last.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    found = checkpoint.latest(tmp_path, config, said.append)
-    assert found is not None and found["step"] == 4
-    (warning,) = said
+    latest = checkpoint.latest(tmp_path, config, messages.append)
+    assert latest is not None and latest["step"] == 4
+    (warning,) = messages
     assert str(last) in warning and warning.endswith("; trying the one before")
 
     first.write_bytes(b"")
-    assert checkpoint.latest(tmp_path, config, said.append) is None
-    assert len(said) == 3
+    assert checkpoint.latest(tmp_path, config, messages.append) is None
+    assert len(messages) == 3
 
     checkpoint.save_state(tmp_path, 9, {**state, "step": 9})
-    with pytest.raises(ConfigError, match=r"config\.yaml is another one than it was"):
-        checkpoint.latest(tmp_path, {"seed": 2}, said.append)
+    with fails(ConfigError, "config.yaml ", "another one"):
+        checkpoint.latest(tmp_path, {"seed": 2}, messages.append)
 
 
 def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +240,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     checkpoint.save(path, model.state_dict())
     looks = []
 
-    def watched(name: str) -> None:
+    def watch(name: str) -> None:
         real = getattr(os, name)
 
         def call(*arguments: Any, **options: Any) -> Any:
@@ -252,7 +253,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(os, name, call)
 
     for name in ("fsync", "replace", "rename", "unlink", "remove"):
-        watched(name)
+        watch(name)
     checkpoint.save(path, model.state_dict())
     assert {"fsync", "replace"} <= set(looks)
 
@@ -260,7 +261,7 @@ def test_best_never_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 # --- strangers -----------------------------------------------------------------------------------------------------
 
 
-def written(path: Path, text: str, tensors: dict[str, Tensor] | None = None) -> None:
+def write(path: Path, text: str, tensors: dict[str, Tensor] | None = None) -> None:
     """A file that we might have written, with a checksum that holds, and ``text`` for its state."""
     tensors = {"none": torch.zeros(0)} if tensors is None else tensors
     path.write_bytes(to_bytes(tensors, metadata={"weights_sha256": checkpoint._checksum(tensors, text), "state": text}))
@@ -272,7 +273,7 @@ def with_header(header: str, data: bytes = b"") -> Callable[[Path], object]:
 
 
 def with_state(text: str) -> Callable[[Path], object]:
-    return lambda path: written(path, text)
+    return lambda path: write(path, text)
 
 
 def one(dtype: str, shape: str, offsets: str, data: int = 16) -> Callable[[Path], object]:
@@ -287,7 +288,7 @@ class Payload:
 
 def as_link(path: Path) -> None:
     target = path.with_name("elsewhere")
-    written(target, '{"mapping": []}')
+    write(target, '{"mapping": []}')
     path.symlink_to(target)
 
 
@@ -362,42 +363,42 @@ CASES: dict[str, Callable[[Path], object]] = {
 def test_a_strangers_file(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step-0000000007.safetensors"
     CASES[case](path)
-    refused(path, monkeypatch, checkpoint.load_state, checkpoint.load)
+    check_refusal(path, monkeypatch, checkpoint.load_state, checkpoint.load)
 
 
 @pytest.mark.parametrize("case", STATES)
 def test_a_strangers_state(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step-0000000007.safetensors"
-    written(path, STATES[case])
-    refused(path, monkeypatch, checkpoint.load_state)
+    write(path, STATES[case])
+    check_refusal(path, monkeypatch, checkpoint.load_state)
     assert list(checkpoint.load(path)) == ["none"], "the file is in order, and only what it says is not"
 
 
 def test_weights_are_no_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step-0000000007.safetensors"
     checkpoint.save(path, nn.Linear(2, 2).state_dict())
-    refused(path, monkeypatch, checkpoint.load_state)
+    check_refusal(path, monkeypatch, checkpoint.load_state)
 
 
-def refused(path: Path, monkeypatch: pytest.MonkeyPatch, *readers: Callable[[Path], object]) -> None:
+def check_refusal(path: Path, monkeypatch: pytest.MonkeyPatch, *readers: Callable[[Path], object]) -> None:
     import resource
 
     monkeypatch.chdir(path.parent)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for read in readers:
-        with pytest.raises(DataError) as caught:
-            read(path)
-        assert str(path) in str(caught.value)
-        assert len(str(caught.value)) < 1000 and "\n" not in str(caught.value)
+    for reader in readers:
+        with pytest.raises(DataError) as error:
+            reader(path)
+        assert str(path) in str(error.value)
+        assert len(str(error.value)) < 1000 and "\n" not in str(error.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000, "kilobytes"
     assert not Path("canary").exists()
-    said: list[str] = []
-    assert checkpoint.latest(path.parent, {}, said.append) is None
-    assert len(said) == path.is_file()
+    messages: list[str] = []
+    assert checkpoint.latest(path.parent, {}, messages.append) is None
+    assert len(messages) == path.is_file()
 
 
 def test_join_is_only_what_split_makes() -> None:
     tensors: dict[str, Tensor] = {}
-    made = flatten(STATE, "state", tensors)
-    assert json.loads(json.dumps(made, allow_nan=False)) == made
-    assert equal(unflatten(made, tensors), STATE)
+    flat = flatten(STATE, "state", tensors)
+    assert json.loads(json.dumps(flat, allow_nan=False)) == flat
+    assert equal(unflatten(flat, tensors), STATE)

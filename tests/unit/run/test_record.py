@@ -74,15 +74,15 @@ def test_the_config_reads_back_as_it_was(record: RunFolder, tmp_path: Path) -> N
 
 def test_numbers_that_json_lacks_are_null(record: RunFolder, tmp_path: Path) -> None:
     beta = ParameterSummary(mean=math.nan, sd=-math.inf, min=0.5, max=0.5)
-    given = replace(epoch(1), train_loss=math.inf, neuron_parameters={"output": {"beta": beta}})
-    record.add(given, nn.Linear(1, 1))
+    epoch_record = replace(epoch(1), train_loss=math.inf, neuron_parameters={"output": {"beta": beta}})
+    record.add(epoch_record, nn.Linear(1, 1))
     (line,) = lines(tmp_path)
     assert line["train_loss"] is line["time"] is None
     assert line["neuron_parameters"] == {"output": {"beta": {"mean": None, "sd": None, "min": 0.5, "max": 0.5}}}
-    assert record.records == [given], "in memory it stays as it is, for the figures"
+    assert record.records == [epoch_record], "in memory it stays as it is, for the figures"
     record.result(RunResult(status="finished", test_loss=math.nan))
-    found = json.loads((tmp_path / "result.json").read_text())
-    assert found == {"status": "finished", "test_accuracy": None, "test_loss": None, "best_epoch": None}
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result == {"status": "finished", "test_accuracy": None, "test_loss": None, "best_epoch": None}
 
 
 def test_metrics_are_on_disk_record_by_record(record: RunFolder, tmp_path: Path) -> None:
@@ -93,13 +93,13 @@ def test_metrics_are_on_disk_record_by_record(record: RunFolder, tmp_path: Path)
 
 def test_last_and_best_weights(record: RunFolder, tmp_path: Path) -> None:
     model = nn.Linear(2, 1)
-    kept = {}
+    weights_of = {}
     for number, best in enumerate([True, True, False], 1):
         nn.init.constant_(model.weight, number)
         record.add(epoch(number, best=best), model)
-        kept[number] = weights(model)
-    assert same(checkpoint.load(tmp_path / "checkpoints" / "last.safetensors"), kept[3])
-    assert same(checkpoint.load(record.best), kept[2])
+        weights_of[number] = weights(model)
+    assert same(checkpoint.load(tmp_path / "checkpoints" / "last.safetensors"), weights_of[3])
+    assert same(checkpoint.load(record.best), weights_of[2])
     assert record.best.parent == tmp_path / "checkpoints"
 
 
@@ -109,7 +109,7 @@ def test_a_step_writes_no_weights(record: RunFolder, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "what"), [("silent", "never fired"), ("saturated", "fired at every step")])
-def test_a_layer_that_cannot_learn_is_told_once(
+def test_a_layer_that_cannot_learn_has_one_warning(
     kind: str, what: str, record: RunFolder, streams: tuple[io.StringIO, io.StringIO], tmp_path: Path
 ) -> None:
     for number, share in enumerate([0.5, 0.95, 1.0], 1):
@@ -129,15 +129,15 @@ def test_a_warning_is_a_line_of_the_metrics_too(
 
 
 def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_path: Path) -> None:
-    made = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
+    trainer = training("num_steps=7", "model.hidden=[5,4]", "neuron.learn_threshold=true", "neuron.per_neuron=true")
     for number in (1, 2):
-        record.add(replace(STEP, step=number, accuracy=0.5), made.model)
-        record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), made.model)
-    x = next(made.data.test.batches(1)).x
+        record.add(replace(STEP, step=number, accuracy=0.5), trainer.model)
+        record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), trainer.model)
+    x = next(trainer.data.test.batches(1)).x
     with torch.no_grad():
-        encoded = made.parts.encoder(x, 7, made.streams.evaluation())
-        traces = forward(made.model.eval(), made.parts.encoder, x, made.settings, made.streams.evaluation())
-    record.figures(made.model, encoded, traces, made.settings.style, report.Example(0, "01", 1, 0))
+        input_spikes = trainer.parts.encoder(x, 7, trainer.streams.evaluation())
+        traces = forward(trainer.model.eval(), trainer.parts.encoder, x, trainer.settings, trainer.streams.evaluation())
+    record.figures(trainer.model, input_spikes, traces, trainer.settings.style, report.Example(0, "01", 1, 0))
     folder = tmp_path / "figures"
     pictures = {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png"}
     assert {path.name for path in folder.iterdir()} == {*pictures, "raster.npz"}
@@ -147,7 +147,7 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_pa
         names = [f"{layer}.{what}" for layer in layers for what in ("spikes", "membrane")]
         assert sorted(arrays) == sorted(["input", "sample", "label", "prediction", "tied", *names])
         assert arrays["input"].shape == (7, 64)
-        assert np.array_equal(arrays["input"], encoded[:, 0].flatten(1).numpy())
+        assert np.array_equal(arrays["input"], input_spikes[:, 0].flatten(1).numpy())
         for layer, trace in traces.items():
             assert arrays[f"{layer}.spikes"].shape == (7, layers[layer])
             assert np.array_equal(arrays[f"{layer}.spikes"], trace.spikes[:, 0].numpy())
@@ -155,9 +155,9 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_pa
 
 
 def test_storing_names_the_file_and_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(StorageError) as caught, storing(tmp_path / "x.json"):
+    with pytest.raises(StorageError) as error, storing(tmp_path / "x.json"):
         raise OSError(errno.ENOSPC, "No space left on device", "another.tmp")
-    message = str(caught.value)
+    message = str(error.value)
     assert message.startswith(f"{tmp_path / 'x.json'}: writing failed: No space left on device.")
     assert "output_dir" in message
     with pytest.raises(ValueError, match="not about files"), storing(tmp_path):
@@ -185,7 +185,7 @@ def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> E
 
 
 @pytest.mark.parametrize(
-    ("steps", "silent", "warned"),
+    ("steps", "silent", "epochs"),
     [
         ((500, 1000), (1.0, 0.0), [1]),  # an epoch of many steps is long enough
         ((50, 100, 150, 200), (1.0, 1.0, 1.0, 1.0), [3]),
@@ -195,19 +195,19 @@ def of_epoch(number: int, step: int, silent: float, saturated: float = 0.0) -> E
     ],
 )
 def test_a_silence_must_last_or_be_there_at_the_end(
-    record: RunFolder, streams: Any, steps: tuple[int, ...], silent: tuple[float, ...], warned: list[int]
+    record: RunFolder, streams: Any, steps: tuple[int, ...], silent: tuple[float, ...], epochs: list[int]
 ) -> None:
     record.config = {"epochs": 10}
-    seen = []
+    epochs_with_warning = []
     for i, (step, share) in enumerate(zip(steps, silent, strict=True)):
         before = streams[1].getvalue().count("warning: ")
         record.add(of_epoch(i + 1, step, share), nn.Linear(1, 1))
-        seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
-    assert seen == warned
+        epochs_with_warning += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
+    assert epochs_with_warning == epochs
 
 
 @pytest.mark.parametrize(
-    ("saturated", "accuracy", "warned"),
+    ("saturated", "accuracy", "epochs"),
     [
         ((0.6, 0.7, 0.7, 0.7, 0.7), (0.1, 0.12, 0.1, 0.1, 0.1), [3]),
         ((0.0, 0.7, 0.7, 0.7, 0.7), (0.1, 0.1, 0.1, 0.1, 0.1), [4]),
@@ -217,24 +217,24 @@ def test_a_silence_must_last_or_be_there_at_the_end(
         ((0.7, 0.7, 0.7, 0.7, 0.7), (None, None, None, None, None), []),  # unknown: not before 150 steps
     ],
 )
-def test_a_saturation_that_brings_nothing_is_told_of_after_three_epochs(
+def test_a_saturation_that_brings_nothing_has_a_warning_after_three_epochs(
     record: RunFolder,
     streams: Any,
     saturated: tuple[float, ...],
     accuracy: tuple[float | None, ...],
-    warned: list[int],
+    epochs: list[int],
 ) -> None:
     record.config = {"epochs": 20}
-    seen = []
+    epochs_with_warning = []
     for i, (share, score) in enumerate(zip(saturated, accuracy, strict=True)):
         before = streams[1].getvalue().count("warning: ")
         record.add(replace(of_epoch(i + 1, 10 * i + 10, 0.0, share), train_accuracy=score), nn.Linear(1, 1))
-        seen += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
-    assert seen == warned
-    assert ("fired at every step" in streams[1].getvalue()) is bool(warned)
+        epochs_with_warning += [i + 1] * (streams[1].getvalue().count("warning: ") - before)
+    assert epochs_with_warning == epochs
+    assert ("fired at every step" in streams[1].getvalue()) is bool(epochs)
 
 
-def test_a_result_at_chance_is_told(record: RunFolder, streams: Any) -> None:
+def test_a_result_at_chance_has_a_warning(record: RunFolder, streams: Any) -> None:
     record.config = {"epochs": 10}
     record.compare_with_chance(nn.Linear(1, 1), accuracy=0.5, r2=None, share=0.1, samples=100)
     assert streams[1].getvalue() == ""

@@ -62,7 +62,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("word", "found"),
+    ("word", "folder"),
     [
         ("outputs/2026-03-01/12-00-00-lif-atan-digits-0a1b2c3d", "2026-03-01/12-00-00-lif-atan-digits-0a1b2c3d"),
         ("outputs/2026-03-01/", "2026-03-01/12-00-00-lif-atan-digits-0a1b2c3d"),  # the one run in it
@@ -75,30 +75,34 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("77770000/0-if-atan-s0/", "multirun/2026-03-02/13-30-00-77770000/0-if-atan-s0"),
     ],
 )
-def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word: str, found: str) -> None:
-    assert browse.resolve(word).resolve() == outputs / found
+def test_a_run_is_named_by_its_folder_or_a_piece_of_its_name(outputs: Path, word: str, folder: str) -> None:
+    assert browse.resolve(word).resolve() == outputs / folder
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "start", "facts"),
     [
-        ("12-00-00", "12-00-00: expected a run, but there are outputs/2026-03-0"),
-        ("atan", "expected a run, but there are .*; write more of its name"),
-        ("nothing", "expected a run, but there is no such folder, and no run of that name in outputs; `snnrun runs`"),
-        ("", "'': expected a run, but there is no such folder"),
-        ("outputs/multirun", "expected the folder of a run, but there are .*; name one"),
-        ("empty", "expected the folder of a run, but there is none in it"),
-        ("a\0b", "ab: expected a run"),
-        ("x" * 5000, "expected a run"),
-        ("\x1b[31mred", "^red: expected a run"),
+        ("12-00-00", "12-00-00: ", ("a run", "there are outputs/2026-03-0")),
+        ("atan", "atan: ", ("a run", "there are ", "more of its name")),
+        ("nothing", "nothing: ", ("a run", "no such folder", "in outputs", "`snnrun runs`")),
+        ("", "'': ", ("a run", "no such folder")),
+        ("outputs/multirun", "outputs/multirun: ", ("the folder of a run", "there are ", "name one")),
+        ("empty", "empty: ", ("the folder of a run", "none in it")),
+        ("a\0b", "ab: ", ("a run",)),
+        ("x" * 5000, "x" * 50, ("a run",)),
+        ("\x1b[31mred", "red: ", ("a run",)),
     ],
     ids=range(9),
 )
-def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, said: str) -> None:
+def test_a_word_that_means_no_run_or_several(outputs: Path, word: str, start: str, facts: tuple[str, ...]) -> None:
     (outputs.parent / "empty").mkdir()
-    with pytest.raises(ConfigError, match=said) as caught:
+    with pytest.raises(ConfigError) as error:
         browse.resolve(word)
-    assert len(str(caught.value)) < 2000
+    message = str(error.value)
+    assert message.startswith(start)
+    for fact in facts:
+        assert fact in message
+    assert len(message) < 2000
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
@@ -140,7 +144,7 @@ def test_dead_running_and_stalled(tmp_path: Path) -> None:
     assert browse.read(folder).status == "dead"
 
 
-def test_a_run_that_goes_on_is_running_whatever_it_said_before(tmp_path: Path) -> None:
+def test_a_run_that_goes_on_is_running_whatever_its_earlier_status(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", result={**RESULT, "status": "interrupted"})
     with RunLock(folder):
         run = browse.read(folder)
@@ -149,7 +153,7 @@ def test_a_run_that_goes_on_is_running_whatever_it_said_before(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("metrics", "tail", "done"),
+    ("metrics", "tail", "epochs"),
     [
         ((), "", 0),
         ((step(1, 1),), "", 0),
@@ -160,12 +164,12 @@ def test_a_run_that_goes_on_is_running_whatever_it_said_before(tmp_path: Path) -
     ],
 )
 def test_epochs_of_a_run_that_has_not_ended(
-    tmp_path: Path, metrics: tuple[dict[str, Any], ...], tail: str, done: int
+    tmp_path: Path, metrics: tuple[dict[str, Any], ...], tail: str, epochs: int
 ) -> None:
     folder = make_run(tmp_path / "run", result=None, metrics=metrics)
     with (folder / "metrics.jsonl").open("a") as file:
         file.write(tail)
-    assert browse.read(folder).epochs == done
+    assert browse.read(folder).epochs == epochs
     whole = [record.epoch for record in browse.epochs(folder) if record.epoch]
     assert whole == [record["epoch"] for record in metrics if record["kind"] == "epoch"]
 
@@ -180,7 +184,7 @@ def test_epochs_are_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:
     [{}, {"status": 3}, {"status": "running"}, {"status": ["finished"]}, {"status": "\x1b[31mfinished"}],
     ids=range(5),
 )
-def test_a_result_that_says_nothing(tmp_path: Path, result: dict[str, Any]) -> None:
+def test_a_result_without_content(tmp_path: Path, result: dict[str, Any]) -> None:
     assert browse.read(make_run(tmp_path / "run", result=result)).status == "dead"
 
 
@@ -190,9 +194,9 @@ def test_values_of_the_wrong_type(tmp_path: Path) -> None:
     assert (run.status, run.accuracy, run.loss, run.epochs, run.seconds) == ("finished", None, None, None, None)
 
 
-@pytest.mark.parametrize("started", ["soon", 3, None, "9999-12-31T00:00:00+00:00", "0001-01-01T00:00:00", []])
-def test_a_start_that_cannot_be(tmp_path: Path, started: object) -> None:
-    folder = make_run(tmp_path / "run", manifest={"started": started})
+@pytest.mark.parametrize("start", ["soon", 3, None, "9999-12-31T00:00:00+00:00", "0001-01-01T00:00:00", []])
+def test_a_start_that_cannot_be(tmp_path: Path, start: object) -> None:
+    folder = make_run(tmp_path / "run", manifest={"started": start})
     os.utime(folder / "config.yaml", (1000, 1000))
     assert browse.read(folder).started == 1000
 

@@ -89,8 +89,8 @@ def right_gradient(entry: dict[str, Any]) -> list[float]:
 
 
 def close(actual: Tensor, expected: list[float], entry: dict[str, Any]) -> None:
-    wanted = references.tensor(expected, actual.dtype)
-    torch.testing.assert_close(actual, wanted, rtol=entry["rtol"], atol=entry["atol"])
+    values = references.tensor(expected, actual.dtype)
+    torch.testing.assert_close(actual, values, rtol=entry["rtol"], atol=entry["atol"])
 
 
 def test_every_entry_is_covered() -> None:

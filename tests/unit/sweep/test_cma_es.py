@@ -27,11 +27,11 @@ def study(sampler: Any, storage: str | None = None) -> optuna.Study:
 
 @pytest.mark.parametrize("options", [{}, {"use_separable_cma": True}, {"lr_adapt": True, "popsize": 8}])
 def test_it_comes_nearer_with_every_generation(options: dict[str, Any]) -> None:
-    found = study(CmaEs(seed=1, **options))
-    found.optimize(sphere, n_trials=120)
-    values = [trial.value for trial in found.trials if trial.value is not None]
+    search = study(CmaEs(seed=1, **options))
+    search.optimize(sphere, n_trials=120)
+    values = [trial.value for trial in search.trials if trial.value is not None]
     assert sum(values[-20:]) < 0.1 * sum(values[:20])
-    generations = [trial.system_attrs[GENERATION] for trial in found.trials if GENERATION in trial.system_attrs]
+    generations = [trial.system_attrs[GENERATION] for trial in search.trials if GENERATION in trial.system_attrs]
     assert generations == sorted(generations)
     assert generations[-1] > 10
 
@@ -47,11 +47,11 @@ def test_a_study_goes_on_at_its_generation(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path / 'search.db'}"
     study(CmaEs(seed=1), storage).optimize(sphere, n_trials=40)
     before = study(CmaEs(seed=1), storage).trials
-    found = study(CmaEs(seed=2), storage)
-    found.optimize(sphere, n_trials=10)
+    search = study(CmaEs(seed=2), storage)
+    search.optimize(sphere, n_trials=10)
     last = max(trial.system_attrs.get(GENERATION, 0) for trial in before)
-    assert found.trials[40].system_attrs[GENERATION] in (last, last + 1)
-    assert found.trials[:40] == before
+    assert search.trials[40].system_attrs[GENERATION] in (last, last + 1)
+    assert search.trials[:40] == before
 
 
 class Payload:
@@ -68,15 +68,15 @@ def test_a_pickle_in_a_study_is_not_opened(tmp_path: Path) -> None:
     """Optuna's own sampler does, which is how this test knows that the study is as that sampler would have it."""
     for name, sampler in (("theirs", optuna.samplers.CmaEsSampler(seed=1)), ("ours", CmaEs(seed=1))):
         storage = f"sqlite:///{tmp_path / name}.db"
-        found = study(sampler, storage)
-        found.optimize(sphere, n_trials=3)
+        search = study(sampler, storage)
+        search.optimize(sphere, n_trials=3)
         text = pickle.dumps(Payload(tmp_path / f"{name}.ran")).hex()
-        found._storage.set_study_system_attr(found._study_id, "cma:optimizer:0", text)
-        trial = found.ask()
-        found._storage.set_trial_system_attr(trial._trial_id, "cma:optimizer:0", text)
-        found.tell(trial, sphere(trial))
+        search._storage.set_study_system_attr(search._study_id, "cma:optimizer:0", text)
+        trial = search.ask()
+        search._storage.set_trial_system_attr(trial._trial_id, "cma:optimizer:0", text)
+        search.tell(trial, sphere(trial))
         try:
-            found.optimize(sphere, n_trials=3)
+            search.optimize(sphere, n_trials=3)
         except AttributeError:  # what was unpickled is no optimizer
             assert name == "theirs"
     assert (tmp_path / "theirs.ran").exists()

@@ -50,8 +50,8 @@ def test_what_runs_code_or_writes_elsewhere_is_not(word: str) -> None:
 
 def test_what_must_be_added_is_named() -> None:
     assert remark(["snnrun", "-m", "neuron=if"]) == ""
-    said = remark(["snnrun", "-m", "--config-dir", "my parts", "trust=[mine]", "trust=[mine]", "neuron=mine"])
-    assert "'--config-dir=my parts' 'trust=[mine]'." in said
+    sentence = remark(["snnrun", "-m", "--config-dir", "my parts", "trust=[mine]", "trust=[mine]", "neuron=mine"])
+    assert "'--config-dir=my parts' 'trust=[mine]'." in sentence
     assert "--config-dir=x" in remark(["snnrun", "--config-dir=x"])
     assert remark(["snnrun", "--config-dir"]).count("--config-dir=") == 1
     assert remark(["trust=a\x1b[2Jb"]).isprintable()
@@ -67,7 +67,7 @@ def sweep_of(folder: Path, command: list[str], more: list[str]) -> Path:
     return folder
 
 
-def test_best_and_the_page_say_what_to_add(tmp_path: Path) -> None:
+def test_best_and_the_page_show_what_to_add(tmp_path: Path) -> None:
     folder = sweep_of(tmp_path / "s", ["snnrun", "-m", "--config-dir", "parts", "trust=[mine]"], ["trust=[evil]"])
     lines = best(ranking_of(folder)).splitlines()
     (line,) = [line for line in lines if line.startswith("  snnrun ")]
@@ -82,12 +82,12 @@ def test_best_and_the_page_say_what_to_add(tmp_path: Path) -> None:
     )
 
 
-def test_nothing_is_said_where_the_command_is_whole(tmp_path: Path) -> None:
+def test_there_is_no_remark_where_the_command_is_whole(tmp_path: Path) -> None:
     folder = sweep_of(tmp_path / "s", ["snnrun", "-m", "neuron=if,mine"], [])
     assert best(ranking_of(folder)).splitlines()[-1] == "  snnrun -m neuron=mine epochs=3 seed=0,1"
 
 
-def test_a_run_says_it_too(tmp_path: Path) -> None:
+def test_a_run_has_the_remark_too(tmp_path: Path) -> None:
     manifest = {"command": ["snnrun", "trust=[mine]", "neuron=mine"]}
     folder = make_job(tmp_path / "r", ["neuron=mine"], 0.9, manifest=manifest)
     report(folder)

@@ -17,13 +17,13 @@ from support.swept import make_job, make_sweep
 
 def test_a_sweep_as_its_list_has_it(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=2)
-    found = sweep(folder)
-    assert [job.number for job in found.jobs] == [0, 1, 2, 3]
-    assert found.jobs[3].words == ("neuron=lif", "seed=1", "epochs=3")
-    assert found.jobs[3].overrides == {"neuron": "lif", "seed": "1", "epochs": "3"}
-    assert (found.started, found.command) == ("2026-03-01T12:00:00+00:00", ("snnrun", "-m", "seed=0,1"))
-    assert [(job.status, job.seed, job.epochs) for job in found.jobs] == [("finished", s, 3) for s in (0, 1, 0, 1)]
-    (one,) = [job for job in found.jobs if job.number == 1]
+    summary = sweep(folder)
+    assert [job.number for job in summary.jobs] == [0, 1, 2, 3]
+    assert summary.jobs[3].words == ("neuron=lif", "seed=1", "epochs=3")
+    assert summary.jobs[3].overrides == {"neuron": "lif", "seed": "1", "epochs": "3"}
+    assert (summary.started, summary.command) == ("2026-03-01T12:00:00+00:00", ("snnrun", "-m", "seed=0,1"))
+    assert [(job.status, job.seed, job.epochs) for job in summary.jobs] == [("finished", s, 3) for s in (0, 1, 0, 1)]
+    (one,) = [job for job in summary.jobs if job.number == 1]
     assert one.test == {"accuracy": 0.501, "loss": 0.5}
     assert one.validation == {"accuracy": 0.501, "loss": 2 / 3}
     assert one.curves["validation_accuracy"] == pytest.approx((0.167, 0.334, 0.501))
@@ -31,8 +31,8 @@ def test_a_sweep_as_its_list_has_it(tmp_path: Path) -> None:
 
 
 def test_spikes_are_neurons_times_rate_times_steps(tmp_path: Path) -> None:
-    found = job(make_job(tmp_path / "0-x", ["seed=0"], 0.5))
-    assert found.spikes == pytest.approx(25 * (100 * 0.2 + 10 * 0.1))
+    summary = job(make_job(tmp_path / "0-x", ["seed=0"], 0.5))
+    assert summary.spikes == pytest.approx(25 * (100 * 0.2 + 10 * 0.1))
 
 
 @pytest.mark.parametrize(
@@ -45,19 +45,19 @@ def test_spikes_that_cannot_be_known(tmp_path: Path, layers: object) -> None:
 
 
 def test_without_a_list_the_runs_are_the_jobs(tmp_path: Path) -> None:
-    folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=6, listed=False)
-    found = sweep(folder)
-    assert [job.number for job in found.jobs] == list(range(12)), "by number, and not by letter"
-    assert found.jobs[10].words == ("neuron=lif", "seed=4", "epochs=3")
+    folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"]}, seeds=6, with_list=False)
+    summary = sweep(folder)
+    assert [job.number for job in summary.jobs] == list(range(12)), "by number, and not by letter"
+    assert summary.jobs[10].words == ("neuron=lif", "seed=4", "epochs=3")
 
 
-@pytest.mark.parametrize("listed", [True, False])
-def test_jobs_may_lie_deeper(tmp_path: Path, listed: bool) -> None:
+@pytest.mark.parametrize("with_list", [True, False])
+def test_jobs_may_lie_deeper(tmp_path: Path, with_list: bool) -> None:
     for name in ("if/0", "lif/0"):
         make_job(tmp_path / name, [f"neuron={name[:-2]}", "seed=0"], 0.5)
     jobs = [{"number": n, "folder": name, "overrides": []} for n, name in enumerate(("lif/0", "if/0"))]
-    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs if listed else []}))
-    assert [job.name for job in sweep(tmp_path).jobs] == (["lif/0", "if/0"] if listed else ["if/0", "lif/0"])
+    (tmp_path / "sweep.json").write_text(json.dumps({"jobs": jobs if with_list else []}))
+    assert [job.name for job in sweep(tmp_path).jobs] == (["lif/0", "if/0"] if with_list else ["if/0", "lif/0"])
 
 
 def test_a_run_that_is_not_in_the_list_counts(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_jobs_that_have_not_finished(tmp_path: Path) -> None:
     make_job(folder / "2-b", ["neuron=b"], None, status="interrupted")
     make_job(folder / "3-c", ["neuron=c"], 0.4, status="dead")
     live = make_job(folder / "4-d", ["neuron=d"], 0.4, status="dead")
-    said = json.loads((folder / "sweep.json").read_text())
-    said["jobs"].append({"number": 5, "folder": "5-e", "overrides": ["neuron=e", "seed=9"]})
-    (folder / "sweep.json").write_text(json.dumps(said))
+    sweep_list = json.loads((folder / "sweep.json").read_text())
+    sweep_list["jobs"].append({"number": 5, "folder": "5-e", "overrides": ["neuron=e", "seed=9"]})
+    (folder / "sweep.json").write_text(json.dumps(sweep_list))
     with RunLock(live):
         jobs = sweep(folder).jobs
     states = ["finished", "failed", "interrupted", "dead", "running", "not started"]
@@ -122,8 +122,8 @@ def test_figures_that_are_none(tmp_path: Path) -> None:
         '{"status": "finished", "test_accuracy": "0.5", "test_loss": NaN, "weights_sha256": "<b>", "parameters": 1e5}'
     )
     (folder / "result.json").write_text(result)
-    found = job(folder)
-    assert (found.test, found.weights_sha256, found.parameters) == ({}, "", None)
+    summary = job(folder)
+    assert (summary.test, summary.weights_sha256, summary.parameters) == ({}, "", None)
 
 
 def test_runs_of_which_no_words_are_left(tmp_path: Path) -> None:

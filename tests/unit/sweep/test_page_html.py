@@ -59,23 +59,23 @@ class Elements(HTMLParser):
 
 def check(page: str) -> Elements:
     """No element of a stranger's, no request to anywhere, no script but ours."""
-    seen = Elements(page)
-    assert {name for name, _ in seen.found} <= ELEMENTS
-    for name, attributes in seen.found:
+    elements = Elements(page)
+    assert {name for name, _ in elements.found} <= ELEMENTS
+    for name, attributes in elements.found:
         assert not any(key.startswith("on") for key in attributes), attributes
         assert "src" not in attributes and str(attributes.get("href", "#")).startswith("#"), (name, attributes)
-    data, *scripts = seen.scripts
+    data, *scripts = elements.scripts
     assert scripts == [asset(name) for name in SCRIPTS]
     json.loads(data)
-    metas = [attributes for name, attributes in seen.found if name == "meta"]
+    metas = [attributes for name, attributes in elements.found if name == "meta"]
     (content,) = [str(meta["content"]) for meta in metas if meta.get("http-equiv") == "Content-Security-Policy"]
     assert content == policy(scripts) and content.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe-inline" not in content.partition("style-src")[0]
     assert len(page.encode()) < LARGEST
-    return seen
+    return elements
 
 
-def test_a_sweep_is_told(tmp_path: Path) -> None:
+def test_the_page_of_a_sweep(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"], "surrogate": ["atan", "sigmoid"]})
     make_job(
         folder / "16-bad", ["neuron=bad", "seed=0"], 0.4, status="failed", error="loss is nan", log="the last line"
@@ -111,9 +111,9 @@ def test_a_sweep_of_nothing(tmp_path: Path) -> None:
 
 def test_a_strangers_sweep(tmp_path: Path) -> None:
     page = sweep_page(rank(sweep(evil_sweep(tmp_path))))
-    seen = check(page)
+    elements = check(page)
     assert "&lt;script&gt;window.pwned=1&lt;/script&gt;" in page
-    assert "<" not in seen.scripts[0] and ">" not in seen.scripts[0]
+    assert "<" not in elements.scripts[0] and ">" not in elements.scripts[0]
     assert "\x1b" not in page
 
 
@@ -126,8 +126,8 @@ def test_a_strangers_run(tmp_path: Path) -> None:
 
 def test_no_two_curves_have_one_name(tmp_path: Path) -> None:
     ranking = rank(sweep(make_sweep(tmp_path / "s", {"neuron": ["x" * 100 + end for end in "abc"]}, seeds=1)))
-    found = names(ranking)
-    assert len(found) == len(set(found)) == 3 and found[1].endswith(" (2)")
+    curve_names = names(ranking)
+    assert len(curve_names) == len(set(curve_names)) == 3 and curve_names[1].endswith(" (2)")
 
 
 def test_data_cannot_end_its_element() -> None:
@@ -148,23 +148,23 @@ def test_the_libraries_are_those_of_the_note() -> None:
         assert (folder / "licences" / name).read_text(encoding="utf-8")
 
 
-def made(curve: tuple[float | None, ...], status: str = "finished") -> JobSummary:
+def job_with(curve: tuple[float | None, ...], status: str = "finished") -> JobSummary:
     return JobSummary(0, Path("x"), status, (), 0, curves={"loss": curve})
 
 
 def test_bands() -> None:
-    jobs = [made((1.0, 2.0, 3.0)), made((3.0, 4.0)), made((9.0,), "failed")]
-    found = bands(jobs, "loss")
-    assert found == {"n": 2, "epoch": [1, 2], "mean": [2.0, 3.0], "sd": [1.4142, 1.4142]}
+    jobs = [job_with((1.0, 2.0, 3.0)), job_with((3.0, 4.0)), job_with((9.0,), "failed")]
+    band = bands(jobs, "loss")
+    assert band == {"n": 2, "epoch": [1, 2], "mean": [2.0, 3.0], "sd": [1.4142, 1.4142]}
     assert bands(jobs[:1], "loss") == {"n": 1, "epoch": [1, 2, 3], "mean": [1.0, 2.0, 3.0], "sd": None}
     assert bands(jobs[2:], "loss") == {"n": 1, "epoch": [1], "mean": [9.0], "sd": None}, "none has finished"
     assert bands(jobs, "accuracy") is None
-    assert bands([made((1.0, None, 3.0))], "loss") == {"n": 1, "epoch": [1, 3], "mean": [1.0, 3.0], "sd": None}
+    assert bands([job_with((1.0, None, 3.0))], "loss") == {"n": 1, "epoch": [1, 3], "mean": [1.0, 3.0], "sd": None}
 
 
 def test_long_curves_are_thinned() -> None:
-    found = thin(1000, MOST_POINTS).tolist()
-    assert len(found) == 200 and found[0] == 0 and found[-1] == 999
+    indices = thin(1000, MOST_POINTS).tolist()
+    assert len(indices) == 200 and indices[0] == 0 and indices[-1] == 999
     assert thin(3, MOST_POINTS).tolist() == [0, 1, 2]
     assert [points(n) for n in (1, 30, 100, 5000)] == [200, 200, 60, 24]
 
@@ -181,10 +181,10 @@ def test_environments_are_compared() -> None:
         )
         for n in range(3)
     ]
-    found = environment([*jobs, JobSummary(3, Path("x"), "dead", (), 0)])
-    assert found.runs == 3
-    assert found.common == (("torch", "2"), ("processor", "A"))
-    assert found.differing == (("threads", (("0", "jobs 0, 1"), ("1", "job 2"))),)
+    comparison = environment([*jobs, JobSummary(3, Path("x"), "dead", (), 0)])
+    assert comparison.runs == 3
+    assert comparison.common == (("torch", "2"), ("processor", "A"))
+    assert comparison.differing == (("threads", (("0", "jobs 0, 1"), ("1", "job 2"))),)
 
 
 def test_rasters(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_rasters(tmp_path: Path) -> None:
     assert rasters(tmp_path) == [("out", 3, 3, 5, [[2, 1], [4, 0]])], "the input is a current"
 
 
-def test_the_page_of_a_run_says_which_sample_and_has_its_classes(tmp_path: Path) -> None:
+def test_the_page_of_a_run_names_the_sample_and_its_classes(tmp_path: Path) -> None:
     folder = make_job(tmp_path / "0-x", ["neuron=if", "seed=0"], 0.5)
     result = json.loads((folder / "result.json").read_text())
     classes = {"test_accuracy_by_class": {"cat": 0.5, EVIL: 1.0}, "test_confusion": [[2, 2], [0, 3]]}
@@ -235,11 +235,11 @@ def test_the_confusion_matrix_is_a_table_shaded_by_the_share_of_the_row(tmp_path
     assert table.count('scope="row"') == table.count("<span>") == 2
 
 
-@pytest.mark.parametrize(("size", "shown"), [(40, True), (41, False)])
-def test_a_matrix_of_too_many_classes_is_left_out(tmp_path: Path, size: int, shown: bool) -> None:
+@pytest.mark.parametrize(("size", "has_matrix"), [(40, True), (41, False)])
+def test_a_matrix_of_too_many_classes_is_left_out(tmp_path: Path, size: int, has_matrix: bool) -> None:
     names, counts = [str(i) for i in range(size)], np.eye(size, dtype=int).tolist()
     folder = with_classes(make_job(tmp_path / "0-x", ["seed=0"], 0.5), names, counts)
-    assert ('<table class="matrix' in run_page(job(folder), settings="", warnings="")) is shown
+    assert ('<table class="matrix' in run_page(job(folder), settings="", warnings="")) is has_matrix
 
 
 @pytest.mark.parametrize("counts", [[[1, 2]], [[1, 2], [3, -1]], [[1, 2], [3, "4"]], "1234", None])
@@ -263,15 +263,15 @@ def test_the_picture_of_the_sample_is_drawn_from_the_record(tmp_path: Path) -> N
     check(page)
     assert 'viewBox="0 0 3 2"' in page and '<rect x="1" y="0" width="2" height="1" fill="#ffffff"/>' in page
     save_image(folder, np.array([[[1]], [[2]], [[255]]], np.uint8))
-    found = picture(folder)
-    assert found is not None and found.blocks == ((0, 0, 1, "#0102ff"),)
+    image = picture(folder)
+    assert image is not None and image.blocks == ((0, 0, 1, "#0102ff"),)
 
 
 def test_a_large_picture_is_thinned(tmp_path: Path) -> None:
     save_image(tmp_path, np.random.default_rng(0).integers(0, 256, (3, 200, 100), dtype=np.uint8))
-    found = picture(tmp_path)
-    assert found is not None and (found.width, found.height, found.of) == (64, 64, (100, 200))
-    assert len(found.blocks) <= 64 * 64
+    image = picture(tmp_path)
+    assert image is not None and (image.width, image.height, image.of) == (64, 64, (100, 200))
+    assert len(image.blocks) <= 64 * 64
 
 
 @pytest.mark.parametrize(

@@ -14,14 +14,14 @@ from snnrun.sweep.page.results_csv import csv_text, harmless
 from support.swept import make_job, make_sweep
 
 
-def read(folder: Path) -> list[dict[str, str]]:
+def rows_of(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(csv_text(rank(sweep(folder))).splitlines()))
 
 
 def test_a_row_for_each_job(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "s", {"neuron": ["if", "lif"], "optimizer.lr": ["0.1"]}, seeds=2)
     make_job(folder / "4-bad", ["neuron=if", "seed=5"], 0.4, status="failed", error='loss is nan, at "step" 3')
-    rows = read(folder)
+    rows = rows_of(folder)
     assert [row["number"] for row in rows] == ["0", "1", "2", "3", "4"]
     assert rows[3] == {
         "number": "3",
@@ -69,6 +69,6 @@ def test_what_stays_as_it_is(text: str) -> None:
 def test_a_strangers_table(tmp_path: Path) -> None:
     for number, value in enumerate(("=cmd|' /C calc'!A0", "a\nb,c")):
         make_job(tmp_path / f"{number}-x", [f"neuron={value}"], 0.5, status="failed", error="=1+1\n=2")
-    assert [row["neuron"] for row in read(tmp_path)] == ["'=cmd|' /C calc'!A0", "a b,c"]
-    assert [row["failure"] for row in read(tmp_path)] == 2 * ["'=1+1 =2"]
+    assert [row["neuron"] for row in rows_of(tmp_path)] == ["'=cmd|' /C calc'!A0", "a b,c"]
+    assert [row["failure"] for row in rows_of(tmp_path)] == 2 * ["'=1+1 =2"]
     assert json.loads((tmp_path / "0-x" / "result.json").read_text())["error"] == "=1+1\n=2"

@@ -20,12 +20,12 @@ def test_the_table_of_t(freedom: int, value: float) -> None:
 
 
 def test_a_mean_and_its_interval() -> None:
-    found = estimate([1, 2, 3, 4])
-    assert found is not None
-    assert (found.n, found.mean) == (4, 2.5)
-    assert found.sd == pytest.approx(math.sqrt(5 / 3))
+    interval = estimate([1, 2, 3, 4])
+    assert interval is not None
+    assert (interval.n, interval.mean) == (4, 2.5)
+    assert interval.sd == pytest.approx(math.sqrt(5 / 3))
     reach = 3.1824463 * math.sqrt(5 / 3) / 2
-    assert (found.low, found.high) == pytest.approx((2.5 - reach, 2.5 + reach), abs=1e-6)
+    assert (interval.low, interval.high) == pytest.approx((2.5 - reach, 2.5 + reach), abs=1e-6)
 
 
 def test_few_values() -> None:
@@ -35,24 +35,24 @@ def test_few_values() -> None:
 
 
 def test_seed_by_seed() -> None:
-    found = difference(FIRST, SECOND)
-    assert found.paired and found.significant
-    assert found[:3] == pytest.approx((-1.58, -2.4598858, -0.7001142), abs=5e-8)
+    gap = difference(FIRST, SECOND)
+    assert gap.paired and gap.significant
+    assert gap[:3] == pytest.approx((-1.58, -2.4598858, -0.7001142), abs=5e-8)
 
 
 def test_two_samples() -> None:
-    found = difference(FIRST, {seed + 10: value for seed, value in SECOND.items()})
-    assert not found.paired and not found.significant
-    assert found[:3] == pytest.approx((-1.58, -3.3654832, 0.2054832), abs=5e-8)
+    gap = difference(FIRST, {seed + 10: value for seed, value in SECOND.items()})
+    assert not gap.paired and not gap.significant
+    assert gap[:3] == pytest.approx((-1.58, -3.3654832, 0.2054832), abs=5e-8)
 
 
 def test_too_few_seeds_for_an_interval() -> None:
     for right in ({0: 0.75}, {1: 0.75}):
-        found = difference({0: 0.5}, right)
-        assert found[:] == (-0.25, None, None, False)
-        assert not found.significant
+        gap = difference({0: 0.5}, right)
+        assert gap[:] == (-0.25, None, None, False)
+        assert not gap.significant
 
 
 def test_samples_without_spread() -> None:
-    found = difference({0: 0.5, 1: 0.5}, {2: 0.25, 3: 0.25})
-    assert found[:3] == (0.25, 0.25, 0.25) and found.significant
+    gap = difference({0: 0.5, 1: 0.5}, {2: 0.25, 3: 0.25})
+    assert gap[:3] == (0.25, 0.25, 0.25) and gap.significant

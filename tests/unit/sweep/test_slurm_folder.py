@@ -44,17 +44,17 @@ def result(folder: Path) -> None:
 
 def test_what_was_planted_is_not_opened(tmp_path: Path) -> None:
     sweep, canary = tmp_path / "sweep", tmp_path / "canary"
-    planted = sweep / "slurm"
-    planted.mkdir(parents=True)
-    (planted / "7_0_result.pkl").write_bytes(pickle.dumps(("success", Payload(canary))))
+    strangers_folder = sweep / "slurm"
+    strangers_folder.mkdir(parents=True)
+    (strangers_folder / "7_0_result.pkl").write_bytes(pickle.dumps(("success", Payload(canary))))
     first, second = folder_of(sweep), folder_of(sweep)
     assert first != second
     for folder in (first, second):
-        assert folder.parent == planted
+        assert folder.parent == strangers_folder
         assert folder.stat().st_mode & 0o077 == 0, "closed to others"
         result(folder)
     assert not canary.exists()
-    result(planted)
+    result(strangers_folder)
     assert canary.exists(), "this is how the test knows that submitit opens such a file"
 
 

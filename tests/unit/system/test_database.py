@@ -53,18 +53,18 @@ def test_a_journal_of_our_own_is_rolled_back(study: Path) -> None:
     assert values(study) == [f"{i:0500d}" for i in range(100)]
 
 
-@pytest.mark.parametrize("linked", [False, True])
-def test_a_journal_that_would_remove_a_file_is_refused(study: Path, tmp_path: Path, linked: bool) -> None:
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_journal_that_would_remove_a_file_is_refused(study: Path, tmp_path: Path, by_link: bool) -> None:
     precious = tmp_path / "precious"
     precious.write_text("mine")
     name_another(study, precious)
-    named = study
-    if linked:
+    path = study
+    if by_link:
         (tmp_path / "deep").mkdir()
-        named = tmp_path / "deep" / "link.db"
-        named.symlink_to(study)
+        path = tmp_path / "deep" / "link.db"
+        path.symlink_to(study)
     with pytest.raises(ConfigError, match=r"search\.db-journal"):
-        database.check(named, linked=linked)
+        database.check(path, linked=by_link)
     assert precious.exists()
     values(study)
     assert not precious.exists(), "this is how the test knows that SQLite would have removed it"

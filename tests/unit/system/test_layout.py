@@ -16,9 +16,9 @@ LONG_ROW = "  snnrun -m hydra/launcher=local_parallel seed=0,1,2,3,4    several 
 @pytest.mark.parametrize("text", [PROSE, ROW, LONG_ROW, f"{PROSE}\n{ROW}\n\n    {PROSE}"])
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 def test_lines_fit(text: str, width: int) -> None:
-    fitted = fit(text, width)
-    assert all(len(line) <= width or " " not in line.strip() or "snnrun -m" in line for line in fitted.splitlines())
-    assert fitted.split() == text.split(), "no word is lost or cut"
+    lines = fit(text, width)
+    assert all(len(line) <= width or " " not in line.strip() or "snnrun -m" in line for line in lines.splitlines())
+    assert lines.split() == text.split(), "no word is lost or cut"
 
 
 def test_what_fits_stays_as_it_is() -> None:
@@ -46,8 +46,8 @@ def test_a_command_is_never_broken(command: str) -> None:
 
 
 def test_the_width_is_that_of_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    for given, width in (("60", 60), ("80", 80), ("300", 100), ("3", 20)):
-        monkeypatch.setenv("COLUMNS", given)
-        assert columns() == int(given) and page_width() == width
+    for variable, width in (("60", 60), ("80", 80), ("300", 100), ("3", 20)):
+        monkeypatch.setenv("COLUMNS", variable)
+        assert columns() == int(variable) and page_width() == width
     monkeypatch.setenv("COLUMNS", "wide")
     assert page_width() == 80

@@ -18,6 +18,7 @@ import pytest
 from snnrun.errors import ConfigError, StorageError
 from snnrun.system import lock
 from snnrun.system.lock import RunLock, holder
+from support.refusals import fails
 
 HOLD = """
 import sys
@@ -59,11 +60,11 @@ def left_behind(folder: Path, *, host: str, age: float) -> None:
 def test_one_holder_who_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     assert holder(tmp_path) is None
     with RunLock(tmp_path):
-        found = holder(tmp_path)
-        assert found is not None
-        assert (found.pid, found.host) == (os.getpid(), socket.gethostname())
+        process = holder(tmp_path)
+        assert process is not None
+        assert (process.pid, process.host) == (os.getpid(), socket.gethostname())
         with (
-            pytest.raises(ConfigError, match=f"but process {os.getpid()} on {socket.gethostname()} since 20.* is;"),
+            fails(ConfigError, f"process {os.getpid()} on {socket.gethostname()} since 20"),
             RunLock(tmp_path),
         ):
             pass
@@ -73,9 +74,9 @@ def test_one_holder_who_is_named_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_lock_can_be_taken_again(tmp_path: Path) -> None:
-    taken = RunLock(tmp_path)
+    run_lock = RunLock(tmp_path)
     for _ in range(2):
-        with taken:
+        with run_lock:
             assert holder(tmp_path) is not None
         assert holder(tmp_path) is None
 
@@ -88,25 +89,25 @@ def test_the_thread_beats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         deadline = time.monotonic() + 30
         while path.stat().st_mtime == 0:
             assert time.monotonic() < deadline
-        found = holder(tmp_path)
-        assert found is not None and found.silent < lock.DEAD
+        process = holder(tmp_path)
+        assert process is not None and process.silent < lock.DEAD
 
 
 def test_a_beat_renews_the_time(tmp_path: Path) -> None:
-    with RunLock(tmp_path) as held:
+    with RunLock(tmp_path) as run_lock:
         os.utime(tmp_path / lock.NAME, (0, 0))
-        found = holder(tmp_path)
-        assert found is not None and found.silent > lock.DEAD, "it exists, and is known not to beat"
-        held.beat()
-        found = holder(tmp_path)
-        assert found is not None and found.silent < lock.DEAD
+        process = holder(tmp_path)
+        assert process is not None and process.silent > lock.DEAD, "it exists, and is known not to beat"
+        run_lock.beat()
+        process = holder(tmp_path)
+        assert process is not None and process.silent < lock.DEAD
 
 
 def test_what_another_machine_left(tmp_path: Path) -> None:
     left_behind(tmp_path, host="elsewhere", age=1)
-    found = holder(tmp_path)
-    assert found is not None and (found.pid, found.host) == (17, "elsewhere")
-    with pytest.raises(ConfigError, match="process 17 on elsewhere since 2026"), RunLock(tmp_path):
+    process = holder(tmp_path)
+    assert process is not None and (process.pid, process.host) == (17, "elsewhere")
+    with fails(ConfigError, "process 17 on elsewhere since 2026"), RunLock(tmp_path):
         pass
     for age in (lock.DEAD + 1, -1e6):  # silent for too long; and a time that no beat can have
         left_behind(tmp_path, host="elsewhere", age=age)
@@ -122,21 +123,21 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(lock, "_lock", none)
     with RunLock(tmp_path):
         assert holder(tmp_path) is not None
-        with pytest.raises(ConfigError, match="expected a run that nobody is writing"), RunLock(tmp_path):
+        with fails(ConfigError, "a run that nobody is writing"), RunLock(tmp_path):
             pass
     left_behind(tmp_path, host=socket.gethostname(), age=lock.DEAD + 1)
     assert holder(tmp_path) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x", "host": 3, "started": []}', "[" * 4000, "\0" * 9999])
-def test_a_file_that_says_nothing_of_use(tmp_path: Path, content: str) -> None:
+def test_a_file_without_useful_content(tmp_path: Path, content: str) -> None:
     (tmp_path / lock.NAME).write_text(content)
     assert holder(tmp_path) is None
     with RunLock(tmp_path):
         (tmp_path / lock.NAME).write_text(content)
-        found = holder(tmp_path)
-        assert found is not None and found[:3] == (None, None, None)
-        assert str(found) == "another process"
+        process = holder(tmp_path)
+        assert process is not None and process[:3] == (None, None, None)
+        assert str(process) == "another process"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="links and pipes")
@@ -153,14 +154,14 @@ def test_what_is_no_file_of_ours(tmp_path: Path, kind: str) -> None:
     else:
         path.mkdir()
     assert holder(tmp_path) is None
-    with pytest.raises(ConfigError, match=r"run\.lock: expected a file.*; remove it"), RunLock(tmp_path):
+    with fails(ConfigError, "run.lock: ", "a file", "remove it"), RunLock(tmp_path):
         pass
     assert elsewhere.read_text() == "precious"
 
 
 def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     assert holder(tmp_path / "nowhere") is None
-    with pytest.raises(StorageError, match="writing failed: No such file"), RunLock(tmp_path / "nowhere"):
+    with fails(StorageError, "No such file"), RunLock(tmp_path / "nowhere"):
         pass
 
 

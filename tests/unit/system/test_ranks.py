@@ -6,10 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from snnrun.errors import ConfigError
 from snnrun.system.ranks import Ranks
+from support.refusals import fails
 from support.shell import environment
 
 
@@ -33,10 +32,10 @@ def torchrun(processes: int, *words: str, cwd: Path) -> subprocess.CompletedProc
 
 
 def test_ranks_are_read_from_the_environment() -> None:
-    known = {"MASTER_ADDR": "here", "MASTER_PORT": "1", "RANK": "3", "WORLD_SIZE": "4"}
+    variables = {"MASTER_ADDR": "here", "MASTER_PORT": "1", "RANK": "3", "WORLD_SIZE": "4"}
     assert Ranks.of({}) == Ranks.of({"RANK": "1", "WORLD_SIZE": "2"}) == Ranks(0, 1, 0)
-    assert Ranks.of(known) == Ranks(3, 4, 3)
-    assert Ranks.of(known | {"LOCAL_RANK": "1"}) == Ranks(3, 4, 1)
+    assert Ranks.of(variables) == Ranks(3, 4, 3)
+    assert Ranks.of(variables | {"LOCAL_RANK": "1"}) == Ranks(3, 4, 1)
     for wrong in ({"RANK": "4"}, {"RANK": "-1"}, {"RANK": "x"}, {"WORLD_SIZE": "0"}, {"LOCAL_RANK": "-2"}):
-        with pytest.raises(ConfigError, match="expected the numbers that torchrun sets"):
-            Ranks.of(known | wrong)
+        with fails(ConfigError, "the numbers that torchrun sets"):
+            Ranks.of(variables | wrong)

@@ -16,11 +16,11 @@ from snnrun.neuron import LIF
 from snnrun.system import threads
 from snnrun.system.ranks import Ranks
 from snnrun.training.runtime import runtime, use_threads
-from support.small import composed
+from support.small import config_for
 
 
 @pytest.mark.parametrize(
-    ("given", "set_beside"),
+    ("variables", "set_beside"),
     [
         ({"OMP_WAIT_POLICY": "ACTIVE"}, {}),
         ({"KMP_BLOCKTIME": "200"}, {"GOMP_SPINCOUNT": "0"}),
@@ -28,13 +28,13 @@ from support.small import composed
     ],
 )
 def test_what_the_user_set_stays(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], set_beside: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], set_beside: dict[str, str]
 ) -> None:
     """Each runtime reads its own variable; the other runtimes sleep."""
     monkeypatch.delitem(sys.modules, "torch")
-    environ = dict(given)
+    environ = dict(variables)
     assert not threads.sleep_while_waiting(environ)
-    assert environ == {**given, **set_beside}
+    assert environ == {**variables, **set_beside}
 
 
 def test_a_step_of_more_work_has_more_threads() -> None:
@@ -63,7 +63,7 @@ def two_threads() -> Iterator[None]:
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_run_has_as_many_threads_as_it_is_worth() -> None:
-    few = Settings.from_config(composed("device=cpu", "batch_size=4", "num_steps=8"))
+    few = Settings.from_config(config_for("device=cpu", "batch_size=4", "num_steps=8"))
     with runtime(few):
         use_threads(few, 10)
         assert torch.get_num_threads() == 1

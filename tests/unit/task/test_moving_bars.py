@@ -17,7 +17,7 @@ T = 9
 STILL = 9  # draws before those of the pixels
 
 
-def drawn(task: MovingBars, samples: int, seed: int = 0) -> Tensor:
+def draws_of(task: MovingBars, samples: int, seed: int = 0) -> Tensor:
     """In double precision, so that no pixel comes as close to a level as rounding does."""
     generator = torch.Generator().manual_seed(seed)
     return torch.rand((samples, STILL + task.size**2), generator=generator, dtype=torch.float64)
@@ -26,9 +26,9 @@ def drawn(task: MovingBars, samples: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("directions", [4, 8])
 def test_events_are_those_of_the_equations(directions: int) -> None:
     task = MovingBars(directions=directions, size=8, noise=0)
-    draws = drawn(task, 12)
-    made = task.make(draws, T)
-    assert made.target is not None
+    draws = draws_of(task, 12)
+    batch = task.make(draws, T)
+    assert batch.target is not None
 
     def clamp(x: float) -> float:
         return min(max(x, 0.0), 1.0)
@@ -36,7 +36,7 @@ def test_events_are_those_of_the_equations(directions: int) -> None:
     for sample, row in enumerate(draws.tolist()):
         label, bright, y0, x0, travel, length, width, contrast = row[:8]
         angle = 2 * math.pi * int(label * directions) / directions
-        assert made.target[sample] == int(label * directions)
+        assert batch.target[sample] == int(label * directions)
         cx, cy = 3.5 + 4 * (x0 - 0.5), 3.5 + 4 * (y0 - 0.5)
         way, length, width = 8 * (0.5 + 0.5 * travel), 8 * (0.3 + 0.5 * length), 8 * (0.08 + 0.17 * width)
         log_contrast = (1 if bright < 0.5 else -1) * (1 + 1.5 * contrast)
@@ -47,16 +47,16 @@ def test_events_are_those_of_the_equations(directions: int) -> None:
                 levels = []
                 for t in range(T + 1):
                     ahead = along - way * (t / T - 0.5)
-                    covered = clamp(width / 2 - abs(ahead) + 0.5) * clamp(length / 2 - abs(across) + 0.5)
-                    levels.append(math.floor(log_contrast * covered + row[STILL + 8 * i + j]))
+                    overlap = clamp(width / 2 - abs(ahead) + 0.5) * clamp(length / 2 - abs(across) + 0.5)
+                    levels.append(math.floor(log_contrast * overlap + row[STILL + 8 * i + j]))
                 for t in range(T):
-                    on, off = made.x[t, sample, :, i, j].tolist()
+                    on, off = batch.x[t, sample, :, i, j].tolist()
                     assert (on, off) == (levels[t + 1] > levels[t], levels[t + 1] < levels[t])
 
 
 def test_a_bright_bar_to_the_right_is_on_in_front_and_off_behind() -> None:
     task = MovingBars(size=16, noise=0)
-    draws = drawn(task, 1)
+    draws = draws_of(task, 1)
     draws[0, :8] = torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0, 0.5, 0.5, 0.5])  # right, bright, in the middle
     events = task.make(draws, T).x[:, 0]
     columns = torch.arange(16.0, dtype=torch.float64)
@@ -71,18 +71,18 @@ def test_a_bright_bar_to_the_right_is_on_in_front_and_off_behind() -> None:
 @pytest.mark.parametrize("directions", [4, 8])
 def test_a_sample_backwards_is_the_opposite_direction_with_the_opposite_contrast(directions: int) -> None:
     task = MovingBars(directions=directions, noise=0)
-    draws = drawn(task, 200)
+    draws = draws_of(task, 200)
     other = draws.clone()
     other[:, 0] = (draws[:, 0] + 0.5) % 1  # half a turn on
     other[:, 1] = 1 - draws[:, 1]  # bright for dark
     other[:, STILL:] = 1 - draws[:, STILL:]  # levels, seen from above
-    made, opposite = task.make(draws, T), task.make(other, T)
-    assert made.target is not None and opposite.target is not None
-    assert torch.equal((made.target + directions // 2) % directions, opposite.target)
-    assert torch.equal(made.x.flip(0), opposite.x)
+    batch, opposite = task.make(draws, T), task.make(other, T)
+    assert batch.target is not None and opposite.target is not None
+    assert torch.equal((batch.target + directions // 2) % directions, opposite.target)
+    assert torch.equal(batch.x.flip(0), opposite.x)
 
 
-def test_noise_is_as_much_as_asked_for() -> None:
+def test_noise_has_the_rate_of_its_option() -> None:
     quiet, noisy = (
         next(
             MovingBars(noise=noise, train_samples=400)
@@ -95,20 +95,20 @@ def test_noise_is_as_much_as_asked_for() -> None:
     assert (noisy - quiet).item() == pytest.approx(400 * 512 * 0.1, rel=0.15)
 
 
-@pytest.mark.parametrize("read", [lambda x: x.sum(0), lambda x: x[6]], ids=["counts", "frame"])
-def test_counts_and_single_frames_say_no_more_than_the_axis(read: Callable[[Tensor], Tensor]) -> None:
+@pytest.mark.parametrize("view", [lambda x: x.sum(0), lambda x: x[6]], ids=["counts", "frame"])
+def test_counts_and_single_frames_show_no_more_than_the_axis(view: Callable[[Tensor], Tensor]) -> None:
     """A linear classifier of summed counts, or of the frame at mid-time, does not even find all of the axis."""
     task = MovingBars(size=12, train_samples=3000, test_samples=1000)
     data = task.load(Path("unused"), 12, torch.device("cpu"), torch.Generator().manual_seed(0))
     (train,), (test,) = data.train.batches(3000), data.test.batches(1000)
     assert test.target is not None
-    said = predicted(read(train.x), train.target, read(test.x))
-    assert (said == test.target).double().mean().item() < 0.45
-    axis = said % 2 == test.target % 2
-    assert (said == test.target)[axis].double().mean().item() == pytest.approx(0.5, abs=0.08)  # 4 deviations
+    predictions = predict(view(train.x), train.target, view(test.x))
+    assert (predictions == test.target).double().mean().item() < 0.45
+    axis = predictions % 2 == test.target % 2
+    assert (predictions == test.target)[axis].double().mean().item() == pytest.approx(0.5, abs=0.08)  # 4 deviations
 
 
-def predicted(x: Tensor, target: Tensor | None, unseen: Tensor) -> Tensor:
+def predict(x: Tensor, target: Tensor | None, unseen: Tensor) -> Tensor:
     """Classes of ``unseen`` by ridge regression onto those of ``x``."""
     assert target is not None
     x, unseen = (torch.cat((v.flatten(1), torch.ones(len(v), 1)), 1) for v in (x, unseen))

@@ -19,9 +19,9 @@ def test_each_sample_lands_in_exactly_one_part() -> None:
 def test_each_class_is_shared_out_in_proportion() -> None:
     test, validation, train = stratified_split(LABELS, [0.2, 0.1], seed=0)
     for label, n in SIZES.items():
-        got = [int((LABELS[part] == label).sum()) for part in (test, validation, train)]
+        counts = [int((LABELS[part] == label).sum()) for part in (test, validation, train)]
         expected = [max(1, round(0.2 * n)), max(1, round(0.1 * n))]
-        assert got == [*expected, n - sum(expected)]
+        assert counts == [*expected, n - sum(expected)]
 
 
 def test_a_part_is_in_ascending_order() -> None:
@@ -35,7 +35,7 @@ def test_the_seed_decides() -> None:
     assert not torch.equal(first[0], other[0])
 
 
-def test_the_global_random_stream_has_no_say() -> None:
+def test_the_global_random_stream_has_no_effect() -> None:
     torch.manual_seed(1)
     first = stratified_split(LABELS, [0.2], seed=0)
     torch.manual_seed(2)

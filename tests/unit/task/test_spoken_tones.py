@@ -23,7 +23,7 @@ def make(draws: Tensor, **options: Any) -> Batch:
     return task.make(draws, T, *task.words())
 
 
-def drawn(samples: int) -> Tensor:
+def draws_of(samples: int) -> Tensor:
     return torch.rand((samples, DRAWS), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
@@ -44,13 +44,13 @@ def test_the_words_are_those_of_the_vocabulary_and_half_of_them_are_the_others_b
 
 def test_an_event_is_where_its_draws_put_it() -> None:
     tracks, loudness = SpokenTones().words()
-    draws = drawn(3)
+    draws = draws_of(3)
     # One event each; the others are not heard.
-    heard = draws[:, 9 + EVENTS : 9 + 2 * EVENTS]
-    heard.fill_(1.0)
-    heard[:, 450] = 0.0  # of the second formant
-    made = make(draws)
-    assert made.target is not None
+    audible = draws[:, 9 + EVENTS : 9 + 2 * EVENTS]
+    audible.fill_(1.0)
+    audible[:, 450] = 0.0  # of the second formant
+    batch = make(draws)
+    assert batch.target is not None
     for sample, row in enumerate(draws.tolist()):
         label, onset, duration, bend, _, pitch = row[:6]
         moment, normal = row[9 + 450], row[9 + 2 * EVENTS + 450]
@@ -63,25 +63,25 @@ def test_an_event_is_where_its_draws_put_it() -> None:
         time = onset * (1 - duration) + duration * (
             moment + 0.4 * (2 * bend - 1) * math.sin(2 * math.pi * moment) / (2 * math.pi)
         )
-        assert made.x[:, sample].nonzero().tolist() == [[int(T * time), channel]]
-        assert made.target[sample] == word
+        assert batch.x[:, sample].nonzero().tolist() == [[int(T * time), channel]]
+        assert batch.target[sample] == word
         assert loudness[word, 1].max() > 0
 
 
-def test_a_sample_backwards_is_the_same_word_said_backwards() -> None:
-    draws = drawn(100)
+def test_a_sample_backwards_is_the_same_word_backwards() -> None:
+    draws = draws_of(100)
     other = draws.clone()
     other[:, 0] = (draws[:, 0] + 0.5) % 1
     other[:, 1] = 1 - draws[:, 1]  # the silence after the word for that before it
     other[:, 9 : 9 + EVENTS] = 1 - draws[:, 9 : 9 + EVENTS]
-    made, backwards = make(draws), make(other)
-    assert made.target is not None and backwards.target is not None
-    assert torch.equal((made.target + 10) % 20, backwards.target)
-    assert torch.equal(made.x.flip(0), backwards.x)
+    batch, backwards = make(draws), make(other)
+    assert batch.target is not None and backwards.target is not None
+    assert torch.equal((batch.target + 10) % 20, backwards.target)
+    assert torch.equal(batch.x.flip(0), backwards.x)
 
 
 def test_what_falls_outside_is_left_out() -> None:
-    draws = drawn(20)
+    draws = draws_of(20)
     draws[:, 9 + 2 * EVENTS :] = 0.0  # five standard deviations below the track
     draws[:, 5] = 0.0
     x = make(draws).x
@@ -90,17 +90,17 @@ def test_what_falls_outside_is_left_out() -> None:
 
 
 @pytest.mark.long
-def test_counts_say_the_word_but_not_which_way_round() -> None:
+def test_counts_show_the_word_but_not_which_way_round() -> None:
     task = SpokenTones(train_samples=2000, test_samples=600)
     data = task.load(Path("unused"), 10, torch.device("cpu"), torch.Generator().manual_seed(0))
     (train,), (test,) = data.train.batches(2000), data.test.batches(600)
     assert train.target is not None and test.target is not None
     x, unseen = (part.x.sum(0).view(-1, 70, 10).sum(2) for part in (train, test))
     weights = torch.linalg.solve(x.T @ x + 10 * torch.eye(70), x.T @ torch.eye(20)[train.target])
-    said = (unseen @ weights).argmax(1)
-    word = said % 10 == test.target % 10
+    predictions = (unseen @ weights).argmax(1)
+    word = predictions % 10 == test.target % 10
     assert word.double().mean().item() > 0.7
-    assert (said == test.target)[word].double().mean().item() == pytest.approx(0.5, abs=0.09)  # 4 deviations
+    assert (predictions == test.target)[word].double().mean().item() == pytest.approx(0.5, abs=0.09)  # 4 deviations
 
 
 @pytest.mark.long

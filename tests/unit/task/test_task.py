@@ -10,6 +10,7 @@ import pytest
 from snnrun.task import CIFAR100, EMNIST, SHD, Digits, FashionMNIST, MovingBars, SpokenTones, Task
 from support.catalogued import part
 from support.paths import CONF
+from support.refusals import refuses
 
 FILES = sorted((CONF / "task").glob("*.yaml"))
 
@@ -41,7 +42,7 @@ def test_every_label_has_a_name(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "named"),
+    ("task", "some_names"),
     [
         (Digits(), {0: "0", 9: "9"}),
         (FashionMNIST(), {0: "T-shirt/top", 9: "ankle boot"}),
@@ -58,16 +59,16 @@ def test_every_label_has_a_name(file: Path) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_names_of_classes(task: Task, named: dict[int, str]) -> None:
+def test_names_of_classes(task: Task, some_names: dict[int, str]) -> None:
     names = task.class_names()
-    assert {label: names[label] for label in named} == named
+    assert {label: names[label] for label in some_names} == some_names
 
 
 @pytest.mark.parametrize("classes", [("a",), ("a", "b", "b"), ("a", "b", "c", "d"), (1, 2, 3), "abcd"])
 def test_names_that_are_not_those_of_the_labels(classes: Any) -> None:
     task = MovingBars()
     task.num_outputs, task.classes = 3, classes
-    with pytest.raises(ValueError, match="classes: expected 3 different names"):
+    with refuses("classes", tuple(classes), "3 different names"):
         task.class_names()
 
 

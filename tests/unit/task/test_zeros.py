@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from snnrun.task import Data, Part, RandomBits, Zeros
+from support.refusals import refuses
 
 CPU = torch.device("cpu")
 
@@ -71,11 +72,11 @@ def test_training_draws_fresh_samples_and_the_others_do_not() -> None:
 
 
 def test_passes_over_held_out_parts_do_not_disturb_each_other_or_training() -> None:
-    data, undisturbed = load(), load()
+    data, twin = load(), load()
     for (first, second), train, expected in zip(
         zip(data.test.batches(1), data.test.batches(1), strict=True),
         data.train.batches(1),
-        undisturbed.train.batches(1),
+        twin.train.batches(1),
         strict=False,
     ):
         assert torch.equal(first.x, second.x)
@@ -96,10 +97,10 @@ def test_the_training_stream_goes_on_where_it_was_saved() -> None:
     state = train.stream.get_state()  # in the middle of an epoch: nothing is drawn ahead
     expected = next(batches).x
 
-    resumed = load(seed=99).train
-    assert isinstance(resumed, RandomBits)
-    resumed.stream.set_state(state)
-    assert torch.equal(next(resumed.batches(1)).x, expected)
+    second = load(seed=99).train
+    assert isinstance(second, RandomBits)
+    second.stream.set_state(state)
+    assert torch.equal(next(second.batches(1)).x, expected)
 
 
 def test_the_global_random_stream_is_left_alone() -> None:
@@ -112,7 +113,7 @@ def test_the_global_random_stream_is_left_alone() -> None:
 @pytest.mark.parametrize("name", ["size_input", "size_output", "steps_per_epoch", "batch_size"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3"])
 def test_options_are_checked(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"^{name}: expected a whole number of at least 1, got "):
+    with refuses(name, value, "whole number of at least 1"):
         Zeros(**{name: value})  # type: ignore[arg-type]
 
 

@@ -25,31 +25,31 @@ class Half(Team):
         return counts if self.others is None else counts + self.others if self.leads else torch.zeros_like(counts)
 
 
-def collected(classes: str, *batches: tuple[list[int], list[int]]) -> Predictions:
-    found = Predictions(tuple(classes))
+def collect(classes: str, *batches: tuple[list[int], list[int]]) -> Predictions:
+    predictions_of = Predictions(tuple(classes))
     for labels, predictions in batches:
-        found.add(torch.tensor(predictions), torch.tensor(labels))
-    return found
+        predictions_of.add(torch.tensor(predictions), torch.tensor(labels))
+    return predictions_of
 
 
 def test_rows_are_classes_and_columns_predictions() -> None:
-    found = collected("abc", ([0, 0, 1], [0, 2, 1]), ([1, 1], [1, 0])).confusion(Team())
-    assert found == Confusion(("a", "b", "c"), ((1, 0, 1), (1, 2, 0), (0, 0, 0)), (2, 3, 0))
-    assert found.accuracy_by_class() == {"a": 0.5, "b": 2 / 3, "c": None}
+    confusion = collect("abc", ([0, 0, 1], [0, 2, 1]), ([1, 1], [1, 0])).confusion(Team())
+    assert confusion == Confusion(("a", "b", "c"), ((1, 0, 1), (1, 2, 0), (0, 0, 0)), (2, 3, 0))
+    assert confusion.accuracy_by_class() == {"a": 0.5, "b": 2 / 3, "c": None}
 
 
 def test_what_is_no_class_is_wrong_and_in_no_column() -> None:
-    found = collected("ab", ([0, 0, 0, 1, 7], [0, 2, -1, 1, 0])).confusion(Team())
-    assert found == Confusion(("a", "b"), ((1, 0), (0, 1)), (3, 1))
-    assert found.accuracy_by_class() == {"a": 1 / 3, "b": 1.0}
+    confusion = collect("ab", ([0, 0, 0, 1, 7], [0, 2, -1, 1, 0])).confusion(Team())
+    assert confusion == Confusion(("a", "b"), ((1, 0), (0, 1)), (3, 1))
+    assert confusion.accuracy_by_class() == {"a": 1 / 3, "b": 1.0}
 
 
 def test_counts_are_summed_over_processes_at_rank_0() -> None:
     other = Half(1)
-    assert collected("ab", ([1, 1], [0, 1])).confusion(other) is None
-    found = collected("ab", ([0], [0])).confusion(Half(0, other.counts))
-    assert found == Confusion(("a", "b"), ((1, 0), (1, 1)), (1, 2))
-    assert collected("ab").confusion(Half(0, other.counts)) == Confusion(("a", "b"), ((0, 0), (1, 1)), (0, 2))
+    assert collect("ab", ([1, 1], [0, 1])).confusion(other) is None
+    confusion = collect("ab", ([0], [0])).confusion(Half(0, other.counts))
+    assert confusion == Confusion(("a", "b"), ((1, 0), (1, 1)), (1, 2))
+    assert collect("ab").confusion(Half(0, other.counts)) == Confusion(("a", "b"), ((0, 0), (1, 1)), (0, 2))
 
 
 def test_where_there_are_no_classes_none_is_counted() -> None:
@@ -57,15 +57,15 @@ def test_where_there_are_no_classes_none_is_counted() -> None:
     values.add(torch.zeros(3, 2), torch.zeros(3, 2))
     too_many = Predictions(tuple(map(str, range(MOST_CLASSES + 1))))
     too_many.add(torch.tensor([0]), torch.tensor([0]))
-    for none in (values, too_many, Predictions(), collected("ab")):
+    for none in (values, too_many, Predictions(), collect("ab")):
         assert none.confusion(Team()) is None
 
 
 @pytest.mark.parametrize("words", [(), ("loss.accuracy=membrane", "loss.population=3")])
 def test_the_test_part_is_counted_and_all_else_is_as_without(words: tuple[str, ...]) -> None:
-    made = training("model.hidden=[20]", "batch_size=50", *words, batches=3)
-    parts, model = made.parts, made.model
-    arguments = (made.data.test, parts.encoder, parts.loss, made.streams, made.settings)
+    trainer = training("model.hidden=[20]", "batch_size=50", *words, batches=3)
+    parts, model = trainer.parts, trainer.model
+    arguments = (trainer.data.test, parts.encoder, parts.loss, trainer.streams, trainer.settings)
     plain = evaluate(model, *arguments)
     scores = evaluate(model, *arguments, classes=parts.task.class_names())
     assert plain.confusion is None
@@ -73,7 +73,7 @@ def test_the_test_part_is_counted_and_all_else_is_as_without(words: tuple[str, .
     confusion = scores.confusion
     assert confusion is not None
     assert confusion.classes == tuple("0123456789")
-    labels = torch.cat([batch.target for batch in made.data.test.batches(50) if batch.target is not None])
+    labels = torch.cat([batch.target for batch in trainer.data.test.batches(50) if batch.target is not None])
     assert confusion.samples == tuple(labels.bincount(minlength=10).tolist())
     assert sum(confusion.samples) == 150
     assert tuple(map(sum, confusion.counts)) == confusion.samples

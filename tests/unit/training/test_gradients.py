@@ -27,19 +27,19 @@ def epochs(*overrides: str) -> list[EpochRecord]:
 
 
 def test_norms_are_those_of_the_last_batch() -> None:
-    made = training(*SMALL)
-    (epoch,) = [record for record in made.fit() if isinstance(record, EpochRecord)]
+    trainer = training(*SMALL)
+    (epoch,) = [record for record in trainer.fit() if isinstance(record, EpochRecord)]
     assert list(epoch.gradients or {}) == ["hidden1", "output"]
-    for name, layer in made.model.layers.items():  # type: ignore[union-attr,operator]
+    for name, layer in trainer.model.layers.items():  # type: ignore[union-attr,operator]
         squares = sum(float(p.grad.double().square().sum()) for p in layer.parameters())
         assert (epoch.gradients or {})[name].norm == pytest.approx(math.sqrt(squares), rel=1e-5)
-        unreached = (layer.synapse.weight.grad == 0).all(1).double().mean()
-        assert (epoch.gradients or {})[name].zero == pytest.approx(float(unreached))
+        share = (layer.synapse.weight.grad == 0).all(1).double().mean()
+        assert (epoch.gradients or {})[name].zero == pytest.approx(float(share))
 
 
 def test_norms_are_taken_before_clipping() -> None:
-    (free,), (clipped,) = (epochs("batch_size=2000", f"clip_grad_norm={bound}") for bound in ("null", "1e-3"))
-    assert clipped.gradients == free.gradients
+    (free,), (with_clip,) = (epochs("batch_size=2000", f"clip_grad_norm={bound}") for bound in ("null", "1e-3"))
+    assert with_clip.gradients == free.gradients
     assert (free.gradients or {})["output"].norm > 1e-3
 
 

@@ -21,14 +21,14 @@ from snnrun.tracker import Csv
 from snnrun.tracker.base import curves
 from snnrun.training.layers import neuron_parameters
 from snnrun.training.records import EpochRecord, LogRecord
-from support.small import composed, training
+from support.small import config_for, training
 
 OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for them
 
 
 @pytest.mark.parametrize("name", sorted(Catalogue().groups["neuron"]))
 def test_every_learnable_value_has_the_name_and_the_value_of_its_option(name: str) -> None:
-    config = composed(f"neuron={name}")["neuron"]
+    config = config_for(f"neuron={name}")["neuron"]
     config |= dict.fromkeys((key for key in config if key.startswith("learn")), True)
     neuron = build(config, "neuron")(shape=(3,))
     values = neuron.learnable_values()
@@ -45,7 +45,7 @@ def test_none_is_learnable_by_default() -> None:
     assert neuron_parameters(model) == {}
 
 
-def test_tau_and_beta_are_told_and_not_what_stands_for_them() -> None:
+def test_tau_and_beta_are_shown_and_not_what_stands_for_them() -> None:
     assert PLIF(tau=4.0).learnable_values()["tau"].item() == pytest.approx(4.0)
     values = Alpha(0.8, 0.4, learn_alpha=True).learnable_values()
     assert set(values) == {"alpha", "beta"}, "beta follows alpha"
@@ -54,15 +54,15 @@ def test_tau_and_beta_are_told_and_not_what_stands_for_them() -> None:
 
 def test_mean_spread_and_histogram() -> None:
     make = lambda shape: LIF(beta=[0.5, 0.6, 0.9, 0.8], learn_beta=True, shape=shape)  # noqa: E731
-    found = neuron_parameters(MLP((3,), 4, make, hidden=[]))["output"]["beta"]
+    summary = neuron_parameters(MLP((3,), 4, make, hidden=[]))["output"]["beta"]
     numbers = np.array([0.5, 0.6, 0.9, 0.8])
     for key, value in (("mean", numbers.mean()), ("sd", numbers.std()), ("min", 0.5), ("max", 0.9)):
-        assert getattr(found, key) == pytest.approx(value, abs=1e-6)
-    assert found.histogram is not None and len(found.histogram) == 20 and sum(found.histogram) == 4
-    assert found.histogram[0] == found.histogram[-1] == 1
-    shared = neuron_parameters(MLP((3,), 4, lambda shape: LIF(learn_beta=True, shape=shape), hidden=[]))
-    assert set(shared["output"]["beta"].to_json()) == {"mean", "sd", "min", "max"}
-    assert shared["output"]["beta"].sd == 0
+        assert getattr(summary, key) == pytest.approx(value, abs=1e-6)
+    assert summary.histogram is not None and len(summary.histogram) == 20 and sum(summary.histogram) == 4
+    assert summary.histogram[0] == summary.histogram[-1] == 1
+    of_layers = neuron_parameters(MLP((3,), 4, lambda shape: LIF(learn_beta=True, shape=shape), hidden=[]))
+    assert set(of_layers["output"]["beta"].to_json()) == {"mean", "sd", "min", "max"}
+    assert of_layers["output"]["beta"].sd == 0
 
 
 def test_values_that_are_not_finite_are_left_out() -> None:
@@ -142,8 +142,8 @@ def test_the_figure_has_a_curve_a_band_and_a_histogram_for_each_layer() -> None:
 
 
 def test_the_figure_of_one_value_for_each_layer_and_of_none() -> None:
-    shared = {"epoch": 1, "neuron_parameters": {"output": {"k": {"mean": None, "sd": 0.0}}}}
-    figure = draw_parameters([EpochRecord.from_json(shared)])
+    one_value = {"epoch": 1, "neuron_parameters": {"output": {"k": {"mean": None, "sd": 0.0}}}}
+    figure = draw_parameters([EpochRecord.from_json(one_value)])
     assert figure is not None and len(figure.axes) == 1
     assert draw_parameters([]) is None
     assert draw_parameters([EpochRecord.from_json({"epoch": 1, "layers": {"output": {}}})]) is None

@@ -41,7 +41,7 @@ EPOCH = EpochRecord(
     neuron_parameters={"output": {"beta": ParameterSummary(mean=0.9, sd=0.0, min=0.9, max=0.9, histogram=(0, 3))}},
 )
 WARNING = WarningRecord(epoch=1, step=2, message="not finite", lost={"layers.output.weight": 3})
-FINISHED = RunResult(
+RESULT = RunResult(
     status="finished",
     test_accuracy=0.5,
     test_loss=1.5,
@@ -76,22 +76,22 @@ def test_the_lines_of_metrics_are_these_to_the_letter() -> None:
 
 
 def test_the_fields_of_a_result_depend_on_how_the_run_ended() -> None:
-    finished = [
+    fields = [
         *("status", "test_accuracy", "test_loss", "best_epoch", "epochs", "samples_per_second", "seconds"),
         *("parameters", "weights_sha256", "test_accuracy_by_class", "test_confusion"),
     ]
-    assert list(FINISHED.to_json()) == finished
+    assert list(RESULT.to_json()) == fields
     regression = RunResult(status="finished", test_loss=1.0, test_r2=0.5, epochs=1, seconds=1.0).to_json()
     assert list(regression) == ["status", "test_accuracy", "test_loss", "test_r2", "best_epoch", "epochs", "seconds"]
     assert regression["test_accuracy"] is regression["best_epoch"] is None
-    failed = RunResult(status="failed", error="why", epochs=1, seconds=1.0).to_json()
-    assert list(failed) == ["status", "error", "test_accuracy", "test_loss", "epochs", "seconds"]
-    pruned = RunResult(status="interrupted", pruned=True, epochs=1, seconds=1.0).to_json()
-    assert list(pruned) == ["status", "error", "pruned", "test_accuracy", "test_loss", "epochs", "seconds"]
-    assert (pruned["error"], pruned["pruned"]) == (None, True)
+    failure = RunResult(status="failed", error="why", epochs=1, seconds=1.0).to_json()
+    assert list(failure) == ["status", "error", "test_accuracy", "test_loss", "epochs", "seconds"]
+    pruning = RunResult(status="interrupted", pruned=True, epochs=1, seconds=1.0).to_json()
+    assert list(pruning) == ["status", "error", "pruned", "test_accuracy", "test_loss", "epochs", "seconds"]
+    assert (pruning["error"], pruning["pruned"]) == (None, True)
 
 
-@pytest.mark.parametrize("entry", [STEP, WARNING, FINISHED])
+@pytest.mark.parametrize("entry", [STEP, WARNING, RESULT])
 def test_what_was_written_is_read_back(entry: Any) -> None:
     assert type(entry).from_json(json.loads(json.dumps(entry.to_json()))) == entry
 

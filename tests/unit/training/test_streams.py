@@ -59,31 +59,31 @@ def test_isolated_items_draw_from_a_stream_that_nobody_else_moves() -> None:
     """By torch's global generator, whatever the caller draws from it in between; and the caller's is left alone."""
     streams = Streams(3, torch.device("cpu"))
 
-    def drawn() -> Iterator[float]:
+    def draw() -> Iterator[float]:
         yield from (torch.rand(()).item() for _ in range(3))
 
-    undisturbed = list(streams.isolate(drawn, "data 1"))
+    alone = list(streams.isolate(draw, "data 1"))
     torch.manual_seed(1)
     expected = torch.rand(4).tolist()
     torch.manual_seed(1)
     between = [torch.rand(()).item()]
-    disturbed = []
-    for item in streams.isolate(drawn, "data 1"):
-        disturbed.append(item)
+    items = []
+    for item in streams.isolate(draw, "data 1"):
+        items.append(item)
         between.append(torch.rand(()).item())
-    assert disturbed == undisturbed and len(set(disturbed)) == 3
+    assert items == alone and len(set(items)) == 3
     assert between == expected
-    assert list(streams.isolate(drawn, "data 2")) != undisturbed
-    assert list(Streams(4, torch.device("cpu")).isolate(drawn, "data 1")) != undisturbed
+    assert list(streams.isolate(draw, "data 2")) != alone
+    assert list(Streams(4, torch.device("cpu")).isolate(draw, "data 1")) != alone
 
 
 def test_an_error_in_isolated_items_leaves_the_global_generator_as_it_was() -> None:
-    def broken() -> Iterator[float]:
+    def fail() -> Iterator[float]:
         yield torch.rand(()).item()
         torch.rand(())
         raise ValueError("broken")
 
     before = torch.get_rng_state()
     with pytest.raises(ValueError, match="broken"):
-        list(Streams(3, torch.device("cpu")).isolate(broken, "data 1"))
+        list(Streams(3, torch.device("cpu")).isolate(fail, "data 1"))
     assert torch.equal(torch.get_rng_state(), before)

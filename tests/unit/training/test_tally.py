@@ -28,8 +28,8 @@ def test_every_spike_counts_once(shape: tuple[int, ...], dtype: torch.dtype) -> 
     count = times_fired(s)
     assert count.dtype == torch.int64
     assert torch.equal(count, s.long().sum((0, 1)))
-    graded = s * torch.tensor([-2.0, 0.25, 3.0, 2.0**-30]).to(dtype)[torch.randint(4, s.shape)]
-    assert torch.equal(times_fired(graded), count)
+    sizes = s * torch.tensor([-2.0, 0.25, 3.0, 2.0**-30]).to(dtype)[torch.randint(4, s.shape)]
+    assert torch.equal(times_fired(sizes), count)
 
 
 def test_strides_and_gradients_do_not_matter() -> None:

@@ -23,29 +23,30 @@ from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import evaluate
 from snnrun.training.records import EpochRecord, LayerActivity, LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.streams import Streams
+from support.refusals import fails
 from support.small import CPU, Training, same, training, weights
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
 
 
 @dataclass(frozen=True)
-class Given:
+class BatchList:
     """A part that hands out these batches, in this order."""
 
-    given: list[Batch]
+    items: list[Batch]
     stream: None = None
 
     def __len__(self) -> int:
-        return sum(batch.x.shape[1] for batch in self.given)
+        return sum(batch.x.shape[1] for batch in self.items)
 
     def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
-        yield from self.given
+        yield from self.items
 
 
-def images(*sizes: int, seed: int = 0) -> Given:
+def images(*sizes: int, seed: int = 0) -> BatchList:
     """Batches of random images of digits' shape, of these sizes."""
     generator = torch.Generator().manual_seed(seed)
-    return Given(
+    return BatchList(
         [
             Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
             for size in sizes
@@ -54,8 +55,8 @@ def images(*sizes: int, seed: int = 0) -> Given:
 
 
 @dataclass(frozen=True)
-class Scripted(Loss):
-    """A loss that is real in training, and in validation says the next value of a script."""
+class ScriptLoss(Loss):
+    """A loss that is real in training, and in validation the next value of a script."""
 
     values: list[float] = field(default_factory=list)
 
@@ -66,25 +67,30 @@ class Scripted(Loss):
 
 
 @dataclass(frozen=True)
-class Watched(Encoder):
-    """Notes what another encoder is given and makes of it."""
+class Recorder(Encoder):
+    """Records the inputs and the spike trains of another encoder."""
 
     inner: Encoder | None = None
-    seen: list[Tensor] = field(default_factory=list)
-    made: list[Tensor] = field(default_factory=list)
+    inputs: list[Tensor] = field(default_factory=list)
+    trains: list[Tensor] = field(default_factory=list)
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
         assert self.inner is not None
         train = self.inner(x, num_steps, generator)
         if torch.is_grad_enabled():
-            self.seen.append(x.clone())
-            self.made.append(train.clone())
+            self.inputs.append(x.clone())
+            self.trains.append(train.clone())
         return train
 
 
-def changed(made: Training, *, data: Data | None = None, model: nn.Module | None = None, **parts: Any) -> Training:
+def replace_parts(
+    trainer: Training, *, data: Data | None = None, model: nn.Module | None = None, **parts: Any
+) -> Training:
     return dataclasses.replace(
-        made, data=data or made.data, model=model or made.model, parts=dataclasses.replace(made.parts, **parts)
+        trainer,
+        data=data or trainer.data,
+        model=model or trainer.model,
+        parts=dataclasses.replace(trainer.parts, **parts),
     )
 
 
@@ -119,10 +125,10 @@ def test_records_of_a_task_without_labels() -> None:
 
 
 def test_means_are_over_samples_and_not_over_batches() -> None:
-    made = training(*SMALL, "epochs=1", "optimizer=sgd", "optimizer.lr=0", "encoder=direct")
+    trainer = training(*SMALL, "epochs=1", "optimizer=sgd", "optimizer.lr=0", "encoder=direct")
     sizes = (7, 2)
-    made = changed(made, data=made.data._replace(train=images(*sizes), validation=images(*sizes)))
-    first, second, epoch = (record.to_json() for record in made.fit())
+    trainer = replace_parts(trainer, data=trainer.data._replace(train=images(*sizes), validation=images(*sizes)))
+    first, second, epoch = (record.to_json() for record in trainer.fit())
     for key in ("loss", "accuracy"):
         mean = (7 * first[key] + 2 * second[key]) / 9
         assert first[key] != second[key]
@@ -131,10 +137,10 @@ def test_means_are_over_samples_and_not_over_batches() -> None:
 
 
 def test_the_loss_and_the_accuracy_are_those_of_the_batch() -> None:
-    made = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
-    batch = next(made.data.train.batches(32, made.streams.order))
-    spikes, membrane, _ = made.model(made.parts.encoder(batch.x, 6))["output"]
-    expected = made.parts.loss(spikes, membrane, batch.target).item()
+    trainer = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
+    batch = next(trainer.data.train.batches(32, trainer.streams.order))
+    spikes, membrane, _ = trainer.model(trainer.parts.encoder(batch.x, 6))["output"]
+    expected = trainer.parts.loss(spikes, membrane, batch.target).item()
     accuracy = (spikes.sum(0).argmax(1) == batch.target).float().mean().item()
     again = training(*SMALL, "epochs=1", "encoder=direct", batches=1)
     step = of_kind(again.fit(), StepRecord)[0]
@@ -142,17 +148,17 @@ def test_the_loss_and_the_accuracy_are_those_of_the_batch() -> None:
     assert step.accuracy == pytest.approx(accuracy)
 
 
-@pytest.mark.parametrize(("every", "logged"), [(1, [1, 2, 3, 4, 5, 6]), (2, [1, 2, 4, 6]), (4, [1, 4]), (100, [1])])
-def test_log_every(every: int, logged: list[int]) -> None:
+@pytest.mark.parametrize(("every", "steps"), [(1, [1, 2, 3, 4, 5, 6]), (2, [1, 2, 4, 6]), (4, [1, 4]), (100, [1])])
+def test_log_every(every: int, steps: list[int]) -> None:
     records = training(*SMALL, f"report.log_every={every}", batches=3).fit()
-    assert [record.step for record in of_kind(records, StepRecord)] == logged
+    assert [record.step for record in of_kind(records, StepRecord)] == steps
     assert [record.step for record in of_kind(records, EpochRecord)] == [3, 6]
 
 
 def test_activity_against_a_count_by_hand() -> None:
     """Neuron 0 never fires, 1 always, 2 once in each sample, 3 in the second batch alone: at each of its steps."""
 
-    class Fixed(nn.Module):
+    class FixedSpikes(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.weight = nn.Parameter(torch.ones(()))
@@ -165,10 +171,10 @@ def test_activity_against_a_count_by_hand() -> None:
                 spikes[:, :, 3] = 1
             return {"output": Trace(spikes + 0 * self.weight, spikes)}
 
-    made = training("num_steps=5", "epochs=2", "encoder=direct")
-    data = made.data._replace(train=images(3, 2), validation=images(1))
-    made = changed(made, model=Fixed(), data=data)
-    for epoch in of_kind(made.fit(), EpochRecord):  # each epoch is counted alone
+    trainer = training("num_steps=5", "epochs=2", "encoder=direct")
+    data = trainer.data._replace(train=images(3, 2), validation=images(1))
+    trainer = replace_parts(trainer, model=FixedSpikes(), data=data)
+    for epoch in of_kind(trainer.fit(), EpochRecord):  # each epoch is counted alone
         chances = 5 * (3 + 2)
         rate = (0 + chances + (3 + 2) + 5 * 2) / (4 * chances)
         assert epoch.layers == {"output": LayerActivity(neurons=4, firing_rate=rate, silent=0.25, saturated=0.25)}
@@ -177,34 +183,34 @@ def test_activity_against_a_count_by_hand() -> None:
 # --- best, early stopping, schedulers ------------------------------------------------------------------------------
 
 
-def scripted(values: list[float], *overrides: str) -> list[EpochRecord]:
-    made = training(*SMALL, f"epochs={len(values)}", *overrides, batches=1)
-    return of_kind(changed(made, loss=Scripted(values=list(values))).fit(), EpochRecord)
+def run_script(values: list[float], *overrides: str) -> list[EpochRecord]:
+    trainer = training(*SMALL, f"epochs={len(values)}", *overrides, batches=1)
+    return of_kind(replace_parts(trainer, loss=ScriptLoss(values=list(values))).fit(), EpochRecord)
 
 
 @pytest.mark.parametrize("encoder", ["rate", "direct", "latency", "population"])
 @pytest.mark.parametrize("model", ["mlp", "recurrent"])
 def test_training_reads_no_file_of_the_catalogue(encoder: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part's name is for messages; to look it up at every batch took as long as the training."""
-    made = training(f"encoder={encoder}", f"model={model}", "epochs=1", "num_steps=4")
+    trainer = training(f"encoder={encoder}", f"model={model}", "epochs=1", "num_steps=4")
 
     def refuse(path: Path) -> None:
         raise AssertionError(f"{path} was read")
 
     monkeypatch.setattr(catalogue, "_load", refuse)
-    assert made.fit()[-1].kind == "epoch"
+    assert trainer.fit()[-1].kind == "epoch"
 
 
 def test_best_is_the_lowest_so_far() -> None:
-    epochs = scripted([3.0, 2.0, 2.5, 1.0, 1.0])
+    epochs = run_script([3.0, 2.0, 2.5, 1.0, 1.0])
     assert [epoch.best for epoch in epochs] == [True, True, False, True, False]
     assert [epoch.validation_loss for epoch in epochs] == [3, 2, 2.5, 1, 1]
 
 
 def test_nothing_is_best_where_no_loss_is_finite() -> None:
-    epochs = scripted([math.nan, math.nan, math.nan], "early_stopping=2")
+    epochs = run_script([math.nan, math.nan, math.nan], "early_stopping=2")
     assert [epoch.best for epoch in epochs] == [False, False]
-    assert [epoch.best for epoch in scripted([math.nan, 1.0])] == [False, True]
+    assert [epoch.best for epoch in run_script([math.nan, 1.0])] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -217,12 +223,12 @@ def test_nothing_is_best_where_no_loss_is_finite() -> None:
     ],
 )
 def test_early_stopping(patience: int, values: list[float], ran: int) -> None:
-    assert len(scripted(values, f"early_stopping={patience}")) == ran
+    assert len(run_script(values, f"early_stopping={patience}")) == ran
 
 
 def test_plateau_follows_the_validation_loss() -> None:
     words = ["optimizer=sgd", "optimizer.lr=0.1", "scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.5"]
-    rates = [epoch.learning_rate for epoch in scripted([1.0, 2.0, 0.5, 0.4, 0.6, 0.1], *words)]
+    rates = [epoch.learning_rate for epoch in run_script([1.0, 2.0, 0.5, 0.4, 0.6, 0.1], *words)]
     assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.05, 0.025])
 
 
@@ -243,9 +249,9 @@ def test_cosine_ends_with_the_last_epoch() -> None:
 
 
 def test_without_a_validation_part_no_epoch_is_best() -> None:
-    made = training(*SMALL, "task.validation=0", batches=2)
-    assert (len(made.data.train), len(made.data.validation)) == (1438, 0)
-    records = made.fit()
+    trainer = training(*SMALL, "task.validation=0", batches=2)
+    assert (len(trainer.data.train), len(trainer.data.validation)) == (1438, 0)
+    records = trainer.fit()
     for epoch in of_kind(records, EpochRecord):
         assert epoch.best is False
         assert not [key for key in epoch.to_json() if key.startswith("validation")]
@@ -254,8 +260,8 @@ def test_without_a_validation_part_no_epoch_is_best() -> None:
 
 @pytest.mark.parametrize(("most", "steps"), [(2, [2]), (3, [3]), (4, [3, 4]), (6, [3, 6]), (99, [3, 6])])
 def test_max_steps_ends_training_and_changes_nothing_before(most: int, steps: list[int]) -> None:
-    whole, cut = training(*SMALL, batches=3), training(*SMALL, f"max_steps={most}", batches=3)
-    expected, records = of_kind(whole.fit(), StepRecord), cut.fit()
+    whole, short = training(*SMALL, batches=3), training(*SMALL, f"max_steps={most}", batches=3)
+    expected, records = of_kind(whole.fit(), StepRecord), short.fit()
     losses = [record.loss for record in of_kind(records, StepRecord)]
     assert losses == [record.loss for record in expected[:most]]
     epochs = of_kind(records, EpochRecord)
@@ -267,36 +273,36 @@ def test_max_steps_ends_training_and_changes_nothing_before(most: int, steps: li
 def test_max_steps_holds_for_a_run_that_goes_on(at: int) -> None:
     # 5 is the last step: what is left then is to evaluate, and to end the epoch.
     words = (*SMALL, "max_steps=5")
-    unbroken = training(*words, batches=3)
-    expected = unbroken.fit()
-    broken = training(*words, batches=3)
-    state = broken.state()
+    whole = training(*words, batches=3)
+    expected = whole.fit()
+    trainer = training(*words, batches=3)
+    state = trainer.state()
 
-    class Left(Exception):
+    class Leave(Exception):
         pass
 
     def leave() -> None:
         if state.progress.step == at:
-            raise Left
+            raise Leave
 
     records: list[LogRecord] = []
-    with pytest.raises(Left):
-        for record in broken.records(state, boundary=leave):
+    with pytest.raises(Leave):
+        for record in trainer.records(state, boundary=leave):
             records.append(record)
-    records += broken.fit(state)
+    records += trainer.fit(state)
     assert [(r.kind, r.epoch, r.step) for r in records] == [(r.kind, r.epoch, r.step) for r in expected]
-    assert same(weights(broken.model), weights(unbroken.model))
-    assert not broken.fit(state), "it is over"
+    assert same(weights(trainer.model), weights(whole.model))
+    assert not trainer.fit(state), "it is over"
 
 
 def test_a_smaller_last_batch_may_be_dropped() -> None:
     data = Data(images(8, 8, 5), images(8), images(8), {})
-    kept = changed(training(*SMALL, "batch_size=8"), data=data).fit()
-    dropped = changed(training(*SMALL, "batch_size=8", "drop_last=true"), data=data).fit()
-    assert [epoch.step for epoch in of_kind(kept, EpochRecord)] == [3, 6]
-    assert [epoch.step for epoch in of_kind(dropped, EpochRecord)] == [2, 4]
-    with pytest.raises(ConfigError, match=r"batch_size: expected at most 21, .* drop_last=true .* got 32"):
-        changed(training(*SMALL, "drop_last=true"), data=data).fit()
+    all_batches = replace_parts(training(*SMALL, "batch_size=8"), data=data).fit()
+    whole_batches = replace_parts(training(*SMALL, "batch_size=8", "drop_last=true"), data=data).fit()
+    assert [epoch.step for epoch in of_kind(all_batches, EpochRecord)] == [3, 6]
+    assert [epoch.step for epoch in of_kind(whole_batches, EpochRecord)] == [2, 4]
+    with fails(ConfigError, "batch_size: ", "at most 21", "drop_last=true", "got 32"):
+        replace_parts(training(*SMALL, "drop_last=true"), data=data).fit()
 
 
 # --- gradient clipping ---------------------------------------------------------------------------------------------
@@ -305,10 +311,10 @@ def test_a_smaller_last_batch_may_be_dropped() -> None:
 @pytest.mark.parametrize("limit", [None, 1e-2, 1e6])
 def test_clipping_bounds_the_update(limit: float | None) -> None:
     words = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "epochs=1"]
-    made = training(*SMALL, *words, f"clip_grad_norm={'null' if limit is None else limit}", batches=1)
-    before = weights(made.model)
-    step = of_kind(made.fit(), StepRecord)[0]
-    after = weights(made.model)
+    trainer = training(*SMALL, *words, f"clip_grad_norm={'null' if limit is None else limit}", batches=1)
+    before = weights(trainer.model)
+    step = of_kind(trainer.fit(), StepRecord)[0]
+    after = weights(trainer.model)
     update = math.sqrt(sum(float((after[name] - before[name]).square().sum()) for name in before))
     assert step.gradient_norm > 1e-2, "the norm that is recorded is the one before clipping"
     assert update == pytest.approx(min(step.gradient_norm, limit or math.inf), rel=1e-3)
@@ -320,38 +326,38 @@ def test_clipping_bounds_the_update(limit: float | None) -> None:
 def with_nan(at: int, count: int) -> Callable[[Training], Training]:
     """Batch ``at`` (from 1) of ``count`` holds a NaN: spikes and loss stay finite, the gradient does not."""
     part = images(*[4] * count)
-    part.given[at - 1].x[0, 1, 0, 3, 3] = math.nan
+    part.items[at - 1].x[0, 1, 0, 3, 3] = math.nan
 
-    def use(made: Training) -> Training:
-        return changed(made, data=made.data._replace(train=part))
+    def use(trainer: Training) -> Training:
+        return replace_parts(trainer, data=trainer.data._replace(train=part))
 
     return use
 
 
 def test_a_gradient_that_is_not_finite_stops_before_it_reaches_the_weights() -> None:
-    made = with_nan(3, 4)(training(*SMALL, "encoder=direct"))
-    with pytest.raises(NonFiniteError) as caught:
-        made.fit()
-    assert caught.value.exit_code == 4
-    message = str(caught.value)
+    trainer = with_nan(3, 4)(training(*SMALL, "encoder=direct"))
+    with pytest.raises(NonFiniteError) as error:
+        trainer.fit()
+    assert error.value.exit_code == 4
+    message = str(error.value)
     assert message.startswith("iteration 3: not finite: ")
     assert "the gradient of layers.hidden1.synapse.weight in 20 of 20 neurons" in message
     assert "the values of" not in message
     assert "clip_grad_norm=1" in message
     assert "optimizer.lr" in message
     assert "detach_reset" not in message, "it is detached already"
-    assert isinstance(made.data.train, Given)
+    assert isinstance(trainer.data.train, BatchList)
     until_then = training(*SMALL, "epochs=1", "encoder=direct")
-    until_then = changed(until_then, data=made.data._replace(train=Given(made.data.train.given[:2])))
+    until_then = replace_parts(until_then, data=trainer.data._replace(train=BatchList(trainer.data.train.items[:2])))
     until_then.fit()
-    assert same(weights(made.model), weights(until_then.model)), "the weights are those before the step"
+    assert same(weights(trainer.model), weights(until_then.model)), "the weights are those before the step"
 
 
 @pytest.mark.parametrize("convention", ["blog", "spikingjelly", "norse"])
 def test_the_remedy_for_a_reset_that_carries_a_gradient(convention: str) -> None:
-    made = with_nan(1, 1)(training(*SMALL, "encoder=direct", f"convention={convention}"))
+    trainer = with_nan(1, 1)(training(*SMALL, "encoder=direct", f"convention={convention}"))
     with pytest.raises(NonFiniteError, match=r"Try: neuron\.detach_reset=true"):
-        made.fit()
+        trainer.fit()
 
 
 def test_a_loss_that_is_not_finite_stops() -> None:
@@ -360,14 +366,14 @@ def test_a_loss_that_is_not_finite_stops() -> None:
         def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
             return super().__call__(spikes, membrane, target) * math.inf
 
-    made = changed(training(*SMALL), loss=Infinite())
+    trainer = replace_parts(training(*SMALL), loss=Infinite())
     with pytest.raises(NonFiniteError, match=r"iteration 1: not finite: the loss \(inf\)"):
-        made.fit()
+        trainer.fit()
 
 
-def test_warn_goes_on_and_tells_once() -> None:
-    made = with_nan(2, 4)(training(*SMALL, "encoder=direct", "on_nonfinite=warn"))
-    records = made.fit()
+def test_warn_goes_on_with_one_warning() -> None:
+    trainer = with_nan(2, 4)(training(*SMALL, "encoder=direct", "on_nonfinite=warn"))
+    records = trainer.fit()
     assert [(record.kind, record.step) for record in records if record.kind != "step"] == [
         ("warning", 2),
         ("epoch", 4),
@@ -379,7 +385,7 @@ def test_warn_goes_on_and_tells_once() -> None:
     assert [record.step for record in of_kind(records, StepRecord)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-def test_warn_says_when_more_neurons_are_lost() -> None:
+def test_warn_has_a_record_when_more_neurons_are_lost() -> None:
     """One output breaks in the second batch and another in the third, each by its own NaN."""
 
     class Breaking(CECount):
@@ -392,9 +398,9 @@ def test_warn_says_when_more_neurons_are_lost() -> None:
             loss = super().__call__(spikes, membrane, target)
             return loss if self.calls == 1 else loss + (membrane[..., self.calls] * math.nan).sum().nan_to_num()
 
-    made = training(*SMALL, "epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd")
-    made = changed(made, data=made.data._replace(train=images(4, 4, 4, 4)), loss=Breaking())
-    warnings = of_kind(made.fit(), WarningRecord)
+    trainer = training(*SMALL, "epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd")
+    trainer = replace_parts(trainer, data=trainer.data._replace(train=images(4, 4, 4, 4)), loss=Breaking())
+    warnings = of_kind(trainer.fit(), WarningRecord)
     counts = [f"the values of layers.output.synapse.weight in {n} of 10 neurons" for n in (1, 2, 3)]
     assert [record.step for record in warnings] == [2, 3, 4]
     assert all(count in record.message for count, record in zip(counts, warnings, strict=True))
@@ -409,13 +415,13 @@ def test_warn_with_clipping_loses_no_neuron_that_was_whole() -> None:
             return super().__call__(spikes, membrane, target) + (membrane[..., 3] * math.nan).sum().nan_to_num()
 
     words = ["epochs=1", "model.hidden=[]", "on_nonfinite=warn", "encoder=direct", "optimizer=sgd"]
-    lost = {}
+    non_finite = {}
     for clip in ("null", "1"):
-        made = changed(training(*SMALL, *words, f"clip_grad_norm={clip}", batches=1), loss=Breaking())
-        made.fit()
-        weight = made.model.get_parameter("layers.output.synapse.weight")
-        lost[clip] = (~weight.isfinite()).any(1).nonzero().flatten().tolist()
-    assert lost == {"null": [3], "1": [3]}
+        trainer = replace_parts(training(*SMALL, *words, f"clip_grad_norm={clip}", batches=1), loss=Breaking())
+        trainer.fit()
+        weight = trainer.model.get_parameter("layers.output.synapse.weight")
+        non_finite[clip] = (~weight.isfinite()).any(1).nonzero().flatten().tolist()
+    assert non_finite == {"null": [3], "1": [3]}
 
 
 # --- what training leaves undisturbed ------------------------------------------------------------------------------
@@ -424,27 +430,27 @@ def test_warn_with_clipping_loses_no_neuron_that_was_whole() -> None:
 def test_evaluation_does_not_disturb_training() -> None:
     states = []
     for sizes in ((1,), (30, 30, 7)):
-        made = training(*SMALL, "model.dropout=0.5")
-        changed(made, data=made.data._replace(validation=images(*sizes))).fit()
-        states.append(weights(made.model))
+        trainer = training(*SMALL, "model.dropout=0.5")
+        replace_parts(trainer, data=trainer.data._replace(validation=images(*sizes))).fit()
+        states.append(weights(trainer.model))
     assert same(*states)
 
 
 def test_evaluation_is_repeatable_and_changes_nothing() -> None:
-    made = training(*SMALL, "model.dropout=0.5")
-    before, order = weights(made.model), made.streams.order.get_state()
-    encoding, dropout = made.streams.encoding.get_state(), made.streams.dropout.get_state()
-    arguments = (made.data.test, made.parts.encoder, made.parts.loss, made.streams, made.settings)
-    made.model.train()
-    first, second = evaluate(made.model, *arguments), evaluate(made.model, *arguments)
+    trainer = training(*SMALL, "model.dropout=0.5")
+    before, order = weights(trainer.model), trainer.streams.order.get_state()
+    encoding, dropout = trainer.streams.encoding.get_state(), trainer.streams.dropout.get_state()
+    arguments = (trainer.data.test, trainer.parts.encoder, trainer.parts.loss, trainer.streams, trainer.settings)
+    trainer.model.train()
+    first, second = evaluate(trainer.model, *arguments), evaluate(trainer.model, *arguments)
     assert first == second
     assert first.accuracy is not None
     assert 0 <= first.accuracy <= 1
-    assert same(before, weights(made.model))
-    assert all(parameter.grad is None for parameter in made.model.parameters())
-    assert torch.equal(order, made.streams.order.get_state())
-    assert torch.equal(encoding, made.streams.encoding.get_state())
-    assert torch.equal(dropout, made.streams.dropout.get_state())
+    assert same(before, weights(trainer.model))
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+    assert torch.equal(order, trainer.streams.order.get_state())
+    assert torch.equal(encoding, trainer.streams.encoding.get_state())
+    assert torch.equal(dropout, trainer.streams.dropout.get_state())
 
 
 def test_neither_making_a_model_nor_training_touches_the_global_random_numbers() -> None:
@@ -462,23 +468,23 @@ def test_neither_making_a_model_nor_training_touches_the_global_random_numbers()
 def test_a_model_trains_on_after_its_validation() -> None:
     """Validation turns dropout off, and the next epoch turns it on again."""
     modes: list[bool] = []
-    made = training(*SMALL, "epochs=2", batches=1)
-    made.model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
-    made.fit()
+    trainer = training(*SMALL, "epochs=2", batches=1)
+    trainer.model.register_forward_hook(lambda module, inputs, output: modes.append(module.training))
+    trainer.fit()
     assert modes == [True, False, True, False]
 
 
 def test_dropout_has_a_stream_of_its_own() -> None:
-    seen, made_trains, states = [], [], []
+    images_of, spike_trains, states = [], [], []
     for dropout in ("0.0", "0.5", "0.5"):
-        made = training(*SMALL, f"model.dropout={dropout}")
-        watched = Watched(inner=made.parts.encoder)
-        made = changed(made, encoder=watched)
-        made.fit()
-        seen.append(watched.seen)
-        made_trains.append(watched.made)
-        states.append(weights(made.model))
-    for what in (seen, made_trains):
+        trainer = training(*SMALL, f"model.dropout={dropout}")
+        recorder = Recorder(inner=trainer.parts.encoder)
+        trainer = replace_parts(trainer, encoder=recorder)
+        trainer.fit()
+        images_of.append(recorder.inputs)
+        spike_trains.append(recorder.trains)
+        states.append(weights(trainer.model))
+    for what in (images_of, spike_trains):
         assert len(what[0]) == 4
         for without, with_dropout in zip(what[0], what[1], strict=True):
             assert torch.equal(without, with_dropout), "the same images in the same order, and the same spike trains"
@@ -487,12 +493,14 @@ def test_dropout_has_a_stream_of_its_own() -> None:
 
 
 def test_each_epoch_has_an_order_and_spikes_of_its_own() -> None:
-    made = training("num_steps=3", "epochs=2", "batch_size=100", "model.hidden=[]", batches=100)
-    watched = Watched(inner=made.parts.encoder)
-    changed(made, encoder=watched).fit()
-    per_epoch = len(watched.seen) // 2
-    first, second = (torch.cat([x[0] for x in part]) for part in (watched.seen[:per_epoch], watched.seen[per_epoch:]))
-    assert first.shape[0] == second.shape[0] == len(made.data.train)
+    trainer = training("num_steps=3", "epochs=2", "batch_size=100", "model.hidden=[]", batches=100)
+    recorder = Recorder(inner=trainer.parts.encoder)
+    replace_parts(trainer, encoder=recorder).fit()
+    per_epoch = len(recorder.inputs) // 2
+    first, second = (
+        torch.cat([x[0] for x in part]) for part in (recorder.inputs[:per_epoch], recorder.inputs[per_epoch:])
+    )
+    assert first.shape[0] == second.shape[0] == len(trainer.data.train)
     assert not torch.equal(first, second)
     rows = functools.partial(torch.unique, dim=0, return_counts=True)
     for one, other in zip(rows(first.flatten(1)), rows(second.flatten(1)), strict=True):
@@ -502,9 +510,9 @@ def test_each_epoch_has_an_order_and_spikes_of_its_own() -> None:
 def test_seeds() -> None:
     states = []
     for seed in (0, 0, 1):
-        made = training(*SMALL, f"seed={seed}")
-        made.fit()
-        states.append(weights(made.model))
+        trainer = training(*SMALL, f"seed={seed}")
+        trainer.fit()
+        states.append(weights(trainer.model))
     assert same(states[0], states[1])
     assert not same(states[0], states[2])
 
@@ -515,15 +523,15 @@ def test_seeds() -> None:
 def test_bf16_stays_close_to_fp32() -> None:
     runs: dict[str, list[LogRecord]] = {}
     for precision in ("fp32", "bf16"):
-        made = training(*SMALL, f"precision={precision}", "encoder=direct", "loss=ce_membrane", batches=10)
+        trainer = training(*SMALL, f"precision={precision}", "encoder=direct", "loss=ce_membrane", batches=10)
         kinds: list[tuple[torch.dtype, torch.dtype]] = []
-        made.model.layers["output"].synapse.register_forward_hook(  # type: ignore[union-attr, index]
+        trainer.model.layers["output"].synapse.register_forward_hook(  # type: ignore[union-attr, index]
             lambda module, inputs, output, kinds=kinds: kinds.append((inputs[0].dtype, output.dtype))
         )
-        runs[precision] = made.fit()
+        runs[precision] = trainer.fit()
         product = torch.bfloat16 if precision == "bf16" else torch.float32
         assert set(kinds) == {(torch.float32, product)}
-        assert {tensor.dtype for tensor in made.model.state_dict().values()} == {torch.float32}
+        assert {tensor.dtype for tensor in trainer.model.state_dict().values()} == {torch.float32}
     fp32, bf16 = ([record.loss for record in of_kind(runs[key], StepRecord)] for key in ("fp32", "bf16"))
     assert bf16 != fp32, "the products were taken in bfloat16"
     assert bf16 == pytest.approx(fp32, rel=0.05)
@@ -531,8 +539,8 @@ def test_bf16_stays_close_to_fp32() -> None:
 
 def test_a_part_need_not_be_ours() -> None:
     """What ``fit`` asks of a part is its protocol and no more."""
-    made = training(*SMALL, "epochs=1")
+    trainer = training(*SMALL, "epochs=1")
     parts: list[Part] = [images(5), images(1), images(1)]
-    records = changed(made, data=Data(parts[0], parts[1], parts[2], {})).fit()
+    records = replace_parts(trainer, data=Data(parts[0], parts[1], parts[2], {})).fit()
     assert [record.kind for record in records] == ["step", "epoch"]
-    assert Streams(0, CPU).order.initial_seed() == made.streams.order.initial_seed()
+    assert Streams(0, CPU).order.initial_seed() == trainer.streams.order.initial_seed()

@@ -23,11 +23,11 @@ WORDS = (
 TIMES = ("time", "seconds", "samples_per_second")
 
 
-class Left(Exception):
-    """Training is left between two steps."""
+class Leave(Exception):
+    """Ends training between two steps."""
 
 
-def made() -> Training:
+def make_trainer() -> Training:
     return training(*WORDS, batches=3)
 
 
@@ -38,34 +38,34 @@ def without_times(records: list[LogRecord]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("at", [0, 1, 3, 4])
 def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) -> None:
     """By way of a file, in objects that were made anew; 3 is the last step of an epoch, before its validation."""
-    unbroken = made()
-    with unbroken.streams.global_stream("training"):
-        expected = unbroken.fit()
+    whole = make_trainer()
+    with whole.streams.global_stream("training"):
+        expected = whole.fit()
 
-    broken = made()
-    state = broken.state()
+    first = make_trainer()
+    state = first.state()
 
     def leave() -> None:
         if state.progress.step == at:
-            raise Left
+            raise Leave
 
     records: list[LogRecord] = []
-    with broken.streams.global_stream("training"):
+    with first.streams.global_stream("training"):
         if at:
-            with pytest.raises(Left):
-                records += broken.records(state, boundary=leave)
+            with pytest.raises(Leave):
+                records += first.records(state, boundary=leave)
         path = checkpoint.save_state(tmp_path, at, state.state_dict())
 
-    resumed = made()
-    later = resumed.state()
-    with resumed.streams.global_stream("training"), warnings.catch_warnings():
+    second = make_trainer()
+    later = second.state()
+    with second.streams.global_stream("training"), warnings.catch_warnings():
         warnings.simplefilter("error")  # torch's scheduler would warn of an optimizer that has not stepped
         later.load_state_dict(checkpoint.load_state(path))
         assert later.progress.step == at
-        records = resumed.fit(later)
+        records = second.fit(later)
     assert without_times(records) == without_times(expected)[-len(records) :]
     assert [record.step for record in records if isinstance(record, StepRecord)] == list(range(at + 1, 7))
-    assert same(weights(resumed.model), weights(unbroken.model))
+    assert same(weights(second.model), weights(whole.model))
 
 
 def flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -75,24 +75,24 @@ def flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def test_what_is_loaded_is_what_was_saved() -> None:
-    first, second = made(), made()
-    trained, state = first.state(), second.state()
-    first.fit(trained)
-    saved = copy.deepcopy(trained.state_dict())
-    assert list(saved) == ["progress", "streams", "model", "optimizer", "scheduler"], "the order in files of old runs"
-    state.load_state_dict(saved)
-    expected, got = flat(saved), flat(state.state_dict())
-    assert expected.keys() == got.keys()
+    first, second = make_trainer(), make_trainer()
+    first_state, state = first.state(), second.state()
+    first.fit(first_state)
+    content = copy.deepcopy(first_state.state_dict())
+    assert list(content) == ["progress", "streams", "model", "optimizer", "scheduler"], "the order in files of old runs"
+    state.load_state_dict(content)
+    expected, actual = flat(content), flat(state.state_dict())
+    assert expected.keys() == actual.keys()
     for name, value in expected.items():
-        assert torch.equal(value, got[name]) if isinstance(value, Tensor) else value == got[name], name
+        assert torch.equal(value, actual[name]) if isinstance(value, Tensor) else value == actual[name], name
     assert (state.progress.epoch, state.progress.step) == (3, 6)
     assert math.isfinite(state.progress.best_loss)
 
 
 @pytest.mark.parametrize("key", ["progress", "streams", "model", "optimizer", "scheduler"])
 def test_a_state_that_lacks_something_is_refused(key: str) -> None:
-    state = made().state()
-    saved = state.state_dict()
-    del saved[key]
+    state = make_trainer().state()
+    content = state.state_dict()
+    del content[key]
     with pytest.raises(KeyError, match=key):
-        state.load_state_dict(saved)
+        state.load_state_dict(content)
