@@ -63,6 +63,9 @@ def channels_last(
 
 def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order independent of threads."""
+    if gradient.device.type != "cpu":  # without waiting for the device, whose sums have a fixed order
+        sums = gradient.double().sum(tuple(range(gradient.dim() - like.dim())))
+        return sums.sum(tuple(i for i, n in enumerate(like.shape) if n == 1), keepdim=True).reshape(like.shape).to(like)
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))
     shared = tuple(i for i, n in enumerate(like.shape) if n == 1)

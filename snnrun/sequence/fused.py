@@ -2,7 +2,8 @@
 
 The step is recorded as a program of elementwise operations (``record.tracer``), the chain rule turns it into the
 program of its adjoint (``record.adjoint``), and a kernel runs either of them over all time steps in one pass
-(``kernel.llvm`` on the CPU, ``kernel.eager`` elsewhere). There is no second definition of any neuron.
+(``kernel.llvm`` on the CPU, ``kernel.triton`` on a GPU, ``kernel.eager`` elsewhere). There is no second definition of
+any neuron.
 docs/internals.md follows a neuron through all of it.
 
 Saved for backward: the membrane, if the trace has it; spikes as bytes, other parts of the state and the input only if
@@ -23,7 +24,7 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.sequence import fused_feedback
 from snnrun.sequence.arrays import Arrays, channels_last, has_channels_last, rows_of, steps_of, sum_to, values_of
-from snnrun.sequence.kernel import eager, llvm
+from snnrun.sequence.kernel import eager, llvm, triton
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import BackwardPlan, ForwardPlan, X, backward_plan, forward_plan
 from snnrun.sequence.record.adjoint import gradient_request
@@ -217,6 +218,9 @@ def _call(
     if not like.numel():
         for _, array in (*kernel.sums, *kernel.last, *kernel.writes):
             arrays[array.key].zero_()
+        return
+    if triton.supports(like):
+        triton.call(kernel, triton.numbers_of(numbers, captured, like), arrays, steps, like)
         return
     values = values_of(numbers, captured)
     if kernel.product is not None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from snnrun.sequence.arrays import rows_of, steps_of, sum_to, values_of
-from snnrun.sequence.kernel import llvm, steps
+from snnrun.sequence.kernel import eager, llvm, steps, triton
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.plan import (
     FEEDBACK,
@@ -83,7 +83,7 @@ class _FusedFeedback(torch.autograd.Function):
         state = _enter(plan.kernel, first, like, arrays)
         output, bias_of = arrays[OUTPUT].tensor, None if bias is None else bias.to(like)
         product = Forward(Rows(output, 0, 1), arrays[FEEDBACK], weight.to(like), bias_of)
-        _run(plan.kernel, values_of(recipe.numbers, captured), arrays, product, call, like)
+        _run(plan.kernel, (recipe.numbers, captured), arrays, product, call, like)
         last = state[count % 2]
 
         ctx.call, ctx.plan, ctx.constant = call, plan, x.shape[0] < count
@@ -130,7 +130,7 @@ class _FusedFeedback(torch.autograd.Function):
             grad_weight=like.new_zeros((n, n)) if needs[_FusedFeedback.WEIGHT] else None,
             grad_bias=like.new_zeros(n) if needs[_FusedFeedback.BIAS] else None,
         )
-        _run(kernel, values_of(plan.adjoint.program.numbers, captured), arrays, product, ctx.call, like)
+        _run(kernel, (plan.adjoint.program.numbers, captured), arrays, product, ctx.call, like)
 
         last = state[count % 2]
         sums = dict(zip((array.key for _, array in kernel.sums), last[len(parts) :], strict=True))
@@ -229,12 +229,21 @@ def _enter(kernel: Kernel, first: Sequence[Tensor | None], like: Tensor, arrays:
 
 def _run(
     kernel: Kernel,
-    values: Sequence[float],
+    values: tuple[Sequence[float], Sequence[Tensor]],
     arrays: Mapping[Key, Rows],
     product: Forward | Backward,
     call: Call,
     like: Tensor,
 ) -> None:
-    if like.numel():
-        execution = llvm.call_by_step if llvm.supports(like) else steps.run
-        execution(_by_step(kernel), values, arrays, product, call.steps, like)
+    """Run a kernel step by step; ``values``: the numbers of its program, and the captured tensors."""
+    if not like.numel():
+        return
+    kernel = _by_step(kernel)
+    if llvm.supports(like):
+        llvm.call_by_step(kernel, values_of(*values), arrays, product, call.steps, like)
+    elif triton.supports(like):
+        numbers = triton.numbers_of(*values, like)
+        steps.run(kernel, lambda tensors: triton.call(kernel, numbers, tensors, 1, like), arrays, product, call.steps)
+    else:
+        numbers_ = values_of(*values)
+        steps.run(kernel, lambda tensors: eager.call(kernel, numbers_, tensors, 1, like), arrays, product, call.steps)

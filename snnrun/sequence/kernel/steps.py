@@ -1,18 +1,17 @@
 """A kernel step by step, for a layer whose output returns as its input: between two steps the feedback is computed.
 
 Forwards, ``f[t] = W s[t-1] + b`` comes before step t. Backwards, the gradient of the output of step t is what comes in,
-plus ``W^T g[t+1]``, with ``g`` the gradient of the feedback. :func:`run` is the definition, in torch operations, for
-every device; ``llvm.call_by_step`` runs the same on the CPU, with events in place of the forward product.
+plus ``W^T g[t+1]``, with ``g`` the gradient of the feedback. :func:`run` is the definition, for every device, with
+torch's products; ``llvm.call_by_step`` runs the same on the CPU, with events in place of the forward product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
-from snnrun.sequence.kernel import eager
 from snnrun.sequence.kernel.kernel import Kernel, Key
 
 
@@ -98,17 +97,16 @@ class Backward(NamedTuple):
 
 def run(
     kernel: Kernel,
-    values: Sequence[float],
+    step_kernel: Callable[[dict[Key, Tensor]], None],
     arrays: Mapping[Key, Rows],
     feedback: Forward | Backward,
     steps: int,
-    like: Tensor,
 ) -> None:
-    """Run ``kernel.by_step()`` over ``steps`` steps of ``like`` ``[B, *N]``."""
+    """Run ``kernel.by_step()`` over ``steps`` steps; ``step_kernel`` runs it for the arrays of one step."""
     kinds = {array.key: array.kind for array in kernel.arrays()}
     for step in range(steps):
         feedback.before(step)
         tensors = {key: arrays[key].row(step) for key in kinds}
         tensors = {key: row if kinds[key] == "lane" else row[None] for key, row in tensors.items()}
-        eager.call(kernel, values, tensors, 1, like)
+        step_kernel(tensors)
         feedback.after(step)

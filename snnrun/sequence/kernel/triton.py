@@ -1,0 +1,73 @@
+"""Kernels for GPUs: a program, run over all time steps, compiled by Triton, which comes with torch on Linux.
+
+Triton compiles a kernel at its first call, and stores it in a cache of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import itertools
+import linecache
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnrun.sequence.kernel.kernel import Kernel, Key
+from snnrun.sequence.kernel.triton_code import code
+
+#: Neurons of a program of the grid.
+BLOCK = 256
+WARPS = 4
+DTYPES = (torch.float32, torch.float64)
+_number = itertools.count()
+
+
+def supports(x: Tensor) -> bool:
+    """True if these kernels can run on ``x``: a float32 or float64 tensor in a GPU's memory."""
+    return x.device.type == "cuda" and x.dtype in DTYPES and importlib.util.find_spec("triton") is not None
+
+
+def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`.
+
+    ``numbers``: the numbers of the kernel, then the captured tensors of one number, on the device.
+    """
+    lanes = like.numel()
+    scratch = [like.new_empty((steps, *like.shape)) for _ in kernel.scratch()]
+    arrays = [*(tensors[array.key] for array in kernel.arrays()), *scratch]
+    strides = [0 if tensor.dim() > like.dim() and tensor.stride(0) == 0 else lanes for tensor in arrays]
+    grid = (-(-lanes // BLOCK),)
+    # Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
+    function(kernel, like.dtype == torch.float64)[grid](
+        numbers, *arrays, *strides, steps, lanes, BLOCK=BLOCK, num_warps=WARPS, enable_fp_fusion=False
+    )
+
+
+def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tensor) -> Tensor:
+    """The numbers of a kernel: its program's, and the captured tensors of one number. The device is not waited for."""
+    own = torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=True)
+    zero = like.new_zeros(1)
+    return torch.cat([own, *(each.reshape(1).to(like) if each.numel() == 1 else zero for each in captured), zero])
+
+
+@functools.lru_cache(maxsize=1024)
+def function(kernel: Kernel, double: bool) -> Any:
+    """The Triton function of a kernel."""
+    import triton
+
+    return triton.jit(source_function(code(kernel, double=double)))
+
+
+def source_function(source: str) -> Any:
+    """The Python function of ``source``. Triton reads its lines, which Python finds by the name of their file."""
+    import triton.language
+    from triton.language.extra import libdevice
+
+    name = f"<kernel {next(_number)} of snnrun>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    scope: dict[str, Any] = {"tl": triton.language, "libdevice": libdevice, "__name__": __name__}
+    exec(compile(source, name, "exec"), scope)  # our own text: names and numbers of a program
+    return scope["kernel"]

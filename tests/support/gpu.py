@@ -1,0 +1,82 @@
+"""Kernels for GPUs without one: run by Triton's interpreter, or compiled for a GPU that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy import special
+
+from snnrun.sequence.kernel import llvm, triton
+from snnrun.sequence.kernel.kernel import Kernel
+
+#: Multiprocessors' architectures: A100, H100 and H200, MI300.
+TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
+
+
+class Library:
+    """Stands in for the functions of the GPU's library, which the interpreter lacks: numpy's and scipy's."""
+
+    exp, expm1, log, log1p, tanh, sin, cos, hypot = (
+        staticmethod(lambda *arguments, function=function: _elementwise(function, *arguments))
+        for function in (np.exp, np.expm1, np.log, np.log1p, np.tanh, np.sin, np.cos, np.hypot)
+    )
+    atan, pow, erf, erfc = (
+        staticmethod(lambda *arguments, function=function: _elementwise(function, *arguments))
+        for function in (np.arctan, np.power, special.erf, special.erfc)
+    )
+
+
+def _elementwise(function: Callable[..., Any], *arguments: Any) -> Any:
+    from triton.language import core
+    from triton.runtime.interpreter import TensorHandle
+
+    first = arguments[0].handle
+    result = function(*(each.handle.data for each in arguments)).astype(first.data.dtype)
+    return core.tensor(TensorHandle(result, first.dtype), arguments[0].type)
+
+
+def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
+    """Let Triton's interpreter run all fused executions, on the CPU; the list gets every kernel that it runs."""
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    kernels: list[Kernel] = []
+    make, call = triton.source_function, triton.call
+
+    def function(source: str) -> Any:
+        made = make(source)
+        made.__globals__["libdevice"] = Library
+        return made
+
+    def recorded(kernel: Kernel, *arguments: Any) -> None:
+        kernels.append(kernel)
+        with np.errstate(all="ignore"):  # a GPU does not warn either
+            call(kernel, *arguments)
+
+    monkeypatch.setattr(triton, "function", triton.function.__wrapped__)  # no compiled function of another test
+    monkeypatch.setattr(triton, "source_function", function)
+    monkeypatch.setattr(triton, "call", recorded)
+    monkeypatch.setattr(triton, "supports", lambda x: x.dtype in triton.DTYPES)
+    monkeypatch.setattr(llvm, "supports", lambda x: False)
+    return kernels
+
+
+def compile_for(target: str, kernel: Kernel, dtype: torch.dtype) -> Any:
+    """The machine code of a kernel for one of ``TARGETS``."""
+    import triton as library
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    number = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
+    arrays = [*kernel.arrays(), *kernel.scratch()]
+    signature = {"numbers": f"*{number}"}
+    signature |= {f"array{i}": "*u8" if array.kind == "bytes" else f"*{number}" for i, array in enumerate(arrays)}
+    signature |= {f"stride{i}": "i32" for i in range(len(arrays))}
+    signature |= {"steps": "i32", "lanes": "i32", "BLOCK": "constexpr"}
+    function = triton.function(kernel, dtype == torch.float64)
+    source = ASTSource(fn=function, signature=signature, constexprs={"BLOCK": triton.BLOCK})
+    options = {"num_warps": triton.WARPS, "enable_fp_fusion": False}
+    return library.compile(source, target=GPUTarget(*TARGETS[target]), options=options)
