@@ -1,7 +1,7 @@
-"""Puts what was measured into ``docs/performance.md``: the tables and the figure, made from the JSON file alone.
+"""Puts what was measured into ``docs/performance.md`` and ``docs/gpu.md``: tables and figure, from the JSON files alone.
 
-``python -m benchmarks.report [FILE]``, by default of docs/performance.json; with ``--check`` nothing is written, and it
-ends with 1 where the page is stale.
+``python -m benchmarks.report``, from docs/performance.json and docs/gpu.json; with ``--check`` nothing is written, and
+it ends with 1 where a page is stale.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.account import PARTS
 from benchmarks.statistic import Summary, ratio, summary
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-NUMBERS, PAGE, FIGURE = DOCS / "performance.json", DOCS / "performance.md", DOCS / "images" / "performance.png"
+PAGES, FIGURE = ("performance", "gpu"), DOCS / "images" / "performance.png"
 BEGIN, END = "<!-- begin: made by python -m benchmarks.report -->", "<!-- end -->"
 BUSY = 0.5  # load before the start from which the numbers are in doubt
 STEPS = ("", "", "time of a step", "snnrun is faster by")
@@ -25,34 +25,39 @@ OURS, OURS_BF16, SNNTORCH = "snnrun", "snnrun, bf16", "snnTorch"
 
 
 def main(words: Sequence[str]) -> int:
-    check = "--check" in words
-    files = [word for word in words if word != "--check"]
-    result = json.loads(Path(files[0] if files else NUMBERS).read_text(encoding="utf-8"))
-    before = PAGE.read_text(encoding="utf-8")
-    after = filled(before, tables(result))
-    if check:
+    stale = []
+    for name in PAGES:
+        page = DOCS / f"{name}.md"
+        result = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+        before = page.read_text(encoding="utf-8")
+        after = filled(page.name, before, tables(result))
         if before != after:
-            print("docs/performance.md is stale: run python -m benchmarks.report", file=sys.stderr)
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
-    from benchmarks.plot import draw  # matplotlib, which the tables need not wait for
+            stale.append(page.name)
+        if "--check" in words:
+            continue
+        page.write_text(after, encoding="utf-8")
+        if name == "performance":
+            from benchmarks.plot import draw  # matplotlib, which the tables need not wait for
 
-    draw(result, FIGURE)
-    return 0
+            draw(result, FIGURE)
+    if "--check" in words and stale:
+        print(f"{', '.join(stale)}: stale; run python -m benchmarks.report", file=sys.stderr)
+    return int("--check" in words and bool(stale))
 
 
-def filled(page: str, lines: Sequence[str]) -> str:
+def filled(name: str, page: str, lines: Sequence[str]) -> str:
     """The page with other lines between its marks."""
     head, _, rest = page.partition(BEGIN)
     _, _, tail = rest.partition(END)
     if not tail:
-        raise SystemExit(f"{PAGE.name}: expected the lines {BEGIN!r} and {END!r}")
+        raise SystemExit(f"{name}: expected the lines {BEGIN!r} and {END!r}")
     return "\n".join([head + BEGIN, "", *lines, "", END + tail])
 
 
 def tables(result: dict[str, Any]) -> list[str]:
     """All tables, as lines of Markdown."""
-    blocks = [machine(result["machine"])]
+    # A compiler's results depend on no load.
+    blocks = [machine(result["machine"] | ({"load_before": None} if "gpu" in result else {}))]
     for entry in result.get("job", []):
         blocks.append(["### " + _title(entry["job"]), "", *job(entry)])
     if "job" in result:
@@ -72,9 +77,31 @@ def tables(result: dict[str, Any]) -> list[str]:
     if "start" in result:
         own = result["start"]
         blocks.append(["### Short runs", "", *machine(own["machine"]), "", *start(own["seconds"])])
+    if "gpu" in result:
+        blocks += gpu(result["gpu"])
     if "busy" in result:
         blocks.append(["### On a busy machine", "", *busy(result["busy"])])
     return "\n\n".join("\n".join(block) for block in blocks).splitlines()
+
+
+def gpu(own: dict[str, Any]) -> list[list[str]]:
+    """The machine code of the kernels, and the times on a GPU, if there was one."""
+    lines = [
+        "| neuron | pass | registers | spilt bytes | bytes of a neuron and step |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    names = ("neuron", "direction", "registers", "spilt", "bytes")
+    lines += [f"| {' | '.join(str(row[name]) for name in names)} |" for row in own["machine_code"]]
+    times = [
+        "| neuron | T | batch | n | fused | reference | faster by |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in own["cases"]:
+        fused, reference = row["seconds"]["fused"], row["seconds"]["reference"]
+        sizes = f"{row['neuron']} | {row['steps']} | {row['batch']} | {row['width']}"
+        times.append(f"| {sizes} | {1e3 * fused:.2f} ms | {1e3 * reference:.2f} ms | {reference / fused:.1f} |")
+    code = [f"### The machine code for {own['target']}, float32", "", *lines]
+    return [code, *([["### Forward and backward pass", "", *times]] if own["cases"] else [])]
 
 
 def busy(measured: dict[str, Any]) -> list[str]:

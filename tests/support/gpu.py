@@ -1,4 +1,4 @@
-"""Kernels for GPUs without one: run by Triton's interpreter, or compiled for a GPU that is not there."""
+"""Kernels for GPUs without one, run by Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from scipy import special
 
 from snnrun.sequence.kernel import llvm, triton
 from snnrun.sequence.kernel.kernel import Kernel
-
-#: Multiprocessors' architectures: A100, H100 and H200, MI300.
-TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 
 
 class Library:
@@ -62,21 +58,3 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     monkeypatch.setattr(triton, "supports", lambda x: x.dtype in triton.DTYPES)
     monkeypatch.setattr(llvm, "supports", lambda x: False)
     return kernels
-
-
-def compile_for(target: str, kernel: Kernel, dtype: torch.dtype) -> Any:
-    """The machine code of a kernel for one of ``TARGETS``."""
-    import triton as library
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource
-
-    number = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
-    arrays = [*kernel.arrays(), *kernel.scratch()]
-    signature = {"numbers": f"*{number}"}
-    signature |= {f"array{i}": "*u8" if array.kind == "bytes" else f"*{number}" for i, array in enumerate(arrays)}
-    signature |= {f"stride{i}": "i32" for i in range(len(arrays))}
-    signature |= {"steps": "i32", "lanes": "i32", "BLOCK": "constexpr"}
-    function = triton.function(kernel, dtype == torch.float64)
-    source = ASTSource(fn=function, signature=signature, constexprs={"BLOCK": triton.BLOCK})
-    options = {"num_warps": triton.WARPS, "enable_fp_fusion": False}
-    return library.compile(source, target=GPUTarget(*TARGETS[target]), options=options)

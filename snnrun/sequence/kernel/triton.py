@@ -20,7 +20,10 @@ from snnrun.sequence.kernel.triton_code import code
 
 #: Neurons of a program of the grid.
 BLOCK = 256
-WARPS = 4
+#: Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
+OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
+#: Processors by the name of their machine code, in Triton's terms: A100, H100 and H200, MI300.
+TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 DTYPES = (torch.float32, torch.float64)
 _number = itertools.count()
 
@@ -40,9 +43,8 @@ def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int
     arrays = [*(tensors[array.key] for array in kernel.arrays()), *scratch]
     strides = [0 if tensor.dim() > like.dim() and tensor.stride(0) == 0 else lanes for tensor in arrays]
     grid = (-(-lanes // BLOCK),)
-    # Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
     function(kernel, like.dtype == torch.float64)[grid](
-        numbers, *arrays, *strides, steps, lanes, BLOCK=BLOCK, num_warps=WARPS, enable_fp_fusion=False
+        numbers, *arrays, *strides, steps, lanes, BLOCK=BLOCK, **OPTIONS
     )
 
 
@@ -51,6 +53,22 @@ def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tenso
     own = torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=True)
     zero = like.new_zeros(1)
     return torch.cat([own, *(each.reshape(1).to(like) if each.numel() == 1 else zero for each in captured), zero])
+
+
+def machine_code(kernel: Kernel, dtype: torch.dtype, target: str) -> Any:
+    """Triton's result for one of ``TARGETS``, which need not be there: its ``asm`` has the stages by name."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    number = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
+    arrays = [*kernel.arrays(), *kernel.scratch()]
+    signature = {"numbers": f"*{number}"}
+    signature |= {f"array{i}": "*u8" if array.kind == "bytes" else f"*{number}" for i, array in enumerate(arrays)}
+    signature |= {f"stride{i}": "i32" for i in range(len(arrays))}
+    signature |= {"steps": "i32", "lanes": "i32", "BLOCK": "constexpr"}
+    source = ASTSource(function(kernel, dtype == torch.float64), signature, constexprs={"BLOCK": BLOCK})
+    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=OPTIONS)
 
 
 @functools.lru_cache(maxsize=1024)

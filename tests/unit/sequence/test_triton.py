@@ -12,10 +12,11 @@ from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import run
 from snnrun.sequence.kernel.kernel import Kernel
 from snnrun.sequence.kernel.plan import backward_plan, forward_plan
+from snnrun.sequence.kernel.triton import TARGETS, machine_code
 from snnrun.sequence.record.adjoint import Gradients
 from snnrun.sequence.record.tracer import record
 from support.catalogued import neurons, options, part
-from support.gpu import TARGETS, compile_for, interpret
+from support.gpu import interpret
 
 #: Those with a fused execution that are no recurrent layer's.
 STEP_BY_STEP = {"glif", "masked_psn", "psn", "sconv2dlstm", "sliding_psn", "slstm"}
@@ -150,5 +151,4 @@ def check_machine_code(name: str, target: str) -> None:
             forward = forward_plan(recipe, request, membrane)
             backward = backward_plan(recipe, request, constant=not membrane, replays=forward.replays)
             for kernel in (forward.kernel, backward.kernel):
-                machine_code = compile_for(target, kernel, dtype).asm[kind]
-                assert machine_code[:4] == b"\x7fELF"
+                assert machine_code(kernel, dtype, target).asm[kind][:4] == b"\x7fELF"
