@@ -1,4 +1,4 @@
-"""Puts what was measured into ``docs/performance.md`` and ``docs/gpu.md``: tables and figure, from the JSON files alone.
+"""Puts what was measured into ``docs/performance.md`` and ``docs/gpu.md``: tables and figure, from their JSON files.
 
 ``python -m benchmarks.report``, from docs/performance.json and docs/gpu.json; with ``--check`` nothing is written, and
 it ends with 1 where a page is stale.

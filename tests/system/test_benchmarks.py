@@ -105,9 +105,9 @@ def test_every_number_finds_its_table(result: dict[str, Any]) -> None:
     for entry in result["job"]:
         assert sum(line.startswith(f"| {OURS} |") for line in lines) == len(result["job"])
         assert f"| {entry['job']['input']}, bf16 |" in "\n".join(lines)
-    page = report.filled(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", lines)
+    page = report.filled("page.md", f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", lines)
     assert page.startswith("before\n") and page.endswith("\nafter\n") and "old" not in page
-    assert report.filled(page, lines) == page
+    assert report.filled("page.md", page, lines) == page
 
 
 def test_a_run_on_a_busy_machine_is_measured(tmp_path: Path) -> None:
