@@ -124,6 +124,10 @@ def _dispatch(arguments: Arguments, words: list[str], *, debug: bool) -> int:
         hydra_private.complete(arguments)
         return 0
     machine.keep_freed_memory()
+    if arguments.command == "doctor":
+        from snnrun.cli import doctor
+
+        return doctor.main(arguments)
     if arguments.command in AGAIN:
         from snnrun.cli import rerun
 

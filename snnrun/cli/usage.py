@@ -31,6 +31,7 @@ usage: snnrun [key=value ...]            train
                                          num_steps=8,16,32, at other numbers
        snnrun reproduce RUN              run it again, and compare
        snnrun --cfg job [key=value ...]  show the composed config, train nothing
+       snnrun doctor                     what this machine has, and what works
        torchrun --nproc-per-node N -m snnrun [key=value ...]
                                          train once, with N processes
 
@@ -232,6 +233,16 @@ two environments. With another seed the results stand side by side.
 usage: snnrun reproduce RUN [--seed K] [--config-dir DIR] [trust=PACKAGE]
 
 Exit code 8 if the second run came out otherwise than it must.
+"""
+
+DOCTOR = """\
+snnrun doctor shows what this machine has (processor, packages, devices, threads,
+cache), and runs each execution on a small example: it works if it gives the
+results of the reference. Put its page into a report of a fault.
+
+usage: snnrun doctor
+
+Exit code 1 if an execution gives wrong results here.
 """
 
 AGAIN = {"resume": RESUME, "evaluate": EVALUATE, "reproduce": REPRODUCE}

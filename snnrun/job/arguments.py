@@ -41,7 +41,7 @@ IS_OVERRIDE = re.compile(r"[+~]|.*=", re.DOTALL)
 NUMBER = re.compile(r"-[\d.]+(e-?\d+)?")
 # Commands that repeat or continue a run from its folder.
 AGAIN = ("resume", "evaluate", "reproduce")
-COMMANDS = ("list", "simulate", "plot", *LOOKING, *AGAIN)  # the words themselves; training needs none
+COMMANDS = ("list", "simulate", "plot", "doctor", *LOOKING, *AGAIN)  # the words themselves; training needs none
 ALL_COMMANDS = ("train", *COMMANDS)
 
 
@@ -154,7 +154,7 @@ def parse(argv: Sequence[str]) -> Arguments:
     _first_word(args)
     if args.overrides and args.overrides[0] == "list":
         args.list_words, args.overrides = args.overrides[1:], []
-    elif args.overrides and args.overrides[0] in LOOKING:
+    elif args.overrides and args.overrides[0] in (*LOOKING, "doctor"):
         args.command, *args.words = args.overrides
         args.overrides = []
         if args.command == "runs":
