@@ -9,6 +9,7 @@ import torch
 
 from snnrun.cli import doctor
 from snnrun.model.products import events
+from snnrun.sequence import run
 from snnrun.sequence.kernel import llvm
 from support.command import Command
 
@@ -53,7 +54,7 @@ def test_an_execution_that_raises_is_named(command: Command, monkeypatch: pytest
 
 
 def test_other_spikes_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = doctor.run
+    right = run
 
     def wrong(neuron: Any, x: Any, backend: str) -> Any:
         trace, state = right(neuron, x, backend=backend)
