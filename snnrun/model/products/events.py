@@ -6,8 +6,8 @@ The cost is one addition per spike and output, so sparse spikes are cheap::
     dW^T[k] = Σ g[m]        over the m with x[m, k] = 1          g[m] is added to those rows of dW^T
 
 The sums are taken in float32, in pieces of at most ``LONGEST`` terms, which rounds no worse than a dense product does.
-Their order depends on neither threads nor processor.
-The kernels (:mod:`snnrun.model.products.events_code`) are built around the caches.
+Their order depends on neither threads nor processor. The kernels (:mod:`snnrun.model.products.events_code`) are built
+around the caches.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def weight_gradient(events: Events, grad: Tensor) -> Tensor:
     grad = grad.detach().contiguous()
     (blocks, rows, _), outputs = events.places.shape, grad.shape[1]
     stripes, groups = _pieces(outputs, WIDTH), _pieces(blocks, GROUP)
-    # By the sizes alone, so that the number of threads changes no bit.
-    parts = max(1, min(_pieces(_TASKS, stripes * groups), rows // (2 * LONGEST)))
+    # By the sizes alone, so that neither threads nor processor change a bit.
+    parts = max(1, min(_pieces(_TASKS, _pieces(outputs, BLOCK) * groups), rows // (2 * LONGEST)))
     group, part = _pieces(blocks, groups), _pieces(rows, parts)
     out = torch.empty((parts, outputs, events.columns), dtype=torch.float32)
     places, lengths = events.places.data_ptr(), events.lengths.data_ptr()
