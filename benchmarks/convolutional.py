@@ -26,7 +26,7 @@ from benchmarks.ours import ENCODERS, batches, load
 from benchmarks.setting import Convolutional, Job
 from benchmarks.turns import take_turns
 from snnrun.encoder import Direct, Rate
-from snnrun.model import ConvNet, ExecutionPlan, set_plan
+from snnrun.model import ConvNet, ExecutionPlan, Residual, set_plan
 from snnrun.model.products.product import choose
 from snnrun.neuron import IF, LIF, Neuron
 from snnrun.surrogate import ATan, FastSigmoid
@@ -42,19 +42,25 @@ CASES = (
     Convolutional("snntorch_tutorial_6", "constant"),
     Convolutional("snntorch_tutorial_6", "rate", "bf16"),
     Convolutional("spikingjelly_csnn", "constant", channels=(128, 128), steps=4),
+    Convolutional("residual", "constant", channels=(32, 64), steps=8),
 )
 QUICK = (
     Convolutional("snntorch_tutorial_6", "rate", channels=(2, 3), steps=3, batch=4),
     Convolutional("snntorch_tutorial_6", "constant", channels=(2, 3), steps=3, batch=4),
     Convolutional("snntorch_tutorial_6", "rate", "bf16", channels=(2, 3), steps=3, batch=4),
     Convolutional("spikingjelly_csnn", "constant", channels=(2, 3), steps=3, batch=4),
+    Convolutional("residual", "constant", channels=(2, 3), steps=3, batch=4),
 )
 
 
 def ours(case: Convolutional, memory: str = "full") -> nn.Module:
     """The network of snnrun, with the plan of a training run."""
     first, second = case.channels
-    model = ConvNet((1, 28, 28), 10, _neuron(case), **_options(case.network, first, second))
+    model: nn.Module
+    if case.network == "residual":
+        model = Residual((1, 28, 28), 10, _neuron(case), channels=case.channels, bias=False)
+    else:
+        model = ConvNet((1, 28, 28), 10, _neuron(case), **_options(case.network, first, second))
     set_plan(model, ExecutionPlan(memory=memory, membrane=False, spikes=False, product=choose("auto", "auto")))
     return model
 
@@ -76,7 +82,7 @@ def _options(network: str, first: int, second: int) -> dict[str, Any]:
 
 
 class _ReLU(nn.Module):
-    """The lower bound: the same synapses, norms and pools, in one call for all steps, and ReLU for the neurons."""
+    """The same synapses, norms and pools, in one call for all steps, and ReLU for the neurons."""
 
     def __init__(self, case: Convolutional, memory_format: torch.memory_format) -> None:
         super().__init__()
@@ -85,6 +91,9 @@ class _ReLU(nn.Module):
             before: list[nn.Module] = [nn.Conv2d(1, first, 5), nn.MaxPool2d(2), nn.ReLU()]
             after: list[nn.Module] = [nn.Conv2d(first, second, 5), nn.MaxPool2d(2), nn.ReLU()]
             after += [nn.Flatten(), nn.Linear(second * 4 * 4, 10)]
+        elif case.network == "residual":
+            before = [*_normed(1, first), nn.ReLU()]
+            after = [_Block(first, first), _Block(first, second), _Mean(), nn.Linear(second, 10, bias=False)]
         else:
             full = second * 4 * 4
             before = [*_normed(1, first), nn.ReLU(), nn.MaxPool2d(2)]
@@ -104,8 +113,26 @@ class _ReLU(nn.Module):
         return output
 
 
-def _normed(before: int, after: int) -> list[nn.Module]:
-    return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)]
+def _normed(before: int, after: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(after)]
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        stride = 1 if before == after else 2
+        first, second = [*_normed(before, after, 3, stride), nn.ReLU()], [*_normed(after, after), nn.ReLU()]
+        self.block = nn.Sequential(*first, *second)
+        self.shortcut = nn.Sequential(*([*_normed(before, after, 1, 2), nn.ReLU()] if stride == 2 else []))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.block(x) + self.shortcut(x)
+        return y
+
+
+class _Mean(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
 
 
 def contenders(case: Convolutional) -> dict[str, Callable[[], nn.Module]]:

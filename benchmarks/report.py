@@ -251,6 +251,8 @@ def convolutional(cases: list[dict[str, Any]]) -> list[str]:
         first, second = case["channels"]
         if case["network"] == "snntorch_tutorial_6":
             title = f"{first}c5-mp2-{second}c5-mp2-10, LIF"
+        elif case["network"] == "residual":
+            title = f"{first}c3 and two SEW blocks of {first} and {second} channels with batch norm, IF"
         else:
             title = f"{first}c3-mp2-{second}c3-mp2-{16 * second}-10 with batch norm, IF"
         kind = {"rate": "rate coded", "constant": "constant input"}[case["input"]]

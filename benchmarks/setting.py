@@ -32,7 +32,8 @@ class Convolutional:
     """A convolutional network on images of 28x28 pixels, and its input.
 
     ``network``: ``snntorch_tutorial_6``, two 5x5 convolutions and a read-out of LIF neurons, or ``spikingjelly_csnn``,
-    two 3x3 convolutions with batch norm, a full layer and a read-out of IF neurons; both are presets of snnrun.
+    two 3x3 convolutions with batch norm, a full layer and a read-out of IF neurons, which are presets of snnrun; or
+    ``residual``, a stem and two SEW blocks, the second with stride 2, of IF neurons and with batch norm.
     ``input``: as of a :class:`Job`. ``precision``: ``fp32``, or ``bf16`` for torch's autocast.
     """
 

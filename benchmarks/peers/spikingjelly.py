@@ -100,11 +100,11 @@ class _Recurrent(nn.Module):
 
 
 class _Convolutional(nn.Module):
-    """snnTorch's tutorial 6 with ``LIFNode``, or the network of the library's example ``conv_fashion_mnist``."""
+    """snnTorch's tutorial 6 with ``LIFNode``, the example ``conv_fashion_mnist`` of the library, or SEW blocks."""
 
     def __init__(self, setting: Convolutional, tuned: bool) -> None:
         super().__init__()
-        make = _tutorial if setting.network == "snntorch_tutorial_6" else _csnn
+        make = {"snntorch_tutorial_6": _tutorial, "spikingjelly_csnn": _csnn, "residual": _residual}[setting.network]
         # What does not depend on time if the input does not.
         before, after = make(*setting.channels)
         self.before, self.after, self.tuned = nn.Sequential(*before), nn.Sequential(*after), tuned
@@ -124,16 +124,42 @@ def _tutorial(first: int, second: int) -> tuple[list[nn.Module], list[nn.Module]
     ]
 
 
+def _fire() -> nn.Module:
+    return neuron.IFNode(surrogate_function=surrogate.ATan())
+
+
+def _normed(before: int, after: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
+    return [layers.Conv2d(before, after, kernel, stride, kernel // 2, bias=False), layers.BatchNorm2d(after)]
+
+
 def _csnn(first: int, second: int) -> tuple[list[nn.Module], list[nn.Module]]:
-    def fire() -> nn.Module:
-        return neuron.IFNode(surrogate_function=surrogate.ATan())
-
-    def convolution(before: int, after: int) -> list[nn.Module]:
-        return [layers.Conv2d(before, after, kernel_size=3, padding=1, bias=False), layers.BatchNorm2d(after)]
-
     full = second * 4 * 4
-    return convolution(1, first), [
-        *(fire(), layers.MaxPool2d(2, 2), *convolution(first, second), fire(), layers.MaxPool2d(2, 2)),
-        *(layers.Flatten(), layers.Linear(second * 7 * 7, full, bias=False), fire()),
-        *(layers.Linear(full, 10, bias=False), fire()),
+    return _normed(1, first), [
+        *(_fire(), layers.MaxPool2d(2, 2), *_normed(first, second), _fire(), layers.MaxPool2d(2, 2)),
+        *(layers.Flatten(), layers.Linear(second * 7 * 7, full, bias=False), _fire()),
+        *(layers.Linear(full, 10, bias=False), _fire()),
     ]
+
+
+def _residual(first: int, second: int) -> tuple[list[nn.Module], list[nn.Module]]:
+    blocks = [_Block(first, first), _Block(first, second)]
+    return _normed(1, first), [_fire(), *blocks, _Mean(), layers.Linear(second, 10, bias=False), _fire()]
+
+
+class _Block(nn.Module):
+    """A spike-element-wise block (Fang et al. 2021); its output is the sum of two spikes."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        stride = 1 if before == after else 2
+        self.block = nn.Sequential(*_normed(before, after, 3, stride), _fire(), *_normed(after, after), _fire())
+        self.shortcut = nn.Sequential(*([*_normed(before, after, 1, 2), _fire()] if stride == 2 else []))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.block(x) + self.shortcut(x)
+        return y
+
+
+class _Mean(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((-2, -1))
