@@ -1,4 +1,4 @@
-"""Functions of LLVM code with loops, around the operations that ``expression`` writes."""
+"""Functions of LLVM code, with loops."""
 
 from __future__ import annotations
 
