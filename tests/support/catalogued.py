@@ -28,6 +28,11 @@ def options(group: str) -> list[str]:
     return list(CATALOGUE.groups[group])
 
 
+#: Neurons with matrix products between the steps or within one, or that count their steps; and all others.
+STEP_BY_STEP = {"glif", "masked_psn", "psn", "sconv2dlstm", "sliding_psn", "slstm"}
+FUSED = sorted({*options("neuron"), *options("readout")} - STEP_BY_STEP - {"null"})
+
+
 def each_option(*groups: str) -> list[Any]:
     """Every ``(group, option)`` of these groups, as parameters of a test; of all groups that hold parts if none is."""
     members = groups or tuple(group for group in CATALOGUE.groups if group not in NO_PARTS)

@@ -11,11 +11,8 @@ from torch import Tensor
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import resolve_backend, run
 from snnrun.sequence.kernel import llvm
-from support.catalogued import neurons, options, part
+from support.catalogued import FUSED, STEP_BY_STEP, neurons, options, part
 
-#: Those with matrix products between the steps or within one, or that count their steps.
-STEP_BY_STEP = {"glif", "masked_psn", "psn", "sconv2dlstm", "sliding_psn", "slstm"}
-FUSED = sorted({*options("neuron"), *options("readout")} - STEP_BY_STEP - {"null"})
 ELEMENTWISE = ("rlif", "rsynaptic", "alif", "lsnn", "adex", "lif_current", "lif_refractory")
 
 

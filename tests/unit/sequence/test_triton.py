@@ -15,12 +15,9 @@ from snnrun.sequence.kernel.plan import backward_plan, forward_plan
 from snnrun.sequence.kernel.triton import TARGETS, machine_code
 from snnrun.sequence.record.adjoint import Gradients
 from snnrun.sequence.record.tracer import record
-from support.catalogued import neurons, options, part
+from support.catalogued import FUSED, neurons, options, part
 from support.gpu import interpret
 
-#: Those with a fused execution that are no recurrent layer's.
-STEP_BY_STEP = {"glif", "masked_psn", "psn", "sconv2dlstm", "sliding_psn", "slstm"}
-FUSED = sorted({*options("neuron"), *options("readout")} - STEP_BY_STEP - {"null"})
 CONVENTIONS: tuple[dict[str, Any], ...] = (
     {"convention": "default", "learn": True},
     {"convention": "snntorch", "learn": True},
