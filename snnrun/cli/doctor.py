@@ -28,6 +28,7 @@ from snnrun.system import machine, say
 from snnrun.system.cache import cache_dir
 from snnrun.system.format import table
 from snnrun.system.layout import fit, page_width
+from snnrun.system.llvm.engine import has_wide_vectors
 from snnrun.training.runtime import resolve_device
 
 PACKAGES = ("snnrun", "torch", "torchvision", "numpy", "llvmlite", "triton", "hydra-core", "matplotlib")
@@ -60,15 +61,17 @@ def main(arguments: Arguments) -> int:
 
 def facts(device: torch.device) -> list[Row]:
     """The machine, as far as a run depends on it."""
-    memory = _memory()
-    cores = f"{machine.processor()}, {machine.cores()} cores" + ("" if memory is None else f", {memory} GiB")
-    found = [f"{name} {number}" for name in PACKAGES if (number := _version(name))]
+    memory = machine.memory()
+    size = "" if memory is None else f", {memory / 2**30:.0f} GiB"
+    cores = f"{machine.processor()}, {machine.cores()} cores{size}"
+    packages = [f"{name} {number}" for name in PACKAGES if (number := _version(name))]
+    vectors = "vectors of 512 bits" if has_wide_vectors() else "vectors of less than 512 bits"
     folder = cache_dir()
     policy = os.environ.get("OMP_WAIT_POLICY", "not set")
     return [
-        Row("machine", None, f"{cores}; {platform.system()} {platform.machine()}, {llvm_target()}"),
+        Row("machine", None, f"{cores}; {platform.system()} {platform.machine()}, {vectors}"),
         Row("python", None, f"{platform.python_version()} in {sys.prefix}"),
-        Row("packages", None, ", ".join(found)),
+        Row("packages", None, ", ".join(packages)),
         Row("device", None, f"device=auto is {device}; {_gpus()}"),
         Row("threads", None, f"{torch.get_num_threads()} of torch; OMP_WAIT_POLICY {policy}"),
         Row("cache", None, "no folder can be written" if folder is None else str(folder)),
@@ -141,7 +144,7 @@ def _half(device: torch.device) -> str:
 def _gpu_kernels(device: torch.device) -> str:
     if device.type == "cuda":
         return "were run above"
-    if not _version("triton"):
+    if not triton.is_installed():
         return "not here: torch came without triton"
     neuron = LIF(0.9)
     recipe, _, _ = record(neuron)
@@ -193,25 +196,11 @@ def _largest_error(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return max(errors)
 
 
-def llvm_target() -> str:
-    """The vectors that the compiled kernels use."""
-    from snnrun.system.llvm.engine import has_wide_vectors
-
-    return "vectors of 512 bits" if has_wide_vectors() else "vectors of less than 512 bits"
-
-
 def _gpus() -> str:
     if torch.cuda.is_available():
         return ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
     built: Any = torch.version.cuda or getattr(torch.version, "hip", None)
     return "torch was built without CUDA" if built is None else f"torch was built for CUDA {built} and finds no GPU"
-
-
-def _memory() -> int | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def _version(name: str) -> str | None:

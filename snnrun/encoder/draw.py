@@ -38,8 +38,9 @@ def _streams(probability: Tensor, num_steps: int, generator: Generator | None) -
     size = math.prod(shape[1:])
     lanes = max(size, draw_code.LANES)  # a vector at least
     spikes = torch.empty((num_steps, lanes), dtype=torch.float32)
-    chances = probability.detach().reshape(len(probability), size)
-    chances = torch.nn.functional.pad(chances, (0, lanes - size)).contiguous()
+    chances = probability.detach().reshape(len(probability), size).contiguous()
+    if lanes > size:
+        chances = torch.nn.functional.pad(chances, (0, lanes - size))
     pointers = chances.data_ptr(), spikes.data_ptr()
 
     def work(low: int, high: int) -> None:

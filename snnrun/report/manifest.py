@@ -86,7 +86,7 @@ def manifest(
         "python": {"version": platform.python_version(), "implementation": platform.python_implementation()},
         "platform": platform.platform(),
         "cpu": {"model": _cpu_model(), "count": machine.cores()},
-        "memory_bytes": _memory(),
+        "memory_bytes": machine.memory(),
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
         **({} if init_from is None else {"init_from": dict(init_from)}),
@@ -176,13 +176,6 @@ def _cpu_model() -> str | None:
     if platform.system() == "Darwin":
         return _output(["sysctl", "-n", "machdep.cpu.brand_string"])
     return machine.processor()
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return None
 
 
 def _gpu(device: torch.device) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from snnrun.sequence.arrays import channels_last, has_channels_last
 from snnrun.sequence.fused import backwards, forwards, gradients
 from snnrun.sequence.kernel import llvm
 from snnrun.sequence.kernel.kernel import Key
-from snnrun.sequence.kernel.plan import ForwardPlan, backward_plan, pool_plan
+from snnrun.sequence.kernel.plan import ForwardPlan, backward_plan, unrecorded_plan
 from snnrun.sequence.record.adjoint import gradient_request
 from snnrun.sequence.record.tracer import Recipe, record
 
@@ -41,7 +41,7 @@ def run(neuron: Neuron, x: Tensor, steps: int, size: int) -> tuple[Tensor, Tenso
     recipe, captured, feedback = record(neuron)
     if feedback is not None:
         return None
-    plan = pool_plan(recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad))
+    plan = unrecorded_plan(recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad))
     if plan is None:
         return None
     first = [value.to(x.dtype) for value in neuron.initial_state(x[0])]

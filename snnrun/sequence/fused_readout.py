@@ -18,7 +18,7 @@ from snnrun.sequence.arrays import channels_last, has_channels_last
 from snnrun.sequence.fused import backwards, forwards, gradients
 from snnrun.sequence.kernel import llvm
 from snnrun.sequence.kernel.kernel import Key
-from snnrun.sequence.kernel.plan import ForwardPlan, X, backward_plan, readout_plan
+from snnrun.sequence.kernel.plan import ForwardPlan, X, backward_plan, unrecorded_plan
 from snnrun.sequence.record.adjoint import gradient_request
 from snnrun.sequence.record.tracer import Recipe, record
 
@@ -51,7 +51,9 @@ def run(neuron: Neuron, x: Tensor, steps: int, weight: Tensor, bias: Tensor | No
     recipe, captured, feedback = record(neuron)
     if feedback is not None:
         return None
-    plan = readout_plan(recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad), len(weight))
+    plan = unrecorded_plan(
+        recipe, frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad), len(weight)
+    )
     if plan is None:
         return None
     first = [value.to(x.dtype) for value in neuron.initial_state(like)]

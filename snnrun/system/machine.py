@@ -30,6 +30,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def memory() -> int | None:
+    """Bytes of memory, or None."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return None
+
+
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory for the next allocation. Returns False without glibc.
 

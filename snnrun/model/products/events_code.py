@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from snnrun.system.llvm.engine import has_wide_vectors
 from snnrun.system.llvm.function import Function, Loop, join
+from snnrun.system.llvm.row import Row, clear, signed_byte
 
 #: Rows of a block: an index among them, and the row of zeros, fit a byte.
 BLOCK = 128
@@ -62,13 +63,13 @@ def _find() -> Function:
             for lanes in (64, _LANES, 1):
                 kinds = ["i64", "i64"]
                 with w.loop(f"of{lanes}", done, length, by=lanes, values=[count, others], kinds=kinds) as piece:
-                    ones, some = _ones(w, row, piece.index, lanes)
+                    ones, some = Row(w, 0, lanes).ones(w.at(row, piece.index))
                     with w.ones(f"ones{lanes}", ones, 64, piece.values[0]) as (one, number):
                         column = w.let(f"trunc i64 {w.sum(piece.index, one)} to i8")
                         w.line(f"store i8 {column}, ptr {w.at(list_, number, 'i8')}")
                     piece.values = [number, w.let(f"or i64 {piece.values[1]}, {some}")]
                 (count, others), done = piece.values, piece.index
-            w.line(f"store i8 {BLOCK - 256}, ptr {w.at(list_, count, 'i8')}")
+            w.line(f"store i8 {signed_byte(BLOCK)}, ptr {w.at(list_, count, 'i8')}")
             even = w.let(f"trunc i64 {w.sum(count, w.let(f'and i64 {count}, 1'))} to i8")
             w.line(f"store i8 {even}, ptr {w.at('%lengths', place, 'i8')}")
             block.values = [w.sum(block.values[0], count), others]
@@ -77,21 +78,6 @@ def _find() -> Function:
         w.line(f"store i64 {result}, ptr {w.at('%spikes', sample.index, 'i64')}")
     w.line("ret void")
     return w
-
-
-def _ones(w: Function, row: str, begin: str, lanes: int) -> tuple[str, str]:
-    """The numbers that are 1 among ``lanes`` as the bits of a word; another word is 0 if all are 0 or 1."""
-    ones, others = "0", "0"
-    width = min(lanes, _LANES)
-    kind, mask = f"<{width} x float>", f"<{width} x i1>"
-    for i in range(0, lanes, width):
-        value = w.let(f"load {kind}, ptr {w.at(row, w.sum(begin, i))}, align 4")
-        one = w.let(f"fcmp oeq {kind} {value}, splat (float {w.constant(1.0)})")
-        other = w.let(f"xor {mask} {w.let(f'fcmp une {kind} {value}, zeroinitializer')}, {one}")
-        words = [w.let(f"zext i{width} {w.let(f'bitcast {mask} {m} to i{width}')} to i64") for m in (one, other)]
-        ones = w.let(f"or i64 {ones}, {w.let(f'shl i64 {words[0]}, {i}')}")
-        others = w.let(f"or i64 {others}, {words[1]}")
-    return ones, others
 
 
 #: Arguments of the functions for a sample: the first list, its length, and the distances to the next block.
@@ -164,7 +150,7 @@ def _product() -> Function:
     w = _function(f"product({_TASK}, i64 %group, i64 %blocks)")
     width = w.smaller(w.difference("%outputs", "%stripe"), str(WIDTH))
     whole = w.let(f"icmp eq i64 {width}, {WIDTH}")
-    _clear(w, "%table", w.product("%blocks", _SIZE))
+    clear(w, "%table", w.product("%blocks", 4 * _SIZE))
     _fill(w, width)
     start = w.at("%other", "%stripe")
     with w.loop("tile", "0", w.pieces(w.difference("%end", "%begin"), TILE)) as tile:
@@ -203,8 +189,8 @@ def _gradient() -> Function:
     many = w.difference("%last", "%first")
     numbers, samples = w.product(many, _SIZE), w.difference("%end", "%begin")
     one = w.let(f"icmp sle i64 {samples}, {LONGEST}")
-    _clear(w, "%table", numbers)
-    _clear(w, "%sums", numbers)
+    for scratch in ("%table", "%sums"):
+        clear(w, scratch, w.product(numbers, 4))
     with w.loop("piece", "0", w.pieces(samples, LONGEST)) as piece:
         begin = w.sum("%begin", w.product(piece.index, LONGEST))
         end = w.smaller(w.sum(begin, LONGEST), "%end")
@@ -274,8 +260,3 @@ def _copy(w: Function, name: str, source: str, target: str, count: str) -> None:
     """Copy ``count`` numbers."""
     with w.loop(name, "0", count) as each:
         _move(w, w.at(source, each.index), w.at(target, each.index))
-
-
-def _clear(w: Function, pointer: str, numbers: str) -> None:
-    w.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
-    w.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {w.product(numbers, 4)}, i1 false)")

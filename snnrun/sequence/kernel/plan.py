@@ -142,30 +142,22 @@ def backward_plan(recipe: Recipe, grads: Gradients, *, constant: bool, replays: 
 
 
 @functools.lru_cache(maxsize=256)
-def readout_plan(recipe: Recipe, captured: frozenset[int], outputs: int) -> ForwardPlan | None:
-    """The forward pass with a read-out product of the spikes, which records nothing.
+def unrecorded_plan(recipe: Recipe, captured: frozenset[int], outputs: int = 0) -> ForwardPlan | None:
+    """The forward pass that records no spikes: with a read-out product of them, or for a pool around the kernel.
 
     None if the backward pass needs records, or no gradient goes through the output.
+
+    Args:
+        recipe: the recorded step.
+        captured: the captured tensors that need a gradient.
+        outputs: of the read-out product; 0: a pool around the kernel redirects the output.
     """
     back = adjoint(recipe, Gradients(x=True, captured=captured))
     if back.derivatives or not recipe.counts or _PRODUCT_GRADIENT not in back.reads():
         return None
-    product = ReadoutProduct(outputs, recipe.output)
-    kernel = _forward_kernel(recipe, writes=(), sums=((recipe.output, _FIRED),), product=product)
-    return ForwardPlan(kernel, (X,), replays=True)
-
-
-@functools.lru_cache(maxsize=256)
-def pool_plan(recipe: Recipe, captured: frozenset[int]) -> ForwardPlan | None:
-    """The forward pass with a pool of the spikes: of the output there is only what the pool is computing.
-
-    None if the backward pass needs records, or no gradient goes through the output.
-    """
-    back = adjoint(recipe, Gradients(x=True, captured=captured))
-    if back.derivatives or not recipe.counts or _PRODUCT_GRADIENT not in back.reads():
-        return None
-    output = Array(Key("output"), "strided")
-    kernel = _forward_kernel(recipe, writes=((recipe.output, output),), sums=((recipe.output, _FIRED),))
+    writes = () if outputs else ((recipe.output, Array(Key("output"), "strided")),)
+    product = ReadoutProduct(outputs, recipe.output) if outputs else None
+    kernel = _forward_kernel(recipe, writes=writes, sums=((recipe.output, _FIRED),), product=product)
     return ForwardPlan(kernel, (X,), replays=True)
 
 

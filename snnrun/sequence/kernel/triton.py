@@ -6,8 +6,8 @@ Triton compiles a kernel at its first call, and stores it in a cache of its own.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
-import itertools
 import linecache
 from collections.abc import Sequence
 from typing import Any
@@ -25,12 +25,17 @@ OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
 #: Processors by the name of their machine code, in Triton's terms: A100, H100 and H200, MI300.
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 DTYPES = (torch.float32, torch.float64)
-_number = itertools.count()
 
 
 def supports(x: Tensor) -> bool:
     """True if these kernels can run on ``x``: a float32 or float64 tensor in a GPU's memory."""
-    return x.device.type == "cuda" and x.dtype in DTYPES and importlib.util.find_spec("triton") is not None
+    return x.device.type == "cuda" and x.dtype in DTYPES and is_installed()
+
+
+@functools.cache
+def is_installed() -> bool:
+    """True if torch came with Triton."""
+    return importlib.util.find_spec("triton") is not None
 
 
 def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
@@ -84,7 +89,7 @@ def source_function(source: str) -> Any:
     import triton.language
     from triton.language.extra import libdevice
 
-    name = f"<kernel {next(_number)} of snnrun>"
+    name = f"<kernel {hashlib.sha256(source.encode()).hexdigest()[:16]} of snnrun>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     scope: dict[str, Any] = {"tl": triton.language, "libdevice": libdevice, "__name__": __name__}
     exec(compile(source, name, "exec"), scope)  # our own text: names and numbers of a program

@@ -126,7 +126,7 @@ def signed_byte(number: int) -> int:
     return number - 256 if number > 127 else number
 
 
-def clear(w: Function, pointer: str, bytes_: int) -> None:
+def clear(w: Function, pointer: str, bytes_: int | str) -> None:
     """Set memory to 0."""
     w.declarations.add("declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)")
     w.line(f"call void @llvm.memset.p0.i64(ptr {pointer}, i8 0, i64 {bytes_}, i1 false)")
