@@ -43,9 +43,9 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     make, call = triton.source_function, triton.call
 
     def function(source: str) -> Any:
-        made = make(source)
-        made.__globals__["libdevice"] = Library
-        return made
+        kernel = make(source)
+        kernel.__globals__["libdevice"] = Library
+        return kernel
 
     def recorded(kernel: Kernel, *arguments: Any) -> None:
         kernels.append(kernel)

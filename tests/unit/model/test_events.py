@@ -34,15 +34,15 @@ def normal(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def error(found: Tensor, exact: Tensor) -> float:
+def error(result: Tensor, exact: Tensor) -> float:
     """The largest error, of the largest value."""
-    return ((found.double() - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item()
+    return ((result.double() - exact).abs().max() / exact.abs().max().clamp(min=1e-30)).item()
 
 
-def found(x: Tensor, most: float = 1.0) -> events.Events:
-    made = events.find(x, most)
-    assert made is not None
-    return made
+def events_of(x: Tensor, most: float = 1.0) -> events.Events:
+    some = events.find(x, most)
+    assert some is not None
+    return some
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.5, 1.0])
@@ -50,26 +50,26 @@ def found(x: Tensor, most: float = 1.0) -> events.Events:
 def test_product_and_gradients(shape: tuple[int, int, int], share: float) -> None:
     rows, inputs, outputs = shape
     x, weight, bias, grad = spikes(rows, inputs, share), normal(outputs, inputs), normal(outputs), normal(rows, outputs)
-    made = found(x)
-    assert error(events.product(made, weight, bias), x.double() @ weight.double().t() + bias.double()) < 1e-6
-    assert error(events.product(made, weight, None), x.double() @ weight.double().t()) < 1e-6
-    assert error(events.weight_gradient(made, grad), grad.double().t() @ x.double()) < 1e-6
+    lists = events_of(x)
+    assert error(events.product(lists, weight, bias), x.double() @ weight.double().t() + bias.double()) < 1e-6
+    assert error(events.product(lists, weight, None), x.double() @ weight.double().t()) < 1e-6
+    assert error(events.weight_gradient(lists, grad), grad.double().t() @ x.double()) < 1e-6
 
 
 def test_it_rounds_no_worse_than_the_dense_product() -> None:
     x, weight, grad = spikes(1500, 784, 0.13), normal(200, 784), normal(1500, 200)
-    made = found(x)
+    lists = events_of(x)
     for ours, dense, exact in (
-        (events.product(made, weight, None), x @ weight.t(), x.double() @ weight.double().t()),
-        (events.weight_gradient(made, grad), grad.t() @ x, grad.double().t() @ x.double()),
+        (events.product(lists, weight, None), x @ weight.t(), x.double() @ weight.double().t()),
+        (events.weight_gradient(lists, grad), grad.t() @ x, grad.double().t() @ x.double()),
     ):
         assert ((ours - exact) ** 2).mean() < 2 * ((dense - exact) ** 2).mean()
 
 
 def test_no_rows() -> None:
-    made = found(torch.zeros(0, 5))
-    assert events.product(made, normal(3, 5), None).shape == (0, 3)
-    assert torch.equal(events.weight_gradient(made, torch.zeros(0, 3)), torch.zeros(3, 5))
+    lists = events_of(torch.zeros(0, 5))
+    assert events.product(lists, normal(3, 5), None).shape == (0, 3)
+    assert torch.equal(events.weight_gradient(lists, torch.zeros(0, 3)), torch.zeros(3, 5))
 
 
 @pytest.mark.parametrize("value", [0.5, 2.0, -1.0, 1 + 2**-23, 2.0**-149, float("nan"), float("inf"), -(2.0**-149)])
@@ -83,8 +83,8 @@ def test_a_value_that_is_no_spike_is_seen(value: float, place: tuple[int, int]) 
 
 def test_a_negative_zero_is_no_spike_and_no_hindrance() -> None:
     x = spikes(4, 9, 0.5)
-    assert torch.equal(events.product(found(x * 1.0 - 0.0), torch.eye(9), None), x)
-    assert torch.equal(events.product(found(torch.where(x == 0, -0.0, x)), torch.eye(9), None), x)
+    assert torch.equal(events.product(events_of(x * 1.0 - 0.0), torch.eye(9), None), x)
+    assert torch.equal(events.product(events_of(torch.where(x == 0, -0.0, x)), torch.eye(9), None), x)
 
 
 def test_more_spikes_than_asked_for_are_none() -> None:
@@ -96,19 +96,19 @@ def test_more_spikes_than_asked_for_are_none() -> None:
 
 def test_strides_do_not_matter() -> None:
     x, weight, grad = spikes(300, 70, 0.2), normal(90, 70), normal(300, 90)
-    made, turned = found(x), found(x.t().contiguous().t())
-    assert torch.equal(events.product(made, weight, None), events.product(turned, weight.t().contiguous().t(), None))
-    ours, theirs = (events.weight_gradient(made, g) for g in (grad, grad.t().contiguous().t()))
+    lists, turned = events_of(x), events_of(x.t().contiguous().t())
+    assert torch.equal(events.product(lists, weight, None), events.product(turned, weight.t().contiguous().t(), None))
+    ours, theirs = (events.weight_gradient(lists, g) for g in (grad, grad.t().contiguous().t()))
     assert torch.equal(ours, theirs)
     constant = torch.ones(1, 1).expand(300, 90)  # what the sum over all outputs sends back
-    ours, theirs = (events.weight_gradient(made, g) for g in (constant, constant.contiguous()))
+    ours, theirs = (events.weight_gradient(lists, g) for g in (constant, constant.contiguous()))
     assert torch.equal(ours, theirs)
 
 
 def everything(seed: int = 0) -> list[Tensor]:
     x, weight, grad = spikes(1200, 500, 0.1), normal(300, 500, seed=seed), normal(1200, 300)
-    made = found(x)
-    return [events.product(made, weight, None), events.weight_gradient(made, grad)]
+    lists = events_of(x)
+    return [events.product(lists, weight, None), events.weight_gradient(lists, grad)]
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])

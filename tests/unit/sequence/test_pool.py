@@ -137,13 +137,13 @@ def network(layers: list[str], backend: str) -> nn.Module:
 @pytest.mark.parametrize("layers", [["16c3p1", "mp2", "17c3", "mp2"], ["16c3p1", "mp3s2", "mp2"], ["16c3p1", "ap2"]])
 def test_networks_like_their_reference(layers: list[str]) -> None:
     x = 2 * torch.rand(4, 3, 2, 13, 13, generator=torch.Generator().manual_seed(1))
-    found = []
+    results = []
     for backend in ("fused", "reference"):
         model = network(layers, backend)
         traces = model(x)
         traces["output"].spikes.sum().backward()
-        found.append((traces["output"].spikes, *(parameter.grad for parameter in model.parameters())))
-    for ours, theirs in zip(*found, strict=True):
+        results.append((traces["output"].spikes, *(parameter.grad for parameter in model.parameters())))
+    for ours, theirs in zip(*results, strict=True):
         assert ours is not None and theirs is not None
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
 
