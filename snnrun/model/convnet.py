@@ -10,9 +10,10 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
 from snnrun.model import language
+from snnrun.model.chain import through
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.language import Word
-from snnrun.model.layer import Layer, through
+from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
 from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import Linear

@@ -19,10 +19,9 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ConfigError
 from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import TORCHS_OWN, Linear, Product, choose
-from snnrun.model.structure import neurons
+from snnrun.model.structure import has_noise, neurons
 from snnrun.neuron import Neuron
 from snnrun.sequence import BACKENDS
-from snnrun.surrogate import Surrogate
 from snnrun.system import machine
 from snnrun.system.team import Team
 
@@ -43,7 +42,7 @@ class ExecutionPlan:
             process.
         membrane: the traces of a training step hold the membranes; if not, they have no steps, ``[0, B, *N_out]``, and
             the step is faster. Evaluation always records them.
-        spikes: they hold the spikes too; if not, :func:`snnrun.model.layer.through` may leave them out.
+        spikes: they hold the spikes too; if not, :func:`snnrun.model.chain.through` may leave them out.
 
     Raises:
         ValueError: for an unknown backend or memory.
@@ -127,9 +126,8 @@ def set_plan(model: nn.Module, plan: ExecutionPlan) -> None:
 
 def _check_sharing(model: nn.Module) -> None:
     for name, neuron in neurons(model).items():
-        surrogate = neuron.surrogate
-        if type(surrogate).noise is not Surrogate.noise:
-            what = name_of(surrogate, "surrogate")
+        if has_noise(neuron):
+            what = name_of(neuron.surrogate, "surrogate")
             raise ConfigError(
                 f"surrogate: {what} ({name}) draws random numbers, which several processes cannot share out; "
                 "take another surrogate, or one process"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor, nn
@@ -15,9 +15,10 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
 from snnrun.model.norm import Norm
 from snnrun.model.products.convolution import Conv2d, pool_size
-from snnrun.model.structure import is_constant
+from snnrun.model.structure import has_noise, is_constant
 from snnrun.neuron import Neuron
-from snnrun.sequence import Feedback, Trace, fused_pool, fused_readout, resolve_backend, run_resolved, trace_of
+from snnrun.sequence import Feedback, Trace, fused_pool, fused_readout, resolve_backend, run_resolved, segments
+from snnrun.sequence.segments import Chain, Stage
 
 
 class Passed(NamedTuple):
@@ -32,6 +33,10 @@ class Passed(NamedTuple):
     trace: Trace
     current: Tensor | None = None
     pooled: Tensor | None = None
+
+    def entry(self) -> tuple[Tensor, bool]:
+        """The input of the following layer, and whether it has been through the pool of that input."""
+        return (self.trace.spikes, False) if self.pooled is None else (self.pooled, True)
 
 
 class Layer(PlannedModule):
@@ -116,10 +121,13 @@ class Layer(PlannedModule):
 
         ``pooled``: ``x`` has been through ``pool_input``.
         """
+        if self.trains_low:
+            piece, stage = self.enter(x, generator, pooled=pooled)
+            learnable = tuple(p for p in self.parameters() if p.requires_grad)
+            output, (fired,) = segments.run(Chain((stage,), None, learnable), piece, x.shape[0])
+            return Trace(output, output.new_empty((0, *output.shape[1:])), fired)
         x = self.drop(x, generator, pooled=pooled)
-        if self.plan.memory == "low" and self.training and torch.is_grad_enabled():
-            return self._low(x)
-        return self.fire(self._short_current(x), x.shape[0])
+        return self.fire(self.current_of(x), x.shape[0])
 
     def fire(self, current: Tensor, steps: int) -> Trace:
         """The trace for the current into the neurons, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
@@ -129,18 +137,18 @@ class Layer(PlannedModule):
         )
         return trace
 
-    def into(self, x: Tensor, generator: Generator | None, following: Layer, *, pooled: bool = False) -> Passed:
+    def into(self, x: Tensor, generator: Generator | None, following: Layer | None, *, pooled: bool = False) -> Passed:
         """The trace, and what of the following layer the same pass computes: its synapses, or the pool of its input.
 
         Such a pass records no spikes (see :mod:`snnrun.sequence.fused_readout` and
         :mod:`snnrun.sequence.fused_pool`), so it is not used if they are needed.
         """
-        synapse, size = following.synapse, pool_size(following.pool_input) if following.is_plain else None
-        reads_out = following.is_bare and isinstance(synapse, nn.Linear)
-        if not (self.trains_unrecorded and self.is_plain and (size or reads_out)):
+        size = pool_size(following.pool_input) if following is not None and following.is_plain else None
+        synapse = following.synapse if following is not None and following.is_bare else None
+        if not (self.trains_unrecorded and self.is_plain and (size or isinstance(synapse, nn.Linear))):
             return Passed(self(x, generator, pooled=True) if pooled else self(x, generator))
         x = self.drop(x, generator, pooled=pooled)
-        steps, current, result = x.shape[0], self._short_current(x), None
+        steps, current, result = x.shape[0], self.current_of(x), None
         if size:
             result = fused_pool.run(self.neuron, current, steps, size)
         elif isinstance(synapse, nn.Linear):
@@ -165,32 +173,65 @@ class Layer(PlannedModule):
         plain = self.is_plain and self.recurrence is None and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 
-    def _short_current(self, x: Tensor) -> Tensor:
+    def current_of(self, x: Tensor) -> Tensor:
+        """The current for ``x`` from :meth:`drop`, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
         # A constant input stays one step up to the neurons; a norm needs the number of steps.
         if is_constant(x) and (self.norm is None or isinstance(self.norm, Norm)):
             return self.current(x[:1], None if self.norm is None else x.shape[0])
         return self.current(x)
 
-    def _low(self, x: Tensor) -> Trace:
+    @property
+    def trains_low(self) -> bool:
+        """True in a training step that computes the layer again piece by piece."""
+        return self.plan.memory == "low" and self.training and torch.is_grad_enabled()
+
+    @property
+    def joins_segments(self) -> bool:
+        """True if the layer before may pass each segment on to this one: each step by itself, and no spikes needed."""
+        # Noise is drawn layer by layer, in the order of a training with memory=full.
+        return self.trains_low and self.takes_steps and not self.plan.spikes and not has_noise(self.neuron)
+
+    @property
+    def takes_steps(self) -> bool:
+        """True if the current of some steps follows from the input of these steps alone."""
+        return self.is_plain and self.norm is None and isinstance(self.synapse, (nn.Linear, nn.Conv2d))
+
+    def enter(self, x: Tensor, generator: Generator | None, *, pooled: bool = False) -> tuple[Tensor, Stage]:
+        """The input and the stage of this layer, the first of a chain that runs in segments."""
+        stage = self.stage(generator, pooled=pooled)
+        if self.norm is None and not is_constant(x):
+            return x, stage
         # A norm over all steps, and a constant input, which costs one step, come before the segments.
-        whole = self.norm is not None or is_constant(x)
-        if whole:
-            x = self.current(x)
-        parameters = [p for p in (self.neuron if whole else self).parameters() if p.requires_grad]
-        current = (lambda piece: piece) if whole else self.current
-        return trace_of(self.neuron, x, current, parameters, backend=self.backend)
+        return self.current_of(self.drop(x, generator, pooled=pooled)), stage._replace(current=lambda piece: piece)
+
+    def stage(self, generator: Generator | None, *, pooled: bool = False) -> Stage:
+        """This layer in a chain that runs in segments; what dropout draws at the first segment stays for all."""
+        masks: list[Tensor] = []
+
+        def current(piece: Tensor) -> Tensor:
+            if self.pool_input is not None and not pooled:
+                piece = every_step(self.pool_input, piece)
+            if self.training and self.dropout:
+                if not masks:
+                    masks.append(self.mask(piece, generator))
+                piece = piece * masks[0]
+            return self.current(piece)
+
+        return Stage(current, self.neuron, self.backend)
 
     def drop(self, x: Tensor, generator: Generator | None = None, *, pooled: bool = False) -> Tensor:
         """The input of the synapses: ``x`` after pooling and dropout, which draws from ``generator``."""
         if self.pool_input is not None and not pooled:
             x = every_step(self.pool_input, x)
-        if not (self.training and self.dropout):
-            return x
+        return x * self.mask(x, generator) if self.training and self.dropout else x
+
+    def mask(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """The factors of dropout for the input ``x`` ``[*, B, *N_in]`` of the synapses, ``[B, *N_in]``."""
         team = self.plan.team
         samples = team.samples if team else x.shape[1]
         draws = torch.rand((samples, *x.shape[2:]), generator=generator, dtype=x.dtype, device=x.device)
         keep = (team.own(draws, 0) if team else draws) >= self.dropout
-        return x * (keep / (1 - self.dropout))
+        return keep / (1 - self.dropout)
 
     def current(self, x: Tensor, steps: int | None = None) -> Tensor:
         """The current into the neurons at each step, ``[T, B, *N_out]``, for ``x`` from :meth:`drop`.
@@ -208,24 +249,6 @@ class Layer(PlannedModule):
 
     def extra_repr(self) -> str:
         return f"backend={self.backend}, dropout={self.dropout:g}"
-
-
-def through(layers: nn.ModuleDict, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
-    """The trace of every layer of a chain, for the input ``x`` ``[T, B, *N]`` of the first."""
-    traces: dict[str, Trace] = {}
-    chain: list[Any] = list(layers.values())
-    passed = Passed(Trace(x, x[:0]))
-    for name, layer, following in zip(layers, chain, [*chain[1:], None], strict=True):
-        pooled = passed.pooled is not None
-        x = passed.trace.spikes if passed.pooled is None else passed.pooled
-        if passed.current is not None:
-            passed = Passed(layer.fire(passed.current, passed.current.shape[0]))
-        elif following is None:
-            passed = Passed(layer(x, generator, pooled=True) if pooled else layer(x, generator))
-        else:
-            passed = layer.into(x, generator, following, pooled=pooled)
-        traces[name] = passed.trace
-    return traces
 
 
 def every_step(module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -10,8 +10,9 @@ from torch import Generator, Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError
+from snnrun.model.chain import through
 from snnrun.model.execution import ExecutionPlan
-from snnrun.model.layer import Layer, through
+from snnrun.model.layer import Layer
 from snnrun.model.products.product import Linear
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from snnrun.neuron import Neuron
+from snnrun.surrogate import Surrogate
 
 
 def neurons(model: nn.Module) -> dict[str, Neuron]:
@@ -18,6 +19,11 @@ def holders(model: nn.Module) -> dict[str, nn.Module]:
     modules = dict(model.named_modules())
     paths = [path.split(".") for path, module in modules.items() if isinstance(module, Neuron)]
     return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}
+
+
+def has_noise(neuron: Neuron) -> bool:
+    """True if the neuron's surrogate draws random numbers."""
+    return type(neuron.surrogate).noise is not Surrogate.noise
 
 
 def is_constant(x: Tensor) -> bool:

@@ -2,6 +2,5 @@
 
 from snnrun.sequence.record.tracer import Feedback
 from snnrun.sequence.run import BACKENDS, Trace, resolve_backend, run, run_resolved
-from snnrun.sequence.segments import trace_of
 
-__all__ = ["BACKENDS", "Feedback", "Trace", "resolve_backend", "run", "run_resolved", "trace_of"]
+__all__ = ["BACKENDS", "Feedback", "Trace", "resolve_backend", "run", "run_resolved"]

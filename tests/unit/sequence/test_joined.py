@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, set_plan
-from snnrun.model.layer import through
+from snnrun.model.chain import through
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import fused_readout, resolve_backend, run
 from support.catalogued import neurons, options, part

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.errors import ArgumentError
-from snnrun.model import ExecutionPlan, Layer, Norm
-from snnrun.neuron import IF, LI, PSN
+from snnrun.model import MLP, ConvNet, ExecutionPlan, Layer, Norm, set_plan
+from snnrun.neuron import IF, LI, PSN, Neuron
 from snnrun.sequence import segments
 from support.catalogued import neurons
 
@@ -74,14 +74,15 @@ def test_what_is_drawn_at_random_is_drawn_again() -> None:
     after, forwards = torch.get_rng_state(), len(seen)
     trace.spikes.sum().backward()
     assert forwards == 3
-    assert all(map(torch.equal, seen[:forwards], reversed(seen[forwards:])))
+    assert len(seen) == forwards + 2  # not the last segment, which ran just before
+    assert all(map(torch.equal, seen[: forwards - 1], reversed(seen[forwards:])))
     assert any(bool((one == 0).any()) for one in seen)
     assert torch.equal(torch.get_rng_state(), after)
     assert not torch.equal(before, after)
 
 
 def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside its input and its spikes, a layer keeps the states of a few steps."""
+    """Beside its input and its spikes, a layer keeps the states of a few steps, and the last of its segments."""
     steps, batch, n = 100, 4, 50
     x = torch.rand(steps, batch, n)
     layer = Layer(nn.Linear(n, n), neurons("neuron", "lif", shape=(n,)))
@@ -98,7 +99,8 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             layer(x)
     assert kept["full"] >= steps * batch * n
-    assert kept["low"] <= 2 * 11 * batch * n  # membrane and spike at the begin of each of ten segments, and weights
+    states, length = 2 * 6, 17  # membrane and spike between six segments, the last ones twice
+    assert kept["low"] <= (states + 2 * length + 1) * batch * n  # of a segment input and current; the weights
 
 
 def test_the_membrane_is_not_kept_in_training_only() -> None:
@@ -126,14 +128,63 @@ def test_neurons_that_need_all_steps_are_refused() -> None:
 @pytest.mark.parametrize(
     ("steps", "batch", "expected"),
     [
-        (1, 1, 1),
-        (2, 1, 1),
-        (25, 1, 13),  # few numbers: two segments
-        (24, 256, 8),  # 24 MiB: three
-        (25, 4096, 5),  # √25
-        (784, 4096, 131),  # a sixth
+        (1, 1, [0, 1]),
+        (2, 1, [0, 1, 2]),
+        (25, 1, [0, 12, 25]),  # few numbers: two segments
+        (24, 256, [0, 8, 16, 24]),  # 24 MiB: three
+        (25, 4096, [0, 5, 10, 15, 20, 25]),  # √25
+        (784, 4096, [0, 130, 261, 392, 522, 653, 784]),  # six
     ],
 )
-def test_the_length_of_a_segment(steps: int, batch: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bounds_of_segments(steps: int, batch: int, expected: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "SMALLEST", 1 << 23)
-    assert segments.length_for(IF(shape=(1024,)), torch.empty(1).expand(steps, batch, 2)) == expected
+    assert segments.bounds_for([IF(shape=(1024,))], torch.empty(1).expand(steps, batch, 2), steps) == expected
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize("kind", ["mlp", "convnet", "norm", "constant", "dropout", "noise"])
+def test_layers_run_a_segment_together(kind: str, backend: str) -> None:
+    """The network gives the same counts, outputs and gradients, and a hidden layer records no spikes."""
+    surrogate: dict[str, Any] = {"surrogate": "logistic"} if kind == "noise" else {}
+
+    def neuron(shape: tuple[int, ...]) -> Neuron:
+        return neurons("neuron", "lif", shape=shape, threshold=0.3, **surrogate)
+
+    options: dict[str, Any] = {"dropout": 0.3} if kind == "dropout" else {}
+    torch.manual_seed(0)
+    model: nn.Module
+    if kind in ("convnet", "norm"):
+        options["norm"] = "batch" if kind == "norm" else "none"
+        model = ConvNet((1, 8, 8), 3, neuron, layers=["4c3", "mp2", "5c3p1", "fc7"], **options).double().train()
+    else:
+        model = MLP((64,), 3, neuron, hidden=(9, 8, 7), **options).double().train()
+    x = torch.rand(1 if kind == "constant" else 11, 2, 1, 8, 8, dtype=torch.float64)
+    x = x.expand(11, *x.shape[1:])
+    results = []
+    for memory in ("full", "low"):
+        set_plan(model, ExecutionPlan(backend, memory, membrane=False, spikes=False))
+        torch.manual_seed(1)
+        traces = model(x, torch.Generator().manual_seed(2))
+        *hidden, output = traces.values()
+        counts = [(each.spikes != 0).sum(0) if each.fired is None else each.fired for each in hidden]
+        loss = (output.membrane * torch.arange(output.membrane.numel()).view(output.membrane.shape).sin()).sum()
+        leaves = list(model.parameters())
+        grads = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+        results.append([*counts, output.spikes, *grads])
+        if memory == "low" and kind not in ("norm", "noise"):
+            assert all(len(each.spikes) == 0 for each in hidden)
+    assert all(each.any() for each in counts)
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(other.to(one), one, rtol=1e-9, atol=1e-9)
+
+
+def test_a_second_backward_pass() -> None:
+    """A graph that is kept can be differentiated again; the last segment runs once more then."""
+    layer = Layer(nn.Linear(6, 5), neurons("neuron", "lif", shape=(5,)), plan=ExecutionPlan(memory="low")).train()
+    spikes = layer(sequence(8).float()).spikes
+    leaves = list(layer.parameters())
+    weights = torch.rand(spikes.shape)
+    first = torch.autograd.grad((weights * spikes).sum(), leaves, retain_graph=True)
+    second = torch.autograd.grad((weights * spikes).sum(), leaves)
+    assert all(map(torch.equal, first, second))
+    assert all(each.any() for each in first)
