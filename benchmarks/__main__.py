@@ -3,6 +3,8 @@
 import sys
 
 import benchmarks
-from benchmarks import command, convolutional, job, layer, recurrent, start
+from benchmarks import command, convolutional, convolutional_memory, job, layer, recurrent, start
 
-sys.exit(command.main(benchmarks.__doc__, job.run, layer.run, recurrent.run, convolutional.run, start.run))
+PARTS = (job.run, layer.run, recurrent.run, convolutional.run, convolutional_memory.run, start.run)
+
+sys.exit(command.main(benchmarks.__doc__, *PARTS))

@@ -39,6 +39,7 @@ FLOOR, FLOOR_LAST = "with ReLU", "with ReLU, channels last"
 
 CASES = (
     Convolutional("snntorch_tutorial_6", "rate"),
+    Convolutional("snntorch_tutorial_6", "rate", steps=100),
     Convolutional("snntorch_tutorial_6", "constant"),
     Convolutional("snntorch_tutorial_6", "rate", "bf16"),
     Convolutional("spikingjelly_csnn", "constant", channels=(128, 128), steps=4),
@@ -138,7 +139,7 @@ class _Mean(nn.Module):
 def contenders(case: Convolutional) -> dict[str, Callable[[], nn.Module]]:
     """All networks by name, each as a function that makes it."""
     found: dict[str, Callable[[], nn.Module]] = {OURS: lambda: ours(case)}
-    if case.network == "snntorch_tutorial_6" and case.input == "rate" and case.precision == "fp32":
+    if has_low_memory(case):
         found[OURS_LOW] = lambda: ours(case, "low")
     if case.precision != "fp32":
         found[OURS_FP32] = lambda: ours(case)
@@ -150,17 +151,27 @@ def contenders(case: Convolutional) -> dict[str, Callable[[], nn.Module]]:
     return found
 
 
+def has_low_memory(case: Convolutional) -> bool:
+    """True if ``memory=low`` is a contender, and the memory is measured."""
+    return case.network == "snntorch_tutorial_6" and case.input == "rate" and case.precision == "fp32"
+
+
 def network(case: Convolutional, name: str) -> nn.Module:
     """One of them, with the weights that all have at the start."""
-    model, weights = contenders(case)[name](), _weights(case)
-    with torch.no_grad():
-        for mine, common in zip(model.parameters(), weights, strict=True):
-            mine.copy_(common)
+    model = contenders(case)[name]()
+    copy_weights(model, common_weights(case))
     return model
 
 
+def copy_weights(model: nn.Module, weights: list[Tensor]) -> None:
+    """Let a network begin with these weights."""
+    with torch.no_grad():
+        for mine, common in zip(model.parameters(), weights, strict=True):
+            mine.copy_(common)
+
+
 @functools.cache
-def _weights(case: Convolutional) -> list[Tensor]:
+def common_weights(case: Convolutional) -> list[Tensor]:
     """The common weights, after a short training by snnrun: with the first weights hardly a neuron fires."""
     torch.manual_seed(0)
     model = ours(case)

@@ -7,19 +7,17 @@ before it, the input included; null where the system does not tell (it takes Lin
 
 from __future__ import annotations
 
-import gc
 import json
-import re
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from benchmarks import peers
+from benchmarks.memory import added
 from benchmarks.products import SPIKING, forward_and_weight
 from snnrun.model import ExecutionPlan, Layer, Linear
 from snnrun.model.products.product import choose
@@ -71,16 +69,13 @@ def measure(who: str, steps: int, batch: int, width: int, input: str, repeats: i
     if input == "spikes":
         x = (x < SPIKING).float()
     run(x[:2])  # loads and compiles what is loaded and compiled once
-    gc.collect()
-    before = _start_peak()
-    run(x)
-    added = None if before is None else _memory("VmHWM") - before
+    bytes_added = added(lambda: run(x))
     seconds: list[float] = []
     while len(seconds) < repeats and (len(seconds) < 2 or sum(seconds) < LONG):
         begin = time.perf_counter()
         run(x)
         seconds.append(time.perf_counter() - begin)
-    return {"seconds": seconds, "bytes": added}
+    return {"seconds": seconds, "bytes": bytes_added}
 
 
 def _forward_backward(module: nn.Module, x: Tensor) -> None:
@@ -89,21 +84,6 @@ def _forward_backward(module: nn.Module, x: Tensor) -> None:
     spikes = output if isinstance(output, Tensor) else output.spikes
     del output  # a trace's membrane, which nobody here asks for
     spikes.sum().backward()
-
-
-def _start_peak() -> int | None:
-    """Let the peak of the resident memory begin anew; what is resident now."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-        return _memory("VmRSS")
-    except OSError:
-        return None
-
-
-def _memory(field: str) -> int:
-    found = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.M)
-    assert found, f"/proc/self/status has no {field}"
-    return 1024 * int(found[1])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ PAGES, FIGURE = ("performance", "gpu"), DOCS / "images" / "performance.png"
 BEGIN, END = "<!-- begin: made by python -m benchmarks.report -->", "<!-- end -->"
 BUSY = 0.5  # load before the start from which the numbers are in doubt
 STEPS = ("", "", "time of a step", "snnrun is faster by")
+SIZES = ["peak memory added", "of snnTorch's"]
 OURS, OURS_BF16, SNNTORCH = "snnrun", "snnrun, bf16", "snnTorch"
 
 
@@ -74,6 +75,9 @@ def tables(result: dict[str, Any]) -> list[str]:
     if "convolutional" in result:
         own = result["convolutional"]
         blocks.append(["### Convolutional networks", "", *machine(own["machine"]), "", *convolutional(own["cases"])])
+    if "convolutional_memory" in result:
+        own = result["convolutional_memory"]
+        blocks.append(["### Memory of convolutional networks", "", *machine(own["machine"]), "", *memory(own["cases"])])
     if "start" in result:
         own = result["start"]
         blocks.append(["### Short runs", "", *machine(own["machine"]), "", *start(own["seconds"])])
@@ -184,12 +188,11 @@ def layers(entries: list[dict[str, Any]]) -> list[str]:
                     name,
                     _spread(summary([1000 * seconds for seconds in numbers["seconds"]]), "{:.1f} ms"),
                     _spread(ratio(contenders[OURS]["seconds"], numbers["seconds"]), "{:.2f}"),
-                    f"{numbers['bytes'] / 1e6:,.0f} MB" if numbers["bytes"] is not None else "",
-                    f"{100 * numbers['bytes'] / theirs:.0f} %" if theirs and numbers["bytes"] is not None else "",
+                    *_sizes(numbers["bytes"], theirs),
                 ]
             )
             case = ""
-    return table(["", "", "time", "snnrun is faster by", "peak memory added", "of snnTorch's"], rows)
+    return table(["", "", "time", "snnrun is faster by", *SIZES], rows)
 
 
 def alone(entries: list[dict[str, Any]]) -> list[str]:
@@ -248,17 +251,39 @@ def convolutional(cases: list[dict[str, Any]]) -> list[str]:
     """Milliseconds of a training step, and how many times as fast snnrun is."""
     rows: list[list[str]] = []
     for case in cases:
-        first, second = case["channels"]
-        if case["network"] == "snntorch_tutorial_6":
-            title = f"{first}c5-mp2-{second}c5-mp2-10, LIF"
-        elif case["network"] == "residual":
-            title = f"{first}c3 and two SEW blocks of {first} and {second} channels with batch norm, IF"
-        else:
-            title = f"{first}c3-mp2-{second}c3-mp2-{16 * second}-10 with batch norm, IF"
-        kind = {"rate": "rate coded", "constant": "constant input"}[case["input"]]
-        title += f", T = {case['steps']}, batch {case['batch']}, {kind}, {case['precision']}"
-        rows += _steps(title, case["seconds"])
+        rows += _steps(_network(case), case["seconds"])
     return table(STEPS, rows)
+
+
+def _network(case: dict[str, Any]) -> str:
+    """The network and the input of a case."""
+    first, second = case["channels"]
+    if case["network"] == "snntorch_tutorial_6":
+        title = f"{first}c5-mp2-{second}c5-mp2-10, LIF"
+    elif case["network"] == "residual":
+        title = f"{first}c3 and two SEW blocks of {first} and {second} channels with batch norm, IF"
+    else:
+        title = f"{first}c3-mp2-{second}c3-mp2-{16 * second}-10 with batch norm, IF"
+    kind = {"rate": "rate coded", "constant": "constant input"}[case["input"]]
+    return title + f", T = {case['steps']}, batch {case['batch']}, {kind}, {case['precision']}"
+
+
+def memory(cases: list[dict[str, Any]]) -> list[str]:
+    """Bytes that a training step of a convolutional network adds."""
+    rows = []
+    for case in cases:
+        title = _network(case)
+        for name, size in case["bytes"].items():
+            rows.append([title, name, *_sizes(size, case["bytes"].get(SNNTORCH))])
+            title = ""
+    return table(["", "", *SIZES], rows)
+
+
+def _sizes(size: int | None, theirs: int | None) -> list[str]:
+    """The cells below ``SIZES``: the added memory, and its share of snnTorch's."""
+    if size is None:
+        return ["", ""]
+    return [f"{size / 1e6:,.0f} MB", f"{100 * size / theirs:.0f} %" if theirs else ""]
 
 
 def start(seconds: dict[str, list[float]]) -> list[str]:

@@ -86,6 +86,13 @@ def test_convolutional_networks_are_measured_beside_relu(result: dict[str, Any])
         assert all(len(seconds) == 1 for seconds in case["seconds"].values())
 
 
+def test_memory_of_convolutional_networks_is_measured_where_possible(result: dict[str, Any]) -> None:
+    (case,) = result["convolutional_memory"]["cases"]
+    assert {"snnrun", "snnrun, memory=low", "with ReLU"} <= set(case["bytes"])
+    assert all(size is None or size >= 0 for size in case["bytes"].values())
+    assert len(report.memory([case])) == 2 + len(case["bytes"])
+
+
 def test_short_runs_are_measured_from_start_to_end(result: dict[str, Any]) -> None:
     assert all(len(seconds) == 1 and seconds[0] > 0 for seconds in result["start"]["seconds"].values())
     assert len(result["start"]["seconds"]) == len(report.start(result["start"]["seconds"])) - 2
