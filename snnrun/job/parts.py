@@ -339,11 +339,12 @@ def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: 
 
 
 def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
-    """The loss needs the kind of targets that the task has: labels or numbers."""
+    """The loss needs the kind of targets that the task has: labels or numbers, for a sample or for each step."""
     labels = loss.needs_labels and not task.has_accuracy
     values = not labels and task.has_values and not loss.needs_values
     numbers = loss.needs_values and not task.has_values
-    if not (labels or values or numbers):
+    steps = loss.needs_steps != task.has_steps
+    if not (labels or values or numbers or steps):
         return []  # without reading files for the names
     name, data = _name(config, "loss", catalogue), _name(config, "task", catalogue)
     faults = []
@@ -355,7 +356,18 @@ def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: C
     if numbers:
         kind = "class labels" if task.has_accuracy else "none"
         faults.append(Fault("loss", f"{name} needs numbers as targets; {data} has {kind}"))
+    if steps and not faults:
+        fits = [other for other, part in _others("loss", catalogue) if _takes_targets(part, task)]
+        choose = f"; choose loss={' or '.join(fits)}" if fits else ""
+        kinds = ("a target for each step", "one target for a sample")
+        needs, has = kinds if loss.needs_steps else reversed(kinds)
+        faults.append(Fault("loss", f"{name} needs {needs}, and {data} has {has}{choose}"))
     return faults
+
+
+def _takes_targets(loss: Any, task: Any) -> bool:
+    labels, values = loss.needs_labels <= task.has_accuracy, loss.needs_values == task.has_values
+    return labels and values and loss.needs_steps == task.has_steps
 
 
 def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:
@@ -364,7 +376,8 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
 
     size = loss.num_outputs(2)
     membrane = torch.zeros(2, 1, size, requires_grad=True)
-    target = torch.zeros(1, size) if loss.needs_values else torch.zeros(1, dtype=torch.int64)
+    sample = (1, 2) if loss.needs_steps else (1,)
+    target = torch.zeros(*sample, size) if loss.needs_values else torch.zeros(sample, dtype=torch.int64)
     if loss(torch.zeros(2, 1, size), membrane, target).requires_grad:
         return []
     name, readout = _name(config, "loss", catalogue), _name(config, "readout", catalogue)

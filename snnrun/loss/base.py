@@ -29,6 +29,7 @@ class Loss(ABC):
 
     needs_labels: ClassVar[bool] = True  # the target must be class labels
     needs_values: ClassVar[bool] = False  # the target must be numbers
+    needs_steps: ClassVar[bool] = False  # there must be a target for each step
 
     regularisers: Mapping[str, Regulariser] = field(default_factory=dict)
 
@@ -156,6 +157,6 @@ class SampleLoss(LabelLoss):
             return loss, None
         self.num_outputs(spikes.shape[2])  # as many weights as classes?
         labels = class_labels(target)
-        weights = loss.new_tensor(self.class_weights)[labels]
+        weights = loss.new_tensor(self.class_weights)[labels.clamp(min=0)]  # a step without a label has loss 0
         weights = weights.view(*weights.shape, *[1] * (loss.dim() - weights.dim()))
         return loss * weights, weights

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from snnrun import check
+from snnrun.errors import ArgumentError
 from snnrun.loss.base import SampleLoss
-from snnrun.loss.readout import first_spike_time, spike_count
-from snnrun.loss.target import class_labels
+from snnrun.loss.readout import first_spike_time, pool, spike_count
+from snnrun.loss.target import class_labels, step_labels
+from snnrun.task.base import NO_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +152,72 @@ class TET(SampleLoss):
         if self.pull == 0:
             return cross_entropy
         return (1 - self.pull) * cross_entropy + self.pull * ((membrane - self.level) ** 2).mean((0, 2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CESteps(SampleLoss):
+    """Cross-entropy of every step with the label of that step, for tasks with a label for each step.
+
+    ``Σ_{b,t} w l / Σ_{b,t} w``, with ``l = CE(z[t, b], target[b, t])`` and ``z`` the membrane or the spikes of the
+    read-out. Steps without a label do not count. ``target`` is ``[B, T]``, int64, -1 where a step has no label.
+
+    Args:
+        accuracy: ``membrane`` (default) or ``count``: what is z, whose largest value is the predicted class of a step.
+        skip_steps: number of steps at the begin that do not count in the loss; they do in the accuracy. Default 0.
+        smoothing: share of the target, in [0, 1), that all classes have alike. Default 0.
+        class_weights: w, a factor for the steps of each class; null (default) for 1.
+        normalize_weights: whether the mean is over the weights (default), or over the steps with a label.
+        reduction: ``mean`` (default), or ``sum``, which grows with the batch and the number of steps.
+        population, regularisers: see ``LabelLoss``.
+
+    Source: Yin, Corradi and Bohté 2021, for the ECG.
+    """
+
+    needs_steps = True
+
+    accuracy: str = "membrane"
+    skip_steps: int = 0
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.choice("accuracy", self.accuracy, ("membrane", "count"))
+        check.integer("skip_steps", self.skip_steps, low=0)
+        check.number("smoothing", self.smoothing, low=0, below=1)
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        """The loss of each step, ``[B, T]``; 0 for a step that does not count."""
+        logits, labels = self._logits(spikes, membrane), step_labels(target, spikes)
+        if self.skip_steps >= labels.shape[1]:
+            raise ArgumentError("skip_steps", f"less than the {labels.shape[1]} steps", self.skip_steps)
+        counts = self._counts(labels)
+        by_class = logits.movedim(2, 0).flatten(1)[None]  # see `_every_step`
+        flat = torch.where(counts, labels, 0).T.flatten()[None]
+        losses = F.cross_entropy(by_class, flat, reduction="none", label_smoothing=self.smoothing)
+        return torch.where(counts, losses.view(labels.T.shape).T, 0.0)
+
+    def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """The class of every step, ``[B, T]``, int64."""
+        spikes, membrane = pool(spikes, self.population), pool(membrane, self.population, mean=True)
+        return self._logits(spikes, membrane).argmax(2).T
+
+    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        loss, weights = self._weigh(spikes, membrane, target)
+        if self.reduction == "sum":
+            return loss.sum()
+        counts = self._counts(step_labels(target, spikes))
+        if weights is not None and self.normalize_weights:
+            total = torch.where(counts, weights, 0.0).sum()
+        else:
+            total = counts.sum().to(loss.dtype)
+        return loss.sum() / torch.where(total > 0, total, 1.0)
+
+    def _logits(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        return membrane if self.accuracy == "membrane" else spikes
+
+    def _counts(self, labels: Tensor) -> Tensor:
+        """True for the steps ``[B, T]`` that count."""
+        return (labels != NO_LABEL) & (torch.arange(labels.shape[1], device=labels.device) >= self.skip_steps)
 
 
 def _cross_entropy(logits: Tensor, target: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from snnrun.loss.readout import first_spike_time, pool, spike_count
+from snnrun.task.base import NO_LABEL
 
 
 def predict_by_count(spikes: Tensor, population: int = 1) -> Tensor:
@@ -77,21 +78,29 @@ def r2_score(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def outcome(prediction: Tensor, target: Tensor) -> Tensor:
-    """A batch's contribution to the score of an epoch: the number of correct classes, or ``value_sums`` for values."""
+    """A batch's contribution to the score of an epoch.
+
+    The number of correct classes for labels ``[B]``; ``[2]``, this number and the number of labels, for labels
+    ``[B, *]``, of which some may be ``NO_LABEL``; ``value_sums`` for values.
+    """
     if prediction.is_floating_point():
         return value_sums(prediction, target)
     correct = (prediction == target).sum()
-    return correct if target.dim() == 1 else correct * len(target) / target.numel()
+    return correct if target.dim() == 1 else torch.stack((correct, (target != NO_LABEL).sum()))
 
 
 def value_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, for summation."""
+    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, for summation.
+
+    A target that is not a number (NaN) is no value.
+    """
     size = prediction.shape[-1]
     y_hat = prediction.detach().double().reshape(-1, size)
     y = target.double().reshape(*target.shape, *[1] * (prediction.dim() - target.dim()))
     y = y.expand_as(prediction).reshape(-1, size)
-    number = torch.full_like(y[0], len(y))
-    return torch.stack([number, y.sum(0), (y**2).sum(0), ((y - y_hat) ** 2).sum(0)])
+    there = ~y.isnan()
+    y, error = torch.where(there, y, 0.0), torch.where(there, y - y_hat, 0.0)
+    return torch.stack([there.sum(0).double(), y.sum(0), (y**2).sum(0), (error**2).sum(0)])
 
 
 def r2_of_sums(sums: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from snnrun import check
@@ -55,3 +56,44 @@ class MSE(Loss):
         if goal.shape not in (prediction.shape, prediction.shape[-2:]):
             raise ArgumentError("target", f"values of shape {list(prediction.shape)}", list(target.shape))
         return ((prediction - goal.to(prediction.dtype)) ** 2).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MSESteps(Loss):
+    """Mean squared error of the read-out's membrane at every step, for tasks with values for each step.
+
+    ``mean_{b,t,c} (u[t, b, c] - y[b, t, c])²`` over the values that are there; scored by R². ``target`` is
+    ``[B, T, C]``, NaN where a step has no value.
+
+    Args:
+        skip_steps: number of steps at the begin that do not count in the loss; they do in R². Default 0.
+        regularisers: see ``Loss``.
+    """
+
+    needs_labels = False
+    needs_values = True
+    needs_steps = True
+
+    skip_steps: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.integer("skip_steps", self.skip_steps, low=0)
+
+    def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
+        """The membrane, ``[B, T, C]``."""
+        return membrane.movedim(0, 1)
+
+    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        prediction = self.predict(spikes, membrane)
+        if target is None or not target.is_floating_point():
+            raise ArgumentError("target", "values [B, T, C]", None if target is None else target.dtype)
+        if target.shape != prediction.shape:
+            raise ArgumentError("target", f"values of shape {list(prediction.shape)}", list(target.shape))
+        if self.skip_steps >= target.shape[1]:
+            raise ArgumentError("skip_steps", f"less than the {target.shape[1]} steps", self.skip_steps)
+        prediction, target = prediction[:, self.skip_steps :], target[:, self.skip_steps :].to(prediction.dtype)
+        there = ~target.isnan()
+        # A step without a value has the gradient 0, not NaN.
+        error = torch.where(there, prediction - torch.where(there, target, 0.0), 0.0)
+        return (error**2).sum() / there.sum().clamp(min=1)

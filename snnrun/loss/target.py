@@ -62,6 +62,14 @@ def class_labels(target: Tensor | None) -> Tensor:
     return target
 
 
+def step_labels(target: Tensor | None, record: Tensor) -> Tensor:
+    """``target`` if it is a label for each step of a record ``[T, B, C]``, ``[B, T]`` of int64; else ValueError."""
+    labels, expected = class_labels(target), [record.shape[1], record.shape[0]]
+    if list(labels.shape) != expected:
+        raise ArgumentError("target", f"a label for each step, {expected}", list(labels.shape))
+    return labels
+
+
 def regular_train(num_steps: int, rate: float, first_spike_time: int = 0) -> Tensor:
     """A train ``[T]`` of evenly spaced spikes: at the steps ``⌊t₀ + k / rate⌋``, k = 0, 1 …; silent for a rate of 0."""
     train = torch.zeros(num_steps)

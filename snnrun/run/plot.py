@@ -219,7 +219,8 @@ def _sample(part: Any, index: int) -> tuple[torch.Tensor, int | None]:
     for batch in part.batches(1000):
         search.add(batch)
         if (sample := search.sample) is not None:
-            return sample.x, None if sample.target is None else int(sample.target)
+            has_label = sample.target is not None and sample.target.dim() == 1
+            return sample.x, int(sample.target) if has_label else None  # type: ignore[arg-type]
     raise DataError(f"sample: the test set ended after {search.count} samples, expected {len(part)}")
 
 

@@ -199,7 +199,8 @@ class Processes(Team):
                 if batch[1] is not None:
                     row[1:] = batch[1].reshape(-1)
         table = self.add(table).to(device)
-        return [(row[0], row[1:].to(_KINDS[dtype]).reshape((4, -1) if dim else ()) if size else None) for row in table]
+        shape = ((), (-1,), (4, -1))[dim]
+        return [(row[0], row[1:].to(_KINDS[dtype]).reshape(shape) if size else None) for row in table]
 
     def reduce_sum(self, counts: Tensor) -> Tensor:
         (size,) = self.reduce_max(counts.numel())

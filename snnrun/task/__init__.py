@@ -1,11 +1,12 @@
 """Tasks: the source of the input, the target of the network, and the split of the data."""
 
 from snnrun.task.arrays import ArrayPart, Arrays
-from snnrun.task.base import Batch, Data, Part, Task, check_streams
+from snnrun.task.base import NO_LABEL, Batch, Data, Part, Task, check_streams
 from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
 from snnrun.task.cochleas import SHD, SSC
 from snnrun.task.digits import Digits
+from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
 from snnrun.task.generated import GeneratedPart
@@ -23,10 +24,12 @@ __all__ = [
     "CIFAR10",
     "CIFAR10DVS",
     "CIFAR100",
+    "ECG",
     "EMNIST",
     "KMNIST",
     "MNIST",
     "NMNIST",
+    "NO_LABEL",
     "SHD",
     "SSC",
     "SVHN",

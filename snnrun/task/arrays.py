@@ -13,7 +13,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
-from snnrun.task.base import Batch, Data, Task
+from snnrun.task.base import NO_LABEL, Batch, Data, Task
 from snnrun.task.npy import LazyArray, Store
 from snnrun.task.split import batches_of, stratified_split
 from snnrun.task.user_data import STAND_IN, check_path, locate, no_path
@@ -27,7 +27,8 @@ class ArrayPart:
 
     Args:
         inputs: ``[N, *shape]``, or ``[N, T, *shape]`` with ``time``.
-        targets: ``[N]`` int64 or ``[N, K]`` float32, on the device of the batches.
+        targets: ``[N]`` int64 or ``[N, K]`` float32, or with a target for each step ``[N, T]`` or ``[N, T, K]``, on the
+            device of the batches.
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
         divide: divisor of the inputs.
         time: the second axis is time.
@@ -71,6 +72,9 @@ class Arrays(Task):
         test_inputs: name of the test set's inputs, of the same shape except for N. Default test_inputs.
         test_targets: name of its targets. Default test_targets.
         time: whether the second axis is time; its length must be ``num_steps``. Default false.
+        steps: whether there is a target for each step: classes ``[N, T]``, -1 for a step without a label, or with
+            ``regress`` values ``[N, T]`` or ``[N, T, K]``, NaN for a step without a value. Needs ``time``. Default
+            false.
         regress: whether targets are values, for losses such as ``mse``, rather than classes. Default false.
         num_classes: number of classes. Default null: from the targets, which then must have every class.
         divide: divisor of the inputs. Default null: 255 for still inputs of uint8, else 1.
@@ -96,6 +100,7 @@ class Arrays(Task):
         test_inputs: str = "test_inputs",
         test_targets: str = "test_targets",
         time: bool = False,
+        steps: bool = False,
         regress: bool = False,
         num_classes: int | None = None,
         divide: float | None = None,
@@ -112,6 +117,9 @@ class Arrays(Task):
             if not isinstance(value, str) or not value or set(value) & set("/\\\0"):
                 raise ArgumentError(key, "the name of an array", value)
         self.has_time = check.flag("time", time)
+        self.has_steps = check.flag("steps", steps)
+        if self.has_steps and not self.has_time:
+            raise ArgumentError("steps", "false for inputs without a time axis", steps, advice="set task.time=true")
         self.has_values = check.flag("regress", regress)
         self.has_accuracy = not regress
         self.num_classes = None if num_classes is None else check.integer("num_classes", num_classes, low=2)
@@ -145,7 +153,8 @@ class Arrays(Task):
             inputs, targets, divide = parts[number]
             return ArrayPart(inputs, targets, indices, divide, self.has_time)
 
-        labels = torch.zeros(len(parts[0][1])) if self.has_values else parts[0][1].cpu()
+        whole = self.has_values or self.has_steps  # no classes of samples
+        labels = torch.zeros(len(parts[0][1])) if whole else parts[0][1].cpu()
         own_test = len(parts) == 2
         try:
             shares = [self.validation] if own_test else [self.test, self.validation]
@@ -194,7 +203,7 @@ class Arrays(Task):
             )
         self.input_shape = inputs.shape[axes:]
         if self.has_values:
-            self.num_outputs = 1 if len(targets.shape) == 1 else targets.shape[1]
+            self.num_outputs = 1 if len(targets.shape) == 1 + self.has_steps else targets.shape[-1]
             return
         self.num_outputs = self.num_classes or self._count(targets)
         for _, each in pairs:
@@ -203,16 +212,25 @@ class Arrays(Task):
     def _check_targets(self, inputs: LazyArray, targets: LazyArray) -> None:
         """Shape and type, by the header."""
         place, shape, kind = targets.place, list(targets.shape), targets.dtype.kind
+        extra = int(self.has_steps)
         if self.has_values:
-            if len(shape) not in (1, 2) or 0 in shape[1:]:
-                raise DataError(f"arrays: {place}: expected values [N] or [N, K], got {shape}")
-        elif len(shape) != 1:
+            if len(shape) not in (1 + extra, 2 + extra) or 0 in shape[1:]:
+                form = "[N, T] or [N, T, K]" if self.has_steps else "[N] or [N, K]"
+                raise DataError(f"arrays: {place}: expected values {form}, got {shape}")
+        elif len(shape) != 1 + extra and self.has_steps:
+            raise DataError(f"arrays: {place}: expected class labels [N, T], one for each step, got {shape}")
+        elif len(shape) != 1 + extra:
             remedy = "a single column needs reshape(-1)" if shape[-1:] == [1] else "of one-hot rows take argmax(axis=1)"
             raise DataError(f"arrays: {place}: expected class labels [N], got {shape}; {remedy}")
         elif kind not in "iub":
             raise DataError(
                 f"arrays: {place}: expected class labels, which are integers, got {targets.dtype}; "
                 "use astype(int), or set task.regress=true if these are values"
+            )
+        if self.has_steps and shape[1:2] != list(inputs.shape[1:2]):
+            raise DataError(
+                f"arrays: {place}: expected a target for each of the {inputs.shape[1]} steps of {inputs.place}, "
+                f"got {shape[1]}"
             )
         if shape[0] != inputs.shape[0]:
             raise DataError(
@@ -221,18 +239,22 @@ class Arrays(Task):
             )
 
     def _targets(self, stored: LazyArray) -> np.ndarray:
-        """``[N]`` int64 or ``[N, K]`` float32."""
+        """``[N]`` int64 or ``[N, K]`` float32; with a target for each step ``[N, T]`` or ``[N, T, K]``."""
         values = stored.read()
         if not self.has_values:
             return values.astype(np.int64)
         wide = values.astype(np.float64)
-        if len(wrong := np.argwhere(~(np.abs(wide) <= _LARGEST))):
+        valid = (np.abs(wide) <= _LARGEST) | (np.isnan(wide) & self.has_steps)
+        if len(wrong := np.argwhere(~valid)):
             raise DataError(f"arrays: {_at(stored, wrong[0])}: expected a finite number, got {wide[tuple(wrong[0])]}")
-        return wide.astype(np.float32).reshape(len(wide), -1)
+        values = wide.astype(np.float32).reshape(*wide.shape[: 1 + self.has_steps], -1)
+        self._check_targets_of_samples(stored, ~np.isnan(values))
+        return values
 
     def _count(self, stored: LazyArray) -> int:
         """The number of classes, if every class occurs."""
         labels = np.unique(self._targets(stored))
+        labels = labels[labels != NO_LABEL] if self.has_steps else labels
         if labels[0] >= 0 and len(missing := np.flatnonzero(labels != np.arange(len(labels)))):
             gap, last = int(missing[0]), int(labels[-1])
             begin = "; labels begin with 0, so subtract 1" if gap == 0 and labels[0] == 1 else ""
@@ -245,11 +267,20 @@ class Arrays(Task):
         return len(labels)
 
     def _check_labels(self, stored: LazyArray, labels: np.ndarray) -> None:
-        if len(wrong := np.flatnonzero((labels < 0) | (labels >= self.num_outputs))):
+        missing = (labels == NO_LABEL) & self.has_steps
+        if len(wrong := np.argwhere(((labels < 0) | (labels >= self.num_outputs)) & ~missing)):
+            none = ", or -1 for none" if self.has_steps else ""
             raise DataError(
-                f"arrays: {_at(stored, wrong[:1])}: expected a label of 0 to {self.num_outputs - 1}, "
-                f"got {labels[wrong[0]]}"
+                f"arrays: {_at(stored, wrong[0])}: expected a label of 0 to {self.num_outputs - 1}{none}, "
+                f"got {labels[tuple(wrong[0])]}"
             )
+        self._check_targets_of_samples(stored, ~missing)
+
+    def _check_targets_of_samples(self, stored: LazyArray, there: np.ndarray) -> None:
+        """Every sample has a target at one step at least."""
+        empty = np.flatnonzero(~there.reshape(len(there), -1).any(axis=1))
+        if self.has_steps and len(empty):
+            raise DataError(f"arrays: {_at(stored, empty[:1])}: expected a target at one step at least, got none")
 
     def _check_values(self, stored: LazyArray, inputs: np.ndarray, divide: float, digest: Any) -> None:
         """Check every value, a piece at a time, and hash it."""

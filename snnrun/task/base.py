@@ -12,13 +12,17 @@ from torch import Tensor
 
 from snnrun.errors import ArgumentError, DataError
 
+#: The label of a step without one: it counts in no loss and no score.
+NO_LABEL = -1
+
 
 class Batch(NamedTuple):
     """Samples that run together."""
 
     # [T, B, *input_shape], or [1, B, *input_shape] for still input; float32, values in [0, 1], or numbers of events
     x: Tensor
-    # [B] int64 class labels, or [B, num_outputs] values to regress; None if the target is silence
+    # [B] int64 class labels, or [B, num_outputs] values to regress; None if the target is silence. With a target for
+    # each step, [B, T] labels, NO_LABEL where a step has none, or [B, T, num_outputs] values, NaN where it has none
     target: Tensor | None
 
 
@@ -89,6 +93,8 @@ class Task(ABC):
     """True: targets are class labels. False: the only measure is the loss."""
     has_values: bool = False
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
+    has_steps: bool = False
+    """True: there is a target for each step, of which some may be missing."""
     has_validation: bool = True
     """False: there are no validation samples. Then no epoch is the best, and the weights of the last one are tested."""
     classes: tuple[str, ...] = ()

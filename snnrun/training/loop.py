@@ -27,7 +27,7 @@ from snnrun.task import Batch, Data, Part
 from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions
 from snnrun.training.layers import layer_gradients, neuron_parameters
-from snnrun.training.metrics import Scores, Totals
+from snnrun.training.metrics import Scores, Totals, share_correct
 from snnrun.training.progress import Progress
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
@@ -59,14 +59,14 @@ class StepResult(NamedTuple):
     """The result of a training step, as numbers.
 
     Attributes:
-        correct: number of correct samples in the batch; None without class labels or ``log``.
+        accuracy: of the batch; None without class labels or ``log``.
         log: True if this step has a record.
         broken: True if loss or gradient were not finite.
     """
 
     loss: float
     gradient_norm: float
-    correct: float | None
+    accuracy: float | None
     log: bool
     broken: bool
 
@@ -135,12 +135,11 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
             yield WarningRecord(epoch=progress.epoch, step=progress.step, message=message, lost=lost)
         now = time.perf_counter()
         if result.log:
-            correct = result.correct
             yield StepRecord(
                 epoch=progress.epoch,
                 step=progress.step,
                 loss=result.loss,
-                accuracy=None if correct is None else correct / batch.x.shape[1],
+                accuracy=result.accuracy,
                 learning_rate=state.optimizer.param_groups[0]["lr"],
                 samples_per_second=(totals.samples - last_samples) / (now - last_time),
                 gradient_norm=result.gradient_norm,
@@ -175,9 +174,9 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     team.add_gradients(setup.parameters)
     norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
     log = progress.step == 1 or progress.step % settings.report.log_every == 0
-    count = [result] if log and result is not None and not result.dim() else []
+    counts = list(result.reshape(-1)) if log and result is not None and result.dim() < 2 else []
     # Read together, since on CUDA each reading waits. One wait is the price of the check.
-    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *count)).tolist()
+    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *counts)).tolist()
 
     # A broken gradient silences neurons for good, unnoticed: the loss may fall all the same.
     broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
@@ -193,7 +192,8 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     progress.totals.add(loss_value, result, batch.x.shape[1])
     progress.activity.add(traces if team.own_count else _without_samples(traces))
     progress.batch += 1
-    return StepResult(loss_value, norm_value, correct[0] if correct else None, log, broken)
+    accuracy = share_correct(correct, batch.x.shape[1]) if correct else None
+    return StepResult(loss_value, norm_value, accuracy, log, broken)
 
 
 def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> EpochRecord:

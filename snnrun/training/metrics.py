@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 from snnrun.loss import metric
 from snnrun.sequence import Trace
 from snnrun.system.team import Team
-from snnrun.task import Batch
+from snnrun.task import NO_LABEL, Batch
 from snnrun.training.confusion import Confusion
 from snnrun.training.records import LayerActivity
 
@@ -35,7 +35,7 @@ class Totals:
         self._outcome: Tensor | None = None
 
     def add(self, loss: Tensor | float, outcome: Tensor | None, samples: int) -> None:
-        """One batch: its mean loss, its ``snnrun.loss.outcome`` (number correct, or sums of values), its size."""
+        """One batch: its mean loss, its ``snnrun.loss.outcome``, its size."""
         self.samples += samples
         self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
         if outcome is not None:
@@ -57,9 +57,15 @@ class Totals:
         loss = float(self._loss) / self.samples
         if self._outcome is None:
             return Scores(loss, None)
-        if self._outcome.dim():
+        if self._outcome.dim() == 2:
             return Scores(loss, None, metric.r2_of_sums(self._outcome).item())
-        return Scores(loss, self._outcome.item() / self.samples)
+        return Scores(loss, share_correct(self._outcome.flatten().tolist(), self.samples))
+
+
+def share_correct(counts: Sequence[float], samples: int) -> float:
+    """The accuracy for an outcome of labels: the number correct, of the samples, or of as many labels as follow it."""
+    correct, *labels = counts
+    return correct / (labels[0] if labels else samples)
 
 
 class Chance:
@@ -74,7 +80,7 @@ class Chance:
         self._labels: list[Tensor] = []  # on their device, until they are read
 
     def add(self, batch: Batch) -> None:
-        """One batch; its target is ``[B]`` or ``[B, *]`` labels, values, or None."""
+        """One batch; its target is ``[B]`` or ``[B, *]`` labels, values, or None. A step without a label is none."""
         self.samples += batch.x.shape[1]
         if batch.target is not None and not batch.target.is_floating_point():
             self._labels.append(batch.target.flatten())
@@ -83,7 +89,8 @@ class Chance:
         """Share of the most frequent class, 0 to 1; None without labels."""
         if not self._labels:
             return None
-        counts = torch.cat(self._labels).cpu().bincount()
+        labels = torch.cat(self._labels).cpu()
+        counts = labels[labels != NO_LABEL].bincount()
         return int(counts.max()) / int(counts.sum())
 
 
