@@ -31,8 +31,8 @@ class ECG(Task):
     the test.
 
     The files ``QTDB_train.mat`` and ``QTDB_test.mat`` (MATLAB 5) are searched in ``<data_dir>/ecg_qtdb`` and in
-    ``data_dir``. Published scores often count the steps without a label as the first class, and leave out the last step;
-    ``unlabelled=first`` with ``num_steps=1300`` does so.
+    ``data_dir``. Published scores often count the steps without a label as the first class, and leave out the last
+    step: ``unlabelled=first`` with ``num_steps=1300`` does so.
 
     Args:
         unlabelled: ``none`` (default): steps without a label do not count; ``first``: their label is the first class.

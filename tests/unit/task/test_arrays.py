@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from snnrun.errors import DataError
-from snnrun.task import ArrayPart, Arrays, Data
+from snnrun.task import NO_LABEL, ArrayPart, Arrays, Data
 from support.refusals import fails, refuses
 
 CPU = torch.device("cpu")
@@ -394,3 +394,39 @@ def test_what_is_no_file_of_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_options_are_checked(options: dict[str, Any], refusal: tuple[Any, ...]) -> None:
     with refuses(*refusal):
         Arrays(**options)
+
+
+def test_a_target_for_each_step(tmp_path: Path) -> None:
+    labels = np.arange(80).reshape(40, 2) % 4
+    labels[::3, 0] = NO_LABEL
+    write(tmp_path, inputs=INPUTS, targets=labels)
+    options: dict[str, Any] = {"time": True, "steps": True, "num_steps": 2}
+    arrays, data = task(tmp_path, **options), load(tmp_path, **options)
+    assert (arrays.input_shape, arrays.num_outputs, arrays.has_steps) == ((3,), 4, True)
+    x, y = samples(data)
+    assert torch.equal(y, torch.from_numpy(labels))
+    torch.testing.assert_close(x, torch.from_numpy(INPUTS).float())
+
+    values = np.random.default_rng(1).normal(size=(40, 2, 5)).astype(np.float32)
+    values[::3, 0] = np.nan
+    write(tmp_path, inputs=INPUTS, targets=values)
+    arrays, data = task(tmp_path, regress=True, **options), load(tmp_path, regress=True, **options)
+    assert (arrays.num_outputs, arrays.has_steps, arrays.has_values) == (5, True, True)
+    assert torch.equal(samples(data)[1].isnan(), torch.from_numpy(np.isnan(values)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "facts"),
+    [
+        (np.zeros(40, int), ["targets", "[N, T]", "[40]"]),
+        (np.zeros((40, 3), int), ["targets", "each of the 2 steps", "got 3"]),
+        (np.full((40, 2), -2), ["targets[0, 0]", "-1 for none", "got -2"]),
+        (np.where(np.arange(40)[:, None] == 7, -1, np.arange(80).reshape(40, 2) % 2), ["targets[7]", "got none"]),
+    ],
+)
+def test_wrong_targets_for_each_step(tmp_path: Path, labels: np.ndarray, facts: list[str]) -> None:
+    write(tmp_path, inputs=INPUTS, targets=labels)
+    with fails(DataError, *facts):
+        load(tmp_path, time=True, steps=True, num_steps=2)
+    with refuses("steps", True, "false"):
+        Arrays(steps=True)
