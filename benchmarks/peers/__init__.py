@@ -7,6 +7,9 @@ true for the fastest form that the library allows without being changed; ``None`
     layer(linear, beta, tuned) -> nn.Module | None       # x [T, B, n] -> spikes [T, B, n]
     recurrent(neuron, inputs, hidden, outputs) -> nn.Module | None    # x [T, B, inputs] -> spikes [T, B, outputs]
     convolutional(setting, tuned) -> nn.Module | None    # x [T, B, 1, 28, 28] -> spikes [T, B, 10]
+
+A library with kernels for GPUs of its own also has ``in_torch(network) -> network``, which takes them away, and
+``implementation(device)``, which names what it takes there and what is missing.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -55,6 +58,34 @@ def installed() -> tuple[list[Peer], list[str]]:
         except ImportError as error:
             missing.append(f"{name}: left out, cannot be imported ({error})")
     return found, missing
+
+
+def available(device: str) -> list[Peer]:
+    """The peers of a benchmark on ``device``; beyond the CPU also SpikingJelly without its kernels."""
+    found = installed()[0]
+    return found if device == "cpu" else [*found, *(InTorch(peer) for peer in found if hasattr(peer, "in_torch"))]
+
+
+class InTorch:
+    """A peer that has kernels of its own, without them: in operations of torch."""
+
+    def __init__(self, peer: Any) -> None:
+        self.NAME, self.PACKAGE, self._peer = f"{peer.NAME}, torch", peer.PACKAGE, peer
+
+    def network(self, job: Job, weights: Weights, tuned: bool) -> Network | None:
+        return self._changed(self._peer.network(job, weights, tuned))
+
+    def layer(self, linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
+        return self._changed(self._peer.layer(linear, beta, tuned))
+
+    def recurrent(self, neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
+        return self._changed(self._peer.recurrent(neuron, inputs, hidden, outputs))
+
+    def convolutional(self, setting: Convolutional, tuned: bool) -> nn.Module | None:
+        return self._changed(self._peer.convolutional(setting, tuned))
+
+    def _changed(self, network: Any) -> Any:
+        return None if network is None else self._peer.in_torch(network)
 
 
 def named(peers: list[Peer]) -> Iterator[tuple[str, Peer, bool]]:

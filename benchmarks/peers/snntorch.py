@@ -68,7 +68,7 @@ class _Tutorial(Network):
         return membranes
 
     def loss(self, membranes: list[Tensor], target: Tensor) -> Tensor:  # type: ignore[override]
-        loss = torch.zeros(1)
+        loss = torch.zeros(1, device=target.device)
         for membrane in membranes:
             loss += F.cross_entropy(membrane, target)
         return loss
