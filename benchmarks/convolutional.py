@@ -50,7 +50,8 @@ QUICK = (
     Convolutional("snntorch_tutorial_6", "constant", channels=(2, 3), steps=3, batch=4),
     Convolutional("snntorch_tutorial_6", "rate", "bf16", channels=(2, 3), steps=3, batch=4),
     Convolutional("spikingjelly_csnn", "constant", channels=(2, 3), steps=3, batch=4),
-    Convolutional("residual", "constant", channels=(2, 3), steps=3, batch=4),
+    # oneDNN's 1x1 convolution with stride 2, channels last, does not survive 2 and 3 channels.
+    Convolutional("residual", "constant", channels=(8, 16), steps=3, batch=4),
 )
 
 

@@ -101,7 +101,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The parts ``layer``, ``sweep``, ``alone`` and ``growth`` of the output; on a GPU only the first."""
     device = arguments.device or "cpu"
     if device != "cpu":
-        return {"layer": layers(arguments.rounds or 5, tuple(case._replace(device=device) for case in PUBLISHED))}
+        cases = (Case(20, 2, 8),) if arguments.quick else PUBLISHED
+        return {"layer": layers(arguments.rounds or 5, tuple(case._replace(device=device) for case in cases))}
     if arguments.quick:
         return {
             "layer": layers(1, (Case(20, 2, 8),)),

@@ -37,9 +37,8 @@ def contenders(device: str = "cpu") -> list[str]:
     """The names that ``who`` may have here."""
     names = [OURS, OURS_LOW]
     linear = nn.Linear(2, 2)
-    names += [
-        name for name, peer, tuned in peers.named(peers.available(device)) if peer.layer(linear, BETA, tuned) is not None
-    ]
+    forms = peers.named(peers.available(device))
+    names += [name for name, peer, tuned in forms if peer.layer(linear, BETA, tuned) is not None]
     return [*names, FLOOR]
 
 

@@ -17,7 +17,7 @@ from collections import Counter as Numbers
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from unittest import mock
 
 import torch
@@ -39,7 +39,7 @@ META = "meta"
 ALLOCATIONS = ("empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "_unsafe_view")
 LOSS = "loss"
 
-Case = Job | recurrent.Case | Convolutional
+Case: TypeAlias = Job | recurrent.Case | Convolutional
 CASES: dict[str, Case] = {
     "fully connected": Job("rate", device=META),
     "recurrent": recurrent.CASES[0]._replace(device=META),
@@ -238,7 +238,8 @@ def networks(case: Case) -> dict[str, nn.Module]:
             continue
         if isinstance(case, Job):
             linear = (nn.Linear(784, case.hidden), nn.Linear(case.hidden, 10))
-            found[peer.NAME] = nn.Sequential(*(peer.layer(each, case.beta, False) for each in linear))
+            layers = [peer.layer(each, case.beta, False) for each in linear]
+            found[peer.NAME] = nn.Sequential(*(layer for layer in layers if layer is not None))
         elif isinstance(case, Convolutional):
             found[peer.NAME] = peer.convolutional(case, False)
         else:

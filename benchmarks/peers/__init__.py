@@ -1,12 +1,13 @@
 """The other libraries, each in a file: the job's network and a single layer, as that library's users write them.
 
-A file defines ``NAME``, ``PACKAGE`` and four functions. ``tuned``: false for the form of the library's own tutorials,
+A file defines ``NAME``, ``PACKAGE`` and five functions. ``tuned``: false for the form of the library's own tutorials,
 true for the fastest form that the library allows without being changed; ``None`` where that is the same::
 
     network(job, weights, tuned) -> Network | None
     layer(linear, beta, tuned) -> nn.Module | None       # x [T, B, n] -> spikes [T, B, n]
     recurrent(neuron, inputs, hidden, outputs) -> nn.Module | None    # x [T, B, inputs] -> spikes [T, B, outputs]
     convolutional(setting, tuned) -> nn.Module | None    # x [T, B, 1, 28, 28] -> spikes [T, B, 10]
+    convolution(convolution, beta) -> nn.Module | None   # x [T, B, C, H, W] -> spikes [T, B, C, H, W]
 
 A library with kernels for GPUs of its own also has ``in_torch(network) -> network``, which takes them away, and
 ``implementation(device)``, which names what it takes there and what is missing.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, Protocol
 
 from torch import nn
@@ -44,6 +46,9 @@ class Peer(Protocol):
 
     def convolutional(self, setting: Convolutional, tuned: bool) -> nn.Module | None:
         """A convolutional network, its parameters in the order of its layers; None if it is not written here."""
+
+    def convolution(self, convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+        """One layer of LIF neurons behind a ``convolution``; None if it is not written here."""
 
 
 def installed() -> tuple[list[Peer], list[str]]:
@@ -84,8 +89,21 @@ class InTorch:
     def convolutional(self, setting: Convolutional, tuned: bool) -> nn.Module | None:
         return self._changed(self._peer.convolutional(setting, tuned))
 
+    def convolution(self, convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+        return self._changed(self._peer.convolution(convolution, beta))
+
     def _changed(self, network: Any) -> Any:
         return None if network is None else self._peer.in_torch(network)
+
+
+def implementations(device: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """By peer with kernels of its own: which it takes on ``device``, and why it takes none of the others."""
+    return {
+        peer.NAME: (found["implementation"], found["unavailable"])
+        for peer in installed()[0]
+        if isinstance(peer, ModuleType) and hasattr(peer, "implementation")
+        for found in [peer.implementation(device)]
+    }
 
 
 def named(peers: list[Peer]) -> Iterator[tuple[str, Peer, bool]]:

@@ -42,6 +42,10 @@ def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
     return _TunedConvolutional(setting) if tuned else _Convolutional(setting)
 
 
+def convolution(convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+    return None
+
+
 def _leaky(beta: float) -> nn.Module:
     return snntorch.Leaky(beta=beta, spike_grad=surrogate.atan(alpha=2.0))
 

@@ -32,7 +32,11 @@ def network(job: Job, weights: Weights, tuned: bool) -> Network | None:
 
 
 def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
-    return None if tuned else _Layer(linear, beta)
+    if tuned:
+        return None
+    own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
+    own.load_state_dict(linear.state_dict())
+    return _Layer(own, beta)
 
 
 def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
@@ -41,6 +45,13 @@ def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module 
 
 def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
     return None if tuned and setting.input == "rate" else _Convolutional(setting, tuned)
+
+
+def convolution(convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+    inputs, outputs, size = convolution.in_channels, convolution.out_channels, convolution.kernel_size
+    own = layers.Conv2d(inputs, outputs, size, padding=convolution.padding, bias=False, step_mode="m")
+    own.load_state_dict(convolution.state_dict())
+    return _Layer(own, beta)
 
 
 def in_torch(network: nn.Module) -> nn.Module:
@@ -91,11 +102,9 @@ class _Network(Network):
 
 
 class _Layer(nn.Module):
-    def __init__(self, linear: nn.Linear, beta: float) -> None:
+    def __init__(self, synapse: nn.Module, beta: float) -> None:
         super().__init__()
-        own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
-        own.load_state_dict(linear.state_dict())
-        self.layers = nn.Sequential(own, _lif(beta))
+        self.layers = nn.Sequential(synapse, _lif(beta))
 
     def forward(self, x: Tensor) -> Tensor:
         functional.reset_net(self)
