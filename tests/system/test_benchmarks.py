@@ -123,3 +123,21 @@ def test_a_run_on_a_busy_machine_is_measured(tmp_path: Path) -> None:
     ((name, kinds),) = numbers["busy"]["seconds"].items()
     assert {kind: len(times) for kind, times in kinds.items()} == {"alone": 1, "loop": 1, "run": 1}
     assert any(f"`{name}`" in line for line in report.busy(numbers["busy"]))
+
+
+def test_the_benchmark_for_gpus_runs_whole_on_the_cpu(tmp_path: Path) -> None:
+    """Tiny, with all that it measures on a GPU, and its page has every table."""
+    pytest.importorskip("triton")
+    words = ["--device", "cpu", "--quick", "--output", "gpu.json"]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=True,
+    )
+    result = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    parts = {"machine_code", "launches", "neurons", "convolutions", "job", "layer", "recurrent", "convolutional"}
+    assert parts <= set(result["gpu"])
+    assert all(row["difference"] is None for row in result["gpu"]["neurons"])
+    assert sum(line.startswith("### ") for line in report.tables(result)) >= len(parts)
