@@ -12,6 +12,7 @@ In a clone, with the peers (those that are not installed are named and left out)
     python -m benchmarks.convolutional --output conv.json   # training steps of convolutional networks
     python -m benchmarks.start --output start.json          # short runs, from the start of the process to its end
     python -m benchmarks.busy --output busy.json            # a run beside a busy loop, and beside a second run
+    python -m benchmarks.gpu --output docs/gpu.json         # kernels for GPUs; counts without one, measures on one
     python -m benchmarks --quick                            # in seconds, for a look; its numbers mean nothing
 
 Nothing else should run meanwhile.

@@ -13,6 +13,7 @@ from benchmarks.machine import machine
 from benchmarks.report import tables
 from snnrun.system.files import write_json
 
+DEVICES = ("cpu", "cuda")
 Benchmark = Callable[[argparse.Namespace], dict[str, Any]]
 
 
@@ -24,6 +25,7 @@ def main(about: str | None, *benchmarks: Benchmark, words: Sequence[str] | None 
     parser.add_argument("--epochs", type=_positive, metavar="N", help="epochs of the job for each seed (default 5)")
     parser.add_argument("--seeds", type=_positive, metavar="N", help="seeds of the job (default 3)")
     parser.add_argument("--rounds", type=_positive, metavar="N", help="measurements of each layer (default 5)")
+    parser.add_argument("--device", choices=DEVICES, help="where networks are trained (default cpu; of gpu: cuda)")
     arguments = parser.parse_args(words)
     if arguments.output and not arguments.output.parent.is_dir():
         parser.error(f"--output: expected a file in a folder that exists, got {arguments.output}")

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks import command, peers
+from benchmarks.device import synchronize
 from benchmarks.ours import Ours, batches, configs, load
 from benchmarks.peers.network import Network
 from benchmarks.products import Products
@@ -48,13 +49,14 @@ class Trained:
         self.losses: list[float] = []
 
     def epoch(self) -> float:
+        synchronize(self.network.job.device)
         begin = time.perf_counter()
         for x, target in batches(self.data.train, self.network.job, self._order):
             loss = self.network.loss(self.network(x), target)
             self._optimizer.zero_grad()
             loss.backward()
             self._optimizer.step()
-            self.losses.append(loss.item())
+            self.losses.append(loss.item())  # waits for the device, too
         return time.perf_counter() - begin
 
     def accuracy(self) -> float:
@@ -94,17 +96,19 @@ def assemble(job: Job, composed: Configs, seed: int, data: Data, folder: Path) -
     """Everyone at the start, with the same weights and data."""
     ours = Ours(job, composed["fp32"], seed, data, _new(folder))
     contenders: dict[str, Contender] = {OURS: ours, OURS_BF16: Ours(job, composed["bf16"], seed, data, _new(folder))}
-    for name, peer, tuned in peers.named(peers.installed()[0]):
+    for name, peer, tuned in peers.named(peers.available(job.device)):
         torch.manual_seed(seed)
         network = peer.network(job, ours.weights(), tuned)
         if network is not None:
-            contenders[name] = Trained(network, data, seed)
+            contenders[name] = Trained(network.to(job.device), data, seed)
     return {**contenders, FLOOR: Products(job, torch.float32), FLOOR_BF16: Products(job, torch.bfloat16)}
 
 
 def account(job: Job, composed: Configs, data: Data, folder: Path) -> dict[str, dict[str, float]]:
     """The share of each part in the time of snnrun's step."""
-    shares = {}
+    shares: dict[str, dict[str, float]] = {}
+    if job.device != "cpu":  # where the parts of a step overlap
+        return shares
     for name, precision in ((OURS, "fp32"), (OURS_BF16, "bf16")):
         for _ in range(2):  # the first time warms up
             ours = Ours(replace(job, epochs=1), composed[precision], 0, data, _new(folder), account=True)
@@ -116,12 +120,13 @@ def account(job: Job, composed: Configs, data: Data, folder: Path) -> dict[str, 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """The part ``job`` of the output: one entry for each kind of input."""
     jobs = [Job(kind, **QUICK) if arguments.quick else Job(kind) for kind in INPUTS]  # type: ignore[arg-type]
+    jobs = [replace(job, device=arguments.device or "cpu") for job in jobs]
     if arguments.epochs is not None:
         jobs = [replace(job, epochs=arguments.epochs) for job in jobs]
     if arguments.seeds is not None:
         jobs = [replace(job, seeds=tuple(range(arguments.seeds))) for job in jobs]
     with tempfile.TemporaryDirectory() as folder:
-        data = load(jobs[0].images)
+        data = load(jobs[0].images, jobs[0].device)
         return {"job": [measure(job, data, Path(folder)) for job in jobs]}
 
 

@@ -32,6 +32,7 @@ class Case(NamedTuple):
     batch: int
     width: int
     input: str = "spikes"  # or real: numbers in [0, 1)
+    device: str = "cpu"
 
 
 PUBLISHED = (Case(500, 16, 512), Case(500, 16, 2048), Case(500, 16, 512, "real"))
@@ -43,7 +44,7 @@ GROWTH = (25, 50, 100, 200, 400)  # steps, of 128 x 1000 neurons
 
 def layers(rounds: int, cases: tuple[Case, ...]) -> list[dict[str, Any]]:
     """Of every case and contender the seconds (the median of a process, for every round) and bytes (the largest)."""
-    names, found = contenders(), []
+    names, found = contenders(cases[0].device), []
     for case in cases:
         entry: dict[str, Any] = {
             **case._asdict(),
@@ -97,7 +98,11 @@ def growth(rounds: int, steps: tuple[int, ...], batch: int, width: int) -> dict[
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The parts ``layer``, ``sweep``, ``alone`` and ``growth`` of the output."""
+    """The parts ``layer``, ``sweep``, ``alone`` and ``growth`` of the output; on a GPU only the first."""
+    device = arguments.device or "cpu"
+    if device != "cpu":
+        cases = (Case(20, 2, 8),) if arguments.quick else PUBLISHED
+        return {"layer": layers(arguments.rounds or 5, tuple(case._replace(device=device) for case in cases))}
     if arguments.quick:
         return {
             "layer": layers(1, (Case(20, 2, 8),)),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import peers
+from benchmarks.device import peaks, synchronize
 from benchmarks.memory import added
 from benchmarks.products import SPIKING, forward_and_weight
 from snnrun.model import ExecutionPlan, Layer, Linear
@@ -30,22 +31,21 @@ OURS, OURS_LOW, FLOOR = "snnrun", "snnrun, memory=low", "matrix products"
 Pass = Callable[[Tensor], object]
 
 
-def contenders() -> list[str]:
+def contenders(device: str = "cpu") -> list[str]:
     """The names that ``who`` may have here."""
     names = [OURS, OURS_LOW]
     linear = nn.Linear(2, 2)
-    names += [
-        name for name, peer, tuned in peers.named(peers.installed()[0]) if peer.layer(linear, BETA, tuned) is not None
-    ]
+    forms = peers.named(peers.available(device))
+    names += [name for name, peer, tuned in forms if peer.layer(linear, BETA, tuned) is not None]
     return [*names, FLOOR]
 
 
-def layer_pass(who: str, width: int) -> Pass:
+def layer_pass(who: str, width: int, device: str = "cpu") -> Pass:
     """One forward and backward pass through a linear layer of ``width`` and its neurons, by name."""
     torch.manual_seed(0)
     linear = nn.Linear(width, width)
     if who == FLOOR:
-        weight = linear.weight.detach()
+        weight = linear.weight.detach().to(device)
         return lambda x: forward_and_weight(x.flatten(0, 1), weight)
     module: nn.Module | None
     if who in (OURS, OURS_LOW):
@@ -56,24 +56,29 @@ def layer_pass(who: str, width: int) -> Pass:
         module = Layer(synapse, neuron, plan=plan)
         synapse.product = plan.product
     else:
-        peer, tuned = {name: (peer, tuned) for name, peer, tuned in peers.named(peers.installed()[0])}[who]
+        peer, tuned = {name: (peer, tuned) for name, peer, tuned in peers.named(peers.available(device))}[who]
         module = peer.layer(linear, BETA, tuned)
     assert module is not None
+    module = module.to(device)
     return lambda x: _forward_backward(module, x)
 
 
-def measure(who: str, steps: int, batch: int, width: int, input: str, repeats: int) -> dict[str, Any]:
+def measure(
+    who: str, steps: int, batch: int, width: int, input: str, repeats: int, device: str = "cpu"
+) -> dict[str, Any]:
     """Seconds of up to ``repeats`` passes (two, where one takes long), and bytes added by one."""
-    run = layer_pass(who, width)
-    x = torch.rand(steps, batch, width)
+    run = layer_pass(who, width, device)
+    x = torch.rand(steps, batch, width, device=device)
     if input == "spikes":
         x = (x < SPIKING).float()
     run(x[:2])  # loads and compiles what is loaded and compiled once
-    bytes_added = added(lambda: run(x))
+    bytes_added = added(lambda: run(x)) if device == "cpu" else peaks({who: lambda: run(x)}, device)[who]
     seconds: list[float] = []
     while len(seconds) < repeats and (len(seconds) < 2 or sum(seconds) < LONG):
+        synchronize(device)
         begin = time.perf_counter()
         run(x)
+        synchronize(device)
         seconds.append(time.perf_counter() - begin)
     return {"seconds": seconds, "bytes": bytes_added}
 

@@ -61,6 +61,7 @@ def overrides(job: Job, precision: str) -> list[str]:
         f"batch_size={job.batch}",
         f"epochs={job.epochs}",
         f"precision={precision}",
+        f"device={job.device}",
     ]
 
 
@@ -87,8 +88,8 @@ class Ours:
         keep_freed_memory()  # as the command does; the peers, in this process, have it as well
         config = {**config, "seed": seed}
         self.job, self.parts, self.settings = job, parts_of(config), Settings.from_config(config)
-        self.streams, self.data = Streams(seed, torch.device("cpu")), data
-        self.model = build_model(self.parts, self.settings, self.streams)
+        self.streams, self.data = Streams(seed, torch.device(job.device)), data
+        self.model = build_model(self.parts, self.settings, self.streams).to(job.device)
         parts, settings = self.parts, self.settings
         state = TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
         self._account = Account(self.model, state.optimizer) if account else None
@@ -137,14 +138,14 @@ class Ours:
         return self._account.shares()
 
 
-def load(images: int) -> Data:
-    """The digits, with exactly ``images`` of them to train on."""
+def load(images: int, device: str = "cpu") -> Data:
+    """The digits on ``device``, with exactly ``images`` of them to train on."""
     task = MNIST5k(validation=VALIDATION, test=TEST)
-    data = task.load(Path("data"), 1, torch.device("cpu"), torch.Generator())
+    data = task.load(Path("data"), 1, torch.device(device), torch.Generator())
     train = data.train
     assert isinstance(train, ImagePart)
     # Parts are in the order of the set, which goes class by class; a seeded choice keeps all classes.
-    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:images]
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:images].to(train.indices.device)
     return data._replace(train=ImagePart(train.images, train.labels, train.indices[chosen], train.white))
 
 

@@ -39,7 +39,7 @@ def _figure(result: dict[str, Any]) -> Figure | None:
     figure = picture(5.6)
     axes = figure.subplots(2, len(SWEEPS), sharex="col", sharey="row")
     for column, (size, label) in enumerate(LABELS.items()):
-        fixed = {key: value for key, value in BASE._asdict().items() if key != size}
+        fixed = {key: getattr(BASE, key) for key in SWEEPS if key != size}
         chosen = [entry for entry in entries if all(entry[key] == value for key, value in fixed.items())]
         chosen.sort(key=lambda entry: entry[size])
         for name in chosen[0]["contenders"]:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks import command, peers
+from benchmarks.device import peaks
 from benchmarks.machine import machine
 from benchmarks.turns import take_turns
 from snnrun.model import MLP, ExecutionPlan, Recurrent, set_plan
@@ -37,6 +38,7 @@ class Case(NamedTuple):
     steps: int
     batch: int
     share: float
+    device: str = "cpu"
 
 
 CASES = (
@@ -75,11 +77,12 @@ def contenders(case: Case) -> dict[str, nn.Module]:
     """All networks, by name."""
     torch.manual_seed(0)
     found = {OURS: ours(case)}
-    for peer in peers.installed()[0]:
+    for peer in peers.available(case.device):
         network = peer.recurrent(case.neuron, case.inputs, case.hidden, case.outputs)
         if network is not None:
             found[peer.NAME] = network
-    return found | {RNN: _RNN(case)}
+    found[RNN] = _RNN(case)
+    return {name: network.to(case.device) for name, network in found.items()}
 
 
 def step_of(model: nn.Module, x: Tensor, target: Tensor) -> Callable[[], None]:
@@ -101,9 +104,10 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
     x = torch.rand(case.steps, case.batch, case.inputs, generator=torch.Generator().manual_seed(0))
     if case.share:
         x = (x < case.share).float()
-    target = torch.arange(case.batch) % case.outputs
+    x, target = x.to(case.device), torch.arange(case.batch, device=case.device) % case.outputs
     steps = {name: step_of(model, x, target) for name, model in contenders(case).items()}
-    return {**case._asdict(), "seconds": take_turns(f"recurrent, {case}", steps, rounds)}
+    seconds = take_turns(f"recurrent, {case}", steps, rounds, case.device)
+    return {**case._asdict(), "seconds": seconds, "bytes": peaks(steps, case.device)}
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -111,7 +115,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     keep_freed_memory()
     facts = machine()
     rounds = 1 if arguments.quick else 4 * (arguments.rounds or 5)
-    cases = [measure(case, rounds) for case in (QUICK if arguments.quick else CASES)]
+    device = arguments.device or "cpu"
+    cases = [measure(case._replace(device=device), rounds) for case in (QUICK if arguments.quick else CASES)]
     return {"recurrent": {"machine": facts, "cases": cases}}
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.account import PARTS
-from benchmarks.statistic import Summary, ratio, summary
+from benchmarks.gpu import page
+from benchmarks.statistic import ratio, summary
+from benchmarks.table import memory, spread, table
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES, FIGURE = ("performance", "gpu"), DOCS / "images" / "performance.png"
@@ -59,9 +61,23 @@ def tables(result: dict[str, Any]) -> list[str]:
     """All tables, as lines of Markdown."""
     # A compiler's results depend on no load.
     blocks = [machine(result["machine"] | ({"load_before": None} if "gpu" in result else {}))]
+    blocks += jobs(result)
+    if "start" in result:
+        own = result["start"]
+        blocks.append(["### Short runs", "", *machine(own["machine"]), "", *start(own["seconds"])])
+    if "gpu" in result:
+        blocks += [*page.blocks(result["gpu"]), *jobs(result["gpu"])]
+    if "busy" in result:
+        blocks.append(["### On a busy machine", "", *busy(result["busy"])])
+    return "\n\n".join("\n".join(block) for block in blocks).splitlines()
+
+
+def jobs(result: dict[str, Any]) -> list[list[str]]:
+    """The tables of what is measured on a CPU and on a GPU."""
+    blocks = []
     for entry in result.get("job", []):
         blocks.append(["### " + _title(entry["job"]), "", *job(entry)])
-    if "job" in result:
+    if any(entry["account"] for entry in result.get("job", [])):
         blocks.append(["### Where a training step goes", "", *accounts(result["job"])])
     if "layer" in result:
         blocks.append(["### One layer", "", *layers(result["layer"])])
@@ -77,35 +93,9 @@ def tables(result: dict[str, Any]) -> list[str]:
         blocks.append(["### Convolutional networks", "", *machine(own["machine"]), "", *convolutional(own["cases"])])
     if "convolutional_memory" in result:
         own = result["convolutional_memory"]
-        blocks.append(["### Memory of convolutional networks", "", *machine(own["machine"]), "", *memory(own["cases"])])
-    if "start" in result:
-        own = result["start"]
-        blocks.append(["### Short runs", "", *machine(own["machine"]), "", *start(own["seconds"])])
-    if "gpu" in result:
-        blocks += gpu(result["gpu"])
-    if "busy" in result:
-        blocks.append(["### On a busy machine", "", *busy(result["busy"])])
-    return "\n\n".join("\n".join(block) for block in blocks).splitlines()
-
-
-def gpu(own: dict[str, Any]) -> list[list[str]]:
-    """The machine code of the kernels, and the times on a GPU, if there was one."""
-    lines = [
-        "| neuron | pass | registers | spilt bytes | bytes of a neuron and step |",
-        "| --- | --- | ---: | ---: | ---: |",
-    ]
-    names = ("neuron", "direction", "registers", "spilt", "bytes")
-    lines += [f"| {' | '.join(str(row[name]) for name in names)} |" for row in own["machine_code"]]
-    times = [
-        "| neuron | T | batch | n | fused | reference | faster by |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in own["cases"]:
-        fused, reference = row["seconds"]["fused"], row["seconds"]["reference"]
-        sizes = f"{row['neuron']} | {row['steps']} | {row['batch']} | {row['width']}"
-        times.append(f"| {sizes} | {1e3 * fused:.2f} ms | {1e3 * reference:.2f} ms | {reference / fused:.1f} |")
-    code = [f"### The machine code for {own['target']}, float32", "", *lines]
-    return [code, *([["### Forward and backward pass", "", *times]] if own["cases"] else [])]
+        head = ["### Memory of convolutional networks", "", *machine(own["machine"]), ""]
+        blocks.append([*head, *convolutional_memory(own["cases"])])
+    return blocks
 
 
 def busy(measured: dict[str, Any]) -> list[str]:
@@ -146,9 +136,9 @@ def job(entry: dict[str, Any]) -> list[str]:
         rows.append(
             [
                 name,
-                _spread(summary([images / seconds for seconds in numbers["seconds"]]), "{:,.0f}"),
+                spread(summary([images / seconds for seconds in numbers["seconds"]]), "{:,.0f}"),
                 *(
-                    _spread(ratio(contenders[ours]["seconds"], numbers["seconds"]), "{:.2f}")
+                    spread(ratio(contenders[ours]["seconds"], numbers["seconds"]), "{:.2f}")
                     for ours in (OURS, OURS_BF16)
                 ),
                 f"{100 * statistics.fmean(accuracy):.1f} % ({_range(accuracy)})" if accuracy else "",
@@ -186,8 +176,8 @@ def layers(entries: list[dict[str, Any]]) -> list[str]:
                 [
                     case,
                     name,
-                    _spread(summary([1000 * seconds for seconds in numbers["seconds"]]), "{:.1f} ms"),
-                    _spread(ratio(contenders[OURS]["seconds"], numbers["seconds"]), "{:.2f}"),
+                    spread(summary([1000 * seconds for seconds in numbers["seconds"]]), "{:.1f} ms"),
+                    spread(ratio(contenders[OURS]["seconds"], numbers["seconds"]), "{:.2f}"),
                     *_sizes(numbers["bytes"], theirs),
                 ]
             )
@@ -200,10 +190,10 @@ def alone(entries: list[dict[str, Any]]) -> list[str]:
         [
             str(entry["shape"]),
             *(
-                _spread(summary([1000 * s for s in entry["seconds"][name]]), "{:.2f} ms")
+                spread(summary([1000 * s for s in entry["seconds"][name]]), "{:.2f} ms")
                 for name in ("fused", "reference")
             ),
-            _spread(ratio(entry["seconds"]["fused"], entry["seconds"]["reference"]), "{:.1f}"),
+            spread(ratio(entry["seconds"]["fused"], entry["seconds"]["reference"]), "{:.1f}"),
         ]
         for entry in entries
     ]
@@ -216,7 +206,7 @@ def growth(entry: dict[str, Any]) -> list[str]:
     rows = [
         [
             str(steps),
-            _spread(summary([1000 * s for s in values]), "{:.2f} ms"),
+            spread(summary([1000 * s for s in values]), "{:.2f} ms"),
             f"{100 * ratio(seconds[first], values).median * first / steps:.0f} %",
         ]
         for steps, values in seconds.items()
@@ -226,33 +216,36 @@ def growth(entry: dict[str, Any]) -> list[str]:
     )
 
 
-def _steps(title: str, seconds: dict[str, list[float]]) -> list[list[str]]:
-    """The rows of a case, the first one with its title, below ``STEPS``."""
-    rows = []
-    for name, values in seconds.items():
-        times = _spread(summary([1000 * each for each in values]), "{:.1f} ms")
-        rows.append([title, name, times, _spread(ratio(seconds[OURS], values), "{:.2f}")])
-        title = ""
-    return rows
+def steps(cases: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Time of the steps of each case, by its title, how many times as fast snnrun is, and memory if it was measured."""
+    rows, measured = [], any(case.get("bytes") for _, case in cases)
+    for title, case in cases:
+        seconds, sizes = case["seconds"], case.get("bytes", {})
+        for name, values in seconds.items():
+            times = spread(summary([1000 * each for each in values]), "{:.2f} ms" if measured else "{:.1f} ms")
+            row = [title, name, times, spread(ratio(seconds[OURS], values), "{:.2f}")]
+            rows.append([*row, memory(sizes[name])] if measured else row)
+            title = ""
+    return table([*STEPS, "peak memory added"] if measured else STEPS, rows)
 
 
 def recurrent(cases: list[dict[str, Any]]) -> list[str]:
     """Milliseconds of a training step, and how many times as fast snnrun is."""
-    rows: list[list[str]] = []
+    entries = []
     for case in cases:
         share = f"{100 * case['share']:.0f} % spikes" if case["share"] else "numbers"
         title = f"{case['inputs']}-{case['hidden']}(rec)-{case['outputs']}, {case['neuron']}"
         title += f", T = {case['steps']}, batch {case['batch']}, {share}"
-        rows += _steps(title, case["seconds"])
-    return table(STEPS, rows)
+        entries.append((title, case))
+    return steps(entries)
 
 
 def convolutional(cases: list[dict[str, Any]]) -> list[str]:
     """Milliseconds of a training step, and how many times as fast snnrun is."""
-    rows: list[list[str]] = []
+    entries = []
     for case in cases:
-        rows += _steps(_network(case), case["seconds"])
-    return table(STEPS, rows)
+        entries.append((_network(case), case))
+    return steps(entries)
 
 
 def _network(case: dict[str, Any]) -> str:
@@ -268,7 +261,7 @@ def _network(case: dict[str, Any]) -> str:
     return title + f", T = {case['steps']}, batch {case['batch']}, {kind}, {case['precision']}"
 
 
-def memory(cases: list[dict[str, Any]]) -> list[str]:
+def convolutional_memory(cases: list[dict[str, Any]]) -> list[str]:
     """Bytes that a training step of a convolutional network adds."""
     rows = []
     for case in cases:
@@ -283,36 +276,15 @@ def _sizes(size: int | None, theirs: int | None) -> list[str]:
     """The cells below ``SIZES``: the added memory, and its share of snnTorch's."""
     if size is None:
         return ["", ""]
-    return [f"{size / 1e6:,.0f} MB", f"{100 * size / theirs:.0f} %" if theirs else ""]
+    return [memory(size), f"{100 * size / theirs:.0f} %" if theirs else ""]
 
 
 def start(seconds: dict[str, list[float]]) -> list[str]:
     """Seconds of every command."""
     return table(
         ["command", "time"],
-        [[f"`{name}`", _spread(summary(values), "{:.2f} s")] for name, values in seconds.items()],
+        [[f"`{name}`", spread(summary(values), "{:.2f} s")] for name, values in seconds.items()],
     )
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Markdown; all columns but the first to the right."""
-    return [f"| {' | '.join(cells)} |" for cells in _with_rule(head, rows)]
-
-
-def _with_rule(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[Sequence[str]]:
-    yield head
-    yield ["---", *["---:"] * (len(head) - 1)]
-    yield from rows
-
-
-def _spread(values: Summary, form: str) -> str:
-    median, low, high = (form.format(value) for value in values)
-    return median if low == high else f"{median} ({_bare(low)} to {_bare(high)})"
-
-
-def _bare(text: str) -> str:
-    """A number without its unit of time."""
-    return text.removesuffix(" ms").removesuffix(" s")
 
 
 def _range(shares: Sequence[float]) -> str:

@@ -14,6 +14,7 @@ class Job:
     """A 784-hidden-10 MLP of LIF neurons on MNIST digits, trained by the cross-entropy of its membrane at every step.
 
     ``input``: ``constant``, the image at every step, or ``rate``, a Bernoulli train with the pixels as probabilities.
+    ``device``: torch's name of it.
     """
 
     input: str
@@ -25,6 +26,7 @@ class Job:
     images: int = 4096
     epochs: int = 5
     seeds: tuple[int, ...] = (0, 1, 2)
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Convolutional:
     ``network``: ``snntorch_tutorial_6``, two 5x5 convolutions and a read-out of LIF neurons, or ``spikingjelly_csnn``,
     two 3x3 convolutions with batch norm, a full layer and a read-out of IF neurons, which are presets of snnrun; or
     ``residual``, a stem and two SEW blocks, the second with stride 2, of IF neurons and with batch norm.
-    ``input``: as of a :class:`Job`. ``precision``: ``fp32``, or ``bf16`` for torch's autocast.
+    ``input``, ``device``: as of a :class:`Job`. ``precision``: ``fp32``, or ``bf16`` for torch's autocast.
     """
 
     network: str
@@ -43,3 +45,4 @@ class Convolutional:
     channels: tuple[int, int] = (12, 64)
     steps: int = 25
     batch: int = 128
+    device: str = "cpu"

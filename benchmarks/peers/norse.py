@@ -40,6 +40,10 @@ def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
     return None
 
 
+def convolution(convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+    return None
+
+
 def _cell(beta: float) -> nn.Module:
     parameters = LIFBoxParameters(tau_mem_inv=torch.tensor((1 - beta) / 0.001), reset_method=reset_subtract)
     return norse.LIFBoxCell(parameters, dt=0.001)

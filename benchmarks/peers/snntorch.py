@@ -42,6 +42,10 @@ def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
     return _TunedConvolutional(setting) if tuned else _Convolutional(setting)
 
 
+def convolution(convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+    return None
+
+
 def _leaky(beta: float) -> nn.Module:
     return snntorch.Leaky(beta=beta, spike_grad=surrogate.atan(alpha=2.0))
 
@@ -68,7 +72,7 @@ class _Tutorial(Network):
         return membranes
 
     def loss(self, membranes: list[Tensor], target: Tensor) -> Tensor:  # type: ignore[override]
-        loss = torch.zeros(1)
+        loss = torch.zeros(1, device=target.device)
         for membrane in membranes:
             loss += F.cross_entropy(membrane, target)
         return loss

@@ -5,10 +5,17 @@ neuron in that it fires at the threshold and subtracts it in the same step. Its 
 threshold is added where it fired, for the loss takes the membrane before.
 
 Tuned: the first layer's product, or convolution with its norm or pool, is computed once for a constant input.
+
+On a GPU, SpikingJelly 2.0 chooses the kernels of its neurons: CUDA code, if it was built from source, or Triton's; the
+environment variables ``SJ_LIF_CUDA_IMPLEMENTATION`` and ``SJ_IF_CUDA_IMPLEMENTATION`` choose another. A surrogate of a
+user's own has no kernel: such neurons run in operations of torch, under autograd (:func:`in_torch`).
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from spikingjelly.activation_based import encoding, functional, neuron, surrogate
 from spikingjelly.activation_based import layer as layers
 from torch import Tensor, nn
@@ -25,7 +32,11 @@ def network(job: Job, weights: Weights, tuned: bool) -> Network | None:
 
 
 def layer(linear: nn.Linear, beta: float, tuned: bool) -> nn.Module | None:
-    return None if tuned else _Layer(linear, beta)
+    if tuned:
+        return None
+    own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
+    own.load_state_dict(linear.state_dict())
+    return _Layer(own, beta)
 
 
 def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module | None:
@@ -34,6 +45,30 @@ def recurrent(neuron: str, inputs: int, hidden: int, outputs: int) -> nn.Module 
 
 def convolutional(setting: Convolutional, tuned: bool) -> nn.Module | None:
     return None if tuned and setting.input == "rate" else _Convolutional(setting, tuned)
+
+
+def convolution(convolution: nn.Conv2d, beta: float) -> nn.Module | None:
+    inputs, outputs, size = convolution.in_channels, convolution.out_channels, convolution.kernel_size
+    own = layers.Conv2d(inputs, outputs, size, padding=convolution.padding, bias=False, step_mode="m")
+    own.load_state_dict(convolution.state_dict())
+    return _Layer(own, beta)
+
+
+def in_torch(network: nn.Module) -> nn.Module:
+    """The network with a surrogate that SpikingJelly has no kernel for; the numbers are the same."""
+    for module in network.modules():
+        if isinstance(module, neuron.BaseNode):
+            module.surrogate_function = _ATan(alpha=module.surrogate_function.alpha)
+    return network
+
+
+def implementation(device: str) -> dict[str, Any]:
+    """What its LIF neurons run on ``device``, and why it is not something else."""
+    return functional.neuron_implementation("lif", torch.device(device))
+
+
+class _ATan(surrogate.ATan):
+    pass
 
 
 def _lif(beta: float, store_v_seq: bool = False) -> nn.Module:
@@ -67,11 +102,9 @@ class _Network(Network):
 
 
 class _Layer(nn.Module):
-    def __init__(self, linear: nn.Linear, beta: float) -> None:
+    def __init__(self, synapse: nn.Module, beta: float) -> None:
         super().__init__()
-        own = layers.Linear(linear.in_features, linear.out_features, step_mode="m")
-        own.load_state_dict(linear.state_dict())
-        self.layers = nn.Sequential(own, _lif(beta))
+        self.layers = nn.Sequential(synapse, _lif(beta))
 
     def forward(self, x: Tensor) -> Tensor:
         functional.reset_net(self)

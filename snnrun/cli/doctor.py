@@ -21,9 +21,7 @@ from snnrun.model.products.product import Linear, Product, choose
 from snnrun.neuron import LIF, RLIF, AdEx, Neuron
 from snnrun.sequence import run
 from snnrun.sequence.kernel import llvm, triton
-from snnrun.sequence.kernel.plan import backward_plan, forward_plan
-from snnrun.sequence.record.adjoint import Gradients
-from snnrun.sequence.record.tracer import record
+from snnrun.sequence.kernel.plan import training_plans
 from snnrun.system import machine, say
 from snnrun.system.cache import cache_dir
 from snnrun.system.format import table
@@ -146,13 +144,9 @@ def _gpu_kernels(device: torch.device) -> str:
         return "were run above"
     if not triton.is_installed():
         return "not here: torch came without triton"
-    neuron = LIF(0.9)
-    recipe, _, _ = record(neuron)
-    request = Gradients(x=True, captured=frozenset())
-    kernels = forward_plan(recipe, request, False).kernel, backward_plan(recipe, request, constant=False, replays=True)
     for target in triton.TARGETS:
-        for kernel in (kernels[0], kernels[1].kernel):
-            triton.machine_code(kernel, torch.float32, target)
+        for plan in training_plans(LIF(0.9)):
+            triton.machine_code(plan.kernel, torch.float32, target)
     return f"compile for {', '.join(triton.TARGETS)}; there is no GPU to run them"
 
 

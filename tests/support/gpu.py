@@ -27,12 +27,9 @@ class Library:
 
 
 def _elementwise(function: Callable[..., Any], *arguments: Any) -> Any:
-    from triton.language import core
-    from triton.runtime.interpreter import TensorHandle
-
-    first = arguments[0].handle
-    result = function(*(each.handle.data for each in arguments)).astype(first.data.dtype)
-    return core.tensor(TensorHandle(result, first.dtype), arguments[0].type)
+    tensor, handle = arguments[0], arguments[0].handle
+    result = function(*(each.handle.data for each in arguments)).astype(handle.data.dtype)
+    return type(tensor)(type(handle)(result, handle.dtype), tensor.type)
 
 
 def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:

@@ -90,7 +90,7 @@ def test_memory_of_convolutional_networks_is_measured_where_possible(result: dic
     (case,) = result["convolutional_memory"]["cases"]
     assert {"snnrun", "snnrun, memory=low", "with ReLU"} <= set(case["bytes"])
     assert all(size is None or size >= 0 for size in case["bytes"].values())
-    assert len(report.memory([case])) == 2 + len(case["bytes"])
+    assert len(report.convolutional_memory([case])) == 2 + len(case["bytes"])
 
 
 def test_short_runs_are_measured_from_start_to_end(result: dict[str, Any]) -> None:
@@ -130,3 +130,21 @@ def test_a_run_on_a_busy_machine_is_measured(tmp_path: Path) -> None:
     ((name, kinds),) = numbers["busy"]["seconds"].items()
     assert {kind: len(times) for kind, times in kinds.items()} == {"alone": 1, "loop": 1, "run": 1}
     assert any(f"`{name}`" in line for line in report.busy(numbers["busy"]))
+
+
+def test_the_benchmark_for_gpus_runs_whole_on_the_cpu(tmp_path: Path) -> None:
+    """Tiny, with all that it measures on a GPU, and its page has every table."""
+    pytest.importorskip("triton")
+    words = ["--device", "cpu", "--quick", "--output", "gpu.json"]
+    subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        check=True,
+    )
+    result = json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))
+    parts = {"machine_code", "launches", "neurons", "convolutions", "job", "layer", "recurrent", "convolutional"}
+    assert parts <= set(result["gpu"])
+    assert all(row["difference"] is None for row in result["gpu"]["neurons"])
+    assert sum(line.startswith("### ") for line in report.tables(result)) >= len(parts)

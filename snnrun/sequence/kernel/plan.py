@@ -9,10 +9,11 @@ import functools
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from snnrun.neuron import Neuron
 from snnrun.sequence.kernel.kernel import Array, Kernel, Key, ReadoutProduct
 from snnrun.sequence.record.adjoint import Adjoint, Gradients, adjoint
 from snnrun.sequence.record.program import Node
-from snnrun.sequence.record.tracer import Recipe
+from snnrun.sequence.record.tracer import Recipe, record
 
 
 class ForwardPlan(NamedTuple):
@@ -159,6 +160,28 @@ def unrecorded_plan(recipe: Recipe, captured: frozenset[int], outputs: int = 0) 
     product = ReadoutProduct(outputs, recipe.output) if outputs else None
     kernel = _forward_kernel(recipe, writes=writes, sums=((recipe.output, _FIRED),), product=product)
     return ForwardPlan(kernel, (X,), replays=True)
+
+
+def training_plans(
+    neuron: Neuron, *, membrane: bool = False, constant: bool = False
+) -> tuple[ForwardPlan, BackwardPlan]:
+    """Both plans of a training step of a layer of ``neuron``, to inspect or to compile them without data.
+
+    The gradients of the input and of all captured tensors that are learnt are requested.
+
+    Args:
+        neuron: the neurons.
+        membrane: the trace holds the membranes, and a gradient comes in for them.
+        constant: the input is the same for all steps.
+
+    Raises:
+        Unfusable: if the neuron's step is not elementwise.
+    """
+    recipe, captured, _ = record(neuron)
+    learnt = frozenset(j for j, each in enumerate(captured) if each.requires_grad)
+    request = Gradients(x=True, captured=learnt, membrane=membrane)
+    forward = forward_plan(recipe, request, membrane)
+    return forward, backward_plan(recipe, request, constant=constant, replays=forward.replays)
 
 
 def _state_parts(leaves: Collection[Node]) -> set[int]:

@@ -11,10 +11,8 @@ from torch import Tensor
 from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import run
 from snnrun.sequence.kernel.kernel import Kernel
-from snnrun.sequence.kernel.plan import backward_plan, forward_plan
+from snnrun.sequence.kernel.plan import training_plans
 from snnrun.sequence.kernel.triton import TARGETS, machine_code
-from snnrun.sequence.record.adjoint import Gradients
-from snnrun.sequence.record.tracer import record
 from support.catalogued import FUSED, neurons, options, part
 from support.gpu import interpret
 
@@ -142,10 +140,7 @@ def check_machine_code(name: str, target: str) -> None:
     pytest.importorskip("triton")
     kind = "hsaco" if target == "gfx942" else "cubin"
     for dtype in (torch.float32, torch.float64):
-        recipe, captured, _ = record(make(name, dtype, learn=True))
-        request = Gradients(x=True, captured=frozenset(j for j, each in enumerate(captured) if each.requires_grad))
         for membrane in (True, False):
-            forward = forward_plan(recipe, request, membrane)
-            backward = backward_plan(recipe, request, constant=not membrane, replays=forward.replays)
-            for kernel in (forward.kernel, backward.kernel):
-                assert machine_code(kernel, dtype, target).asm[kind][:4] == b"\x7fELF"
+            plans = training_plans(make(name, dtype, learn=True), membrane=membrane, constant=not membrane)
+            for plan in plans:
+                assert machine_code(plan.kernel, dtype, target).asm[kind][:4] == b"\x7fELF"

@@ -1,0 +1,45 @@
+"""The machine code of the kernels: registers, spilt bytes, and the bytes that a kernel moves. It needs no GPU."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from typing import Any
+
+import torch
+
+from benchmarks.gpu.catalogue import fused_neurons
+from benchmarks.gpu.launches import moved
+from snnrun.sequence.kernel import triton
+from snnrun.sequence.kernel.kernel import Kernel
+from snnrun.sequence.kernel.plan import training_plans
+
+TARGET = "sm_90"  # an H100 or H200
+SIZE = 7  # neurons of a layer; the code depends on no size
+
+
+def table(quick: bool) -> list[dict[str, Any]]:
+    """A row for both directions of every neuron in a training step that needs no membranes, in float32."""
+    rows = []
+    for name, make in fused_neurons().items():
+        forward, backward = training_plans(make(SIZE))
+        for direction, kernel in (("forward", forward.kernel), ("backward", backward.kernel)):
+            rows.append({"neuron": name, "direction": direction, **facts(kernel), "bytes": moved(kernel)})
+        if quick:
+            break
+    return rows
+
+
+def facts(kernel: Kernel) -> dict[str, int]:
+    """Registers of a thread, and the bytes of it that do not fit them, by NVIDIA's assembler."""
+    import triton as library
+
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(triton.machine_code(kernel, torch.float32, TARGET).asm["ptx"])
+        file.flush()
+        words = [library.knobs.nvidia.ptxas.path, "-v", f"-arch={TARGET}a", file.name, "-o", "/dev/null"]
+        report = subprocess.run(words, capture_output=True, text=True, check=True).stderr
+    found = {"registers": r"Used (\d+) registers", "spilt": r"(\d+) bytes spill stores"}
+    matches = {name: re.search(pattern, report) for name, pattern in found.items()}
+    return {name: int(match[1]) for name, match in matches.items() if match}
