@@ -23,7 +23,7 @@ def table(quick: bool) -> list[dict[str, Any]]:
     """A row for both directions of every neuron in a training step that needs no membranes, in float32."""
     rows = []
     for name, make in fused_neurons().items():
-        forward, backward = training_plans(make(SIZE))
+        forward, backward = training_plans(make(SIZE), cache=False)
         for direction, kernel in (("forward", forward.kernel), ("backward", backward.kernel)):
             rows.append({"neuron": name, "direction": direction, **facts(kernel), "bytes": moved(kernel)})
         if quick:

@@ -8,7 +8,7 @@ docs/internals.md follows a neuron through all of it.
 
 Saved for backward: the membrane, if the trace has it; spikes as bytes, other parts of the state and the input only if
 the adjoint needs them. Without membranes in the trace only the input is saved, and the backward pass runs forwards
-again, block by block, so that its data never leave the cache.
+again, block by block, so that its data never leave the cache. On a GPU a single part of the state is saved instead.
 """
 
 from __future__ import annotations
@@ -158,7 +158,9 @@ class _Fused(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         size = len(recipe.new)
         first, captured = others[:size], others[size:]
-        plan = forward_plan(recipe, gradient_request(ctx.needs_input_grad[_Fused.X :], size), membrane)
+        grads = gradient_request(ctx.needs_input_grad[_Fused.X :], size)
+        # A constant input is stored once: running forwards again keeps less than a record.
+        plan = forward_plan(recipe, grads, membrane, cache=not triton.supports(x) or x.shape[0] < steps)
         arrays = forwards(recipe, plan, steps, x, first, captured)
 
         ctx.recipe, ctx.plan, ctx.steps, ctx.constant = recipe, plan, steps, x.shape[0] < steps

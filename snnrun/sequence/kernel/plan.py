@@ -54,13 +54,15 @@ def state_record(recipe: Recipe, k: int) -> Array:
 
 
 @functools.lru_cache(maxsize=256)
-def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool) -> ForwardPlan:
+def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool, *, cache: bool = True) -> ForwardPlan:
     """The kernel of the step.
 
     Args:
         recipe: the recorded step.
         grads: the gradients of the backward pass; None: there is none.
         membrane: the membranes are needed.
+        cache: the state that a backward pass replays stays in a cache, as on the CPU. On a GPU it goes through the
+            memory; then a single part of the state is recorded instead, which moves less and keeps as much.
     """
     program = recipe.program()
     parts = range(len(recipe.new))
@@ -71,6 +73,7 @@ def forward_plan(recipe: Recipe, grads: Gradients | None, membrane: bool) -> For
         reads, derivatives = back.reads(), back.derivatives
     # A surrogate's derivative that torch computes needs records of its argument.
     replays = grads is not None and not membrane and not derivatives and not recipe.has_feedback
+    replays = replays and (cache or len(_state_parts(reads)) != 1)
     recorded = [] if replays else sorted(_state_parts(reads))
     records = [state_record(recipe, k) for k in recorded]
     kernel = _forward_kernel(
@@ -163,7 +166,7 @@ def unrecorded_plan(recipe: Recipe, captured: frozenset[int], outputs: int = 0) 
 
 
 def training_plans(
-    neuron: Neuron, *, membrane: bool = False, constant: bool = False
+    neuron: Neuron, *, membrane: bool = False, constant: bool = False, cache: bool = True
 ) -> tuple[ForwardPlan, BackwardPlan]:
     """Both plans of a training step of a layer of ``neuron``, to inspect or to compile them without data.
 
@@ -173,6 +176,7 @@ def training_plans(
         neuron: the neurons.
         membrane: the trace holds the membranes, and a gradient comes in for them.
         constant: the input is the same for all steps.
+        cache: see :func:`forward_plan`.
 
     Raises:
         Unfusable: if the neuron's step is not elementwise.
@@ -180,7 +184,7 @@ def training_plans(
     recipe, captured, _ = record(neuron)
     learnt = frozenset(j for j, each in enumerate(captured) if each.requires_grad)
     request = Gradients(x=True, captured=learnt, membrane=membrane)
-    forward = forward_plan(recipe, request, membrane)
+    forward = forward_plan(recipe, request, membrane, cache=cache)
     return forward, backward_plan(recipe, request, constant=constant, replays=forward.replays)
 
 
