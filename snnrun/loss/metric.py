@@ -81,7 +81,7 @@ def outcome(prediction: Tensor, target: Tensor) -> Tensor:
     """A batch's contribution to the score of an epoch.
 
     The number of correct classes for labels ``[B]``; ``[2]``, this number and the number of labels, for labels
-    ``[B, *]``, of which some may be ``NO_LABEL``; ``value_sums`` for values.
+    ``[B, *]`` (a ``NO_LABEL`` is none); ``value_sums`` for values.
     """
     if prediction.is_floating_point():
         return value_sums(prediction, target)
