@@ -68,7 +68,7 @@ def draw_confusion(confusion: Confusion, colours: Palette = LIGHT) -> Figure:
         right.text(1.04, row, text, va="center", fontsize=font, transform=beside)
     whole = counts.trace() / samples.sum()
     figure.suptitle(
-        f"Test set: {samples.sum():,} samples, accuracy {100 * whole:.1f} %; rows add up to the samples of a class",
+        f"Test set: {samples.sum():,} labels, accuracy {100 * whole:.1f} %; rows add up to the labels of a class",
         x=0.01, ha="left", fontsize=10,
     )  # fmt: skip
     return figure
