@@ -378,7 +378,7 @@ def test_the_confusion_matrix_has_counts_and_accuracies() -> None:
     }
     assert [bar.get_width() for bar in accuracies.patches] == [75.0, 0.0, 0.0]  # type: ignore[attr-defined]
     assert [text.get_text() for text in accuracies.texts] == ["75.0", "0.0", "no samples"]
-    assert draw_confusion(matrix).get_suptitle().startswith("Test set: 8 samples, accuracy 37.5 %")
+    assert draw_confusion(matrix).get_suptitle().startswith("Test set: 8 labels, accuracy 37.5 %")
 
 
 @pytest.mark.parametrize(
