@@ -42,8 +42,8 @@ def chance_warning(
         if accuracy > bound:
             return None
         what = (
-            f"the test accuracy, {100 * accuracy:.1f} %, is no better than chance: {100 * share:.1f} % of the labels are "
-            f"of the most frequent class, and with {samples:,} samples up to {100 * bound:.1f} % may be luck"
+            f"the test accuracy, {100 * accuracy:.1f} %, is no better than chance: {100 * share:.1f} % of the labels "
+            f"are of the most frequent class, and with {samples:,} samples up to {100 * bound:.1f} % may be luck"
         )
     elif r2 is not None and samples and r2 <= R2 / samples:
         what = f"the test R², {r2:.3g}, is no better than predicting the mean, which has 0"
