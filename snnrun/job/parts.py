@@ -402,7 +402,11 @@ def _others(group: str, catalogue: Catalogue) -> Iterator[tuple[str, Any]]:
     """The parts of a group that can be built from their file only."""
     for name, path in catalogue.groups[group].items():
         try:
-            yield name, build(catalogue.content(path), group)
+            # Keys that a file takes in by its defaults list have their defaults in the class, too.
+            yield (
+                name,
+                build({key: value for key, value in catalogue.content(path).items() if key != "defaults"}, group),
+            )
         except Exception:  # a broken part is not suggested
             continue
 

@@ -34,6 +34,7 @@ class Example(NamedTuple):
         label, prediction: its class, and the class predicted from the spikes in the figure; None without labels.
         image: ``[1 or 3, H, W]`` with values in [0, 1], if the sample is a still image.
         tied: number of classes with the largest score; the prediction is the first of them.
+        steps: number of its steps whose class is correct, and of those with a label; None unless steps have labels.
     """
 
     number: int = 0
@@ -42,10 +43,14 @@ class Example(NamedTuple):
     prediction: int | None = None
     image: Floats | None = None
     tied: int = 1
+    steps: tuple[int, int] | None = None
 
     def words(self) -> str:
         """Index, class and prediction."""
         words = f"test sample {self.number}"
+        if self.steps is not None:
+            correct, labels = self.steps
+            return f"{words}: {correct:,} of {labels:,} steps correct"
         if self.label is None or self.prediction is None:
             return words
         verdict = tie(self.tied) or ("correct" if self.label == self.prediction else "wrong")

@@ -12,7 +12,7 @@ from snnrun import report
 from snnrun.errors import ArgumentError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
-from snnrun.loss import Loss, count_ties
+from snnrun.loss import Loss, count_ties, outcome
 from snnrun.model import multiply_adds
 from snnrun.run import build, checkpoint
 from snnrun.sequence import Trace
@@ -128,11 +128,15 @@ def example_of(sample: Batch, index: int, traces: Mapping[str, Trace], parts: Pa
     names = parts.task.class_names()
     image = sample.x[0, 0].cpu().numpy() if sample.x.shape[0] == 1 and sample.x.dim() == 5 else None
     label = prediction = None
-    ties = 1
+    ties, steps = 1, None
     if names and sample.target is not None and sample.target.dim() == 1:
         spikes, membrane, _ = list(traces.values())[-1]
         label = int(sample.target[0])
         prediction = int(parts.loss.predict(spikes.detach(), membrane.detach())[0])
         if type(parts.loss).predict is Loss.predict:  # else its answer may not follow its scores
             ties = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
-    return report.Example(index, names, label, prediction, image, ties)
+    elif names and parts.task.has_steps and sample.target is not None:
+        spikes, membrane, _ = list(traces.values())[-1]
+        correct, labels = outcome(parts.loss.predict(spikes.detach(), membrane.detach()), sample.target).tolist()
+        steps = correct, labels
+    return report.Example(index, names, label, prediction, image, ties, steps)
