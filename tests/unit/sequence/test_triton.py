@@ -73,8 +73,7 @@ def test_every_neuron_and_convention(name: str, dtype: torch.dtype, kernels: lis
     for changes in CONVENTIONS:
         for membrane in (True, False):
             agree(make(name, dtype, **changes), sequence(6, dtype), membrane=membrane)
-    # A layer with feedback runs a kernel for each step.
-    assert len(kernels) == 4 * len(CONVENTIONS) * (6 if name in ("rlif", "rsynaptic") else 1)
+    assert len(kernels) == 4 * len(CONVENTIONS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -83,12 +82,6 @@ def test_neurons(name: str, dtype: torch.dtype, kernels: list[Kernel]) -> None:
     for membrane in (True, False):
         agree(make(name, dtype, learn=True), sequence(6, dtype), membrane=membrane)
     assert len(kernels) == 4
-
-
-@pytest.mark.parametrize("steps", [1, 6])
-def test_feedback(steps: int, kernels: list[Kernel]) -> None:
-    agree(make("rsynaptic", torch.float64, learn=True), sequence(steps, torch.float64))
-    assert len(kernels) == 2 * steps
 
 
 @pytest.mark.parametrize("surrogate", [name for name in options("surrogate") if part("surrogate", name).is_step])
