@@ -66,7 +66,7 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
 class Registers(NamedTuple):
     """The registers of a thread, and what does not fit them: bytes, or on AMD's GPUs registers."""
 
-    count: int
+    number: int
     spilt: int
 
 
@@ -76,9 +76,9 @@ def registers(code: Any, target: str) -> Registers:
         text, patterns = code.asm["amdgcn"], (r"\.vgpr_count:\s+(\d+)", r"\.vgpr_spill_count:\s+(\d+)")
     else:
         text, patterns = _report(code.asm["ptx"], target), (r"Used (\d+) registers", r"(\d+) bytes spill stores")
-    count, spilt = (re.search(pattern, text) for pattern in patterns)
-    assert count and spilt
-    return Registers(int(count[1]), int(spilt[1]))
+    number, spilt = (re.search(pattern, text) for pattern in patterns)
+    assert number and spilt
+    return Registers(int(number[1]), int(spilt[1]))
 
 
 def _report(ptx: str, target: str) -> str:

@@ -73,7 +73,10 @@ def _sizes(n: int) -> dict[str, int]:
 
 
 def _options(n: int) -> dict[str, Any]:
-    """Triton's options. Sums are not fused with products, as in torch: spikes depend on the last bit of the membrane."""
+    """Triton's options. Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
+
+    A feedback is the exception: each of its terms is a product and a sum in one operation, as in torch's products.
+    """
     return {"num_warps": max(1, _sizes(n)["BLOCK"] // WARP), "enable_fp_fusion": False}
 
 

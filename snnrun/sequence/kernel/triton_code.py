@@ -30,8 +30,8 @@ def code(kernel: Kernel, *, double: bool) -> str:
     """The function ``kernel(numbers, array…, stride…, steps, lanes, n, BLOCK)``, without its decorator.
 
     ``numbers`` are the kernel's, then the captured tensors of one number. The arrays are ``kernel.arrays()``, then
-    ``kernel.scratch()``; the strides of all arrays follow in the same order, 0 for a constant input. ``n`` is the number
-    of neurons of a layer with feedback, and ``BLOCK`` then the power of two that they fit.
+    ``kernel.scratch()``; the strides of all arrays follow in the same order, 0 for a constant input. ``n`` is the
+    number of neurons of a layer with feedback, and ``BLOCK`` then the power of two that they fit.
     """
     arrays = [*kernel.arrays(), *kernel.scratch()]
     pointers = [f"array{i}" for i in range(len(arrays))]

@@ -7,6 +7,7 @@ and the spikes must equal the reference's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -55,13 +56,15 @@ def weights(n: int, dtype: torch.dtype, *, bias: bool = False) -> Feedback:
     return Feedback(weight, grid((n,), 0.1, dtype).requires_grad_() if bias else None)
 
 
-def own(name: str, n: int, dtype: torch.dtype, **changes: object) -> Neuron:
+def own(name: str, n: int, dtype: torch.dtype, **changes: Any) -> Neuron:
     neuron = neurons("neuron", name, shape=(n,), **changes).to(dtype)
     return on_grid(neuron, n)
 
 
 def on_grid(neuron: Neuron, n: int) -> Neuron:
-    feedback: torch.nn.Linear = neuron.feedback
+    """The neuron with weights on the grid."""
+    feedback = neuron.feedback
+    assert isinstance(feedback, torch.nn.Linear)
     with torch.no_grad():
         feedback.weight.copy_(grid((n, n), 0.7 / n**0.5, feedback.weight.dtype))
         if feedback.bias is not None:
@@ -123,19 +126,17 @@ def agree(
 @DTYPES
 def test_a_layer_of_lif(dtype: torch.dtype, kernels: list[Kernel]) -> None:
     neuron, feedback = LIF(0.9, shape=(7,), learn_beta=True).to(dtype), weights(7, dtype, bias=True)
-    for membrane in (True, False):
-        agree(neuron, sequence(6, 3, 7, dtype), feedback, membrane=membrane)
-    agree(neuron, sequence(1, 3, 7, dtype), feedback, steps=6)
-    assert [kernel.backwards for kernel in kernels] == [False, True] * 3
+    agree(neuron, sequence(5, 2, 7, dtype), feedback)
+    agree(neuron, sequence(1, 2, 7, dtype), feedback, steps=5)
+    assert [kernel.backwards for kernel in kernels] == [False, True] * 2
     assert all(kernel.feedback is not None for kernel in kernels)
 
 
 @pytest.mark.parametrize("name", ["rlif", "lsnn"])
 def test_neurons_with_feedback_of_their_own(name: str, kernels: list[Kernel]) -> None:
     neuron = own(name, 7, torch.float32, recurrence="all_to_all", autapses=False, recurrent_bias=True, learn=True)
-    for membrane in (True, False):
-        agree(neuron, sequence(6, 3, 7, torch.float32), membrane=membrane)
-    assert len(kernels) == 4
+    agree(neuron, sequence(5, 2, 7, torch.float32), membrane=False)
+    assert len(kernels) == 2
 
 
 @pytest.mark.long
@@ -148,8 +149,8 @@ def test_every_neuron_with_feedback_of_its_own(
     for changes in ({}, {"autapses": False, "recurrent_bias": True, "learn": True}, {"detach_reset": False}):
         neuron = own(name, 7, dtype, recurrence="all_to_all", convention=convention, **changes)
         for membrane in (True, False):
-            agree(neuron, sequence(6, 3, 7, dtype), membrane=membrane)
-        agree(neuron, sequence(1, 3, 7, dtype), steps=6)
+            agree(neuron, sequence(5, 2, 7, dtype), membrane=membrane)
+        agree(neuron, sequence(1, 2, 7, dtype), steps=5, membrane=False)
     assert len(kernels) == 18
 
 
@@ -161,19 +162,18 @@ def test_every_neuron_in_a_recurrent_layer(name: str, dtype: torch.dtype, kernel
         pytest.skip("the neuron has no fused execution, or feedback of its own")
     for changes in ({}, {"convention": "snntorch"}, {"reset": "zero", "detach_reset": False}):
         neuron = neurons("neuron", name, shape=(7,), **changes).to(dtype)
-        agree(neuron, sequence(6, 3, 7, dtype), weights(7, dtype, bias=True), membrane=not changes)
-        agree(neuron, sequence(1, 3, 7, dtype), weights(7, dtype), steps=6)
+        agree(neuron, sequence(5, 2, 7, dtype), weights(7, dtype, bias=True), membrane=not changes)
+        agree(neuron, sequence(1, 2, 7, dtype), weights(7, dtype), steps=5)
 
 
 @pytest.mark.parametrize(
     ("steps", "samples", "n"),
-    [(1, 1, 1), (1, 3, 7), (4, 1, 8), (3, 2, 9), (2, 5, 16), (2, 1, 67)],
+    [(1, 1, 1), (1, 3, 7), (3, 1, 8), (2, 2, 16), (2, 1, 19)],
 )
 def test_sizes(steps: int, samples: int, n: int, kernels: list[Kernel]) -> None:
     x = sequence(steps, samples, n, torch.float64)
-    for membrane in (True, False):
-        agree(on_grid(RLIF(0.9, shape=(n,)).double(), n), x, membrane=membrane, spikes=n > 1)
-    assert len(kernels) == 4
+    agree(on_grid(RLIF(0.9, shape=(n,)).double(), n), x, membrane=False, spikes=n > 1)
+    assert len(kernels) == 2
 
 
 @pytest.mark.long
@@ -193,10 +193,10 @@ def test_images_and_an_empty_batch(kernels: list[Kernel]) -> None:
 
 def test_a_sample_depends_on_no_other(kernels: list[Kernel]) -> None:
     """Neither on their number nor on their order: each is a program of the grid."""
-    neuron, x = on_grid(RLIF(0.9, shape=(10,)), 10), sequence(5, 6, 10, torch.float32)
+    neuron, x = on_grid(RLIF(0.9, shape=(10,)), 10), sequence(3, 4, 10, torch.float32)
     with torch.no_grad():
-        neuron.feedback.weight.add_(1 / 3)  # sums that depend on their order
-    order = torch.tensor([4, 1, 5])
+        neuron.get_parameter("feedback.weight").add_(1 / 3)  # sums that depend on their order
+    order = torch.tensor([3, 1])
     whole, some = (results_of_samples(neuron, each) for each in (x, x[:, order]))
     for one, other in zip(whole, some, strict=True):
         assert torch.equal(one[:, order], other)
@@ -207,7 +207,7 @@ def results_of_samples(neuron: Neuron, x: Tensor) -> list[Tensor]:
     x = x.clone().requires_grad_()
     trace, _ = run_resolved("fused", neuron, x)
     values = [trace.spikes, trace.membrane]
-    loss = sum((torch.arange(v[:, :1].numel()).view_as(v[:, :1]).sin() * v).sum() for v in values)
+    loss = torch.stack([(torch.arange(v[:, :1].numel()).view_as(v[:, :1]).sin() * v).sum() for v in values]).sum()
     return [*values, *torch.autograd.grad(loss, x)]
 
 
@@ -253,3 +253,5 @@ def check_machine_code(name: str, n: int, dtype: torch.dtype, target: str) -> No
         code = triton.machine_code(kernel, dtype, target, n)
         assert registers(code, target).spilt == 0, direction
         assert code.metadata.shared == 0
+        stage, barrier = ("llir", "call void @llvm.amdgcn.s.barrier") if target == "gfx942" else ("ptx", "bar.sync")
+        assert code.asm[stage].count(barrier) == 1  # the interpreter runs a program's threads as one, and needs none
