@@ -162,7 +162,8 @@ def gpu_kernels(neuron: Neuron, feedback: Feedback | None = None) -> dict[str, K
     recipe, captured, feedback = record(neuron, feedback)
     assert feedback is not None
     learnt = frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad)
-    forward = forward_plan(recipe, request := Gradients(x=True, captured=learnt), False)
+    request = Gradients(x=True, captured=learnt)
+    forward = forward_plan(recipe, request, False)
     backward = backward_plan(recipe, request, constant=False, replays=False)
     return {
         "forward": _with_feedback(forward.kernel, feedback.bias is not None, FEEDBACK in forward.saves),
@@ -176,8 +177,8 @@ def _by_step(kernel: Kernel) -> Kernel:
 
 
 @functools.lru_cache(maxsize=256)
-def _with_feedback(kernel: Kernel, bias: bool, record: bool) -> Kernel:
-    return kernel.with_feedback(bias=bias, record=record)
+def _with_feedback(kernel: Kernel, has_bias: bool, is_saved: bool) -> Kernel:
+    return kernel.with_feedback(bias=has_bias, record=is_saved)
 
 
 def _request(needs: Sequence[bool], size: int) -> Gradients:

@@ -63,7 +63,7 @@ class Forward(NamedTuple):
         """Nothing."""
 
     def arrays(self, steps: int) -> dict[Key, Tensor]:
-        """What a kernel needs to compute it; rows that are added lie beside each other."""
+        """The arrays of the product within a kernel, see ``FeedbackProduct``: ``W^T`` and the bias of each sample."""
         like = self.s.row(0)
         arrays = {FEEDBACK_WEIGHTS.key: self.weight.t().contiguous()}
         if self.bias is not None:
@@ -107,7 +107,7 @@ class Backward(NamedTuple):
         self._add(self.own.row(step).flatten(1), self.s.row(step).flatten(1))
 
     def arrays(self, steps: int) -> dict[Key, Tensor]:
-        """What a kernel needs to compute it; rows that are added lie beside each other."""
+        """The arrays of the product within a kernel, see ``FeedbackProduct``: ``W`` and the gradient from outside."""
         return {FEEDBACK_WEIGHTS.key: self.weight.contiguous(), Key("grad_output"): self.incoming.over_time(steps)}
 
     def after_all(self, steps: int) -> None:

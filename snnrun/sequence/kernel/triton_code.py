@@ -121,9 +121,9 @@ class _Writer:
         sums = [f"{name} = tl.fma({name}_factor{j}, {name}_weights{j}, {name})" for j in rows]
         turn = [f"{name}_{kind}{j} = {name}_next_{kind}{j}" for kind in ("factor", "weights") for j in rows]
         return [
+            f"{name} = zero" if feedback.addend is None else f"{name} = zero + {self.load(feedback.addend)}",
             "tl.debug_barrier()  # every thread sees what the others wrote in the step before",
             f"{name}_row = array{i} + (program * n + (program * 0 + stride{i}) * ({before}))",
-            f"{name} = zero" if feedback.addend is None else f"{name} = zero + {self.load(feedback.addend)}",
             f"if n >= {UNROLLED}:",
             *(f"    {line}" for line in ("k = 0", *loads, *turn)),
             f"    for k in range({UNROLLED}, {whole}, {UNROLLED}):",

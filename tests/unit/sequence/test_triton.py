@@ -44,7 +44,8 @@ def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool) -> dict[str
     generator = torch.Generator().manual_seed(5)
     leaf = x.clone().requires_grad_()
     trace, last = run(neuron, leaf, backend=backend, membrane=membrane)
-    outcome = {"spikes": trace.spikes, "membrane": trace.membrane, **last._asdict()}
+    outcome = {"spikes": trace.spikes, "membrane": trace.membrane}
+    outcome |= {f"last {name}": value for name, value in last._asdict().items()}
     loss = sum((torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values())
     leaves = {"x": leaf, **dict(neuron.named_parameters())}
     grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
