@@ -116,7 +116,8 @@ def agree(
     expected, actual = (
         results(neuron, x, backend, feedback, steps=steps, membrane=membrane) for backend in ("reference", "fused")
     )
-    assert torch.equal(actual["spikes"], expected["spikes"]) or neuron.fires_at is None
+    is_analog = bool(((expected["spikes"] != 0) & (expected["spikes"] != 1)).any())  # as of liaf and the read-outs
+    assert torch.equal(actual["spikes"], expected["spikes"]) or is_analog
     assert bool(expected["spikes"].any()) or not spikes
     for name, value in expected.items():
         scale = max([1e-9, *value.detach().abs().flatten().tolist()])

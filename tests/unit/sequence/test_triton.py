@@ -46,7 +46,8 @@ def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool) -> dict[str
     trace, last = run(neuron, leaf, backend=backend, membrane=membrane)
     outcome = {"spikes": trace.spikes, "membrane": trace.membrane}
     outcome |= {f"last {name}": value for name, value in last._asdict().items()}
-    loss = sum((torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values())
+    parts = [(torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values()]
+    loss = torch.stack(parts).sum()
     leaves = {"x": leaf, **dict(neuron.named_parameters())}
     grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return outcome | {f"gradient of {name}": grad for name, grad in zip(leaves, grads, strict=True)}
@@ -55,7 +56,8 @@ def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool) -> dict[str
 def agree(neuron: Neuron, x: Tensor, *, membrane: bool = True) -> None:
     tolerance = 1e-5 if x.dtype == torch.float32 else 1e-9
     expected, actual = (results(neuron, x, backend, membrane) for backend in ("reference", "fused"))
-    assert torch.equal(actual["spikes"], expected["spikes"]) or neuron.fires_at is None
+    is_analog = bool(((expected["spikes"] != 0) & (expected["spikes"] != 1)).any())  # as of liaf and the read-outs
+    assert torch.equal(actual["spikes"], expected["spikes"]) or is_analog
     for name, value in expected.items():
         scale = max([1e-9, *value.detach().abs().flatten().tolist()])
         assert actual[name].shape == value.shape
