@@ -11,12 +11,15 @@ import torch
 
 from benchmarks.gpu.catalogue import fused_neurons
 from benchmarks.gpu.launches import moved
+from snnrun.sequence.fused_feedback import gpu_kernels
 from snnrun.sequence.kernel import triton
 from snnrun.sequence.kernel.kernel import Kernel
 from snnrun.sequence.kernel.plan import training_plans
+from snnrun.sequence.record.tracer import Feedback
 
 TARGET = "sm_90"  # an H100 or H200
-SIZE = 7  # neurons of a layer; the code depends on no size
+SIZE = 7  # neurons of a layer; the code depends on no size, unless the layer has feedback
+RECURRENT = {"lif": (128, 256), "synaptic": (256,), "lsnn": (256,), "adex": (256,)}
 
 
 def table(quick: bool) -> list[dict[str, Any]]:
@@ -28,15 +31,21 @@ def table(quick: bool) -> list[dict[str, Any]]:
             rows.append({"neuron": name, "direction": direction, **facts(kernel), "bytes": moved(kernel)})
         if quick:
             break
+    layers = [(name, n) for name, sizes in RECURRENT.items() for n in sizes]
+    for name, n in layers[: 1 if quick else None]:
+        kernels = gpu_kernels(fused_neurons()[name](n), Feedback(torch.zeros(n, n)))
+        for direction, kernel in kernels.items():
+            own = {"neuron": f"{name}, {n} with feedback", "direction": direction}
+            rows.append({**own, **facts(kernel, n), "bytes": moved(kernel)})
     return rows
 
 
-def facts(kernel: Kernel) -> dict[str, int]:
+def facts(kernel: Kernel, n: int = 0) -> dict[str, int]:
     """Registers of a thread, and the bytes of it that do not fit them, by NVIDIA's assembler."""
     import triton as library
 
     with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
-        file.write(triton.machine_code(kernel, torch.float32, TARGET).asm["ptx"])
+        file.write(triton.machine_code(kernel, torch.float32, TARGET, n).asm["ptx"])
         file.flush()
         words = [library.knobs.nvidia.ptxas.path, "-v", f"-arch={TARGET}a", file.name, "-o", "/dev/null"]
         report = subprocess.run(words, capture_output=True, text=True, check=True).stderr

@@ -2,6 +2,7 @@
 
 The feedback is one more input of the recorded step. All neurons of a sample depend on each other through it, so a
 kernel runs step by step; see ``kernel.steps``. On the CPU the samples are shared out to the threads once for all steps.
+On a GPU one call runs all steps of a layer that is small enough.
 
 Saved for backward: the output, and the records that the adjoint reads.
 """
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from snnrun.neuron import Neuron
 from snnrun.sequence.arrays import rows_of, steps_of, sum_to, values_of
 from snnrun.sequence.kernel import eager, llvm, steps, triton
 from snnrun.sequence.kernel.kernel import Kernel, Key
@@ -30,7 +32,7 @@ from snnrun.sequence.kernel.plan import (
 )
 from snnrun.sequence.kernel.steps import Backward, Forward, Rows
 from snnrun.sequence.record.adjoint import Gradients, gradient_request
-from snnrun.sequence.record.tracer import Feedback, Recipe
+from snnrun.sequence.record.tracer import Feedback, Recipe, record
 
 OUTPUT, MEMBRANE, GRAD_X = Key("output"), Key("membrane"), Key("grad_x")
 
@@ -152,9 +154,31 @@ class _FusedFeedback(torch.autograd.Function):
         )
 
 
+def gpu_kernels(neuron: Neuron, feedback: Feedback | None = None) -> dict[str, Kernel]:
+    """The kernels ``forward`` and ``backward`` of a layer on a GPU that run all steps in one call.
+
+    They are for a training step that needs no membranes. ``feedback``: of the layer; None: the neuron has its own.
+    """
+    recipe, captured, feedback = record(neuron, feedback)
+    assert feedback is not None
+    learnt = frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad)
+    request = Gradients(x=True, captured=learnt)
+    forward = forward_plan(recipe, request, False)
+    backward = backward_plan(recipe, request, constant=False, replays=False)
+    return {
+        "forward": _with_feedback(forward.kernel, feedback.bias is not None, FEEDBACK in forward.saves),
+        "backward": _with_feedback(backward.kernel, False, False),
+    }
+
+
 @functools.lru_cache(maxsize=256)
 def _by_step(kernel: Kernel) -> Kernel:
     return kernel.by_step()
+
+
+@functools.lru_cache(maxsize=256)
+def _with_feedback(kernel: Kernel, has_bias: bool, is_saved: bool) -> Kernel:
+    return kernel.with_feedback(bias=has_bias, record=is_saved)
 
 
 def _request(needs: Sequence[bool], size: int) -> Gradients:
@@ -238,12 +262,25 @@ def _run(
     """Run a kernel step by step; ``values``: the numbers of its program, and the captured tensors."""
     if not like.numel():
         return
-    kernel = _by_step(kernel)
+    if triton.supports(like):
+        _run_on_gpu(kernel, triton.numbers_of(*values, like), arrays, product, call.steps, like)
+        return
+    kernel, numbers = _by_step(kernel), values_of(*values)
     if llvm.supports(like):
-        llvm.call_by_step(kernel, values_of(*values), arrays, product, call.steps, like)
-    elif triton.supports(like):
-        numbers = triton.numbers_of(*values, like)
-        steps.run(kernel, lambda tensors: triton.call(kernel, numbers, tensors, 1, like), arrays, product, call.steps)
+        llvm.call_by_step(kernel, numbers, arrays, product, call.steps, like)
     else:
-        numbers_ = values_of(*values)
-        steps.run(kernel, lambda tensors: eager.call(kernel, numbers_, tensors, 1, like), arrays, product, call.steps)
+        steps.run(kernel, lambda tensors: eager.call(kernel, numbers, tensors, 1, like), arrays, product, call.steps)
+
+
+def _run_on_gpu(
+    kernel: Kernel, numbers: Tensor, arrays: Mapping[Key, Rows], product: Forward | Backward, count: int, like: Tensor
+) -> None:
+    if triton.fits(like):
+        has_bias, is_saved = False, False
+        if isinstance(product, Forward):
+            has_bias, is_saved = product.bias is not None, product.result.onwards != 0
+        whole = _with_feedback(kernel, has_bias, is_saved)
+        steps.run_at_once(whole, lambda each: triton.call(whole, numbers, each, count, like), arrays, product, count)
+    else:
+        single = _by_step(kernel)
+        steps.run(single, lambda each: triton.call(single, numbers, each, 1, like), arrays, product, count)

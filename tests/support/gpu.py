@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import tempfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -55,3 +58,32 @@ def interpret(monkeypatch: pytest.MonkeyPatch) -> list[Kernel]:
     monkeypatch.setattr(triton, "supports", lambda x: x.dtype in triton.DTYPES)
     monkeypatch.setattr(llvm, "supports", lambda x: False)
     return kernels
+
+
+class Registers(NamedTuple):
+    """The registers of a thread, and what does not fit them: bytes, or on AMD's GPUs registers."""
+
+    number: int
+    spilt: int
+
+
+def registers(code: Any, target: str) -> Registers:
+    """What the compiler reports about ``machine_code`` for a target."""
+    if target == "gfx942":
+        text, patterns = code.asm["amdgcn"], (r"\.vgpr_count:\s+(\d+)", r"\.vgpr_spill_count:\s+(\d+)")
+    else:
+        text, patterns = _report(code.asm["ptx"], target), (r"Used (\d+) registers", r"(\d+) bytes spill stores")
+    number, spilt = (re.search(pattern, text) for pattern in patterns)
+    assert number and spilt
+    return Registers(int(number[1]), int(spilt[1]))
+
+
+def _report(ptx: str, target: str) -> str:
+    from triton import knobs
+
+    with tempfile.NamedTemporaryFile("w", suffix=".ptx") as file:
+        file.write(ptx)
+        file.flush()
+        arch = re.search(r"^\.target (\w+)", ptx, re.MULTILINE)
+        words = [knobs.nvidia.ptxas.path, "-v", f"-arch={arch[1] if arch else target}", file.name, "-o", "/dev/null"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stderr

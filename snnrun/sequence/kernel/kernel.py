@@ -1,6 +1,6 @@
 """The description of a kernel: a program over all time steps, with arrays to read and to write.
 
-LLVM code (``llvm``) or torch operations (``eager``) execute it.
+LLVM code (``llvm``), Triton code (``triton``) or torch operations (``eager``) execute it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Role: TypeAlias = Literal[
     "grad_output", "grad_membrane", "grad_last", "grad_x", "grad_first", "grad_captured", "slope",
     # Of a read-out product: its weights; its result, or backwards the gradient of that; the gradient of the weights.
     "weights", "products", "grad_weights",
-    # Of a recurrent layer: its feedback and the gradient of it; what a step gets from the step before it, and what it
-    # leaves to the step after it; records of the state before a step.
-    "feedback", "grad_feedback", "enter", "leave", "old",
+    # Of a recurrent layer: its feedback and the gradient of it, and the bias of the feedback; what a step gets from the
+    # step before it, and what it leaves to the step after it; records of the state before a step.
+    "feedback", "grad_feedback", "bias", "enter", "leave", "old",
 ]
 # fmt: on
-Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "scratch", "packed", "few"]
+Kind: TypeAlias = Literal["lane", "time", "bytes", "strided", "scratch", "packed", "few", "matrix"]
 
 
 class Key(NamedTuple):
@@ -40,7 +40,7 @@ class Array(NamedTuple):
     Kinds: ``lane``, one value per neuron; ``time``, one per step and neuron; ``bytes``, the same as bytes of 0 or 1;
     ``strided``, as time, but with a distance between steps that may be 0 (passed with the array); ``scratch``, as time,
     but only within a kernel, between its first run over time and its second; ``packed`` and ``few``, the weights and
-    the result of a read-out product.
+    the result of a read-out product; ``matrix``, the weights of a feedback.
     """
 
     key: Key
@@ -48,6 +48,7 @@ class Array(NamedTuple):
 
 
 WEIGHTS, PRODUCTS = Array(Key("weights"), "packed"), Array(Key("products"), "few")
+FEEDBACK_WEIGHTS, FEEDBACK_BIAS = Array(Key("weights"), "matrix"), Array(Key("bias"), "lane")
 
 
 class ReadoutProduct(NamedTuple):
@@ -68,6 +69,25 @@ class ReadoutProduct(NamedTuple):
     factor: Array | None = None
 
 
+class FeedbackProduct(NamedTuple):
+    """The product of a layer with feedback, computed within the kernel, so that one call runs all steps.
+
+    A leaf of step t is ``a + r M``, with ``r`` a row that the kernel has written in the step that it executed before.
+    Forwards the leaf is the feedback, r the output of step t-1, ``M = W^T`` and ``a`` the bias. Backwards the leaf is
+    the gradient of the output, r the gradient of the feedback of step t+1, ``M = W`` and ``a`` the gradient that comes
+    in from outside. ``M`` is the array ``FEEDBACK_WEIGHTS``.
+
+    Attributes:
+        leaf: the node.
+        source: the array of r, which has a row for the step before the first one, too.
+        addend: the array of ``a``; None: 0.
+    """
+
+    leaf: int
+    source: Array
+    addend: Array | None
+
+
 class Kernel(NamedTuple):
     """A program with its arrays, ready to compile.
 
@@ -83,6 +103,7 @@ class Kernel(NamedTuple):
         replay: a kernel that runs over all time first, and writes ``scratch`` arrays for this one. Its numbers are the
             first of this kernel's.
         product: a read-out product within the kernel; for ``llvm`` only.
+        feedback: the product of a layer with feedback, within the kernel; for ``triton`` only.
     """
 
     nodes: tuple[Node, ...]
@@ -96,6 +117,7 @@ class Kernel(NamedTuple):
     backwards: bool
     replay: Kernel | None = None
     product: ReadoutProduct | None = None
+    feedback: FeedbackProduct | None = None
 
     def by_step(self) -> Kernel:
         """The kernel for one step at a time: what it carries from step to step, sums too, is in arrays.
@@ -122,6 +144,27 @@ class Kernel(NamedTuple):
             last=tuple(last),
         )
 
+    def with_feedback(self, *, bias: bool = False, record: bool = False) -> Kernel:
+        """The kernel of :meth:`by_step` that computes the feedback itself, and so runs any number of steps in one call.
+
+        Args:
+            bias: forwards, the feedback has a bias.
+            record: forwards, the feedback is written at each step.
+        """
+        kernel = self.by_step()
+        node, role = (("grad_output",), "grad_feedback") if self.backwards else (("feedback",), "output")
+        own = [(leaf, array) for leaf, array in kernel.reads if kernel.nodes[leaf] == node]
+        source = [array for _, array in kernel.writes if array.key.role == role]
+        if not own or not source:  # the step ignores its feedback, or no gradient reaches it
+            return kernel
+        ((leaf, array),) = own
+        addend = array if self.backwards else FEEDBACK_BIAS if bias else None
+        return kernel._replace(
+            reads=tuple(each for each in kernel.reads if each not in own),
+            writes=(*kernel.writes, *([(leaf, Array(array.key, "time"))] if record else [])),
+            feedback=FeedbackProduct(leaf, source[0], addend),
+        )
+
     def arrays(self) -> list[Array]:
         """The arrays that are passed to the kernel, in order."""
         return [array for array in self._all() if array.kind != "scratch"]
@@ -136,4 +179,6 @@ class Kernel(NamedTuple):
         arrays += [array for *_, array in self.carries if array is not None]
         if self.product is not None:
             arrays += [WEIGHTS, PRODUCTS, *([self.product.factor] if self.product.factor else [])]
+        if self.feedback is not None:
+            arrays += [FEEDBACK_WEIGHTS, *([self.feedback.addend] if self.feedback.addend else [])]
         return sorted({*arrays, *(self.replay._all() if self.replay else [])})

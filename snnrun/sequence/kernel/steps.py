@@ -1,8 +1,9 @@
-"""A kernel step by step, for a layer whose output returns as its input: between two steps the feedback is computed.
+"""The steps of a layer whose output returns as its input: between two steps the feedback is computed.
 
 Forwards, ``f[t] = W s[t-1] + b`` comes before step t. Backwards, the gradient of the output of step t is what comes in,
 plus ``W^T g[t+1]``, with ``g`` the gradient of the feedback. :func:`run` is the definition, for every device, with
-torch's products; ``llvm.call_by_step`` runs the same on the CPU, with events in place of the forward product.
+torch's products. ``llvm.call_by_step`` runs the same on the CPU, with events in place of the forward product, and
+:func:`run_at_once` on a GPU, in one call.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from snnrun.sequence.kernel.kernel import Kernel, Key
+from snnrun.sequence.kernel.kernel import FEEDBACK_BIAS, FEEDBACK_WEIGHTS, Kernel, Key
 
 
 class Rows(NamedTuple):
@@ -33,6 +34,10 @@ class Rows(NamedTuple):
     def row(self, step: int) -> Tensor:
         """The row of a step."""
         return self.tensor[(self.first + step) % 2 if self.takes_turns else self.first + step * self.onwards]
+
+    def over_time(self, steps: int) -> Tensor:
+        """The rows of all steps, in the order of time, ``[T, B, *N]``."""
+        return self.tensor[min(self.first, self.first + (steps - 1) * self.onwards) :][:steps]
 
     @property
     def distance(self) -> int:
@@ -55,6 +60,17 @@ class Forward(NamedTuple):
         result.copy_((product if self.bias is None else product + self.bias).view_as(result))
 
     def after(self, step: int) -> None:
+        """Nothing."""
+
+    def arrays(self, steps: int) -> dict[Key, Tensor]:
+        """The arrays of the product within a kernel, see ``FeedbackProduct``: ``W^T`` and the bias of each sample."""
+        like = self.s.row(0)
+        arrays = {FEEDBACK_WEIGHTS.key: self.weight.t().contiguous()}
+        if self.bias is not None:
+            arrays[FEEDBACK_BIAS.key] = self.bias.view(like.shape[1:]).expand_as(like).contiguous()
+        return arrays
+
+    def after_all(self, steps: int) -> None:
         """Nothing."""
 
 
@@ -88,9 +104,20 @@ class Backward(NamedTuple):
 
     def after(self, step: int) -> None:
         """The step's contribution to the gradients of weight and bias."""
-        own = self.own.row(step).flatten(1)
+        self._add(self.own.row(step).flatten(1), self.s.row(step).flatten(1))
+
+    def arrays(self, steps: int) -> dict[Key, Tensor]:
+        """The arrays of the product within a kernel, see ``FeedbackProduct``: ``W`` and the gradient from outside."""
+        return {FEEDBACK_WEIGHTS.key: self.weight.contiguous(), Key("grad_output"): self.incoming.over_time(steps)}
+
+    def after_all(self, steps: int) -> None:
+        """The contribution of all steps to the gradients of weight and bias."""
+        own, s = (rows.over_time(steps).flatten(2).flatten(0, 1) for rows in (self.own, self.s))
+        self._add(own, s)
+
+    def _add(self, own: Tensor, s: Tensor) -> None:
         if self.grad_weight is not None:
-            self.grad_weight.addmm_(own.t(), self.s.row(step).flatten(1))
+            self.grad_weight.addmm_(own.t(), s)
         if self.grad_bias is not None:
             self.grad_bias.add_(own.sum(0))
 
@@ -110,3 +137,21 @@ def run(
         tensors = {key: row if kinds[key] == "lane" else row[None] for key, row in tensors.items()}
         step_kernel(tensors)
         feedback.after(step)
+
+
+def run_at_once(
+    kernel: Kernel,
+    call: Callable[[dict[Key, Tensor]], None],
+    arrays: Mapping[Key, Rows],
+    feedback: Forward | Backward,
+    steps: int,
+) -> None:
+    """Run ``kernel.with_feedback()`` over ``steps`` steps; ``call`` runs it for the arrays of all of them."""
+    last = {array.key for _, array in kernel.last}
+    tensors = feedback.arrays(steps)
+    for key, kind in kernel.arrays():
+        if key not in tensors:
+            rows = arrays[key]
+            tensors[key] = rows.row(steps - 1 if key in last else 0) if kind == "lane" else rows.over_time(steps)
+    call(tensors)
+    feedback.after_all(steps)

@@ -20,8 +20,14 @@ from snnrun.sequence.kernel.triton_code import code
 
 #: Neurons of a program of the grid.
 BLOCK = 256
-#: Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
-OPTIONS = {"num_warps": 4, "enable_fp_fusion": False}
+#: Neurons of a warp.
+WARP = 64
+#: Most neurons of a layer whose feedback is computed within the kernel: the threads of a program share the registers of
+#: a processor.
+MOST = 512
+#: Limit in bytes of the weights that all samples read in a step. Beyond it a product of torch, in which samples share
+#: the weights that are read, is expected to take less time than the rest of the step saves.
+TRAFFIC = 1 << 26
 #: Processors by the name of their machine code, in Triton's terms: A100, H100 and H200, MI300.
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
 DTYPES = (torch.float32, torch.float64)
@@ -38,19 +44,40 @@ def is_installed() -> bool:
     return importlib.util.find_spec("triton") is not None
 
 
+def fits(like: Tensor) -> bool:
+    """True if one call can run all steps of a layer with feedback, for a step ``[B, *N]``."""
+    n = like[0].numel()
+    return n <= MOST and like.numel() * n * like.element_size() <= TRAFFIC
+
+
 def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
     """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`.
 
-    ``numbers``: the numbers of the kernel, then the captured tensors of one number, on the device.
+    ``numbers``: the numbers of the kernel, then the captured tensors of one number, on the device. The source of a
+    feedback has a row in memory before its first, or backwards after its last.
     """
     lanes = like.numel()
     scratch = [like.new_empty((steps, *like.shape)) for _ in kernel.scratch()]
     arrays = [*(tensors[array.key] for array in kernel.arrays()), *scratch]
     strides = [0 if tensor.dim() > like.dim() and tensor.stride(0) == 0 else lanes for tensor in arrays]
-    grid = (-(-lanes // BLOCK),)
+    n = 0 if kernel.feedback is None else like[0].numel()
+    grid = (like.shape[0] if n else -(-lanes // BLOCK),)
     function(kernel, like.dtype == torch.float64)[grid](
-        numbers, *arrays, *strides, steps, lanes, BLOCK=BLOCK, **OPTIONS
+        numbers, *arrays, *strides, steps, lanes, **_sizes(n), **_options(n)
     )
+
+
+def _sizes(n: int) -> dict[str, int]:
+    """The constants of a kernel; ``n``: the neurons of a layer with feedback, or 0."""
+    return {"n": n, "BLOCK": 1 << (n - 1).bit_length() if n else BLOCK}
+
+
+def _options(n: int) -> dict[str, Any]:
+    """Triton's options. Products and sums are not contracted, as in torch: the spikes of a step depend on the last bit.
+
+    A feedback is the exception: each of its terms is a product and a sum in one operation, as in torch's products.
+    """
+    return {"num_warps": max(1, _sizes(n)["BLOCK"] // WARP), "enable_fp_fusion": False}
 
 
 def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tensor) -> Tensor:
@@ -60,8 +87,11 @@ def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tenso
     return torch.cat([own, *(each.reshape(1).to(like) if each.numel() == 1 else zero for each in captured), zero])
 
 
-def machine_code(kernel: Kernel, dtype: torch.dtype, target: str) -> Any:
-    """Triton's result for one of ``TARGETS``, which need not be there: its ``asm`` has the stages by name."""
+def machine_code(kernel: Kernel, dtype: torch.dtype, target: str, n: int = 0) -> Any:
+    """Triton's result for one of ``TARGETS``, which need not be there: its ``asm`` has the stages by name.
+
+    ``n``: the neurons of a layer whose feedback the kernel computes.
+    """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -71,9 +101,9 @@ def machine_code(kernel: Kernel, dtype: torch.dtype, target: str) -> Any:
     signature = {"numbers": f"*{number}"}
     signature |= {f"array{i}": "*u8" if array.kind == "bytes" else f"*{number}" for i, array in enumerate(arrays)}
     signature |= {f"stride{i}": "i32" for i in range(len(arrays))}
-    signature |= {"steps": "i32", "lanes": "i32", "BLOCK": "constexpr"}
-    source = ASTSource(function(kernel, dtype == torch.float64), signature, constexprs={"BLOCK": BLOCK})
-    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=OPTIONS)
+    signature |= {"steps": "i32", "lanes": "i32", "n": "constexpr", "BLOCK": "constexpr"}
+    source = ASTSource(function(kernel, dtype == torch.float64), signature, constexprs=_sizes(n))
+    return triton.compile(source, target=GPUTarget(*TARGETS[target]), options=_options(n))
 
 
 @functools.lru_cache(maxsize=1024)

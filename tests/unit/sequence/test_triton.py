@@ -42,8 +42,10 @@ def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool) -> dict[str
     generator = torch.Generator().manual_seed(5)
     leaf = x.clone().requires_grad_()
     trace, last = run(neuron, leaf, backend=backend, membrane=membrane)
-    outcome = {"spikes": trace.spikes, "membrane": trace.membrane, **last._asdict()}
-    loss = sum((torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values())
+    outcome = {"spikes": trace.spikes, "membrane": trace.membrane}
+    outcome |= {f"last {name}": value for name, value in last._asdict().items()}
+    parts = [(torch.randn(v.shape, generator=generator, dtype=v.dtype) * v).sum() for v in outcome.values()]
+    loss = torch.stack(parts).sum()
     leaves = {"x": leaf, **dict(neuron.named_parameters())}
     grads = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return outcome | {f"gradient of {name}": grad for name, grad in zip(leaves, grads, strict=True)}
@@ -52,7 +54,8 @@ def results(neuron: Neuron, x: Tensor, backend: str, membrane: bool) -> dict[str
 def agree(neuron: Neuron, x: Tensor, *, membrane: bool = True) -> None:
     tolerance = 1e-5 if x.dtype == torch.float32 else 1e-9
     expected, actual = (results(neuron, x, backend, membrane) for backend in ("reference", "fused"))
-    assert torch.equal(actual["spikes"], expected["spikes"]) or neuron.fires_at is None
+    is_analog = bool(((expected["spikes"] != 0) & (expected["spikes"] != 1)).any())  # as of liaf and the read-outs
+    assert torch.equal(actual["spikes"], expected["spikes"]) or is_analog
     for name, value in expected.items():
         scale = max([1e-9, *value.detach().abs().flatten().tolist()])
         assert actual[name].shape == value.shape
@@ -71,8 +74,7 @@ def test_every_neuron_and_convention(name: str, dtype: torch.dtype, kernels: lis
     for changes in CONVENTIONS:
         for membrane in (True, False):
             agree(make(name, dtype, **changes), sequence(6, dtype), membrane=membrane)
-    # A layer with feedback runs a kernel for each step.
-    assert len(kernels) == 4 * len(CONVENTIONS) * (6 if name in ("rlif", "rsynaptic") else 1)
+    assert len(kernels) == 4 * len(CONVENTIONS)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -81,12 +83,6 @@ def test_neurons(name: str, dtype: torch.dtype, kernels: list[Kernel]) -> None:
     for membrane in (True, False):
         agree(make(name, dtype, learn=True), sequence(6, dtype), membrane=membrane)
     assert len(kernels) == 4
-
-
-@pytest.mark.parametrize("steps", [1, 6])
-def test_feedback(steps: int, kernels: list[Kernel]) -> None:
-    agree(make("rsynaptic", torch.float64, learn=True), sequence(steps, torch.float64))
-    assert len(kernels) == 2 * steps
 
 
 @pytest.mark.parametrize("surrogate", [name for name in options("surrogate") if part("surrogate", name).is_step])
