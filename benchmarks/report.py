@@ -93,7 +93,8 @@ def jobs(result: dict[str, Any]) -> list[list[str]]:
         blocks.append(["### Convolutional networks", "", *machine(own["machine"]), "", *convolutional(own["cases"])])
     if "convolutional_memory" in result:
         own = result["convolutional_memory"]
-        head = ["### Memory of convolutional networks", "", *machine(own["machine"]), ""]
+        facts = own["machine"] | {"load_before": None}  # memory depends on no load
+        head = ["### Memory of convolutional networks", "", *machine(facts), ""]
         blocks.append([*head, *convolutional_memory(own["cases"])])
     return blocks
 
