@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,29 +16,38 @@ from snnrun.sequence.fused_feedback import gpu_kernels
 from snnrun.sequence.kernel import triton
 from snnrun.sequence.kernel.kernel import Kernel
 from snnrun.sequence.kernel.plan import training_plans
-from snnrun.sequence.record.tracer import Feedback
+from snnrun.sequence.record.tracer import Feedback, record
 
 TARGET = "sm_90"  # an H100 or H200
 SIZE = 7  # neurons of a layer; the code depends on no size, unless the layer has feedback
-RECURRENT = {"lif": (128, 256), "synaptic": (256,), "lsnn": (256,), "adex": (256,)}
+LARGE = 256
+RECURRENT = {"lif": (128, LARGE), "synaptic": (LARGE,), "lsnn": (LARGE,), "adex": (LARGE,)}
 
 
 def table(quick: bool) -> list[dict[str, Any]]:
     """A row for both directions of every neuron in a training step that needs no membranes, in float32."""
     rows = []
     for name, make in fused_neurons().items():
+        if record(make(SIZE))[2] is not None:  # feedback of its own
+            rows += _rows(f"{name}, {LARGE} neurons", gpu_kernels(make(LARGE)), LARGE)
+            continue
         forward, backward = training_plans(make(SIZE), cache=False)
-        for direction, kernel in (("forward", forward.kernel), ("backward", backward.kernel)):
-            rows.append({"neuron": name, "direction": direction, **facts(kernel), "bytes": moved(kernel)})
+        rows += _rows(name, {"forward": forward.kernel, "backward": backward.kernel})
         if quick:
             break
     layers = [(name, n) for name, sizes in RECURRENT.items() for n in sizes]
     for name, n in layers[: 1 if quick else None]:
         kernels = gpu_kernels(fused_neurons()[name](n), Feedback(torch.zeros(n, n)))
-        for direction, kernel in kernels.items():
-            own = {"neuron": f"{name}, {n} with feedback", "direction": direction}
-            rows.append({**own, **facts(kernel, n), "bytes": moved(kernel)})
+        rows += _rows(f"{name}, {n} in a recurrent layer", kernels, n)
     return rows
+
+
+def _rows(name: str, kernels: Mapping[str, Kernel], n: int = 0) -> list[dict[str, Any]]:
+    """A row for each direction; ``n``: the neurons of a layer with feedback."""
+    return [
+        {"neuron": name, "direction": direction, **facts(kernel, n), "bytes": moved(kernel)}
+        for direction, kernel in kernels.items()
+    ]
 
 
 def facts(kernel: Kernel, n: int = 0) -> dict[str, int]:
