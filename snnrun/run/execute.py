@@ -124,7 +124,14 @@ def _build(
     model = build_model(parts, settings, streams, team).to(device)
     (threads,) = team.reduce_max(recorded or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=threads or None)
-    return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
+    state = TrainingState.create(
+        model,
+        streams,
+        optimizer=parts.optimizer,
+        scheduler=parts.scheduler,
+        capturable=settings.execution.cuda_graph,
+    )
+    return state, data
 
 
 def _initial_weights(

@@ -9,25 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.model import holders, neurons
-from snnrun.training.records import LayerGradient, ParameterSummary
+from snnrun.training.records import ParameterSummary
 
 BINS = 20  # of a histogram
 
 
 @torch.no_grad()
-def layer_gradients(model: nn.Module) -> dict[str, LayerGradient]:
-    """The gradient of each layer after a backward pass.
+def layer_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """The gradient of each layer after a backward pass, norm and share of zeros, ``[2]`` float64.
 
     A gradient does not reach neurons (of a convolution: channels) whose incoming weights have a gradient of exactly 0;
-    they do not learn from this batch.
+    they do not learn from this batch. The numbers are on the device, to be read together with others.
     """
     layers = {name: [p for p in layer.parameters() if p.grad is not None] for name, layer in holders(model).items()}
-    values = {name: _norm_and_zeros(parameters) for name, parameters in layers.items() if parameters}
-    if not values:
-        return {}
-    # Read together, since on CUDA each reading waits.
-    numbers = torch.stack(list(values.values())).tolist()
-    return {name: LayerGradient(norm=norm, zero=zero) for name, (norm, zero) in zip(values, numbers, strict=True)}
+    return {name: _norm_and_zeros(parameters) for name, parameters in layers.items() if parameters}
 
 
 def _norm_and_zeros(parameters: list[nn.Parameter]) -> Tensor:

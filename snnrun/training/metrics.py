@@ -39,7 +39,8 @@ class Totals:
         self.samples += samples
         self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
         if outcome is not None:
-            self._outcome = outcome if self._outcome is None else self._outcome + outcome
+            # A copy, since a CUDA graph overwrites its results in the next step.
+            self._outcome = outcome.clone() if self._outcome is None else self._outcome.to(outcome.device) + outcome
 
     def state(self) -> dict[str, Any]:
         """The sums, to be saved."""
@@ -110,6 +111,18 @@ class SampleSearch:
         self.count += size
 
 
+class Counts(NamedTuple):
+    """How often the neurons of one batch fired.
+
+    Attributes:
+        fired: number of spikes of each neuron, ``[*N]`` int64, by layer.
+        chances: steps times samples.
+    """
+
+    fired: dict[str, Tensor]
+    chances: int
+
+
 class Activity:
     """How often every neuron fired.
 
@@ -122,14 +135,24 @@ class Activity:
         self._counts: dict[str, Tensor] = {}
         self._chances = 0  # steps times samples: how often each neuron could have fired
 
-    @torch.no_grad()
     def add(self, traces: Mapping[str, Trace]) -> None:
         """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
-        for name, trace in traces.items():
-            if name not in self.skip:
-                count = times_fired(trace)
-                self._counts[name] = self._counts[name] + count if name in self._counts else count
-        self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
+        self.add_counts(self.count(traces))
+
+    @torch.no_grad()
+    def count(self, traces: Mapping[str, Trace]) -> Counts:
+        """The counts of one batch, to be added later."""
+        fired = {name: times_fired(trace) for name, trace in traces.items() if name not in self.skip}
+        last = list(traces.values())[-1].spikes
+        return Counts(fired, last.shape[0] * last.shape[1])
+
+    def add_counts(self, counts: Counts) -> None:
+        """One batch. The counts may change afterwards, as those of a CUDA graph do in the next step."""
+        for name, count in counts.fired.items():
+            # Those of a checkpoint are on the CPU.
+            before = self._counts.get(name)
+            self._counts[name] = count.clone() if before is None else before.to(count.device) + count
+        self._chances += counts.chances
 
     def state(self) -> dict[str, Any]:
         """The counts, to be saved."""
@@ -172,6 +195,8 @@ class Activity:
 def times_fired(trace: Trace) -> Tensor:
     """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one."""
     if trace.fired is not None:
+        if trace.fired.device.type != "cpu":
+            return trace.fired.sum(0, dtype=torch.int64)  # without waiting for the device
         total = trace.fired.sum(0)
         # Whole numbers, exact up to 2^24; float64 from the start would take five times as long.
         return (total if total.max() < 2**24 else trace.fired.sum(0, dtype=torch.float64)).long()
