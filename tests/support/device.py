@@ -124,6 +124,7 @@ class _Recording(TorchDispatchMode):
         self._own: set[int] = set()
         self._before: dict[int, tuple[Tensor, Tensor]] = {}  # of the memory that is written
         self._generators: dict[int, tuple[torch.Generator, Tensor]] = {}
+        self._ambient = torch.get_rng_state()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -153,6 +154,7 @@ class _Recording(TorchDispatchMode):
                 tensor.copy_(values)
         for generator, state in self._generators.values():
             generator.set_state(state)
+        torch.set_rng_state(self._ambient)
 
 
 def _place(tensor: Tensor) -> int:
