@@ -51,6 +51,7 @@ def manifest(
     world_backend: str | None = None,
     init_from: Mapping[str, Any] | None = None,
     data_hashes: Mapping[str, str],
+    data_place: str | None = None,
     threads: int | None = None,
     started: datetime | None = None,
     folder: Path | None = None,
@@ -64,6 +65,7 @@ def manifest(
     torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, default the current
     number. ``started``: aware time, default now. ``folder``: in the git repository to record, default the working
     directory. ``record``: the run's folder; the working directory is recorded relative to it, if it lies above.
+    ``data_place``: the device whose memory has the samples; None if all is on the CPU.
     ``init_from``: the tensors that began with other weights. ``wait_policy``: how OpenMP's threads wait, null if the
     runtime decides. Host name and whole paths are left out on purpose.
     """
@@ -89,6 +91,7 @@ def manifest(
         "memory_bytes": machine.memory(),
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
+        **({} if data_place is None else {"data_place": data_place}),
         **({} if init_from is None else {"init_from": dict(init_from)}),
     }
 

@@ -179,6 +179,7 @@ def _manifest(
         "backend": backends(state.model),
         "product": asdict(product_of(job.settings)) if device.type == "cpu" else None,
         "data_hashes": data.hashes,
+        "data_place": data.place if device.type != "cpu" else None,
         "world_size": team.size,
         "world_backend": team.backend,
         "init_from": None if fit_of_weights is None else fit_of_weights.to_json(),

@@ -55,6 +55,8 @@ class Data(NamedTuple):
     validation: Part
     test: Part
     hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty for generated data
+    # the device whose memory has the samples, or some device such as "cpu" from where batches are copied; None: unknown
+    place: str | None = None
 
 
 def check_streams(data: Data) -> None:

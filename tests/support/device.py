@@ -24,7 +24,14 @@ class Wait(AssertionError):
 
 
 class _NoReading(TorchDispatchMode):
-    """Refuses operations whose result depends on values of a device, and copies between devices."""
+    """Refuses operations whose result depends on values of a device, and copies between devices.
+
+    ``uploads``: copies from the CPU are allowed.
+    """
+
+    def __init__(self, uploads: bool) -> None:
+        super().__init__()
+        self.uploads = uploads
 
     NAMES = ("local_scalar_dense", "nonzero", "equal", "is_nonzero", "masked_select", "bincount", "item")
 
@@ -40,7 +47,7 @@ class _NoReading(TorchDispatchMode):
         # A number as a tensor [] becomes an argument of the kernel.
         devices = {tensor.device.type for tensor in tensors if tensor.dim()}
         devices |= {each.device.type for each in tree_leaves(result) if isinstance(each, Tensor) and each.dim()}
-        if len(devices) > 1:
+        if len(devices) > 1 and not (self.uploads and name in ("to_copy", "copy")):
             raise Wait(f"{function} between {' and '.join(sorted(devices))}")
         return result
 
@@ -59,9 +66,12 @@ class _NoLists(TorchFunctionMode):
 
 
 @contextmanager
-def no_waiting() -> Iterator[None]:
-    """Within this context an operation that waits for the device raises :class:`Wait`, or torch's own error."""
-    with _NoLists(), _NoReading():
+def no_waiting(*, uploads: bool = False) -> Iterator[None]:
+    """Within this context an operation that waits for the device raises :class:`Wait`, or torch's own error.
+
+    ``uploads``: copies of whole tensors to the device are allowed, as from pinned memory.
+    """
+    with _NoLists(), _NoReading(uploads):
         yield
 
 
