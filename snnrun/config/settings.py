@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from snnrun import check
 from snnrun.errors import ArgumentError, ConfigError, Description, Fault
 
-DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -136,7 +136,7 @@ def run_name(name: str, value: Any) -> str:
 
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
-        raise ArgumentError(name, "auto, cpu, cuda, or cuda:N such as cuda:0", value)
+        raise ArgumentError(name, "auto, cpu, mps, cuda, or cuda:N such as cuda:0", value)
     return value
 
 
@@ -214,7 +214,9 @@ class Settings:
     """The top-level keys of ``conf/config.yaml``."""
 
     seed: int = setting(0, SEED, "seeds every random stream: data order, encoding, initialisation, dropout")
-    device: str = setting("auto", _device, "auto (CUDA if there is any, else the CPU), cpu, cuda, or cuda:N")
+    device: str = setting(
+        "auto", _device, "auto (CUDA if there is any, else MPS, else the CPU), cpu, mps, cuda, or cuda:N"
+    )
     threads: str | int = setting(
         "auto", _threads, "of the CPU: auto (as many as the network is worth; in a sweep 1 a job), or how many"
     )

@@ -14,6 +14,7 @@ from snnrun.encoder.base import Encoder, check_range
 from snnrun.encoder.train import single_spikes
 from snnrun.encoder.value_check import check_values
 from snnrun.errors import ArgumentError, Description
+from snnrun.system.device import float64
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Latency(Encoder):
     def spike_time(self, x: Tensor, num_steps: int) -> Tensor:
         """The time of each value's spike before rounding, in steps, in float64."""
         # In float32 the difference x - θ would cost up to 5 % of τ.
-        x, first = x.double(), self.first_spike_time
+        x, first = x.to(float64(x.device)), self.first_spike_time
         span = num_steps - 1 - first
         if span < 0:
             raise ArgumentError("first_spike_time", f"less than num_steps={num_steps}", first)

@@ -109,6 +109,8 @@ def _above(folder: Path, record: Path | None) -> str | None:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
     """The differences of two manifests: dotted key to both values."""
     first, second = (flatten({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
+    for values in (first, second):
+        values.pop("gpu.id", None)  # any GPU of this name
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
@@ -181,6 +183,13 @@ def _cpu_model() -> str | None:
     return machine.processor()
 
 
+def _gpu_id(device: torch.device) -> str:
+    """The name of a GPU for CUDA_VISIBLE_DEVICES. A job of a sweep sees one GPU, always as ``cuda:0``."""
+    index = device.index or 0
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return visible[index] if index < len(visible) else str(index)
+
+
 def _gpu(device: torch.device) -> dict[str, Any] | None:
     import torch
 
@@ -190,6 +199,7 @@ def _gpu(device: torch.device) -> dict[str, Any] | None:
     except (RuntimeError, AssertionError):  # no such device, or torch without CUDA
         return None
     return {
+        "id": _gpu_id(device),
         "name": properties.name,
         "memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",

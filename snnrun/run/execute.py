@@ -158,6 +158,10 @@ def _introduce(
 ) -> None:
     """The first line on the console, and ``summary.txt``."""
     settings, model = job.settings, state.model
+    if device.type == "mps":
+        console.warning(
+            "device mps: neurons run as torch operations, sums are in float32, and snnrun was never tested there"
+        )
     console.line(
         f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}"
         f"{f', {team.size} processes' if team.size > 1 else ''}; "

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from snnrun.sequence.kernel.kernel import Key
 from snnrun.sequence.record.program import Node
+from snnrun.system.device import wide
 
 Arrays = dict[Key, Tensor]
 
@@ -75,7 +76,7 @@ def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     if gradient.device.type != "cpu":  # without waiting for the device, whose sums have a fixed order
         before = gradient.dim() - like.dim()
         axes = [*range(before), *(before + i for i, n in enumerate(like.shape) if n == 1)]
-        sums = gradient.double()
+        sums = wide(gradient)
         # Without axes torch would sum over all of them.
         return (sums.sum(axes) if axes else sums).reshape(like.shape).to(like)
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()

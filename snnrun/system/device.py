@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from snnrun.errors import ArgumentError
+
 #: Share of a device's free memory that the samples of a task may take. The rest is for the network and its training.
 SHARE = 0.25
 
@@ -36,6 +38,23 @@ def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) 
 @functools.cache  # without a limit, since a CUDA graph has the address of the numbers
 def _stored(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(values, dtype=dtype).to(device)
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """``tensor`` in float64, for sums; on MPS, which lacks it, in float32."""
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+
+
+def float64(device: torch.device) -> torch.dtype:
+    """``torch.float64``, for what float32 is too coarse for.
+
+    Raises:
+        ArgumentError: for MPS, which lacks it.
+    """
+    if device.type == "mps":
+        expected = "cpu or cuda, since a part of this run needs float64"
+        raise ArgumentError("device", expected, "mps", advice="use device=cpu")
+    return torch.float64
 
 
 def fits(size: int, device: torch.device) -> bool:

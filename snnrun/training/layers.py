@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.model import holders, neurons
+from snnrun.system.device import wide
 from snnrun.training.records import ParameterSummary
 
 BINS = 20  # of a histogram
@@ -31,8 +32,8 @@ def _norm_and_zeros(parameters: list[nn.Parameter]) -> Tensor:
     # Without weights, each value is one neuron.
     weights = [each for each in gradients if each.dim() > 1] or [each.reshape(-1, 1) for each in gradients]
     largest = [torch.linalg.vector_norm(each.flatten(1), float("inf"), dim=1) for each in weights]
-    norm = torch.stack([torch.linalg.vector_norm(each).double() for each in gradients]).square().sum().sqrt()
-    return torch.stack([norm, (torch.cat(largest) == 0).double().mean()])
+    norm = torch.stack([wide(torch.linalg.vector_norm(each)) for each in gradients]).square().sum().sqrt()
+    return torch.stack([norm, wide(torch.cat(largest) == 0).mean()])
 
 
 def neuron_parameters(model: nn.Module) -> dict[str, dict[str, ParameterSummary]]:
@@ -45,7 +46,7 @@ def neuron_parameters(model: nn.Module) -> dict[str, dict[str, ParameterSummary]
 
 
 def _summary(value: Tensor) -> ParameterSummary:
-    numbers = value.detach().double().flatten().cpu().numpy()
+    numbers = value.detach().flatten().cpu().double().numpy()
     numbers = numbers[np.isfinite(numbers)]
     if not numbers.size:
         return ParameterSummary(mean=math.nan, sd=math.nan, min=math.nan, max=math.nan)

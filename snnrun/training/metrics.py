@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnrun.loss import metric
 from snnrun.sequence import Trace
+from snnrun.system.device import wide
 from snnrun.system.team import Team
 from snnrun.task import Batch
 from snnrun.training.confusion import Confusion
@@ -37,7 +38,7 @@ class Totals:
     def add(self, loss: Tensor | float, outcome: Tensor | None, samples: int) -> None:
         """One batch: its mean loss, its ``snnrun.loss.outcome`` (number correct, or sums of values), its size."""
         self.samples += samples
-        self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
+        self._loss = self._loss + (wide(loss.detach()) if isinstance(loss, Tensor) else loss) * samples
         if outcome is not None:
             # A copy, since a CUDA graph overwrites its results in the next step.
             self._outcome = outcome.clone() if self._outcome is None else self._outcome.to(outcome.device) + outcome
@@ -188,7 +189,7 @@ class Activity:
                 silent=(count == 0).double().mean().item(),
                 saturated=(count == self._chances).double().mean().item(),
             )
-            for name, count in self._counts.items()
+            for name, count in ((name, count.cpu()) for name, count in self._counts.items())
         }
 
 
