@@ -26,7 +26,7 @@ class ValueChecks:
         self._checks.append((len(numbers), verify))
 
     def verify(self, values: Sequence[float]) -> None:
-        """Make all checks; ``values`` are those of ``numbers``."""
+        """Make all checks, with the ``values`` of ``numbers``."""
         start = 0
         for count, verify in self._checks:
             verify(*values[start : start + count])

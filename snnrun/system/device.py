@@ -1,4 +1,4 @@
-"""Tensors that go to a device without waiting for it, and data that stays there."""
+"""Copies to a device without waiting for it, and the memory of a device."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def fits(size: int, device: torch.device) -> bool:
 
 
 def free_memory(device: torch.device) -> int:
-    """The bytes that are free on a CUDA or MPS device; 0 for others, which have no memory of their own."""
+    """The free bytes of a CUDA or MPS device; 0 for others, without memory of their own."""
     if device.type == "cuda":
         free: int = torch.cuda.mem_get_info(device)[0]
         return free

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from snnrun.system.device import constant
+from snnrun.system.device import constant, float64
 
 
 def most_noise(mean: float) -> int:
@@ -32,8 +32,8 @@ def add_noise(events: Tensor, much: Tensor, places: Tensor, mean: float) -> None
         return
     n = torch.arange(most, dtype=torch.float64)
     below = (n * math.log(mean) - mean - torch.lgamma(n + 1)).exp().cumsum(0)  # P(number <= n)
-    below = constant(below.tolist(), torch.float64, much.device)
-    number = torch.searchsorted(below, much.double(), right=True)
+    kind = float64(much.device)
+    number = torch.searchsorted(constant(below.tolist(), kind, much.device), much.to(kind), right=True)
     per_step = events[0, 0].numel()
     place = (places * (num_steps * per_step)).long().clamp_(max=num_steps * per_step - 1)
     step, where = place // per_step, place % per_step

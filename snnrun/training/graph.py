@@ -156,7 +156,7 @@ class GraphStep(PlainStep):
 
 
 class CudaRecorder:
-    """Records CUDA graphs; those of one recorder share memory, so they are replayed in the order of their recording.
+    """Records CUDA graphs. All graphs of a recorder share memory, so they are replayed in the order of their recording.
 
     Args:
         device: a CUDA device.

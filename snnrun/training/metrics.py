@@ -148,9 +148,9 @@ class Activity:
         return Counts(fired, last.shape[0] * last.shape[1])
 
     def add_counts(self, counts: Counts) -> None:
-        """One batch. The counts may change afterwards, as those of a CUDA graph do in the next step."""
+        """One batch. The counts may change afterwards: a CUDA graph writes them again in the next step."""
         for name, count in counts.fired.items():
-            # Those of a checkpoint are on the CPU.
+            # The counts of a checkpoint are on the CPU.
             before = self._counts.get(name)
             self._counts[name] = count.clone() if before is None else before.to(count.device) + count
         self._chances += counts.chances
