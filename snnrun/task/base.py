@@ -55,7 +55,7 @@ class Data(NamedTuple):
     validation: Part
     test: Part
     hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty for generated data
-    # the device whose memory has the samples, or some device such as "cpu" from where batches are copied; None: unknown
+    # the device whose memory has the samples, such as "cuda:0"; "cpu": batches are copied from there; None: unknown
     place: str | None = None
 
 

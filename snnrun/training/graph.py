@@ -208,13 +208,14 @@ def step_of(
     ``recorder``: of the graphs. Default: of the device of the streams.
 
     Raises:
-        ConfigError: for an optimizer whose step cannot be recorded.
+        ConfigError: for an optimizer whose step cannot be recorded, or another device than CUDA.
     """
     if not settings.execution.cuda_graph:
         return PlainStep()
     check_optimizer(state.optimizer)
     generators = (state.streams.encoding, state.streams.dropout)
     if recorder is None:
+        check_settings(settings, generators[0].device)
         recorder = CudaRecorder(generators[0].device, generators)
     return GraphStep(state.optimizer, parameters, recorder)
 

@@ -318,7 +318,12 @@ def test_gpus_without_a_choice_of_the_environment(
 @pytest.mark.parametrize("device", [None, "GPU-7"])
 def test_a_job_sees_its_gpu_alone(device: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str | None] = []
-    monkeypatch.setattr(local, "run", lambda task: seen.append(os.environ.get("CUDA_VISIBLE_DEVICES")) or 0)
+
+    def run(task: JobTask) -> int:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return 0
+
+    monkeypatch.setattr(local, "run", run)
     monkeypatch.setattr(os, "setpgrp", lambda: None)
     monkeypatch.setattr(local, "_follow", lambda: None)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")

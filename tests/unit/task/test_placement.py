@@ -10,7 +10,20 @@ import pytest
 import torch
 
 from snnrun.augmentation import Affine, Crop, Erase, Flip
-from snnrun.task import Arrays, Batch, Data, MovingBars, SpokenTones, Task, Zeros, arrays, frame_store, images, noise
+from snnrun.task import (
+    ArrayPart,
+    Arrays,
+    Batch,
+    Data,
+    MovingBars,
+    SpokenTones,
+    Task,
+    Zeros,
+    arrays,
+    frame_store,
+    images,
+    noise,
+)
 from snnrun.task.digits import Digits
 from snnrun.task.frame_store import FrameStore
 from support.device import META, no_waiting
@@ -92,6 +105,7 @@ def test_stored_arrays_give_the_same_batches(name: str, tmp_path: Path, monkeypa
     data = load(task, META)
     assert [each.dtype for each in stored] == [torch.uint8 if name == "bytes" else torch.float32]
     for part, other in zip(data[:3], expected[:3], strict=True):
+        assert isinstance(part, ArrayPart) and isinstance(other, ArrayPart)
         part.targets = other.targets
         for one, two in zip(part.batches(9), other.batches(9), strict=True):
             assert same(one, two)

@@ -19,10 +19,10 @@ from snnrun.task import Batch, Part
 from snnrun.training import graph
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
 from support.device import Tape
-from support.small import Training, same, training, weights
+from support.small import Training, few, same, training, weights
 
 #: Torch's operations alone, which the stand-in can record.
-SIZE = ("num_steps=4", "batch_size=16", "model.hidden=[12]", "epochs=2", "backend=reference")
+SIZE = ("num_steps=3", "batch_size=16", "model.hidden=[12]", "epochs=2", "backend=reference")
 ON = "execution.cuda_graph=true"
 
 
@@ -64,7 +64,8 @@ def trainer_of(*words: str, size: int = 6 * 16 + 5) -> Training:
     own = [word for word in SIZE if not ("model=convnet" in words and "hidden" in word)]
     trainer = training(*own, *words, batches=100)
     parts = trainer.parts if "encoder=direct" in words else replace(trainer.parts, encoder=DeviceRate())
-    return replace(trainer, parts=parts, data=trainer.data._replace(train=Poisoned(trainer.data.train, size)))
+    train, validation = Poisoned(trainer.data.train, size), few(trainer.data, 1).validation
+    return replace(trainer, parts=parts, data=trainer.data._replace(train=train, validation=validation))
 
 
 def numbers(records: Sequence[LogRecord]) -> list[Any]:
@@ -94,7 +95,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("words", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(words, id=name, marks=[] if name in ("the default", "a norm") else pytest.mark.long)
+        for name, words in VARIANTS.items()
+    ],
+)
 def test_the_bits_are_the_same(words: tuple[str, ...]) -> None:
     tape = Tape()
     torch.manual_seed(0)  # the stream of a random surrogate
@@ -118,7 +125,7 @@ def test_another_learning_rate_is_recorded_again() -> None:
 
 def test_recording_changes_nothing() -> None:
     """The stand-in is as strict as a graph: recording leaves everything as it was, and Python runs once."""
-    x, calls = torch.ones(3), []
+    x, calls = torch.ones(3), list[None]()
     generator = torch.Generator().manual_seed(0)
 
     def function() -> Tensor:
@@ -249,6 +256,13 @@ def test_settings_that_have_no_graphs(words: tuple[str, ...], device: str, proce
     assert refusal.value.fault.path == graph.KEY
 
 
+def test_without_a_recorder_the_cpu_is_refused() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        trainer_of(ON).fit()
+    assert refusal.value.fault is not None
+    assert refusal.value.fault.path == graph.KEY
+
+
 def test_settings_that_have() -> None:
     graph.check_settings(settings_of(ON), torch.device("cuda"))
     for device in ("cpu", "cuda", "mps"):
@@ -346,17 +360,22 @@ def test_calls_of_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, name, value)
     generator = Generator()
     recorder = graph.CudaRecorder(torch.device("cuda:1"), (generator,))
-    assert recorder.warm_up(lambda: calls.append("function") or 7) == 7
+
+    def function() -> int:
+        calls.append("function")
+        return 7
+
+    assert recorder.warm_up(function) == 7
     (stream,) = current.waits
     assert stream.waits == [current]
     names = [call if isinstance(call, str) else call[0] for call in calls]
     assert names == ["device", "stream", "function", "end of stream", "end of device"]
     calls.clear()
-    recordings = [recorder.record(lambda: calls.append("function") or 8) for _ in range(2)]
+    recordings = [recorder.record(function) for _ in range(2)]
     begins = [call for call in calls if call[0] == "graph"]
     for recording, (_, of, options) in zip(recordings, begins, strict=True):
         assert of is recording.graph  # type: ignore[attr-defined]
         assert options == {"pool": "pool", "stream": stream}
         assert of.calls == [("register", generator)]
-        assert recording.replay() == 8
+        assert recording.replay() == 7
         assert of.calls[1:] == ["replay"]

@@ -94,7 +94,10 @@ def steps(trainer: Training, monkeypatch: pytest.MonkeyPatch, count: int = 2, re
 
 
 @pytest.mark.parametrize("words", PRESETS.values(), ids=PRESETS)
-@pytest.mark.parametrize("kernels", [True, False], ids=["the GPU's kernels", "torch's operations"])
+@pytest.mark.parametrize(
+    "kernels",
+    [pytest.param(True, id="the GPU's kernels"), pytest.param(False, id="torch's operations", marks=pytest.mark.long)],
+)
 def test_nothing_in_a_step_waits(words: tuple[str, ...], kernels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     called = no_kernels(monkeypatch) if kernels else []
     steps(on_the_device(training(*SIZE, *words)), monkeypatch)
