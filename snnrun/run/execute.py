@@ -26,6 +26,7 @@ from snnrun.run.run_folder import RunFolder, recorded_threads
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
+from snnrun.training import graph
 from snnrun.training.loop import evaluate, fit
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
@@ -108,6 +109,7 @@ def _build(
 
     ``recorded``: threads of the run that is resumed; only rank 0 has them.
     """
+    graph.check_settings(settings, device, team.size)
     streams = Streams(settings.seed, device)
     # The first process of each machine goes before the others, since it may have to download the data.
     if team.ranks.local:

@@ -12,7 +12,6 @@ from snnrun.config.settings import Settings
 from snnrun.errors import ArgumentError, ConfigError, Description, OutOfMemoryError
 from snnrun.system import foreign, machine, threads
 from snnrun.system.ranks import Ranks
-from snnrun.training import graph
 
 
 def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
@@ -59,7 +58,6 @@ def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
 def runtime(settings: Settings, ranks: Ranks | None = None) -> Iterator[torch.device]:
     """Set torch up for a run, and back afterwards; a lack of memory becomes an error with advice."""
     device = resolve_device(settings.device, ranks)
-    graph.check_settings(settings, device, ranks.size if ranks else 1)
     if device.type == "cuda" and ranks and ranks.size > 1:
         torch.cuda.set_device(device)  # the default of collectives
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()

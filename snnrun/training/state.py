@@ -78,7 +78,12 @@ class TrainingState:
                 it may be loaded then.
         """
         self.model.load_state_dict(state["model"])
+        # Whether a CUDA graph has the step is for this process to decide, not for the checkpoint.
+        capturable = [group.get("capturable") for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, capturable, strict=True):
+            if own is not None:
+                group["capturable"] = own
         self.scheduler.load_state_dict(state["scheduler"])
         # torch's scheduler warns if it steps before the optimizer, by this private attribute. No state has it, so a run
         # that is resumed between the last step of an epoch and its end would warn in vain.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from snnrun.run import checkpoint
 from snnrun.task import Batch, Part
 from snnrun.training import graph
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
+from snnrun.training.state import build_optimizer
 from support.device import Tape
 from support.small import Training, few, same, training, weights
 
@@ -299,15 +301,25 @@ def test_optimizers_that_can_be_recorded(kind: Any, works: bool) -> None:
     assert refusal.value.fault.path == graph.KEY
 
 
+def test_a_checkpoint_does_not_decide_on_graphs() -> None:
+    trainer = training(*SIZE)
+    make = functools.partial(torch.optim.RMSprop, lr=0.1)
+    trainer = replace(trainer, parts=replace(trainer.parts, optimizer=make))
+    state = trainer.state()
+    saved = state.state_dict()
+    for group in saved["optimizer"]["param_groups"]:
+        group["capturable"] = True
+    state.load_state_dict(saved)
+    assert [group["capturable"] for group in state.optimizer.param_groups] == [False]
+
+
 def test_an_optimizer_without_a_fused_step_has_its_state_on_the_device() -> None:
-    from functools import partial
-
-    from snnrun.training.state import build_optimizer
-
     model = training(*SIZE).model
-    assert build_optimizer(partial(torch.optim.RMSprop, lr=0.1), model, capturable=True).defaults["capturable"]
-    assert not build_optimizer(partial(torch.optim.RMSprop, lr=0.1), model).defaults["capturable"]
-    fused = build_optimizer(partial(torch.optim.Adam, lr=0.1), model, capturable=True)
+    assert build_optimizer(functools.partial(torch.optim.RMSprop, lr=0.1), model, capturable=True).defaults[
+        "capturable"
+    ]
+    assert not build_optimizer(functools.partial(torch.optim.RMSprop, lr=0.1), model).defaults["capturable"]
+    fused = build_optimizer(functools.partial(torch.optim.Adam, lr=0.1), model, capturable=True)
     assert fused.defaults["fused"]
     assert not fused.defaults["capturable"]  # only while it is recorded
 
