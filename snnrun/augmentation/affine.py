@@ -12,6 +12,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from snnrun import check
 from snnrun.augmentation.base import Augmentation
+from snnrun.system.device import upload
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Affine(Augmentation):
             torch.stack([cos, sin * ratio, -cos * right - sin * ratio * down], dim=1),
             torch.stack([-sin / ratio, cos, sin / ratio * right - cos * down], dim=1),
         ]
-        theta = torch.stack(rows, dim=1).to(images.device, images.dtype)  # [B, 2, 3]
+        theta = upload(torch.stack(rows, dim=1).to(images.dtype), images.device)  # [B, 2, 3]
         grid = affine_grid(theta, list(images.shape), align_corners=False)
         # A mean of values in [0, 1], up to rounding.
         return grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False).clamp_(0, 1)

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from snnrun import check
 from snnrun.augmentation.base import Augmentation, whole
+from snnrun.system.device import upload
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Crop(Augmentation):
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
         count, channels, height, width = images.shape
-        top, left = whole(draws, 2 * self.padding + 1).to(images.device).unbind(1)
+        top, left = upload(whole(draws, 2 * self.padding + 1), images.device).unbind(1)
         rows = top[:, None] + torch.arange(height, device=images.device)  # [B, H]
         columns = left[:, None] + torch.arange(width, device=images.device)  # [B, W]
         padded = pad(images, [self.padding] * 4)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.augmentation.base import Augmentation, whole
+from snnrun.system.device import upload
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Erase(Augmentation):
         check.integer("size", self.size, low=1)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        erased = [self._hit(draws[:, i], images.shape[-2 + i]).to(images.device) for i in range(2)]
+        erased = [upload(self._hit(draws[:, i], images.shape[-2 + i]), images.device) for i in range(2)]
         rows, columns = erased  # [B, H], [B, W]
         return images.masked_fill((rows[:, :, None] & columns[:, None, :]).unsqueeze(1), 0)
 

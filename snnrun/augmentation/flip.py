@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.augmentation.base import Augmentation
+from snnrun.system.device import upload
 
 
 @dataclass(frozen=True)
@@ -36,5 +37,5 @@ class Flip(Augmentation):
         check.number("p", self.p, low=0, high=1)
 
     def apply(self, images: Tensor, draws: Tensor) -> Tensor:
-        chosen = (draws < self.p).to(images.device)[:, :, None, None]  # [B, 1, 1, 1]
+        chosen = upload(draws < self.p, images.device)[:, :, None, None]  # [B, 1, 1, 1]
         return torch.where(chosen, images.flip(-1), images)

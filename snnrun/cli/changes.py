@@ -15,7 +15,7 @@ from snnrun.system.format import PARTS
 from snnrun.system.safe_read import Unreadable, flatten
 
 #: Settings of output and machine, which come last.
-LAST = ("device", "threads", "data_dir", "output_dir", "checkpoint", "report", "style")
+LAST = ("device", "threads", "execution", "data_dir", "output_dir", "checkpoint", "report", "style")
 UNKNOWN: Any = object()  # the default of a user's own part
 
 

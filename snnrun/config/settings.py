@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from snnrun import check
 from snnrun.errors import ArgumentError, ConfigError, Description, Fault
 
-DEVICE = re.compile(r"auto|cpu|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:(0|[1-9][0-9]{0,2}))?", re.ASCII)
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -136,7 +136,7 @@ def run_name(name: str, value: Any) -> str:
 
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
-        raise ArgumentError(name, "auto, cpu, cuda, or cuda:N such as cuda:0", value)
+        raise ArgumentError(name, "auto, cpu, mps, cuda, or cuda:N such as cuda:0", value)
     return value
 
 
@@ -181,6 +181,15 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """How a training step is executed; the results do not depend on it."""
+
+    cuda_graph: bool = setting(
+        False, check.flag, "on a CUDA device: record the kernels of a training step once, and replay them"
+    )
+
+
+@dataclass(frozen=True)
 class Report:
     """The figures, lines and logs of a run."""
 
@@ -205,7 +214,9 @@ class Settings:
     """The top-level keys of ``conf/config.yaml``."""
 
     seed: int = setting(0, SEED, "seeds every random stream: data order, encoding, initialisation, dropout")
-    device: str = setting("auto", _device, "auto (CUDA if there is any, else the CPU), cpu, cuda, or cuda:N")
+    device: str = setting(
+        "auto", _device, "auto (CUDA if there is any, else MPS, else the CPU), cpu, mps, cuda, or cuda:N"
+    )
     threads: str | int = setting(
         "auto", _threads, "of the CPU: auto (as many as the network is worth; in a sweep 1 a job), or how many"
     )
@@ -229,6 +240,7 @@ class Settings:
     events_below: str | float = setting(
         "auto", _share, "share of spikes up to which a product or convolution adds up its spikes only: 0 to 1, or auto"
     )
+    execution: Execution = Execution()
     num_steps: int = setting(25, whole(1), "T, the number of time steps of a sample")
     epochs: int = setting(20, whole(1), "passes over the training data")
     max_steps: int | None = setting(
@@ -322,8 +334,8 @@ KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for 
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     """The settings of a training, or None and their faults."""
-    # Runs of earlier versions have no name and no init_from, and may be resumed.
-    return read_rows(Settings, {"name": None, "init_from": None, **config})
+    # Runs of earlier versions lack these, and may be resumed.
+    return read_rows(Settings, {"name": None, "init_from": None, "execution": {"cuda_graph": False}, **config})
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,6 +344,7 @@ def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(report := values.get("report"), Mapping):
         values["report"] = {"sample": 0, **report}
     values.setdefault("init_from", None)
+    values.setdefault("execution", {"cuda_graph": False})
     values.setdefault("style", {"dpi": 150, "format": ["png"], "theme": "light"})
     return values
 

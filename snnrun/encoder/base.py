@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 
 from snnrun import check
 from snnrun.config.catalogue import name_of
+from snnrun.encoder.value_check import check_values
 from snnrun.errors import ArgumentError, Description
 
 
@@ -66,9 +67,13 @@ def affine(x: Tensor, gain: float, offset: float) -> Tensor:
 
 
 def check_range(x: Tensor, low: float, high: float) -> None:
-    """Raise ValueError if a value of ``x`` is outside ``[low, high]``."""
-    if x.numel() and (x.min() < low or x.max() > high):
-        expected = f"in [{low:g}, {high:g}]" if high < float("inf") else f"of at least {low:g}"
-        raise ArgumentError(
-            "x", f"values {expected}", Description(f"{x.min():g} to {x.max():g}"), advice="scale the input first"
-        )
+    """Raise ValueError if a value of ``x`` is outside ``[low, high]``; see :mod:`snnrun.encoder.value_check`."""
+
+    def verify(least: float, most: float) -> None:
+        if least < low or most > high:
+            expected = f"in [{low:g}, {high:g}]" if high < float("inf") else f"of at least {low:g}"
+            got = Description(f"{least:g} to {most:g}")
+            raise ArgumentError("x", f"values {expected}", got, advice="scale the input first")
+
+    if x.numel():
+        check_values((x.min(), x.max()), verify)

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder.base import Encoder
 from snnrun.encoder.train import first_spikes
+from snnrun.system.device import float64
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class TimeToFirstSpike(Encoder):
         check.number("threshold", self.threshold, above=0)
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
-        t = torch.arange(num_steps, dtype=torch.float64, device=x.device).view(-1, *[1] * (x.dim() - 1))
+        t = torch.arange(num_steps, dtype=float64(x.device), device=x.device).view(-1, *[1] * (x.dim() - 1))
         threshold = (self.threshold * torch.exp(-t / self.tau)).to(x.dtype)
         return first_spikes(((x >= threshold) & (x > 0)).to(x.dtype))
 

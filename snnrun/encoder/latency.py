@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -11,7 +12,9 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder.base import Encoder, check_range
 from snnrun.encoder.train import single_spikes
+from snnrun.encoder.value_check import check_values
 from snnrun.errors import ArgumentError, Description
+from snnrun.system.device import float64
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class Latency(Encoder):
     def spike_time(self, x: Tensor, num_steps: int) -> Tensor:
         """The time of each value's spike before rounding, in steps, in float64."""
         # In float32 the difference x - θ would cost up to 5 % of τ.
-        x, first = x.double(), self.first_spike_time
+        x, first = x.to(float64(x.device)), self.first_spike_time
         span = num_steps - 1 - first
         if span < 0:
             raise ArgumentError("first_spike_time", f"less than num_steps={num_steps}", first)
@@ -90,18 +93,23 @@ class Latency(Encoder):
         if not self.normalize:
             return first + time * self.tau
         if self.normalize == "batch" and self.curve == "rc":
-            latest = time.max().item()
+            return first + time * (span / time.max())  # without waiting for a device
         return first + time * (span / latest)
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
         check_range(x, 0.0, math.inf if self.curve == "rc" else 1.0)
         step = self.spike_time(x, num_steps).round().long()
-        if not self.bypass and x.numel() and step.max() >= num_steps:
-            raise ArgumentError(
-                "latency",
-                f"every spike within num_steps={num_steps}",
-                Description(f"one at step {int(step.max())}"),
-                advice="raise num_steps, lower encoder.tau, or set encoder.normalize=true or encoder.bypass=true",
-            )
+        if not self.bypass and x.numel():
+            check_values((step.max(),), functools.partial(_check_last, num_steps))
         fires = x >= self.threshold if self.clip else torch.ones_like(x, dtype=torch.bool)
         return single_spikes(step[0], num_steps, fires[0], x.dtype)
+
+
+def _check_last(num_steps: int, last: float) -> None:
+    if last >= num_steps:
+        raise ArgumentError(
+            "latency",
+            f"every spike within num_steps={num_steps}",
+            Description(f"one at step {int(last)}"),
+            advice="raise num_steps, lower encoder.tau, or set encoder.normalize=true or encoder.bypass=true",
+        )

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 from snnrun import check
 from snnrun.encoder.base import Encoder, check_range
 from snnrun.errors import ArgumentError
+from snnrun.system.device import float64
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class WeightedPhase(Encoder):
 
     def encode(self, x: Tensor, num_steps: int, generator: Generator | None) -> Tensor:
         check_range(x, 0.0, 1.0)
-        number = (x.double() * 2**self.period).long().clamp(max=2**self.period - 1)
+        number = (x.to(float64(x.device)) * 2**self.period).long().clamp(max=2**self.period - 1)
         phase = torch.arange(num_steps, device=x.device) % self.period
         bit = (self.period - 1 - phase).view(-1, *[1] * (x.dim() - 1))
         return ((number >> bit) & 1).to(x.dtype)

@@ -14,6 +14,7 @@ from snnrun.encoder.latency import Latency
 from snnrun.encoder.membrane import IntegrateFire
 from snnrun.encoder.rate import Rate
 from snnrun.errors import ArgumentError, Description
+from snnrun.system.device import constant
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Population(Encoder):
         """``[*, N_1 m, N_2 …]`` in (0, 1] for values ``x`` ``[T, B, N_1, N_2 …]``."""
         if x.dim() < 3:
             raise ArgumentError("x", "[T, B, *N] with a feature axis", Description(f"shape {list(x.shape)}"))
-        centres = torch.tensor(self.centres(), dtype=x.dtype, device=x.device).view(-1, *[1] * (x.dim() - 3))
+        centres = constant(self.centres(), x.dtype, x.device).view(-1, *[1] * (x.dim() - 3))
         width = self.width
         if width is None:
             width = self._distance() / (1.5 if self.layout == "inset" else 1.0)

@@ -30,7 +30,7 @@ class Scope(NamedTuple):
 
 
 #: Monitoring of a run, and its machine.
-WATCHING = ("max_seconds", "report", "checkpoint", "style", "tracker", "device", "threads", "data_dir")
+WATCHING = ("max_seconds", "report", "checkpoint", "style", "tracker", "device", "threads", "execution", "data_dir")
 #: Length of the training.
 LENGTH = ("epochs", "max_steps", "early_stopping")
 

@@ -16,6 +16,7 @@ from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseExceptio
 
 from snnrun.config import trust
 from snnrun.config.catalogue import Catalogue, conf_folder
+from snnrun.config.settings import Settings
 from snnrun.errors import ArgumentError, ConfigError, Description, Fault, as_yaml
 from snnrun.job import overrides, own_folder
 from snnrun.job.arguments import Arguments, nearest
@@ -363,12 +364,15 @@ def _goes_elsewhere(arguments: Arguments) -> bool:
 
 
 def _device_faults(settings: Any) -> list[Fault]:
-    """Faults if this machine lacks the device."""
-    if getattr(settings, "device", "").startswith("cuda"):
+    """Faults if this machine lacks the device, or the device cannot do what is asked of it."""
+    if not isinstance(settings, Settings):
+        return []
+    if settings.device.startswith(("cuda", "mps")) or settings.execution.cuda_graph:
+        from snnrun.training.graph import check_settings
         from snnrun.training.runtime import resolve_device
 
         try:
-            resolve_device(settings.device)
+            check_settings(settings, resolve_device(settings.device))
         except ConfigError as error:
             return [error.fault or Fault("device", str(error))]
     return []

@@ -15,6 +15,7 @@ from snnrun.loss import metric
 from snnrun.loss.readout import pool
 from snnrun.loss.regulariser import Regulariser
 from snnrun.loss.target import class_labels
+from snnrun.system.device import constant
 
 ACCURACIES = ("count", "membrane", "max_membrane", "last_membrane", "first_spike")
 
@@ -157,6 +158,7 @@ class SampleLoss(LabelLoss):
             return loss, None
         self.num_outputs(spikes.shape[2])  # as many weights as classes?
         labels = class_labels(target)
-        weights = loss.new_tensor(self.class_weights)[labels.clamp(min=0)]  # a step without a label has loss 0
+        chosen = labels.clamp(min=0)  # a step without a label has loss 0
+        weights = constant(self.class_weights, loss.dtype, loss.device)[chosen]
         weights = weights.view(*weights.shape, *[1] * (loss.dim() - weights.dim()))
         return loss * weights, weights

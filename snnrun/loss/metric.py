@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from snnrun.loss.readout import first_spike_time, pool, spike_count
+from snnrun.system.device import wide
 from snnrun.task.base import NO_LABEL
 
 
@@ -90,17 +91,17 @@ def outcome(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def value_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, float64, for summation.
+    """Per output the number of values, Σ y, Σ y² and Σ (y - ŷ)²: ``[4, outputs]``, wide, to be summed.
 
     A target that is not a number (NaN) is no value.
     """
     size = prediction.shape[-1]
-    y_hat = prediction.detach().double().reshape(-1, size)
-    y = target.double().reshape(*target.shape, *[1] * (prediction.dim() - target.dim()))
+    y_hat = wide(prediction.detach()).reshape(-1, size)
+    y = wide(target).reshape(*target.shape, *[1] * (prediction.dim() - target.dim()))
     y = y.expand_as(prediction).reshape(-1, size)
     there = ~y.isnan()
     y, error = torch.where(there, y, 0.0), torch.where(there, y - y_hat, 0.0)
-    return torch.stack([there.sum(0).double(), y.sum(0), (y**2).sum(0), (error**2).sum(0)])
+    return torch.stack([there.sum(0).to(y.dtype), y.sum(0), (y**2).sum(0), (error**2).sum(0)])
 
 
 def r2_of_sums(sums: Tensor) -> Tensor:
@@ -109,5 +110,5 @@ def r2_of_sums(sums: Tensor) -> Tensor:
     spread = squares - total**2 / number
     # For a constant only rounding errors remain.
     constant = spread <= 1e-12 * squares
-    met = (residual <= 1e-12 * squares).double()
+    met = (residual <= 1e-12 * squares).to(squares.dtype)
     return torch.where(constant, met, 1 - residual / torch.where(constant, 1.0, spread)).mean()

@@ -17,6 +17,7 @@ from snnrun import check
 from snnrun.encoder import Latency
 from snnrun.encoder.train import levels, ramp
 from snnrun.errors import ArgumentError
+from snnrun.system.device import constant
 
 __all__ = [
     "LatencyTarget",
@@ -152,8 +153,8 @@ class RateTarget(TargetEncoder):
     def train(self, labels: Tensor, num_classes: int, num_steps: int, generator: Generator | None) -> Tensor:
         hot = F.one_hot(labels, num_classes) == 1
         rates = self.correct_rate, self.incorrect_rate
-        regular = [regular_train(num_steps, rate, self.first_spike_time).to(hot.device) for rate in rates]
-        correct, incorrect = (train[:, None, None] for train in regular)
+        regular = [regular_train(num_steps, rate, self.first_spike_time).tolist() for rate in rates]
+        correct, incorrect = (constant(train, torch.float32, hot.device)[:, None, None] for train in regular)
         shape = (num_steps, *hot.shape)
         if self.pattern == "poisson":
             draws = torch.rand(shape, generator=generator, device=hot.device)
@@ -161,10 +162,8 @@ class RateTarget(TargetEncoder):
         elif self.pattern == "uniform":
             low = min(self.first_spike_time, num_steps - 1)
             steps = torch.randint(low, num_steps, shape, generator=generator, device=hot.device)
-            trains = [
-                torch.zeros(shape, device=hot.device).scatter(0, steps[: int(train.sum())], 1) for train in regular
-            ]
-            correct, incorrect = trains
+            silence = torch.zeros(shape, device=hot.device)
+            correct, incorrect = (silence.scatter(0, steps[: int(sum(train))], 1) for train in regular)
         train = torch.where(hot, correct, incorrect)
         return train * (torch.arange(num_steps, device=hot.device) >= self.first_spike_time)[:, None, None]
 

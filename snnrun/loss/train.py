@@ -13,6 +13,7 @@ from snnrun.errors import ArgumentError
 from snnrun.loss.base import LabelLoss, SampleLoss
 from snnrun.loss.mean_square import check_encoding
 from snnrun.loss.target import RateTarget, TargetEncoder, class_labels
+from snnrun.system.device import float64
 
 
 def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:
@@ -22,7 +23,7 @@ def van_rossum_distance(train: Tensor, other: Tensor, tau: float) -> Tensor:
     τ is in steps. A single early spike has the distance ``1 / (τ (1 - e^(-2/τ)))`` from silence: 1/2 for a large τ.
     """
     steps = len(train)
-    t = torch.arange(steps, device=train.device, dtype=torch.float64)
+    t = torch.arange(steps, device=train.device, dtype=float64(train.device))
     delay = t[:, None] - t
     kernel = torch.where(delay >= 0, torch.exp(-delay.clamp(min=0) / tau), 0.0).to(train.dtype)
     difference = (train - other).reshape(steps, -1)  # the filter is linear

@@ -95,7 +95,10 @@ class AdEx(CurrentLIF):
     def upstroke(self, v: Tensor) -> Tensor:
         """The exponential current ``[B, *N]`` of the membrane ``v``."""
         threshold = self.threshold()
-        capped = torch.minimum(v, torch.as_tensor(threshold, dtype=v.dtype, device=v.device))
+        # A number becomes a tensor on the device, without a copy that waits for it.
+        is_tensor = isinstance(threshold, Tensor)
+        most = threshold.to(v.dtype) if is_tensor else torch.full((), threshold, dtype=v.dtype, device=v.device)
+        capped = torch.minimum(v, most)
         return self.delta_T * torch.exp((capped - (threshold if self.v_T is None else self.v_T)) / self.delta_T)
 
     def initial_state(self, x: Tensor) -> Any:

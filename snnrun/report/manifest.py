@@ -51,6 +51,7 @@ def manifest(
     world_backend: str | None = None,
     init_from: Mapping[str, Any] | None = None,
     data_hashes: Mapping[str, str],
+    data_place: str | None = None,
     threads: int | None = None,
     started: datetime | None = None,
     folder: Path | None = None,
@@ -64,6 +65,7 @@ def manifest(
     torch.distributed by ``world_backend``. ``data_hashes``: name to sha256. ``threads``: of torch, default the current
     number. ``started``: aware time, default now. ``folder``: in the git repository to record, default the working
     directory. ``record``: the run's folder; the working directory is recorded relative to it, if it lies above.
+    ``data_place``: the device whose memory has the samples; None if all is on the CPU.
     ``init_from``: the tensors that began with other weights. ``wait_policy``: how OpenMP's threads wait, null if the
     runtime decides. Host name and whole paths are left out on purpose.
     """
@@ -89,6 +91,7 @@ def manifest(
         "memory_bytes": machine.memory(),
         "gpu": _gpu(device) if device.type == "cuda" else None,
         "packages": _packages(),
+        **({} if data_place is None else {"data_place": data_place}),
         **({} if init_from is None else {"init_from": dict(init_from)}),
     }
 
@@ -106,6 +109,8 @@ def _above(folder: Path, record: Path | None) -> str | None:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Differences:
     """The differences of two manifests: dotted key to both values."""
     first, second = (flatten({key: value for key, value in m.items() if key not in _BESIDE}) for m in (one, other))
+    for values in (first, second):
+        values.pop("gpu.id", None)  # any GPU of this name
     names = [*first, *(name for name in second if name not in first)]
     return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}
 
@@ -178,6 +183,13 @@ def _cpu_model() -> str | None:
     return machine.processor()
 
 
+def _gpu_id(device: torch.device) -> str:
+    """The name of a GPU for CUDA_VISIBLE_DEVICES. A job of a sweep sees one GPU, always as ``cuda:0``."""
+    index = device.index or 0
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return visible[index] if index < len(visible) else str(index)
+
+
 def _gpu(device: torch.device) -> dict[str, Any] | None:
     import torch
 
@@ -187,6 +199,7 @@ def _gpu(device: torch.device) -> dict[str, Any] | None:
     except (RuntimeError, AssertionError):  # no such device, or torch without CUDA
         return None
     return {
+        "id": _gpu_id(device),
         "name": properties.name,
         "memory_bytes": properties.total_memory,
         "compute_capability": f"{properties.major}.{properties.minor}",

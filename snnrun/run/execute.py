@@ -26,6 +26,7 @@ from snnrun.run.run_folder import RunFolder, recorded_threads
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
+from snnrun.training import graph
 from snnrun.training.loop import evaluate, fit
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
@@ -108,6 +109,7 @@ def _build(
 
     ``recorded``: threads of the run that is resumed; only rank 0 has them.
     """
+    graph.check_settings(settings, device, team.size)
     streams = Streams(settings.seed, device)
     # The first process of each machine goes before the others, since it may have to download the data.
     if team.ranks.local:
@@ -124,7 +126,14 @@ def _build(
     model = build_model(parts, settings, streams, team).to(device)
     (threads,) = team.reduce_max(recorded or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=threads or None)
-    return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
+    state = TrainingState.create(
+        model,
+        streams,
+        optimizer=parts.optimizer,
+        scheduler=parts.scheduler,
+        capturable=settings.execution.cuda_graph,
+    )
+    return state, data
 
 
 def _initial_weights(
@@ -151,6 +160,10 @@ def _introduce(
 ) -> None:
     """The first line on the console, and ``summary.txt``."""
     settings, model = job.settings, state.model
+    if device.type == "mps":
+        console.warning(
+            "device mps: neurons run as torch operations, sums are in float32, and snnrun was never tested there"
+        )
     console.line(
         f"{type(model).__name__} with {count_parameters(model):,} parameters on {device}"
         f"{f', {team.size} processes' if team.size > 1 else ''}; "
@@ -172,6 +185,7 @@ def _manifest(
         "backend": backends(state.model),
         "product": asdict(product_of(job.settings)) if device.type == "cpu" else None,
         "data_hashes": data.hashes,
+        "data_place": data.place if device.type != "cpu" else None,
         "world_size": team.size,
         "world_backend": team.backend,
         "init_from": None if fit_of_weights is None else fit_of_weights.to_json(),

@@ -11,13 +11,23 @@ from torch import Tensor
 
 from snnrun.sequence.kernel.kernel import Key
 from snnrun.sequence.record.program import Node
+from snnrun.system.device import wide
 
 Arrays = dict[Key, Tensor]
 
 
-def values_of(numbers: Sequence[float], captured: Sequence[Tensor]) -> list[float]:
-    """The numbers of a kernel: its program's numbers, and the captured tensors of one number."""
-    return [*numbers, *(tensor.item() if tensor.numel() == 1 else 0.0 for tensor in captured)]
+def values_of(numbers: Sequence[float], captured: Sequence[Tensor]) -> list[Any]:
+    """The numbers of a kernel: its program's numbers, and the captured tensors of one number.
+
+    Those on the CPU are numbers. Others stay tensors ``[]``, since reading them would wait for the device.
+    """
+
+    def value(tensor: Tensor) -> float | Tensor:
+        if tensor.numel() != 1:
+            return 0.0
+        return tensor.item() if tensor.device.type == "cpu" else tensor.reshape(())
+
+    return [*numbers, *map(value, captured)]
 
 
 def rows_of(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
@@ -64,8 +74,11 @@ def channels_last(
 def sum_to(gradient: Tensor, like: Tensor) -> Tensor:
     """The sum over neurons and samples that share one number, in an order independent of threads."""
     if gradient.device.type != "cpu":  # without waiting for the device, whose sums have a fixed order
-        sums = gradient.double().sum(tuple(range(gradient.dim() - like.dim())))
-        return sums.sum(tuple(i for i, n in enumerate(like.shape) if n == 1), keepdim=True).reshape(like.shape).to(like)
+        before = gradient.dim() - like.dim()
+        axes = [*range(before), *(before + i for i, n in enumerate(like.shape) if n == 1)]
+        sums = wide(gradient)
+        # Without axes torch would sum over all of them.
+        return (sums.sum(axes) if axes else sums).reshape(like.shape).to(like)
     values: np.ndarray[Any, Any] = gradient.double().cpu().numpy()
     values = values.sum(tuple(range(values.ndim - like.dim())))
     shared = tuple(i for i, n in enumerate(like.shape) if n == 1)

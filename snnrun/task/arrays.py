@@ -13,6 +13,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
+from snnrun.system.device import fits, upload
 from snnrun.task.base import NO_LABEL, Batch, Data, Task
 from snnrun.task.npy import LazyArray, Store
 from snnrun.task.split import batches_of, stratified_split
@@ -26,7 +27,7 @@ class ArrayPart:
     """The samples ``indices`` of an array, which may be a map of a file.
 
     Args:
-        inputs: ``[N, *shape]``, or ``[N, T, *shape]`` with ``time``.
+        inputs: ``[N, *shape]``, or ``[N, T, *shape]`` with ``time``; or such a tensor on the device of the batches.
         targets: ``[N]`` int64 or ``[N, K]`` float32, or with a target for each step ``[N, T]`` or ``[N, T, K]``, on the
             device of the batches.
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
@@ -36,7 +37,9 @@ class ArrayPart:
 
     stream: torch.Generator | None = None
 
-    def __init__(self, inputs: np.ndarray, targets: Tensor, indices: Tensor, divide: float, time: bool) -> None:
+    def __init__(
+        self, inputs: np.ndarray | Tensor, targets: Tensor, indices: Tensor, divide: float, time: bool
+    ) -> None:
         self.inputs = inputs
         self.targets = targets
         self.indices = indices
@@ -49,11 +52,17 @@ class ArrayPart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1 or T, B, *shape]``."""
         for chosen in batches_of(self.indices, batch_size, generator):
-            # A copy of only these samples, in the machine's byte order.
-            x = torch.from_numpy(np.ascontiguousarray(self.inputs[chosen.numpy()], dtype=np.float32))
-            x = x.to(self.targets.device).div_(self.divide)
+            device = self.targets.device
+            there = upload(chosen, device)
+            if isinstance(self.inputs, Tensor):
+                x = self.inputs.index_select(0, there).float()
+            else:
+                # A copy of only these samples, in the machine's byte order.
+                x = torch.from_numpy(np.ascontiguousarray(self.inputs[chosen.numpy()], dtype=np.float32))
+                x = upload(x, device)
+            x = x.div_(self.divide)
             x = x.transpose(0, 1).contiguous() if self.time else x.unsqueeze(0)
-            yield Batch(x, self.targets[chosen.to(self.targets.device)])
+            yield Batch(x, self.targets.index_select(0, there))
 
 
 class Arrays(Task):
@@ -139,30 +148,35 @@ class Arrays(Task):
             self._look()
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Read or map the arrays, check every value, and split."""
-        digest, parts = hashlib.sha256(), []
+        """Read or map the arrays, check every value, and split; inputs that fit are stored on the device."""
+        digest = hashlib.sha256()
+        arrays: list[np.ndarray] = []
+        targets: list[Tensor] = []
+        divisors: list[float] = []
         for stored_inputs, stored_targets in self._pairs():
             inputs = stored_inputs.read()
-            divide = self.divide or (255.0 if inputs.dtype == np.uint8 and not self.has_time else 1.0)
-            self._check_values(stored_inputs, inputs, divide, digest)
-            targets = torch.from_numpy(self._targets(stored_targets)).to(device)
-            digest.update(targets.cpu().numpy().data)
-            parts.append((inputs, targets, divide))
+            divisors.append(self.divide or (255.0 if inputs.dtype == np.uint8 and not self.has_time else 1.0))
+            self._check_values(stored_inputs, inputs, divisors[-1], digest)
+            arrays.append(inputs)
+            targets.append(torch.from_numpy(self._targets(stored_targets)))
+            digest.update(targets[-1].numpy().data)
+        samples, place = put(arrays, device)
+        whole = self.has_values or self.has_steps  # no classes of samples
+        labels = torch.zeros(len(targets[0])) if whole else targets[0]
+        targets = [each.to(device) for each in targets]
 
         def part(number: int, indices: Tensor) -> ArrayPart:
-            inputs, targets, divide = parts[number]
-            return ArrayPart(inputs, targets, indices, divide, self.has_time)
+            return ArrayPart(samples[number], targets[number], indices, divisors[number], self.has_time)
 
-        whole = self.has_values or self.has_steps  # no classes of samples
-        labels = torch.zeros(len(parts[0][1])) if whole else parts[0][1].cpu()
-        own_test = len(parts) == 2
+        own_test = len(targets) == 2
         try:
             shares = [self.validation] if own_test else [self.test, self.validation]
             *held_out, train = stratified_split(labels, shares, self.split_seed)
         except ValueError as error:
             raise DataError(f"arrays: {error}; choose other shares, or add samples") from None
-        test = part(1, torch.arange(len(parts[1][1]))) if own_test else part(0, held_out[0])
-        return Data(part(0, train), part(0, held_out[-1]), test, hashes={"arrays": digest.hexdigest()})
+        test = part(1, torch.arange(len(targets[1]))) if own_test else part(0, held_out[0])
+        hashes = {"arrays": digest.hexdigest()}
+        return Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place))
 
     def _pairs(self) -> list[tuple[LazyArray, LazyArray]]:
         """Inputs and targets, then the test set's if there is one."""
@@ -302,6 +316,34 @@ class Arrays(Task):
                 f"arrays: {where}: expected a value of {low:g} to {high:g} (task.limits), got {value:g}; scale it with "
                 "task.divide, or set task.limits=null where the encoder takes any number, as encoder=direct does"
             )
+
+
+def _stored_dtype(inputs: np.ndarray) -> torch.dtype:
+    return torch.uint8 if inputs.dtype == np.uint8 else torch.float32
+
+
+def put(arrays: Sequence[np.ndarray], device: torch.device) -> tuple[Sequence[np.ndarray | Tensor], torch.device]:
+    """The inputs of all parts, on the device if they fit there together, and the place where they are."""
+    if device.type == "cpu" or not fits(sum(map(_stored_bytes, arrays)), device):
+        return arrays, torch.device("cpu")
+    return [_on_device(inputs, device) for inputs in arrays], device
+
+
+def _stored_bytes(inputs: np.ndarray) -> int:
+    """The size of the inputs on a device."""
+    return inputs.size * _stored_dtype(inputs).itemsize
+
+
+def _on_device(inputs: np.ndarray, device: torch.device) -> Tensor:
+    """The inputs on the device, in uint8 or float32, copied a piece at a time."""
+    dtype = _stored_dtype(inputs)
+    stored = torch.empty(inputs.shape, dtype=dtype, device=device)
+    step = max(1, _CHUNK // max(1, inputs[0].nbytes))
+    for start in range(0, len(inputs), step):
+        # A copy, since a map of a file is read-only.
+        piece = np.array(inputs[start : start + step], dtype=np.uint8 if dtype == torch.uint8 else np.float32)
+        stored[start : start + step].copy_(torch.from_numpy(piece))
+    return stored
 
 
 def _at(stored: LazyArray, index: np.ndarray) -> str:

@@ -59,6 +59,8 @@ class Data(NamedTuple):
     validation: Part
     test: Part
     hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty for generated data
+    # the device whose memory has the samples, such as "cuda:0"; "cpu": batches are copied from there; None: unknown
+    place: str | None = None
 
 
 def check_streams(data: Data) -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
-from snnrun.task.arrays import ArrayPart
+from snnrun.system.device import upload
+from snnrun.task.arrays import ArrayPart, put
 from snnrun.task.base import NO_LABEL, Data, Task
 from snnrun.task.download import search_text
 from snnrun.task.split import stratified_split
@@ -86,12 +87,15 @@ class ECG(Task):
             held_out, train = stratified_split(torch.zeros(len(x)), [self.validation], self.split_seed)
         except ValueError as error:
             raise DataError(f"{self.name}: {error}; choose another share") from None
-        parts = [(x, y, train), (x, y, held_out), (test_x, test_y, torch.arange(len(test_x)))]
-        train_part, validation, test = (
-            ArrayPart(inputs[:, :num_steps], targets[:, :num_steps].to(device), indices, 1.0, time=True)
-            for inputs, targets, indices in parts
+        (inputs, test_inputs), place = put([x[:, :num_steps], test_x[:, :num_steps]], device)
+        targets, test_targets = (upload(labels[:, :num_steps], device) for labels in (y, test_y))
+        return Data(
+            ArrayPart(inputs, targets, train, 1.0, time=True),
+            ArrayPart(inputs, targets, held_out, 1.0, time=True),
+            ArrayPart(test_inputs, test_targets, torch.arange(len(test_x)), 1.0, time=True),
+            hashes={self.name: digest.hexdigest()},
+            place=str(place),
         )
-        return Data(train_part, validation, test, hashes={self.name: digest.hexdigest()})
 
     def _read(self, path: Path) -> tuple[np.ndarray, Tensor]:
         """Inputs ``[N, T, 4]`` int16 and labels ``[N, T]`` int64."""

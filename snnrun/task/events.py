@@ -15,6 +15,7 @@ from torch import Tensor
 
 from snnrun import check
 from snnrun.errors import ArgumentError, DataError
+from snnrun.system.device import upload
 from snnrun.task import binning
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.download import place, search_text
@@ -51,7 +52,8 @@ class EventPart:
         """One pass; ``x [T, B, *shape]`` numbers of events, ``target [B]``."""
         for chosen in batches_of(self.indices, batch_size, generator):
             x = self.store.dense(chosen, self.labels.device)
-            yield Batch(x.view(*x.shape[:2], *self.shape), self.labels[chosen.to(self.labels.device)])
+            labels = self.labels.index_select(0, upload(chosen, self.labels.device))
+            yield Batch(x.view(*x.shape[:2], *self.shape), labels)
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class EventTask(Task):
             raise DataError(f"{self.name}: {error}") from None
         labels = store.labels.to(device)
         train, validation, test = (EventPart(store, labels, indices, self.input_shape) for indices in parts)
-        return Data(train, validation, test, hashes={self.name: store.digest})
+        return Data(train, validation, test, hashes={self.name: store.digest}, place=str(store.store(device)))
 
     def frames(
         self,

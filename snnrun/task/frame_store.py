@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun.errors import ConfigError, StorageError
+from snnrun.system.device import fits, upload
 from snnrun.system.files import without_links, write_json
 from snnrun.system.lock import RunLock, holder
 
@@ -70,23 +71,75 @@ class FrameStore:
         self.labels = torch.from_numpy(np.array(arrays["labels"]))
         self.parts = torch.from_numpy(np.array(arrays["parts"]))
         self.size, self.digest = size, digest
+        self._stored: StoredFrames | None = None
 
     def dense(self, chosen: Tensor, device: torch.device) -> Tensor:
         """``[T, B, size]`` float32 on ``device``: the numbers of events of the recordings ``chosen``, ``[B]``."""
         bounds = np.asarray(self._bounds[chosen.numpy()])  # [B, T+1]
+        if self._stored is not None:
+            return self._stored.dense(bounds, self.size)
         batch, num_steps = len(bounds), bounds.shape[1] - 1
         lengths = (bounds[:, 1:] - bounds[:, :-1]).reshape(-1)
         ends = np.cumsum(lengths)
         entries = np.arange(lengths.sum()) + np.repeat(bounds[:, :-1].reshape(-1) - (ends - lengths), lengths)
         frames = np.arange(num_steps) * batch + np.arange(batch)[:, None]  # [B, T]: index of each in [T, B]
         places = np.repeat(frames.reshape(-1) * self.size, lengths) + self._cells[entries]
+        values = None if self._counts is None else torch.from_numpy(self._counts[entries].astype(np.float32))
+        where = upload(torch.from_numpy(places), device)
         x = torch.zeros(num_steps * batch * self.size, device=device)
-        where = torch.from_numpy(places).to(device)
-        if self._counts is None:
-            x[where] = 1.0
-        else:
-            x[where] = torch.from_numpy(self._counts[entries].astype(np.float32)).to(device)
+        _put(x, where, None if values is None else upload(values, device))
         return x.view(num_steps, batch, self.size)
+
+    def store(self, device: torch.device) -> torch.device:
+        """Store cells and counts on ``device``, if they fit there; returns the device that has them."""
+        arrays = [self._cells, *([] if self._counts is None else [self._counts])]
+        if not fits(sum(array.nbytes for array in arrays), device):
+            return torch.device("cpu")
+        self._stored = StoredFrames(*(_words(array, device) for array in arrays))
+        return device
+
+
+class StoredFrames:
+    """Cells ``[K]`` and numbers of events ``[K]`` on a device, as :func:`_words` has them."""
+
+    def __init__(self, cells: Tensor, counts: Tensor | None = None) -> None:
+        self._cells, self._counts = cells, counts
+
+    def dense(self, bounds: Array, size: int) -> Tensor:
+        """``[T, B, size]`` float32 for the ``bounds`` ``[B, T+1]`` of B recordings. The device is not waited for."""
+        device, batch, num_steps = self._cells.device, len(bounds), bounds.shape[1] - 1
+        # Only the bounds go to the device; all sizes are known here.
+        lengths = (bounds[:, 1:] - bounds[:, :-1]).reshape(-1)
+        frames = (np.arange(num_steps) * batch + np.arange(batch)[:, None]).reshape(-1)  # index of each in [T, B]
+        skipped = bounds[:, :-1].reshape(-1) - (np.cumsum(lengths) - lengths)
+        total = int(lengths.sum())
+        count, first, skip = upload(torch.from_numpy(np.stack([lengths, frames * size, skipped])), device)
+        spread = torch.repeat_interleave(torch.stack([first, skip], 1), count, dim=0, output_size=total)
+        entries = torch.arange(total, device=device) + spread[:, 1]
+        where = spread[:, 0] + _read(self._cells, entries)
+        x = torch.zeros(num_steps * batch * size, device=device)
+        _put(x, where, None if self._counts is None else _read(self._counts, entries).float())
+        return x.view(num_steps, batch, size)
+
+
+def _words(array: Array, device: torch.device) -> Tensor:
+    """Unsigned numbers on a device, with signed types of the same size: torch computes little with uint16."""
+    signed = {1: np.uint8, 2: np.int16, 4: np.int32}[array.dtype.itemsize]
+    native = np.array(array, dtype=array.dtype.newbyteorder("="))  # a copy, since a map of a file is read-only
+    return torch.from_numpy(native.view(signed)).to(device)
+
+
+def _read(words: Tensor, entries: Tensor) -> Tensor:
+    """Some of them, int64."""
+    return words.index_select(0, entries).long() & (1 << 8 * words.element_size()) - 1
+
+
+def _put(x: Tensor, where: Tensor, values: Tensor | None) -> None:
+    """Set the different places ``where`` of ``x`` to the values; None: to 1."""
+    if values is None:
+        x.index_fill_(0, where, 1.0)
+    else:
+        x.scatter_(0, where, values)
 
 
 def load_frames(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Generator, Tensor
 
+from snnrun.system.device import upload
 from snnrun.task.base import Batch, Data
 
 #: Makes a batch from uniform draws ``[B, K]`` in [0, 1), a row for each sample.
@@ -53,7 +54,7 @@ class GeneratedPart:
         for start in range(0, self.num_samples, batch_size):
             num = min(batch_size, self.num_samples - start)
             draws = torch.rand((num, self.num_draws), generator=stream)  # on the CPU: the same on every device
-            yield self.make(draws.to(self.device))
+            yield self.make(upload(draws, self.device))
 
 
 def generate(

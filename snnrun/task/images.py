@@ -14,6 +14,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.augmentation import NONE, Augmentation, augment
 from snnrun.errors import ArgumentError, DataError
+from snnrun.system.device import fits, upload
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.split import batches_of, stratified_split
 
@@ -30,8 +31,8 @@ class ImagePart:
     """The samples ``indices`` of a set.
 
     Args:
-        images: ``[N, *shape]`` uint8; the parts of a set share this one tensor.
-        labels: ``[N]`` int64, on the same device.
+        images: ``[N, *shape]`` uint8, on the device of the batches or on the CPU; the parts of a set share this tensor.
+        labels: ``[N]`` int64, on the device of the batches.
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
         white: the value of ``images`` that becomes 1.0.
         augmentation: random changes to the images of a shuffled pass; images are then ``[C, H, W]``.
@@ -60,9 +61,12 @@ class ImagePart:
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
         """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
         for indices in batches_of(self.indices, batch_size, generator):
-            chosen = indices.to(self.images.device)
+            device = self.labels.device
+            chosen = upload(indices, device)
+            here = self.images.device == device
+            x = self.images.index_select(0, chosen) if here else upload(self.images.index_select(0, indices), device)
             # A division is correctly rounded, unlike a product with the inverse: the bits of torchvision's ToTensor.
-            x = self.images.index_select(0, chosen).float().div_(self.white)
+            x = x.float().div_(self.white)
             if generator is not None and self.stream is not None:
                 x = augment(x, self.augmentation, self.stream)
             yield Batch(x.unsqueeze(0), self.labels.index_select(0, chosen))
@@ -123,23 +127,25 @@ class ImageTask(Task):
         """
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
-        """Read the set, hash it, move it to the device, and split it."""
+        """Read the set, hash it, split it, and store it on the device if it fits there."""
         images, labels, num_test = self.read(data_dir)
         digest = hashlib.sha256(images.contiguous().numpy().data)
         digest.update(labels.to(torch.uint8 if self.num_outputs <= 256 else torch.int64).contiguous().numpy().data)
 
         train, validation, test = self._split(labels, num_test)
-        images, labels = images.to(device), labels.to(device, torch.int64)
+        stored = images.to(device) if fits(images.nbytes, device) else images
+        labels = labels.to(device, torch.int64)
         # A separate stream, so that the order of images and the spikes do not depend on the augmentation.
         stream = None
         if self.augmentation:
             seed = int(torch.randint(0, 2**63 - 1, (), generator=generator))
             stream = torch.Generator().manual_seed(seed)
         return Data(
-            train=ImagePart(images, labels, train, self.white, self.augmentation.values(), stream),
-            validation=ImagePart(images, labels, validation, self.white),
-            test=ImagePart(images, labels, test, self.white),
+            train=ImagePart(stored, labels, train, self.white, self.augmentation.values(), stream),
+            validation=ImagePart(stored, labels, validation, self.white),
+            test=ImagePart(stored, labels, test, self.white),
             hashes={self.name: digest.hexdigest()},
+            place=str(stored.device),
         )
 
     def _split(self, labels: Tensor, num_test: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from snnrun.system.device import constant, float64
+
 
 def most_noise(mean: float) -> int:
     """The largest number of noise events in a sample with ``mean`` on average; more are practically impossible.
@@ -30,11 +32,13 @@ def add_noise(events: Tensor, much: Tensor, places: Tensor, mean: float) -> None
         return
     n = torch.arange(most, dtype=torch.float64)
     below = (n * math.log(mean) - mean - torch.lgamma(n + 1)).exp().cumsum(0)  # P(number <= n)
-    number = torch.searchsorted(below.to(much.device), much.double(), right=True)
+    kind = float64(much.device)
+    number = torch.searchsorted(constant(below.tolist(), kind, much.device), much.to(kind), right=True)
     per_step = events[0, 0].numel()
     place = (places * (num_steps * per_step)).long().clamp_(max=num_steps * per_step - 1)
     step, where = place // per_step, place % per_step
     sample = torch.arange(num_samples, device=events.device)[:, None]
     mask = torch.arange(most, device=events.device) < number[:, None]
-    flat = ((step * num_samples + sample) * per_step + where)[mask]
-    events.view(-1).index_fill_(0, flat, 1.0)
+    flat = (step * num_samples + sample) * per_step + where
+    # With 0 for places that are not used, since a selection of the others would wait for the device.
+    events.view(-1).scatter_reduce_(0, flat.flatten(), mask.to(events.dtype).flatten(), "amax")

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from snnrun import check
+from snnrun.system.device import upload
 from snnrun.task.base import Batch, Data, Task
 
 # Held-out input has the same distribution as the training input, so two batches are enough for the loss.
@@ -51,7 +52,7 @@ class RandomBits:
             num = min(batch_size, self.num_samples - start)
             # Drawn on the CPU, sample by sample: the same numbers on every device and for every batch size.
             bits = torch.randint(0, 2, (num, self.num_steps, self.size), generator=stream, dtype=torch.uint8)
-            yield Batch(bits.to(self.device).transpose(0, 1).contiguous().float(), None)
+            yield Batch(upload(bits, self.device).transpose(0, 1).contiguous().float(), None)
 
 
 class Zeros(Task):

@@ -9,25 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.model import holders, neurons
-from snnrun.training.records import LayerGradient, ParameterSummary
+from snnrun.system.device import wide
+from snnrun.training.records import ParameterSummary
 
 BINS = 20  # of a histogram
 
 
 @torch.no_grad()
-def layer_gradients(model: nn.Module) -> dict[str, LayerGradient]:
-    """The gradient of each layer after a backward pass.
+def layer_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """The gradient of each layer after a backward pass, norm and share of zeros, ``[2]`` float64.
 
     A gradient does not reach neurons (of a convolution: channels) whose incoming weights have a gradient of exactly 0;
-    they do not learn from this batch.
+    they do not learn from this batch. The numbers are on the device, to be read together with others.
     """
     layers = {name: [p for p in layer.parameters() if p.grad is not None] for name, layer in holders(model).items()}
-    values = {name: _norm_and_zeros(parameters) for name, parameters in layers.items() if parameters}
-    if not values:
-        return {}
-    # Read together, since on CUDA each reading waits.
-    numbers = torch.stack(list(values.values())).tolist()
-    return {name: LayerGradient(norm=norm, zero=zero) for name, (norm, zero) in zip(values, numbers, strict=True)}
+    return {name: _norm_and_zeros(parameters) for name, parameters in layers.items() if parameters}
 
 
 def _norm_and_zeros(parameters: list[nn.Parameter]) -> Tensor:
@@ -36,8 +32,8 @@ def _norm_and_zeros(parameters: list[nn.Parameter]) -> Tensor:
     # Without weights, each value is one neuron.
     weights = [each for each in gradients if each.dim() > 1] or [each.reshape(-1, 1) for each in gradients]
     largest = [torch.linalg.vector_norm(each.flatten(1), float("inf"), dim=1) for each in weights]
-    norm = torch.stack([torch.linalg.vector_norm(each).double() for each in gradients]).square().sum().sqrt()
-    return torch.stack([norm, (torch.cat(largest) == 0).double().mean()])
+    norm = torch.stack([wide(torch.linalg.vector_norm(each)) for each in gradients]).square().sum().sqrt()
+    return torch.stack([norm, wide(torch.cat(largest) == 0).mean()])
 
 
 def neuron_parameters(model: nn.Module) -> dict[str, dict[str, ParameterSummary]]:
@@ -50,7 +46,7 @@ def neuron_parameters(model: nn.Module) -> dict[str, dict[str, ParameterSummary]
 
 
 def _summary(value: Tensor) -> ParameterSummary:
-    numbers = value.detach().double().flatten().cpu().numpy()
+    numbers = value.detach().flatten().cpu().double().numpy()
     numbers = numbers[np.isfinite(numbers)]
     if not numbers.size:
         return ParameterSummary(mean=math.nan, sd=math.nan, min=math.nan, max=math.nan)

@@ -5,6 +5,7 @@ It yields records, prints nothing and writes no file.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import time
@@ -18,6 +19,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
+from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
@@ -26,10 +28,11 @@ from snnrun.system.team import Team
 from snnrun.task import Batch, Data, Part
 from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions
+from snnrun.training.graph import Passes, PlainStep, Recorder, step_of
 from snnrun.training.layers import layer_gradients, neuron_parameters
 from snnrun.training.metrics import Scores, Totals, share_correct
 from snnrun.training.progress import Progress
-from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
+from snnrun.training.records import EpochRecord, LayerGradient, LogRecord, StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
@@ -41,6 +44,7 @@ class Setup:
     Attributes:
         parameters: the trainable ones.
         begin: of training on ``time.perf_counter``; for a resumed run, as if one process had made all of it.
+        step: how a step is executed: plainly, or as CUDA graphs.
         boundary, watch, team: see :func:`fit`.
     """
 
@@ -50,6 +54,7 @@ class Setup:
     settings: Settings
     parameters: list[nn.Parameter]
     begin: float
+    step: PlainStep
     boundary: Callable[[], None]
     watch: Callable[[], None]
     team: Team
@@ -81,6 +86,7 @@ def fit(
     boundary: Callable[[], None] = lambda: None,
     watch: Callable[[], None] = lambda: None,
     team: Team | None = None,
+    recorder: Recorder | None = None,
 ) -> Iterator[LogRecord]:
     """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
@@ -93,19 +99,23 @@ def fit(
         watch: called between two batches of an evaluation; likewise.
         team: the processes that share each batch. All yield the same records, except for ``layers``, which only rank
             0 has. Default: this process alone.
+        recorder: of the graphs of ``execution.cuda_graph``. Default: of the streams' device.
 
     Raises:
         NonFiniteError: with ``on_nonfinite=stop``, at the first loss or gradient that is not finite, before it reaches
             the weights.
-        ConfigError: where ``drop_last`` leaves no batch.
+        ConfigError: where ``drop_last`` leaves no batch; for ``execution.cuda_graph`` with an optimizer, or a network,
+            that cannot be recorded.
     """
+    parameters = [parameter for parameter in state.model.parameters() if parameter.requires_grad]
     setup = Setup(
         data=data,
         encoder=encoder,
         loss=loss,
         settings=settings,
-        parameters=[parameter for parameter in state.model.parameters() if parameter.requires_grad],
+        parameters=parameters,
         begin=time.perf_counter() - state.progress.seconds,
+        step=step_of(state, settings, parameters, recorder),
         boundary=boundary,
         watch=watch,
         team=Team() if team is None else team,
@@ -164,36 +174,78 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     Raises:
         NonFiniteError: see :func:`fit`; the weights are as they were.
     """
-    model, progress, streams = state.model, state.progress, state.streams
-    settings, team = setup.settings, setup.team
+    model, progress, settings = state.model, state.progress, setup.settings
     progress.step += 1
-    traces = forward(model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
-    loss, result = score(traces, batch, setup.loss, team)
+    passes = setup.step.passes(functools.partial(run_passes, state, setup), batch)
+    log = progress.step == 1 or progress.step % settings.report.log_every == 0
+    last = _ends_epoch(progress, setup.data.train, settings)
+    values = _read(passes, layer_gradients(model) if last else {}, with_outcome=log)
+    passes.checks.verify(values.checked)
+
+    # A broken gradient silences neurons for good, unnoticed: the loss may fall all the same.
+    broken = not (math.isfinite(values.loss) and math.isfinite(values.norm))
+    if broken and settings.on_nonfinite == "stop":
+        raise NonFiniteError(nonfinite.describe(model, progress.step, values.loss))
+    if last:
+        progress.gradients = values.gradients
+    # An infinite norm would carry one neuron's fault to all the others.
+    norm = nonfinite.finite_norm(setup.parameters) if broken else passes.norm
+    setup.step.update(functools.partial(update, state, setup), norm, broken=broken)
+    progress.totals.add(values.loss, passes.outcome, batch.x.shape[1])
+    progress.activity.add_counts(passes.counts)
+    progress.batch += 1
+    accuracy = share_correct(values.correct, batch.x.shape[1]) if values.correct else None
+    return StepResult(values.loss, values.norm, accuracy, log, broken)
+
+
+def run_passes(state: TrainingState, setup: Setup, batch: Batch) -> Passes:
+    """Forward and backward pass. Nothing in it waits for the device."""
+    streams, team = state.streams, setup.team
+    with deferred() as checks:
+        traces = forward(
+            state.model, setup.encoder, batch.x, setup.settings, streams.encoding, streams.dropout, team
+        )  # fmt: skip
+    loss, outcome = score(traces, batch, setup.loss, team)
     state.optimizer.zero_grad()
     loss.backward()
     team.add_gradients(setup.parameters)
     norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
-    log = progress.step == 1 or progress.step % settings.report.log_every == 0
-    counts = list(result.reshape(-1)) if log and result is not None and result.dim() < 2 else []
-    # Read together, since on CUDA each reading waits. One wait is the price of the check.
-    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *counts)).tolist()
+    counts = state.progress.activity.count(traces if team.own_count else _without_samples(traces))
+    return Passes(loss.detach().reshape(()), norm, outcome, counts, checks)
 
-    # A broken gradient silences neurons for good, unnoticed: the loss may fall all the same.
-    broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
-    if broken and settings.on_nonfinite == "stop":
-        raise NonFiniteError(nonfinite.describe(model, progress.step, loss_value))
-    if _ends_epoch(progress, setup.data.train, settings):
-        progress.gradients = layer_gradients(model)
-    if settings.clip_grad_norm is not None:
-        # An infinite norm would carry one neuron's fault to all the others.
-        bound = nonfinite.finite_norm(setup.parameters) if broken else norm
-        torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
+
+def update(state: TrainingState, setup: Setup, norm: Tensor) -> None:
+    """Clip the gradients, whose norm is ``norm``, and change the parameters. Nothing in it waits for the device."""
+    if setup.settings.clip_grad_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(setup.parameters, setup.settings.clip_grad_norm, norm)
     state.optimizer.step()
-    progress.totals.add(loss_value, result, batch.x.shape[1])
-    progress.activity.add(traces if team.own_count else _without_samples(traces))
-    progress.batch += 1
-    accuracy = share_correct(correct, batch.x.shape[1]) if correct else None
-    return StepResult(loss_value, norm_value, accuracy, log, broken)
+
+
+class _Values(NamedTuple):
+    """The numbers of a step. ``correct``: of the outcome of labels, if wanted; ``checked``: of the checks of values."""
+
+    loss: float
+    norm: float
+    correct: list[float]
+    checked: list[float]
+    gradients: dict[str, LayerGradient]
+
+
+def _read(passes: Passes, gradients: dict[str, Tensor], *, with_outcome: bool) -> _Values:
+    """Read all numbers of a step together, since on a GPU each reading waits. One wait is the price of the check."""
+    outcome = passes.outcome
+    correct = list(outcome.reshape(-1)) if with_outcome and outcome is not None and outcome.dim() < 2 else []
+    layers = [number for pair in gradients.values() for number in pair]
+    numbers = [passes.loss, passes.norm, *correct, *passes.checks.numbers, *layers]
+    loss, norm, *rest = torch.stack(numbers).tolist()
+    of_layers = iter(rest[len(rest) - len(layers) :])
+    return _Values(
+        loss,
+        norm,
+        rest[: len(correct)],
+        rest[len(correct) : len(rest) - len(layers)],
+        {name: LayerGradient(norm=next(of_layers), zero=next(of_layers)) for name in gradients},
+    )
 
 
 def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> EpochRecord:

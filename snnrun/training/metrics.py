@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snnrun.loss import metric
 from snnrun.sequence import Trace
+from snnrun.system.device import wide
 from snnrun.system.team import Team
 from snnrun.task import NO_LABEL, Batch
 from snnrun.training.confusion import Confusion
@@ -37,9 +38,10 @@ class Totals:
     def add(self, loss: Tensor | float, outcome: Tensor | None, samples: int) -> None:
         """One batch: its mean loss, its ``snnrun.loss.outcome``, its size."""
         self.samples += samples
-        self._loss = self._loss + (loss.detach().double() if isinstance(loss, Tensor) else loss) * samples
+        self._loss = self._loss + (wide(loss.detach()) if isinstance(loss, Tensor) else loss) * samples
         if outcome is not None:
-            self._outcome = outcome if self._outcome is None else self._outcome + outcome
+            # A copy, since a CUDA graph overwrites its results in the next step.
+            self._outcome = outcome.clone() if self._outcome is None else self._outcome.to(outcome.device) + outcome
 
     def state(self) -> dict[str, Any]:
         """The sums, to be saved."""
@@ -117,6 +119,18 @@ class SampleSearch:
         self.count += size
 
 
+class Counts(NamedTuple):
+    """How often the neurons of one batch fired.
+
+    Attributes:
+        fired: number of spikes of each neuron, ``[*N]`` int64, by layer.
+        chances: steps times samples.
+    """
+
+    fired: dict[str, Tensor]
+    chances: int
+
+
 class Activity:
     """How often every neuron fired.
 
@@ -129,14 +143,24 @@ class Activity:
         self._counts: dict[str, Tensor] = {}
         self._chances = 0  # steps times samples: how often each neuron could have fired
 
-    @torch.no_grad()
     def add(self, traces: Mapping[str, Trace]) -> None:
         """One batch of spikes ``[T, B, *N]`` per layer; a graded spike counts as one."""
-        for name, trace in traces.items():
-            if name not in self.skip:
-                count = times_fired(trace)
-                self._counts[name] = self._counts[name] + count if name in self._counts else count
-        self._chances += trace.spikes.shape[0] * trace.spikes.shape[1]
+        self.add_counts(self.count(traces))
+
+    @torch.no_grad()
+    def count(self, traces: Mapping[str, Trace]) -> Counts:
+        """The counts of one batch, to be added later."""
+        fired = {name: times_fired(trace) for name, trace in traces.items() if name not in self.skip}
+        last = list(traces.values())[-1].spikes
+        return Counts(fired, last.shape[0] * last.shape[1])
+
+    def add_counts(self, counts: Counts) -> None:
+        """One batch. The counts may change afterwards: a CUDA graph writes them again in the next step."""
+        for name, count in counts.fired.items():
+            # The counts of a checkpoint are on the CPU.
+            before = self._counts.get(name)
+            self._counts[name] = count.clone() if before is None else before.to(count.device) + count
+        self._chances += counts.chances
 
     def state(self) -> dict[str, Any]:
         """The counts, to be saved."""
@@ -172,13 +196,15 @@ class Activity:
                 silent=(count == 0).double().mean().item(),
                 saturated=(count == self._chances).double().mean().item(),
             )
-            for name, count in self._counts.items()
+            for name, count in ((name, count.cpu()) for name, count in self._counts.items())
         }
 
 
 def times_fired(trace: Trace) -> Tensor:
     """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one."""
     if trace.fired is not None:
+        if trace.fired.device.type != "cpu":
+            return trace.fired.sum(0, dtype=torch.int64)  # without waiting for the device
         total = trace.fired.sum(0)
         # Whole numbers, exact up to 2^24; float64 from the start would take five times as long.
         return (total if total.max() < 2**24 else trace.fired.sum(0, dtype=torch.float64)).long()

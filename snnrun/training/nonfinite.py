@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from snnrun.neuron import Neuron
+from snnrun.system.device import wide
 
 
 def lost_neurons(model: nn.Module) -> dict[str, int]:
@@ -49,8 +50,8 @@ def norm(gradients: Sequence[Tensor]) -> Tensor:
 
 
 def finite_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
-    """The norm of the gradients' finite values, in double precision, so that it does not overflow."""
-    grads = [p.grad.double().nan_to_num(0.0, 0.0, 0.0) for p in parameters if p.grad is not None]
+    """The norm of the gradients' finite values, in float64 (float32 on MPS), so that it does not overflow."""
+    grads = [wide(p.grad).nan_to_num(0.0, 0.0, 0.0) for p in parameters if p.grad is not None]
     return torch.nn.utils.get_total_norm(grads)
 
 

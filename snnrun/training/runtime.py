@@ -15,16 +15,25 @@ from snnrun.system.ranks import Ranks
 
 
 def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
-    """The device for ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; each of several processes (``ranks``) has a GPU.
+    """The device for ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
+
+    Each of several processes (``ranks``) has a GPU.
+
+    ``auto`` is CUDA if there is a device, also of AMD, which torch calls by the same name; else MPS, Apple's, for one
+    process; else the CPU.
 
     Raises:
-        ConfigError: for a missing CUDA device, or one device for several processes.
+        ConfigError: for a missing device, or one device for several processes.
     """
     several = ranks is not None and ranks.size > 1
-    if several and ":" in name:
+    if several and (":" in name or name == "mps"):
         raise ConfigError.of(ArgumentError("device", "auto, cpu or cuda for several processes, with a GPU each", name))
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
+        alone = "mps" if torch.backends.mps.is_available() and not several else "cpu"
+        name = "cuda" if torch.cuda.is_available() else alone
+    if name == "mps" and not torch.backends.mps.is_available():
+        got = Description("'mps', but there is none here")
+        raise ConfigError.of(ArgumentError("device", "a device of this machine", got, advice="use device=cpu"))
     # Torch keeps a few bits of an index above 127, which may name a device of this machine.
     index = int(name.partition(":")[2] or 0)
     device = torch.device(name if index < 128 else "cuda")

@@ -42,17 +42,19 @@ class TrainingState:
         *,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
+        capturable: bool = False,
     ) -> TrainingState:
         """The state before the first step.
 
         Args:
             optimizer: called with an iterable of parameters; see :func:`build_optimizer`.
             scheduler: called with the optimizer.
+            capturable: see :func:`build_optimizer`.
 
         Raises:
             ValueError: for an argument of optimizer or scheduler that is out of range.
         """
-        instance = build_optimizer(optimizer, model)
+        instance = build_optimizer(optimizer, model, capturable=capturable)
         return cls(model, instance, scheduler(instance), streams)
 
     def state_dict(self) -> dict[str, Any]:
@@ -76,7 +78,12 @@ class TrainingState:
                 it may be loaded then.
         """
         self.model.load_state_dict(state["model"])
+        # Whether a CUDA graph has the step is for this process to decide, not for the checkpoint.
+        capturable = [group.get("capturable") for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(self.optimizer.param_groups, capturable, strict=True):
+            if own is not None:
+                group["capturable"] = own
         self.scheduler.load_state_dict(state["scheduler"])
         # torch's scheduler warns if it steps before the optimizer, by this private attribute. No state has it, so a run
         # that is resumed between the last step of an epoch and its end would warn in vain.
@@ -86,10 +93,12 @@ class TrainingState:
         self.progress = Progress.of(state["progress"])
 
 
-def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimizer:
+def build_optimizer(make: Callable[..., Optimizer], model: nn.Module, *, capturable: bool = False) -> Optimizer:
     """The optimizer; with torch's fused step, if it has one and the config does not decide.
 
     The fused step is the same update, in one pass over a parameter instead of a pass for each operation.
+
+    ``capturable``: a CUDA graph will have the step. Its state is then on the GPU, as a fused step's always is.
 
     Raises:
         ValueError: for an argument out of range.
@@ -101,6 +110,9 @@ def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimiz
     decided |= make.keywords.get("differentiable", False)
     # For others torch's fused steps are an error.
     able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-    if able and not decided and "fused" in inspect.signature(make.func).parameters:
+    options = inspect.signature(make.func).parameters
+    if able and not decided and "fused" in options:
         return make(parameters, fused=True)
+    if capturable and "capturable" in options:
+        return make(parameters, capturable=True)
     return make(parameters)

@@ -40,15 +40,14 @@ class Streams:
 
     def state(self) -> dict[str, Tensor]:
         """The states of encoding, dropout and torch's global generators; ``Progress`` has order and data."""
-        ambient = zip(("ambient", "ambient cuda"), self._global_states(), strict=False)
+        ambient = zip(self._global_names(), self._global_states(), strict=True)
         return {"encoding": self.encoding.get_state(), "dropout": self.dropout.get_state(), **dict(ambient)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Put the streams back to ``state``."""
         self.encoding.set_state(state["encoding"])
         self.dropout.set_state(state["dropout"])
-        names = ("ambient", "ambient cuda")[: len(self._global_devices())]
-        self._set_global_states([state[name] for name in names])
+        self._set_global_states([state[name] for name in self._global_names()])
 
     @contextmanager
     def initialisation(self) -> Iterator[None]:
@@ -63,9 +62,12 @@ class Streams:
 
         For code that draws without a generator: random surrogates, and the user's own parts.
         """
-        with torch.random.fork_rng(devices=self._global_devices()[1:]):
+        before = self._global_states()
+        try:
             torch.manual_seed(_derive_seed(self._seed, f"ambient {purpose}"))
             yield
+        finally:
+            self._set_global_states(before)
 
     def isolate(self, make: Callable[[], Iterable[T]], purpose: str) -> Iterator[T]:
         """The items of ``make()``; during each ``next``, torch's global generators are a separate stream.
@@ -89,18 +91,25 @@ class Streams:
             yield item
 
     def _global_devices(self) -> list[torch.device]:
-        return [torch.device("cpu"), *([self._device] if self._device.type == "cuda" else [])]
+        return [torch.device("cpu"), *([self._device] if self._device.type in ("cuda", "mps") else [])]
+
+    def _global_names(self) -> list[str]:
+        return ["ambient", *(f"ambient {device.type}" for device in self._global_devices()[1:])]
 
     def _global_states(self) -> list[Tensor]:
         states = [torch.get_rng_state()]
         if self._device.type == "cuda":
             states.append(torch.cuda.get_rng_state(self._device))
+        elif self._device.type == "mps":
+            states.append(torch.mps.get_rng_state())
         return states
 
     def _set_global_states(self, states: Sequence[Tensor]) -> None:
         torch.set_rng_state(states[0])
         if self._device.type == "cuda":
             torch.cuda.set_rng_state(states[1], self._device)
+        elif self._device.type == "mps":
+            torch.mps.set_rng_state(states[1])
 
     def _generator(self, purpose: str, device: torch.device) -> Generator:
         return Generator(device).manual_seed(_derive_seed(self._seed, purpose))

@@ -9,13 +9,14 @@ import platform
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from snnrun.report import manifest
-from snnrun.report.manifest import git_state
+from snnrun.report.manifest import differences, git_state
 
 
 @pytest.fixture(autouse=True)
@@ -136,6 +137,33 @@ def test_a_gpu_that_is_not_there_is_null(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", absent)
     assert make(device="cuda", folder=tmp_path)["gpu"] is None
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "expected"),
+    [
+        (None, "cuda:1", "1"),
+        ("", "cuda", "0"),
+        ("5", "cuda:0", "5"),
+        ("2, GPU-7", "cuda:1", "GPU-7"),
+        ("2", "cuda:1", "1"),
+    ],
+)
+def test_a_gpu_has_its_name_in_the_environment(
+    visible: str | None, device: str, expected: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if visible is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    properties = SimpleNamespace(name="a GPU", total_memory=1, major=9, minor=0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
+    one = make(device=device, folder=tmp_path, data_place="cuda:0")
+    assert one["gpu"]["id"] == expected
+    assert one["data_place"] == "cuda:0"
+    assert "data_place" not in make(folder=tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "9,9")
+    assert "gpu.id" not in differences(one, make(device=device, folder=tmp_path))
 
 
 def test_the_host_name_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

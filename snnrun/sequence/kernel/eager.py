@@ -17,8 +17,11 @@ from snnrun.sequence.record.operation import OPERATIONS
 from snnrun.sequence.record.program import Program
 
 
-def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
-    """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`."""
+def call(kernel: Kernel, numbers: Sequence[Any], tensors: dict[Key, Tensor], steps: int, like: Tensor) -> None:
+    """Run ``kernel`` on arrays given by key; see :func:`snnrun.sequence.kernel.llvm.call`.
+
+    ``numbers``: floats, or tensors ``[]`` on the device.
+    """
     if kernel.replay is not None:
         tensors = tensors | {array.key: like.new_empty((steps, *like.shape)) for array in kernel.scratch()}
         # Tensors of one number come after all others.
@@ -84,7 +87,7 @@ def call(kernel: Kernel, numbers: Sequence[float], tensors: dict[Key, Tensor], s
 
 
 def _leaves(
-    kernel: Kernel, program: Program, numbers: Sequence[float], tensors: dict[Key, Tensor], like: Tensor
+    kernel: Kernel, program: Program, numbers: Sequence[Any], tensors: dict[Key, Tensor], like: Tensor
 ) -> dict[int, Any]:
     """The leaves that need no loop: numbers, and arrays over all time."""
     leaves: dict[int, Any] = {}
@@ -92,7 +95,7 @@ def _leaves(
         if op == "literal":
             leaves[i] = args[0]
         elif op in ("number", "scalar"):
-            leaves[i] = numbers[args[0] if op == "number" else kernel.numbers + args[0]]
+            leaves[i] = _in_dtype(numbers[args[0] if op == "number" else kernel.numbers + args[0]], like)
     for leaf, array in kernel.reads:
         leaves[leaf] = _read(tensors[array.key], array, like)
     for leaf, array, initial in kernel.before:
@@ -106,11 +109,22 @@ def _read(tensor: Tensor, array: Array, like: Tensor) -> Tensor:
 
 
 def _one_step(value: Any, like: Tensor) -> Tensor:
-    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(like.shape)
+    return _tensor(value, like).expand(like.shape)
 
 
 def _all_steps(value: Any, steps: int, like: Tensor) -> Tensor:
-    return torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(steps, *like.shape)
+    return _tensor(value, like).expand(steps, *like.shape)
+
+
+def _in_dtype(value: Any, like: Tensor) -> Any:
+    return value.to(like.dtype) if isinstance(value, Tensor) else value
+
+
+def _tensor(value: Any, like: Tensor) -> Tensor:
+    # A number is written on the device; a copy of it would wait.
+    if isinstance(value, Tensor):
+        return value.to(like.dtype)
+    return torch.full((), value, dtype=like.dtype, device=like.device)
 
 
 def _value(program: Program, i: int, values: dict[int, Any], like: Tensor) -> Any:
@@ -120,11 +134,8 @@ def _value(program: Program, i: int, values: dict[int, Any], like: Tensor) -> An
         return (x >= 0 if args[1] else x > 0).to(like.dtype)
     operands = [values[j] for j in args]
     if not any(isinstance(value, Tensor) for value in operands):  # of numbers alone
-        operands = [torch.as_tensor(value, dtype=like.dtype, device=like.device) for value in operands]
+        operands = [_tensor(value, like) for value in operands]
     elif op in ("where", "minimum", "maximum", "hypot") or not isinstance(operands[0], Tensor):
-        operands = [
-            value if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
-            for value in operands
-        ]
+        operands = [value if isinstance(value, Tensor) else _tensor(value, like) for value in operands]
     result = OPERATIONS[op].torch(*operands)
     return result.to(like.dtype) if op == "number_of" else result

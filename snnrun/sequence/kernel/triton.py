@@ -17,6 +17,7 @@ from torch import Tensor
 
 from snnrun.sequence.kernel.kernel import Kernel, Key
 from snnrun.sequence.kernel.triton_code import code
+from snnrun.system.device import constant
 
 #: Neurons of a program of the grid.
 BLOCK = 256
@@ -82,7 +83,7 @@ def _options(n: int) -> dict[str, Any]:
 
 def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tensor) -> Tensor:
     """The numbers of a kernel: its program's, and the captured tensors of one number. The device is not waited for."""
-    own = torch.tensor(numbers, dtype=like.dtype).to(like.device, non_blocking=True)
+    own = constant(numbers, like.dtype, like.device)
     zero = like.new_zeros(1)
     return torch.cat([own, *(each.reshape(1).to(like) if each.numel() == 1 else zero for each in captured), zero])
 

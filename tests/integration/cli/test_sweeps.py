@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.run import browse
-from snnrun.sweep import summary
+from snnrun.sweep import local, summary
 from snnrun.sweep.job import JobTask
 from snnrun.sweep.job_list import LOCK, NAME, read
 from snnrun.sweep.local import LocalParallel
@@ -299,6 +300,36 @@ def test_how_gpus_are_shared_out(
     engine = LocalParallel(n_jobs, share, threads=1)
     assert engine._places([task(i, uses_cuda=True) for i in range(8)]) == expected
     assert engine._places([task(i, uses_cuda=False) for i in range(8)]) == [None] * n_jobs
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, [None, None, None]), (1, ["0"]), (2, ["0", "1"]), (8, ["0", "1", "2"])]
+)
+def test_gpus_without_a_choice_of_the_environment(
+    count: int, expected: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    engine = LocalParallel(3, 1.0, threads=1)
+    assert engine._places([task(i, uses_cuda=True) for i in range(8)]) == expected
+
+
+@pytest.mark.parametrize("device", [None, "GPU-7"])
+def test_a_job_sees_its_gpu_alone(device: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def run(task: JobTask) -> int:
+        seen.append(os.environ.get("CUDA_VISIBLE_DEVICES"))
+        return 0
+
+    monkeypatch.setattr(local, "run", run)
+    monkeypatch.setattr(os, "setpgrp", lambda: None)
+    monkeypatch.setattr(local, "_follow", lambda: None)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    with pytest.raises(SystemExit):
+        local._main(task(0, uses_cuda=True), device)
+    assert seen == [device or "3,4"]
 
 
 def test_the_batch_file_for_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def test_a_run_of_an_earlier_version_has_no_name_and_no_weights_to_start_from() 
     assert (earlier.name, earlier.init_from) == (None, None)
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key not in ("name", "init_from")])
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in ("name", "init_from", "execution")])
 def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None

@@ -109,7 +109,7 @@ def test_a_run_may_do_without_a_validation_part(num_test: int, test: float | Non
 
 
 def test_parts_share_one_tensor() -> None:
-    train, validation, test, _ = load()
+    train, validation, test = load()[:3]
     assert isinstance(train, ImagePart) and isinstance(validation, ImagePart) and isinstance(test, ImagePart)
     assert train.images is validation.images is test.images
     assert train.images.dtype == torch.uint8
