@@ -30,10 +30,10 @@ def values_of(numbers: Sequence[float], captured: Sequence[Tensor]) -> list[Any]
     return [*numbers, *map(value, captured)]
 
 
-def rows_of(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor) -> Arrays:
-    """One value per neuron of the batch, for each captured tensor with several numbers."""
+def rows_of(nodes: Sequence[Node], captured: Sequence[Tensor], like: Tensor, dtype: torch.dtype) -> Arrays:
+    """One value per neuron of the batch, in ``dtype``, for each captured tensor with several numbers."""
     rows = {node[1] for node in nodes if node[0] == "row"}
-    return {Key("row", j): captured[j].to(like).expand(like.shape).contiguous() for j in rows}
+    return {Key("row", j): captured[j].to(like.device, dtype).expand(like.shape).contiguous() for j in rows}
 
 
 def steps_of(x: Tensor, steps: int) -> Tensor:

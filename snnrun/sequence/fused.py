@@ -61,8 +61,11 @@ def run(
     else:
         before = torch.zeros_like(x[0]) if by_layer else neuron.emit(begin.spikes).to(x.dtype)
         call = fused_feedback.Call(recipe, steps, membrane)
-        found = fused_feedback.run(call, feedback, before, x, first, captured)
-        output, membranes, fired, *last = found
+        wide = triton.precision(x)
+        tensors = before.to(wide), x.to(wide), [value.to(wide) for value in first]
+        found = fused_feedback.run(call, feedback, *tensors, captured)
+        output, membranes, *rest = (None if each is None else each.to(x.dtype) for each in found)
+        fired, *last = rest
     return output, membranes, fired, type(begin)(*last)
 
 
@@ -97,11 +100,11 @@ def forwards(
     """
     like = x[0]
     shape = (steps, *like.shape)
-    arrays = {**(product or {}), X: steps_of(x, steps), **rows_of(recipe.nodes, captured, like)}
+    arrays = {**(product or {}), X: steps_of(x, steps), **rows_of(recipe.nodes, captured, like, triton.precision(like))}
     arrays |= {Key("first", k): value.contiguous() for k, value in enumerate(first)}
     arrays |= {array.key: like.new_empty(like.shape) for _, array in (*plan.kernel.last, *plan.kernel.sums)}
     for _, array in plan.kernel.writes if around is None else ():
-        arrays[array.key] = x.new_empty(shape, dtype=torch.uint8 if array.kind == "bytes" else x.dtype)
+        arrays[array.key] = x.new_empty(shape, dtype=triton.dtype_of(array, like))
     _call(plan.kernel, recipe.numbers, captured, arrays, steps, like, around)
     return arrays
 
@@ -129,7 +132,7 @@ def backwards(
     kernel, adjoint = plan
     like = first[0]
     nodes = [*kernel.nodes, *(kernel.replay.nodes if kernel.replay else ())]
-    arrays = {**(product or {}), **saved, **rows_of(nodes, captured, like)}
+    arrays = {**(product or {}), **saved, **rows_of(nodes, captured, like, triton.precision(like))}
     for key in (X, Key("grad_output"), Key("grad_membrane")):
         if key in arrays:
             arrays[key] = steps_of(arrays[key], steps)
@@ -166,7 +169,7 @@ class _Fused(torch.autograd.Function):
         ctx.recipe, ctx.plan, ctx.steps, ctx.constant = recipe, plan, steps, x.shape[0] < steps
         ctx.save_for_backward(*first, *captured, *(x if key == X else arrays[key] for key in plan.saves))
         ctx.set_materialize_grads(False)
-        membranes = arrays[Key("membrane")] if membrane else x.new_empty((0, *x.shape[1:]))
+        membranes = arrays[Key("membrane")].to(x.dtype) if membrane else x.new_empty((0, *x.shape[1:]))
         fired = arrays.get(Key("fired"))
         ctx.mark_non_differentiable(*([] if fired is None else [fired]), *([] if membrane else [membranes]))
         return arrays[Key("output")], membranes, fired, *(arrays[Key("last", k)] for k in range(size))

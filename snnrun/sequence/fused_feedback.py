@@ -79,7 +79,7 @@ class _FusedFeedback(torch.autograd.Function):
         size, like, needs = len(recipe.new), x[0], ctx.needs_input_grad
         first, captured = others[:size], others[size:]
         plan = forward_plan(recipe, _request(needs, size) if any(needs) else None, membrane)
-        arrays = {key: Rows(each[None]) for key, each in rows_of(recipe.nodes, captured, like).items()}
+        arrays = {key: Rows(each[None]) for key, each in rows_of(recipe.nodes, captured, like, like.dtype).items()}
         arrays |= _records(plan, count, before, first)
         arrays[X] = Rows(steps_of(x, count), 0, 1)
         state = _enter(plan.kernel, first, like, arrays)
@@ -114,7 +114,7 @@ class _FusedFeedback(torch.autograd.Function):
         )
         plan = backward_plan(recipe, request, constant=ctx.constant, replays=False)
         kernel = plan.kernel
-        arrays = {key: Rows(each[None]) for key, each in rows_of(kernel.nodes, captured, like).items()}
+        arrays = {key: Rows(each[None]) for key, each in rows_of(kernel.nodes, captured, like, like.dtype).items()}
         arrays |= _replayed(recipe, saved, count) | _results(plan, count, like)
         if grad_membrane is not None:
             arrays[Key("grad_membrane")] = Rows(steps_of(grad_membrane, count), count - 1, -1)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnrun.sequence.kernel.kernel import Kernel, Key
+from snnrun.sequence.kernel.kernel import Array, Kernel, Key
 from snnrun.sequence.kernel.triton_code import code
 from snnrun.system.device import constant
 
@@ -31,11 +31,15 @@ MOST = 512
 TRAFFIC = 1 << 26
 #: Processors by the name of their machine code, in Triton's terms: A100, H100 and H200, MI300.
 TARGETS = {"sm_80": ("cuda", 80, 32), "sm_90": ("cuda", 90, 32), "gfx942": ("hip", "gfx942", 64)}
-DTYPES = (torch.float32, torch.float64)
+#: Of arrays, with Triton's names. All operations on bfloat16 are in float32: a kernel rounds only what it writes.
+DTYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
+
+
+_WIDE = ("row", "membrane", "new", "excess", "slope")  # arrays that are float32 where others are bfloat16
 
 
 def supports(x: Tensor) -> bool:
-    """True if these kernels can run on ``x``: a float32 or float64 tensor in a GPU's memory."""
+    """True if these kernels can run on ``x``: a bfloat16, float32 or float64 tensor in a GPU's memory."""
     return x.device.type == "cuda" and x.dtype in DTYPES and is_installed()
 
 
@@ -58,7 +62,7 @@ def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int
     feedback has a row in memory before its first, or backwards after its last.
     """
     lanes = like.numel()
-    scratch = [like.new_empty((steps, *like.shape)) for _ in kernel.scratch()]
+    scratch = [like.new_empty((steps, *like.shape), dtype=_wide(like.dtype)) for _ in kernel.scratch()]
     arrays = [*(tensors[array.key] for array in kernel.arrays()), *scratch]
     strides = [0 if tensor.dim() > like.dim() and tensor.stride(0) == 0 else lanes for tensor in arrays]
     n = 0 if kernel.feedback is None else like[0].numel()
@@ -66,6 +70,25 @@ def call(kernel: Kernel, numbers: Tensor, tensors: dict[Key, Tensor], steps: int
     function(kernel, like.dtype == torch.float64)[grid](
         numbers, *arrays, *strides, steps, lanes, **_sizes(n), **_options(n)
     )
+
+
+def precision(like: Tensor) -> torch.dtype:
+    """The dtype of operations on arrays like this one, and of the values of each neuron."""
+    return _wide(like.dtype) if supports(like) else like.dtype
+
+
+def dtype_of(array: Array, like: Tensor) -> torch.dtype:
+    """The dtype of an array that a kernel writes for each step.
+
+    A record of the state is as precise as the state: a gradient depends on whether a membrane passed the threshold.
+    """
+    if array.kind == "bytes":
+        return torch.uint8
+    return precision(like) if array.key.role in _WIDE else like.dtype
+
+
+def _wide(dtype: torch.dtype) -> torch.dtype:
+    return torch.float32 if dtype == torch.bfloat16 else dtype
 
 
 def _sizes(n: int) -> dict[str, int]:
@@ -83,9 +106,11 @@ def _options(n: int) -> dict[str, Any]:
 
 def numbers_of(numbers: Sequence[float], captured: Sequence[Tensor], like: Tensor) -> Tensor:
     """The numbers of a kernel: its program's, and the captured tensors of one number. The device is not waited for."""
-    own = constant(numbers, like.dtype, like.device)
-    zero = like.new_zeros(1)
-    return torch.cat([own, *(each.reshape(1).to(like) if each.numel() == 1 else zero for each in captured), zero])
+    own = constant([*numbers, *(0.0 for _ in captured), 0.0], _wide(like.dtype), like.device)
+    if all(each.numel() != 1 for each in captured):
+        return own
+    rest = [each.reshape(1).to(own) if each.numel() == 1 else own[-1:] for each in captured]
+    return torch.cat([own[: len(numbers)], *rest])
 
 
 def machine_code(kernel: Kernel, dtype: torch.dtype, target: str, n: int = 0) -> Any:
@@ -97,10 +122,13 @@ def machine_code(kernel: Kernel, dtype: torch.dtype, target: str, n: int = 0) ->
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    number = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
+    own, wide = DTYPES[dtype], DTYPES[_wide(dtype)]
     arrays = [*kernel.arrays(), *kernel.scratch()]
-    signature = {"numbers": f"*{number}"}
-    signature |= {f"array{i}": "*u8" if array.kind == "bytes" else f"*{number}" for i, array in enumerate(arrays)}
+    types = [
+        "u8" if array.kind == "bytes" else wide if array.kind == "scratch" or array.key.role in _WIDE else own
+        for array in arrays
+    ]
+    signature = {"numbers": f"*{wide}", **{f"array{i}": f"*{name}" for i, name in enumerate(types)}}
     signature |= {f"stride{i}": "i32" for i in range(len(arrays))}
     signature |= {"steps": "i32", "lanes": "i32", "n": "constexpr", "BLOCK": "constexpr"}
     source = ASTSource(function(kernel, dtype == torch.float64), signature, constexprs=_sizes(n))

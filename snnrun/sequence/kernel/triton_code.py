@@ -116,8 +116,11 @@ class _Writer:
         i, before = self.places[feedback.source], "t + 1" if backwards else "t - 1"
         factor, weights = f"{name}_row + k", f"array{self.places[FEEDBACK_WEIGHTS]} + k * n + place"
         rows, whole = range(UNROLLED), f"n // {UNROLLED} * {UNROLLED}"
-        loads = [f"{name}_next_factor{j} = tl.load({factor} + {j})" for j in rows]
-        loads += [f"{name}_next_weights{j} = tl.load({weights} + {j} * n, mask=inside, other=0)" for j in rows]
+        loads = [f"{name}_next_factor{j} = tl.load({factor} + {j}).to({self.dtype})" for j in rows]
+        loads += [
+            f"{name}_next_weights{j} = tl.load({weights} + {j} * n, mask=inside, other=0).to({self.dtype})"
+            for j in rows
+        ]
         sums = [f"{name} = tl.fma({name}_factor{j}, {name}_weights{j}, {name})" for j in rows]
         turn = [f"{name}_{kind}{j} = {name}_next_{kind}{j}" for kind in ("factor", "weights") for j in rows]
         return [
@@ -130,13 +133,14 @@ class _Writer:
             *(f"        {line}" for line in (*loads, *sums, *turn)),
             *(f"    {line}" for line in sums),
             f"for k in range({whole}, n):",
-            f"    {name} = tl.fma(tl.load({factor}), tl.load({weights}, mask=inside, other=0), {name})",
+            f"    {name}_factor0 = tl.load({factor}).to({self.dtype})",
+            f"    {name}_weights0 = tl.load({weights}, mask=inside, other=0).to({self.dtype})",
+            f"    {name} = tl.fma({name}_factor0, {name}_weights0, {name})",
         ]
 
     def load(self, array: Array, t: str = "t", mask: str = "inside") -> str:
         """The values of an array, at step ``t`` if it has steps."""
-        loaded = f"tl.load({self.at(array, t)}, mask={mask}, other=0)"
-        return f"{loaded}.to({self.dtype})" if array.kind == "bytes" else loaded
+        return f"tl.load({self.at(array, t)}, mask={mask}, other=0).to({self.dtype})"
 
     def store(self, array: Array, value: str, t: str = "t") -> str:
         """The line that stores a value."""

@@ -258,3 +258,13 @@ def check_machine_code(name: str, n: int, dtype: torch.dtype, target: str) -> No
         assert code.metadata.shared == 0
         stage, barrier = ("llir", "call void @llvm.amdgcn.s.barrier") if target == "gfx942" else ("ptx", "bar.sync")
         assert code.asm[stage].count(barrier) == 1  # the interpreter runs a program's threads as one, and needs none
+
+
+def test_bfloat16_is_computed_in_float32(kernels: list[Kernel]) -> None:
+    """Only what is returned is rounded."""
+    neuron, feedback = neurons("neuron", "lif", shape=(7,)), weights(7, torch.float32)
+    x = sequence(5, 2, 7, torch.bfloat16)
+    narrow, wide = (run_resolved("fused", neuron, each, feedback=feedback)[0] for each in (x, x.float()))
+    assert kernels and narrow.spikes.dtype == narrow.membrane.dtype == torch.bfloat16
+    assert narrow.spikes.any() and torch.equal(narrow.spikes.float(), wide.spikes)
+    assert torch.equal(narrow.membrane, wide.membrane.bfloat16())

@@ -12,7 +12,7 @@ from snnrun.neuron import LIF, Neuron
 from snnrun.sequence import run
 from snnrun.sequence.kernel.kernel import Kernel
 from snnrun.sequence.kernel.plan import training_plans
-from snnrun.sequence.kernel.triton import TARGETS, machine_code
+from snnrun.sequence.kernel.triton import DTYPES, TARGETS, machine_code
 from support.catalogued import FUSED, neurons, options, part
 from support.gpu import interpret
 
@@ -132,11 +132,34 @@ def test_every_neuron_compiles(name: str, target: str) -> None:
 
 
 def check_machine_code(name: str, target: str) -> None:
-    """Compile both directions, with membranes and without, in both precisions."""
+    """Compile both directions, with membranes and without, in every precision."""
     pytest.importorskip("triton")
     kind = "hsaco" if target == "gfx942" else "cubin"
-    for dtype in (torch.float32, torch.float64):
+    for dtype in DTYPES:
         for membrane in (True, False):
             plans = training_plans(make(name, dtype, learn=True), membrane=membrane, constant=not membrane, cache=False)
             for plan in plans:
                 assert machine_code(plan.kernel, dtype, target).asm[kind][:4] == b"\x7fELF"
+
+
+@pytest.mark.parametrize("membrane", [True, False])
+@pytest.mark.parametrize("name", ["lif", "adex", "plif"])
+def test_bfloat16_is_computed_in_float32(name: str, membrane: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is written is rounded: the spikes are equal, gradients agree to bfloat16's eight bits."""
+    x = sequence(7, torch.bfloat16)
+    kernels = interpret(monkeypatch)
+    outcomes = []
+    for dtype in (torch.bfloat16, torch.float32):
+        neuron = make(name, torch.float32, learn=True)
+        leaf = x.to(dtype).requires_grad_()
+        trace, _ = run(neuron, leaf, backend="fused", membrane=membrane)
+        assert trace.spikes.dtype == dtype
+        weight = torch.arange(trace.spikes.numel()).view(trace.spikes.shape).sin().bfloat16().to(dtype)
+        leaves = [leaf, *(p for p in neuron.parameters() if p.requires_grad)]
+        grads = torch.autograd.grad((weight * trace.spikes).sum(), leaves, allow_unused=True, materialize_grads=True)
+        outcomes.append([trace.spikes, *([trace.membrane] if membrane else []), *grads])
+    assert kernels and outcomes[0][0].any()
+    assert torch.equal(outcomes[0][0].float(), outcomes[1][0])
+    for ours, theirs in zip(*outcomes, strict=True):
+        scale = theirs.abs().max().item()
+        torch.testing.assert_close(ours.float(), theirs, rtol=2**-6, atol=2**-6 * scale)
