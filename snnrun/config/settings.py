@@ -252,6 +252,9 @@ class Settings:
     clip_grad_norm: float | None = setting(
         None, optional(_positive), "largest norm of the gradient, or null for no clipping"
     )
+    clip_grad_value: float | None = setting(
+        None, optional(_positive), "largest size of each component of the gradient, or null for no clipping"
+    )
     early_stopping: int | None = setting(
         None, optional(whole(1)), "stop after so many epochs without a better validation loss, or null"
     )
@@ -320,10 +323,18 @@ KINDS: Mapping[str, type] = {"config": Settings, "simulate": SimulateSettings, "
 KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for kind in KINDS.values())
 
 
+#: Settings that runs of earlier versions lack, which may be resumed: the values that keep their behaviour.
+_NEW_KEYS: Mapping[str, Any] = {"name": None, "init_from": None, "clip_grad_value": None}
+
+
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     """The settings of a training, or None and their faults."""
-    # Runs of earlier versions have no name and no init_from, and may be resumed.
-    return read_rows(Settings, {"name": None, "init_from": None, **config})
+    settings, faults = read_rows(Settings, {**_NEW_KEYS, **config})
+    if settings and settings.clip_grad_norm is not None and settings.clip_grad_value is not None:
+        advice = "clip by the norm of the whole gradient or by the values of its components, not by both"
+        fault = ArgumentError("clip_grad_value", "null beside clip_grad_norm", settings.clip_grad_value, advice=advice)
+        return None, [Fault.of(fault)]
+    return settings, faults
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -188,6 +188,8 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
         # An infinite norm would carry one neuron's fault to all the others.
         bound = nonfinite.finite_norm(setup.parameters) if broken else norm
         torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
+    if settings.clip_grad_value is not None:
+        torch.nn.utils.clip_grad_value_(setup.parameters, settings.clip_grad_value)
     state.optimizer.step()
     progress.totals.add(loss_value, result, batch.x.shape[1])
     progress.activity.add(traces if team.own_count else _without_samples(traces))

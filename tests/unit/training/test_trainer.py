@@ -320,6 +320,19 @@ def test_clipping_bounds_the_update(limit: float | None) -> None:
     assert update == pytest.approx(min(step.gradient_norm, limit or math.inf), rel=1e-3)
 
 
+@pytest.mark.parametrize("limit", [1e-3, 1e6])
+def test_clipping_by_value_bounds_each_component(limit: float) -> None:
+    words = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "epochs=1"]
+    free, clipped = (training(*SMALL, *words, f"clip_grad_value={bound}", batches=1) for bound in ("null", limit))
+    (free_step, *_), (step, *_) = (of_kind(trainer.fit(), StepRecord) for trainer in (free, clipped))
+    assert step.gradient_norm == free_step.gradient_norm, "the norm that is recorded is the one before clipping"
+    gradients = {name: parameter.grad for name, parameter in free.model.named_parameters()}
+    expected = {name: gradient.clamp(-limit, limit) for name, gradient in gradients.items() if gradient is not None}
+    actual = {name: parameter.grad for name, parameter in clipped.model.named_parameters()}
+    assert all(torch.equal(expected[name], gradient) for name, gradient in actual.items() if gradient is not None)
+    assert any((gradient.abs() > 1e-3).any() for gradient in gradients.values() if gradient is not None)
+
+
 # --- what is not finite --------------------------------------------------------------------------------------------
 
 
