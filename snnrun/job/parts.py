@@ -45,6 +45,7 @@ LOWEST: Mapping[str, int | float] = {
 
 LARGEST = 3.4e38  # about the largest float32
 LARGEST_WHOLE = 2**63 - 1  # of int64
+MANY_STEPS = 2**53  # more than any training has
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Trial:
             weights = [torch.nn.Parameter(torch.zeros(1))]
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
-                self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+                self.attempt("scheduler", lambda scheduler: self._step(scheduler, optimizer(weights)))
         if task and not task.has_validation:
             self.faults += _no_validation_faults(self.config, self.settings, catalogue)
         steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
@@ -208,6 +209,19 @@ class Trial:
             readout=with_group("readout", readout) if readout else None,
             backend=self.settings.backend,
         )
+
+    def _step(self, make: Callable[..., Any], optimizer: Any) -> None:
+        from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+        from snnrun.training.state import build_scheduler
+
+        # Without its data a task does not know its number of steps.
+        scheduler = build_scheduler(make, optimizer, self.settings.max_steps or MANY_STEPS)
+        optimizer.step()  # first, or the scheduler warns
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(0.0)
+        else:
+            scheduler.step()
 
     def _has_lists(self, group: str) -> bool:
         # A list has one value per neuron of a layer, and only the model knows the number of neurons.
@@ -311,17 +325,6 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
         yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
     for name, value in items:
         yield from not_finite(value, name)
-
-
-def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-    instance = scheduler(optimizer)
-    optimizer.step()  # first, or the scheduler warns
-    if isinstance(instance, ReduceLROnPlateau):
-        instance.step(0.0)
-    else:
-        instance.step()
 
 
 def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:

@@ -19,14 +19,14 @@ from snnrun.job.parts import Parts
 from snnrun.model import multiply_adds
 from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
-from snnrun.run.build import backends, build_model, count_parameters, load_data
+from snnrun.run.build import backends, build_model, build_state, count_parameters, load_data
 from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
 from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
-from snnrun.training.loop import evaluate, fit
+from snnrun.training.loop import evaluate, fit, steps_of_epoch
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
 from snnrun.training.runtime import resolve_device, runtime, use_threads
@@ -124,7 +124,7 @@ def _build(
     model = build_model(parts, settings, streams, team).to(device)
     (threads,) = team.reduce_max(recorded or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=threads or None)
-    return TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler), data
+    return build_state(model, parts, settings, streams, data), data
 
 
 def _initial_weights(
@@ -180,9 +180,7 @@ def _manifest(
 
 def _announce(state: TrainingState, data: Data, settings: Settings, console: report.Console) -> None:
     """Start the display of progress."""
-    whole, rest = divmod(len(data.train), settings.batch_size)
-    steps = whole + (rest > 0 and not settings.drop_last)
-    console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
+    console.start(settings.epochs, steps_of_epoch(data.train, settings), state.progress.step, settings.max_steps)
 
 
 def _train(

@@ -21,6 +21,7 @@ from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
+from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
 from snnrun.system.team import Team
 from snnrun.task import Batch, Data, Part
@@ -190,6 +191,8 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
         torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, bound)
     if settings.clip_grad_value is not None:
         torch.nn.utils.clip_grad_value_(setup.parameters, settings.clip_grad_value)
+    if isinstance(state.scheduler, StepScheduler):
+        state.scheduler.advance()
     state.optimizer.step()
     progress.totals.add(loss_value, result, batch.x.shape[1])
     progress.activity.add(traces if team.own_count else _without_samples(traces))
@@ -236,7 +239,7 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     )
     if isinstance(state.scheduler, ReduceLROnPlateau):
         state.scheduler.step(validation.loss)
-    else:
+    elif not isinstance(state.scheduler, StepScheduler):
         state.scheduler.step()
     progress.end_epoch(state.streams, data.train)
     progress.seconds = time.perf_counter() - setup.begin
@@ -272,9 +275,19 @@ def _batches(part: Part, progress: Progress, streams: Streams, settings: Setting
 
 def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
     """True if the batch under way is the last one of its epoch."""
+    return progress.batch + 1 == steps_of_epoch(part, settings) or progress.step == settings.max_steps
+
+
+def steps_of_epoch(part: Part, settings: Settings) -> int:
+    """The training steps of an epoch on ``part``."""
     whole, rest = divmod(len(part), settings.batch_size)
-    batches = whole + (rest > 0 and not settings.drop_last)
-    return progress.batch + 1 == batches or progress.step == settings.max_steps
+    return whole + (rest > 0 and not settings.drop_last)
+
+
+def steps_of_training(part: Part, settings: Settings) -> int:
+    """The training steps of all epochs on ``part``, at most ``max_steps``; early stopping may end it before."""
+    steps = settings.epochs * steps_of_epoch(part, settings)
+    return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
 
 @torch.no_grad()

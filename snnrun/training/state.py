@@ -12,6 +12,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from snnrun.config.build import PartError
+from snnrun.scheduler import StepScheduler
 from snnrun.training.progress import Progress
 from snnrun.training.streams import Streams
 
@@ -42,18 +44,20 @@ class TrainingState:
         *,
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
+        total_steps: int | None = None,
     ) -> TrainingState:
         """The state before the first step.
 
         Args:
             optimizer: called with an iterable of parameters; see :func:`build_optimizer`.
-            scheduler: called with the optimizer.
+            scheduler: called with the optimizer; see :func:`build_scheduler`.
+            total_steps: the steps of the whole training, for a schedule per step. Default: unknown.
 
         Raises:
             ValueError: for an argument of optimizer or scheduler that is out of range.
         """
         instance = build_optimizer(optimizer, model)
-        return cls(model, instance, scheduler(instance), streams)
+        return cls(model, instance, build_scheduler(scheduler, instance, total_steps), streams)
 
     def state_dict(self) -> dict[str, Any]:
         """The state as numbers, text, tensors, and lists and mappings of them; a user's own part may add other values.
@@ -84,6 +88,21 @@ class TrainingState:
         optimizer._opt_called = True
         self.streams.restore(state["streams"])
         self.progress = Progress.of(state["progress"])
+
+
+def build_scheduler(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:
+    """The scheduler; one per step gets ``total_steps``, unless the config decides.
+
+    Raises:
+        PartError: for an argument of a schedule per step that is out of range, such as a warm-up that is too long.
+    """
+    if not isinstance(make, partial) or not isinstance(make.func, type) or not issubclass(make.func, StepScheduler):
+        return make(optimizer)
+    own = make.keywords.get("total_steps")
+    try:
+        return make(optimizer, total_steps=total_steps if own is None else own)
+    except (ValueError, TypeError) as error:
+        raise PartError.of("scheduler", error, make.keywords) from error
 
 
 def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimizer:

@@ -20,7 +20,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.build import build_model
+from snnrun.run.build import build_model, build_state
 from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord
@@ -82,8 +82,7 @@ class Training:
 
     def state(self) -> TrainingState:
         """The model and the streams as they are, with an optimizer and a scheduler that are new."""
-        parts = self.parts
-        return TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        return build_state(self.model, self.parts, self.settings, self.streams, self.data)
 
     def fit(self, state: TrainingState | None = None, **options: Any) -> list[LogRecord]:
         """The records of a training, from ``state`` on; default: a new one."""

@@ -245,6 +245,28 @@ def test_cosine_ends_with_the_last_epoch() -> None:
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)])
 
 
+def test_a_schedule_per_step_has_the_steps_of_the_training() -> None:
+    """Of the data, which the test makes three batches of."""
+    words = ["optimizer=sgd", "optimizer.lr=0.5", "scheduler=linear", "epochs=2"]
+    whole, rest = divmod(len(training(*SMALL).data.train), 32)
+    assert rest
+    lengths = {"": 2 * whole + 2, "drop_last=true": 2 * whole, "max_steps=5": 5, "scheduler.total_steps=9": 9}
+    for word, steps in lengths.items():
+        extra = (word,) if word else ()
+        records = training(*SMALL, *words, *extra, batches=3).fit()
+        rates = [record.learning_rate for record in of_kind(records, StepRecord)]
+        assert rates == pytest.approx([0.5 * (1 - n / steps) for n in range(len(rates))]), extra
+        assert [epoch.learning_rate for epoch in of_kind(records, EpochRecord)] == [rates[2], rates[-1]]
+
+
+def test_a_warm_up_of_more_steps_than_the_training_has_is_refused() -> None:
+    steps = 2 * math.ceil(len(training(*SMALL).data.train) / 32)
+    trainer = training(*SMALL, "scheduler=warmup_cosine", f"scheduler.warmup_steps={steps + 1}")
+    with fails(ConfigError, "scheduler.warmup_steps: ", f"at most {steps},", f"got {steps + 1}"):
+        trainer.state()
+    training(*SMALL, "scheduler=warmup_cosine", f"scheduler.warmup_steps={steps}").state()
+
+
 # --- no validation, a last step, whole batches only ------------------------------------------------------------------
 
 
