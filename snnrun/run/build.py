@@ -51,12 +51,18 @@ def build_state(model: nn.Module, parts: Parts, settings: Settings, streams: Str
     """The state before the first step, for a model on its device.
 
     Raises:
-        ConfigError: for a schedule that does not fit the number of training steps.
+        ConfigError: for a schedule that does not fit the number of training steps, and for a group of parameters
+            that the model lacks.
     """
     steps = steps_of_training(data.train, settings)
     try:
         return TrainingState.create(
-            model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler, total_steps=steps
+            model,
+            streams,
+            optimizer=parts.optimizer,
+            scheduler=parts.scheduler,
+            total_steps=steps,
+            groups=parts.groups,
         )
     except PartError as error:
         raise ConfigError(str(error.fault)) from error

@@ -134,14 +134,10 @@ def _differences_from_longer_run(parent: Path, job: Job, step: int, catalogue: C
 def _derived_steps(job: Job, state: Mapping[str, Any]) -> int | None:
     """The length of a schedule per step that came from the settings of the finished run; None for other schedules."""
     scheduler, values = job.config.get("scheduler"), state.get("scheduler")
-    if (
-        not isinstance(scheduler, Mapping)
-        or not isinstance(values, Mapping)
-        or scheduler.get("total_steps") is not None
-    ):
+    if not isinstance(scheduler, Mapping) or not isinstance(values, Mapping):
         return None
     steps = values.get("total_steps")
-    return steps if type(steps) is int else None
+    return steps if scheduler.get("total_steps") is None and type(steps) is int else None
 
 
 def _with_steps(config: Mapping[str, Any], steps: int) -> dict[str, Any]:

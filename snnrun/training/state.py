@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun.config.build import PartError
 from snnrun.scheduler import StepScheduler
+from snnrun.training.groups import Groups, split
 from snnrun.training.progress import Progress
 from snnrun.training.streams import Streams
 
@@ -45,6 +46,7 @@ class TrainingState:
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         total_steps: int | None = None,
+        groups: Groups | None = None,
     ) -> TrainingState:
         """The state before the first step.
 
@@ -52,11 +54,13 @@ class TrainingState:
             optimizer: called with an iterable of parameters; see :func:`build_optimizer`.
             scheduler: called with the optimizer; see :func:`build_scheduler`.
             total_steps: the steps of the whole training, for a schedule per step. Default: unknown.
+            groups: learning rate and weight decay of groups of parameters. Default: all have the optimizer's.
 
         Raises:
-            ValueError: for an argument of optimizer or scheduler that is out of range.
+            ValueError: for an argument of optimizer or scheduler that is out of range, and for a group without a
+                parameter.
         """
-        instance = build_optimizer(optimizer, model)
+        instance = build_optimizer(optimizer, model, groups)
         return cls(model, instance, build_scheduler(scheduler, instance, total_steps), streams)
 
     def state_dict(self) -> dict[str, Any]:
@@ -105,21 +109,25 @@ def build_scheduler(make: Callable[..., LRScheduler], optimizer: Optimizer, tota
         raise PartError.of("scheduler", error, make.keywords) from error
 
 
-def build_optimizer(make: Callable[..., Optimizer], model: nn.Module) -> Optimizer:
+def build_optimizer(make: Callable[..., Optimizer], model: nn.Module, groups: Groups | None = None) -> Optimizer:
     """The optimizer; with torch's fused step, if it has one and the config does not decide.
 
     The fused step is the same update, in one pass over a parameter instead of a pass for each operation.
 
+    Args:
+        groups: learning rate and weight decay of groups of parameters. Default: all have the optimizer's.
+
     Raises:
-        ValueError: for an argument out of range.
+        ValueError: for an argument out of range, and for a group without a parameter.
     """
-    parameters = list(model.parameters())
+    every = list(model.parameters())
+    parameters = split(model, groups) if groups else every
     if not isinstance(make, partial) or not make.func.__module__.startswith("torch.optim."):
         return make(parameters)
     decided = any(make.keywords.get(name) is not None for name in ("fused", "foreach"))
     decided |= make.keywords.get("differentiable", False)
     # For others torch's fused steps are an error.
-    able = parameters and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    able = every and all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in every)
     if able and not decided and "fused" in inspect.signature(make.func).parameters:
         return make(parameters, fused=True)
     return make(parameters)
