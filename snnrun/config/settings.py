@@ -167,6 +167,10 @@ def _positive(name: str, value: Any) -> float:
     return check.number(name, value, above=0)
 
 
+def _decay(name: str, value: Any) -> float:
+    return check.number(name, value, above=0, below=1)
+
+
 SEED = whole(0, 2**63 - 1)  # the range of torch.Generator.manual_seed
 # A million steps or neurons: more is a mistake, and would exhaust the memory.
 MANY = whole(1, 1_000_000)
@@ -234,7 +238,8 @@ class Settings:
     max_steps: int | None = setting(
         None, optional(whole(1)), "training steps after which training is over, mid-epoch included; or null"
     )
-    batch_size: int = setting(128, whole(1), "samples per training step")
+    batch_size: int = setting(128, whole(1), "samples of a batch")
+    accumulate: int = setting(1, whole(1), "batches per training step; their gradients are averaged")
     drop_last: bool = setting(False, check.flag, "leave out the last batch of an epoch if it is smaller")
     data_dir: str = setting("data", folder, "folder in which data sets are looked for and kept")
     name: str | None = setting(
@@ -254,6 +259,11 @@ class Settings:
     )
     clip_grad_value: float | None = setting(
         None, optional(_positive), "largest size of each component of the gradient, or null for no clipping"
+    )
+    ema: float | None = setting(
+        None,
+        optional(_decay),
+        "decay of the moving average of weights that is evaluated and tested, such as 0.999; or null",
     )
     early_stopping: int | None = setting(
         None, optional(whole(1)), "stop after so many epochs without a better validation loss, or null"
@@ -324,7 +334,7 @@ KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for 
 
 
 #: Settings that runs of earlier versions lack, which may be resumed: the values that keep their behaviour.
-_NEW_KEYS: Mapping[str, Any] = {"name": None, "init_from": None, "clip_grad_value": None}
+_NEW_KEYS: Mapping[str, Any] = {"name": None, "init_from": None, "accumulate": 1, "clip_grad_value": None, "ema": None}
 
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:

@@ -63,6 +63,7 @@ def build_state(model: nn.Module, parts: Parts, settings: Settings, streams: Str
             scheduler=parts.scheduler,
             total_steps=steps,
             groups=parts.groups,
+            ema=settings.ema,
         )
     except PartError as error:
         raise ConfigError(str(error.fault)) from error

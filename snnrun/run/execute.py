@@ -227,7 +227,8 @@ def _train(
                 state, data, parts.encoder, parts.loss, settings, boundary=boundary, watch=between_batches, team=team
             ):
                 if folder is not None:
-                    folder.add(record, state.model)
+                    weights = state.evaluated_weights() if isinstance(record, EpochRecord) else None
+                    folder.add(record, state.model, weights)
                 if isinstance(record, EpochRecord):
                     check_same()
                     if folder is not None:
@@ -238,6 +239,8 @@ def _train(
         if folder is not None and not stop.second_signal:
             folder.save(state)
         raise
+    if state.average is not None:
+        state.average.apply()
 
 
 def _test_best(

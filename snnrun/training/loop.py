@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -60,7 +60,8 @@ class StepResult(NamedTuple):
     """The result of a training step, as numbers.
 
     Attributes:
-        accuracy: of the batch; None without class labels or ``log``.
+        loss: the mean over the samples of the step.
+        accuracy: of these samples; None without class labels or ``log``.
         log: True if this step has a record.
         broken: True if loss or gradient were not finite.
     """
@@ -70,6 +71,20 @@ class StepResult(NamedTuple):
     accuracy: float | None
     log: bool
     broken: bool
+
+
+class Pass(NamedTuple):
+    """What a training step keeps of one of its batches.
+
+    Attributes:
+        loss: a scalar on the device.
+        outcome: see :func:`score`.
+        samples: of the batch.
+    """
+
+    loss: Tensor
+    outcome: Tensor | None
+    samples: int
 
 
 def fit(
@@ -85,8 +100,9 @@ def fit(
 ) -> Iterator[LogRecord]:
     """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
-    Between a record and the next the weights are the record's, so the caller may save them. ``best`` in an epoch's
-    record means that its validation loss is the lowest so far; without validation samples no epoch is the best.
+    Between a record and the next ``state.evaluated_weights()`` are the record's, so the caller may save them. ``best``
+    in an epoch's record means that its validation loss is the lowest so far; without validation samples no epoch is
+    the best.
 
     Args:
         state: where training begins or goes on. Updated after every step, so it can be saved between any two steps.
@@ -128,8 +144,9 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
     first_samples = last_samples = totals.samples
     away = 0.0  # seconds of the caller, for records and boundaries
     progress.begin_epoch(state.streams, setup.data.train)
-    for batch in _batches(setup.data.train, progress, state.streams, setup.settings):
-        result = train_step(state, setup, batch)
+    batches = _batches(setup.data.train, progress, state.streams, setup.settings)
+    for window in _windows(batches, setup.settings.accumulate):
+        result = train_step(state, setup, window)
         if result.broken and (lost := nonfinite.lost_neurons(model)) != progress.lost:
             progress.lost = lost
             message = nonfinite.describe(model, progress.step, result.loss)
@@ -159,31 +176,39 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
     return totals.samples - first_samples, time.perf_counter() - begin - away
 
 
-def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
-    """One step on ``batch``: loss, gradients, update, and the sums of the epoch.
+def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> StepResult:
+    """One step on the batches of ``window``: loss, gradients, update, and the sums of the epoch.
 
     Raises:
         NonFiniteError: see :func:`fit`; the weights are as they were.
     """
-    model, progress, streams = state.model, state.progress, state.streams
+    model, progress = state.model, state.progress
     settings, team = setup.settings, setup.team
     progress.step += 1
-    traces = forward(model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
-    loss, result = score(traces, batch, setup.loss, team)
     state.optimizer.zero_grad()
-    loss.backward()
+    passes = [_backward(state, setup, batch) for batch in window]
+    samples = sum(each.samples for each in passes)
+    if settings.accumulate > 1:
+        for gradient in (p.grad for p in setup.parameters if p.grad is not None):
+            gradient.div_(samples / settings.batch_size)
     team.add_gradients(setup.parameters)
     norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
     log = progress.step == 1 or progress.step % settings.report.log_every == 0
-    counts = list(result.reshape(-1)) if log and result is not None and result.dim() < 2 else []
+    outcomes = [each.outcome for each in passes if each.outcome is not None and each.outcome.dim() < 2]
+    counts = list(sum(outcomes[1:], outcomes[0]).reshape(-1)) if log and outcomes else []
     # Read together, since on CUDA each reading waits. One wait is the price of the check.
-    loss_value, norm_value, *correct = torch.stack((loss.detach().reshape(()), norm, *counts)).tolist()
+    norm_value, *values = torch.stack((norm, *(each.loss for each in passes), *counts)).tolist()
+    losses, correct = values[: len(passes)], values[len(passes) :]
+    loss_value = losses[0]
+    if len(passes) > 1:
+        loss_value = sum(loss * each.samples for loss, each in zip(losses, passes, strict=True)) / samples
 
     # A broken gradient silences neurons for good, unnoticed: the loss may fall all the same.
     broken = not (math.isfinite(loss_value) and math.isfinite(norm_value))
     if broken and settings.on_nonfinite == "stop":
         raise NonFiniteError(nonfinite.describe(model, progress.step, loss_value))
-    if _ends_epoch(progress, setup.data.train, settings):
+    progress.batch += len(passes)
+    if progress.batch == _batches_of_epoch(setup.data.train, settings) or progress.step == settings.max_steps:
         progress.gradients = layer_gradients(model)
     if settings.clip_grad_norm is not None:
         # An infinite norm would carry one neuron's fault to all the others.
@@ -194,11 +219,25 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
     if isinstance(state.scheduler, StepScheduler):
         state.scheduler.advance()
     state.optimizer.step()
-    progress.totals.add(loss_value, result, batch.x.shape[1])
-    progress.activity.add(traces if team.own_count else _without_samples(traces))
-    progress.batch += 1
-    accuracy = share_correct(correct, batch.x.shape[1]) if correct else None
+    if state.average is not None:
+        state.average.update()
+    for loss, each in zip(losses, passes, strict=True):
+        progress.totals.add(loss, each.outcome, each.samples)
+    accuracy = share_correct(correct, samples) if correct else None
     return StepResult(loss_value, norm_value, accuracy, log, broken)
+
+
+def _backward(state: TrainingState, setup: Setup, batch: Batch) -> Pass:
+    """Forwards and backwards for one batch; its gradient is added to those of the parameters."""
+    streams, settings, team = state.streams, setup.settings, setup.team
+    traces = forward(state.model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+    loss, outcome = score(traces, batch, setup.loss, team)
+    samples = batch.x.shape[1]
+    # A smaller batch counts less, so that the gradient is the mean over all samples of the step.
+    (loss if settings.accumulate == 1 else loss * (samples / settings.batch_size)).backward()
+    # At once, since the traces of a whole window need not fit into memory.
+    state.progress.activity.add(traces if team.own_count else _without_samples(traces))
+    return Pass(loss.detach().reshape(()), outcome, samples)
 
 
 def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) -> EpochRecord:
@@ -210,11 +249,13 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     data, settings = setup.data, setup.settings
     train = progress.totals.scores()
     validation = Scores(math.nan, None)
-    if len(data.validation):
-        validation = evaluate(
-            model, data.validation, setup.encoder, setup.loss, state.streams, settings,
-            watch=setup.watch, team=setup.team,
-        )  # fmt: skip
+    with state.averaged():
+        if len(data.validation):
+            validation = evaluate(
+                model, data.validation, setup.encoder, setup.loss, state.streams, settings,
+                watch=setup.watch, team=setup.team,
+            )  # fmt: skip
+        learnt = neuron_parameters(model) or None
     progress.activity.pool(setup.team)
     best = validation.loss < progress.best_loss
     if best:
@@ -235,7 +276,7 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
         time=time.perf_counter() - setup.begin,
         layers=progress.activity.summary() if setup.team.leads else {},
         gradients=progress.gradients,
-        neuron_parameters=neuron_parameters(model) or None,
+        neuron_parameters=learnt,
     )
     if isinstance(state.scheduler, ReduceLROnPlateau):
         state.scheduler.step(validation.loss)
@@ -261,7 +302,9 @@ def out_of_patience(progress: Progress, settings: Settings) -> bool:
 
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
     """The batches that are left of the epoch under way."""
-    left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
+    left = None
+    if settings.max_steps is not None:
+        left = progress.batch + (settings.max_steps - progress.step) * settings.accumulate
 
     def rest() -> Iterator[Batch]:
         return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
@@ -273,15 +316,20 @@ def _batches(part: Part, progress: Progress, streams: Streams, settings: Setting
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
 
 
-def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
-    """True if the batch under way is the last one of its epoch."""
-    return progress.batch + 1 == steps_of_epoch(part, settings) or progress.step == settings.max_steps
+def _windows(batches: Iterator[Batch], size: int) -> Iterator[Iterator[Batch]]:
+    """The batches of each training step, drawn one by one; the last step of an epoch may have fewer than ``size``."""
+    for first in batches:
+        yield itertools.chain((first,), itertools.islice(batches, size - 1))
+
+
+def _batches_of_epoch(part: Part, settings: Settings) -> int:
+    whole, rest = divmod(len(part), settings.batch_size)
+    return whole + (rest > 0 and not settings.drop_last)
 
 
 def steps_of_epoch(part: Part, settings: Settings) -> int:
     """The training steps of an epoch on ``part``."""
-    whole, rest = divmod(len(part), settings.batch_size)
-    return whole + (rest > 0 and not settings.drop_last)
+    return math.ceil(_batches_of_epoch(part, settings) / settings.accumulate)
 
 
 def steps_of_training(part: Part, settings: Settings) -> int:

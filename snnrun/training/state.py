@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun.config.build import PartError
 from snnrun.scheduler import StepScheduler
+from snnrun.training.average import WeightAverage
 from snnrun.training.groups import Groups, split
 from snnrun.training.progress import Progress
 from snnrun.training.streams import Streams
@@ -29,6 +31,7 @@ class TrainingState:
         scheduler: of the optimizer.
         streams: the random streams.
         progress: epoch, step, sums over the epoch under way. Default: before the first step.
+        average: the moving average of the weights, which is evaluated in their place. Default: none.
     """
 
     model: nn.Module
@@ -36,6 +39,7 @@ class TrainingState:
     scheduler: LRScheduler
     streams: Streams
     progress: Progress = field(default_factory=Progress)
+    average: WeightAverage | None = None
 
     @classmethod
     def create(
@@ -47,6 +51,7 @@ class TrainingState:
         scheduler: Callable[..., LRScheduler],
         total_steps: int | None = None,
         groups: Groups | None = None,
+        ema: float | None = None,
     ) -> TrainingState:
         """The state before the first step.
 
@@ -55,25 +60,40 @@ class TrainingState:
             scheduler: called with the optimizer; see :func:`build_scheduler`.
             total_steps: the steps of the whole training, for a schedule per step. Default: unknown.
             groups: learning rate and weight decay of groups of parameters. Default: all have the optimizer's.
+            ema: decay of the moving average of the weights; see :class:`WeightAverage`. Default: no average.
 
         Raises:
             ValueError: for an argument of optimizer or scheduler that is out of range, and for a group without a
                 parameter.
         """
         instance = build_optimizer(optimizer, model, groups)
-        return cls(model, instance, build_scheduler(scheduler, instance, total_steps), streams)
+        average = None if ema is None else WeightAverage(model, ema)
+        return cls(model, instance, build_scheduler(scheduler, instance, total_steps), streams, average=average)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within this context the model has the weights that are evaluated: their average, if there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def evaluated_weights(self) -> dict[str, Tensor]:
+        """The model's weights and buffers as they are evaluated; a copy if there is an average."""
+        if self.average is None:
+            return self.model.state_dict()
+        with self.averaged():
+            return {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The state as numbers, text, tensors, and lists and mappings of them; a user's own part may add other values.
 
         The tensors are not copied.
         """
+        average = {} if self.average is None else {"average": self.average.state()}
         return {
             "progress": self.progress.state(),
             "streams": self.streams.state(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
+            **average,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -86,6 +106,8 @@ class TrainingState:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
+        if self.average is not None:
+            self.average.restore(state["average"])
         # torch's scheduler warns if it steps before the optimizer, by this private attribute. No state has it, so a run
         # that is resumed between the last step of an epoch and its end would warn in vain.
         optimizer: Any = self.optimizer

@@ -269,6 +269,30 @@ def test_another_schedule_goes_on(
     assert compare(expected_run, new(), same_seed=True).exact
 
 
+@pytest.mark.parametrize("words", [[], ["task.validation=0"]])
+def test_an_average_of_the_weights(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The test, the files of weights and a longer run have the average; so have `evaluate` and `reproduce`."""
+    words = [*words, "ema=0.9", "accumulate=2", "loss=ce_membrane"]
+    run = make_run_in(tmp_path, *words, "epochs=2")
+    last = checkpoint.load(run / "checkpoints" / "last.safetensors")
+    state = checkpoint.load_state(checkpoint.states(run / "checkpoints")[0])
+    assert Run(run).result["weights_sha256"] == checkpoint.weights_sha256(last)
+    assert last.keys() == state["average"].keys()
+    assert all(torch.equal(value, state["average"][name]) for name, value in last.items())
+    assert not all(torch.equal(value, state["model"][name]) for name, value in last.items())
+    expected_run = make_run_in(tmp_path / "wanted", *words, "epochs=3")
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "run"]) == 0
+    assert main(["reproduce", "run"]) == 0
+    capsys.readouterr()
+    assert main(["resume", "run", "epochs=3"]) == 0
+    assert compare(expected_run, new(), same_seed=True).exact
+    parent = Run(new()).manifest["parent"]
+    assert parent["weights_sha256"] == Run(run).result["weights_sha256"]
+
+
 @pytest.mark.parametrize(
     ("words", "best"),
     [(["task=zeros", "task.steps_per_epoch=3", "batch_size=4"], True), (["task.validation=0"], False)],

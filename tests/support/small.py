@@ -64,6 +64,31 @@ class Few:
         yield from itertools.islice(self.part.batches(batch_size, generator), self.count)
 
 
+@dataclass(frozen=True)
+class BatchList:
+    """A part that hands out these batches, in this order."""
+
+    items: list[Batch]
+    stream: None = None
+
+    def __len__(self) -> int:
+        return sum(batch.x.shape[1] for batch in self.items)
+
+    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
+        yield from self.items
+
+
+def images(*sizes: int, seed: int = 0) -> BatchList:
+    """Batches of random images of digits' shape, of these sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    return BatchList(
+        [
+            Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
+            for size in sizes
+        ]
+    )
+
+
 def few(data: Data, count: int) -> Data:
     """The same data with passes of at most ``count`` batches."""
     train, validation, test = (Few(part, count) for part in (data.train, data.validation, data.test))

@@ -32,6 +32,7 @@ LONG = [
         + ["neuron.learn_beta=true", "optimizer.groups.neuron.lr=1e-3", "optimizer.groups.readout.weight_decay=0.1"],
         3,
     ),
+    ([*QUIET, OFTEN, "num_steps=6", "ema=0.9", "accumulate=2", "scheduler=warmup_linear", "model.dropout=0.2"], 3),
     ([*QUIET, "num_steps=20", "model.dropout=0.1"], 4),  # states at the ends of epochs alone
     ([*QUIET, "neuron=plif", "memory=low", "optimizer=adamw", "checkpoint.every_steps=7", "clip_grad_value=0.01"], 4),
 ]

@@ -26,6 +26,7 @@ GOOD: dict[str, Any] = {
     "epochs": 1,
     "max_steps": 100,
     "batch_size": 128,
+    "accumulate": 4,
     "drop_last": True,
     "data_dir": "data",
     "name": "a run",
@@ -33,6 +34,7 @@ GOOD: dict[str, Any] = {
     "on_nonfinite": "warn",
     "clip_grad_norm": 2,
     "clip_grad_value": None,
+    "ema": 0.999,
     "early_stopping": None,
     "max_seconds": 3600,
     "checkpoint": {"every_steps": 100, "every_minutes": None},
@@ -90,6 +92,7 @@ def test_all_faults_are_shown() -> None:
         "epochs": 1.5,
         "max_steps": 0,
         "batch_size": True,
+        "accumulate": 0,
         "drop_last": 1,
         "data_dir": "",
         "name": "a/b",
@@ -97,6 +100,7 @@ def test_all_faults_are_shown() -> None:
         "on_nonfinite": "ignore",
         "clip_grad_norm": 0,
         "clip_grad_value": 0,
+        "ema": 1,
         "early_stopping": 0,
         "max_seconds": 0,
         "checkpoint": {"every_steps": 0, "every_minutes": -1, "every_epochs": 1},
@@ -113,7 +117,7 @@ def test_all_faults_are_shown() -> None:
 
 
 #: Keys that runs of earlier versions lack, with the values that keep their behaviour.
-NEW_KEYS = {"name": None, "init_from": None, "clip_grad_value": None}
+NEW_KEYS = {"name": None, "init_from": None, "accumulate": 1, "clip_grad_value": None, "ema": None}
 
 
 def test_a_run_of_an_earlier_version_may_lack_newer_keys() -> None:

@@ -24,34 +24,9 @@ from snnrun.training.loop import evaluate
 from snnrun.training.records import EpochRecord, LayerActivity, LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.streams import Streams
 from support.refusals import fails
-from support.small import CPU, Training, same, training, weights
+from support.small import CPU, BatchList, Training, images, same, training, weights
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
-
-
-@dataclass(frozen=True)
-class BatchList:
-    """A part that hands out these batches, in this order."""
-
-    items: list[Batch]
-    stream: None = None
-
-    def __len__(self) -> int:
-        return sum(batch.x.shape[1] for batch in self.items)
-
-    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
-        yield from self.items
-
-
-def images(*sizes: int, seed: int = 0) -> BatchList:
-    """Batches of random images of digits' shape, of these sizes."""
-    generator = torch.Generator().manual_seed(seed)
-    return BatchList(
-        [
-            Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
-            for size in sizes
-        ]
-    )
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ RECIPES = {
     "plain": (),
     "one cycle": ("scheduler=one_cycle", "scheduler.total_steps=6", "scheduler.cycle_momentum=true"),
     "groups": ("optimizer.groups.neuron.lr=0.1", "optimizer.groups.readout.weight_decay=0.01"),
+    "average": ("ema=0.5",),
     "warm-up": ("scheduler=warmup_cosine", "scheduler.total_steps=6", "scheduler.warmup_steps=2"),
 }
 TIMES = ("time", "seconds", "samples_per_second")
