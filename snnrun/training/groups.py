@@ -43,7 +43,7 @@ def without_groups(optimizer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_groups(groups: Collection[str], names: Collection[str]) -> None:
-    """Check that each of ``groups`` is one of ``names``, the groups of a model that have a parameter.
+    """Check that each of ``groups`` is one of ``names``, the groups of parameters that a model has.
 
     Raises:
         PartError: for the first that is not.

@@ -228,7 +228,7 @@ def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> S
 
 
 def _backward(state: TrainingState, setup: Setup, batch: Batch) -> Pass:
-    """Forwards and backwards for one batch; its gradient is added to those of the parameters."""
+    """Forwards and backwards for one batch; adds its gradient to the gradient of the step."""
     streams, settings, team = state.streams, setup.settings, setup.team
     traces = forward(state.model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
     loss, outcome = score(traces, batch, setup.loss, team)
