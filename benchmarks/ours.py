@@ -21,7 +21,7 @@ from snnrun.config.settings import Settings
 from snnrun.job.compose import composer, plain
 from snnrun.job.parts import parts_of
 from snnrun.report import Console
-from snnrun.run.build import build_model
+from snnrun.run.build import build_model, build_state
 from snnrun.run.run_folder import RunFolder
 from snnrun.system.machine import keep_freed_memory
 from snnrun.task import Data, MNIST5k, Part
@@ -29,7 +29,6 @@ from snnrun.task.images import ImagePart
 from snnrun.training.loop import evaluate, fit
 from snnrun.training.records import EpochRecord, StepRecord
 from snnrun.training.runtime import runtime
-from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
 # Nearly all of the 5,000 images are for training and test.
@@ -91,7 +90,7 @@ class Ours:
         self.streams, self.data = Streams(seed, torch.device(job.device)), data
         self.model = build_model(self.parts, self.settings, self.streams).to(job.device)
         parts, settings = self.parts, self.settings
-        state = TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        state = build_state(self.model, parts, settings, self.streams, data)
         self._account = Account(self.model, state.optimizer) if account else None
         train = self._account.watch(self.data) if self._account else self.data
         self._folder, self._config = folder, config

@@ -29,14 +29,13 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer, plain
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.build import build_model
+from snnrun.run.build import build_model, build_state
 from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
 from snnrun.training.loop import encode, fit, score
 from snnrun.training.loop import run as run_model
 from snnrun.training.records import StepRecord, of_kind
 from snnrun.training.runtime import runtime
-from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
 
@@ -75,7 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         model = build_model(parts, settings, streams)
         recipe, twin = kind(), kind()
         apart = [gradients_apart(recipe, model, data, parts, settings)]
-        state = TrainingState.create(model, streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        state = build_state(model, parts, settings, streams, data)
         steps = of_kind(fit(state, data, parts.encoder, parts.loss, settings), StepRecord)
         ours, times = [step.loss for step in steps], [step.time for step in steps]
         apart.append(gradients_apart(twin, model, data, parts, settings))

@@ -198,7 +198,7 @@ another network needs a new run.
 
 A finished run that is trained on to epoch 40 has the bits of one that was
 started with epochs=40, unless its scheduler depends on the number of epochs
-(scheduler=cosine). Its schedule then stays as it was, and a warning says so.
+(scheduler=cosine, one_cycle). Its schedule then stays as it was, and a warning says so.
 """
 
 EVALUATE = """\

@@ -225,6 +225,9 @@ class Catalogue:
             )
             about = docs.arguments.get(name) or comments.get(name, "")
             inner = keys.get(name)
+            if isinstance(inner, dict) and inner and "_target_" not in inner:  # values by name, such as groups
+                parameters += [Parameter(f"{name}.{key}", text, "", "") for key, text in _texts(inner).items()]
+                continue
             if isinstance(inner, dict) and "_target_" in inner:  # a part within a part: its class, then its own keys
                 value = inner["_target_"].rpartition(".")[2]
             parameters.append(Parameter(name, value, origin, about))

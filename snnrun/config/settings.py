@@ -167,6 +167,10 @@ def _positive(name: str, value: Any) -> float:
     return check.number(name, value, above=0)
 
 
+def _decay(name: str, value: Any) -> float:
+    return check.number(name, value, above=0, below=1)
+
+
 SEED = whole(0, 2**63 - 1)  # the range of torch.Generator.manual_seed
 # A million steps or neurons: more is a mistake, and would exhaust the memory.
 MANY = whole(1, 1_000_000)
@@ -246,7 +250,8 @@ class Settings:
     max_steps: int | None = setting(
         None, optional(whole(1)), "training steps after which training is over, mid-epoch included; or null"
     )
-    batch_size: int = setting(128, whole(1), "samples per training step")
+    batch_size: int = setting(128, whole(1), "samples of a batch")
+    accumulate: int = setting(1, whole(1), "batches per training step; their gradients are averaged")
     drop_last: bool = setting(False, check.flag, "leave out the last batch of an epoch if it is smaller")
     data_dir: str = setting("data", folder, "folder in which data sets are looked for and kept")
     name: str | None = setting(
@@ -263,6 +268,14 @@ class Settings:
     )
     clip_grad_norm: float | None = setting(
         None, optional(_positive), "largest norm of the gradient, or null for no clipping"
+    )
+    clip_grad_value: float | None = setting(
+        None, optional(_positive), "largest size of each component of the gradient, or null for no clipping"
+    )
+    ema: float | None = setting(
+        None,
+        optional(_decay),
+        "decay of the moving average of weights that is evaluated and tested, such as 0.999; or null",
     )
     early_stopping: int | None = setting(
         None, optional(whole(1)), "stop after so many epochs without a better validation loss, or null"
@@ -332,10 +345,21 @@ KINDS: Mapping[str, type] = {"config": Settings, "simulate": SimulateSettings, "
 KEYS, SIMULATE_KEYS, PLOT_KEYS = (tuple(each.name for each in fields(kind)) for kind in KINDS.values())
 
 
+#: Settings that runs of earlier versions lack, which may be resumed: the values that keep their behaviour.
+_NEW_KEYS: Mapping[str, Any] = {
+    "name": None, "init_from": None, "accumulate": 1, "clip_grad_value": None, "ema": None,
+    "execution": {"cuda_graph": False},
+}  # fmt: skip
+
+
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     """The settings of a training, or None and their faults."""
-    # Runs of earlier versions lack these, and may be resumed.
-    return read_rows(Settings, {"name": None, "init_from": None, "execution": {"cuda_graph": False}, **config})
+    settings, faults = read_rows(Settings, {**_NEW_KEYS, **config})
+    if settings and settings.clip_grad_norm is not None and settings.clip_grad_value is not None:
+        advice = "clip by the norm of the whole gradient or by the values of its components, not by both"
+        fault = ArgumentError("clip_grad_value", "null beside clip_grad_norm", settings.clip_grad_value, advice=advice)
+        return None, [Fault.of(fault)]
+    return settings, faults
 
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from snnrun.errors import ArgumentError, Description, Fault, OutOfMemoryError
 from snnrun.job.arguments import nearest
 from snnrun.job.overrides import REFERENCE
 from snnrun.system import foreign, safe_read
+from snnrun.training.groups import Groups, check_groups, groups_of, without_groups
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,7 @@ LOWEST: Mapping[str, int | float] = {
 
 LARGEST = 3.4e38  # about the largest float32
 LARGEST_WHOLE = 2**63 - 1  # of int64
+MANY_STEPS = 2**53  # more than any training has
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Parts:
     loss: Loss
     optimizer: Callable[..., Optimizer]  # parameters -> optimizer
     scheduler: Callable[..., LRScheduler]  # optimizer -> scheduler
+    groups: Groups = field(default_factory=dict)  # of parameters with a learning rate or weight decay of their own
     readout: Callable[..., Neuron] | None = None  # for the output layer; None: neuron makes it too
     trackers: Mapping[str, Tracker] = field(default_factory=dict)  # by name
 
@@ -65,8 +68,11 @@ class Parts:
 def parts_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> Parts:
     """The parts of a resolved config."""
     optional = [group for group in OPTIONAL if config.get(group) is not None]
+    config = dict(config)
+    groups = groups_of(config["optimizer"])
+    config["optimizer"] = without_groups(config["optimizer"])
     whole = {group: build(config[group], group, trusted) for group in (*WHOLE, *FACTORIES, *optional)}
-    return Parts(**whole, trackers=trackers_of(config, trusted))
+    return Parts(**whole, groups=groups, trackers=trackers_of(config, trusted))
 
 
 def trackers_of(config: Mapping[str, Any], trusted: Collection[str] = ()) -> dict[str, Tracker]:
@@ -118,12 +124,14 @@ class Trial:
         self.settings, self.trusted, self.debug = settings, trusted, debug
         self.faults: list[Fault] = []
         self._catalogue = Catalogue()
+        self._names: Collection[str] = ()  # of the groups of the model's parameters
 
     def run(self, catalogue: Catalogue) -> list[Fault]:
         """All faults of the parts and of their combination."""
         import torch
 
         self._catalogue = catalogue
+        groups = self._take_groups()
         # The trial must not advance the random streams of the process, which may train afterwards.
         with torch.random.fork_rng(devices=[]):
             task = self.attempt(
@@ -142,10 +150,14 @@ class Trial:
                 input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
                 num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
                 self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron, readout))
+                try:
+                    check_groups(groups if self._names else (), self._names)
+                except PartError as error:
+                    self._add(error.fault)
             weights = [torch.nn.Parameter(torch.zeros(1))]
             optimizer = self.attempt("optimizer", lambda optimizer: optimizer(weights))
             if optimizer:
-                self.attempt("scheduler", lambda scheduler: _step(optimizer(weights), scheduler))
+                self.attempt("scheduler", lambda scheduler: self._step(scheduler, optimizer(weights)))
         if task and not task.has_validation:
             self.faults += _no_validation_faults(self.config, self.settings, catalogue)
         steps = self.config["neuron"].get("num_steps", self.settings.num_steps)
@@ -201,13 +213,39 @@ class Trial:
 
             return build
 
-        model(
+        from snnrun.model import parameter_groups
+
+        network = model(
             input_shape=input_shape,
             num_outputs=num_outputs,
             neuron=with_group("neuron", neuron),
             readout=with_group("readout", readout) if readout else None,
             backend=self.settings.backend,
         )
+        self._names = list(parameter_groups(network))
+
+    def _take_groups(self) -> Groups:
+        """The groups of the optimizer, which its class does not know."""
+        optimizer, groups = self.config["optimizer"], Groups()
+        try:
+            groups = groups_of(optimizer)
+        except PartError as error:
+            self._add(error.fault)
+        self.config["optimizer"] = without_groups(optimizer)
+        return groups
+
+    def _step(self, make: Callable[..., Any], optimizer: Any) -> None:
+        from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+        from snnrun.training.state import build_scheduler
+
+        # Without its data a task does not know its number of steps.
+        scheduler = build_scheduler(make, optimizer, self.settings.max_steps or MANY_STEPS)
+        optimizer.step()  # first, or the scheduler warns
+        if isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step(0.0)
+        else:
+            scheduler.step()
 
     def _has_lists(self, group: str) -> bool:
         # A list has one value per neuron of a layer, and only the model knows the number of neurons.
@@ -311,17 +349,6 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
         yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
     for name, value in items:
         yield from not_finite(value, name)
-
-
-def _step(optimizer: Any, scheduler: Callable[..., Any]) -> None:
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-    instance = scheduler(optimizer)
-    optimizer.step()  # first, or the scheduler warns
-    if isinstance(instance, ReduceLROnPlateau):
-        instance.step(0.0)
-    else:
-        instance.step()
 
 
 def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:

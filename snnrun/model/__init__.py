@@ -8,7 +8,7 @@ from snnrun.model.norm import Norm
 from snnrun.model.products.product import Linear, Product
 from snnrun.model.recurrent import Recurrent
 from snnrun.model.residual import Residual
-from snnrun.model.structure import holders, neurons
+from snnrun.model.structure import holders, neurons, parameter_groups
 from snnrun.model.work import multiply_adds
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "holders",
     "multiply_adds",
     "neurons",
+    "parameter_groups",
     "plan_of",
     "set_plan",
 ]

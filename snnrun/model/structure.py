@@ -21,6 +21,34 @@ def holders(model: nn.Module) -> dict[str, nn.Module]:
     return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}
 
 
+def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """The learnable parameters of a model, in groups; a group without a parameter is left out.
+
+    ========= ======================================================================
+    group     parameters
+    ========= ======================================================================
+    weights   synapses and norms of the hidden layers, and all that is in no layer
+    recurrent weights by which the spikes of a layer return to it
+    neuron    learnt values of neurons
+    readout   synapses and norms of the last layer
+    ========= ======================================================================
+    """
+    layers = {path: module for path, module in model.named_modules() if isinstance(module, Neuron)}
+    last = next(reversed(layers), "").rpartition(".")[0]
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in ("weights", "recurrent", "neuron", "readout")}
+    for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        neuron = next((layer for layer in layers if path.startswith(f"{layer}.")), None)
+        if ".recurrence." in path or (neuron is not None and path.startswith(f"{neuron}.feedback.")):
+            groups["recurrent"].append(parameter)
+        elif neuron is not None:
+            groups["neuron"].append(parameter)
+        else:
+            groups["readout" if last and path.startswith(f"{last}.") else "weights"].append(parameter)
+    return {name: parameters for name, parameters in groups.items() if parameters}
+
+
 def has_noise(neuron: Neuron) -> bool:
     """True if the neuron's surrogate draws random numbers."""
     return type(neuron.surrogate).noise is not Surrogate.noise

@@ -7,8 +7,9 @@ kind      criterion
 ======== ===========================================================================================================
 vanishes  more than half of a layer's neurons get no gradient at all, or the norm of the first layer is less than a
           thousandth of the last layer's
-explodes  the norm of a layer is above 1,000 while ``clip_grad_norm`` is null, or the norm of the first layer is more
-          than a thousand times the last layer's; ``on_nonfinite`` handles norms that are not finite
+explodes  the norm of a layer is above 1,000 while ``clip_grad_norm`` and ``clip_grad_value`` are null, or the norm of
+          the first layer is more than a thousand times the last layer's; ``on_nonfinite`` handles norms that are not
+          finite
 lost      in the last epoch, after 150 training steps or more, some output neurons were silent though the loss reads
           spikes: their classes are never predicted
 ======== ===========================================================================================================
@@ -76,7 +77,7 @@ def _findings(record: EpochRecord, config: Mapping[str, Any]) -> Iterator[tuple[
         if zero > MOST_ZERO:
             share = "none" if zero == 1 else f"{100 * (1 - zero):.1f} %"
             yield (name, "vanishes"), f"the gradient vanishes: it reaches {share} of its neurons"
-        if norm > MOST_NORM and config.get("clip_grad_norm") is None:
+        if norm > MOST_NORM and not _clips(config):
             yield (name, "explodes"), f"the gradient explodes: its norm is {norm:.3g}"
     if first < last / MOST_RATIO:
         what = f"the gradient vanishes on its way to it: its norm is {first:.2g}, that of {names[-1]!r} {last:.2g}"
@@ -109,7 +110,7 @@ def _remedies(kind: str, config: Mapping[str, Any], kinds: Collection[str], *, d
         if value(config, "neuron.detach_reset") is False:
             remedies.append(Remedy("", "neuron.detach_reset=true"))
         remedies += [*wider, *fewer]
-        if config.get("clip_grad_norm") is None:
+        if not _clips(config):
             remedies.append(Remedy("", "clip_grad_norm=1"))
         return [*remedies, Remedy("optimizer.lr", "a smaller optimizer.lr", LESS)]
     readout = [Remedy("neuron.activation", "readout=li loss=ce_membrane")] if config.get("readout") is None else []
@@ -124,6 +125,10 @@ def _surrogate(config: Mapping[str, Any]) -> list[Remedy]:
     if not isinstance(alpha, (int, float)):
         return []
     return [Remedy("", f"a wider surrogate (surrogate.alpha={alpha / 2:g})")]
+
+
+def _clips(config: Mapping[str, Any]) -> bool:
+    return config.get("clip_grad_norm") is not None or config.get("clip_grad_value") is not None
 
 
 def _finite(value: float) -> float:

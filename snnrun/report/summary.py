@@ -17,13 +17,14 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
 
     torchinfo runs the model and uses the global random numbers, so it gets a deep copy and forked generators: the
     model's weights, gradients and mode and the global generators do not change. Its mult-adds take the first axis for
-    the batch and count biases; the line below the table counts the executed matrix products and convolutions only.
+    the batch and count biases; the last line counts the executed matrix products and convolutions only. The line
+    before it has the number of learnable parameters in each group (``optimizer.groups``).
     """
     import torch
     import torchinfo
     from torch.utils.flop_counter import FlopCounterMode
 
-    from snnrun.model import ExecutionPlan, set_plan
+    from snnrun.model import ExecutionPlan, parameter_groups, set_plan
 
     num_steps, batch_size = example_input.shape[:2]
     # By the default plan, since neither torchinfo nor torch's counter sees sums of spikes.
@@ -53,6 +54,9 @@ def summary(model: nn.Module, example_input: Tensor) -> str:
     for name, letter in (("MEGABYTES", "M"), ("GIGABYTES", "G"), ("TERABYTES", "T")):
         text = text.replace(f"(Units.{name})", f"({letter})")
     lines = [line.rstrip() for line in text.splitlines()]
+    groups = {name: sum(each.numel() for each in group) for name, group in parameter_groups(model).items()}
+    if groups:
+        lines.append(f"Parameters by group: {', '.join(f'{name} {count:,}' for name, count in groups.items())}")
     lines.append(_mult_adds(counter.get_total_flops() // 2, num_steps, batch_size))
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""The model and the data of a job before the first step."""
+"""The model, the data and the state of a job before the first step."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from snnrun.config.build import PartError
 from snnrun.config.settings import Settings
+from snnrun.errors import ConfigError
 from snnrun.job.parts import Parts
 from snnrun.model import Layer, plan_of, set_plan
 from snnrun.system.team import Team
 from snnrun.task import Data
+from snnrun.training.loop import steps_of_training
+from snnrun.training.state import TrainingState
 from snnrun.training.streams import Streams
 
 
@@ -41,6 +45,29 @@ def load_data(parts: Parts, settings: Settings, streams: Streams, device: torch.
         DataError: if its files are missing or damaged.
     """
     return parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+
+
+def build_state(model: nn.Module, parts: Parts, settings: Settings, streams: Streams, data: Data) -> TrainingState:
+    """The state before the first step, for a model on its device.
+
+    Raises:
+        ConfigError: for a schedule that does not fit the number of training steps, and for a group of parameters
+            that the model lacks.
+    """
+    steps = steps_of_training(data.train, settings)
+    try:
+        return TrainingState.create(
+            model,
+            streams,
+            optimizer=parts.optimizer,
+            scheduler=parts.scheduler,
+            capturable=settings.execution.cuda_graph,
+            total_steps=steps,
+            groups=parts.groups,
+            ema=settings.ema,
+        )
+    except PartError as error:
+        raise ConfigError(str(error.fault)) from error
 
 
 def backends(model: nn.Module) -> str:

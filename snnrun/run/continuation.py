@@ -86,7 +86,7 @@ class Parent(NamedTuple):
         parent = {
             **reference(self.folder, folder),
             fingerprint.KEY: self.state["config"],
-            "weights_sha256": checkpoint.weights_sha256(self.state["model"]),
+            "weights_sha256": checkpoint.weights_sha256(self.weights[LAST]),
             "epochs": self.progress.epoch - 1,
             "step": self.progress.step,
         }

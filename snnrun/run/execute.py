@@ -19,7 +19,7 @@ from snnrun.job.parts import Parts
 from snnrun.model import multiply_adds
 from snnrun.model.execution import product_of
 from snnrun.run import checkpoint, new_folder
-from snnrun.run.build import backends, build_model, count_parameters, load_data
+from snnrun.run.build import backends, build_model, build_state, count_parameters, load_data
 from snnrun.run.evaluation import load_weights, result_of, show
 from snnrun.run.initial_weights import Fit, start_from, weights_file
 from snnrun.run.run_folder import RunFolder, recorded_threads
@@ -27,7 +27,7 @@ from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
 from snnrun.training import graph
-from snnrun.training.loop import evaluate, fit
+from snnrun.training.loop import evaluate, fit, steps_of_epoch
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
 from snnrun.training.runtime import resolve_device, runtime, use_threads
@@ -126,14 +126,7 @@ def _build(
     model = build_model(parts, settings, streams, team).to(device)
     (threads,) = team.reduce_max(recorded or 0)
     use_threads(settings, multiply_adds(model), team.ranks, recorded=threads or None)
-    state = TrainingState.create(
-        model,
-        streams,
-        optimizer=parts.optimizer,
-        scheduler=parts.scheduler,
-        capturable=settings.execution.cuda_graph,
-    )
-    return state, data
+    return build_state(model, parts, settings, streams, data), data
 
 
 def _initial_weights(
@@ -194,9 +187,7 @@ def _manifest(
 
 def _announce(state: TrainingState, data: Data, settings: Settings, console: report.Console) -> None:
     """Start the display of progress."""
-    whole, rest = divmod(len(data.train), settings.batch_size)
-    steps = whole + (rest > 0 and not settings.drop_last)
-    console.start(settings.epochs, steps, state.progress.step, settings.max_steps)
+    console.start(settings.epochs, steps_of_epoch(data.train, settings), state.progress.step, settings.max_steps)
 
 
 def _train(
@@ -243,7 +234,8 @@ def _train(
                 state, data, parts.encoder, parts.loss, settings, boundary=boundary, watch=between_batches, team=team
             ):
                 if folder is not None:
-                    folder.add(record, state.model)
+                    weights = state.evaluated_weights() if isinstance(record, EpochRecord) else None
+                    folder.add(record, state.model, weights)
                 if isinstance(record, EpochRecord):
                     check_same()
                     if folder is not None:
@@ -254,6 +246,8 @@ def _train(
         if folder is not None and not stop.second_signal:
             folder.save(state)
         raise
+    if state.average is not None:
+        state.average.apply()
 
 
 def _test_best(

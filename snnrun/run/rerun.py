@@ -92,6 +92,12 @@ def _train_on(parent: Path, arguments: Arguments, command: Sequence[str]) -> Pat
     ancestor = continuation.read(parent, job.config, warn)
     ancestor.check_longer(job.settings)
     warnings = list(_differences_from_longer_run(parent, job, ancestor.progress.step, Catalogue(arguments.config_dir)))
+    if (steps := _derived_steps(job, ancestor.state)) is not None:
+        warnings.append(
+            f"scheduler.total_steps: the schedule of the finished run had {steps} steps and stays as it is, so the "
+            "learning rate stays at its last value; a longer run from the start would have another from its first step"
+        )
+        job = replace(job, config=_with_steps(job.config, steps), local=_with_steps(job.local, steps))
     with mask_signals():
         folder = new_folder.make_dated(job.settings.output_dir, job.settings.name or "resumed")
         with storing(folder):
@@ -123,6 +129,20 @@ def _differences_from_longer_run(parent: Path, job: Job, step: int, catalogue: C
             f"max_steps={most} has ended the last epoch of the finished run before its end. The next epoch follows; a "
             "longer run from the start would have finished that one first"
         )
+
+
+def _derived_steps(job: Job, state: Mapping[str, Any]) -> int | None:
+    """The length of a schedule per step that came from the settings of the finished run; None for other schedules."""
+    scheduler, values = job.config.get("scheduler"), state.get("scheduler")
+    if not isinstance(scheduler, Mapping) or not isinstance(values, Mapping):
+        return None
+    steps = values.get("total_steps")
+    return steps if scheduler.get("total_steps") is None and type(steps) is int else None
+
+
+def _with_steps(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The config of the run that goes on with this schedule, and repeats it from the start."""
+    return {**config, "scheduler": {**config["scheduler"], "total_steps": steps}}
 
 
 def _is_truncated(run: Path) -> bool:

@@ -174,15 +174,19 @@ class RunFolder(RecordFolder):
     def _metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def add(self, record: LogRecord, model: nn.Module) -> None:
-        """Write a record of ``fit`` to ``metrics.jsonl`` and the console, and after an epoch the weights."""
+    def add(self, record: LogRecord, model: nn.Module, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write a record of ``fit`` to ``metrics.jsonl`` and the console, and after an epoch the evaluated ``weights``.
+
+        ``weights``: default the model's.
+        """
         if isinstance(record, EpochRecord):
             # First, so that every epoch on record has its weights on disk, even if the run is killed.
             with storing(self.checkpoints):
                 files.make_folder(self.checkpoints)
-                checkpoint.save(self.checkpoints / "last.safetensors", model.state_dict())
+                weights = model.state_dict() if weights is None else weights
+                checkpoint.save(self.checkpoints / "last.safetensors", weights)
                 if record.best:
-                    checkpoint.save(self.best, model.state_dict())
+                    checkpoint.save(self.best, weights)
         self.records.append(record)
         values = record.to_json()
         line = json.dumps(values, allow_nan=False, ensure_ascii=False) + "\n"

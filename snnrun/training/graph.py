@@ -15,13 +15,14 @@ Loss and norm are read between the two. So ``on_nonfinite=stop`` ends the traini
 
 The first ``WARM_UP`` steps are ordinary steps on the stream of the graphs, since the first calls compile kernels and
 reserve memory. So is a batch of another shape, such as a smaller last one. Learning rate and other numbers of the
-optimizer are a part of the second graph, which is recorded again when they change.
+optimizer are a part of the second graph, which is recorded again when they change; with a schedule for each step at
+every step.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -47,14 +48,16 @@ class Passes(NamedTuple):
     Attributes:
         loss, norm: ``[]``: of the batch, and of the gradients of all parameters together.
         outcome: of the batch; see :func:`snnrun.training.loop.score`.
-        counts: how often the neurons fired.
+        counts: how often the neurons fired, of each batch of the step.
+        samples: number of them in the step.
         checks: of values, whose numbers are read with the loss.
     """
 
     loss: Tensor
     norm: Tensor
     outcome: Tensor | None
-    counts: Counts
+    counts: tuple[Counts, ...]
+    samples: int
     checks: ValueChecks
 
 
@@ -82,9 +85,9 @@ class Recorder(Protocol):
 class PlainStep:
     """The step without graphs."""
 
-    def passes(self, function: Callable[[Batch], Passes], batch: Batch) -> Passes:
-        """Forward and backward pass, ``function(batch)``."""
-        return function(batch)
+    def passes(self, function: Callable[[Iterable[Batch]], Passes], window: Iterable[Batch]) -> Passes:
+        """Forward and backward pass of the batches of a step, ``function(window)``."""
+        return function(window)
 
     def update(self, function: Callable[[Tensor], None], norm: Tensor, *, broken: bool) -> None:
         """The update of the parameters, ``function(norm)``; ``broken``: loss or gradient are not finite."""
@@ -111,17 +114,18 @@ class GraphStep(PlainStep):
         self._gradients: list[Tensor | None] = []
         self._replayed = False
 
-    def passes(self, function: Callable[[Batch], Passes], batch: Batch) -> Passes:
+    def passes(self, function: Callable[[Iterable[Batch]], Passes], window: Iterable[Batch]) -> Passes:
+        (batch,) = window
         shape = _shape(batch)
         steps = self._steps[shape] = self._steps.get(shape, 0) + 1
         if self._first is None and steps > WARM_UP:
             self._shape, target = shape, batch.target
             self._input = Batch(batch.x.clone(), None if target is None else target.clone())
-            self._first = self._record(lambda: function(self._input))
+            self._first = self._record(lambda: function([self._input]))
             self._gradients = [parameter.grad for parameter in self._parameters]
         self._replayed = self._first is not None and shape == self._shape
         if self._first is None or not self._replayed:
-            result: Passes = self._recorder.warm_up(lambda: function(batch))
+            result: Passes = self._recorder.warm_up(lambda: function([batch]))
             return result
         for place, values in zip(self._input, batch, strict=True):
             if place is not None and values is not None:
@@ -224,7 +228,7 @@ def check_settings(settings: Settings, device: torch.device, processes: int = 1)
     """Check that the settings allow graphs, if they ask for them.
 
     Raises:
-        ConfigError: for another device than CUDA, several processes, or ``memory=low``.
+        ConfigError: for another device than CUDA, several processes, several batches in a step, or ``memory=low``.
     """
     if not settings.execution.cuda_graph:
         return
@@ -234,6 +238,9 @@ def check_settings(settings: Settings, device: torch.device, processes: int = 1)
     if processes > 1:
         got = Description(f"true with {processes} processes")
         raise ConfigError.of(ArgumentError(KEY, "false where several processes share a batch", got, advice=ADVICE))
+    if settings.accumulate > 1:
+        got = Description(f"true with accumulate={settings.accumulate}")
+        raise ConfigError.of(ArgumentError(KEY, "false where a step has several batches", got, advice=ADVICE))
     if settings.memory == "low":
         # Its backward pass sets the state of torch's generator, which is impossible within a graph.
         advice = f"use memory=full, or {KEY}=false"

@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.model import neurons
+from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
 from snnrun.system.team import Team
 from snnrun.task import Batch, Data, Part
@@ -30,7 +31,7 @@ from snnrun.training import nonfinite
 from snnrun.training.confusion import Predictions
 from snnrun.training.graph import Passes, PlainStep, Recorder, step_of
 from snnrun.training.layers import layer_gradients, neuron_parameters
-from snnrun.training.metrics import Scores, Totals, share_correct
+from snnrun.training.metrics import Counts, Scores, Totals, share_correct
 from snnrun.training.progress import Progress
 from snnrun.training.records import EpochRecord, LayerGradient, LogRecord, StepRecord, WarningRecord
 from snnrun.training.state import TrainingState
@@ -64,7 +65,8 @@ class StepResult(NamedTuple):
     """The result of a training step, as numbers.
 
     Attributes:
-        accuracy: of the batch; None without class labels or ``log``.
+        loss: the mean over the samples of the step.
+        accuracy: of these samples; None without class labels or ``log``.
         log: True if this step has a record.
         broken: True if loss or gradient were not finite.
     """
@@ -90,8 +92,9 @@ def fit(
 ) -> Iterator[LogRecord]:
     """Train ``state.model`` and yield a record for every logged step, every warning and every epoch.
 
-    Between a record and the next the weights are the record's, so the caller may save them. ``best`` in an epoch's
-    record means that its validation loss is the lowest so far; without validation samples no epoch is the best.
+    Between a record and the next ``state.evaluated_weights()`` are the record's, so the caller may save them. ``best``
+    in an epoch's record means that its validation loss is the lowest so far; without validation samples no epoch is
+    the best.
 
     Args:
         state: where training begins or goes on. Updated after every step, so it can be saved between any two steps.
@@ -137,8 +140,9 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
     first_samples = last_samples = totals.samples
     away = 0.0  # seconds of the caller, for records and boundaries
     progress.begin_epoch(state.streams, setup.data.train)
-    for batch in _batches(setup.data.train, progress, state.streams, setup.settings):
-        result = train_step(state, setup, batch)
+    batches = _batches(setup.data.train, progress, state.streams, setup.settings)
+    for window in _windows(batches, setup.settings.accumulate):
+        result = train_step(state, setup, window)
         if result.broken and (lost := nonfinite.lost_neurons(model)) != progress.lost:
             progress.lost = lost
             message = nonfinite.describe(model, progress.step, result.loss)
@@ -168,17 +172,18 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
     return totals.samples - first_samples, time.perf_counter() - begin - away
 
 
-def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
-    """One step on ``batch``: loss, gradients, update, and the sums of the epoch.
+def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> StepResult:
+    """One step on the batches of ``window``: loss, gradients, update, and the sums of the epoch.
 
     Raises:
         NonFiniteError: see :func:`fit`; the weights are as they were.
     """
     model, progress, settings = state.model, state.progress, setup.settings
     progress.step += 1
-    passes = setup.step.passes(functools.partial(run_passes, state, setup), batch)
+    passes = setup.step.passes(functools.partial(run_passes, state, setup), window)
     log = progress.step == 1 or progress.step % settings.report.log_every == 0
-    last = _ends_epoch(progress, setup.data.train, settings)
+    batch = progress.batch + len(passes.counts)
+    last = batch == _batches_of_epoch(setup.data.train, settings) or progress.step == settings.max_steps
     values = _read(passes, layer_gradients(model) if last else {}, with_outcome=log)
     passes.checks.verify(values.checked)
 
@@ -188,37 +193,74 @@ def train_step(state: TrainingState, setup: Setup, batch: Batch) -> StepResult:
         raise NonFiniteError(nonfinite.describe(model, progress.step, values.loss))
     if last:
         progress.gradients = values.gradients
+    if isinstance(state.scheduler, StepScheduler):
+        state.scheduler.advance()
     # An infinite norm would carry one neuron's fault to all the others.
     norm = nonfinite.finite_norm(setup.parameters) if broken else passes.norm
     setup.step.update(functools.partial(update, state, setup), norm, broken=broken)
-    progress.totals.add(values.loss, passes.outcome, batch.x.shape[1])
-    progress.activity.add_counts(passes.counts)
-    progress.batch += 1
-    accuracy = share_correct(values.correct, batch.x.shape[1]) if values.correct else None
+    if state.average is not None:
+        state.average.update()
+    progress.totals.add(values.loss, passes.outcome, passes.samples)
+    for counts in passes.counts:
+        progress.activity.add_counts(counts)
+    progress.batch = batch
+    accuracy = share_correct(values.correct, passes.samples) if values.correct else None
     return StepResult(values.loss, values.norm, accuracy, log, broken)
 
 
-def run_passes(state: TrainingState, setup: Setup, batch: Batch) -> Passes:
-    """Forward and backward pass. Nothing in it waits for the device."""
-    streams, team = state.streams, setup.team
-    with deferred() as checks:
-        traces = forward(
-            state.model, setup.encoder, batch.x, setup.settings, streams.encoding, streams.dropout, team
-        )  # fmt: skip
-    loss, outcome = score(traces, batch, setup.loss, team)
+def run_passes(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> Passes:
+    """Forward and backward pass of each batch, whose gradient is the mean over all samples.
+
+    Nothing in it waits for the device.
+    """
+    team, accumulate = setup.team, setup.settings.accumulate
     state.optimizer.zero_grad()
-    loss.backward()
+    with deferred() as checks:
+        # One after the other, since the traces of a whole window need not fit into memory.
+        results = [_backward(state, setup, batch) for batch in window]
+    samples = sum(each.samples for each in results)
+    if accumulate > 1:
+        for gradient in (p.grad for p in setup.parameters if p.grad is not None):
+            gradient.div_(samples / setup.settings.batch_size)
     team.add_gradients(setup.parameters)
     norm = nonfinite.norm([p.grad for p in setup.parameters if p.grad is not None])
+    loss = results[0].loss
+    if accumulate > 1:
+        loss = torch.stack([each.loss * (each.samples / samples) for each in results]).sum()
+    first, *others = [each.outcome for each in results]
+    outcome = None if first is None else sum((each for each in others if each is not None), first)
+    return Passes(loss, norm, outcome, tuple(each.counts for each in results), samples, checks)
+
+
+def _backward(state: TrainingState, setup: Setup, batch: Batch) -> _Result:
+    """Forwards and backwards for one batch; adds its gradient to the gradient of the step."""
+    streams, settings, team = state.streams, setup.settings, setup.team
+    traces = forward(state.model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+    loss, outcome = score(traces, batch, setup.loss, team)
+    samples = batch.x.shape[1]
+    # A smaller batch counts less, so that the gradient is the mean over all samples of the step.
+    (loss if settings.accumulate == 1 else loss * (samples / settings.batch_size)).backward()
     counts = state.progress.activity.count(traces if team.own_count else _without_samples(traces))
-    return Passes(loss.detach().reshape(()), norm, outcome, counts, checks)
+    return _Result(loss.detach().reshape(()), outcome, counts, samples)
 
 
 def update(state: TrainingState, setup: Setup, norm: Tensor) -> None:
     """Clip the gradients, whose norm is ``norm``, and change the parameters. Nothing in it waits for the device."""
-    if setup.settings.clip_grad_norm is not None:
-        torch.nn.utils.clip_grads_with_norm_(setup.parameters, setup.settings.clip_grad_norm, norm)
+    settings = setup.settings
+    if settings.clip_grad_norm is not None:
+        torch.nn.utils.clip_grads_with_norm_(setup.parameters, settings.clip_grad_norm, norm)
+    if settings.clip_grad_value is not None:
+        torch.nn.utils.clip_grad_value_(setup.parameters, settings.clip_grad_value)
     state.optimizer.step()
+
+
+class _Result(NamedTuple):
+    """Of one batch; see :class:`snnrun.training.graph.Passes`."""
+
+    loss: Tensor
+    outcome: Tensor | None
+    counts: Counts
+    samples: int
 
 
 class _Values(NamedTuple):
@@ -257,11 +299,13 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     data, settings = setup.data, setup.settings
     train = progress.totals.scores()
     validation = Scores(math.nan, None)
-    if len(data.validation):
-        validation = evaluate(
-            model, data.validation, setup.encoder, setup.loss, state.streams, settings,
-            watch=setup.watch, team=setup.team,
-        )  # fmt: skip
+    with state.averaged():
+        if len(data.validation):
+            validation = evaluate(
+                model, data.validation, setup.encoder, setup.loss, state.streams, settings,
+                watch=setup.watch, team=setup.team,
+            )  # fmt: skip
+        learnt = neuron_parameters(model) or None
     progress.activity.pool(setup.team)
     best = validation.loss < progress.best_loss
     if best:
@@ -282,11 +326,11 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
         time=time.perf_counter() - setup.begin,
         layers=progress.activity.summary() if setup.team.leads else {},
         gradients=progress.gradients,
-        neuron_parameters=neuron_parameters(model) or None,
+        neuron_parameters=learnt,
     )
     if isinstance(state.scheduler, ReduceLROnPlateau):
         state.scheduler.step(validation.loss)
-    else:
+    elif not isinstance(state.scheduler, StepScheduler):
         state.scheduler.step()
     progress.end_epoch(state.streams, data.train)
     progress.seconds = time.perf_counter() - setup.begin
@@ -308,7 +352,9 @@ def out_of_patience(progress: Progress, settings: Settings) -> bool:
 
 def _batches(part: Part, progress: Progress, streams: Streams, settings: Settings) -> Iterator[Batch]:
     """The batches that are left of the epoch under way."""
-    left = None if settings.max_steps is None else progress.batch + settings.max_steps - progress.step
+    left = None
+    if settings.max_steps is not None:
+        left = progress.batch + (settings.max_steps - progress.step) * settings.accumulate
 
     def rest() -> Iterator[Batch]:
         return itertools.islice(part.batches(settings.batch_size, streams.order), progress.batch, left)
@@ -320,11 +366,26 @@ def _batches(part: Part, progress: Progress, streams: Streams, settings: Setting
     return (batch for batch in batches if batch.x.shape[1] == settings.batch_size)
 
 
-def _ends_epoch(progress: Progress, part: Part, settings: Settings) -> bool:
-    """True if the batch under way is the last one of its epoch."""
+def _windows(batches: Iterator[Batch], size: int) -> Iterator[Iterator[Batch]]:
+    """The batches of each training step, drawn one by one; the last step of an epoch may have fewer than ``size``."""
+    for first in batches:
+        yield itertools.chain((first,), itertools.islice(batches, size - 1))
+
+
+def _batches_of_epoch(part: Part, settings: Settings) -> int:
     whole, rest = divmod(len(part), settings.batch_size)
-    batches = whole + (rest > 0 and not settings.drop_last)
-    return progress.batch + 1 == batches or progress.step == settings.max_steps
+    return whole + (rest > 0 and not settings.drop_last)
+
+
+def steps_of_epoch(part: Part, settings: Settings) -> int:
+    """The training steps of an epoch on ``part``."""
+    return math.ceil(_batches_of_epoch(part, settings) / settings.accumulate)
+
+
+def steps_of_training(part: Part, settings: Settings) -> int:
+    """The training steps of all epochs on ``part``, at most ``max_steps``; early stopping may end it before."""
+    steps = settings.epochs * steps_of_epoch(part, settings)
+    return steps if settings.max_steps is None else min(steps, settings.max_steps)
 
 
 @torch.no_grad()

@@ -238,6 +238,24 @@ def test_a_schedule_over_the_epochs_stays_with_a_warning(
     assert main(["reproduce", str(new())]) == 0
 
 
+def test_a_schedule_per_step_stays_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    run = make_run_in(tmp_path, "epochs=2", "scheduler=linear", "scheduler.end_factor=0.5")
+    assert config_of(run)["scheduler"]["total_steps"] is None
+    steps = Run(run).metrics("epoch")[-1]["step"]
+    words = ("scheduler=linear", "scheduler.end_factor=0.5", f"scheduler.total_steps={steps}")
+    expected_run = make_run_in(tmp_path / "wanted", "epochs=3", *words)
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["resume", "run", "epochs=3"]) == 0
+    (warning,) = warnings(capsys)
+    assert warning.startswith("warning: scheduler.total_steps: ") and str(steps) in warning
+    assert config_of(new())["scheduler"]["total_steps"] == steps
+    assert compare(expected_run, new(), same_seed=True).exact
+    assert Run(new()).metrics("step")[-1]["learning_rate"] == 0.5 * Run(run).metrics("step")[0]["learning_rate"]
+
+
 @pytest.mark.parametrize("scheduler", [["scheduler=step", "scheduler.step_size=1"], ["scheduler=plateau"]])
 def test_another_schedule_goes_on(
     scheduler: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -249,6 +267,30 @@ def test_another_schedule_goes_on(
     assert main(["resume", "run", "epochs=3"]) == 0
     assert not warnings(capsys)
     assert compare(expected_run, new(), same_seed=True).exact
+
+
+@pytest.mark.parametrize("words", [[], ["task.validation=0"]])
+def test_an_average_of_the_weights(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """The test, the files of weights and a longer run have the average; so have `evaluate` and `reproduce`."""
+    words = [*words, "ema=0.9", "accumulate=2", "loss=ce_membrane"]
+    run = make_run_in(tmp_path, *words, "epochs=2")
+    last = checkpoint.load(run / "checkpoints" / "last.safetensors")
+    state = checkpoint.load_state(checkpoint.states(run / "checkpoints")[0])
+    assert Run(run).result["weights_sha256"] == checkpoint.weights_sha256(last)
+    assert last.keys() == state["average"].keys()
+    assert all(torch.equal(value, state["average"][name]) for name, value in last.items())
+    assert not all(torch.equal(value, state["model"][name]) for name, value in last.items())
+    expected_run = make_run_in(tmp_path / "wanted", *words, "epochs=3")
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", "run"]) == 0
+    assert main(["reproduce", "run"]) == 0
+    capsys.readouterr()
+    assert main(["resume", "run", "epochs=3"]) == 0
+    assert compare(expected_run, new(), same_seed=True).exact
+    parent = Run(new()).manifest["parent"]
+    assert parent["weights_sha256"] == Run(run).result["weights_sha256"]
 
 
 @pytest.mark.parametrize(

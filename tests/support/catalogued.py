@@ -55,6 +55,8 @@ def _load(group: str, option: str) -> Any:
     content = yaml.safe_dump(CATALOGUE.content(CATALOGUE.groups[group][option]))
     config: Any = OmegaConf.to_container(OmegaConf.create(content))  # whose 1e-3 is a number, as Hydra's
     config.pop("defaults", None)
+    if group == "optimizer":  # the run's, not its class's
+        del config["groups"]
     return config if "_target_" in config or group not in config else config[group]
 
 

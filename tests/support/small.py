@@ -20,7 +20,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.build import build_model
+from snnrun.run.build import build_model, build_state
 from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord
@@ -64,6 +64,31 @@ class Few:
         yield from itertools.islice(self.part.batches(batch_size, generator), self.count)
 
 
+@dataclass(frozen=True)
+class BatchList:
+    """A part that hands out these batches, in this order."""
+
+    items: list[Batch]
+    stream: None = None
+
+    def __len__(self) -> int:
+        return sum(batch.x.shape[1] for batch in self.items)
+
+    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
+        yield from self.items
+
+
+def images(*sizes: int, seed: int = 0) -> BatchList:
+    """Batches of random images of digits' shape, of these sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    return BatchList(
+        [
+            Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
+            for size in sizes
+        ]
+    )
+
+
 def few(data: Data, count: int) -> Data:
     """The same data with passes of at most ``count`` batches."""
     train, validation, test = (Few(part, count) for part in (data.train, data.validation, data.test))
@@ -82,8 +107,7 @@ class Training:
 
     def state(self) -> TrainingState:
         """The model and the streams as they are, with an optimizer and a scheduler that are new."""
-        parts = self.parts
-        return TrainingState.create(self.model, self.streams, optimizer=parts.optimizer, scheduler=parts.scheduler)
+        return build_state(self.model, self.parts, self.settings, self.streams, self.data)
 
     def fit(self, state: TrainingState | None = None, **options: Any) -> list[LogRecord]:
         """The records of a training, from ``state`` on; default: a new one."""

@@ -26,8 +26,24 @@ LONG = [
     ([*QUIET, OFTEN, "encoder=poisson", "model=recurrent", "optimizer=rmsprop", "num_steps=6", "scheduler=cosine"], 3),
     ([*QUIET, "checkpoint.every_steps=1", "task=zeros", "task.steps_per_epoch=30"], 4),
     ([*QUIET, OFTEN, "model=convnet", "encoder=latency", "num_steps=5", "model.norm=batch"], 3),
+    ([*QUIET, OFTEN, "num_steps=6", "scheduler=one_cycle", "optimizer=adamw", "scheduler.cycle_momentum=true"], 3),
+    (
+        [
+            *QUIET,
+            OFTEN,
+            "num_steps=6",
+            "scheduler=warmup_cosine",
+            "max_steps=50",
+            "optimizer=sgd",
+            "neuron.learn_beta=true",
+            "optimizer.groups.neuron.lr=1e-3",
+            "optimizer.groups.readout.weight_decay=0.1",
+        ],
+        3,
+    ),
+    ([*QUIET, OFTEN, "num_steps=6", "ema=0.9", "accumulate=2", "scheduler=warmup_linear", "model.dropout=0.2"], 3),
     ([*QUIET, "num_steps=20", "model.dropout=0.1"], 4),  # states at the ends of epochs alone
-    ([*QUIET, "neuron=plif", "memory=low", "optimizer=adamw", "checkpoint.every_steps=7"], 4),
+    ([*QUIET, "neuron=plif", "memory=low", "optimizer=adamw", "checkpoint.every_steps=7", "clip_grad_value=0.01"], 4),
 ]
 
 

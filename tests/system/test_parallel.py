@@ -102,6 +102,11 @@ SPREAD = {
     "scaled by the batch": with_sizes("model.hidden=[12]", "encoder=latency", "encoder.normalize=batch"),
     "augmented images": with_sizes("model.hidden=[12]", "augmentation=[affine,crop,erase,flip]"),
     "clipped, low memory": with_sizes("model.hidden=[12]", "clip_grad_norm=0.1", "memory=low"),
+    "clipped by value, one cycle": with_sizes("model.hidden=[12]", "clip_grad_value=1e-3", "scheduler=one_cycle"),
+    "groups of parameters": with_sizes("model.hidden=[12]", "optimizer.groups.readout.lr=1e-2", "scheduler=linear"),
+    "several batches a step, average": with_sizes(
+        "model.hidden=[12]", "batch_size=26", "accumulate=2", "ema=0.9", "epochs=4"
+    ),
     "no validation, whole batches, a last step": with_sizes(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),

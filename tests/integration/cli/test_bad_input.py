@@ -69,6 +69,15 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "scheduler=cosine scheduler.T_max=-3",
         ["scheduler.T_max: ", "whole number", "got -3"],
     ),
+    "of a group below zero": ("optimizer.groups.neuron.lr=-1", ["optimizer.groups.neuron.lr: ", "got -1"]),
+    "of a group that the model lacks": (
+        "optimizer.groups.recurrent.lr=1e-4",
+        ["optimizer.groups.recurrent: ", "weights, readout"],
+    ),
+    "a warm-up of more steps than max_steps": (
+        "scheduler=warmup_cosine scheduler.warmup_steps=9 max_steps=8",
+        ["scheduler.warmup_steps: ", "at most 8", "got 9"],
+    ),
     "below zero": ("scheduler=step scheduler.gamma=-1", ["scheduler.gamma: ", "got -1"]),
     "refused by a scheduler": ("scheduler=plateau scheduler.factor=2", ["scheduler.factor", "got 2", "default is 0.1"]),
     "two that exclude each other": ("neuron.beta=0.9 neuron.tau=3", ["neuron.beta: together with tau: "]),

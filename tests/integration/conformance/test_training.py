@@ -14,6 +14,7 @@ import torch
 
 from snnrun.config.build import build
 from snnrun.model import Layer
+from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord
 from support.catalogued import assemble, neurons, options, part, raw
@@ -200,11 +201,17 @@ def test_optimizers(optimizer: str) -> None:
 
 @pytest.mark.parametrize("scheduler", options("scheduler"))
 def test_schedulers(scheduler: str) -> None:
-    _, records, _ = trains(small(scheduler=scheduler, settings={"epochs": 2}))
+    trainer, records, _ = trains(small(scheduler=scheduler, settings={"epochs": 2}))
     rates = [record.learning_rate for record in records if isinstance(record, EpochRecord)]
     assert len(rates) == 2
     assert all(0 < rate <= 1e-3 for rate in rates)
-    assert rates[0] == 1e-3, "the first epoch has the learning rate that was asked for"
+    steps = [record.learning_rate for record in records if isinstance(record, StepRecord)]
+    if isinstance(trainer.state().scheduler, StepScheduler):
+        assert len(set(steps)) == len(steps) >= 4, "each step has a learning rate of its own"
+        assert rates == [steps[len(steps) // 2 - 1], steps[-1]], "an epoch has the rate of its last step"
+    else:
+        assert rates[0] == 1e-3, "the first epoch has the learning rate that was asked for"
+        assert set(steps) == set(rates)
 
 
 @pytest.mark.parametrize("task", options("task"))

@@ -26,12 +26,15 @@ GOOD: dict[str, Any] = {
     "epochs": 1,
     "max_steps": 100,
     "batch_size": 128,
+    "accumulate": 4,
     "drop_last": True,
     "data_dir": "data",
     "name": "a run",
     "output_dir": "outputs",
     "on_nonfinite": "warn",
     "clip_grad_norm": 2,
+    "clip_grad_value": None,
+    "ema": 0.999,
     "early_stopping": None,
     "max_seconds": 3600,
     "checkpoint": {"every_steps": 100, "every_minutes": None},
@@ -89,12 +92,15 @@ def test_all_faults_are_shown() -> None:
         "epochs": 1.5,
         "max_steps": 0,
         "batch_size": True,
+        "accumulate": 0,
         "drop_last": 1,
         "data_dir": "",
         "name": "a/b",
         "output_dir": None,
         "on_nonfinite": "ignore",
         "clip_grad_norm": 0,
+        "clip_grad_value": 0,
+        "ema": 1,
         "early_stopping": 0,
         "max_seconds": 0,
         "checkpoint": {"every_steps": 0, "every_minutes": -1, "every_epochs": 1},
@@ -110,12 +116,23 @@ def test_all_faults_are_shown() -> None:
     assert keys == [*list(bad)[:-3], *checkpoint, *report, *style]
 
 
-def test_a_run_of_an_earlier_version_has_no_name_and_no_weights_to_start_from() -> None:
-    earlier = Settings.from_config({key: value for key, value in GOOD.items() if key not in ("name", "init_from")})
-    assert (earlier.name, earlier.init_from) == (None, None)
+#: Keys that runs of earlier versions lack, with the values that keep their behaviour.
+NEW_KEYS = {"name": None, "init_from": None, "accumulate": 1, "clip_grad_value": None, "ema": None}
 
 
-@pytest.mark.parametrize("key", [key for key in KEYS if key not in ("name", "init_from", "execution")])
+def test_a_run_of_an_earlier_version_may_lack_newer_keys() -> None:
+    earlier = Settings.from_config({key: value for key, value in GOOD.items() if key not in NEW_KEYS})
+    assert {key: getattr(earlier, key) for key in NEW_KEYS} == NEW_KEYS
+
+
+def test_a_gradient_is_clipped_in_one_way() -> None:
+    settings, faults = read({**GOOD, "clip_grad_norm": 1, "clip_grad_value": 0.5})
+    assert settings is None
+    assert [(fault.path, fault.refused) for fault in faults] == [("clip_grad_value", True)]
+    assert Settings.from_config({**GOOD, "clip_grad_norm": None, "clip_grad_value": 0.5}).clip_grad_value == 0.5
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if key not in NEW_KEYS])
 def test_a_missing_key_is_named(key: str) -> None:
     settings, faults = read({name: value for name, value in GOOD.items() if name != key})
     assert settings is None

@@ -47,13 +47,12 @@ from support.small import config_for
 #: Where the callables of a group are, if not in the package of its name.
 HOMES = {
     "optimizer": "torch.optim",
-    "scheduler": "torch.optim.lr_scheduler",
     "readout": "snnrun.neuron",
     "input": "snnrun.neuron.input",
     "regulariser": "snnrun.loss",
 }
-#: What a part has parts of other groups in.
-HOLDERS = ("regularisers", "augmentation")
+#: What a part has parts of other groups in, and what is not for the class itself.
+HOLDERS = ("regularisers", "augmentation", "groups")
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
 #: What a training composes; other groups are for other commands, and set-ups, which change much, have their own tests.
 GROUPS = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]
@@ -127,7 +126,7 @@ def test_every_file_is_plain_yaml_and_an_option_or_a_piece_of_one() -> None:
 
 def test_what_files_take_in_is_no_option() -> None:
     fragments = {path.stem for path in conf_folder().rglob("_*.yaml")}
-    assert {"_firing", "_resetting", "_recurrent", "_sample_loss"} <= fragments
+    assert {"_firing", "_resetting", "_recurrent", "_sample_loss", "_groups"} <= fragments
     assert not fragments & {option for _, option in EVERY}
     assert not fragments & set(CATALOGUE.groups)
     # Hydra's completion offers every file in the folder of a group.
@@ -183,7 +182,8 @@ def test_a_file_begins_with_what_it_is_for(group: str, option: str) -> None:
 def test_a_file_mirrors_one_callable_of_its_group(group: str, option: str) -> None:
     config = raw(group, option)
     module, _, name = config["_target_"].rpartition(".")
-    assert module == HOMES.get(group, f"snnrun.{group}")
+    homes = {HOMES.get(group, f"snnrun.{group}"), *(["torch.optim.lr_scheduler"] if group == "scheduler" else [])}
+    assert module in homes, "torch's schedulers are for each epoch, snnrun's for each step"
     target = target_of(group, option)
     assert target.__name__ == name
     assert f"{target.__module__}.".startswith(("torch.optim.", f"{module}."))

@@ -93,6 +93,7 @@ def test_an_explosion_is_shown_once_with_the_remaining_remedies() -> None:
     with_remedies = CONFIG | {"clip_grad_norm": 1.0, "neuron": {"detach_reset": True}}
     (text,) = gradient_warnings([record(5e3, 1.0)], set(), with_remedies)
     assert "clip_grad_norm" not in text and "detach_reset" not in text
+    assert gradient_warnings([record(5e3, 5e3)], set(), CONFIG | {"clip_grad_value": 0.1}) == []
     (text,) = gradient_warnings([record(5e3, 1.0)], set(), CONFIG | {"surrogate": {"_target_": "x.Rectangular"}})
     assert "surrogate=atan" in text and "surrogate.alpha" not in text
 

@@ -101,6 +101,7 @@ def test_counts_parameters_and_true_mult_adds() -> None:
     assert f"Total params: {own + norm:,}" in text
     assert "Linear (synapse1)" in text and "150,500" in text and "[10, 3, 500]" in text
     per_step = 300 * 500 + 500 * 4
+    assert "Parameters by group: " in text
     assert f"Synaptic mult-adds per sample: {10 * per_step:,} in 10 steps, {per_step:,} per step" in text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,39 +19,14 @@ from snnrun.encoder import Encoder
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import CECount, Loss
 from snnrun.sequence import Trace
-from snnrun.task import Batch, Data, Part
+from snnrun.task import Data, Part
 from snnrun.training.loop import evaluate
 from snnrun.training.records import EpochRecord, LayerActivity, LogRecord, StepRecord, WarningRecord, of_kind
 from snnrun.training.streams import Streams
 from support.refusals import fails
-from support.small import CPU, Training, same, training, weights
+from support.small import CPU, BatchList, Training, images, same, training, weights
 
 SMALL = ["num_steps=6", "epochs=2", "batch_size=32", "model.hidden=[20]"]
-
-
-@dataclass(frozen=True)
-class BatchList:
-    """A part that hands out these batches, in this order."""
-
-    items: list[Batch]
-    stream: None = None
-
-    def __len__(self) -> int:
-        return sum(batch.x.shape[1] for batch in self.items)
-
-    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
-        yield from self.items
-
-
-def images(*sizes: int, seed: int = 0) -> BatchList:
-    """Batches of random images of digits' shape, of these sizes."""
-    generator = torch.Generator().manual_seed(seed)
-    return BatchList(
-        [
-            Batch(torch.rand(1, size, 1, 8, 8, generator=generator), torch.randint(0, 4, (size,), generator=generator))
-            for size in sizes
-        ]
-    )
 
 
 @dataclass(frozen=True)
@@ -245,6 +220,28 @@ def test_cosine_ends_with_the_last_epoch() -> None:
     assert rates == pytest.approx([(1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)])
 
 
+def test_a_schedule_per_step_has_the_steps_of_the_training() -> None:
+    """Of the data, which the test makes three batches of."""
+    words = ["optimizer=sgd", "optimizer.lr=0.5", "scheduler=linear", "epochs=2"]
+    whole, rest = divmod(len(training(*SMALL).data.train), 32)
+    assert rest
+    lengths = {"": 2 * whole + 2, "drop_last=true": 2 * whole, "max_steps=5": 5, "scheduler.total_steps=9": 9}
+    for word, steps in lengths.items():
+        extra = (word,) if word else ()
+        records = training(*SMALL, *words, *extra, batches=3).fit()
+        rates = [record.learning_rate for record in of_kind(records, StepRecord)]
+        assert rates == pytest.approx([0.5 * (1 - n / steps) for n in range(len(rates))]), extra
+        assert [epoch.learning_rate for epoch in of_kind(records, EpochRecord)] == [rates[2], rates[-1]]
+
+
+def test_a_warm_up_of_more_steps_than_the_training_has_is_refused() -> None:
+    steps = 2 * math.ceil(len(training(*SMALL).data.train) / 32)
+    trainer = training(*SMALL, "scheduler=warmup_cosine", f"scheduler.warmup_steps={steps + 1}")
+    with fails(ConfigError, "scheduler.warmup_steps: ", f"at most {steps},", f"got {steps + 1}"):
+        trainer.state()
+    training(*SMALL, "scheduler=warmup_cosine", f"scheduler.warmup_steps={steps}").state()
+
+
 # --- no validation, a last step, whole batches only ------------------------------------------------------------------
 
 
@@ -318,6 +315,19 @@ def test_clipping_bounds_the_update(limit: float | None) -> None:
     update = math.sqrt(sum(float((after[name] - before[name]).square().sum()) for name in before))
     assert step.gradient_norm > 1e-2, "the norm that is recorded is the one before clipping"
     assert update == pytest.approx(min(step.gradient_norm, limit or math.inf), rel=1e-3)
+
+
+@pytest.mark.parametrize("limit", [1e-3, 1e6])
+def test_clipping_by_value_bounds_each_component(limit: float) -> None:
+    words = ["optimizer=sgd", "optimizer.lr=1", "optimizer.momentum=0", "epochs=1"]
+    free, clipped = (training(*SMALL, *words, f"clip_grad_value={bound}", batches=1) for bound in ("null", limit))
+    (free_step, *_), (step, *_) = (of_kind(trainer.fit(), StepRecord) for trainer in (free, clipped))
+    assert step.gradient_norm == free_step.gradient_norm, "the norm that is recorded is the one before clipping"
+    gradients = {name: parameter.grad for name, parameter in free.model.named_parameters()}
+    expected = {name: gradient.clamp(-limit, limit) for name, gradient in gradients.items() if gradient is not None}
+    actual = {name: parameter.grad for name, parameter in clipped.model.named_parameters()}
+    assert all(torch.equal(expected[name], gradient) for name, gradient in actual.items() if gradient is not None)
+    assert any((gradient.abs() > 1e-3).any() for gradient in gradients.values() if gradient is not None)
 
 
 # --- what is not finite --------------------------------------------------------------------------------------------

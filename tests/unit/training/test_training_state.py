@@ -20,6 +20,13 @@ WORDS = (
     *("num_steps=4", "epochs=2", "batch_size=32", "model.hidden=[12]", "report.log_every=1"),
     *("model.dropout=0.3", "neuron.learn_beta=true", "optimizer=adam", "scheduler=cosine", "augmentation=[flip]"),
 )
+RECIPES = {
+    "plain": (),
+    "one cycle": ("scheduler=one_cycle", "scheduler.total_steps=6", "scheduler.cycle_momentum=true"),
+    "groups": ("optimizer.groups.neuron.lr=0.1", "optimizer.groups.readout.weight_decay=0.01"),
+    "average": ("ema=0.5",),
+    "warm-up": ("scheduler=warmup_cosine", "scheduler.total_steps=6", "scheduler.warmup_steps=2"),
+}
 TIMES = ("time", "seconds", "samples_per_second")
 
 
@@ -27,22 +34,23 @@ class Leave(Exception):
     """Ends training between two steps."""
 
 
-def make_trainer() -> Training:
-    return training(*WORDS, batches=3)
+def make_trainer(recipe: str = "plain") -> Training:
+    return training(*WORDS, *RECIPES[recipe], batches=3)
 
 
 def without_times(records: list[LogRecord]) -> list[dict[str, Any]]:
     return [{key: value for key, value in record.to_json().items() if key not in TIMES} for record in records]
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize("at", [0, 1, 3, 4])
-def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) -> None:
+def test_training_goes_on_from_a_state_that_was_loaded(at: int, recipe: str, tmp_path: Path) -> None:
     """By way of a file, in objects that were made anew; 3 is the last step of an epoch, before its validation."""
-    whole = make_trainer()
+    whole = make_trainer(recipe)
     with whole.streams.global_stream("training"):
         expected = whole.fit()
 
-    first = make_trainer()
+    first = make_trainer(recipe)
     state = first.state()
 
     def leave() -> None:
@@ -56,7 +64,7 @@ def test_training_goes_on_from_a_state_that_was_loaded(at: int, tmp_path: Path) 
                 records += first.records(state, boundary=leave)
         path = checkpoint.save_state(tmp_path, at, state.state_dict())
 
-    second = make_trainer()
+    second = make_trainer(recipe)
     later = second.state()
     with second.streams.global_stream("training"), warnings.catch_warnings():
         warnings.simplefilter("error")  # torch's scheduler would warn of an optimizer that has not stepped

@@ -85,11 +85,11 @@ def steps(trainer: Training, monkeypatch: pytest.MonkeyPatch, count: int = 2, re
     )
     state.model.train()
     for _ in range(count - 1):  # the first one compiles, and copies constants
-        loop.train_step(state, setup, batch)
+        loop.train_step(state, setup, [batch])
     if reading is not None:
         monkeypatch.setattr(loop, "_read", reading)
     with no_waiting():
-        loop.train_step(state, setup, batch)
+        loop.train_step(state, setup, [batch])
     assert len(read) == count
 
 
