@@ -118,8 +118,8 @@ class Neuron(nn.Module):
 
     Where an argument is a number or one per neuron, it may also be the text of a distribution, ``uniform(low,high)`` or
     ``normal(mean,sd)``, and so may a time constant. Each neuron of the layer then has a value of its own, drawn from
-    torch's default generator when the neuron is made; in a run this is the stream of the initial weights. A draw outside
-    the range of the argument is drawn again.
+    torch's default generator when the neuron is made; in a run this is the stream of the initial weights. A draw
+    outside the range of the argument is drawn again.
 
     Args:
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
