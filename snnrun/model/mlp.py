@@ -15,6 +15,7 @@ from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import FLAT_NORMS, norm_maker
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -35,6 +36,8 @@ class MLP(nn.Module):
             ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or ``layer``,
             over the neurons of the layer at each step (torch's ``LayerNorm``).
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
+            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
     """
 
@@ -51,6 +54,7 @@ class MLP(nn.Module):
         dropout: float = 0.0,
         norm: str = "none",
         tdbn_alpha: float = 1.0,
+        weight_init: str = "default",
         bias_init: str = "default",
     ) -> None:
         super().__init__()
@@ -59,7 +63,7 @@ class MLP(nn.Module):
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
         make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
-        bounds = _bounds(bias_init)
+        initialise, bounds = weights_maker(weight_init), _bounds(bias_init)
         names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
         self.layers = nn.ModuleDict()
         for i, name in enumerate(names):
@@ -70,6 +74,7 @@ class MLP(nn.Module):
             neurons = (readout if readout and last else neuron)(shape=(sizes[i + 1],))
             normed = None if last else make_norm(sizes[i + 1], neurons)
             self.layers[name] = Layer(synapse, neurons, plan=plan, dropout=dropout if i else 0.0, norm=normed)
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""

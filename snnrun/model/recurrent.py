@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,6 +15,7 @@ from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import FLAT_NORMS, norm_maker
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -44,8 +43,8 @@ class Recurrent(nn.Module):
             and batch, ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or
             ``layer``, over the neurons of the layer at each step (torch's ``LayerNorm``).
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
-        weight_init: initial W and V of all layers: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``), or
-            ``normal(k)``, a normal distribution with standard deviation ``k/sqrt(fan_in)``.
+        weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
+            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an argument out of range, neurons that need all steps at once, or ``backend=fused`` and neurons
@@ -72,7 +71,7 @@ class Recurrent(nn.Module):
         super().__init__()
         plan = ExecutionPlan(backend)
         make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
-        spread = _spread(weight_init)
+        initialise = weights_maker(weight_init)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
         if len(sizes) == 1:
             raise ArgumentError(
@@ -94,26 +93,8 @@ class Recurrent(nn.Module):
             )
         synapse = Linear(sizes[-1], num_outputs, bias=bias)
         self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan, dropout=dropout)
-        if spread is not None:
-            for layer in self.layers.values():
-                for linear in (layer.synapse, layer.recurrence):
-                    if isinstance(linear, nn.Linear):
-                        nn.init.normal_(linear.weight, std=spread / math.sqrt(linear.in_features))
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
         return through(self.layers, x, generator)
-
-
-def _spread(weight_init: str) -> float | None:
-    """The k of ``normal(k)``; None for ``default``."""
-    if weight_init == "default":
-        return None
-    match = re.fullmatch(r"normal\(\s*(\S+?)\s*\)", weight_init) if isinstance(weight_init, str) else None
-    try:
-        spread = float(match[1]) if match else 0.0
-    except ValueError:
-        spread = 0.0
-    if not 0 < spread < math.inf:
-        raise ArgumentError("weight_init", "'default' or 'normal(k)' with k above 0", weight_init)
-    return spread
