@@ -55,8 +55,8 @@ class ConvNet(nn.Module):
         bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
         dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
         dropout_conv: whether convolutions drop inputs too (default), or fully connected layers only.
-        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
-            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an invalid word, an image that gets too small (naming the layer), an input that is not an image,

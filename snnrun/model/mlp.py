@@ -36,8 +36,8 @@ class MLP(nn.Module):
             ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or ``layer``,
             over the neurons of the layer at each step (torch's ``LayerNorm``).
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
-        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
-            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
     """
 

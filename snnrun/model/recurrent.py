@@ -43,8 +43,8 @@ class Recurrent(nn.Module):
             and batch, ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or
             ``layer``, over the neurons of the layer at each step (torch's ``LayerNorm``).
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
-        weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
-            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an argument out of range, neurons that need all steps at once, or ``backend=fused`` and neurons

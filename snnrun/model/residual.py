@@ -52,8 +52,8 @@ class Residual(nn.Module):
             See :class:`snnrun.model.Norm`.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
-        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)`` or
-            ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an input that is not an image, or an argument out of range.

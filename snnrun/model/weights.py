@@ -16,6 +16,7 @@ from snnrun.neuron import RecurrentNeuron
 DRAWS: Mapping[str, Callable[[Tensor, float], object]] = {
     "uniform": lambda weight, k: nn.init.uniform_(weight, -_spread(weight, k), _spread(weight, k)),
     "normal": lambda weight, k: nn.init.normal_(weight, std=_spread(weight, k)),
+    "xavier": lambda weight, k: nn.init.xavier_uniform_(weight, k),
     "orthogonal": lambda weight, k: nn.init.orthogonal_(weight, k),
 }
 
@@ -27,6 +28,7 @@ def weights_maker(weight_init: str) -> Callable[[nn.Module], None]:
     ``default``       torch's own: uniform within ``±1/sqrt(fan_in)``; nothing is drawn anew
     ``uniform(k)``    uniform within ``±k/sqrt(fan_in)``: torch's own, scaled by k
     ``normal(k)``     normal with standard deviation ``k/sqrt(fan_in)``
+    ``xavier(k)``     uniform within ``±k sqrt(6/(fan_in + fan_out))`` (Glorot and Bengio 2010)
     ``orthogonal(k)`` rows or columns orthogonal, of length k; a square matrix keeps all lengths, times k
     ================= =====================================================================================
 

@@ -48,6 +48,13 @@ def test_a_uniform_distribution_of_the_fan_in(name: str) -> None:
         assert 0.9 * limit < weight.abs().max() <= limit
 
 
+@pytest.mark.parametrize("name", ["mlp", "recurrent"])
+def test_xavier_counts_the_outputs_too(name: str) -> None:
+    for weight in weights(model_of(name, "xavier(2)")):
+        limit = 2 * math.sqrt(6 / sum(weight.shape))
+        assert 0.9 * limit < weight.abs().max() <= limit
+
+
 @pytest.mark.parametrize("name", options("model"))
 def test_orthogonal_weights(name: str) -> None:
     for weight in weights(model_of(name, "orthogonal(1.5)")):
