@@ -17,6 +17,7 @@ from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
 from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -54,6 +55,8 @@ class ConvNet(nn.Module):
         bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
         dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
         dropout_conv: whether convolutions drop inputs too (default), or fully connected layers only.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an invalid word, an image that gets too small (naming the layer), an input that is not an image,
@@ -78,12 +81,13 @@ class ConvNet(nn.Module):
         bias: bool = True,
         dropout: float = 0.0,
         dropout_conv: bool = True,
+        weight_init: str = "default",
     ) -> None:
         super().__init__()
         plan = ExecutionPlan(backend)
         words = language.read(layers)
         pool_first = check.choice("neurons", neurons, ("after_pool", "before_pool")) == "after_pool"
-        make_norm = norm_maker(norm, tdbn_alpha)
+        make_norm, initialise = norm_maker(norm, tdbn_alpha), weights_maker(weight_init)
         check.flag("norm_fc", norm_fc)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
@@ -121,6 +125,7 @@ class ConvNet(nn.Module):
                 norm=make_norm(channels, layer_neurons) if normed else None,
                 pool=after,
             )
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""

@@ -176,8 +176,8 @@ class Layer(PlannedModule):
     def current_of(self, x: Tensor) -> Tensor:
         """The current for ``x`` from :meth:`drop`, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
         # A constant input stays one step up to the neurons; a norm needs the number of steps.
-        if is_constant(x) and (self.norm is None or isinstance(self.norm, Norm)):
-            return self.current(x[:1], None if self.norm is None else x.shape[0])
+        if is_constant(x) and (self.norms_steps or isinstance(self.norm, Norm)):
+            return self.current(x[:1], None if self.norms_steps else x.shape[0])
         return self.current(x)
 
     @property
@@ -194,12 +194,17 @@ class Layer(PlannedModule):
     @property
     def takes_steps(self) -> bool:
         """True if the current of some steps follows from the input of these steps alone."""
-        return self.is_plain and self.norm is None and isinstance(self.synapse, (nn.Linear, nn.Conv2d))
+        return self.is_plain and self.norms_steps and isinstance(self.synapse, (nn.Linear, nn.Conv2d))
+
+    @property
+    def norms_steps(self) -> bool:
+        """True unless a norm mixes the steps."""
+        return self.norm is None or isinstance(self.norm, nn.LayerNorm)
 
     def enter(self, x: Tensor, generator: Generator | None, *, pooled: bool = False) -> tuple[Tensor, Stage]:
         """The input and the stage of this layer, the first of a chain that runs in segments."""
         stage = self.stage(generator, pooled=pooled)
-        if self.norm is None and not is_constant(x):
+        if self.norms_steps and not is_constant(x):
             return x, stage
         # A norm over all steps, and a constant input, which costs one step, come before the segments.
         return self.current_of(self.drop(x, generator, pooled=pooled)), stage._replace(current=lambda piece: piece)

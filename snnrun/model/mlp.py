@@ -13,7 +13,9 @@ from snnrun.errors import ArgumentError
 from snnrun.model.chain import through
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
+from snnrun.model.norm import FLAT_NORMS, norm_maker
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -28,8 +30,14 @@ class MLP(nn.Module):
         readout: makes the neurons of the read-out; null: ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         hidden: size of each hidden layer; empty for none.
-        bias: whether the synapses have a bias.
+        bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
         dropout: share of inputs dropped in training, in each layer except the first.
+        norm: normalisation of ``W x`` in the hidden layers: ``none`` (default), ``batch``, over time and batch,
+            ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or ``layer``,
+            over the neurons of the layer at each step (torch's ``LayerNorm``).
+        tdbn_alpha: α of ``tdbn``, above 0. Default 1.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
     """
 
@@ -44,6 +52,9 @@ class MLP(nn.Module):
         hidden: Sequence[int] = (100,),
         bias: bool = True,
         dropout: float = 0.0,
+        norm: str = "none",
+        tdbn_alpha: float = 1.0,
+        weight_init: str = "default",
         bias_init: str = "default",
     ) -> None:
         super().__init__()
@@ -51,16 +62,19 @@ class MLP(nn.Module):
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
-        bounds = _bounds(bias_init)
+        make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
+        initialise, bounds = weights_maker(weight_init), _bounds(bias_init)
         names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
         self.layers = nn.ModuleDict()
         for i, name in enumerate(names):
-            synapse = Linear(sizes[i], sizes[i + 1], bias=bias)
-            if bounds and bias:
+            last = name == names[-1]
+            synapse = Linear(sizes[i], sizes[i + 1], bias=bias and (last or norm == "none"))
+            if bounds and synapse.bias is not None:
                 nn.init.uniform_(synapse.bias, *bounds)
-            make = readout if readout and name == names[-1] else neuron
-            neurons = make(shape=(sizes[i + 1],))
-            self.layers[name] = Layer(synapse, neurons, plan=plan, dropout=dropout if i else 0.0)
+            neurons = (readout if readout and last else neuron)(shape=(sizes[i + 1],))
+            normed = None if last else make_norm(sizes[i + 1], neurons)
+            self.layers[name] = Layer(synapse, neurons, plan=plan, dropout=dropout if i else 0.0, norm=normed)
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""

@@ -1,8 +1,8 @@
-"""Batch normalisation of the synapses' output over time, batch and space."""
+"""Normalisation of the synapses' output: over time, batch and space for each channel, or over a layer at each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,8 @@ from snnrun.neuron import Neuron
 from snnrun.system.team import Team
 
 NORMS = ("none", "batch", "tdbn")
+#: Of fully connected layers, which have no space that a norm over the layer would mix.
+FLAT_NORMS = (*NORMS, "layer")
 
 
 class Norm(PlannedModule):
@@ -124,18 +126,29 @@ class Norm(PlannedModule):
         return f"{self.weight.numel()}, scale={self.scale:g}"
 
 
-def norm_maker(norm: str, alpha: float) -> Callable[[int, Neuron], Norm | None]:
-    """A factory of a layer's normalisation, from its channels and neurons: ``none``, ``batch`` or ``tdbn``.
+def norm_maker(norm: str, alpha: float, norms: Sequence[str] = NORMS) -> Callable[[int, Neuron], nn.Module | None]:
+    """A factory of a layer's normalisation, from its channels and neurons.
+
+    ========= ========================================================================================
+    ``none``  no normalisation
+    ``batch`` :class:`Norm`
+    ``tdbn``  :class:`Norm`, scaled by ``alpha`` times the threshold
+    ``layer`` torch's ``LayerNorm``: mean and variance over the neurons of the layer, of each sample and step
+    ========= ========================================================================================
+
+    ``norms``: the names that the model offers.
 
     Raises:
         ValueError: for another name, an ``alpha`` that is not positive, or (when called) neurons without a threshold.
     """
-    check.choice("norm", norm, NORMS)
+    check.choice("norm", norm, norms)
     check.number("tdbn_alpha", alpha, above=0)
 
-    def make(channels: int, neuron: Neuron) -> Norm | None:
+    def make(channels: int, neuron: Neuron) -> nn.Module | None:
         if norm == "none":
             return None
+        if norm == "layer":
+            return nn.LayerNorm(channels)
         return Norm(channels, alpha * _threshold(neuron) if norm == "tdbn" else 1.0)
 
     return make

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
-import re
 from collections.abc import Callable, Sequence
 
 import torch
@@ -15,7 +13,9 @@ from snnrun.errors import ArgumentError
 from snnrun.model.chain import through
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
+from snnrun.model.norm import FLAT_NORMS, norm_maker
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -37,10 +37,14 @@ class Recurrent(nn.Module):
         readout: makes the neurons of the read-out; null: ``neuron`` does.
         backend: see :func:`snnrun.sequence.run`.
         hidden: size of each hidden layer, at least one. Default [100].
-        bias: whether W has a bias. V has none.
+        bias: whether W has a bias. V has none, nor has W before a ``norm``, which has its own.
         dropout: share of inputs dropped in training for a whole sequence, in each layer except the first.
-        weight_init: initial W and V of all layers: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``), or
-            ``normal(k)``, a normal distribution with standard deviation ``k/sqrt(fan_in)``.
+        norm: normalisation of ``W x``, not of ``V s``, in the hidden layers: ``none`` (default), ``batch``, over time
+            and batch, ``tdbn``, which scales ``batch`` by α times the threshold (see :class:`snnrun.model.Norm`), or
+            ``layer``, over the neurons of the layer at each step (torch's ``LayerNorm``).
+        tdbn_alpha: α of ``tdbn``, above 0. Default 1.
+        weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an argument out of range, neurons that need all steps at once, or ``backend=fused`` and neurons
@@ -60,11 +64,14 @@ class Recurrent(nn.Module):
         hidden: Sequence[int] = (100,),
         bias: bool = True,
         dropout: float = 0.0,
+        norm: str = "none",
+        tdbn_alpha: float = 1.0,
         weight_init: str = "default",
     ) -> None:
         super().__init__()
         plan = ExecutionPlan(backend)
-        spread = _spread(weight_init)
+        make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
+        initialise = weights_maker(weight_init)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
         if len(sizes) == 1:
             raise ArgumentError(
@@ -74,32 +81,20 @@ class Recurrent(nn.Module):
         check.number("dropout", dropout, low=0, below=1)
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
-            synapse, recurrence = Linear(inputs, size, bias=bias), nn.Linear(size, size, bias=False)
+            synapse, recurrence = Linear(inputs, size, bias=bias and norm == "none"), nn.Linear(size, size, bias=False)
+            neurons = neuron(shape=(size,))
             self.layers[f"hidden{i + 1}"] = Layer(
-                synapse, neuron(shape=(size,)), plan=plan, dropout=dropout if i else 0.0, recurrence=recurrence
+                synapse,
+                neurons,
+                plan=plan,
+                dropout=dropout if i else 0.0,
+                norm=make_norm(size, neurons),
+                recurrence=recurrence,
             )
         synapse = Linear(sizes[-1], num_outputs, bias=bias)
         self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan, dropout=dropout)
-        if spread is not None:
-            for layer in self.layers.values():
-                for linear in (layer.synapse, layer.recurrence):
-                    if isinstance(linear, nn.Linear):
-                        nn.init.normal_(linear.weight, std=spread / math.sqrt(linear.in_features))
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
         return through(self.layers, x, generator)
-
-
-def _spread(weight_init: str) -> float | None:
-    """The k of ``normal(k)``; None for ``default``."""
-    if weight_init == "default":
-        return None
-    match = re.fullmatch(r"normal\(\s*(\S+?)\s*\)", weight_init) if isinstance(weight_init, str) else None
-    try:
-        spread = float(match[1]) if match else 0.0
-    except ValueError:
-        spread = 0.0
-    if not 0 < spread < math.inf:
-        raise ArgumentError("weight_init", "'default' or 'normal(k)' with k above 0", weight_init)
-    return spread

@@ -13,6 +13,7 @@ from snnrun.model.layer import Layer
 from snnrun.model.norm import norm_maker
 from snnrun.model.products.convolution import Conv2d
 from snnrun.model.products.product import Linear
+from snnrun.model.weights import weights_maker
 from snnrun.neuron import Neuron
 from snnrun.sequence import Trace
 
@@ -51,6 +52,8 @@ class Residual(nn.Module):
             See :class:`snnrun.model.Norm`.
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         bias: whether the synapses have a bias. Synapses before a ``norm``, which has its own, have none.
+        weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
+            ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
 
     Raises:
         ValueError: for an input that is not an image, or an argument out of range.
@@ -72,13 +75,14 @@ class Residual(nn.Module):
         norm: str = "batch",
         tdbn_alpha: float = 1.0,
         bias: bool = True,
+        weight_init: str = "default",
     ) -> None:
         super().__init__()
         plan = ExecutionPlan(backend)
         stages = check.integers("channels", channels, low=1)
         check.integer("depth", depth, low=1)
         self.connect = check.choice("connect", connect, tuple(CONNECT))
-        make_norm = norm_maker(norm, tdbn_alpha)
+        make_norm, initialise = norm_maker(norm, tdbn_alpha), weights_maker(weight_init)
         check.flag("bias", bias)
         if not stages:
             raise ArgumentError("channels", "the channels of at least one stage", [])
@@ -110,6 +114,7 @@ class Residual(nn.Module):
                 self.layers[f"{block}_shortcut"], _ = convolution(before, out, 1, stride)
         synapse = Linear(shape[0], num_outputs, bias=bias)
         self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan)
+        initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, C, H, W]``."""

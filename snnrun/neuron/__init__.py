@@ -23,11 +23,13 @@ from snnrun.neuron.readout import LI, CurrentLI
 from snnrun.neuron.recurrent import RLIF, RecurrentNeuron
 from snnrun.neuron.refractory import Refractory, RefractoryAdEx, RefractoryLIF
 from snnrun.neuron.resonate import ResonateAndFire
+from snnrun.neuron.resonator import BRF
 from snnrun.neuron.subthreshold import AdLIF
 from snnrun.neuron.synaptic import CurrentLIF, RSynaptic, Synaptic
 
 __all__ = [
     "ALIF",
+    "BRF",
     "CLIF",
     "EIF",
     "GLIF",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +10,7 @@ from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.decay import decay_of
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.synaptic import AdaptingOptions, CurrentLIF
 
 
@@ -42,8 +42,8 @@ class _Adaptive(CurrentLIF):
     def __init__(
         self,
         *,
-        tau_adapt: float | Sequence[float] = 200.0,
-        jump: float | Sequence[float] = 0.2,
+        tau_adapt: Numbers = 200.0,
+        jump: Numbers = 0.2,
         delay_input: bool = False,
         **options: Unpack[_Options],
     ) -> None:

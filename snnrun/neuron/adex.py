@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.decay import decay_of
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.synaptic import AdaptingOptions, CurrentLIF
 
 
@@ -68,7 +68,7 @@ class AdEx(CurrentLIF):
         b: float = 0.02,
         delta_T: float = 0.5,
         v_T: float | None = None,
-        tau_adapt: float | Sequence[float] = 500.0,
+        tau_adapt: Numbers = 500.0,
         **options: Unpack[AdaptingOptions],
     ) -> None:
         super().__init__(decay_input=True, **options)

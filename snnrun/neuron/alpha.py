@@ -13,6 +13,7 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron, NeuronOptions
+from snnrun.neuron.distribution import Distribution, Numbers, draw_each, transform
 
 
 class AlphaState(NamedTuple):
@@ -64,8 +65,8 @@ class Alpha(Neuron):
 
     def __init__(
         self,
-        alpha: float | Sequence[float] = 0.9,
-        beta: float | Sequence[float] = 0.8,
+        alpha: Numbers = 0.9,
+        beta: Numbers = 0.8,
         *,
         published_reset: bool = False,
         learn_alpha: bool = False,
@@ -73,7 +74,12 @@ class Alpha(Neuron):
         **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
-        ratio = _ratio(alpha, beta)
+        ratio: float | list[float]
+        if isinstance(alpha, (str, Distribution)) or isinstance(beta, (str, Distribution)):
+            pairs = _draw(alpha, beta, self._shape)
+            alpha, ratio = [slow for slow, _ in pairs], [share for _, share in pairs]
+        else:
+            ratio = _ratio(alpha, beta)
         self.published_reset = check.flag("published_reset", published_reset)
         self.alpha = self._value("alpha", alpha, "unit", learn=learn_alpha)
         # β = α q with q in (0, 1): at β = α the gain would be infinite, and no optimizer step may go there.
@@ -125,13 +131,28 @@ class Alpha(Neuron):
         return AlphaState(membrane, torch.zeros_like(x), membrane / self.gain(), torch.zeros_like(x))
 
 
+def _draw(alpha: Numbers, beta: Numbers, shape: Sequence[int] | None) -> list[tuple[float, float]]:
+    """α and β/α of each neuron, where one decay or both are drawn; a pair out of range is drawn again."""
+    sources: list[Distribution | float] = []
+    for name, value in (("alpha", alpha), ("beta", beta)):
+        source = transform(name, value, float)
+        if isinstance(source, list):
+            raise ArgumentError(name, "a number or a distribution where the other decay is a distribution", value)
+        sources.append(source)
+    return draw_each(sources, shape, lambda slow, fast: (slow, _one_ratio(slow, fast)))
+
+
 def _ratio(alpha: float | Sequence[float], beta: float | Sequence[float]) -> float | list[float]:
     if isinstance(alpha, Sequence) or isinstance(beta, Sequence):
         alphas = list(alpha) if isinstance(alpha, Sequence) else [alpha] * len(beta)  # type: ignore[arg-type]
         betas = list(beta) if isinstance(beta, Sequence) else [beta] * len(alphas)
         if len(alphas) != len(betas):
             raise ArgumentError("beta", f"as many numbers as alpha has, {len(alphas)}", len(betas))
-        return [float(_ratio(a, b)) for a, b in zip(alphas, betas, strict=True)]  # type: ignore[arg-type]
+        return [_one_ratio(a, b) for a, b in zip(alphas, betas, strict=True)]
+    return _one_ratio(alpha, beta)
+
+
+def _one_ratio(alpha: float, beta: float) -> float:
     slow = check.number("alpha", alpha, above=0, below=1)
     return check.number("beta", beta, above=0, below=slow, condition="with this alpha") / slow
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
+from snnrun.neuron.distribution import Distribution, Numbers
 from snnrun.neuron.value import Value
 from snnrun.surrogate import ATan, Surrogate
 
@@ -66,7 +67,7 @@ class OtherOptions(TypedDict, total=False):
 class NeuronOptions(OtherOptions, total=False):
     """The ``**options`` that a neuron passes to :class:`Neuron`; see there."""
 
-    threshold: float | Sequence[float]
+    threshold: Numbers
 
 
 def check_tensor(x: object, expected: str) -> None:
@@ -115,6 +116,11 @@ class Neuron(nn.Module):
     for the input ``x`` ``[T, B, *N]``. :func:`snnrun.sequence.run` gives membranes and the last state too, and ``step``
     is a single time step.
 
+    Where an argument is a number or one per neuron, it may also be the text of a distribution, ``uniform(low,high)`` or
+    ``normal(mean,sd)``, and so may a time constant. Each neuron of the layer then has a value of its own, drawn from
+    torch's default generator when the neuron is made; in a run this is the stream of the initial weights. A draw
+    outside the range of the argument is drawn again.
+
     Args:
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
         surrogate: gradient of the step function. Default ``ATan()``.
@@ -128,7 +134,7 @@ class Neuron(nn.Module):
         v_init: membrane before the first step. Default null: ``v_rest``, or 0 for a neuron without leak.
         learn_threshold: make the threshold a parameter; it stays positive.
         per_neuron: each neuron of the layer has its own copy of every scalar parameter.
-        shape: ``*N`` of the layer; needed for ``per_neuron`` and for recurrent weights. Models pass it.
+        shape: ``*N`` of the layer; needed for ``per_neuron``, distributions and recurrent weights. Models pass it.
 
     Raises:
         ValueError: for an argument out of range, naming it.
@@ -148,7 +154,7 @@ class Neuron(nn.Module):
     def __init__(
         self,
         *,
-        threshold: float | Sequence[float] = 1.0,
+        threshold: Numbers = 1.0,
         surrogate: Surrogate | None = None,
         fires_at: str = ">",
         reset: str = "subtract",
@@ -290,8 +296,9 @@ class Neuron(nn.Module):
         own = {name: parameter for name, parameter in self.named_parameters(recurse=False) if parameter.requires_grad}
         return {name: torch.as_tensor(value).detach() for name, value in {**values, **own}.items()}
 
-    def _value(self, name: str, value: float | Sequence[float], interval: str, *, learn: bool = False) -> Value:
-        spread = self._shape if self._per_neuron or isinstance(value, Sequence) else None
+    def _value(self, name: str, value: Numbers, interval: str, *, learn: bool = False) -> Value:
+        # Text, a distribution, is a sequence too.
+        spread = self._shape if self._per_neuron or isinstance(value, (Sequence, Distribution)) else None
         return Value(name, value, interval, learn=learn, shape=spread)
 
     def extra_repr(self) -> str:

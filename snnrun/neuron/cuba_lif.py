@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun.neuron.base import Neuron, OtherOptions
+from snnrun.neuron.distribution import Numbers
 
 
 class CurrentState(NamedTuple):
@@ -49,9 +49,9 @@ class CubaLIF(Neuron):
     def __init__(
         self,
         *,
-        current_decay: float | Sequence[float] = 0.5,
-        voltage_decay: float | Sequence[float] = 0.75,
-        threshold: float | Sequence[float] = 0.5,
+        current_decay: Numbers = 0.5,
+        voltage_decay: Numbers = 0.75,
+        threshold: Numbers = 0.5,
         learn_current_decay: bool = False,
         learn_voltage_decay: bool = False,
         **options: Unpack[OtherOptions],

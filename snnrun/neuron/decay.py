@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from snnrun import check
 from snnrun.errors import ArgumentError
+from snnrun.neuron.distribution import Distribution, Numbers, transform
 
 
 def check_decay(dt: object, integration: object) -> None:
@@ -15,27 +15,27 @@ def check_decay(dt: object, integration: object) -> None:
     check.number("dt", dt, above=0)
 
 
-def decay_of(name: str, tau: float | Sequence[float], dt: float, integration: str) -> float | list[float]:
-    """``exp(-dt/τ)`` (exact) or ``1 - dt/τ`` (euler, needs ``dt <= τ``), for a number or each number in a list.
+def decay_of(name: str, tau: Numbers, dt: float, integration: str) -> float | list[float] | Distribution:
+    """``exp(-dt/τ)`` (exact) or ``1 - dt/τ`` (euler, needs ``dt <= τ``), for each number of ``tau``.
 
     Raises:
         ValueError: for a τ out of range, naming it ``name``.
     """
-    if isinstance(tau, Sequence) and not isinstance(tau, str):
-        return [float(decay_of(name, one, dt, integration)) for one in tau]  # type: ignore[arg-type]
     if integration == "exact":
-        return math.exp(-dt / check.number(name, tau, above=0))
+        return transform(name, tau, lambda one: math.exp(-dt / check.number(name, one, above=0)))
     # Beyond dt = τ the Euler step overshoots rest, and the factor would be negative.
-    return 1 - dt / check.number(name, tau, low=dt, condition="with integration=euler")
+    return transform(
+        name, tau, lambda one: 1 - dt / check.number(name, one, low=dt, condition="with integration=euler")
+    )
 
 
 def factor(
     names: tuple[str, str],
-    values: tuple[float | Sequence[float] | None, float | Sequence[float] | None],
+    values: tuple[Numbers | None, Numbers | None],
     default: float,
     dt: float,
     integration: str,
-) -> float | Sequence[float]:
+) -> Numbers:
     """The decay factor, given directly or by its time constant.
 
     Raises:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.value import Value
 
 
 class LeakOptions(NeuronOptions, total=False):
     """The ``**options`` of a neuron that leaks like :class:`LIF`; see there."""
 
-    beta: float | Sequence[float] | None
-    tau: float | Sequence[float] | None
+    beta: Numbers | None
+    tau: Numbers | None
     dt: float
     integration: str
     decay_input: bool
@@ -28,7 +27,7 @@ class LeakOptions(NeuronOptions, total=False):
 class LIFOptions(LeakOptions, total=False):
     """The ``**options`` of a neuron that also fires like :class:`LIF`."""
 
-    graded_spikes_factor: float | Sequence[float]
+    graded_spikes_factor: Numbers
     learn_graded_spikes_factor: bool
 
 
@@ -73,15 +72,15 @@ class LIF(LinearNeuron):
 
     def __init__(
         self,
-        beta: float | Sequence[float] | None = None,
+        beta: Numbers | None = None,
         *,
-        tau: float | Sequence[float] | None = None,
+        tau: Numbers | None = None,
         dt: float = 1.0,
         integration: str = "exact",
         decay_input: bool = False,
         v_rest: float = 0.0,
         learn_beta: bool = False,
-        graded_spikes_factor: float | Sequence[float] = 1.0,
+        graded_spikes_factor: Numbers = 1.0,
         learn_graded_spikes_factor: bool = False,
         **options: Unpack[NeuronOptions],
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron, OtherOptions
+from snnrun.neuron.distribution import Numbers, transform
 from snnrun.neuron.recurrent import as_image, image_shape, layer_shape
 
 
@@ -28,12 +30,13 @@ class _SpikingLSTM(Neuron):
     inputs: nn.Module
     hidden: nn.Module
 
-    def __init__(self, *, threshold: Any = 0.1, bias: bool = True, **options: Unpack[OtherOptions]) -> None:
-        super().__init__(threshold=threshold, **options)
+    def __init__(self, *, threshold: Numbers = 0.1, bias: bool = True, **options: Unpack[OtherOptions]) -> None:
+        # The hidden state is a product of a logistic function and a tanh.
+        within = functools.partial(
+            check.number, "threshold", above=0, below=1, condition="since the membrane stays within -1 and 1"
+        )
+        super().__init__(threshold=transform("threshold", threshold, within), **options)
         check.flag("bias", bias)
-        for one in threshold if isinstance(threshold, (list, tuple)) else [threshold]:
-            # The hidden state is a product of a logistic function and a tanh.
-            check.number("threshold", one, above=0, below=1, condition="since the membrane stays within -1 and 1")
 
     def gates(self, x: Tensor, v: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} must define gates(x, v)")
@@ -85,7 +88,7 @@ class SLSTM(_SpikingLSTM):
         *,
         input_size: int | None = None,
         bias: bool = True,
-        threshold: float = 0.1,
+        threshold: Numbers = 0.1,
         **options: Unpack[OtherOptions],
     ) -> None:
         super().__init__(threshold=threshold, bias=bias, **options)

@@ -14,13 +14,14 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron, State
+from snnrun.neuron.distribution import Numbers
 from snnrun.surrogate import Surrogate
 
 
 class SequenceOptions(TypedDict, total=False):
     """The ``**options`` that such a neuron passes to :class:`SequenceNeuron`."""
 
-    threshold: float | Sequence[float]
+    threshold: Numbers
     surrogate: Surrogate | None
     fires_at: str
     learn_threshold: bool
@@ -40,7 +41,7 @@ class SequenceNeuron(Neuron):
     def __init__(
         self,
         *,
-        threshold: float | Sequence[float] = 1.0,
+        threshold: Numbers = 1.0,
         surrogate: Surrogate | None = None,
         fires_at: str = ">",
         learn_threshold: bool = False,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
+from snnrun.neuron.distribution import Numbers, transform
 
 
 class PLIF(LinearNeuron):
@@ -40,7 +39,7 @@ class PLIF(LinearNeuron):
 
     def __init__(
         self,
-        tau: float | Sequence[float] = 2.0,
+        tau: Numbers = 2.0,
         *,
         decay_input: bool = True,
         v_rest: float = 0.0,
@@ -48,10 +47,8 @@ class PLIF(LinearNeuron):
         **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
-        many = isinstance(tau, Sequence) and not isinstance(tau, str)
-        taus = [check.number("tau", one, above=1) for one in (tau if many else [tau])]  # type: ignore[union-attr]
-        inverse = [1 / one for one in taus]
-        self.q = self._value("q", inverse if many else inverse[0], "unit", learn=check.flag("learn_tau", learn_tau))
+        q = transform("tau", tau, lambda one: 1 / check.number("tau", one, above=1))
+        self.q = self._value("q", q, "unit", learn=check.flag("learn_tau", learn_tau))
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
 

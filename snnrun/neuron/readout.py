@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.leaky import LIF
 from snnrun.neuron.synaptic import CurrentLIF
 
@@ -46,9 +47,9 @@ class LI(LIF):
 
     def __init__(
         self,
-        beta: float | Sequence[float] | None = None,
+        beta: Numbers | None = None,
         *,
-        tau: float | Sequence[float] | None = None,
+        tau: Numbers | None = None,
         dt: float = 1.0,
         integration: str = "exact",
         decay_input: bool = False,
@@ -109,8 +110,8 @@ class CurrentLI(CurrentLIF):
     def __init__(
         self,
         *,
-        tau_mem: float | Sequence[float] = 10.0,
-        tau_syn: float | Sequence[float] = 5.0,
+        tau_mem: Numbers = 10.0,
+        tau_syn: Numbers = 5.0,
         dt: float = 1.0,
         integration: str = "euler",
         decay_input: bool = True,

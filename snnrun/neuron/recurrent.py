@@ -12,6 +12,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.base import Neuron
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.leaky import LIF
 
 RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
@@ -49,7 +50,7 @@ class RecurrentNeuron(Neuron):
         self,
         *args: Any,
         recurrence: str = "all_to_all",
-        recurrent_weight: float | Sequence[float] = 1.0,
+        recurrent_weight: Numbers = 1.0,
         kernel_size: int = 3,
         autapses: bool = True,
         recurrent_bias: bool = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import Neuron, NeuronOptions
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.izhikevich import AdaptiveState
 
 
@@ -52,10 +52,10 @@ class AdLIF(Neuron):
     def __init__(
         self,
         *,
-        beta: float | Sequence[float] = 0.9,
-        rho: float | Sequence[float] = 0.97,
-        a: float = 0.2,
-        b: float = 2.0,
+        beta: Numbers = 0.9,
+        rho: Numbers = 0.97,
+        a: float | str = 0.2,
+        b: float | str = 2.0,
         decay_input: bool = False,
         learn_beta: bool = False,
         learn_rho: bool = False,
@@ -69,8 +69,8 @@ class AdLIF(Neuron):
         self.a = self._coupling("a", a, check.flag("learn_adaptation", learn_adaptation))
         self.b = self._coupling("b", b, learn_adaptation)
 
-    def _coupling(self, name: str, value: float, learn: bool) -> Any:
-        if check.number(name, value, low=0) == 0 and not learn:
+    def _coupling(self, name: str, value: float | str, learn: bool) -> Any:
+        if not isinstance(value, str) and check.number(name, value, low=0) == 0 and not learn:
             return _zero  # not in the interval of positive values
         return self._value(name, value, "positive", learn=learn)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from typing_extensions import Unpack
 from snnrun import check
 from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
+from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.recurrent import RecurrentNeuron
 
 
@@ -65,11 +65,11 @@ class Synaptic(Neuron):
 
     def __init__(
         self,
-        alpha: float | Sequence[float] | None = None,
-        beta: float | Sequence[float] | None = None,
+        alpha: Numbers | None = None,
+        beta: Numbers | None = None,
         *,
-        tau_syn: float | Sequence[float] | None = None,
-        tau_mem: float | Sequence[float] | None = None,
+        tau_syn: Numbers | None = None,
+        tau_mem: Numbers | None = None,
         dt: float = 1.0,
         integration: str = "exact",
         decay_input: bool = False,
@@ -138,7 +138,7 @@ class CurrentOptions(NeuronOptions, total=False):
     v_rest: float
     learn_alpha: bool
     learn_beta: bool
-    recurrent_weight: float | Sequence[float]
+    recurrent_weight: Numbers
     kernel_size: int
     autapses: bool
     recurrent_bias: bool
@@ -147,8 +147,8 @@ class CurrentOptions(NeuronOptions, total=False):
 class AdaptingOptions(CurrentOptions, total=False):
     """The ``**options`` of a current-based neuron with an adaptation, without ``decay_input``."""
 
-    tau_mem: float | Sequence[float]
-    tau_syn: float | Sequence[float]
+    tau_mem: Numbers
+    tau_syn: Numbers
     integration: str
     recurrence: str
 
@@ -190,8 +190,8 @@ class CurrentLIF(RecurrentNeuron, Synaptic):
     def __init__(
         self,
         *,
-        tau_mem: float | Sequence[float] = 10.0,
-        tau_syn: float | Sequence[float] = 5.0,
+        tau_mem: Numbers = 10.0,
+        tau_syn: Numbers = 5.0,
         integration: str = "euler",
         decay_input: bool = True,
         recurrence: str = "none",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
+from snnrun.neuron.distribution import Distribution, Numbers, transform
 
 
 class Value(nn.Module):
@@ -20,13 +21,16 @@ class Value(nn.Module):
 
     Args:
         name: for error messages.
-        value: a number, or a list of one number per neuron.
+        value: a number, a list of one number per neuron, or a distribution, as text ``uniform(low,high)`` or
+            ``normal(mean,sd)``: each neuron of ``shape`` gets a draw of its own from torch's default generator, and a
+            draw outside ``interval`` is drawn again.
         interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``, ``"real"`` for any number.
         learn: make it a parameter. A learnable unit value must lie strictly between 0 and 1.
         shape: each neuron of this shape has its own value; None: one for all.
 
     Raises:
-        ValueError: for a value out of range, or a list with another length than the layer.
+        ValueError: for a value out of range, a list with another length than the layer, or a distribution without a
+            shape or with less than one draw in a hundred in the interval.
     """
 
     raw: Tensor
@@ -34,7 +38,7 @@ class Value(nn.Module):
     def __init__(
         self,
         name: str,
-        value: float | Sequence[float],
+        value: Numbers,
         interval: str,
         *,
         learn: bool = False,
@@ -44,7 +48,7 @@ class Value(nn.Module):
         self.name, self.interval = name, interval
         self.learn = check.flag(f"learn_{name}", learn)
         self.fixed: float | None = None
-        number = self._check(value)
+        number = self._check(value, shape)
         if isinstance(number, float) and shape is None and not learn:
             self.fixed = number
             return
@@ -52,6 +56,10 @@ class Value(nn.Module):
         if shape is not None:
             tensor = self._spread(tensor, tuple(shape))
         if learn:
+            # A number within half a rounding of 0 or 1 is stored beside it: the map of the end itself is infinite.
+            tiny, below_one = torch.finfo(tensor.dtype).tiny, 1 - torch.finfo(tensor.dtype).eps / 2
+            if interval != "real":
+                tensor = tensor.clamp(tiny, below_one if interval == "unit" else None)
             unbounded = {"unit": tensor.logit, "positive": tensor.log, "real": tensor.clone}[interval]
             self.raw = nn.Parameter(unbounded())
         else:
@@ -67,12 +75,11 @@ class Value(nn.Module):
             return self.raw
         return torch.sigmoid(self.raw) if self.interval == "unit" else torch.exp(self.raw)
 
-    def _check(self, value: object) -> float | list[float]:
-        if isinstance(value, Sequence) and not isinstance(value, str):
-            if not value:
-                raise ArgumentError(self.name, "a number or a list of numbers", value)
-            return [self._check_one(number) for number in value]
-        return self._check_one(value)
+    def _check(self, value: Numbers, shape: Sequence[int] | None) -> float | list[float]:
+        if isinstance(value, Sequence) and not isinstance(value, str) and not value:
+            raise ArgumentError(self.name, "a number or a list of numbers", value)
+        checked = transform(self.name, value, self._check_one)
+        return checked.draw(shape) if isinstance(checked, Distribution) else checked
 
     def _check_one(self, number: object) -> float:
         if self.interval == "real":

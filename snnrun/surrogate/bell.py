@@ -197,7 +197,7 @@ class MultiGaussian(Surrogate):
 
     ::
 
-        derivative  γ [(1 + h) N(x; 0, σ²) - h N(x; σ, (sσ)²) - h N(x; -σ, (sσ)²)]
+        derivative  γ [(1 + h) N(x; 0, σ²) - h N(x; dσ, (sσ)²) - h N(x; -dσ, (sσ)²)]
         primitive   the same with Φ((x - μ)/σ) for N(x; μ, σ²); it rises by γ (1 - h) in all
 
     Args:
@@ -205,6 +205,8 @@ class MultiGaussian(Surrogate):
         h: share of the outer bells, at least 0. Default 0.15.
         s: their width as a multiple of σ, positive. Default 6.
         gamma: γ > 0, a factor for the whole. Default 0.5, as in the authors' code.
+        shift: d, distance of the outer bells from the threshold as a multiple of σ, at least 0. Default 1. With 0 both
+            lie at the threshold, as in the code of Higuchi et al. 2024.
 
     Source: Yin et al. 2021, "Accurate and efficient time-domain classification with adaptive spiking recurrent neural
     networks".
@@ -214,14 +216,16 @@ class MultiGaussian(Surrogate):
     h: float = field(default=0.15, metadata={"low": 0})
     s: float = 6.0
     gamma: float = 0.5
+    shift: float = field(default=1.0, metadata={"low": 0})
 
     def derivative(self, x: Tensor) -> Tensor:
-        outer = _normal(x, self.sigma, self.s * self.sigma) + _normal(x, -self.sigma, self.s * self.sigma)
+        mean, wide = self.shift * self.sigma, self.s * self.sigma
+        outer = _normal(x, mean, wide) + _normal(x, -mean, wide)
         return self.gamma * ((1 + self.h) * _normal(x, 0.0, self.sigma) - self.h * outer)
 
     def primitive(self, x: Tensor) -> Tensor:
-        wide = self.s * self.sigma
-        outer = _normal_integral(x, self.sigma, wide) + _normal_integral(x, -self.sigma, wide)
+        mean, wide = self.shift * self.sigma, self.s * self.sigma
+        outer = _normal_integral(x, mean, wide) + _normal_integral(x, -mean, wide)
         return self.gamma * ((1 + self.h) * _normal_integral(x, 0.0, self.sigma) - self.h * outer)
 
 

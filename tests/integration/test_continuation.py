@@ -87,6 +87,21 @@ def test_it_is_a_longer_run_bit_for_bit(run: Path, source: Path, longer: Path, c
     assert contents(run) == contents(source), "the parent stays as it is"
 
 
+def test_parameters_that_were_drawn_are_the_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["neuron.tau=uniform(5,25)", "threads=1"]
+    parent, longer = make_run_in(tmp_path, *words, "epochs=1"), make_run_in(tmp_path / "longer", *words, "epochs=2")
+    assert config_of(parent)["neuron"]["tau"] == "uniform(5,25)"
+    beta = checkpoint.load(parent / "checkpoints/last.safetensors")["layers.hidden1.neuron.beta.raw"]
+    tau = -1 / torch.log(beta)
+    assert tau.unique().numel() == 6
+    assert ((tau >= 5) & (tau <= 25)).all()
+    monkeypatch.chdir(tmp_path)
+    assert main(["resume", "run", "epochs=2"]) == 0
+    verdict = compare(longer, new(), same_seed=True)
+    assert verdict.exact, verdict.words()
+    assert main(["evaluate", "run"]) == 0
+
+
 def test_the_manifest_names_the_parent(run: Path, capsys: Capture) -> None:
     assert main(["resume", "run", "epochs=3"]) == 0
     manifest = Run(new()).manifest

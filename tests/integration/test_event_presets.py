@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
-from snnrun.model import Recurrent
+from snnrun.model import MLP, Recurrent
 from snnrun.run.build import build_model, count_parameters
 from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
@@ -83,6 +83,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 PARAMETERS = {
     "dvs_gesture": 9 * 2 * 128 + 4 * 9 * 128 * 128 + 5 * 2 * 128 + (2048 + 1) * 512 + (512 + 1) * 110,
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
+    "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6,  # W, V, ω and b_offset; the read-out, whose τ is fixed here
 }
 
 
@@ -185,3 +186,28 @@ def test_initial_weights_have_spytorch_s_spread() -> None:
     for name, weight in model.named_parameters():
         # 4,000 weights and more: a standard deviation of 1.1 % of that of the weights
         assert weight.std().item() * math.sqrt(weight.shape[1]) == pytest.approx(0.2, rel=0.05), name
+
+
+# --- the ECG by balanced resonate-and-fire neurons ----------------------------------------------------------------
+
+
+def test_the_network_of_the_ecg_is_its_authors() -> None:
+    config, parts, model = build_experiment("ecg_brf")
+    expected = {"epochs": 400, "batch_size": 16, "num_steps": 1300, "task.unlabelled": "first", "optimizer.lr": 0.1}
+    assert {key: at(config, key) for key in expected} == expected
+    assert isinstance(model, MLP)
+    layers: Any = model.layers
+    hidden, output = layers["hidden1"], layers["output"]
+    omega, offset, tau = hidden.neuron.omega(), hidden.neuron.b_offset(), -1 / torch.log(output.neuron.beta())
+    assert ((omega >= 3) & (omega <= 5)).all() and omega.unique().numel() == 36
+    assert ((offset >= 0.1) & (offset <= 1)).all() and offset.unique().numel() == 36
+    assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 6
+    assert {layer.backend for layer in (hidden, output)} == {"fused"}
+    assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None
+    # A training step: everything that it learns has a gradient. At first the network is silent on real heartbeats.
+    x = 40 * torch.randint(-1, 2, (60, 3, 4), generator=torch.Generator().manual_seed(0)).float()
+    traces = model(x)
+    assert traces["hidden1"].spikes.any()
+    target = torch.randint(0, 6, (3, 60), generator=torch.Generator().manual_seed(1))
+    parts.loss(traces["output"].spikes, traces["output"].membrane, target).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())

@@ -124,6 +124,8 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "no partial": ("neuron._partial_=false", ["neuron._partial_: ", "true"]),
     "brackets": ("model.hidden=[1,2", ["model.hidden=[1,2: cannot be read", "brackets, commas and quotes"]),
     "text in brackets": ("model.bias_init=uniform{0,1}", ["two pairs of quotes: 'model.bias_init=\"uniform{0,1}\"'"]),
+    "no draws in range": ("neuron.tau=uniform(-5,-1)", ["neuron.tau: ", "above 0", "got 'uniform(-5,-1)'"]),
+    "no distribution": ("neuron.tau=uniform(5)", ["neuron.tau: ", "uniform(low,high)", "got 'uniform(5)'"]),
     "not ASCII": ("neuron=löwe", ["neuron=löwe: cannot be read"]),
     "no equals sign": ("epoch", ["epoch: ", "key=value", "did you mean epochs=...?"]),
     "no option": ("neuron", ["neuron: expected neuron=NAME; there are " + NEURONS]),

@@ -27,10 +27,17 @@ EVERY = [
     for model in options("model")
 ]
 PRODUCT = pytest.mark.parametrize(("model", "group", "option"), EVERY)
-#: Every neuron, each with one model; the models take turns, so that each has several.
+MODELS = options("model")
+#: Every neuron, each with one model; the models take turns, so that each has several. A layer cannot feed back what
+#: needs all steps at once.
 TURNS = pytest.mark.parametrize(
     ("model", "group", "option"),
-    [pair for i, pair in enumerate(EVERY) if i % (count := len(options("model"))) == i // count % count],
+    [
+        pytest.param(model, group, option, id=f"{model}-{option}")
+        for i, (group, option) in enumerate((group, each) for group in ("neuron", "readout") for each in options(group))
+        for turn in [MODELS[i % len(MODELS)]]
+        for model in ["mlp" if turn == "recurrent" and option in ("psn", "masked_psn") else turn]
+    ],
 )
 
 

@@ -1,13 +1,16 @@
-"""Batch normalisation over time and batch, and what tdBN makes of it."""
+"""Batch normalisation over time and batch, and what tdBN makes of it; norms of fully connected layers."""
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snnrun.encoder import Direct
-from snnrun.model import Norm
+from snnrun.model import MLP, ConvNet, ExecutionPlan, Norm, Recurrent, set_plan
 from snnrun.model.norm import norm_maker
 from snnrun.neuron import LIF
 from support.refusals import refuses
@@ -58,11 +61,11 @@ def test_a_constant_input_is_normalised_as_its_copies(training: bool, batch: int
 def test_tdbn_gives_the_current_the_spread_of_the_threshold() -> None:
     neuron = LIF(threshold=[0.3, 0.5], learn_threshold=True, shape=(2,))
     norm = norm_maker("tdbn", 0.5)(2, neuron)
-    assert norm is not None
+    assert isinstance(norm, Norm)
     assert norm.scale == pytest.approx(0.5 * 0.4)
     assert norm(random(4, 9, 2).float()).std((0, 1)).tolist() == pytest.approx([0.2, 0.2], rel=0.02)
     plain = norm_maker("batch", 0.5)(2, neuron)
-    assert plain is not None
+    assert isinstance(plain, Norm)
     assert plain.scale == 1
     assert norm_maker("none", 0.5)(2, neuron) is None
 
@@ -77,3 +80,78 @@ def test_bad_arguments_are_refused_by_name() -> None:
     with refuses("norm", "tdbn", "neuron=lif") as error:
         norm_maker("tdbn", 1.0)(2, neuron)
     assert (error.value.name, error.value.got, error.value.advice) == ("norm", "tdbn", "use norm=batch")
+
+
+FLAT = ["batch", "tdbn", "layer"]
+
+
+def network(kind: Any, norm: str, backend: str = "auto", **options: Any) -> Any:
+    torch.manual_seed(0)
+    make = functools.partial(LIF, threshold=0.5)
+    return kind((2, 3), 3, make, backend, hidden=[7, 5], norm=norm, **options).double()
+
+
+@pytest.mark.parametrize("backend", ["reference", "fused"])
+@pytest.mark.parametrize("norm", FLAT)
+@pytest.mark.parametrize("kind", [MLP, Recurrent])
+def test_the_hidden_currents_are_normalised(kind: Any, norm: str, backend: str) -> None:
+    model = network(kind, norm, backend, tdbn_alpha=0.7)
+    layer, x = model.layers["hidden1"], random(6, 4, 6)
+    current = layer.current_of(x)
+    axis: Any = 2 if norm == "layer" else (0, 1)
+    spread = 0.35 if norm == "tdbn" else 1.0  # α θ
+    deviation = current.std(axis, correction=0)
+    torch.testing.assert_close(current.mean(axis), torch.zeros_like(deviation), atol=1e-9, rtol=0)
+    torch.testing.assert_close(deviation, torch.full_like(deviation, spread), rtol=1e-3, atol=0)
+    assert [each.norm is None for each in model.layers.values()] == [False, False, True]
+    assert [each.synapse.bias is None for each in model.layers.values()] == [True, True, False]
+
+
+def test_layer_norm_is_torchs_at_each_step() -> None:
+    layer, x = network(MLP, "layer").layers["hidden1"], random(6, 4, 6)
+    by_hand = [nn.functional.layer_norm(each @ layer.synapse.weight.T, (7,)) for each in x]
+    torch.testing.assert_close(layer.current_of(x), torch.stack(by_hand))
+
+
+@pytest.mark.parametrize("norm", FLAT)
+@pytest.mark.parametrize("kind", [MLP, Recurrent])
+def test_the_executions_agree(kind: Any, norm: str) -> None:
+    x, results = random(9, 4, 2, 3), []
+    for backend in ("reference", "fused"):
+        model = network(kind, norm, backend)
+        traces = model(x)
+        sum((trace.spikes.mean() for trace in traces.values()), torch.zeros(())).backward()
+        results.append([*(trace.spikes for trace in traces.values()), *(p.grad for p in model.parameters())])
+    assert results[0][0].any()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("norm", FLAT)
+def test_a_constant_input_equals_its_copies(norm: str) -> None:
+    image = random(1, 4, 6)
+    once, copies = (
+        network(MLP, norm).layers["hidden1"].current_of(x) for x in (Direct()(image, 7), image.repeat(7, 1, 1))
+    )
+    assert len(once) == 1
+    torch.testing.assert_close(once.expand(copies.shape), copies)
+
+
+@pytest.mark.parametrize("norm", FLAT)
+def test_memory_low_gives_the_same(norm: str) -> None:
+    results = []
+    for memory in ("full", "low"):
+        model = network(MLP, norm)
+        set_plan(model, ExecutionPlan("auto", memory=memory))
+        traces = model(random(9, 4, 2, 3))
+        output = traces["output"].spikes
+        output.mean().backward()
+        results.append([output, *(p.grad for p in model.parameters())])
+    assert results[0][0].any()
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_no_layer_norm_of_images() -> None:
+    with refuses("norm", "layer", "'tdbn'"):
+        ConvNet((1, 8, 8), 3, LIF, norm="layer")

@@ -119,9 +119,9 @@ def test_dropout_autocast_and_backends() -> None:
         ({"hidden": []}, ("hidden", [], "at least one hidden layer", "model=mlp")),
         ({"hidden": [3, 0]}, ("hidden[1]", 0, "whole number of at least 1")),
         ({"bias": 0}, ("bias", 0, "true or false")),
-        ({"weight_init": "normal(0)"}, ("weight_init", "normal(0)", "'default' or 'normal(k)'", "k above 0")),
+        ({"weight_init": "normal(0)"}, ("weight_init", "normal(0)", "normal(k)", "k above 0")),
         ({"weight_init": "normal"}, ("weight_init", "normal", "'default'")),
-        ({"weight_init": "normal(x)"}, ("weight_init", "normal(x)", "'default' or 'normal(k)'", "k above 0")),
+        ({"weight_init": "normal(x)"}, ("weight_init", "normal(x)", "normal(k)", "k above 0")),
         ({"hidden": [1], "dropout": 2}, ("dropout", 2, "at least 0 and below 1")),
     ],
 )

@@ -55,6 +55,7 @@ SHAPES: dict[str, Surrogate] = EVERY | {
     "multi_level_spike_count window": surrogate.MultiLevelSpikeCount(6, (-0.5, 6.5)),
     "custom with an integral": surrogate.Custom(torch.cos, torch.sin),
     "multi_gaussian": surrogate.MultiGaussian(0.3, 0.5, 3.0, 1.0),
+    "multi_gaussian at one place": surrogate.MultiGaussian(shift=0.0),
 }
 
 
@@ -176,6 +177,8 @@ def test_the_normal_distributions_of_the_gaussians() -> None:
     expected = 0.5 * (1.15 * density(0, 0.5) - 0.15 * density(0.5, 3) - 0.15 * density(-0.5, 3))
     torch.testing.assert_close(surrogate.MultiGaussian().derivative(x), expected)
     assert surrogate.MultiGaussian().derivative(torch.tensor([2.0])) < 0
+    together = 0.5 * (1.15 * density(0, 0.5) - 2 * 0.15 * density(0, 3))
+    torch.testing.assert_close(surrogate.MultiGaussian(shift=0.0).derivative(x), together)
 
 
 def test_surrogates_that_agree_where_they_should() -> None:
