@@ -43,7 +43,7 @@ def without_groups(optimizer: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_groups(groups: Collection[str], names: Collection[str]) -> None:
-    """Check that each of ``groups`` is one of ``names``, the groups of parameters that a model has.
+    """Check that each of ``groups`` is one of ``names``, the groups of the parameters of a model.
 
     Raises:
         PartError: for the first that is not.

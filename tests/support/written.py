@@ -82,6 +82,18 @@ def write_folder(folder: Path, images: Tensor, labels: Tensor, suffix: str = ".p
         Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(path)
 
 
+def write_ecg(folder: Path, name: str = "QTDB_train.mat", count: int = 10, **changes: Any) -> dict[str, np.ndarray]:
+    """A file in the format of the set: every third step of a sequence has no label."""
+    random = np.random.default_rng(count)
+    labels = random.integers(0, 6, (count, 1301))
+    y = np.eye(6, dtype=np.uint8)[labels]
+    y[:, ::3] = 0
+    arrays = {"x": random.integers(-1, 2, (count, 1301, 4)).astype(np.int16), "y": y, **changes}
+    folder.mkdir(parents=True, exist_ok=True)
+    savemat(folder / name, {"max_i": np.full((count, 1), 1301), **arrays}, do_compression=True)
+    return arrays
+
+
 def write_everything(folder: Path, scale: int = 1) -> None:
     """A small set for every task that reads files from ``data_dir``; ``own`` is one for the tasks of one's own data."""
     write_mnist(folder, train=200 * scale)
@@ -91,6 +103,8 @@ def write_everything(folder: Path, scale: int = 1) -> None:
     for seed, part in enumerate(("train", "test")):
         images = random_pixels(100 * scale, 3, 32, 32, seed=seed + 1)
         write_svhn(folder / f"{part}_32x32.mat", images, cyclic(100 * scale, 10))
+    write_ecg(folder / "ecg_qtdb", count=60 * scale)
+    write_ecg(folder / "ecg_qtdb", "QTDB_test.mat", 40 * scale)
     write_folder(folder / "own", random_pixels(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
     inputs = random_pixels(100 * scale, 7)
     inputs[:, 0] = 255

@@ -165,13 +165,18 @@ def test_encoders(encoder: str, precision: str) -> None:
 
 @PRECISIONS
 @pytest.mark.parametrize("loss", [name for name in options("loss") if not part("loss", name).needs_values])
-def test_losses(loss: str, precision: str) -> None:
+def test_losses(loss: str, precision: str, tmp_path: Path) -> None:
     settings = {"precision": precision}
-    trainer, records, passes = trains(small(loss=loss, settings=settings))
+    steps = part("loss", loss).needs_steps
+    config = small(loss=loss, settings=settings)
+    if steps:
+        write_everything(tmp_path)
+        config = small("none", task="ecg_qtdb", loss=loss, settings=settings)
+    trainer, records, passes = trains(config, data_dir=tmp_path)
     assert all(record.accuracy is not None for record in records if isinstance(record, StepRecord))
     spikes, membrane, _ = passes[-1]["output"]
     prediction = trainer.parts.loss.predict(spikes, membrane)
-    assert prediction.shape == spikes.shape[1:2]
+    assert prediction.shape == (spikes.shape[:2][::-1] if steps else spikes.shape[1:2])
     assert prediction.dtype is torch.int64
     if not trainer.parts.loss.needs_labels:
         trains(small("none", task="zeros", loss=loss, settings=settings))
@@ -221,6 +226,7 @@ def test_tasks(task: str, tmp_path: Path) -> None:
     spec = part("task", task, **SMALL["task"])
     facts = (spec.input_shape, spec.num_outputs, spec.has_time, spec.has_accuracy, spec.has_values)
     loss, encoder = LOSSES["digits" if spec.has_accuracy else "zeros"], "none" if spec.has_time else "rate"
+    loss = "ce_steps" if spec.has_steps else loss
     config = small(encoder, task=task, loss=loss)
     if "path" in config["task"]:  # data of one's own, of which nothing was known so far
         config["task"] |= {"path": "own", "data_dir": str(tmp_path)}
@@ -234,12 +240,12 @@ def test_tasks(task: str, tmp_path: Path) -> None:
         assert batch.x.shape[0] == (trainer.settings.num_steps if spec.has_time else 1)
         assert batch.x.shape[2:] == spec.input_shape
         assert batch.x.dtype is torch.float32
-        assert 0 <= batch.x.min() <= batch.x.max() == 1
+        assert -int(spec.has_steps) <= batch.x.min() <= batch.x.max() == 1  # an ECG rises and falls
         assert (batch.target is not None) == (spec.has_accuracy or spec.has_values)
         if batch.target is not None and spec.has_accuracy:
             assert batch.target.dtype is torch.int64
-            assert batch.target.shape == batch.x.shape[1:2]
-            assert 0 <= batch.target.min() <= batch.target.max() < spec.num_outputs
+            assert batch.target.shape == (batch.x.shape[:2][::-1] if spec.has_steps else batch.x.shape[1:2])
+            assert -int(spec.has_steps) <= batch.target.min() <= batch.target.max() < spec.num_outputs
     assert all(
         (record.accuracy is not None) == spec.has_accuracy for record in records if isinstance(record, StepRecord)
     )

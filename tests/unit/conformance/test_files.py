@@ -259,6 +259,10 @@ def test_the_checks_before_a_run_accept_every_default(group: str, option: str) -
         others |= {"encoder": "none"}
     if group == "task" and not actual.has_accuracy:
         others |= {"loss": "mean_square"}
+    if group == "task" and actual.has_steps:
+        others |= {"loss": "ce_steps"}
+    if group == "loss" and actual.needs_steps and not actual.needs_values:
+        task, others = "ecg_qtdb", {"encoder": "none"}
     if group == "loss" and actual.needs_values and not any(each.has_values for each in tasks.values()):
         expected = ["loss"]  # no task so far has numbers as targets
     if group == "tracker" and missing(actual):

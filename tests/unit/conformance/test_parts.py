@@ -116,7 +116,9 @@ def test_a_loss_is_finite_and_has_a_gradient(option: str, activity: str, dtype: 
     spikes = (random(9, 4, 3) < share).to(dtype).requires_grad_()
     membrane = (2 * random(9, 4, 3, seed=1) - 1).to(dtype).requires_grad_()
     labels = torch.tensor([0, 2, 1, 1])
-    target: Any = random(4, 3).to(dtype) if loss.needs_values else labels if loss.needs_labels else None
+    shape: tuple[int, ...] = (4, 9) if loss.needs_steps else (4,)
+    labels = labels[:, None].expand(shape) if loss.needs_steps else labels
+    target: Any = random(*shape, 3).to(dtype) if loss.needs_values else labels if loss.needs_labels else None
     value = loss(spikes, membrane, target)
     assert value.shape == ()
     assert value.dtype == dtype
@@ -129,7 +131,7 @@ def test_a_loss_is_finite_and_has_a_gradient(option: str, activity: str, dtype: 
     at_optimum |= activity != "some" and hasattr(loss, "kernel")
     assert any(bool(gradient.any()) for gradient in gradients) != at_optimum
     prediction = loss.predict(spikes.detach(), membrane.detach())
-    assert prediction.shape == ((4, 3) if loss.needs_values else (4,))
+    assert prediction.shape == ((*shape, 3) if loss.needs_values else shape)
     assert prediction.dtype == (dtype if loss.needs_values else torch.int64)
     # A batch of one sample, and after it the same again: nothing is kept.
     loss(spikes[:, :1], membrane[:, :1], None if target is None else target[:1])

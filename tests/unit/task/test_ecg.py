@@ -8,26 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.io import savemat
 
 from snnrun.errors import DataError
 from snnrun.task import ECG, NO_LABEL, Data
 from support.paths import real_data
 from support.refusals import fails
+from support.written import write_ecg
 
 STEPS = 1301
-
-
-def write(folder: Path, name: str = "QTDB_train.mat", count: int = 10, **changes: Any) -> dict[str, np.ndarray]:
-    """A file in the format of the set: every third step of a sequence has no label."""
-    random = np.random.default_rng(count)
-    labels = random.integers(0, 6, (count, STEPS))
-    y = np.eye(6, dtype=np.uint8)[labels]
-    y[:, ::3] = 0
-    arrays = {"x": random.integers(-1, 2, (count, STEPS, 4)).astype(np.int16), "y": y, **changes}
-    folder.mkdir(parents=True, exist_ok=True)
-    savemat(folder / name, {"max_i": np.full((count, 1), STEPS), **arrays}, do_compression=True)
-    return arrays
 
 
 def load(data_dir: Path, num_steps: int = STEPS, **options: Any) -> Data:
@@ -37,8 +25,8 @@ def load(data_dir: Path, num_steps: int = STEPS, **options: Any) -> Data:
 
 @pytest.mark.parametrize("place", ["", "ecg_qtdb"])
 def test_sequences_and_labels(tmp_path: Path, place: str) -> None:
-    write(tmp_path / place)
-    arrays = write(tmp_path / place, "QTDB_test.mat", 3)
+    write_ecg(tmp_path / place)
+    arrays = write_ecg(tmp_path / place, "QTDB_test.mat", 3)
     data = load(tmp_path, validation=0.2)
     assert [len(part) for part in data[:3]] == [8, 2, 3]
     (batch,) = data.test.batches(8)
@@ -51,8 +39,8 @@ def test_sequences_and_labels(tmp_path: Path, place: str) -> None:
 
 
 def test_fewer_steps_and_the_published_count_of_labels(tmp_path: Path) -> None:
-    write(tmp_path)
-    write(tmp_path, "QTDB_test.mat", 3)
+    write_ecg(tmp_path)
+    write_ecg(tmp_path, "QTDB_test.mat", 3)
     data = load(tmp_path, num_steps=50, unlabelled="first", validation=0.0)
     (batch,) = data.test.batches(8)
     assert batch.x.shape == (50, 3, 4)
@@ -63,13 +51,13 @@ def test_fewer_steps_and_the_published_count_of_labels(tmp_path: Path) -> None:
 
 
 def test_damaged_files_are_refused_by_name_and_place(tmp_path: Path) -> None:
-    write(tmp_path, "QTDB_test.mat", 3)
+    write_ecg(tmp_path, "QTDB_test.mat", 3)
     with fails(DataError, "the data is missing", "QTDB_train.mat"):
         load(tmp_path)
-    arrays = write(tmp_path)
+    arrays = write_ecg(tmp_path)
 
     def broken(change: dict[str, Any], *facts: str) -> None:
-        write(tmp_path, **change)
+        write_ecg(tmp_path, **change)
         with fails(DataError, "QTDB_train.mat", *facts):
             load(tmp_path)
 
