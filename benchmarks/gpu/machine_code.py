@@ -35,7 +35,7 @@ def table(quick: bool) -> list[dict[str, Any]]:
         rows += _rows(name, {"forward": forward.kernel, "backward": backward.kernel})
         if quick:
             break
-    layers = [(name, n) for name, sizes in RECURRENT.items() for n in sizes]
+    layers = [(name, n) for name, sizes in RECURRENT.items() for n in sizes if name in fused_neurons()]
     for name, n in layers[: 1 if quick else None]:
         kernels = gpu_kernels(fused_neurons()[name](n), Feedback(torch.zeros(n, n)))
         rows += _rows(f"{name}, {n} in a recurrent layer", kernels, n)

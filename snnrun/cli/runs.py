@@ -17,7 +17,7 @@ from snnrun.cli.changes import Changes, config_of
 from snnrun.cli.diff import diff
 from snnrun.cli.show import show
 from snnrun.errors import ConfigError
-from snnrun.job.arguments import Arguments, check_words, nearest
+from snnrun.job.arguments import Arguments, check_words, nearest, shallowest
 from snnrun.run import browse
 from snnrun.run.browse import RunSummary, end
 from snnrun.sweep import folders
@@ -109,7 +109,7 @@ def sort_rows(rows: Sequence[RunRow], order: str | None) -> list[RunRow]:
     known = list(dict.fromkeys(name for each in rows for name in each.config))
     if key not in ORDERS and key not in known and rows:
         elsewhere = [name for name in known if name.rpartition(".")[2] == key]
-        hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(key, [*ORDERS, *known])
+        hint = f", did you mean {shallowest(elsewhere)}?" if elsewhere else nearest(key, [*ORDERS, *known])
         raise ConfigError(
             f"--sort: no run has {printable(key) or repr(key)}{hint or ';'} there are {', '.join(ORDERS)}, and the "
             "keys of a config such as optimizer.lr"

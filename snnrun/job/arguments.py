@@ -404,6 +404,11 @@ def nearest(name: str, options: Iterable[str], prefix: str = "") -> str:
     return f", did you mean {prefix}{lower[close[0]]}?" if close else ""
 
 
+def shallowest(keys: Iterable[str]) -> str:
+    """The key with the fewest parts: ``optimizer.lr`` rather than ``optimizer.groups.weights.lr``."""
+    return min(keys, key=lambda key: key.count("."))
+
+
 def check_words(arguments: Arguments, least: int, most: int, expected: str) -> None:
     """Check that a command has ``least`` to ``most`` names. ``expected``: the same in words.
 

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from snnrun.config.catalogue import Catalogue
 from snnrun.errors import Fault
 from snnrun.job import grid
-from snnrun.job.arguments import COMMANDS, PRIMARY, Arguments, nearest
+from snnrun.job.arguments import COMMANDS, PRIMARY, Arguments, nearest, shallowest
 from snnrun.job.compose import ComposeError, Composer, yaml_fault
 from snnrun.job.hints import Keys, assignment
 from snnrun.job.search.space import ends
@@ -295,7 +295,7 @@ def _unknown_key(entry: UserOverride, tree: Mapping[str, Any], node: Any, path: 
         here += [group for group in Catalogue().groups if group not in here]
     # The name may be right without its group: lr is optimizer.lr.
     elsewhere = [key for key in keys_of(tree) if key.rpartition(".")[2] == entry.key and not _is_reference(tree, key)]
-    hint = f", did you mean {elsewhere[0]}?" if elsewhere else nearest(part, here, prefix)
+    hint = f", did you mean {shallowest(elsewhere)}?" if elsewhere else nearest(part, here, prefix)
     value, known = entry.words[0].partition("=")[2], keys_of(tree)
     if not elsewhere and (closest := _closest_key(entry.key, known)):
         hint = f", did you mean {assignment(closest, value) if value else closest}?"

@@ -66,8 +66,8 @@ class BRF(RecurrentNeuron):
         ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: Higuchi et al. 2024, "Balanced resonate-and-fire neurons", with ``scale_input=true``,
-    ``surrogate=multi_gaussian surrogate.shift=0``, and random ω and b_offset (``neuron.omega=uniform(5,10)
-    neuron.b_offset=uniform(0,1)``); their code has 0.01 in p whatever dt is. Izhikevich 2001 for the plain neuron.
+    ``surrogate=multi_gaussian surrogate.shift=0``, and random ω and b_offset, as ``neuron.omega=uniform(5,10)``
+    and ``neuron.b_offset=uniform(0,1)``; their code has 0.01 in p whatever dt is. Izhikevich 2001 for the plain neuron.
     """
 
     def __init__(

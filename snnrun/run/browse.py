@@ -254,7 +254,7 @@ def _choices(hydra: str, config: str) -> dict[str, str]:
     pairs = re.findall(r"^ {6}([\w/]+): (.+)$", block[1], re.M) if block else []
     choices = {key: value.strip("'\"") for key, value in pairs if value != "null" and not key.startswith("hydra/")}
     if not choices:
-        choices = dict(re.findall(r"^(\w+):\n  _target_: (?:[\w.]*\.)?(\w+)$", config, re.M))
+        choices = dict(re.findall(r"^(\w+):\n(?:  .*\n)*?  _target_: (?:[\w.]*\.)?(\w+)$", config, re.M))
     return {key: value for key, value in choices.items() if CHOICE.fullmatch(value)}
 
 

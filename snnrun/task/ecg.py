@@ -39,7 +39,7 @@ class ECG(Task):
         unlabelled: ``none`` (default): steps without a label do not count; ``first``: their label is the first class.
         validation: share of the training sequences for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
-        num_steps: the run's own ``num_steps``, at most 1,301: the first steps of each sequence. Default 1301.
+        num_steps: the run's own ``num_steps``, at most 1,301: the first steps of each sequence. Default 25.
 
     Raises:
         ValueError: for an argument out of range.
@@ -59,7 +59,7 @@ class ECG(Task):
     has_steps = True
 
     def __init__(
-        self, *, unlabelled: str = "none", validation: float = 0.1, split_seed: int = 0, num_steps: int = _STEPS
+        self, *, unlabelled: str = "none", validation: float = 0.1, split_seed: int = 0, num_steps: int = 25
     ) -> None:
         self.unlabelled = check.choice("unlabelled", unlabelled, ("none", "first"))
         self.validation = check.number("validation", validation, low=0, below=1)

@@ -15,8 +15,8 @@ from support import references
 from support.catalogued import part
 from support.references import tensor
 
-# These have a membrane that is a product with the inputs of all steps, or gates that replace the reset.
-WITHOUT = {"psn", "masked_psn", "sliding_psn", "glif"}
+# These have a membrane that is a product with the inputs of all steps, gates that replace the reset, or no reset.
+WITHOUT = {"psn", "masked_psn", "sliding_psn", "glif", "brf"}
 NEURONS = [name for name in Catalogue().groups["neuron"] if name not in WITHOUT]
 
 # SpikingJelly starts at v_reset.
