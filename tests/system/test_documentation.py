@@ -25,12 +25,14 @@ from support.pages import (
     trains,
 )
 
-_TASKS = ("mnist", "fashion_mnist", "kmnist", "cifar10", "nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc")
+_TASKS = (
+    "mnist", "fashion_mnist", "kmnist", "cifar10", "nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc", "ecg_qtdb",
+)  # fmt: skip
 DOWNLOADS = {f"task={name}" for name in _TASKS}
 
 
 def needs_download(words: tuple[str, ...]) -> bool:
-    """Commands that need data which a clone does not have."""
+    """Commands that need data which a clone does not have, and in part no download."""
     names = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
     files = [Catalogue().groups["experiment"][name] for each in names for name in each.split(",")]
     tasks = {f"task={task}" for file in files for task in re.findall(r"override /task: (\w+)", file.read_text())}
