@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,13 @@ from snnrun.system.files import write_json
 
 DEVICES = ("cpu", "cuda")
 Benchmark = Callable[[argparse.Namespace], dict[str, Any]]
+
+
+def answer(module: str, request: Mapping[str, Any]) -> Any:
+    """What ``python -m MODULE REQUEST``, a measurement in a process of its own, prints last; both as JSON."""
+    words = [sys.executable, "-W", "ignore", "-m", module, json.dumps(request)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main(about: str | None, *benchmarks: Benchmark, words: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,16 +35,10 @@ def measure(case: Convolutional) -> dict[str, Any]:
         file = Path(folder, "weights.pt")
         torch.save(convolutional.common_weights(case), file)
         for name in convolutional.contenders(case):
-            sizes[name] = _in_process({"name": name, "weights": str(file), "case": vars(case)})
+            request = {"name": name, "weights": str(file), "case": vars(case)}
+            sizes[name] = command.answer("benchmarks.convolutional_memory", request)
     command.say(f"added memory, {case}: " + ", ".join(f"{name} {size}" for name, size in sizes.items()))
     return {**vars(case), "bytes": sizes}
-
-
-def _in_process(request: dict[str, Any]) -> int | None:
-    words = [sys.executable, "-W", "ignore", "-m", "benchmarks.convolutional_memory", json.dumps(request)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
-    answer: int | None = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 def step(name: str, weights: str, case: dict[str, Any]) -> int | None:

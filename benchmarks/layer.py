@@ -9,9 +9,7 @@ batch 16, 500 steps, n inputs and n neurons. Every measurement has a process of 
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -122,13 +120,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _measured(who: str, case: Case) -> tuple[float, int | None]:
     """Median of the seconds, and bytes, in a fresh process."""
     request = {"who": who, "repeats": 7, **case._asdict()}
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.measure", json.dumps(request)],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    answer = json.loads(done.stdout.splitlines()[-1])
+    answer = command.answer("benchmarks.measure", request)
     return statistics.median(answer["seconds"]), answer["bytes"]
 
 

@@ -21,7 +21,7 @@ from snnrun.training import graph
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, WarningRecord
 from snnrun.training.state import build_optimizer
 from support.device import Tape
-from support.small import Training, few, same, training, weights
+from support.small import BatchList, Training, few, same, training, weights
 
 #: Torch's operations alone, which the stand-in can record.
 SIZE = ("num_steps=3", "batch_size=16", "model.hidden=[12]", "epochs=2", "backend=reference")
@@ -176,19 +176,7 @@ def breaking(*words: str) -> Training:
     batches = list(trainer.data.train.part.batches(16))[:7]  # type: ignore[attr-defined]
     batches[5] = batches[5]._replace(target=torch.full((16,), 9))
     parts = replace(trainer.parts, loss=BreaksLater())
-    return replace(trainer, parts=parts, data=trainer.data._replace(train=Listed(batches)))
-
-
-@dataclass(frozen=True)
-class Listed:
-    items: list[Batch]
-    stream: None = None
-
-    def __len__(self) -> int:
-        return sum(batch.x.shape[1] for batch in self.items)
-
-    def batches(self, batch_size: int, generator: Generator | None = None) -> Iterator[Batch]:
-        yield from self.items
+    return replace(trainer, parts=parts, data=trainer.data._replace(train=BatchList(batches)))
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_update() -> None:
