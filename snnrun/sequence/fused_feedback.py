@@ -29,6 +29,7 @@ from snnrun.sequence.kernel.plan import (
     X,
     backward_plan,
     forward_plan,
+    training_plans,
 )
 from snnrun.sequence.kernel.steps import Backward, Forward, Rows
 from snnrun.sequence.record.adjoint import Gradients, gradient_request
@@ -159,14 +160,11 @@ def gpu_kernels(neuron: Neuron, feedback: Feedback | None = None) -> dict[str, K
 
     They are for a training step that needs no membranes. ``feedback``: of the layer; None: the neuron has its own.
     """
-    recipe, captured, feedback = record(neuron, feedback)
-    assert feedback is not None
-    learnt = frozenset(j for j, tensor in enumerate(captured) if tensor.requires_grad)
-    request = Gradients(x=True, captured=learnt)
-    forward = forward_plan(recipe, request, False)
-    backward = backward_plan(recipe, request, constant=False, replays=False)
+    _, _, own = record(neuron, feedback)
+    assert own is not None
+    forward, backward = training_plans(neuron, feedback)
     return {
-        "forward": _with_feedback(forward.kernel, feedback.bias is not None, FEEDBACK in forward.saves),
+        "forward": _with_feedback(forward.kernel, own.bias is not None, FEEDBACK in forward.saves),
         "backward": _with_feedback(backward.kernel, False, False),
     }
 

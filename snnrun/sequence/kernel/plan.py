@@ -13,7 +13,7 @@ from snnrun.neuron import Neuron
 from snnrun.sequence.kernel.kernel import Array, Kernel, Key, ReadoutProduct
 from snnrun.sequence.record.adjoint import Adjoint, Gradients, adjoint
 from snnrun.sequence.record.program import Node
-from snnrun.sequence.record.tracer import Recipe, record
+from snnrun.sequence.record.tracer import Feedback, Recipe, record
 
 
 class ForwardPlan(NamedTuple):
@@ -166,7 +166,12 @@ def unrecorded_plan(recipe: Recipe, captured: frozenset[int], outputs: int = 0) 
 
 
 def training_plans(
-    neuron: Neuron, *, membrane: bool = False, constant: bool = False, cache: bool = True
+    neuron: Neuron,
+    feedback: Feedback | None = None,
+    *,
+    membrane: bool = False,
+    constant: bool = False,
+    cache: bool = True,
 ) -> tuple[ForwardPlan, BackwardPlan]:
     """Both plans of a training step of a layer of ``neuron``, to inspect or to compile them without data.
 
@@ -174,6 +179,7 @@ def training_plans(
 
     Args:
         neuron: the neurons.
+        feedback: of the layer around them.
         membrane: the trace holds the membranes, and a gradient comes in for them.
         constant: the input is the same for all steps.
         cache: see :func:`forward_plan`.
@@ -181,7 +187,7 @@ def training_plans(
     Raises:
         Unfusable: if the neuron's step is not elementwise.
     """
-    recipe, captured, _ = record(neuron)
+    recipe, captured, _ = record(neuron, feedback)
     learnt = frozenset(j for j, each in enumerate(captured) if each.requires_grad)
     request = Gradients(x=True, captured=learnt, membrane=membrane)
     forward = forward_plan(recipe, request, membrane, cache=cache)
