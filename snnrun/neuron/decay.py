@@ -29,6 +29,21 @@ def decay_of(name: str, tau: Numbers, dt: float, integration: str) -> float | li
     )
 
 
+def check_learnable_tau(tau: Numbers | None, integration: str, learn_beta: bool) -> Numbers:
+    """Return τ, which is to be learnt.
+
+    Raises:
+        ValueError: without a τ, with the Euler integration, which bounds it, or if β is to be learnt as well.
+    """
+    if tau is None:
+        raise ArgumentError("learn_tau", "false without tau", True, advice="give tau, or use learn_beta")
+    if integration != "exact":
+        raise ArgumentError("learn_tau", "false unless integration=exact", True, advice="set integration=exact")
+    if check.flag("learn_beta", learn_beta):
+        raise ArgumentError("learn_tau", "false with learn_beta=true", True, advice="learn one of the two")
+    return tau
+
+
 def factor(
     names: tuple[str, str],
     values: tuple[Numbers | None, Numbers | None],

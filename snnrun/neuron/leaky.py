@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
-from snnrun.neuron.decay import check_decay, factor
+from snnrun.neuron.decay import check_decay, check_learnable_tau, factor
 from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.value import Value
 
@@ -22,6 +23,7 @@ class LeakOptions(NeuronOptions, total=False):
     decay_input: bool
     v_rest: float
     learn_beta: bool
+    learn_tau: bool
 
 
 class LIFOptions(LeakOptions, total=False):
@@ -54,6 +56,8 @@ class LIF(LinearNeuron):
         decay_input: scale the input by ``1 - β``. Default false.
         v_rest: where the membrane leaks to. Default 0.
         learn_beta: make β a parameter; it stays in (0, 1).
+        learn_tau: make τ itself a parameter, in the unit of ``dt``, with ``β = exp(-dt/|τ|)``; needs ``tau`` and the
+            exact integration. A learning rate then is a change of τ, not of the logit of β. Default false.
         graded_spikes_factor: γ, a number or one per neuron: the size of an emitted spike, in the layer's output and in
             its feedback. In the reset and the state a spike is 1. Default 1.
         learn_graded_spikes_factor: make γ a parameter.
@@ -66,6 +70,9 @@ class LIF(LinearNeuron):
     SpikingJelly's ``LIFNode`` is ``convention=spikingjelly`` with ``tau``, ``integration=euler``, ``decay_input=true``
     and ``v_rest = v_reset``; Norse's ``LIFBoxCell`` the same with ``convention=norse``.
     """
+
+    beta: Value
+    """β; a neuron that learns τ has none."""
 
     #: β if neither it nor τ is given.
     usual_beta = 0.95
@@ -80,14 +87,20 @@ class LIF(LinearNeuron):
         decay_input: bool = False,
         v_rest: float = 0.0,
         learn_beta: bool = False,
+        learn_tau: bool = False,
         graded_spikes_factor: Numbers = 1.0,
         learn_graded_spikes_factor: bool = False,
         **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
         check_decay(dt, integration)
-        beta = factor(("beta", "tau"), (beta, tau), self.usual_beta, dt, integration)
-        self.beta = self._value("beta", beta, "unit", learn=learn_beta)
+        decay = factor(("beta", "tau"), (beta, tau), self.usual_beta, dt, integration)
+        self.dt = dt
+        self.tau: Value | None = None
+        if check.flag("learn_tau", learn_tau):
+            self.tau = self._value("tau", check_learnable_tau(tau, integration, learn_beta), "real", learn=True)
+        else:
+            self.beta = self._value("beta", decay, "unit", learn=learn_beta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.v_rest = check.number("v_rest", v_rest)
         learn = check.flag("learn_graded_spikes_factor", learn_graded_spikes_factor)
@@ -96,8 +109,14 @@ class LIF(LinearNeuron):
         make = Value if plain else self._value
         self.graded_spikes_factor = make("graded_spikes_factor", graded_spikes_factor, "real", learn=learn)
 
+    def decay(self) -> Tensor | float:
+        """β, ``[]`` or ``[*N]``."""
+        if self.tau is None:
+            return self.beta()
+        return torch.exp(-self.dt / torch.as_tensor(self.tau()).abs())
+
     def linear(self) -> LinearUpdate:
-        beta = self.beta()
+        beta = self.decay()
         return LinearUpdate(
             decay=beta,
             gain=1 - beta if self.decay_input else 1.0,

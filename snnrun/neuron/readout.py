@@ -34,7 +34,8 @@ class LI(LIF):
         decay_input: scale the input by ``1 - β``, so that u is a running mean. Default false.
         v_rest: where the membrane leaks to. Default 0.
         learn_beta: make β a parameter; it stays in (0, 1).
-        per_neuron: give each neuron its own copy of β.
+        learn_tau: make τ itself a parameter, see :class:`snnrun.neuron.LIF`. Default false.
+        per_neuron: give each neuron its own copy of β or τ.
         shape: ``*N`` of the layer. Models pass it.
 
     Raises:
@@ -55,6 +56,7 @@ class LI(LIF):
         decay_input: bool = False,
         v_rest: float = 0.0,
         learn_beta: bool = False,
+        learn_tau: bool = False,
         per_neuron: bool = False,
         shape: Sequence[int] | None = None,
     ) -> None:
@@ -66,6 +68,7 @@ class LI(LIF):
             decay_input=decay_input,
             v_rest=v_rest,
             learn_beta=learn_beta,
+            learn_tau=learn_tau,
             per_neuron=per_neuron,
             shape=shape,
             reset="none",
