@@ -202,6 +202,7 @@ class Report:
     progress: bool = setting(True, check.flag, "show progress on the terminal")
     log_every: int = setting(1, whole(1), "training steps between two lines of metrics.jsonl")
     sample: int = setting(0, whole(0), "which sample of the test set raster and membranes show")
+    test_every_epoch: bool = setting(False, check.flag, "record the test after every epoch; it chooses nothing")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,10 @@ from snnrun.training.records import TIMES
 #: Fields that records of earlier versions lack.
 NEW_FIELDS = ("gradients", "neuron_parameters")
 #: Fields that results of earlier versions lack.
-NEW_RESULTS = ("test_accuracy_by_class", "test_confusion")
+NEW_RESULTS = (
+    *("test_accuracy_by_class", "test_confusion"),
+    *("last_test_accuracy", "last_test_loss", "last_test_r2"),
+)
 #: Largest relative difference of losses between two environments: rounding, amplified by some steps of training.
 TOLERANCE = 0.05
 #: Largest difference of test accuracies between two environments.

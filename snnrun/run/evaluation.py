@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from snnrun.sequence import Trace
 from snnrun.task import Batch, Data
 from snnrun.training.loop import evaluate
 from snnrun.training.metrics import SampleSearch, Scores
-from snnrun.training.records import RunResult
+from snnrun.training.records import EpochRecord, RunResult
 from snnrun.training.runtime import runtime, use_threads
 from snnrun.training.streams import Streams
 
@@ -98,17 +99,37 @@ def load_weights(model: nn.Module, path: Path) -> None:
         raise DataError(f"{path}: expected the weights of this config's model: {error}") from error
 
 
-def result_of(scores: Scores) -> RunResult:
-    """The result with the fields of the test set."""
+def result_of(scores: Scores, last: Scores | None = None, epochs: Sequence[EpochRecord] = ()) -> RunResult:
+    """The result with the fields of the test set.
+
+    Args:
+        scores: with the weights that are kept.
+        last: with the weights of the last epoch, if they were tested.
+        epochs: of training; if each has a test, the result names the best.
+    """
     confusion = scores.confusion
+    best = max(epochs, key=_measure, default=None)
+    best = None if best is None or best.test_loss is None else best
     return RunResult(
         status="finished",
         test_accuracy=scores.accuracy,
         test_loss=scores.loss,
         test_r2=scores.r2,
+        last_test_accuracy=None if last is None else last.accuracy,
+        last_test_loss=None if last is None else last.loss,
+        last_test_r2=None if last is None else last.r2,
+        best_test_accuracy=None if best is None else best.test_accuracy,
+        best_test_r2=None if best is None else best.test_r2,
+        best_test_epoch=None if best is None else best.epoch,
         test_accuracy_by_class=None if confusion is None else confusion.accuracy_by_class(),
         test_confusion=None if confusion is None else confusion.counts,
     )
+
+
+def _measure(record: EpochRecord) -> float:
+    """The larger, the better the test of an epoch."""
+    measures = (record.test_accuracy, record.test_r2, None if record.test_loss is None else -record.test_loss)
+    return next((each for each in measures if each is not None and not math.isnan(each)), -math.inf)
 
 
 def show(

@@ -85,9 +85,10 @@ def _execute(job: Job, team: Team, watch: Watch) -> RunResult:
                 team.broadcast(checkpoint.pack(state.state_dict()) if shared else None)
             _train(state, data, parts, settings, stop, team, folder=folder, watch=watch)
         weights = checkpoint.weights_sha256(state.model.state_dict())
+        last = _test_last(state, data, parts, settings, stop, team)
         test, best_epoch = _test_best(state, data, job, stop, team, folder, console, device)
         result = replace(
-            result_of(test),
+            result_of(test, last or test, folder.epochs),
             best_epoch=best_epoch,
             epochs=len(folder.epochs),
             samples_per_second=_speed(folder.epochs),
@@ -250,6 +251,16 @@ def _train(
         state.average.apply()
 
 
+def _test_last(
+    state: TrainingState, data: Data, parts: Parts, settings: Settings, stop: Stop, team: Team
+) -> Scores | None:
+    """The scores of the last epoch's weights; None if the test of the best epoch, or of the last one, has them."""
+    progress = state.progress
+    if progress.best_epoch in (0, progress.epoch - 1):
+        return None
+    return _test(state, data, parts, settings, stop, team)
+
+
 def _test_best(
     state: TrainingState,
     data: Data,
@@ -321,6 +332,7 @@ def follow(job: Job, team: Team) -> None:
                 state.load_state_dict(checkpoint.unpack(message))
                 state.progress.activity = Activity(state.progress.activity.skip)  # rank 0 has the counts
             _train(state, data, parts, settings, stop, team)
+        _test_last(state, data, parts, settings, stop, team)
         if (message := team.broadcast(None)) is not None:
             state.model.load_state_dict(checkpoint.unpack(message))
         _test(state, data, parts, settings, stop, team)

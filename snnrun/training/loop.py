@@ -298,13 +298,15 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
     model, progress = state.model, state.progress
     data, settings = setup.data, setup.settings
     train = progress.totals.scores()
-    validation = Scores(math.nan, None)
+
+    def scores_of(part: Part) -> Scores:
+        return evaluate(
+            model, part, setup.encoder, setup.loss, state.streams, settings, watch=setup.watch, team=setup.team
+        )
+
     with state.averaged():
-        if len(data.validation):
-            validation = evaluate(
-                model, data.validation, setup.encoder, setup.loss, state.streams, settings,
-                watch=setup.watch, team=setup.team,
-            )  # fmt: skip
+        validation = scores_of(data.validation) if len(data.validation) else Scores(math.nan, None)
+        test = scores_of(data.test) if settings.report.test_every_epoch else None
         learnt = neuron_parameters(model) or None
     progress.activity.pool(setup.team)
     best = validation.loss < progress.best_loss
@@ -319,6 +321,9 @@ def end_epoch(state: TrainingState, setup: Setup, samples: int, seconds: float) 
         validation_loss=validation.loss if len(data.validation) else None,
         validation_accuracy=validation.accuracy,
         validation_r2=validation.r2,
+        test_loss=None if test is None else test.loss,
+        test_accuracy=None if test is None else test.accuracy,
+        test_r2=None if test is None else test.r2,
         learning_rate=state.optimizer.param_groups[0]["lr"],
         samples_per_second=samples / seconds,
         seconds=seconds,

@@ -127,6 +127,7 @@ class EpochRecord(LogRecord):
     Attributes:
         train_accuracy, train_r2, validation_accuracy, validation_r2: None if the task has none.
         validation_loss: None, like the other two, without a validation set.
+        test_loss, test_accuracy, test_r2: after the epoch; None unless ``report.test_every_epoch``.
         learning_rate: of the epoch's last step.
         seconds: of training, without validation.
         best: True if the validation loss is the lowest so far.
@@ -144,6 +145,9 @@ class EpochRecord(LogRecord):
     validation_loss: float | None = None
     validation_accuracy: float | None = None
     validation_r2: float | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    test_r2: float | None = None
     learning_rate: float
     samples_per_second: float
     seconds: float
@@ -224,6 +228,9 @@ class RunResult(Result):
 
     Attributes:
         test_accuracy, test_loss, test_r2: of the test set; None if the task has none.
+        last_test_accuracy, last_test_loss, last_test_r2: the same with the weights of the last epoch.
+        best_test_accuracy, best_test_r2, best_test_epoch: the best of all epochs on the test set, which a choice by the
+            test set would report; None unless ``report.test_every_epoch``.
         best_epoch: its weights were tested; None without a validation set, then the last epoch's were.
         epochs: their number.
         samples_per_second: of the median epoch.
@@ -239,6 +246,12 @@ class RunResult(Result):
     test_accuracy: float | None = None
     test_loss: float | None = None
     test_r2: float | None = None
+    last_test_accuracy: float | None = None
+    last_test_loss: float | None = None
+    last_test_r2: float | None = None
+    best_test_accuracy: float | None = None
+    best_test_r2: float | None = None
+    best_test_epoch: int | None = None
     best_epoch: int | None = None
     epochs: int | None = None
     samples_per_second: float | None = None
