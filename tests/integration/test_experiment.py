@@ -108,6 +108,8 @@ def test_the_result(experiment: Experiment, folder: Path) -> None:
         "status",
         "test_accuracy",
         "test_loss",
+        "last_test_accuracy",
+        "last_test_loss",
         "best_epoch",
         "epochs",
         "samples_per_second",
@@ -200,6 +202,28 @@ def test_the_test_uses_the_best_weights_and_the_hash_is_of_the_last(experiment: 
         assert (result["weights_sha256"] == checkpoint.weights_sha256(state)) == (name == "last")
     assert accuracies["best"] != accuracies["last"]
     assert result["test_accuracy"] == accuracies["best"]
+    assert result["last_test_accuracy"] == accuracies["last"]
+    assert not [key for key in result if key.startswith("best_test")]
+    assert not [key for record in metrics(folder) for key in record if key.startswith("test")]
+
+
+def test_a_test_in_each_epoch_is_recorded_and_chooses_nothing(experiment: Experiment, tmp_path: Path) -> None:
+    results = []
+    for words in [(), ("report.test_every_epoch=true",)]:
+        folder = tmp_path / f"run{len(words)}"
+        folder.mkdir()
+        results.append((experiment("epochs=4", "optimizer.lr=0.03", *words, *PLAIN, folder=folder), metrics(folder)))
+    (plain, _), (tested, records) = results
+    epochs = [record for record in records if record["kind"] == "epoch"]
+    accuracies = [record["test_accuracy"] for record in epochs]
+    assert tested["best_test_accuracy"] == max(accuracies)
+    assert tested["best_test_epoch"] == accuracies.index(max(accuracies)) + 1
+    assert tested["test_accuracy"] == accuracies[tested["best_epoch"] - 1]
+    assert (tested["last_test_accuracy"], tested["last_test_loss"]) == (accuracies[-1], epochs[-1]["test_loss"])
+    own = ("best_test_accuracy", "best_test_epoch", "seconds", "samples_per_second")
+    assert {key: value for key, value in tested.items() if key not in own} == {
+        key: value for key, value in plain.items() if key not in own
+    }
 
 
 def test_without_a_best_epoch_the_last_weights_are_tested(experiment: Experiment, folder: Path) -> None:

@@ -30,6 +30,10 @@ OWN = {"weight", "bias"}  # of the parallel neurons, which have no option for th
 def test_every_learnable_value_has_the_name_and_the_value_of_its_option(name: str) -> None:
     config = config_for(f"neuron={name}")["neuron"]
     config |= dict.fromkeys((key for key in config if key.startswith("learn")), True)
+    if "learn_tau" in config and "learn_beta" in config:  # one of the two
+        for_tau = {**config, "learn_beta": False, "tau": 4.0}
+        assert "tau" in build(for_tau, "neuron")(shape=(3,)).learnable_values()
+        del config["learn_tau"]
     neuron = build(config, "neuron")(shape=(3,))
     values = neuron.learnable_values()
     flags = {key.removeprefix("learn_") for key in config if key.startswith("learn_")} - {"adaptation"}
