@@ -29,7 +29,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer, plain
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.build import build_model, build_state
+from snnrun.run.build import build_model, build_state, load_data
 from snnrun.system.files import write_json
 from snnrun.task import Batch, Data
 from snnrun.training.loop import encode, fit, score
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     settings, parts = replace(Settings.from_config(config), max_steps=arguments.updates), parts_of(config)
     with runtime(settings):
         streams, device = Streams(settings.seed, torch.device("cpu")), torch.device("cpu")
-        data = parts.task.load(Path(settings.data_dir), settings.num_steps, device, streams.data)
+        data = load_data(parts, settings, streams, device)
         model = build_model(parts, settings, streams)
         recipe, twin = kind(), kind()
         apart = [gradients_apart(recipe, model, data, parts, settings)]
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
         again, theirs, ends = Streams(settings.seed, device), list[float](), list[float]()
         for batch in data.train.batches(recipe.batch_size, again.order):
-            loss = recipe_loss(recipe, batch, encode(parts.encoder, batch.x, settings, again.encoding))
+            loss = recipe_loss(recipe, batch, encode(parts.encoder, batch, settings, again.encoding))
             recipe.optimizer.zero_grad()
             loss.backward()
             recipe.optimizer.step()
@@ -106,7 +106,7 @@ def gradients_apart(recipe: Recipe, model: nn.Module, data: Data, parts: Parts, 
     start(recipe, model)
     streams = Streams(settings.seed + 1, torch.device("cpu"))
     batch = next(data.train.batches(recipe.batch_size, streams.order))
-    x = encode(parts.encoder, batch.x, settings, streams.encoding)
+    x = encode(parts.encoder, batch, settings, streams.encoding)
     model.train()
     loss, _ = score(run_model(model, x, settings, streams.dropout), batch, parts.loss)
     ours = torch.autograd.grad(loss, list(model.parameters()))

@@ -40,7 +40,7 @@ class EvaluationResult(NamedTuple):
     """
 
     values: Mapping[str, Any]
-    num_steps: int
+    num_steps: int | str
     figures: Mapping[str, float | None]
 
 
@@ -189,7 +189,8 @@ def _draw(
     curves: dict[str, list[tuple[int, float | None]]] = {}
     for test in results:
         label = ", ".join(f"{key}={quote(value)}" for key, value in test.values.items() if key in varying)
-        curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
+        if isinstance(test.num_steps, int):  # max has no place on the axis
+            curves.setdefault(label, []).append((test.num_steps, test.figures.get(f"test_{measure}")))
     was = recorded.get(f"test_{measure}")
     point = (num_steps, was) if isinstance(num_steps, int) and was is not None else None
     report.evaluation_figure(curves, measure, folder, style, recorded=point)

@@ -134,6 +134,15 @@ def run_name(name: str, value: Any) -> str:
     return value
 
 
+def _steps(name: str, value: Any) -> int | str:
+    if value == MAX:
+        return MAX
+    try:
+        return check.integer(name, value, low=1)
+    except ArgumentError:
+        raise ArgumentError(name, f"a whole number of at least 1, or {MAX}", value) from None
+
+
 def _device(name: str, value: Any) -> str:
     if not isinstance(value, str) or not DEVICE.fullmatch(value):
         raise ArgumentError(name, "auto, cpu, mps, cuda, or cuda:N such as cuda:0", value)
@@ -193,6 +202,10 @@ class Execution:
     )
 
 
+#: ``num_steps`` for samples of any length.
+MAX = "max"
+
+
 @dataclass(frozen=True)
 class Report:
     """The figures, lines and logs of a run."""
@@ -246,7 +259,9 @@ class Settings:
         "auto", _share, "share of spikes up to which a product or convolution adds up its spikes only: 0 to 1, or auto"
     )
     execution: Execution = Execution()
-    num_steps: int = setting(25, whole(1), "T, the number of time steps of a sample")
+    num_steps: int | str = setting(
+        25, _steps, "T, the number of time steps of a sample; max: all, for tasks whose samples differ in length"
+    )
     epochs: int = setting(20, whole(1), "passes over the training data")
     max_steps: int | None = setting(
         None, optional(whole(1)), "training steps after which training is over, mid-epoch included; or null"

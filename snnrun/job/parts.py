@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from snnrun import check
 from snnrun.config.build import PartError, build
 from snnrun.config.catalogue import Catalogue
+from snnrun.config.settings import MAX
 from snnrun.errors import ArgumentError, Description, Fault, OutOfMemoryError
 from snnrun.job.arguments import nearest
 from snnrun.job.overrides import REFERENCE
@@ -172,6 +173,7 @@ class Trial:
             self._add(self._fault(error))
         if task and loss:
             self.faults += _target_faults(task, loss, self.config, catalogue)
+            self.faults += _length_faults(task, loss, self.config, self.settings, catalogue)
         return self.faults
 
     def attempt(self, group: str, use: Callable[[Any], object]) -> Any:
@@ -389,6 +391,27 @@ def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: C
         kinds = ("a target for each step", "one target for a sample")
         needs, has = kinds if loss.needs_steps else reversed(kinds)
         faults.append(Fault("loss", f"{name} needs {needs}, and {data} has {has}{choose}"))
+    return faults
+
+
+def _length_faults(task: Any, loss: Any, config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
+    """What does not go with samples that differ in length, or with ``num_steps=max`` for those that do not."""
+    data = _name(config, "task", catalogue)
+    if not task.has_lengths:
+        if settings.num_steps != MAX:
+            return []
+        expected = f"a whole number, since all samples of {data} have the same length"
+        return [Fault.of(ArgumentError("num_steps", expected, settings.num_steps))]
+    faults, why = [], f"the samples of {data} differ in length"
+    if "num_steps" in config["neuron"]:
+        name = _name(config, "neuron", catalogue)
+        faults.append(Fault("neuron", f"{name} needs the same number of steps in each batch, and {why}"))
+    if loss.joins_samples:
+        name = _name(config, "loss", catalogue)
+        faults.append(Fault("loss", f"{name} compares or joins samples of one length, and {why}"))
+    execution = getattr(settings, "execution", None)
+    if execution is not None and execution.cuda_graph:
+        faults.append(Fault.of(ArgumentError("execution.cuda_graph", f"false, since {why}", True)))
     return faults
 
 

@@ -6,7 +6,7 @@ loss, add penalties for the other layers. To add a loss, write a class and ``con
 """
 
 from snnrun.loss.base import LabelLoss, Loss, SampleLoss
-from snnrun.loss.cross_entropy import TET, CECount, CEMaxMembrane, CEMembrane, CERate, CESteps, CETemporal
+from snnrun.loss.cross_entropy import TET, CECount, CEMaxMembrane, CEMembrane, CERate, CESoftmax, CESteps, CETemporal
 from snnrun.loss.mean_square import MeanSquare, MSECount, MSEMembrane, MSERate, MSETemporal
 from snnrun.loss.metric import (
     accuracy_by_count,
@@ -32,6 +32,7 @@ __all__ = [
     "CEMaxMembrane",
     "CEMembrane",
     "CERate",
+    "CESoftmax",
     "CESteps",
     "CETemporal",
     "LabelLoss",

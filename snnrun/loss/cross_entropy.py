@@ -17,7 +17,34 @@ from snnrun.task.base import NO_LABEL
 
 
 @dataclass(frozen=True, kw_only=True)
-class CECount(SampleLoss):
+class CrossEntropy(SampleLoss):
+    """Base of the cross-entropies.
+
+    Args:
+        smoothing: share of the target, in [0, 1), that all classes have alike. Default 0.
+    """
+
+    smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.number("smoothing", self.smoothing, low=0, below=1)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``[B, *P]`` for logits ``[B, C, *P]`` and labels ``[B, *P]``."""
+        return F.cross_entropy(logits, labels, reduction="none", label_smoothing=self.smoothing)
+
+    def every_step(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """``[T, B, *P]`` for logits ``[T, B, C, *P]`` and labels ``[B, *P]``."""
+        labels = labels.expand(len(logits), *labels.shape)
+        # Class by class in memory: torch's softmax over a few adjacent elements is three times slower than over a few
+        # rows.
+        by_class = logits.movedim(2, 0).flatten(1).contiguous()
+        return self.cross_entropy(by_class[None], labels.flatten()[None]).view(labels.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CECount(CrossEntropy):
     """Cross-entropy on the spike count: the count of each neuron is its logit.
 
     ``mean_b CE(Σ_t s[t, b], target[b])``.
@@ -29,11 +56,11 @@ class CECount(SampleLoss):
     """
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        return _cross_entropy(spike_count(spikes), target)
+        return self.cross_entropy(spike_count(spikes), class_labels(target))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CERate(SampleLoss):
+class CERate(CrossEntropy):
     """Cross-entropy on the spikes of every step, averaged over the steps.
 
     ``mean_t mean_b CE(s[t, b], target[b])``: asks the right neuron to fire at every step, the others never.
@@ -45,11 +72,11 @@ class CERate(SampleLoss):
     """
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        return _every_step(spikes, target).mean(0)
+        return self.every_step(spikes, class_labels(target)).mean(0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class CEMembrane(SampleLoss):
+class CEMembrane(CrossEntropy):
     """Cross-entropy on the membrane of the read-out: the membrane summed over time is the logit.
 
     ``over_time`` reduces the time steps: ``sum``, ``mean_b CE(Σ_t u[t, b], target[b])``; ``mean``, the same with the
@@ -72,15 +99,15 @@ class CEMembrane(SampleLoss):
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         if self.over_time == "every_step":
-            return _every_step(membrane, target).sum(0)
+            return self.every_step(membrane, class_labels(target)).sum(0)
         if self.over_time == "last":
-            return _cross_entropy(membrane[-1], target)
+            return self.cross_entropy(membrane[-1], class_labels(target))
         logits = membrane.sum(0) if self.over_time == "sum" else membrane.mean(0)
-        return _cross_entropy(logits, target)
+        return self.cross_entropy(logits, class_labels(target))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CEMaxMembrane(SampleLoss):
+class CEMaxMembrane(CrossEntropy):
     """Cross-entropy on the largest membrane: each neuron's maximum over time is its logit.
 
     ``mean_b CE(max_t u[t, b], target[b])``.
@@ -94,11 +121,31 @@ class CEMaxMembrane(SampleLoss):
     accuracy: str = "max_membrane"
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        return _cross_entropy(membrane.max(0).values, target)
+        return self.cross_entropy(membrane.max(0).values, class_labels(target))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CETemporal(SampleLoss):
+class CESoftmax(CrossEntropy):
+    """Cross-entropy on the softmax of each step, summed over time.
+
+    ``mean_b CE(Σ_t softmax(u[t, b]), target[b])``: each step casts a vote of 1, which it shares among the classes, and
+    the votes are the logits of a second softmax. The usual read-out on SHD, of a leaky integrator.
+
+    Args:
+        accuracy: default ``softmax``, the same votes. For the other options see ``SampleLoss`` and ``CrossEntropy``.
+
+    Source: Bittar & Garner 2022, "A surrogate gradient spiking baseline for speech command recognition"; Hammouamri et
+    al. 2024; Baronig et al. 2025.
+    """
+
+    accuracy: str = "softmax"
+
+    def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        return self.cross_entropy(membrane.softmax(2).sum(0), class_labels(target))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CETemporal(CrossEntropy):
     """Cross-entropy on the time of the first spike: the earlier a neuron fires, the larger its logit.
 
     ``mean_b CE(-t[b], target[b])``, or with ``reciprocal`` ``CE(1 / (t[b] + 1), …)``, where ``t`` is the step of the
@@ -120,11 +167,11 @@ class CETemporal(SampleLoss):
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         time = first_spike_time(spikes)
-        return _cross_entropy(-time if self.inverse == "negate" else 1 / (time + 1), target)
+        return self.cross_entropy(-time if self.inverse == "negate" else 1 / (time + 1), class_labels(target))
 
 
 @dataclass(frozen=True, kw_only=True)
-class TET(SampleLoss):
+class TET(CrossEntropy):
     """Temporal efficient training: cross-entropy on the membrane of every step, and a pull towards one value.
 
     ``(1 - λ) mean_t mean_b CE(u[t, b], target[b]) + λ mean_{t,b,c} (u[t, b, c] - φ)²``.
@@ -148,14 +195,14 @@ class TET(SampleLoss):
         check.number("level", self.level)
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        cross_entropy = _every_step(membrane, target).mean(0)
+        cross_entropy = self.every_step(membrane, class_labels(target)).mean(0)
         if self.pull == 0:
             return cross_entropy
         return (1 - self.pull) * cross_entropy + self.pull * ((membrane - self.level) ** 2).mean((0, 2))
 
 
 @dataclass(frozen=True, kw_only=True)
-class CESteps(SampleLoss):
+class CESteps(CrossEntropy):
     """Cross-entropy of every step with the label of that step, for tasks with a label for each step.
 
     ``Σ_{b,t} w l / Σ_{b,t} w``, with ``l = CE(z[t, b], target[b, t])`` and ``z`` the membrane or the spikes of the
@@ -164,7 +211,7 @@ class CESteps(SampleLoss):
     Args:
         accuracy: ``membrane`` (default) or ``count``: what is z, whose largest value is the predicted class of a step.
         skip_steps: number of steps at the begin that do not count in the loss; they do in the accuracy. Default 0.
-        smoothing: share of the target, in [0, 1), that all classes have alike. Default 0.
+        smoothing: see ``CrossEntropy``.
         class_weights: w, a factor for the steps of each class; null (default) for 1.
         normalize_weights: whether the mean is over the weights (default), or over the steps with a label.
         reduction: ``mean`` (default), or ``sum``, which grows with the batch and the number of steps.
@@ -176,14 +223,10 @@ class CESteps(SampleLoss):
     needs_steps = True
 
     accuracy: str = "membrane"
-    skip_steps: int = 0
-    smoothing: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check.choice("accuracy", self.accuracy, ("membrane", "count"))
-        check.integer("skip_steps", self.skip_steps, low=0)
-        check.number("smoothing", self.smoothing, low=0, below=1)
 
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         """The loss of each step, ``[B, T]``; 0 for a step that does not count."""
@@ -191,9 +234,9 @@ class CESteps(SampleLoss):
         if self.skip_steps >= labels.shape[1]:
             raise ArgumentError("skip_steps", f"less than the {labels.shape[1]} steps", self.skip_steps)
         counts = self._counts(labels)
-        by_class = logits.movedim(2, 0).flatten(1)[None]  # see `_every_step`
+        by_class = logits.movedim(2, 0).flatten(1)[None]  # see ``every_step``
         flat = torch.where(counts, labels, 0).T.flatten()[None]
-        losses = F.cross_entropy(by_class, flat, reduction="none", label_smoothing=self.smoothing)
+        losses = self.cross_entropy(by_class, flat)
         return torch.where(counts, losses.view(labels.T.shape).T, 0.0)
 
     def predict(self, spikes: Tensor, membrane: Tensor) -> Tensor:
@@ -201,11 +244,14 @@ class CESteps(SampleLoss):
         spikes, membrane = pool(spikes, self.population), pool(membrane, self.population, mean=True)
         return self._logits(spikes, membrane).argmax(2).T
 
-    def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
-        loss, weights = self._weigh(spikes, membrane, target)
+    def _without_begin(self, record: Tensor) -> Tensor:
+        return record  # the steps that are skipped have a place in the losses, [B, T]
+
+    def _reduce(self, loss: Tensor, target: Tensor | None) -> Tensor:
+        loss, weights = self._weigh(loss, target)
         if self.reduction == "sum":
             return loss.sum()
-        counts = self._counts(step_labels(target, spikes))
+        counts = self._counts(class_labels(target))
         if weights is not None and self.normalize_weights:
             total = torch.where(counts, weights, 0.0).sum()
         else:
@@ -218,17 +264,3 @@ class CESteps(SampleLoss):
     def _counts(self, labels: Tensor) -> Tensor:
         """True for the steps ``[B, T]`` that count."""
         return (labels != NO_LABEL) & (torch.arange(labels.shape[1], device=labels.device) >= self.skip_steps)
-
-
-def _cross_entropy(logits: Tensor, target: Tensor | None) -> Tensor:
-    """``[B, *P]`` for logits ``[B, C, *P]`` and labels ``[B, *P]``."""
-    return F.cross_entropy(logits, class_labels(target), reduction="none")
-
-
-def _every_step(logits: Tensor, target: Tensor | None) -> Tensor:
-    """``[T, B, *P]`` for logits ``[T, B, C, *P]`` and labels ``[B, *P]``."""
-    labels = class_labels(target)
-    labels = labels.expand(len(logits), *labels.shape)
-    # Class by class in memory: torch's softmax over a few adjacent elements is three times slower than over a few rows.
-    by_class = logits.movedim(2, 0).flatten(1).contiguous()
-    return _cross_entropy(by_class[None], labels.flatten()[None]).view(labels.shape)

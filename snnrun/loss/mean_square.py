@@ -163,6 +163,7 @@ class MeanSquare(Loss):
     """
 
     needs_labels = False
+    joins_samples = True
 
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
         return spikes.mean() ** 2

@@ -40,6 +40,11 @@ def scores_by_membrane(membrane: Tensor, population: int = 1) -> Tensor:
     return pool(membrane, population).sum(0)
 
 
+def scores_by_softmax(membrane: Tensor, population: int = 1) -> Tensor:
+    """The softmax over the classes of each step's membranes, summed over time, ``[B, C]``."""
+    return pool(membrane, population, mean=True).softmax(2).sum(0)
+
+
 def scores_by_max_membrane(membrane: Tensor, population: int = 1) -> Tensor:
     """The largest membrane of each class, the mean of its neurons, ``[B, C]``."""
     return pool(membrane, population, mean=True).amax(0)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.loss.padding import join_steps, steps_within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,20 @@ class Regulariser(ABC):
     def penalty(self, spikes: Tensor) -> Tensor:
         """The penalty, a scalar without the weight, of one layer's spikes ``[T, B, *N]``."""
 
-    def __call__(self, spikes: Mapping[str, Tensor]) -> Tensor:
-        """``weight`` times the sum over the layers; ``spikes`` ``[T, B, *N]`` by layer, the read-out last."""
+    def padded_penalty(self, spikes: Tensor, lengths: Tensor) -> Tensor:
+        """The penalty where samples end after ``lengths`` ``[B]`` steps: all steps that count, as one sample's."""
+        return self.penalty(join_steps(spikes, lengths))
+
+    def __call__(self, spikes: Mapping[str, Tensor], lengths: Tensor | None = None) -> Tensor:
+        """``weight`` times the sum over the layers; ``spikes`` ``[T, B, *N]`` by layer, the read-out last.
+
+        ``lengths``: the steps of each sample, ``[B]`` int64 on the CPU, if they differ.
+        """
         trains = list(spikes.values())
         chosen = {"all": trains, "hidden": trains[:-1], "output": trains[-1:]}[self.layers]
         total = trains[-1].new_zeros(())
         for train in chosen:
-            total = total + self.penalty(train)
+            total = total + (self.penalty(train) if lengths is None else self.padded_penalty(train, lengths))
         return self.weight * total
 
 
@@ -108,6 +116,15 @@ class RateBounds(Regulariser):
 
     def penalty(self, spikes: Tensor) -> Tensor:
         axes = {"neuron": (0, 1), "layer": tuple(range(spikes.dim())), "sample": (0,)}[self.of]
-        rate = spikes.mean(axes)
+        return self._beyond(spikes.mean(axes))
+
+    def padded_penalty(self, spikes: Tensor, lengths: Tensor) -> Tensor:
+        if self.of != "sample":
+            return super().padded_penalty(spikes, lengths)
+        within = steps_within(lengths, len(spikes), spikes.device)
+        within, size = (each.reshape(*each.shape, *[1] * (spikes.dim() - 2)) for each in (within, within.sum(0)))
+        return self._beyond((spikes * within).sum(0) / size)
+
+    def _beyond(self, rate: Tensor) -> Tensor:
         beyond = torch.relu(self.lower - rate) + torch.relu(rate - self.upper)  # one of the two is 0
         return (beyond**self.power).mean()

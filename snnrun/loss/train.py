@@ -88,6 +88,8 @@ class SpikeSimilarity(LabelLoss):
     (it divides by ``|x| |y| + 1e-8``).
     """
 
+    joins_samples = True
+
     kernel: str = "linear"
     distance: str = "mse"
     degree: int = 2

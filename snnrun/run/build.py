@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -34,7 +35,7 @@ def build_model(parts: Parts, settings: Settings, streams: Streams, team: Team |
             readout=parts.readout,
             backend=settings.backend,
         )
-    set_plan(model, plan_of(settings, spikes=parts.loss.regularises, team=team))
+    set_plan(model, plan_of(settings, spikes=parts.loss.regularises or parts.task.has_lengths, team=team))
     return model
 
 
@@ -44,7 +45,9 @@ def load_data(parts: Parts, settings: Settings, streams: Streams, device: torch.
     Raises:
         DataError: if its files are missing or damaged.
     """
-    return parts.task.load(Path(settings.data_dir).expanduser(), settings.num_steps, device, streams.data)
+    # Only a task whose samples differ in length gets the text ``max``.
+    steps = cast(int, settings.num_steps)
+    return parts.task.load(Path(settings.data_dir).expanduser(), steps, device, streams.data)
 
 
 def build_state(model: nn.Module, parts: Parts, settings: Settings, streams: Streams, data: Data) -> TrainingState:

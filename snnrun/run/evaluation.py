@@ -18,7 +18,7 @@ from snnrun.model import multiply_adds
 from snnrun.run import build, checkpoint
 from snnrun.sequence import Trace
 from snnrun.task import Batch, Data
-from snnrun.training.loop import evaluate
+from snnrun.training.loop import encode, evaluate
 from snnrun.training.metrics import SampleSearch, Scores
 from snnrun.training.records import EpochRecord, RunResult
 from snnrun.training.runtime import runtime, use_threads
@@ -139,7 +139,7 @@ def show(
     settings, parts = job.settings, job.parts
     bf16 = torch.autocast(device.type, torch.bfloat16, enabled=settings.precision == "bf16")
     with torch.no_grad(), streams.global_stream("evaluation"), bf16:
-        encoded = parts.encoder(sample.x, settings.num_steps, streams.evaluation())
+        encoded = encode(parts.encoder, sample, settings, streams.evaluation())
         traces = model.eval()(encoded)
     return encoded, traces, example_of(sample, index, traces, parts)
 

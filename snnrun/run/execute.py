@@ -27,7 +27,7 @@ from snnrun.system.ranks import Ranks
 from snnrun.system.team import Team, lead
 from snnrun.task import Batch, Data, check_streams
 from snnrun.training import graph
-from snnrun.training.loop import evaluate, fit, steps_of_epoch
+from snnrun.training.loop import encode, evaluate, fit, steps_of_epoch
 from snnrun.training.metrics import Activity, Chance, SampleSearch, Scores
 from snnrun.training.records import EpochRecord, LogRecord, RunResult
 from snnrun.training.runtime import resolve_device, runtime, use_threads
@@ -164,8 +164,8 @@ def _introduce(
         f"{len(data.train):,} training, {len(data.validation):,} validation, {len(data.test):,} test samples"
     )
     if settings.report.summary and (folder.resume_state is None or not (folder.path / "summary.txt").exists()):
-        first = next(data.test.batches(1)).x
-        folder.summary(model, job.parts.encoder(first, settings.num_steps, state.streams.evaluation()))
+        first = next(data.test.batches(1))
+        folder.summary(model, encode(job.parts.encoder, first, settings, state.streams.evaluation()))
 
 
 def _manifest(

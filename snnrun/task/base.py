@@ -24,6 +24,9 @@ class Batch(NamedTuple):
     # [B] int64 class labels, or [B, num_outputs] values to regress; None if the target is silence. With a target for
     # each step, [B, T] labels, NO_LABEL where a step has none, or [B, T, num_outputs] values, NaN where it has none
     target: Tensor | None
+    # [B] int64 on the CPU: the steps of each sample, 1 to T, if they differ. Afterwards the input is 0, and a target
+    # for each step NO_LABEL or NaN
+    lengths: Tensor | None = None
 
 
 class Part(Protocol):
@@ -97,6 +100,8 @@ class Task(ABC):
     """True: targets are numbers, [B, num_outputs], to regress; scored by R². Then there are no labels."""
     has_steps: bool = False
     """True: there is a target for each step, of which some may be missing."""
+    has_lengths: bool = False
+    """True: batches have ``lengths``, and ``num_steps`` may be ``max``, each batch as long as its longest sample."""
     has_validation: bool = True
     """False: there are no validation samples. Then no epoch is the best, and the weights of the last one are tested."""
     classes: tuple[str, ...] = ()
@@ -123,7 +128,8 @@ class Task(ABC):
 
         Args:
             data_dir: folder of files and downloads.
-            num_steps: length T of generated input; still input ignores it.
+            num_steps: length T of generated input; still input ignores it. A task with ``has_lengths`` cuts longer
+                samples to it, and gets the text ``max`` where the run cuts none.
             device: of the batches.
             generator: on the CPU; seeds the draws of a *generated* task, and the random changes to training images. The
                 split of a set has its own seed, so that runs with several seeds share one test set.

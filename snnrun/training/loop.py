@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from snnrun.encoder import Encoder
 from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
+from snnrun.loss.padding import Record, records_of
 from snnrun.model import neurons
 from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
@@ -235,12 +236,15 @@ def run_passes(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> P
 def _backward(state: TrainingState, setup: Setup, batch: Batch) -> _Result:
     """Forwards and backwards for one batch; adds its gradient to the gradient of the step."""
     streams, settings, team = state.streams, setup.settings, setup.team
-    traces = forward(state.model, setup.encoder, batch.x, settings, streams.encoding, streams.dropout, team)
+    traces = forward(state.model, setup.encoder, batch, settings, streams.encoding, streams.dropout, team)
     loss, outcome = score(traces, batch, setup.loss, team)
     samples = batch.x.shape[1]
     # A smaller batch counts less, so that the gradient is the mean over all samples of the step.
     (loss if settings.accumulate == 1 else loss * (samples / settings.batch_size)).backward()
-    counts = state.progress.activity.count(traces if team.own_count else _without_samples(traces))
+    lengths = batch.lengths
+    if lengths is not None and team.size > 1:
+        lengths = team.own(lengths, 0)
+    counts = state.progress.activity.count(traces if team.own_count else _without_samples(traces), lengths)
     return _Result(loss.detach().reshape(()), outcome, counts, samples)
 
 
@@ -420,7 +424,7 @@ def evaluate(
     samples: list[int] = []
     with streams.global_stream("evaluation"):
         for i, batch in enumerate(part.batches(settings.batch_size)):
-            encoded = encode(encoder, batch.x, settings, generator)  # in all processes, since it draws
+            encoded = encode(encoder, batch, settings, generator)  # in all processes, since it draws
             own = i % team.size == team.rank
             results.append(
                 score(run(model, encoded, settings), batch, loss_function, None, predictions) if own else None
@@ -437,28 +441,30 @@ def evaluate(
 def forward(
     model: nn.Module,
     encoder: Encoder,
-    x: Tensor,
+    batch: Batch,
     settings: Settings,
     encoding: torch.Generator,
     dropout: torch.Generator | None = None,
     team: Team | None = None,
 ) -> dict[str, Trace]:
-    """Encode ``x`` ``[1 or T, B, *N]`` and run the model on it; every layer's trace, the read-out last.
+    """Encode the input of ``batch`` and run the model on it; every layer's trace, the read-out last.
 
     ``precision=bf16`` computes the matrix products in bfloat16; weights, membranes and the rest stay in float32. Each
     process of a ``team`` encodes all samples, so that all draw the same, and runs the model on its own samples.
     """
-    encoded = encode(encoder, x, settings, encoding)
+    encoded = encode(encoder, batch, settings, encoding)
     if team is not None:
-        team.split(x.shape[1])
+        team.split(batch.x.shape[1])
         encoded = team.own(encoded)
     return run(model, encoded, settings, dropout)
 
 
-def encode(encoder: Encoder, x: Tensor, settings: Settings, generator: torch.Generator) -> Tensor:
-    """The train ``[T, B, *N]`` of ``x``."""
-    with _precision(x, settings):
-        return encoder(x, settings.num_steps, generator)
+def encode(encoder: Encoder, batch: Batch, settings: Settings, generator: torch.Generator) -> Tensor:
+    """The train ``[T, B, *N]`` of the input; T is ``num_steps``, or the steps of the longest sample."""
+    own = batch.lengths is not None or isinstance(settings.num_steps, str)
+    steps = batch.x.shape[0] if own else cast(int, settings.num_steps)
+    with _precision(batch.x, settings):
+        return encoder(batch.x, steps, generator)
 
 
 def run(
@@ -487,17 +493,25 @@ def score(
     if team.size > 1:
         # In one message, since each takes time.
         spikes, membrane = team.whole(torch.stack((spikes, membrane)), 2)
-    loss = loss_function(spikes, membrane, batch.target)
+    # A target for each step marks the steps that count itself.
+    differ = batch.lengths is not None and not loss_function.needs_steps
+    whole = Record(spikes, membrane, batch.target)
+    records = [*records_of(*whole, batch.lengths)] if differ and batch.lengths is not None else [whole]
+    loss = loss_function.of_records(records) if differ else loss_function(*whole)
     if loss_function.regularises:  # else the other layers are not sent
         name = list(traces)[-1]
         trains = {key: spikes if key == name else team.whole(trace.spikes) for key, trace in traces.items()}
-        loss = loss + loss_function.penalty(trains)
-    if batch.target is None:
-        return loss, None
-    prediction = loss_function.predict(spikes.detach(), membrane.detach())
-    if predictions is not None:
-        predictions.add(prediction, batch.target)
-    return loss, outcome(prediction, batch.target)
+        penalty = loss_function.penalty
+        loss = loss + (penalty(trains) if batch.lengths is None else penalty(trains, batch.lengths))
+    outcomes = []
+    for spikes, membrane, target in records:
+        if target is None:
+            return loss, None
+        prediction = loss_function.predict(spikes.detach(), membrane.detach())
+        if predictions is not None:
+            predictions.add(prediction, target)
+        outcomes.append(outcome(prediction, target))
+    return loss, sum(outcomes[1:], outcomes[0])
 
 
 def _without_samples(traces: dict[str, Trace]) -> dict[str, Trace]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnrun.loss import metric
+from snnrun.loss.padding import join_steps
 from snnrun.sequence import Trace
 from snnrun.system.device import wide
 from snnrun.system.team import Team
@@ -115,7 +116,9 @@ class SampleSearch:
         if 0 <= at < size:
             # Copies, so that the whole batch need not stay in memory.
             target = None if batch.target is None else batch.target[at : at + 1].clone()
-            self.sample = Batch(batch.x[:, at : at + 1].clone(), target)
+            lengths = None if batch.lengths is None else batch.lengths[at : at + 1].clone()
+            end = None if lengths is None else int(lengths)
+            self.sample = Batch(batch.x[:end, at : at + 1].clone(), target, lengths)
         self.count += size
 
 
@@ -148,11 +151,11 @@ class Activity:
         self.add_counts(self.count(traces))
 
     @torch.no_grad()
-    def count(self, traces: Mapping[str, Trace]) -> Counts:
-        """The counts of one batch, to be added later."""
-        fired = {name: times_fired(trace) for name, trace in traces.items() if name not in self.skip}
+    def count(self, traces: Mapping[str, Trace], lengths: Tensor | None = None) -> Counts:
+        """The counts of one batch, to be added later; ``lengths`` ``[B]``: the steps of each sample, if they differ."""
+        fired = {name: times_fired(trace, lengths) for name, trace in traces.items() if name not in self.skip}
         last = list(traces.values())[-1].spikes
-        return Counts(fired, last.shape[0] * last.shape[1])
+        return Counts(fired, last.shape[0] * last.shape[1] if lengths is None else int(lengths.sum()))
 
     def add_counts(self, counts: Counts) -> None:
         """One batch. The counts may change afterwards: a CUDA graph writes them again in the next step."""
@@ -200,8 +203,13 @@ class Activity:
         }
 
 
-def times_fired(trace: Trace) -> Tensor:
-    """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one."""
+def times_fired(trace: Trace, lengths: Tensor | None = None) -> Tensor:
+    """How often each neuron fired, ``[*N]`` int64; a graded spike counts as one.
+
+    ``lengths``: the steps of each sample, ``[B]`` int64 on the CPU, if they differ. The trace then has the spikes.
+    """
+    if lengths is not None:
+        return (join_steps(trace.spikes, lengths) != 0).sum((0, 1))
     if trace.fired is not None:
         if trace.fired.device.type != "cpu":
             return trace.fired.sum(0, dtype=torch.int64)  # without waiting for the device

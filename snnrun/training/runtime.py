@@ -13,6 +13,9 @@ from snnrun.errors import ArgumentError, ConfigError, Description, OutOfMemoryEr
 from snnrun.system import foreign, machine, threads
 from snnrun.system.ranks import Ranks
 
+#: Steps of a sample for the size of a training step, where the data alone knows them.
+USUAL_STEPS = 100
+
 
 def resolve_device(name: str, ranks: Ranks | None = None) -> torch.device:
     """The device for ``auto``, ``cpu``, ``mps``, ``cuda`` or ``cuda:N``.
@@ -103,7 +106,8 @@ def use_threads(
         torch.set_num_threads(recorded)
         return
     samples = settings.batch_size / (team.size if team else 1)
-    step = samples * settings.num_steps * multiply_adds
+    steps = settings.num_steps if isinstance(settings.num_steps, int) else USUAL_STEPS
+    step = samples * steps * multiply_adds
     torch.set_num_threads(threads.worth(step, torch.get_num_threads()))
 
 

@@ -28,7 +28,7 @@ from snnrun.job.parts import parts_of
 from snnrun.loss import CECount
 from snnrun.report.style import DARK
 from snnrun.run import checkpoint
-from snnrun.run.build import build_model, count_parameters
+from snnrun.run.build import build_model, count_parameters, load_data
 from snnrun.run.evaluation import evaluate_run
 from snnrun.run.execute import execute
 from snnrun.training.loop import evaluate
@@ -197,7 +197,7 @@ def test_the_test_uses_the_best_weights_and_the_hash_is_of_the_last(experiment: 
         model = build_model(parts, settings, streams)
         state = checkpoint.load(folder / f"checkpoints/{name}.safetensors")
         model.load_state_dict(state)
-        data = parts.task.load(Path("nowhere"), settings.num_steps, CPU, streams.data)
+        data = load_data(parts, settings, streams, CPU)
         accuracies[name] = evaluate(model, data.test, parts.encoder, parts.loss, streams, settings).accuracy
         assert (result["weights_sha256"] == checkpoint.weights_sha256(state)) == (name == "last")
     assert accuracies["best"] != accuracies["last"]

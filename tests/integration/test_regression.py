@@ -99,7 +99,7 @@ def test_regression_is_scored_by_r2() -> None:
     assert r2[-1] > 0.5 and r2[-1] > r2[0]
 
     # The score is that of the whole part, whatever the batches; the loss holds the regularisers.
-    traces = forward(model, of.encoder, test.x, SETTINGS, streams.evaluation())
+    traces = forward(model, of.encoder, Batch(test.x, None), SETTINGS, streams.evaluation())
     spikes, membrane, _ = traces["output"]
     scores = evaluate(model, test, of.encoder, MSE(), streams, SETTINGS)
     assert scores.accuracy is None

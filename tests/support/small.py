@@ -8,7 +8,7 @@ import gzip
 import itertools
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from snnrun.config.catalogue import Catalogue
 from snnrun.config.settings import Settings
 from snnrun.job.compose import composer
 from snnrun.job.parts import Parts, parts_of
-from snnrun.run.build import build_model, build_state
+from snnrun.run.build import build_model, build_state, load_data
 from snnrun.task import Batch, Data, Part
 from snnrun.training.loop import fit
 from snnrun.training.records import LogRecord
@@ -127,7 +127,7 @@ def training_of(config: Mapping[str, Any], *, batches: int = 2, data_dir: Path =
     """The same from a resolved config."""
     settings, parts = Settings.from_config(config), parts_of(config)
     streams = Streams(settings.seed, CPU)
-    data = few(parts.task.load(data_dir, settings.num_steps, CPU, streams.data), batches)
+    data = few(load_data(parts, replace(settings, data_dir=str(data_dir)), streams, CPU), batches)
     return Training(settings, parts, streams, data, build_model(parts, settings, streams))
 
 

@@ -416,7 +416,9 @@ def test_r2() -> None:
 
 def test_bad_arguments_are_refused_by_name() -> None:
     bad: Any = "spikes"
-    with refuses("accuracy", "spikes", "'count' or 'membrane' or 'max_membrane' or 'last_membrane' or 'first_spike'"):
+    with refuses(
+        "accuracy", "spikes", "'count' or 'membrane' or 'max_membrane' or 'last_membrane' or 'softmax' or 'first_spike'"
+    ):
         CERate(accuracy=bad)
     with refuses("correct_rate", 2, "at least 0 and at most 1"):
         MSECount(correct_rate=2)

@@ -133,10 +133,12 @@ def test_the_figures_and_the_numbers_behind_the_raster(record: RunFolder, tmp_pa
     for number in (1, 2):
         record.add(replace(STEP, step=number, accuracy=0.5), trainer.model)
         record.add(replace(epoch(number), train_accuracy=0.5, validation_accuracy=0.5), trainer.model)
-    x = next(trainer.data.test.batches(1)).x
+    batch = next(trainer.data.test.batches(1))
     with torch.no_grad():
-        input_spikes = trainer.parts.encoder(x, 7, trainer.streams.evaluation())
-        traces = forward(trainer.model.eval(), trainer.parts.encoder, x, trainer.settings, trainer.streams.evaluation())
+        input_spikes = trainer.parts.encoder(batch.x, 7, trainer.streams.evaluation())
+        traces = forward(
+            trainer.model.eval(), trainer.parts.encoder, batch, trainer.settings, trainer.streams.evaluation()
+        )
     record.figures(trainer.model, input_spikes, traces, trainer.settings.style, report.Example(0, "01", 1, 0))
     folder = tmp_path / "figures"
     pictures = {"loss.png", "accuracy.png", "firing_rate.png", "raster.png", "membrane.png"}

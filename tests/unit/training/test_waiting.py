@@ -54,7 +54,7 @@ def on_the_device(trainer: Training) -> Training:
 
 
 def batch_of(trainer: Training) -> Batch:
-    x, target = next(trainer.data.train.batches(8))
+    x, target, _ = next(trainer.data.train.batches(8))
     return Batch(x.to(META), None if target is None else target.to(META))
 
 
@@ -164,7 +164,7 @@ def test_values_are_still_checked_before_the_update(words: str, x: float) -> Non
     assert same(before[0], weights(trainer.model))
     # Outside of a training step a check is immediate.
     with pytest.raises(ArgumentError):
-        trainer.parts.encoder(wrong.x, trainer.settings.num_steps, torch.Generator())
+        loop.encode(trainer.parts.encoder, wrong, trainer.settings, torch.Generator())
 
 
 @dataclass(frozen=True)
