@@ -52,10 +52,8 @@ class Loss(ABC):
         return bool(self.regularisers) or type(self).penalty is not Loss.penalty
 
     def of_records(self, records: Iterable[Record]) -> Tensor:
-        """The loss of a batch whose samples differ in length, a record for each length: the mean over the samples."""
-        weighted = [(self(*record), record.spikes.shape[1]) for record in records]
-        samples = sum(size for _, size in weighted)
-        return torch.stack([loss * (size / samples) for loss, size in weighted]).sum()
+        """The loss of a batch whose samples differ in length, from the record of each: the mean over the samples."""
+        return torch.stack([self(*record) for record in records]).mean()
 
     def penalty(self, spikes: Mapping[str, Tensor], lengths: Tensor | None = None) -> Tensor | float:
         """The sum of the regularisers, for the spikes of every layer, the read-out last; 0 without any.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.loss.base import SampleLoss
+from snnrun.loss.padding import Record
 from snnrun.loss.readout import first_spike_time, pool, spike_count
 from snnrun.loss.target import class_labels, step_labels
 from snnrun.task.base import NO_LABEL
@@ -247,16 +249,25 @@ class CESteps(CrossEntropy):
     def _without_begin(self, record: Tensor) -> Tensor:
         return record  # the steps that are skipped have a place in the losses, [B, T]
 
+    def of_records(self, records: Iterable[Record]) -> Tensor:
+        losses, totals = zip(*(self._sums(self._elements(*record), record.target) for record in records), strict=True)
+        return self._mean(torch.stack(losses).sum(), torch.stack(totals).sum())
+
     def _reduce(self, loss: Tensor, target: Tensor | None) -> Tensor:
+        return self._mean(*self._sums(loss, target))
+
+    def _sums(self, loss: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The sum of the losses, and of what they are a mean over."""
         loss, weights = self._weigh(loss, target)
-        if self.reduction == "sum":
-            return loss.sum()
         counts = self._counts(class_labels(target))
         if weights is not None and self.normalize_weights:
             total = torch.where(counts, weights, 0.0).sum()
         else:
             total = counts.sum().to(loss.dtype)
-        return loss.sum() / torch.where(total > 0, total, 1.0)
+        return loss.sum(), total
+
+    def _mean(self, loss: Tensor, total: Tensor) -> Tensor:
+        return loss if self.reduction == "sum" else loss / torch.where(total > 0, total, 1.0)
 
     def _logits(self, spikes: Tensor, membrane: Tensor) -> Tensor:
         return membrane if self.accuracy == "membrane" else spikes

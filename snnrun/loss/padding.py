@@ -1,7 +1,7 @@
 """Batches whose samples end at different steps: what counts of them in losses, predictions and activity.
 
-Samples of equal length are cut to it and read together, so that no loss needs a mask, and the steps after the end of a
-sample change no bit of its loss.
+Each sample is cut to its end and read alone, so that no loss needs a mask, and neither the steps after the end of a
+sample nor the other samples change a bit of its loss: torch's sums are rounded by the shape of what is summed.
 """
 
 from __future__ import annotations
@@ -9,40 +9,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from snnrun.system.device import upload
+from snnrun.task.base import steps_within
 
 
 class Record(NamedTuple):
-    """The read-out of samples of one length, and their targets."""
+    """The read-out of a batch, or of one sample up to its end, and the targets."""
 
     spikes: Tensor  # [T, B, C]
     membrane: Tensor  # [T, B, C]
     target: Tensor | None  # [B, ...]
 
-
-def records_of(spikes: Tensor, membrane: Tensor, target: Tensor | None, lengths: Tensor) -> Iterator[Record]:
-    """The records ``[length, n, C]`` of the samples of each length, the shortest first.
-
-    Args:
-        spikes, membrane: ``[T, B, C]``.
-        target: ``[B, ...]`` or None.
-        lengths: ``[B]`` int64, on the CPU.
-    """
-    for length in lengths.unique().tolist():
-        samples = upload((lengths == length).nonzero().flatten(), spikes.device)
-        yield Record(
-            spikes[:length].index_select(1, samples),
-            membrane[:length].index_select(1, samples),
-            None if target is None else target.index_select(0, samples),
-        )
-
-
-def steps_within(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
-    """True at the steps of each sample before its end, ``[T, B]``."""
-    return torch.arange(steps, device=device)[:, None] < upload(lengths, device)
+    def samples(self, lengths: Tensor, *, target_has_steps: bool = False) -> Iterator[Record]:
+        """Each sample of the batch, ``[length, 1, C]``; ``lengths`` is ``[B]`` int64, on the CPU."""
+        # Unbound, since the gradient of a slice is as large as the whole.
+        trains = zip(self.spikes.unbind(1), self.membrane.unbind(1), lengths.tolist(), strict=True)
+        for i, (spikes, membrane, length) in enumerate(trains):
+            target = None if self.target is None else self.target[i : i + 1]
+            if target is not None and target_has_steps:
+                target = target[:, :length]
+            yield Record(spikes[:length, None], membrane[:length, None], target)
 
 
 def join_steps(train: Tensor, lengths: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.loss.base import Loss
+from snnrun.loss.padding import Record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,16 @@ class MSESteps(Loss):
         """The membrane, ``[B, T, C]``."""
         return membrane.movedim(0, 1)
 
+    def of_records(self, records: Iterable[Record]) -> Tensor:
+        errors, sizes = zip(*(self._sums(*record) for record in records), strict=True)
+        return torch.stack(errors).sum() / torch.stack(sizes).sum().clamp(min=1)
+
     def __call__(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:
+        error, size = self._sums(spikes, membrane, target)
+        return error / size.clamp(min=1)
+
+    def _sums(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The sum of the squared errors, and their number."""
         prediction = self.predict(spikes, membrane)
         if target is None or not target.is_floating_point():
             raise ArgumentError("target", "values [B, T, C]", None if target is None else target.dtype)
@@ -96,4 +107,4 @@ class MSESteps(Loss):
         there = ~target.isnan()
         # A step without a value has the gradient 0, not NaN.
         error = torch.where(there, prediction - torch.where(there, target, 0.0), 0.0)
-        return (error**2).sum() / there.sum().clamp(min=1)
+        return (error**2).sum(), there.sum()

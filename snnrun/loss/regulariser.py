@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from snnrun import check
-from snnrun.loss.padding import join_steps, steps_within
+from snnrun.loss.padding import join_steps
+from snnrun.task.base import steps_within
 
 
 @dataclass(frozen=True, kw_only=True)

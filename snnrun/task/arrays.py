@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.config.settings import MAX
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system.device import fits, upload
-from snnrun.task.base import NO_LABEL, Batch, Data, Task
+from snnrun.task.base import NO_LABEL, Batch, Data, Task, steps_within
 from snnrun.task.npy import LazyArray, Store
 from snnrun.task.split import batches_of, stratified_split
 from snnrun.task.user_data import STAND_IN, check_path, locate, no_path
@@ -33,13 +35,26 @@ class ArrayPart:
         indices: ``[n]`` int64, on the CPU: the samples of this part, in their fixed order.
         divide: divisor of the inputs.
         time: the second axis is time.
+        lengths: ``[N]`` int64, on the CPU: the steps of each sample, if they differ. A batch is as long as its longest
+            sample.
+        steps: the targets are for each step.
     """
 
     stream: torch.Generator | None = None
 
     def __init__(
-        self, inputs: np.ndarray | Tensor, targets: Tensor, indices: Tensor, divide: float, time: bool
+        self,
+        inputs: np.ndarray | Tensor,
+        targets: Tensor,
+        indices: Tensor,
+        divide: float,
+        time: bool,
+        *,
+        lengths: Tensor | None = None,
+        steps: bool = False,
     ) -> None:
+        self.lengths = lengths
+        self.steps = steps
         self.inputs = inputs
         self.targets = targets
         self.indices = indices
@@ -62,7 +77,19 @@ class ArrayPart:
                 x = upload(x, device)
             x = x.div_(self.divide)
             x = x.transpose(0, 1).contiguous() if self.time else x.unsqueeze(0)
-            yield Batch(x, self.targets.index_select(0, there))
+            target = self.targets.index_select(0, there)
+            yield Batch(x, target) if self.lengths is None else self._cut(x, target, self.lengths[chosen])
+
+    def _cut(self, x: Tensor, target: Tensor, lengths: Tensor) -> Batch:
+        """The batch without the steps after the longest sample, and without content after the end of each."""
+        longest = int(lengths.max())
+        within = steps_within(lengths, longest, x.device)
+        x = x[:longest] * within.reshape(*within.shape, *[1] * (x.dim() - 2))
+        if self.steps:
+            nothing = math.nan if target.is_floating_point() else NO_LABEL
+            counts = within.T if target.dim() == 2 else within.T[:, :, None]
+            target = torch.where(counts, target[:, :longest], nothing)
+        return Batch(x, target, lengths)
 
 
 class Arrays(Task):
@@ -80,7 +107,11 @@ class Arrays(Task):
             Default targets.
         test_inputs: name of the test set's inputs, of the same shape except for N. Default test_inputs.
         test_targets: name of its targets. Default test_targets.
-        time: whether the second axis is time; its length must be ``num_steps``. Default false.
+        time: whether the second axis is time; its length must be ``num_steps``. With ``lengths`` it may be longer, and
+            ``num_steps`` may be ``max``. Default false.
+        lengths: name of the steps of each sample, ``[N]`` integers of 1 to T. If there is such an array, and ``time``,
+            the inputs and targets after them do not count. Default lengths.
+        test_lengths: name of the test set's. Default test_lengths.
         steps: whether there is a target for each step: classes ``[N, T]``, -1 for a step without a label, or with
             ``regress`` values ``[N, T]`` or ``[N, T, K]``, NaN for a step without a value. Needs ``time``. Default
             false.
@@ -109,6 +140,8 @@ class Arrays(Task):
         test_inputs: str = "test_inputs",
         test_targets: str = "test_targets",
         time: bool = False,
+        lengths: str = "lengths",
+        test_lengths: str = "test_lengths",
         steps: bool = False,
         regress: bool = False,
         num_classes: int | None = None,
@@ -117,11 +150,12 @@ class Arrays(Task):
         validation: float = 0.1,
         test: float = 0.2,
         split_seed: int = 0,
-        num_steps: int = 25,
+        num_steps: int | str = 25,
         data_dir: str = "data",
     ) -> None:
         self.path, self.data_dir = check_path(path), data_dir
         self.names = {"inputs": inputs, "targets": targets, "test_inputs": test_inputs, "test_targets": test_targets}
+        self.names |= {"lengths": lengths, "test_lengths": test_lengths}
         for key, value in self.names.items():
             if not isinstance(value, str) or not value or set(value) & set("/\\\0"):
                 raise ArgumentError(key, "the name of an array", value)
@@ -142,7 +176,8 @@ class Arrays(Task):
                 "validation", "a sum below 1, the rest is trained on", (validation, test), others=("test",)
             )
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
-        self.num_steps = check.integer("num_steps", num_steps, low=1)
+        self.num_steps = num_steps if num_steps == MAX else check.integer("num_steps", num_steps, low=1)
+        self.has_lengths = False
         self.input_shape, self.num_outputs = STAND_IN
         if self.path is not None:
             self._look()
@@ -153,8 +188,10 @@ class Arrays(Task):
         arrays: list[np.ndarray] = []
         targets: list[Tensor] = []
         divisors: list[float] = []
-        for stored_inputs, stored_targets in self._pairs():
+        lengths: list[Tensor | None] = []
+        for stored_inputs, stored_targets, stored_lengths in self._sets():
             inputs = stored_inputs.read()
+            lengths.append(None if stored_lengths is None else self._lengths(stored_lengths, stored_inputs, digest))
             divisors.append(self.divide or (255.0 if inputs.dtype == np.uint8 and not self.has_time else 1.0))
             self._check_values(stored_inputs, inputs, divisors[-1], digest)
             arrays.append(inputs)
@@ -166,7 +203,15 @@ class Arrays(Task):
         targets = [each.to(device) for each in targets]
 
         def part(number: int, indices: Tensor) -> ArrayPart:
-            return ArrayPart(samples[number], targets[number], indices, divisors[number], self.has_time)
+            return ArrayPart(
+                samples[number],
+                targets[number],
+                indices,
+                divisors[number],
+                self.has_time,
+                lengths=lengths[number],
+                steps=self.has_steps,
+            )
 
         own_test = len(targets) == 2
         try:
@@ -178,8 +223,8 @@ class Arrays(Task):
         hashes = {"arrays": digest.hexdigest()}
         return Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place))
 
-    def _pairs(self) -> list[tuple[LazyArray, LazyArray]]:
-        """Inputs and targets, then the test set's if there is one."""
+    def _sets(self) -> list[tuple[LazyArray, LazyArray, LazyArray | None]]:
+        """Inputs, targets and lengths, if there are any, then the test set's if there is one."""
         if self.path is None:
             raise no_path("arrays", "task.path=my.npz, a file with the arrays inputs and targets")
         path = locate("arrays", self.path, self.data_dir)
@@ -191,27 +236,38 @@ class Arrays(Task):
             if has_test or any(name in store.names for name in test):
                 names += test  # both, or it is an error
             arrays = [store.array(name) for name in names]
+            lengths: list[LazyArray | None] = [None] * (len(names) // 2)
+            own = [self.names[key] for key in ("lengths", "test_lengths")][: len(lengths)]
+            wanted = any(self.names[key] != key for key in ("lengths", "test_lengths"))
+            if self.has_time and (wanted or any(name in store.names for name in own)):
+                lengths = [store.array(name) for name in own]
         except DataError as error:
             raise DataError(f"arrays: {error}") from None
-        return list(zip(arrays[::2], arrays[1::2], strict=True))
+        return list(zip(arrays[::2], arrays[1::2], lengths, strict=True))
 
     def _look(self) -> None:
         """Set the facts, from the headers of the files and the class labels."""
-        pairs = self._pairs()
+        sets = self._sets()
         form = "[N, T, ...]" if self.has_time else "[N, ...]"
         axes = 1 + self.has_time
-        for inputs, targets in pairs:
+        for inputs, targets, lengths in sets:
             if len(inputs.shape) <= axes or 0 in inputs.shape:
                 remedy = "; give each sample an axis of values, if only of 1" if len(inputs.shape) <= axes else ""
                 raise DataError(f"arrays: {inputs.place}: expected {form}, got {list(inputs.shape)}{remedy}")
-            if inputs.shape[1:] != pairs[0][0].shape[1:]:
+            if inputs.shape[1:] != sets[0][0].shape[1:]:
                 raise DataError(
-                    f"arrays: {inputs.place}: expected samples {list(pairs[0][0].shape[1:])}, as in "
-                    f"{pairs[0][0].place}, got {list(inputs.shape[1:])}"
+                    f"arrays: {inputs.place}: expected samples {list(sets[0][0].shape[1:])}, as in "
+                    f"{sets[0][0].place}, got {list(inputs.shape[1:])}"
                 )
             self._check_targets(inputs, targets)
-        inputs, targets = pairs[0]
-        if self.has_time and inputs.shape[1] != self.num_steps:
+            if lengths is not None and (lengths.shape != inputs.shape[:1] or lengths.dtype.kind not in "iu"):
+                raise DataError(
+                    f"arrays: {lengths.place}: expected {inputs.shape[0]} integers, one for each sample of "
+                    f"{inputs.place}, got {lengths.dtype} {list(lengths.shape)}"
+                )
+        inputs, targets, lengths = sets[0]
+        self.has_lengths = lengths is not None
+        if self.has_time and not self.has_lengths and inputs.shape[1] != self.num_steps:
             raise ArgumentError(
                 "num_steps", f"{inputs.shape[1]}, the steps of {inputs.place} {list(inputs.shape)}", self.num_steps
             )
@@ -220,8 +276,20 @@ class Arrays(Task):
             self.num_outputs = 1 if len(targets.shape) == 1 + self.has_steps else targets.shape[-1]
             return
         self.num_outputs = self.num_classes or self._count(targets)
-        for _, each in pairs:
+        for _, each, _ in sets:
             self._check_labels(each, self._targets(each))
+
+    def _lengths(self, stored: LazyArray, inputs: LazyArray, digest: Any) -> Tensor:
+        """The steps of each sample, ``[N]`` int64, at most ``num_steps``."""
+        lengths, steps = np.array(stored.read(), dtype=np.int64), inputs.shape[1]  # what is read may be read-only
+        if len(wrong := np.argwhere((lengths < 1) | (lengths > steps))):
+            got = lengths[tuple(wrong[0])]
+            raise DataError(
+                f"arrays: {_at(stored, wrong[0])}: expected 1 to {steps}, the steps of {inputs.place}, got {got}"
+            )
+        digest.update(lengths.data)
+        most = steps if isinstance(self.num_steps, str) else self.num_steps
+        return torch.from_numpy(lengths).clamp(max=most)
 
     def _check_targets(self, inputs: LazyArray, targets: LazyArray) -> None:
         """Shape and type, by the header."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from snnrun.errors import ArgumentError, DataError
+from snnrun.system.device import upload
 
 #: The label of a step without one: it counts in no loss and no score.
 NO_LABEL = -1
@@ -27,6 +28,11 @@ class Batch(NamedTuple):
     # [B] int64 on the CPU: the steps of each sample, 1 to T, if they differ. Afterwards the input is 0, and a target
     # for each step NO_LABEL or NaN
     lengths: Tensor | None = None
+
+
+def steps_within(lengths: Tensor, steps: int, device: torch.device) -> Tensor:
+    """True at the steps of each sample before its end, ``[T, B]``."""
+    return torch.arange(steps, device=device)[:, None] < upload(lengths, device)
 
 
 class Part(Protocol):

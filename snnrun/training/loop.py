@@ -22,7 +22,7 @@ from snnrun.encoder import Encoder
 from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
-from snnrun.loss.padding import Record, records_of
+from snnrun.loss.padding import Record
 from snnrun.model import neurons
 from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
@@ -493,11 +493,12 @@ def score(
     if team.size > 1:
         # In one message, since each takes time.
         spikes, membrane = team.whole(torch.stack((spikes, membrane)), 2)
-    # A target for each step marks the steps that count itself.
-    differ = batch.lengths is not None and not loss_function.needs_steps
     whole = Record(spikes, membrane, batch.target)
-    records = [*records_of(*whole, batch.lengths)] if differ and batch.lengths is not None else [whole]
-    loss = loss_function.of_records(records) if differ else loss_function(*whole)
+    if batch.lengths is None:
+        records, loss = [whole], loss_function(*whole)
+    else:
+        records = [*whole.samples(batch.lengths, target_has_steps=loss_function.needs_steps)]
+        loss = loss_function.of_records(records)
     if loss_function.regularises:  # else the other layers are not sent
         name = list(traces)[-1]
         trains = {key: spikes if key == name else team.whole(trace.spikes) for key, trace in traces.items()}

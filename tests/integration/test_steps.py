@@ -49,3 +49,47 @@ def test_losses_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         snnrun.compose("loss=ce_steps")
     assert "one target for a sample" in str(error.value)
+
+
+OF_LENGTHS = ("task=arrays", "task.time=true", "num_steps=max", "encoder=none", "model.hidden=[20]")
+
+
+def write_lengths(folder: Path) -> None:
+    """The class is the input that fires in the first steps; after the end of a sample there is only noise."""
+    random = np.random.default_rng(0)
+    labels, lengths = random.integers(0, 2, 80), random.integers(3, 13, 80)
+    inputs = np.repeat(np.eye(2)[labels][:, None], 12, 1)
+    inputs[np.arange(12) >= lengths[:, None]] = 1
+    np.savez(folder / "lengths.npz", inputs=inputs, targets=labels, lengths=lengths)
+
+
+def test_samples_of_different_length_are_learned_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_lengths(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = (*OF_LENGTHS, f"task.path={tmp_path / 'lengths.npz'}", "regulariser=sparsity", "report.sample=1")
+    run = snnrun.train(*words, "epochs=8", "batch_size=8", "optimizer.lr=0.05")
+    assert run.result.test_accuracy is not None and run.result.test_accuracy > 0.9
+    assert run.evaluate().test_accuracy == run.result.test_accuracy
+    # The figure has the steps of that sample alone.
+    lengths = np.load(tmp_path / "lengths.npz")["lengths"]
+    with np.load(run.folder / "figures" / "raster.npz") as raster:
+        assert len(raster["input"]) == len(raster["hidden1.spikes"]) in lengths
+    records = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    rates = [record["layers"]["hidden1"]["firing_rate"] for record in records if record["kind"] == "epoch"]
+    assert all(0 < rate < 1 for rate in rates)
+
+
+def test_what_does_not_go_with_lengths_is_refused(tmp_path: Path) -> None:
+    write_lengths(tmp_path)
+    path = f"task.path={tmp_path / 'lengths.npz'}"
+    for words, key in (
+        (("neuron=psn",), "neuron"),
+        (("loss=spike_similarity",), "loss"),
+        (("execution.cuda_graph=true",), "execution.cuda_graph"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            snnrun.compose(*OF_LENGTHS, path, *words)
+        assert key in str(error.value)
+    with pytest.raises(ConfigError) as error:
+        snnrun.compose("num_steps=max")
+    assert "num_steps" in str(error.value) and "same length" in str(error.value)

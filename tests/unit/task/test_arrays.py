@@ -430,3 +430,56 @@ def test_wrong_targets_for_each_step(tmp_path: Path, labels: np.ndarray, facts: 
         load(tmp_path, time=True, steps=True, num_steps=2)
     with refuses("steps", True, "false"):
         Arrays(steps=True)
+
+
+def of_lengths(root: Path, **options: Any) -> tuple[np.ndarray, Arrays]:
+    """Forty samples of up to six steps; the steps after the end of each have content that must not be seen."""
+    lengths = np.arange(40) % 6 + 1
+    write(root, inputs=RANDOM.random((40, 6, 3)) + 0.1, targets=LABELS, lengths=lengths)
+    return lengths, task(root, time=True, limits=None, **options)
+
+
+def test_samples_of_different_length(tmp_path: Path) -> None:
+    lengths, arrays = of_lengths(tmp_path, num_steps="max")
+    assert arrays.has_lengths
+    train = arrays.load(Path("unused"), 25, CPU, torch.Generator()).train
+    assert isinstance(train, ArrayPart)
+    batch = next(train.batches(8))
+    assert batch.lengths is not None
+    assert batch.lengths.tolist() == lengths[train.indices[:8].numpy()].tolist()
+    assert len(batch.x) == batch.lengths.max(), "a batch is as long as its longest sample"
+    for i, length in enumerate(batch.lengths.tolist()):
+        assert (batch.x[:length, i] > 0).all()
+        assert not batch.x[length:, i].any()
+
+
+def test_longer_samples_are_cut_to_the_steps_of_the_run(tmp_path: Path) -> None:
+    _, arrays = of_lengths(tmp_path, num_steps=4)
+    batch = next(arrays.load(Path("unused"), 4, CPU, torch.Generator()).train.batches(40))
+    assert batch.lengths is not None and len(batch.x) == batch.lengths.max() == 4
+
+
+@pytest.mark.parametrize("regress", [False, True])
+def test_steps_after_the_end_have_no_target(tmp_path: Path, regress: bool) -> None:
+    lengths = np.full(40, 6) - np.arange(40) % 3
+    targets = RANDOM.random((40, 6)) if regress else np.arange(240).reshape(40, 6) % 4
+    write(tmp_path, inputs=RANDOM.random((40, 6, 3)), targets=targets, lengths=lengths)
+    arrays = task(tmp_path, time=True, steps=True, regress=regress, num_steps="max")
+    batch = next(arrays.load(Path("unused"), 6, CPU, torch.Generator()).train.batches(40))
+    assert batch.target is not None and batch.lengths is not None
+    missing = batch.target.isnan()[:, :, 0] if regress else batch.target == NO_LABEL
+    assert missing.tolist() == (torch.arange(6) >= batch.lengths[:, None]).tolist()
+
+
+@pytest.mark.parametrize(("lengths", "facts"), [([0] * 40, ("1 to 6", "lengths[0]")), ([7] * 40, ("1 to 6", "7"))])
+def test_lengths_out_of_range_are_named(tmp_path: Path, lengths: list[int], facts: tuple[str, ...]) -> None:
+    write(tmp_path, inputs=RANDOM.random((40, 6, 3)), targets=LABELS, lengths=np.array(lengths))
+    with pytest.raises(DataError) as error:
+        load(tmp_path, time=True, num_steps=6)
+    assert all(fact in str(error.value) for fact in facts)
+
+
+def test_lengths_of_another_number_of_samples_are_named(tmp_path: Path) -> None:
+    write(tmp_path, inputs=RANDOM.random((40, 6, 3)), targets=LABELS, lengths=np.ones(39, dtype=int))
+    with pytest.raises(DataError, match=r"lengths.*40"):
+        task(tmp_path, time=True, num_steps=6)
