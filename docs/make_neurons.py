@@ -46,11 +46,11 @@ with its default values, driven by a step of current: the input, the other varia
 compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` prints one line for each, and
 `snnrun plot neuron=NAME` draws its firing rate against current.
 
-A parameter is a number, a list of one number per neuron, or the text of a distribution: `'neuron.tau=uniform(5,25)'`
-or `'neuron.tau=normal(20,5)'` gives each neuron of every layer a value of its own, drawn together with the initial
-weights. A draw outside the range of the parameter is drawn again. The draws are in the checkpoints. This works for
-thresholds, decays, time constants and whatever else a neuron can learn; numbers such as `dt` and `v_rest` are one for
-all.
+A parameter is a number, a list of one number per neuron, or the text of a distribution: `'neuron.tau=uniform(5,25)'`,
+`'neuron.tau=log_uniform(5,50)'` or `'neuron.tau=normal(20,5)'` gives each neuron of every layer a value of its own,
+drawn together with the initial weights. The logarithm of a draw from `log_uniform` is uniform. A draw outside the range
+of the parameter is drawn again. The draws are in the checkpoints. This works for thresholds, decays, time constants and
+whatever else a neuron can learn; numbers such as `dt` and `v_rest` are one for all.
 
 The table shows the test accuracy of each neuron with its default values on the default task
 (`snnrun -m neuron=NAME seed=0,1,2 threads=1`; mean ± sd over the seeds; 10 % is chance). It compares defaults, not

@@ -24,7 +24,8 @@ from snnrun.neuron.recurrent import RLIF, RecurrentNeuron
 from snnrun.neuron.refractory import Refractory, RefractoryAdEx, RefractoryLIF
 from snnrun.neuron.resonate import ResonateAndFire
 from snnrun.neuron.resonator import BRF
-from snnrun.neuron.subthreshold import AdLIF
+from snnrun.neuron.state_space import CSiLIF, SiLIF
+from snnrun.neuron.subthreshold import AdLIF, SEAdLIF
 from snnrun.neuron.synaptic import CurrentLIF, RSynaptic, Synaptic
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "AdEx",
     "AdLIF",
     "Alpha",
+    "CSiLIF",
     "CubaLIF",
     "CurrentLI",
     "CurrentLIF",
@@ -65,7 +67,9 @@ __all__ = [
     "RefractoryLIF",
     "ResonateAndFire",
     "SConv2dLSTM",
+    "SEAdLIF",
     "SequenceNeuron",
+    "SiLIF",
     "SlidingPSN",
     "State",
     "Synaptic",
