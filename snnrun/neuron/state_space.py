@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
+from snnrun import check
 from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.izhikevich import AdaptiveState
@@ -29,12 +30,13 @@ class SiLIF(Neuron):
     ::
 
         w[t] = ρ w[t-1] + a u[t-1] + b s[t-1]             adapt
-        u[t] = β v[t-1] + (1 - β) (x[t] - w[t])           integrate
+        u[t] = β v[t-1] + x[t] - (1 - β) w[t]             integrate
         s[t] = H(u[t] - θ)                                fire
         v[t] = u[t] - θ s[t]                              reset (subtract; see the options)
 
     with ``β = exp(-λ Δ)`` and ``ρ = exp(-λ_w Δ)``: the time step Δ is common to both rates. w takes the membrane before
-    the reset, and has no factor ``1 - ρ``.
+    the reset, and has no factor ``1 - ρ``. ``decay_input`` scales the input by ``1 - β`` too, as published; it must
+    then be large, or behind a norm, to make the neuron fire.
 
     Membrane, threshold, input and w share one unit; Δ is in a unit of time, λ and λ_w in its inverse. Membrane and w
     start at 0. λ, λ_w and Δ are learnt as their logarithms, so they stay positive. Learnt a and b stay in their ranges:
@@ -46,6 +48,7 @@ class SiLIF(Neuron):
         delta: Δ > 0, the time step, likewise. Default 0.004.
         a: coupling of the adaptation to the membrane, in [0, 1], likewise. Default 0.5.
         b: coupling to the spikes, in [0, 2], likewise. Default 1.
+        decay_input: scale the input by ``1 - β``. Default false.
         learn_rates: make λ and λ_w parameters. Default true.
         learn_delta: make Δ a parameter. Default true.
         learn_adaptation: make a and b parameters. Default true.
@@ -55,9 +58,10 @@ class SiLIF(Neuron):
         ValueError: for an argument out of range.
 
     Source: Fabre et al. 2025, "Structured state space model dynamics and parametrization for spiking neural networks",
-    with ``detach_reset=false``, ``surrogate=rectangular`` and random values: ``neuron.rate=log_uniform(10,250)``,
-    ``neuron.rate_w=log_uniform(2.5,10)``, ``neuron.a=uniform(0,1)`` and ``neuron.b=uniform(0,2)``. Their membranes,
-    w and spikes start at random numbers in [0, 1), and a or b beyond its range stays there without gradient.
+    with ``decay_input=true detach_reset=false``, ``surrogate=rectangular`` and random values:
+    ``neuron.rate=log_uniform(10,250)``, ``neuron.rate_w=log_uniform(2.5,10)``, ``neuron.a=uniform(0,1)`` and
+    ``neuron.b=uniform(0,2)``. Their membranes, w and spikes start at random numbers in [0, 1), and a or b beyond its
+    range stays there without gradient.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class SiLIF(Neuron):
         delta: Numbers = 0.004,
         a: Numbers = 0.5,
         b: Numbers = 1.0,
+        decay_input: bool = False,
         learn_rates: bool = True,
         learn_delta: bool = True,
         learn_adaptation: bool = True,
@@ -77,6 +82,7 @@ class SiLIF(Neuron):
         self.rate = self._value("rate", rate, "positive", learn=learn_rates)
         self.rate_w = self._value("rate_w", rate_w, "positive", learn=learn_rates)
         self.delta = self._value("delta", delta, "positive", learn=learn_delta)
+        self.decay_input = check.flag("decay_input", decay_input)
         self.a = self._value("a", a, Range(0.0, 1.0), learn=learn_adaptation)
         self.b = self._value("b", b, Range(0.0, 2.0), learn=learn_adaptation)
 
@@ -84,7 +90,8 @@ class SiLIF(Neuron):
         delta = self.delta()
         beta, rho = _exp(-self.rate() * delta), _exp(-self.rate_w() * delta)
         w = rho * state.adaptation + self.a() * state.membrane + self.b() * state.spikes
-        u = self.advance(state, lambda v: beta * v + (1 - beta) * (x - w))
+        drive = (1 - beta) * (x - w) if self.decay_input else x - (1 - beta) * w
+        u = self.advance(state, lambda v: beta * v + drive)
         spikes = self.fire(u)
         return spikes, AdaptiveState(u, spikes, w)
 

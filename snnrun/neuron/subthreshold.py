@@ -20,10 +20,10 @@ from snnrun.neuron.value import Range
 
 
 class _Adapting(Neuron):
-    """The common step; a subclass has the decays and the couplings.
+    """The common step; a subclass has the decays, the couplings and the drive of the membrane.
 
     Args:
-        decay_input: scale input and adaptation by ``1 - β``.
+        decay_input: for ``drive``.
         symplectic: the membrane takes the new adaptation, else the one of the step before.
         **options: of every neuron.
     """
@@ -41,13 +41,16 @@ class _Adapting(Neuron):
         """The couplings of the adaptation to the membrane and to the spikes, likewise."""
         raise NotImplementedError(f"{type(self).__name__} must define couplings()")
 
+    def drive(self, x: Tensor, w: Tensor, beta: Tensor | float) -> Tensor:
+        """What is added to ``β v``, for the input ``x`` and the adaptation ``w``; all ``[B, *N]``."""
+        raise NotImplementedError(f"{type(self).__name__} must define drive(x, w, beta)")
+
     def step(self, x: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         (beta, rho), (a, b) = self.decays(), self.couplings()
         seen = state.membrane if self.delayed else self.after_reset(state.membrane, state.spikes)
         w = rho * state.adaptation + (1 - rho) * (a * seen + b * state.spikes)
-        drive = x - (w if self.symplectic else state.adaptation)
-        gain = 1 - beta if self.decay_input else 1.0
-        u = self.advance(state, lambda v: beta * v + gain * drive)
+        drive = self.drive(x, w if self.symplectic else state.adaptation, beta)
+        u = self.advance(state, lambda v: beta * v + drive)
         spikes = self.fire(u)
         return spikes, AdaptiveState(u, spikes, w)
 
@@ -123,6 +126,9 @@ class AdLIF(_Adapting):
     def couplings(self) -> tuple[Tensor | float, Tensor | float]:
         return self.a(), self.b()
 
+    def drive(self, x: Tensor, w: Tensor, beta: Tensor | float) -> Tensor:
+        return (1 - beta if self.decay_input else 1.0) * (x - w)
+
 
 class SEAdLIF(RecurrentNeuron, _Adapting):
     """SE-adLIF: the adaptive LIF in symplectic Euler steps, with time constants and couplings learnt within ranges.
@@ -130,13 +136,14 @@ class SEAdLIF(RecurrentNeuron, _Adapting):
     ::
 
         w[t] = ρ w[t-1] + (1 - ρ) q (a v[t-1] + b s[t-1])            adapt
-        u[t] = β v[t-1] + (1 - β) (x[t] + W s[t-1] - w[t])           integrate
+        u[t] = β v[t-1] + x[t] + W s[t-1] - (1 - β) w[t]             integrate
         s[t] = H(u[t] - θ)                                           fire
         v[t] = u[t] - θ s[t]                                         reset (subtract; see the options)
 
     with ``β = exp(-dt/τ)`` and ``ρ = exp(-dt/τ_w)``. W: recurrence, none by default. The gradient passes through the
-    spikes in w. ``symplectic=false`` is EF-adLIF, Euler's forward steps: the membrane uses ``w[t-1]``, and a strong
-    coupling makes it unstable. With ``reset_timing=delayed`` w uses the membrane before the reset.
+    spikes in w. ``decay_input`` scales input and feedback by ``1 - β`` too, as published; they must then be large to
+    make the neuron fire. ``symplectic=false`` is EF-adLIF, Euler's forward steps: the membrane uses ``w[t-1]``, and a
+    strong coupling makes it unstable. With ``reset_timing=delayed`` w uses the membrane before the reset.
 
     Membrane, threshold, input and w share one unit; τ, τ_w and dt share one unit of time. Membrane and w start at 0.
 
@@ -150,6 +157,7 @@ class SEAdLIF(RecurrentNeuron, _Adapting):
         a: coupling of the adaptation to the membrane, in [0, 1], a number or one per neuron. Default 0.5.
         b: coupling to the spikes, in [0, 2], likewise. Default 1.
         q: factor of both couplings > 0. Default 120.
+        decay_input: scale input and feedback by ``1 - β``. Default false.
         symplectic: the membrane takes the new adaptation. Default true.
         learn_tau: make both time constants parameters. Default true.
         learn_adaptation: make a and b parameters. Default true.
@@ -161,7 +169,7 @@ class SEAdLIF(RecurrentNeuron, _Adapting):
         ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: Baronig et al. 2025, "Advancing spatio-temporal processing through adaptation in spiking neural networks",
-    with ``reset=zero recurrence=all_to_all``, random values (``neuron.tau=uniform(5,25)``,
+    with ``decay_input=true reset=zero recurrence=all_to_all``, random values (``neuron.tau=uniform(5,25)``,
     ``neuron.tau_w=uniform(60,300)``, ``neuron.a=uniform(0,1)``, ``neuron.b=uniform(0,2)``) and the surrogate of SLAYER,
     ``surrogate=spike_rate_escape surrogate.beta=5 surrogate.slope=1`` (there ``alpha=5``, ``c=0.4``).
     """
@@ -177,13 +185,14 @@ class SEAdLIF(RecurrentNeuron, _Adapting):
         a: Numbers = 0.5,
         b: Numbers = 1.0,
         q: float = 120.0,
+        decay_input: bool = False,
         symplectic: bool = True,
         learn_tau: bool = True,
         learn_adaptation: bool = True,
         recurrence: str = "none",
         **options: Unpack[RecurrentOptions],
     ) -> None:
-        super().__init__(recurrence=recurrence, decay_input=True, symplectic=symplectic, **options)
+        super().__init__(recurrence=recurrence, decay_input=decay_input, symplectic=symplectic, **options)
         self.dt, self.q = check.number("dt", dt, above=0), check.number("q", q, above=0)
         self.tau = self._value("tau", tau, _range("tau_range", tau_range), learn=learn_tau)
         self.tau_w = self._value("tau_w", tau_w, _range("tau_w_range", tau_w_range), learn=learn_tau)
@@ -195,6 +204,9 @@ class SEAdLIF(RecurrentNeuron, _Adapting):
 
     def couplings(self) -> tuple[Tensor | float, Tensor | float]:
         return self.q * self.a(), self.q * self.b()
+
+    def drive(self, x: Tensor, w: Tensor, beta: Tensor | float) -> Tensor:
+        return (1 - beta) * (x - w) if self.decay_input else x - (1 - beta) * w
 
 
 def _range(name: str, ends: Sequence[float]) -> Range:

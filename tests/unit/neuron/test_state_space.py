@@ -65,6 +65,7 @@ def test_the_authors_silif(backend: str, dtype: torch.dtype) -> None:
         rate=exp(weights["alpha"]),
         rate_w=exp(weights["beta"]),
         delta=exp(weights["dt"]),
+        decay_input=True,
         detach_reset=False,
         surrogate=Rectangular(),
         per_neuron=True,
@@ -126,7 +127,8 @@ def test_an_impulse_turns_and_decays() -> None:
 def test_one_time_step_changes_both_rates() -> None:
     """Twice the time step is twice both rates."""
     x = torch.rand(40, 1, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 8
-    one, other = (run(SiLIF(**o).double(), x)[0] for o in ({"delta": 0.008}, {"rate": 100.0, "rate_w": 10.0}))
+    neurons = (SiLIF(delta=0.008), SiLIF(rate=100.0, rate_w=10.0))
+    one, other = (run(neuron.double(), x)[0] for neuron in neurons)
     torch.testing.assert_close(one.membrane, other.membrane)
     assert one.spikes.any()
 
@@ -139,12 +141,12 @@ def test_it_has_a_fused_execution(kind: Any) -> None:
 
 
 def test_limits() -> None:
-    for name in ("rate", "rate_w", "delta"):
-        with refuses(name, 0.0, "above 0"):
-            SiLIF(**{name: 0.0})
-    for name in ("rate", "delta"):
-        with refuses(name, -1.0, "above 0"):
-            CSiLIF(**{name: -1.0})
+    with refuses("rate_w", 0.0, "above 0"):
+        SiLIF(rate_w=0.0)
+    with refuses("delta", 0.0, "above 0"):
+        SiLIF(delta=0.0)
+    with refuses("rate", -1.0, "above 0"):
+        CSiLIF(rate=-1.0)
     with refuses("a", 1.5, "at most 1"):
         SiLIF(a=1.5)
     with refuses("b", -0.5, "at least 0"):

@@ -38,6 +38,7 @@ def neuron_of(reference: dict[str, Any]) -> SEAdLIF:
         a=weights["a"],
         b=weights["b"],
         q=params["q"],
+        decay_input=True,
         symplectic=reference["id"].startswith("se"),
         recurrence="all_to_all" if "recurrent" in weights else "none",
         reset="zero",
@@ -170,7 +171,8 @@ def test_limits() -> None:
     with refuses("tau", 30.0, "at most 25"):
         SEAdLIF(tau=30.0)
     SEAdLIF(tau=30.0, tau_range=[5, 30])
-    for ends in ([25.0, 5.0], [5.0], "5"):
+    wrong: list[Any] = [[25.0, 5.0], [5.0], "5"]
+    for ends in wrong:
         with refuses("tau_range", ends, "two numbers"):
             SEAdLIF(tau_range=ends)
     with refuses("tau_w_range", 0.0, "above 0"):
