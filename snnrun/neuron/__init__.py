@@ -27,6 +27,7 @@ from snnrun.neuron.resonator import BRF
 from snnrun.neuron.state_space import CSiLIF, SiLIF
 from snnrun.neuron.subthreshold import AdLIF, SEAdLIF
 from snnrun.neuron.synaptic import CurrentLIF, RSynaptic, Synaptic
+from snnrun.neuron.two_compartment import TCLIF
 
 __all__ = [
     "ALIF",
@@ -46,6 +47,7 @@ __all__ = [
     "QIF",
     "RLIF",
     "SLSTM",
+    "TCLIF",
     "AdEx",
     "AdLIF",
     "Alpha",
