@@ -1,4 +1,4 @@
-"""Neurons of state-space models: a linear state that fires and resets, with decays that are learnt as rates."""
+"""Neurons of state-space models: linear states that fire and reset. Their decay rates are learnt."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class SiLIF(Neuron):
     a value that a step of the optimizer takes beyond an end is moved to this end.
 
     Args:
-        rate: λ > 0, decay rate of the membrane, a number or one per neuron. Default 50.
-        rate_w: λ_w > 0, decay rate of the adaptation, likewise. Default 5.
+        decay: λ > 0, decay rate of the membrane, a number or one per neuron. Default 50.
+        decay_w: λ_w > 0, decay rate of the adaptation, likewise. Default 5.
         delta: Δ > 0, the time step, likewise. Default 0.004.
         a: coupling of the adaptation to the membrane, in [0, 1], likewise. Default 0.5.
         b: coupling to the spikes, in [0, 2], likewise. Default 1.
         decay_input: scale the input by ``1 - β``. Default false.
-        learn_rates: make λ and λ_w parameters. Default true.
+        learn_decay: make λ and λ_w parameters. Default true.
         learn_delta: make Δ a parameter. Default true.
         learn_adaptation: make a and b parameters. Default true.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`.
@@ -59,7 +59,7 @@ class SiLIF(Neuron):
 
     Source: Fabre et al. 2025, "Structured state space model dynamics and parametrization for spiking neural networks",
     with ``decay_input=true detach_reset=false``, ``surrogate=rectangular`` and random values:
-    ``neuron.rate=log_uniform(10,250)``, ``neuron.rate_w=log_uniform(2.5,10)``, ``neuron.a=uniform(0,1)`` and
+    ``neuron.decay=log_uniform(10,250)``, ``neuron.decay_w=log_uniform(2.5,10)``, ``neuron.a=uniform(0,1)`` and
     ``neuron.b=uniform(0,2)``. Their membranes, w and spikes start at random numbers in [0, 1), and a or b beyond its
     range stays there without gradient.
     """
@@ -67,20 +67,20 @@ class SiLIF(Neuron):
     def __init__(
         self,
         *,
-        rate: Numbers = 50.0,
-        rate_w: Numbers = 5.0,
+        decay: Numbers = 50.0,
+        decay_w: Numbers = 5.0,
         delta: Numbers = 0.004,
         a: Numbers = 0.5,
         b: Numbers = 1.0,
         decay_input: bool = False,
-        learn_rates: bool = True,
+        learn_decay: bool = True,
         learn_delta: bool = True,
         learn_adaptation: bool = True,
         **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
-        self.rate = self._value("rate", rate, "positive", learn=learn_rates)
-        self.rate_w = self._value("rate_w", rate_w, "positive", learn=learn_rates)
+        self.decay = self._value("decay", decay, "positive", learn=learn_decay)
+        self.decay_w = self._value("decay_w", decay_w, "positive", learn=learn_decay)
         self.delta = self._value("delta", delta, "positive", learn=learn_delta)
         self.decay_input = check.flag("decay_input", decay_input)
         self.a = self._value("a", a, Range(0.0, 1.0), learn=learn_adaptation)
@@ -88,7 +88,7 @@ class SiLIF(Neuron):
 
     def step(self, x: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         delta = self.delta()
-        beta, rho = _exp(-self.rate() * delta), _exp(-self.rate_w() * delta)
+        beta, rho = _exp(-self.decay() * delta), _exp(-self.decay_w() * delta)
         w = rho * state.adaptation + self.a() * state.membrane + self.b() * state.spikes
         drive = (1 - beta) * (x - w) if self.decay_input else x - (1 - beta) * w
         u = self.advance(state, lambda v: beta * v + drive)
@@ -120,13 +120,11 @@ class CSiLIF(Neuron):
     its inverse (ω in radians). Both parts start at 0. λ and Δ are learnt as their logarithms, so they stay positive.
 
     Args:
-        rate: λ > 0, the decay rate, a number or one per neuron. Default 0.5.
+        decay: λ > 0, the decay rate, a number or one per neuron. Default 0.5.
         omega: angular frequency ω, a real number, likewise. Default π.
         delta: Δ > 0, the time step, likewise. Default 0.1.
         gain: g, a real number, likewise. Default 0.5.
-        learn_rates: make λ and ω parameters. Default true.
-        learn_delta: make Δ a parameter. Default true.
-        learn_gain: make g a parameter. Default true.
+        learn_decay, learn_omega, learn_delta, learn_gain: make them parameters. Default true.
         **options: of every neuron, see :class:`snnrun.neuron.Neuron`. With ``reset_timing=delayed`` n takes the
             membrane before the reset.
 
@@ -141,18 +139,19 @@ class CSiLIF(Neuron):
     def __init__(
         self,
         *,
-        rate: Numbers = 0.5,
+        decay: Numbers = 0.5,
         omega: Numbers = math.pi,
         delta: Numbers = 0.1,
         gain: Numbers = 0.5,
-        learn_rates: bool = True,
+        learn_decay: bool = True,
+        learn_omega: bool = True,
         learn_delta: bool = True,
         learn_gain: bool = True,
         **options: Unpack[NeuronOptions],
     ) -> None:
         super().__init__(**options)
-        self.rate = self._value("rate", rate, "positive", learn=learn_rates)
-        self.omega = self._value("omega", omega, "real", learn=learn_rates)
+        self.decay = self._value("decay", decay, "positive", learn=learn_decay)
+        self.omega = self._value("omega", omega, "real", learn=learn_omega)
         self.delta = self._value("delta", delta, "positive", learn=learn_delta)
         self.gain = self._value("gain", gain, "real", learn=learn_gain)
 
@@ -165,11 +164,11 @@ class CSiLIF(Neuron):
 
     def turn(self) -> tuple[Tensor | float, Tensor | float]:
         """Real and imaginary part of ``exp((-λ + iω) Δ)``, each a number, ``[]`` or ``[*N]``."""
-        rate, omega, delta = self.rate(), self.omega(), self.delta()
-        decay, angle = _exp(-rate * delta), omega * delta
+        decay, omega, delta = self.decay(), self.omega(), self.delta()
+        size, angle = _exp(-decay * delta), omega * delta
         if isinstance(angle, Tensor):
-            return decay * torch.cos(angle), decay * torch.sin(angle)
-        return decay * math.cos(angle), decay * math.sin(angle)
+            return size * torch.cos(angle), size * torch.sin(angle)
+        return size * math.cos(angle), size * math.sin(angle)
 
     def initial_state(self, x: Tensor) -> Any:
         return ComplexState(self.initial_membrane(x), torch.zeros_like(x), torch.zeros_like(x))

@@ -62,8 +62,8 @@ def test_the_authors_silif(backend: str, dtype: torch.dtype) -> None:
     weights, start = reference["weights"], reference["initial_state"]
     number = functools.partial(tensor, dtype=dtype)
     neuron = SiLIF(
-        rate=exp(weights["alpha"]),
-        rate_w=exp(weights["beta"]),
+        decay=exp(weights["alpha"]),
+        decay_w=exp(weights["beta"]),
         delta=exp(weights["dt"]),
         decay_input=True,
         detach_reset=False,
@@ -82,7 +82,7 @@ def test_the_authors_silif(backend: str, dtype: torch.dtype) -> None:
     assert_close_to_largest(trace.membrane.detach(), number(reference["membrane"]))
     adaptation = torch.stack([each.adaptation for each in states(neuron, begin, current)])
     assert_close_to_largest(adaptation.detach(), number(reference["states"]["w"]))
-    values = {"dt": neuron.delta, "alpha": neuron.rate, "beta": neuron.rate_w, "a": neuron.a, "b": neuron.b}
+    values = {"dt": neuron.delta, "alpha": neuron.decay, "beta": neuron.decay_w, "a": neuron.a, "b": neuron.b}
     check_gradients(reference, trace, x, {"weight": weight, **{name: value.raw for name, value in values.items()}})
 
 
@@ -93,7 +93,7 @@ def test_the_authors_csilif(backend: str, dtype: torch.dtype) -> None:
     weights, start = reference["weights"], reference["initial_state"]
     number = functools.partial(tensor, dtype=dtype)
     neuron = CSiLIF(
-        rate=exp(weights["log_log_alpha"]),
+        decay=exp(weights["log_log_alpha"]),
         omega=weights["alpha_img"],
         delta=exp(weights["log_dt"]),
         gain=weights["b"],
@@ -109,12 +109,12 @@ def test_the_authors_csilif(backend: str, dtype: torch.dtype) -> None:
     assert_close_to_largest(trace.membrane.detach(), number(reference["membrane"]))
     imaginary = torch.stack([each.imaginary for each in states(neuron, begin, current)])
     assert_close_to_largest(imaginary.detach(), 2 * number(reference["states"]["u_imag"]))
-    values = {"log_log_alpha": neuron.rate, "log_dt": neuron.delta, "alpha_img": neuron.omega, "b": neuron.gain}
+    values = {"log_log_alpha": neuron.decay, "log_dt": neuron.delta, "alpha_img": neuron.omega, "b": neuron.gain}
     check_gradients(reference, trace, x, {"weight": weight, **{name: value.raw for name, value in values.items()}})
 
 
 def test_an_impulse_turns_and_decays() -> None:
-    neuron = CSiLIF(rate=0.3, omega=2.0, delta=0.2, gain=0.25, threshold=9.0, learn_rates=False, learn_delta=False)
+    neuron = CSiLIF(decay=0.3, omega=2.0, delta=0.2, gain=0.25, threshold=9.0, learn_decay=False, learn_delta=False)
     x = torch.zeros(20, 1, 1, dtype=torch.float64)
     x[0] = 1.0
     trace, last = run(neuron.double(), x)
@@ -127,7 +127,7 @@ def test_an_impulse_turns_and_decays() -> None:
 def test_one_time_step_changes_both_rates() -> None:
     """Twice the time step is twice both rates."""
     x = torch.rand(40, 1, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 8
-    neurons = (SiLIF(delta=0.008), SiLIF(rate=100.0, rate_w=10.0))
+    neurons = (SiLIF(delta=0.008), SiLIF(decay=100.0, decay_w=10.0))
     one, other = (run(neuron.double(), x)[0] for neuron in neurons)
     torch.testing.assert_close(one.membrane, other.membrane)
     assert one.spikes.any()
@@ -136,17 +136,17 @@ def test_one_time_step_changes_both_rates() -> None:
 @pytest.mark.parametrize("kind", [SiLIF, CSiLIF])
 def test_it_has_a_fused_execution(kind: Any) -> None:
     assert resolve_backend(kind(), "auto") == "fused"
-    fixed = kind(learn_rates=False, learn_delta=False)
+    fixed = kind(learn_decay=False, learn_delta=False)
     assert resolve_backend(fixed, "auto") == "fused"
 
 
 def test_limits() -> None:
-    with refuses("rate_w", 0.0, "above 0"):
-        SiLIF(rate_w=0.0)
+    with refuses("decay_w", 0.0, "above 0"):
+        SiLIF(decay_w=0.0)
     with refuses("delta", 0.0, "above 0"):
         SiLIF(delta=0.0)
-    with refuses("rate", -1.0, "above 0"):
-        CSiLIF(rate=-1.0)
+    with refuses("decay", -1.0, "above 0"):
+        CSiLIF(decay=-1.0)
     with refuses("a", 1.5, "at most 1"):
         SiLIF(a=1.5)
     with refuses("b", -0.5, "at least 0"):
