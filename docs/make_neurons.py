@@ -46,11 +46,11 @@ with its default values, driven by a step of current: the input, the other varia
 compared with the threshold (dashed), and its spikes as ticks above. `snnrun list neuron` prints one line for each, and
 `snnrun plot neuron=NAME` draws its firing rate against current.
 
-A parameter is a number, a list of one number per neuron, or the text of a distribution: `'neuron.tau=uniform(5,25)'`
-or `'neuron.tau=normal(20,5)'` gives each neuron of every layer a value of its own, drawn together with the initial
-weights. A draw outside the range of the parameter is drawn again. The draws are in the checkpoints. This works for
-thresholds, decays, time constants and whatever else a neuron can learn; numbers such as `dt` and `v_rest` are one for
-all.
+A parameter is a number, a list of one number per neuron, or the text of a distribution: `'neuron.tau=uniform(5,25)'`,
+`'neuron.tau=log_uniform(5,50)'` or `'neuron.tau=normal(20,5)'` gives each neuron of every layer a value of its own,
+drawn together with the initial weights. The logarithm of a draw from `log_uniform` is uniform. A draw outside the range
+of the parameter is drawn again. The draws are in the checkpoints. This works for thresholds, decays, time constants and
+whatever else a neuron can learn; numbers such as `dt` and `v_rest` are one for all.
 
 The table shows the test accuracy of each neuron with its default values on the default task
 (`snnrun -m neuron=NAME seed=0,1,2 threads=1`; mean ± sd over the seeds; 10 % is chance). It compares defaults, not
@@ -58,17 +58,18 @@ neurons: each neuron has values that suit it better.
 
 | neuron | accuracy (%) | neuron | accuracy (%) | neuron | accuracy (%) |
 | --- | --- | --- | --- | --- | --- |
-| `adex` | 96.9 ± 0.6 | `ilif` | 98.1 ± 0.4 | `psn` | 97.1 ± 0.2 |
-| `adex_refractory` | 91.9 ± 0.5 | `izhikevich` | 91.8 ± 0.9 | `qif` | 97.3 ± 0.2 |
-| `adlif` | 96.8 ± 0.4 | `klif` | 97.9 ± 0.4 | `resonate` | 95.1 ± 1.1 |
-| `alif` | 96.4 ± 0.5 | `lapicque` | 97.7 ± 0.6 | `rlif` | 96.9 ± 0.3 |
-| `alpha` | 98.1 ± 0.6 | `liaf` | 95.4 ± 0.9 | `rsynaptic` | 92.9 ± 1.4 |
-| `brf` | 97.7 ± 0.4 | `lif` | 98.1 ± 0.6 | `sconv2dlstm` | 94.6 ± 1.6 |
-| `clif` | 97.4 ± 0.2 | `lif_current` | 96.8 ± 0.4 | `sliding_psn` | 96.7 ± 0.3 |
-| `cubalif` | 96.0 ± 0.7 | `lif_refractory` | 91.4 ± 1.0 | `slstm` | 96.4 ± 0.7 |
-| `eif` | 94.4 ± 0.7 | `lsnn` | 95.6 ± 0.2 | `synaptic` | 96.5 ± 0.4 |
-| `glif` | 96.9 ± 0.3 | `masked_psn` | 94.9 ± 1.4 | | |
-| `if` | 97.7 ± 0.8 | `plif` | 95.5 ± 0.7 | | |
+| `adex` | 96.9 ± 0.6 | `ilif` | 98.1 ± 0.4 | `qif` | 97.3 ± 0.2 |
+| `adex_refractory` | 91.9 ± 0.5 | `izhikevich` | 91.8 ± 0.9 | `resonate` | 95.1 ± 1.1 |
+| `adlif` | 96.8 ± 0.4 | `klif` | 97.9 ± 0.4 | `rlif` | 96.9 ± 0.3 |
+| `alif` | 96.4 ± 0.5 | `lapicque` | 97.7 ± 0.6 | `rsynaptic` | 92.9 ± 1.4 |
+| `alpha` | 98.1 ± 0.6 | `liaf` | 95.4 ± 0.9 | `sconv2dlstm` | 94.6 ± 1.6 |
+| `brf` | 97.7 ± 0.4 | `lif` | 98.1 ± 0.6 | `se_adlif` | 94.4 ± 1.0 |
+| `clif` | 97.4 ± 0.2 | `lif_current` | 96.8 ± 0.4 | `silif` | 93.3 ± 1.0 |
+| `csilif` | 89.8 ± 3.6 | `lif_refractory` | 91.4 ± 1.0 | `sliding_psn` | 96.7 ± 0.3 |
+| `cubalif` | 96.0 ± 0.7 | `lsnn` | 95.6 ± 0.2 | `slstm` | 96.4 ± 0.7 |
+| `eif` | 94.4 ± 0.7 | `masked_psn` | 94.9 ± 1.4 | `synaptic` | 96.5 ± 0.4 |
+| `glif` | 96.9 ± 0.3 | `plif` | 95.5 ± 0.7 | `tclif` | 96.2 ± 0.8 |
+| `if` | 97.7 ± 0.8 | `psn` | 97.1 ± 0.2 | | |
 """
 
 

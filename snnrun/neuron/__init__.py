@@ -24,8 +24,10 @@ from snnrun.neuron.recurrent import RLIF, RecurrentNeuron
 from snnrun.neuron.refractory import Refractory, RefractoryAdEx, RefractoryLIF
 from snnrun.neuron.resonate import ResonateAndFire
 from snnrun.neuron.resonator import BRF
-from snnrun.neuron.subthreshold import AdLIF
+from snnrun.neuron.state_space import CSiLIF, SiLIF
+from snnrun.neuron.subthreshold import AdLIF, SEAdLIF
 from snnrun.neuron.synaptic import CurrentLIF, RSynaptic, Synaptic
+from snnrun.neuron.two_compartment import TCLIF
 
 __all__ = [
     "ALIF",
@@ -45,9 +47,11 @@ __all__ = [
     "QIF",
     "RLIF",
     "SLSTM",
+    "TCLIF",
     "AdEx",
     "AdLIF",
     "Alpha",
+    "CSiLIF",
     "CubaLIF",
     "CurrentLI",
     "CurrentLIF",
@@ -65,7 +69,9 @@ __all__ = [
     "RefractoryLIF",
     "ResonateAndFire",
     "SConv2dLSTM",
+    "SEAdLIF",
     "SequenceNeuron",
+    "SiLIF",
     "SlidingPSN",
     "State",
     "Synaptic",

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from snnrun import check
 from snnrun.errors import ArgumentError, Description
 from snnrun.neuron.distribution import Distribution, Numbers
-from snnrun.neuron.value import Value
+from snnrun.neuron.value import Range, Value
 from snnrun.surrogate import ATan, Surrogate
 
 
@@ -116,10 +116,10 @@ class Neuron(nn.Module):
     for the input ``x`` ``[T, B, *N]``. :func:`snnrun.sequence.run` gives membranes and the last state too, and ``step``
     is a single time step.
 
-    Where an argument is a number or one per neuron, it may also be the text of a distribution, ``uniform(low,high)`` or
-    ``normal(mean,sd)``, and so may a time constant. Each neuron of the layer then has a value of its own, drawn from
-    torch's default generator when the neuron is made; in a run this is the stream of the initial weights. A draw
-    outside the range of the argument is drawn again.
+    Where an argument is a number or one per neuron, it may also be the text of a distribution, ``uniform(low,high)``,
+    ``log_uniform(low,high)`` or ``normal(mean,sd)``, and so may a time constant. Each neuron of the layer then has a
+    value of its own, drawn from torch's default generator when the neuron is made; in a run this is the stream of the
+    initial weights. A draw outside the range of the argument is drawn again.
 
     Args:
         threshold: θ, in the unit of the membrane; positive, a number or one per neuron. Default 1.
@@ -296,7 +296,7 @@ class Neuron(nn.Module):
         own = {name: parameter for name, parameter in self.named_parameters(recurse=False) if parameter.requires_grad}
         return {name: torch.as_tensor(value).detach() for name, value in {**values, **own}.items()}
 
-    def _value(self, name: str, value: Numbers, interval: str, *, learn: bool = False) -> Value:
+    def _value(self, name: str, value: Numbers, interval: str | Range, *, learn: bool = False) -> Value:
         # Text, a distribution, is a sequence too.
         spread = self._shape if self._per_neuron or isinstance(value, (Sequence, Distribution)) else None
         return Value(name, value, interval, learn=learn, shape=spread)

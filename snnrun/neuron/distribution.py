@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +16,26 @@ from snnrun.errors import ArgumentError
 
 #: The share of draws that must lie in the range of the parameter, and the number of draws that estimate it.
 LEAST_SHARE, TRIALS = 0.01, 1000
-FORM = re.compile(r"\s*(uniform|normal)\(\s*([^\s,()]+)\s*,\s*([^\s,()]+)\s*\)\s*")
-EXPECTED = "a number, a list of numbers, 'uniform(low,high)' with low < high, or 'normal(mean,sd)' with sd above 0"
+FORM = re.compile(r"\s*(uniform|log_uniform|normal)\(\s*([^\s,()]+)\s*,\s*([^\s,()]+)\s*\)\s*")
+EXPECTED = (
+    "a number, a list of numbers, 'uniform(low,high)' with low < high, 'log_uniform(low,high)' with 0 < low < high, or "
+    "'normal(mean,sd)' with sd above 0"
+)
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """``uniform(low,high)`` or ``normal(mean,sd)``: one draw for each neuron of a layer.
+    """``uniform(low,high)``, ``log_uniform(low,high)`` or ``normal(mean,sd)``: one draw for each neuron of a layer.
 
-    A draw outside the range of the parameter is drawn again, so the draws follow the distribution cut to that range.
+    The logarithm of a draw from ``log_uniform`` is uniform. A draw outside the range of the parameter is drawn again,
+    so the draws follow the distribution cut to that range.
 
     Attributes:
         name: of the argument, for error messages.
         text: as the user wrote it.
-        kind: ``uniform`` or ``normal``.
+        kind: ``uniform``, ``log_uniform`` or ``normal``.
         first, second: its two numbers, in the unit of the argument.
         function: maps a draw to what the neuron computes with, such as τ to a decay; raises ArgumentError out of range.
     """
@@ -54,9 +59,10 @@ class Distribution:
             first, second = (float(number) for number in match.groups()[1:]) if match else (0.0, 0.0)
         except ValueError:
             first, second = 0.0, 0.0
-        if match is None or not second > (first if match[1] == "uniform" else 0):
+        kind = match[1] if match else ""
+        if not second > (0 if kind == "normal" else first) or (kind == "log_uniform" and not first > 0) or not kind:
             raise ArgumentError(name, EXPECTED, text)
-        return cls(name, text, str(match[1]), check.number(name, first), check.number(name, second))
+        return cls(name, text, kind, check.number(name, first), check.number(name, second))
 
     def through(self, function: Callable[[float], float]) -> Distribution:
         """The distribution of ``function`` of a draw."""
@@ -73,10 +79,14 @@ class Distribution:
 
     def numbers(self, count: int, generator: Generator | None = None) -> list[float]:
         """So many draws from the whole distribution."""
-        draws = torch.rand if self.kind == "uniform" else torch.randn
-        scale = self.second - self.first if self.kind == "uniform" else self.second
-        numbers: list[float] = (self.first + scale * draws(count, generator=generator, dtype=torch.float64)).tolist()
-        return numbers
+        draws = torch.randn if self.kind == "normal" else torch.rand
+        first, second = self.first, self.second
+        if self.kind == "log_uniform":
+            first, second = math.log(first), math.log(second)
+        scale = second if self.kind == "normal" else second - first
+        numbers = first + scale * draws(count, generator=generator, dtype=torch.float64)
+        result: list[float] = (numbers.exp() if self.kind == "log_uniform" else numbers).tolist()
+        return result
 
 
 #: What a parameter may be: a number, a number for each neuron, or a distribution, as text or as read from it.

@@ -11,11 +11,20 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from snnrun import check
 from snnrun.errors import ArgumentError
-from snnrun.neuron.base import Neuron
+from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.leaky import LIF
 
 RECURRENCES = ("none", "all_to_all", "elementwise", "convolution")
+
+
+class RecurrentOptions(NeuronOptions, total=False):
+    """The ``**options`` that a neuron with its own default ``recurrence`` passes to :class:`RecurrentNeuron`."""
+
+    recurrent_weight: Numbers
+    kernel_size: int
+    autapses: bool
+    recurrent_bias: bool
 
 
 class RecurrentNeuron(Neuron):

@@ -12,7 +12,7 @@ from snnrun import check
 from snnrun.neuron.base import Neuron, NeuronOptions
 from snnrun.neuron.decay import check_decay, factor
 from snnrun.neuron.distribution import Numbers
-from snnrun.neuron.recurrent import RecurrentNeuron
+from snnrun.neuron.recurrent import RecurrentNeuron, RecurrentOptions
 
 
 class SynapticState(NamedTuple):
@@ -131,17 +131,13 @@ class RSynaptic(RecurrentNeuron, Synaptic):
     """
 
 
-class CurrentOptions(NeuronOptions, total=False):
+class CurrentOptions(RecurrentOptions, total=False):
     """The ``**options`` of :class:`CurrentLIF`; see :class:`Synaptic` and :class:`RecurrentNeuron`."""
 
     dt: float
     v_rest: float
     learn_alpha: bool
     learn_beta: bool
-    recurrent_weight: Numbers
-    kernel_size: int
-    autapses: bool
-    recurrent_bias: bool
 
 
 class AdaptingOptions(CurrentOptions, total=False):

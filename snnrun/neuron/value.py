@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,19 +13,48 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.neuron.distribution import Distribution, Numbers, transform
 
 
+class Range(NamedTuple):
+    """The numbers from ``low`` to ``high``, both included.
+
+    A learnable value of it is stored as it is, or, with ``share``, as its share of the range: 0 for ``low``, 1 for
+    ``high``. The choice scales the steps of an optimizer.
+    """
+
+    low: float
+    high: float
+    share: bool = False
+
+    def stored(self, value: Tensor) -> Tensor:
+        """The number that is stored for ``value``."""
+        return (value - self.low) / (self.high - self.low) if self.share else value.clone()
+
+    def value(self, stored: Tensor) -> Tensor:
+        """The value of a stored number; a number beyond an end counts as this end, and has no gradient."""
+        if self.share:
+            return self.low + (self.high - self.low) * stored.clamp(0, 1)
+        return stored.clamp(self.low, self.high)
+
+    def clip_(self, stored: Tensor) -> None:
+        """Move stored numbers beyond an end to it, in place."""
+        low, high = (0.0, 1.0) if self.share else (self.low, self.high)
+        stored.clamp_(low, high)
+
+
 class Value(nn.Module):
     """A number of the neuron; calling it returns its current value.
 
     A fixed scalar stays a Python float, exact in every dtype. A learnable value is stored without bounds and mapped
-    into its range, so that no optimizer step can leave it: by the logistic function for the open unit interval, by the
-    exponential for positive numbers; a real number needs no map.
+    into its interval, so that no optimizer step can leave it: by the logistic function for the open unit interval, by
+    the exponential for positive numbers; a real number needs no map. A learnable value of a :class:`Range` is clipped
+    to it: in use, and in training after each step of the optimizer, so that its gradient never vanishes for long.
 
     Args:
         name: for error messages.
-        value: a number, a list of one number per neuron, or a distribution, as text ``uniform(low,high)`` or
-            ``normal(mean,sd)``: each neuron of ``shape`` gets a draw of its own from torch's default generator, and a
-            draw outside ``interval`` is drawn again.
-        interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``, ``"real"`` for any number.
+        value: a number, a list of one number per neuron, or a distribution, as text ``uniform(low,high)``,
+            ``log_uniform(low,high)`` or ``normal(mean,sd)``: each neuron of ``shape`` gets a draw of its own from
+            torch's default generator, and a draw outside ``interval`` is drawn again.
+        interval: ``"unit"`` for ``[0, 1]``, ``"positive"`` for ``(0, inf)``, ``"real"`` for any number, or a
+            :class:`Range`.
         learn: make it a parameter. A learnable unit value must lie strictly between 0 and 1.
         shape: each neuron of this shape has its own value; None: one for all.
 
@@ -39,7 +69,7 @@ class Value(nn.Module):
         self,
         name: str,
         value: Numbers,
-        interval: str,
+        interval: str | Range,
         *,
         learn: bool = False,
         shape: Sequence[int] | None = None,
@@ -58,10 +88,13 @@ class Value(nn.Module):
         if learn:
             # A number within half a rounding of 0 or 1 is stored beside it: the map of the end itself is infinite.
             tiny, below_one = torch.finfo(tensor.dtype).tiny, 1 - torch.finfo(tensor.dtype).eps / 2
-            if interval != "real":
+            if interval in ("unit", "positive"):
                 tensor = tensor.clamp(tiny, below_one if interval == "unit" else None)
-            unbounded = {"unit": tensor.logit, "positive": tensor.log, "real": tensor.clone}[interval]
-            self.raw = nn.Parameter(unbounded())
+            if isinstance(interval, Range):
+                stored = interval.stored(tensor)
+            else:
+                stored = {"unit": tensor.logit, "positive": tensor.log, "real": tensor.clone}[interval]()
+            self.raw = nn.Parameter(stored)
         else:
             self.register_buffer("raw", tensor)
 
@@ -73,7 +106,20 @@ class Value(nn.Module):
             return self.raw
         if self.interval == "real":
             return self.raw
+        if isinstance(self.interval, Range):
+            return self.interval.value(self.raw)
         return torch.sigmoid(self.raw) if self.interval == "unit" else torch.exp(self.raw)
+
+    @property
+    def clips(self) -> bool:
+        """True for a learnt value of a range."""
+        return self.learn and isinstance(self.interval, Range)
+
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Move a learnt value of a range, which an optimizer's step may have taken beyond an end, to this end."""
+        if self.learn and isinstance(self.interval, Range):
+            self.interval.clip_(self.raw)
 
     def _check(self, value: Numbers, shape: Sequence[int] | None) -> float | list[float]:
         if isinstance(value, Sequence) and not isinstance(value, str) and not value:
@@ -84,6 +130,8 @@ class Value(nn.Module):
     def _check_one(self, number: object) -> float:
         if self.interval == "real":
             return check.number(self.name, number)
+        if isinstance(self.interval, Range):
+            return check.number(self.name, number, low=self.interval.low, high=self.interval.high)
         if self.interval == "positive":
             return check.number(self.name, number, above=0)
         if self.learn:

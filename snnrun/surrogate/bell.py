@@ -104,7 +104,8 @@ class SpikeRateEscape(Surrogate):
         slope: k > 0, the height. Default 25.
 
     Source: Gerstner & Kistler 2002, "Spiking neuron models"; snnTorch's ``spike_rate_escape``, which subtracts the
-    threshold twice, so that its maximum lies one unit above the threshold.
+    threshold twice, so that its maximum lies one unit above the threshold. The surrogate of SLAYER with ``alpha`` and
+    ``c`` is this one with ``beta=alpha`` and ``slope=c*alpha/2``.
     """
 
     beta: float = 1.0

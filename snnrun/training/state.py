@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from snnrun.config.build import PartError
+from snnrun.neuron.value import Value
 from snnrun.scheduler import StepScheduler
 from snnrun.training.average import WeightAverage
 from snnrun.training.groups import Groups, split
@@ -69,6 +70,7 @@ class TrainingState:
                 parameter.
         """
         instance = build_optimizer(optimizer, model, groups, capturable=capturable)
+        _clip_after_steps(instance, model)
         average = None if ema is None else WeightAverage(model, ema)
         return cls(model, instance, build_scheduler(scheduler, instance, total_steps), streams, average=average)
 
@@ -121,6 +123,18 @@ class TrainingState:
         optimizer._opt_called = True
         self.streams.restore(state["streams"])
         self.progress = Progress.of(state["progress"])
+
+
+def _clip_after_steps(optimizer: Optimizer, model: nn.Module) -> None:
+    """After each step of the optimizer the learnt values of neurons that have a range are moved back into it."""
+    values = [module for module in model.modules() if isinstance(module, Value) and module.clips]
+
+    def clip(*_: Any) -> None:
+        for value in values:
+            value.clip()
+
+    if values:
+        optimizer.register_step_post_hook(clip)
 
 
 def build_scheduler(make: Callable[..., LRScheduler], optimizer: Optimizer, total_steps: int | None) -> LRScheduler:

@@ -47,6 +47,13 @@ def test_a_normal_time_constant() -> None:
     assert tau.std().item() == pytest.approx(0.5, rel=0.05)
 
 
+def test_a_time_constant_whose_logarithm_is_uniform() -> None:
+    tau = tau_of(LIF(tau="log_uniform(1,100)", shape=MANY))
+    assert 1 <= tau.min() < 1.02
+    assert 98 < tau.max() <= 100.1  # of a decay in single precision
+    assert tau.log().mean().item() == pytest.approx(math.log(10), abs=4 * math.log(100) / math.sqrt(12 * MANY[0]))
+
+
 def test_draws_out_of_range_are_drawn_again() -> None:
     beta = LIF(beta="uniform(0.5,1.5)", shape=MANY).beta()
     assert isinstance(beta, Tensor)
@@ -107,6 +114,8 @@ def test_alpha_keeps_the_order_of_each_pair() -> None:
     ("make", "name", "value", "fact"),
     [
         (lambda **o: LIF(tau="uniform(5)", **o), "tau", "uniform(5)", "uniform(low,high)"),
+        (lambda **o: LIF(tau="log_uniform(0,5)", **o), "tau", "log_uniform(0,5)", "0 < low < high"),
+        (lambda **o: LIF(tau="log_uniform(5,1)", **o), "tau", "log_uniform(5,1)", "0 < low < high"),
         (lambda **o: LIF(tau="slow", **o), "tau", "slow", "above 0"),
         (lambda **o: LIF(beta="uniform(0.9,0.1)", **o), "beta", "uniform(0.9,0.1)", "low < high"),
         (lambda **o: LIF(beta="normal(0.9,0)", **o), "beta", "normal(0.9,0)", "sd above 0"),

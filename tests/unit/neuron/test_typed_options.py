@@ -12,6 +12,7 @@ from snnrun.neuron.adaptive import _Options
 from snnrun.neuron.base import OtherOptions
 from snnrun.neuron.leaky import LeakOptions, LIFOptions
 from snnrun.neuron.parallel import SequenceOptions
+from snnrun.neuron.recurrent import RecurrentOptions
 from snnrun.neuron.synaptic import AdaptingOptions, CurrentOptions
 
 
@@ -38,6 +39,7 @@ CURRENT = EVERY | own(RecurrentNeuron) | own(Synaptic) - {"alpha", "beta"}
         (CurrentOptions, CURRENT - own(CurrentLIF)),
         (AdaptingOptions, CURRENT - {"decay_input"}),
         (_Options, CURRENT),
+        (RecurrentOptions, EVERY | own(RecurrentNeuron) - {"recurrence"}),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
