@@ -22,7 +22,7 @@ from snnrun.encoder import Encoder
 from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
-from snnrun.model import neurons
+from snnrun.model import Delays, delays_of, neurons
 from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
 from snnrun.system.team import Team
@@ -44,6 +44,8 @@ class Setup:
 
     Attributes:
         parameters: the trainable ones.
+        delays: of the model.
+        steps: of the whole training, at least 1.
         begin: of training on ``time.perf_counter``; for a resumed run, as if one process had made all of it.
         step: how a step is executed: plainly, or as CUDA graphs.
         boundary, watch, team: see :func:`fit`.
@@ -54,6 +56,8 @@ class Setup:
     loss: Loss
     settings: Settings
     parameters: list[nn.Parameter]
+    delays: list[Delays]
+    steps: int
     begin: float
     step: PlainStep
     boundary: Callable[[], None]
@@ -117,6 +121,8 @@ def fit(
         loss=loss,
         settings=settings,
         parameters=parameters,
+        delays=list(delays_of(state.model).values()),
+        steps=max(1, steps_of_training(data.train, settings)),
         begin=time.perf_counter() - state.progress.seconds,
         step=step_of(state, settings, parameters, recorder),
         boundary=boundary,
@@ -179,6 +185,8 @@ def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> S
         NonFiniteError: see :func:`fit`; the weights are as they were.
     """
     model, progress, settings = state.model, state.progress, setup.settings
+    for delays in setup.delays:
+        delays.shrink(progress.step / setup.steps)
     progress.step += 1
     passes = setup.step.passes(functools.partial(run_passes, state, setup), window)
     log = progress.step == 1 or progress.step % settings.report.log_every == 0
