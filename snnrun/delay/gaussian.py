@@ -46,5 +46,6 @@ class GaussianDelay(WideDelay):
     final_width: float = 0.5
 
     def taps(self, delay: Tensor, width: Tensor | None) -> Tensor:
+        assert width is not None
         distance = (self.lags(delay) - delay[..., None]) / width
         return torch.softmax(-distance.square() / 2, -1)

@@ -19,7 +19,8 @@ def run(
     """Spikes ``[T, B, *N]``, membranes ``[T, B, *N]`` and the last state, for input ``[T, B, *N]``."""
     if isinstance(neuron, SequenceNeuron) and feedback is None:
         return neuron.sequence(x, state)
-    spikes, membranes = [], []
+    spikes: list[Tensor] = []
+    membranes: list[Tensor] = []
     s = torch.zeros_like(x[0])
     kernels = feedback.kernels() if isinstance(feedback, DelayedFeedback) else None
     for x_t in x:

@@ -44,11 +44,11 @@ class Setup:
 
     Attributes:
         parameters: the trainable ones.
-        delays: of the model.
-        steps: of the whole training, at least 1.
         begin: of training on ``time.perf_counter``; for a resumed run, as if one process had made all of it.
         step: how a step is executed: plainly, or as CUDA graphs.
         boundary, watch, team: see :func:`fit`.
+        delays: of the model, whose widths shrink.
+        steps: of the whole training, at least 1.
     """
 
     data: Data
@@ -56,13 +56,13 @@ class Setup:
     loss: Loss
     settings: Settings
     parameters: list[nn.Parameter]
-    delays: list[Delays]
-    steps: int
     begin: float
     step: PlainStep
     boundary: Callable[[], None]
     watch: Callable[[], None]
     team: Team
+    delays: Sequence[Delays] = ()
+    steps: int = 1
 
 
 class StepResult(NamedTuple):

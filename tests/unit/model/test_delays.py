@@ -17,7 +17,7 @@ from snnrun.sequence import DelayedFeedback
 from support.refusals import refuses
 
 DOUBLE = torch.float64
-KINDS = {
+KINDS: dict[str, Any] = {
     "integer": IntegerDelay,
     "linear": LinearDelay,
     "gaussian": functools.partial(GaussianDelay, width=1.5),
@@ -87,7 +87,8 @@ def test_gradients_equal_finite_differences(kind: str, of: str) -> None:
     value = torch.linspace(0.13, 3.77, 6 if of == "synapse" else 3, dtype=DOUBLE).view(delays.value.shape)
 
     def current(x: Tensor, weight: Tensor, value: Tensor) -> Tensor:
-        return torch.func.functional_call(_Arrival(delays), {"delays.value": value}, (x, weight))  # type: ignore[no-any-return]
+        result: Tensor = torch.func.functional_call(_Arrival(delays), {"delays.value": value}, (x, weight))
+        return result
 
     leaves = (random(6, 2, 3), random(2, 3, seed=1) - 0.5, value)
     assert torch.autograd.gradcheck(current, tuple(leaf.requires_grad_() for leaf in leaves))
@@ -286,7 +287,8 @@ def test_a_recurrent_network_equals_the_loop_by_hand(connections: str, of: str, 
         back = None if layer.recurrence is None else layer.recurrence.weight
         later = None if layer.recurrent_delay is None else layer.recurrent_delay.taps()
         assert (later is not None) == (connections != "input" and name != "output")
-        state, out = None, []
+        state: Any = None
+        out: list[Tensor] = []
         for t in range(14):
             current = layer.synapse.bias.expand(3, -1)
             for lag in range(min(t + 1, taps.shape[-1])):
