@@ -37,7 +37,7 @@ class PartError(ValueError):
         """The error that the part at ``path`` raised for these arguments."""
         if isinstance(error, PartError):
             return error
-        if isinstance(error, ArgumentError) and error.argument in arguments:
+        if isinstance(error, ArgumentError) and error.argument.partition(".")[0] in arguments:
             return cls(f"{path}.{error.name}", error)
         return cls(path, str(error), error)
 

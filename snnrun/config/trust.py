@@ -23,7 +23,9 @@ from typing import Any
 from snnrun.errors import ArgumentError
 
 #: The packages of snnrun's parts; other modules write files and start programs.
-_PARTS = ("augmentation", "encoder", "loss", "model", "neuron", "scheduler", "surrogate", "task", "tracker")
+_PARTS = (
+    *("augmentation", "delay", "encoder", "loss", "model", "neuron", "scheduler", "surrogate", "task", "tracker"),
+)
 PARTS = tuple(f"snnrun.{name}" for name in _PARTS)
 TORCH = ("torch.nn", "torch.optim")
 #: Base classes; a class of torch must descend from one of them.

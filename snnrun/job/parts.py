@@ -150,7 +150,10 @@ class Trial:
             if task and neuron:
                 input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
                 num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
-                self.attempt("model", lambda model: self._model(model, input_shape, num_outputs, neuron, readout))
+                network = self.attempt(
+                    "model", lambda model: self._model(model, input_shape, num_outputs, neuron, readout)
+                )
+                self.faults += _delay_faults(network, self.settings)
                 try:
                     check_groups(groups if self._names else (), self._names)
                 except PartError as error:
@@ -413,6 +416,18 @@ def _length_faults(task: Any, loss: Any, config: Mapping[str, Any], settings: An
     if execution is not None and execution.cuda_graph:
         faults.append(Fault.of(ArgumentError("execution.cuda_graph", f"false, since {why}", True)))
     return faults
+
+
+def _delay_faults(model: Callable[..., Any] | None, settings: Any) -> list[Fault]:
+    """No delay is longer than a sample; spikes that arrive after its last step would be lost."""
+    from snnrun.delay import Delay
+
+    delay = model.keywords.get("delay") if isinstance(model, partial) else None
+    steps = settings.num_steps
+    if not isinstance(delay, Delay) or not isinstance(steps, int) or delay.maximum < steps:
+        return []
+    expected = f"less than the {steps} steps of a sample (num_steps)"
+    return [Fault.of(ArgumentError("maximum", expected, delay.maximum), "model.delay.maximum")]
 
 
 def _takes_targets(loss: Any, task: Any) -> bool:

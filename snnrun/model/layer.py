@@ -12,12 +12,22 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.config.catalogue import name_of
 from snnrun.errors import ArgumentError, Description
+from snnrun.model.delays import Delays
 from snnrun.model.execution import DEFAULT_PLAN, ExecutionPlan, PlannedModule
 from snnrun.model.norm import Norm
 from snnrun.model.products.convolution import Conv2d, pool_size
 from snnrun.model.structure import has_noise, is_constant
 from snnrun.neuron import Neuron
-from snnrun.sequence import Feedback, Trace, fused_pool, fused_readout, resolve_backend, run_resolved, segments
+from snnrun.sequence import (
+    DelayedFeedback,
+    Feedback,
+    Trace,
+    fused_pool,
+    fused_readout,
+    resolve_backend,
+    run_resolved,
+    segments,
+)
 from snnrun.sequence.segments import Chain, Stage
 
 
@@ -56,9 +66,12 @@ class Layer(PlannedModule):
         pool: a module for the result, applied like ``synapse``.
         recurrence: V, a linear layer from the n neurons to themselves: they also get the layer's own spikes of the
             previous step, ``V s[t-1]``. Its bias, if any, is not used.
+        delay: of the synapses, which must be an ``nn.Linear``, or of the axons that lead to them.
+        recurrent_delay: of the recurrence: its spikes come later still.
 
     Raises:
-        ValueError: for a recurrence of neurons that need all steps at once; for a plan with ``memory=low`` and such
+        ValueError: for a recurrence of neurons that need all steps at once; for a delay of a synapse that is not an
+            ``nn.Linear``, or of a recurrence that there is not; for a plan with ``memory=low`` and such
             neurons or a recurrence, or with ``backend=fused`` and neurons without a fused execution.
     """
 
@@ -73,8 +86,15 @@ class Layer(PlannedModule):
         norm: nn.Module | None = None,
         pool: nn.Module | None = None,
         recurrence: nn.Linear | None = None,
+        delay: Delays | None = None,
+        recurrent_delay: Delays | None = None,
     ) -> None:
         super().__init__(plan)
+        if delay is not None and not isinstance(synapse, nn.Linear):
+            got = Description(type(synapse).__name__)
+            raise ArgumentError("synapse", "an nn.Linear, since it has delays", got)
+        if recurrent_delay is not None and recurrence is None:
+            raise ArgumentError("recurrent_delay", "none, since the layer has no recurrence", Description("a delay"))
         if recurrence is not None and neuron.needs_all_steps:
             raise ArgumentError(
                 "neuron",
@@ -83,7 +103,7 @@ class Layer(PlannedModule):
                 advice="use another neuron, or model=mlp",
             )
         self.pool_input, self.synapse, self.norm, self.pool, self.neuron = pool_input, synapse, norm, pool, neuron
-        self.recurrence = recurrence
+        self.recurrence, self.delay, self.recurrent_delay = recurrence, delay, recurrent_delay
         self.backend, self.dropout = self.resolve(plan.backend), check.number("dropout", dropout, low=0, below=1)
         self._check_memory(plan)
 
@@ -95,10 +115,16 @@ class Layer(PlannedModule):
 
     def resolve(self, backend: str) -> str:
         """The execution, ``fused`` or ``reference``, that ``backend`` means for this layer."""
-        return resolve_backend(self.neuron, backend, self._feedback())
+        feedback = None if self.recurrence is None else Feedback(self.recurrence.weight)
+        return resolve_backend(self.neuron, backend, feedback, returns_later=self.recurrent_delay is not None)
 
-    def _feedback(self) -> Feedback | None:
-        return None if self.recurrence is None else Feedback(self.recurrence.weight)
+    def _feedback(self) -> Feedback | DelayedFeedback | None:
+        if self.recurrence is None:
+            return None
+        weight = self.recurrence.weight
+        return (
+            Feedback(weight) if self.recurrent_delay is None else DelayedFeedback(weight, self.recurrent_delay.taps())
+        )
 
     def _check_memory(self, plan: ExecutionPlan) -> None:
         if plan.memory == "low" and (self.neuron.needs_all_steps or not self.is_plain or self.recurrence is not None):
@@ -169,14 +195,15 @@ class Layer(PlannedModule):
     @property
     def is_bare(self) -> bool:
         """True if only its synapses are between the incoming spikes and the neurons."""
-        others = (self.pool_input, self.norm, self.pool)
+        others = (self.pool_input, self.norm, self.pool, self.delay)
         plain = self.is_plain and self.recurrence is None and self.plan.memory == "full" and not self.dropout
         return plain and all(each is None for each in others)
 
     def current_of(self, x: Tensor) -> Tensor:
         """The current for ``x`` from :meth:`drop`, ``[T, B, *N_out]``, or ``[1, B, *N_out]`` if it is constant."""
-        # A constant input stays one step up to the neurons; a norm needs the number of steps.
-        if is_constant(x) and (self.norms_steps or isinstance(self.norm, Norm)):
+        # A constant input stays one step up to the neurons; a norm needs the number of steps. Behind a delay it is not
+        # constant, since it has a first step.
+        if is_constant(x) and self.delay is None and (self.norms_steps or isinstance(self.norm, Norm)):
             return self.current(x[:1], None if self.norms_steps else x.shape[0])
         return self.current(x)
 
@@ -194,7 +221,12 @@ class Layer(PlannedModule):
     @property
     def takes_steps(self) -> bool:
         """True if the current of some steps follows from the input of these steps alone."""
-        return self.is_plain and self.norms_steps and isinstance(self.synapse, (nn.Linear, nn.Conv2d))
+        return (
+            self.is_plain
+            and self.norms_steps
+            and self.delay is None
+            and isinstance(self.synapse, (nn.Linear, nn.Conv2d))
+        )
 
     @property
     def norms_steps(self) -> bool:
@@ -204,9 +236,9 @@ class Layer(PlannedModule):
     def enter(self, x: Tensor, generator: Generator | None, *, pooled: bool = False) -> tuple[Tensor, Stage]:
         """The input and the stage of this layer, the first of a chain that runs in segments."""
         stage = self.stage(generator, pooled=pooled)
-        if self.norms_steps and not is_constant(x):
+        if self.norms_steps and not is_constant(x) and self.delay is None:
             return x, stage
-        # A norm over all steps, and a constant input, which costs one step, come before the segments.
+        # A norm over all steps, a delay, and a constant input, which costs one step, come before the segments.
         return self.current_of(self.drop(x, generator, pooled=pooled)), stage._replace(current=lambda piece: piece)
 
     def stage(self, generator: Generator | None, *, pooled: bool = False) -> Stage:
@@ -247,10 +279,19 @@ class Layer(PlannedModule):
             x = x.flatten(2)
         if isinstance(self.synapse, Conv2d) and self.synapse.pools and self.norm is None:
             return every_step(functools.partial(self.synapse.pooled, pool=self.pool), x)
-        x = every_step(self.synapse, x)
+        x = self._delayed_product(x) if self.delay is not None else every_step(self.synapse, x)
         if self.norm is not None:
             x = self.norm(x) if steps is None else self.norm(x, steps)
         return x if self.pool is None else every_step(self.pool, x)
+
+    def _delayed_product(self, x: Tensor) -> Tensor:
+        """The output of the synapses with their delays, ``[T, B, N_out]``, for ``x`` ``[T, B, N_in]``."""
+        delay: Delays = self.delay  # type: ignore[assignment]
+        synapse: nn.Linear = self.synapse  # type: ignore[assignment]
+        if delay.of_axons:
+            return every_step(synapse, delay(x))
+        y: Tensor = delay(x, synapse.weight)
+        return y if synapse.bias is None else y + synapse.bias
 
     def extra_repr(self) -> str:
         return f"backend={self.backend}, dropout={self.dropout:g}"

@@ -9,8 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.delay import Delay
 from snnrun.errors import ArgumentError
 from snnrun.model.chain import through
+from snnrun.model.delays import Delays
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import FLAT_NORMS, norm_maker
@@ -39,6 +41,10 @@ class MLP(nn.Module):
         weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
             ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
+        delay: delays of the synapses of every layer, the read-out included; null (default): none.
+
+    Raises:
+        ValueError: for an argument out of range, such as delays of recurrent synapses, which this model has not.
     """
 
     def __init__(
@@ -56,12 +62,16 @@ class MLP(nn.Module):
         tdbn_alpha: float = 1.0,
         weight_init: str = "default",
         bias_init: str = "default",
+        delay: Delay | None = None,
     ) -> None:
         super().__init__()
         plan = ExecutionPlan(backend)
         sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
+        if delay is not None and delay.connections != "input":
+            expected = "input, since this model has no recurrent synapses"
+            raise ArgumentError("delay.connections", expected, delay.connections, advice="use model=recurrent")
         make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
         initialise, bounds = weights_maker(weight_init), _bounds(bias_init)
         names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
@@ -73,7 +83,14 @@ class MLP(nn.Module):
                 nn.init.uniform_(synapse.bias, *bounds)
             neurons = (readout if readout and last else neuron)(shape=(sizes[i + 1],))
             normed = None if last else make_norm(sizes[i + 1], neurons)
-            self.layers[name] = Layer(synapse, neurons, plan=plan, dropout=dropout if i else 0.0, norm=normed)
+            self.layers[name] = Layer(
+                synapse,
+                neurons,
+                plan=plan,
+                dropout=dropout if i else 0.0,
+                norm=normed,
+                delay=None if delay is None else Delays(delay, sizes[i + 1], sizes[i]),
+            )
         initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:

@@ -9,8 +9,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from snnrun import check
+from snnrun.delay import Delay
 from snnrun.errors import ArgumentError
 from snnrun.model.chain import through
+from snnrun.model.delays import Delays
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
 from snnrun.model.norm import FLAT_NORMS, norm_maker
@@ -45,10 +47,12 @@ class Recurrent(nn.Module):
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
             ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        delay: delays of the synapses W of every layer, of the recurrent synapses V of the hidden layers, or of both
+            (``connections``); null (default): none. A recurrent spike with the delay d comes d + 1 steps later.
 
     Raises:
         ValueError: for an argument out of range, neurons that need all steps at once, or ``backend=fused`` and neurons
-            without a fused execution.
+            without a fused execution, or recurrent delays.
 
     Source: Elman 1990, "Finding structure in time"; for spiking neurons Bellec et al. 2018 (LSNN).
     """
@@ -67,6 +71,7 @@ class Recurrent(nn.Module):
         norm: str = "none",
         tdbn_alpha: float = 1.0,
         weight_init: str = "default",
+        delay: Delay | None = None,
     ) -> None:
         super().__init__()
         plan = ExecutionPlan(backend)
@@ -79,6 +84,14 @@ class Recurrent(nn.Module):
             )
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
+
+        def delays(connections: str, outputs: int, inputs: int) -> Delays | None:
+            return (
+                None
+                if delay is None or delay.connections not in (connections, "both")
+                else Delays(delay, outputs, inputs)
+            )
+
         self.layers = nn.ModuleDict()
         for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
             synapse, recurrence = Linear(inputs, size, bias=bias and norm == "none"), nn.Linear(size, size, bias=False)
@@ -90,9 +103,17 @@ class Recurrent(nn.Module):
                 dropout=dropout if i else 0.0,
                 norm=make_norm(size, neurons),
                 recurrence=recurrence,
+                delay=delays("input", size, inputs),
+                recurrent_delay=delays("recurrent", size, size),
             )
         synapse = Linear(sizes[-1], num_outputs, bias=bias)
-        self.layers["output"] = Layer(synapse, (readout or neuron)(shape=(num_outputs,)), plan=plan, dropout=dropout)
+        self.layers["output"] = Layer(
+            synapse,
+            (readout or neuron)(shape=(num_outputs,)),
+            plan=plan,
+            dropout=dropout,
+            delay=delays("input", num_outputs, sizes[-1]),
+        )
         initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from snnrun.model.delays import Delays
 from snnrun.neuron import Neuron
 from snnrun.surrogate import Surrogate
 
@@ -21,6 +22,11 @@ def holders(model: nn.Module) -> dict[str, nn.Module]:
     return {(path[-2] if len(path) > 1 else path[-1]): modules[".".join(path[:-1])] for path in paths}
 
 
+def delays_of(model: nn.Module) -> dict[str, Delays]:
+    """The delays of a model by their paths, such as ``layers.hidden1.delay``."""
+    return {path: module for path, module in model.named_modules() if isinstance(module, Delays)}
+
+
 def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """The learnable parameters of a model, in groups; a group without a parameter is left out.
 
@@ -31,16 +37,21 @@ def parameter_groups(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     recurrent weights by which the spikes of a layer return to it
     neuron    learnt values of neurons
     readout   synapses and norms of the last layer
+    delays    delays of synapses and axons, of all layers
     ========= ======================================================================
     """
     layers = {path: module for path, module in model.named_modules() if isinstance(module, Neuron)}
     last = next(reversed(layers), "").rpartition(".")[0]
-    groups: dict[str, list[nn.Parameter]] = {name: [] for name in ("weights", "recurrent", "neuron", "readout")}
+    delays = {id(parameter) for each in delays_of(model).values() for parameter in each.parameters()}
+    names = ("weights", "recurrent", "neuron", "readout", "delays")
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in names}
     for path, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         neuron = next((layer for layer in layers if path.startswith(f"{layer}.")), None)
-        if ".recurrence." in path or (neuron is not None and path.startswith(f"{neuron}.feedback.")):
+        if id(parameter) in delays:
+            groups["delays"].append(parameter)
+        elif ".recurrence." in path or (neuron is not None and path.startswith(f"{neuron}.feedback.")):
             groups["recurrent"].append(parameter)
         elif neuron is not None:
             groups["neuron"].append(parameter)

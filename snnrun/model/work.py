@@ -7,14 +7,17 @@ import math
 from torch import nn
 
 from snnrun.model.layer import Layer
+from snnrun.model.structure import delays_of
 
 
 def multiply_adds(model: nn.Module) -> int:
     """The multiply-adds of all weights for one sample in one time step, as if every input were dense.
 
-    A linear map uses each weight once, a convolution once for each output pixel.
+    A linear map uses each weight once, a convolution once for each output pixel, a synapse with a delay once for each
+    step of its range.
     """
     count = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
+    count += sum(each.value.numel() * each.kind.maximum for each in delays_of(model).values())
     for layer in model.modules():
         if isinstance(layer, Layer) and isinstance(layer.synapse, nn.Conv2d):
             count += layer.synapse.weight.numel() * _pixels(layer)

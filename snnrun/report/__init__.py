@@ -17,6 +17,7 @@ from snnrun.report.summary import summary
 
 if TYPE_CHECKING:
     from snnrun.report.confusion import confusion_figure
+    from snnrun.report.delays import LayerDelays, delays_figure
     from snnrun.report.draw_traces import overlay_figure, traces_figure
     from snnrun.report.evaluation import evaluation_figure
     from snnrun.report.figures import accuracy_figure, firing_rate_figure, loss_figure, membrane_figure, raster_figure
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
 __all__ = [
     "Console",
     "Example",
+    "LayerDelays",
     "accuracy_figure",
     "activity_warnings",
     "chance_warning",
     "confusion_figure",
+    "delays_figure",
     "encoder_animation",
     "encoder_figure",
     "evaluation_figure",
@@ -54,6 +57,7 @@ __all__ = [
 
 _HEAVY = {
     "confusion": ("confusion_figure",),
+    "delays": ("LayerDelays", "delays_figure"),
     "evaluation": ("evaluation_figure",),
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "parameters": ("parameters_figure",),

@@ -18,7 +18,7 @@ from snnrun.config import fingerprint
 from snnrun.config.settings import Checkpoint, Style
 from snnrun.errors import DataError
 from snnrun.job.job import Job
-from snnrun.model import neurons
+from snnrun.model import delays_of, neurons
 from snnrun.report.diagnosis import Diagnosis
 from snnrun.run import browse, checkpoint
 from snnrun.run.checkpoint import CannotSave
@@ -298,6 +298,7 @@ class RunFolder(RecordFolder):
             "accuracy": lambda: report.accuracy_figure(self.records, folder, style),
             "firing_rate": lambda: report.firing_rate_figure(self.records, folder, style),
             "parameters": lambda: report.parameters_figure(self.records, folder, style),
+            "delays": lambda: report.delays_figure(_delays(model), folder, style),
             "confusion": lambda: report.confusion_figure(confusion, folder, style),
             "raster": lambda: report.raster_figure(with_input, folder, style, example),
             "membrane": lambda: report.membrane_figure(traces, thresholds, folder, style, example),
@@ -325,6 +326,16 @@ class RunFolder(RecordFolder):
             write()
         except Exception as error:  # any error: hours of training must not be lost to a figure
             self._console.warning(f"{name} could not be made ({type(error).__name__}: {error}); the run goes on")
+
+
+def _delays(model: nn.Module) -> dict[str, report.LayerDelays]:
+    """The delays of each layer, by the layer and the connections."""
+    named = {}
+    for path, delays in delays_of(model).items():
+        *_, layer, connections = ["model", *path.split(".")]
+        name = f"{layer}, recurrent" if connections == "recurrent_delay" else layer
+        named[name] = report.LayerDelays(delays.delays().detach().cpu().double().numpy(), delays.kind.maximum)
+    return named
 
 
 def _append(path: Path, line: bytes) -> None:

@@ -12,6 +12,7 @@ from snnrun.errors import ArgumentError, Description
 from snnrun.neuron import Neuron
 from snnrun.neuron.base import check_state, check_tensor
 from snnrun.sequence import fused, reference
+from snnrun.sequence.delayed_feedback import DelayedFeedback
 from snnrun.sequence.record.tracer import Feedback, Unfusable, check_repeatable
 
 BACKENDS = ("auto", "reference", "fused")
@@ -71,11 +72,12 @@ def run_resolved(
     *,
     steps: int | None = None,
     membrane: bool = True,
-    feedback: Feedback | None = None,
+    feedback: Feedback | DelayedFeedback | None = None,
 ) -> tuple[Trace, Any]:
     """:func:`run` with the result of :func:`resolve_backend`.
 
-    ``feedback``: the output returns as input with it, ``x[t] + W s[t-1] + b``; s is 0 before the first step.
+    ``feedback``: the output returns as input with it, ``x[t] + W s[t-1] + b``; s is 0 before the first step. One with
+    delays is for the reference execution alone.
     """
     if x.dim() < 2 or x.shape[0] < 1:
         raise ArgumentError("x", "a sequence [T, B, *N] of at least one step", Description(f"shape {list(x.shape)}"))
@@ -83,6 +85,7 @@ def run_resolved(
     if x.shape[0] not in (1, count):
         raise ArgumentError("x", f"1 or steps={count} steps", x.shape[0])
     if backend == "fused":
+        assert not isinstance(feedback, DelayedFeedback)
         spikes, membranes, fired, state = fused.run(neuron, x, state, count, membrane=membrane, feedback=feedback)
         return Trace(spikes, membranes, fired), state
     state = neuron.initial_state(x[0]) if state is None else state
@@ -90,15 +93,26 @@ def run_resolved(
     return Trace(spikes, membranes if membrane else membranes[:0].detach()), state
 
 
-def resolve_backend(neuron: Neuron, backend: str, feedback: Feedback | None = None) -> str:
+def resolve_backend(
+    neuron: Neuron, backend: str, feedback: Feedback | None = None, *, returns_later: bool = False
+) -> str:
     """The execution, ``fused`` or ``reference``, that ``backend`` means for ``neuron``, with the feedback of its layer.
 
+    ``returns_later``: the feedback has delays, see :class:`DelayedFeedback`.
+
     Raises:
-        ValueError: for an unknown backend, or ``fused`` if the neuron has no fused execution.
+        ValueError: for an unknown backend, or ``fused`` if the neuron, or its feedback, has no fused execution.
     """
     check.choice("backend", backend, BACKENDS)
-    if backend == "reference":
-        return backend
+    if backend == "reference" or (returns_later and backend == "auto"):
+        return "reference"
+    if returns_later:
+        raise ArgumentError(
+            "backend",
+            "auto or reference, since fused execution keeps the spikes of one step, and recurrent delays need several",
+            backend,
+            advice="use backend=auto, or delays of the input alone",
+        )
     try:
         check_repeatable(neuron, feedback)
     except Unfusable as reason:

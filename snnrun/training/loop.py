@@ -23,7 +23,7 @@ from snnrun.encoder.value_check import deferred
 from snnrun.errors import ConfigError, NonFiniteError
 from snnrun.loss import Loss, outcome
 from snnrun.loss.padding import Record
-from snnrun.model import neurons
+from snnrun.model import Delays, delays_of, neurons
 from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace
 from snnrun.system.team import Team
@@ -48,6 +48,8 @@ class Setup:
         begin: of training on ``time.perf_counter``; for a resumed run, as if one process had made all of it.
         step: how a step is executed: plainly, or as CUDA graphs.
         boundary, watch, team: see :func:`fit`.
+        delays: of the model, whose widths shrink.
+        steps: of the whole training, at least 1.
     """
 
     data: Data
@@ -60,6 +62,8 @@ class Setup:
     boundary: Callable[[], None]
     watch: Callable[[], None]
     team: Team
+    delays: Sequence[Delays] = ()
+    steps: int = 1
 
 
 class StepResult(NamedTuple):
@@ -118,6 +122,8 @@ def fit(
         loss=loss,
         settings=settings,
         parameters=parameters,
+        delays=list(delays_of(state.model).values()),
+        steps=max(1, steps_of_training(data.train, settings)),
         begin=time.perf_counter() - state.progress.seconds,
         step=step_of(state, settings, parameters, recorder),
         boundary=boundary,
@@ -180,6 +186,8 @@ def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> S
         NonFiniteError: see :func:`fit`; the weights are as they were.
     """
     model, progress, settings = state.model, state.progress, setup.settings
+    for delays in setup.delays:
+        delays.shrink(progress.step / setup.steps)
     progress.step += 1
     passes = setup.step.passes(functools.partial(run_passes, state, setup), window)
     log = progress.step == 1 or progress.step % settings.report.log_every == 0

@@ -105,8 +105,11 @@ def assemble(**choices: str) -> dict[str, Any]:
     """A task's config with other options put in by hand, which takes less time than composing it."""
     config = config_for(f"task={choices.pop('task', 'digits')}")
     choices = {"neuron": CATALOGUE.defaults["neuron"] or "", **choices}
-    # A neuron refers to its surrogate and convention, so these come first; a regulariser stands in the loss.
-    for group in sorted(choices, key=["surrogate", "convention", *CATALOGUE.groups].index):
+    # A neuron refers to its surrogate and convention, so these come first; what stands in another part, such as a
+    # regulariser in the loss, comes last.
+    order = ["surrogate", "convention", *CATALOGUE.groups]
+    within = {group: "." in package(group, option) for group, option in choices.items()}
+    for group in sorted(choices, key=lambda group: (within[group], order.index(group))):
         parent, _, key = package(group, choices[group]).rpartition(".")
         if group == "tracker":  # there is none by default, and nothing that they stand in
             config.setdefault(parent, {})

@@ -107,6 +107,10 @@ SPREAD = {
     "several batches a step, average": with_sizes(
         "model.hidden=[12]", "batch_size=26", "accumulate=2", "ema=0.9", "epochs=4"
     ),
+    "delays": with_sizes(
+        *("model=recurrent", "model.hidden=[12]", "delay=gaussian", "model.delay.maximum=3"),
+        *("model.delay.connections=both", "optimizer.groups.delays.lr=1e-2"),
+    ),
     "no validation, whole batches, a last step": with_sizes(
         "model.hidden=[12]", "task.validation=0", "drop_last=true", "max_steps=53"
     ),

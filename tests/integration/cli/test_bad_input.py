@@ -109,6 +109,27 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "regulariser=rate_bounds loss.regularisers.rate_bounds.lower=0.5",
         ["loss.regularisers.rate_bounds.upper: ", "at least 0.5", "got 0.2"],
     ),
+    "a delay longer than the sequence": (
+        "delay=linear model.delay.maximum=25",
+        ["model.delay.maximum: ", "less than the 25 steps of a sample", "got 25"],
+    ),
+    "a delay out of its range": (
+        "delay=gaussian model.delay.initial=11",
+        ["model.delay.initial: ", "at most 10", "got 11"],
+    ),
+    "recurrent delays without recurrent synapses": (
+        "delay=linear model.delay.connections=both",
+        ["model.delay.connections: ", "input", "got 'both'", "model=recurrent"],
+    ),
+    "recurrent delays in a fused execution": (
+        "delay=linear model=recurrent model.delay.connections=recurrent backend=fused",
+        ["backend: ", "recurrent delays need several", "got 'fused'"],
+    ),
+    "recurrent delays with little memory": (
+        "delay=linear model=recurrent model.delay.connections=recurrent memory=low",
+        ["memory: ", "got 'low'"],
+    ),
+    "delays of a model without them": ("delay=linear model=convnet", ["model.delay: ", "no such key"]),
     "an argument of a part of an encoder": (
         "encoder=population encoder.code.gain=much",
         ["encoder.code.gain: ", "got 'much'"],

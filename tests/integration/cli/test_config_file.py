@@ -40,6 +40,7 @@ def run_with(command: Command, training: Training, *words: str) -> dict[str, Any
         ("task=zeros", "encoder=none", "loss=mean_square"),
         ("task=zeros", "epochs=20", "batch_size=128", "num_steps=25"),
         ("readout=li", "loss=ce_membrane", "regulariser=[sparsity,rate_bounds]", "loss.regularisers.sparsity.weight=1"),
+        ("delay=gaussian", "model.delay.of=axon", "optimizer.groups.delays.lr=0.1", "num_steps=12"),
         ("task=cifar10", "augmentation=[flip,crop]", "task.augmentation.crop.padding=1", "model=convnet"),
         ("tracker=[csv,tensorboard]", "model.hidden=[20,10]", "data_dir='a, b (c)'"),
         ("+optimizer.foreach=true", "optimizer.lr=1e-6", "clip_grad_norm=1"),

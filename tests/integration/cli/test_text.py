@@ -16,7 +16,12 @@ from snnrun.system.say import faults
 from support.command import Command
 
 #: Where parts stand that are parts of others, or several.
-PARENTS = {"augmentation": "task.augmentation", "regulariser": "loss.regularisers", "tracker": "tracker"}
+PARENTS = {
+    "augmentation": "task.augmentation",
+    "delay": "model.delay",
+    "regulariser": "loss.regularisers",
+    "tracker": "tracker",
+}
 
 
 def test_help_names_every_key_flag_group_and_option(command: Command) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from snnrun.config.build import build
-from snnrun.model import Layer
+from snnrun.model import Layer, delays_of
 from snnrun.scheduler import StepScheduler
 from snnrun.sequence import Trace, resolve_backend
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord
@@ -196,6 +196,20 @@ def test_models(model: str) -> None:
     trainer, _, passes = trains(small(model=model))
     assert type(trainer.model).__module__ == f"snnrun.model.{model}"
     assert list(passes[0])[-1] == "output"
+
+
+@PRECISIONS
+@pytest.mark.parametrize("model", ["mlp", "recurrent"])
+@pytest.mark.parametrize("delay", options("delay"))
+def test_delays(delay: str, model: str, precision: str) -> None:
+    """Every delay of both kinds is learnt; the width is the last one."""
+    for of in ("synapse", "axon"):
+        config = small(delay=delay, model=model, settings={"precision": precision})
+        config["model"]["delay"] |= {"of": of, "maximum": 3, "connections": "both" if model == "recurrent" else "input"}
+        trainer, _, _ = trains(config)
+        for path, delays in delays_of(trainer.model).items():
+            assert bool(delays.value.grad.any()), path  # type: ignore[union-attr]
+            assert delays.width is None or delays.width.item() == pytest.approx(delays.kind.width_at(1.0)), path
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))

@@ -52,7 +52,7 @@ HOMES = {
     "regulariser": "snnrun.loss",
 }
 #: What a part has parts of other groups in, and what is not for the class itself.
-HOLDERS = ("regularisers", "augmentation", "groups")
+HOLDERS = ("regularisers", "augmentation", "delay", "groups")
 POINTS = ("fires_at", "reset", "reset_timing", "detach_reset")
 #: What a training composes; other groups are for other commands, and set-ups, which change much, have their own tests.
 GROUPS = [group for group in CATALOGUE.defaults if group in CATALOGUE.groups and group != "experiment"]

@@ -91,6 +91,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "a constant input": ("encoder=direct",),
     "feedback": ("model=recurrent", "loss=ce_membrane", "readout=li"),
     "learnt values": ("neuron.learn_beta=true", "neuron.per_neuron=true", "regulariser=sparsity"),
+    "delays": ("delay=gaussian", "model.delay.maximum=3", "model.delay.shrink=1.0", "num_steps=4"),
     "random surrogate": ("surrogate=poisson_pass",),
     "few records": ("report.log_every=3",),
     "warnings only": ("on_nonfinite=warn",),

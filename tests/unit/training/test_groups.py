@@ -31,6 +31,8 @@ def test_every_learnable_parameter_is_in_one_group() -> None:
     recurrent = counts("model=recurrent", "model.hidden=[12]")
     assert recurrent["recurrent"] >= 12 * 12 and recurrent["readout"] == last
     assert counts(*mlp, "neuron=rlif", "neuron.recurrence=elementwise")["recurrent"] == 2
+    delays = counts(*mlp, "delay=linear", "model.delay.maximum=4")
+    assert delays == {"weights": hidden, "readout": last, "delays": 64 * 12 + 12 * 10}
     assert counts(*mlp, "neuron=rlif")["recurrent"] == 12 * 12 + 10 * 10
     convnet = training("model=convnet", "model.layers=[3c3p1,mp2]", "model.norm=batch", "num_steps=5").model
     groups = parameter_groups(convnet)

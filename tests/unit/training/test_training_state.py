@@ -25,6 +25,11 @@ RECIPES = {
     "one cycle": ("scheduler=one_cycle", "scheduler.total_steps=6", "scheduler.cycle_momentum=true"),
     "groups": ("optimizer.groups.neuron.lr=0.1", "optimizer.groups.readout.weight_decay=0.01"),
     "average": ("ema=0.5",),
+    "delays": ("delay=gaussian", "model.delay.maximum=3", "model.delay.shrink=0.9", "ema=0.5"),
+    "recurrent delays": (
+        *("model=recurrent", "delay=triangular", "model.delay.maximum=3", "model.delay.connections=both"),
+        *("model.delay.shrink=1.0", "optimizer.groups.delays.lr=0.1"),
+    ),
     "warm-up": ("scheduler=warmup_cosine", "scheduler.total_steps=6", "scheduler.warmup_steps=2"),
 }
 TIMES = ("time", "seconds", "samples_per_second")

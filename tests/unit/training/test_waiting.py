@@ -39,6 +39,8 @@ PRESETS: dict[str, tuple[str, ...]] = {
     "a cost of spikes": ("regulariser=rate_bounds",),
     "clipping": ("clip_grad_norm=1", "optimizer=sgd"),
     "dropout and recurrence": ("model=recurrent", "model.dropout=0.2"),
+    "delays": ("model=recurrent", "delay=gaussian", "model.delay.maximum=2", "model.delay.connections=both"),
+    "delays of axons": ("delay=triangular", "model.delay.maximum=2", "model.delay.of=axon"),
     "feedback of a neuron": ("neuron=rlif",),
     "many parameters": ("neuron=adex", "backend=reference"),
     "learnt values": ("neuron.learn_threshold=true", "neuron.per_neuron=true"),
