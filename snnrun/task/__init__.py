@@ -10,11 +10,13 @@ from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
 from snnrun.task.generated import GeneratedPart
-from snnrun.task.images import ImagePart, ImageSet, ImageTask
+from snnrun.task.images import ImageOptions, ImagePart, ImageSet, ImageTask, StillOptions
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
 from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.scan import Scan
+from snnrun.task.sequential import PermutedMNIST, SequentialDigits, SequentialMNIST, SequentialMNIST5k
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
 from snnrun.task.zeros import RandomBits, Zeros
@@ -45,15 +47,22 @@ __all__ = [
     "Folder",
     "GeneratedPart",
     "IdxTask",
+    "ImageOptions",
     "ImagePart",
     "ImageSet",
     "ImageTask",
     "MNIST5k",
     "MovingBars",
     "Part",
+    "PermutedMNIST",
     "PublishedTask",
     "RandomBits",
+    "Scan",
+    "SequentialDigits",
+    "SequentialMNIST",
+    "SequentialMNIST5k",
     "SpokenTones",
+    "StillOptions",
     "Task",
     "Zeros",
     "check_streams",
