@@ -5,6 +5,7 @@ from snnrun.task.base import NO_LABEL, Batch, Data, Part, Task, check_streams
 from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
 from snnrun.task.cochleas import SHD, SSC
+from snnrun.task.cues import CueOptions, CueTask, DelayedXOR, Evidence
 from snnrun.task.digits import Digits
 from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
@@ -15,10 +16,12 @@ from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
 from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.randman import Randman
 from snnrun.task.scan import Scan
 from snnrun.task.sequential import PermutedMNIST, SequentialDigits, SequentialMNIST, SequentialMNIST5k
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
+from snnrun.task.yin_yang import YinYang
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
@@ -38,11 +41,15 @@ __all__ = [
     "ArrayPart",
     "Arrays",
     "Batch",
+    "CueOptions",
+    "CueTask",
     "DVSGesture",
     "Data",
+    "DelayedXOR",
     "Digits",
     "EventPart",
     "EventTask",
+    "Evidence",
     "FashionMNIST",
     "Folder",
     "GeneratedPart",
@@ -56,6 +63,7 @@ __all__ = [
     "Part",
     "PermutedMNIST",
     "PublishedTask",
+    "Randman",
     "RandomBits",
     "Scan",
     "SequentialDigits",
@@ -64,6 +72,7 @@ __all__ = [
     "SpokenTones",
     "StillOptions",
     "Task",
+    "YinYang",
     "Zeros",
     "check_streams",
 ]

@@ -62,7 +62,7 @@ class Scan:
         (channels, height, width), (h, w) = self.shape, self.block
         blocks = images.view(-1, channels, height // h, h, width // w, w)
         # [B, C, H/h, h, W/w, w] -> [H/h, W/w, B, C, h, w]
-        return blocks.permute(2, 4, 0, 1, 3, 5).reshape(self.length or 1, len(images), *self.input_shape)
+        return blocks.permute(2, 4, 0, 1, 3, 5).reshape(self.length or 1, len(images), *self.input_shape).contiguous()
 
 
 def scan_of(sequence: str | Sequence[int], permute_seed: int | None, shape: tuple[int, ...]) -> Scan | None:
