@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -29,12 +29,14 @@ class Scan:
     Args:
         shape: ``(C, H, W)`` of an image.
         block: ``(h, w)``, the pixels of a step; None: images stay still, ``[1, B, C, H, W]``.
-        permutation: ``[H W]`` int64, or None.
+        permute_seed: seed of the permutation, or None.
+        permutation: ``[H W]`` int64, or None. It follows from the seed, so it is left out of comparisons.
     """
 
     shape: tuple[int, int, int]
     block: tuple[int, int] | None
-    permutation: Tensor | None
+    permute_seed: int | None
+    permutation: Tensor | None = field(compare=False)
 
     @property
     def length(self) -> int | None:
@@ -51,7 +53,7 @@ class Scan:
 
     def to(self, device: torch.device) -> Scan:
         """The same scan for images on ``device``."""
-        return self if self.permutation is None else Scan(self.shape, self.block, self.permutation.to(device))
+        return self if self.permutation is None else replace(self, permutation=self.permutation.to(device))
 
     def __call__(self, images: Tensor) -> Tensor:
         """``[T, B, C h w]``, or ``[1, B, C, H, W]``, of images ``[B, C, H, W]``."""
@@ -89,7 +91,7 @@ def scan_of(sequence: str | Sequence[int], permute_seed: int | None, shape: tupl
     permutation = None
     if permute_seed is not None:
         permutation = torch.randperm(height * width, generator=torch.Generator().manual_seed(permute_seed))
-    return Scan((channels, height, width), block, permutation)
+    return Scan((channels, height, width), block, permute_seed, permutation)
 
 
 def _block(sides: Sequence[int], height: int, width: int) -> tuple[int, int]:

@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from snnrun.augmentation import Flip
+from snnrun.config.settings import Settings
+from snnrun.job.parts import Trial
 from snnrun.task import Data, Digits, ImageSet, ImageTask, SequentialDigits
 from snnrun.task.scan import scan_of
+from support.catalogued import CATALOGUE
 from support.refusals import refuses
+from support.small import config_for
 
 CPU = torch.device("cpu")
 SHAPE = (2, 4, 6)
@@ -77,6 +82,7 @@ def test_the_permutation_depends_on_its_seed_alone() -> None:
     first = order(5)
     torch.manual_seed(2)
     assert order(5) == first != order(6)
+    assert scan_of("pixel", 5, SHAPE) == scan_of("pixel", 5, SHAPE) != scan_of("pixel", 6, SHAPE)
     assert sorted(first) == list(range(24))
 
 
@@ -96,8 +102,6 @@ def test_a_sequence_is_the_still_image_in_another_form(shuffle: bool) -> None:
 
 
 def test_changes_are_made_to_the_image_before_it_is_a_sequence() -> None:
-    from snnrun.augmentation import Flip
-
     flip = {"flip": Flip(p=1.0)}
     flipped = load(6, sequence="column", augmentation=flip, split_seed=0).train
     plain = load(6, sequence="column", split_seed=0).train
@@ -130,3 +134,12 @@ def test_a_scan_that_does_not_cover_the_image_is_refused(sequence: Any) -> None:
 def test_a_seed_that_is_none_is_refused(seed: Any) -> None:
     with refuses("permute_seed", seed):
         Numbered(sequence="pixel", permute_seed=seed)
+
+
+@pytest.mark.parametrize("task", ["digits", "sequential_digits"])
+def test_a_command_with_another_number_of_steps_is_refused_before_it_starts(task: str) -> None:
+    words = [f"task={task}", "task.sequence=row", "encoder=none"]
+    for steps, expected in ((8, []), (9, ["num_steps"])):
+        config = config_for(*words, f"num_steps={steps}")
+        trial = Trial(config, config, config, Settings.from_config(config))
+        assert [fault.path for fault in trial.run(CATALOGUE)] == expected
