@@ -15,7 +15,7 @@ from snnrun.config.settings import read_plot as read
 from snnrun.errors import ConfigError, Fault
 from snnrun.job.command import Curve, JobResult
 from snnrun.job.compose import with_value
-from snnrun.job.parts import Trial, input_faults
+from snnrun.job.parts import Trial, input_faults, length_faults
 
 __all__ = ["KEYS", "LIGHT", "STRICT", "finish", "prepare", "read", "run", "try_parts"]
 
@@ -43,6 +43,8 @@ def try_parts(trial: Trial, catalogue: Catalogue) -> list[Fault]:
         else:
             task = trial.attempt("task", lambda task: (task.input_shape, task.has_time))
             encoder = trial.attempt("encoder", lambda encoder: (encoder.takes_still, encoder.takes_sequence))
+            if task:
+                trial.faults += length_faults(task, trial.settings.num_steps)
             if task and encoder:
                 trial.faults += input_faults(task, encoder, trial.config, catalogue)
     return trial.faults

@@ -40,7 +40,7 @@ def first_line(target: str, roots: Sequence[Path]) -> str:
 
 def read(target: str, roots: Sequence[Path]) -> Docs:
     """Docstring and signature of ``package.module.Name``, with the ``**options`` that it passes to its bases."""
-    docs = Docs()
+    docs, fixed = Docs(), set[str]()
     for i, definition in enumerate(_chain(target, roots)):
         text, sections = _split(ast.get_docstring(definition.node) or "")
         if i == 0:
@@ -49,9 +49,11 @@ def read(target: str, roots: Sequence[Path]) -> Docs:
             docs.arguments.setdefault(name, about)
         defaults, more = _signature(definition.node)
         for name, default in defaults.items():
-            docs.signature.setdefault(name, default)
+            if name not in fixed:
+                docs.signature.setdefault(name, default)
         if not more:
             break
+        fixed |= _fixed(definition.node) - set(docs.signature)
     return docs
 
 
@@ -133,6 +135,18 @@ def _signature(node: ast.ClassDef | ast.FunctionDef) -> tuple[dict[str, str], bo
     pairs = [*zip(positional, defaults, strict=True)]
     pairs += [(argument.arg, value) for argument, value in zip(declared.kwonlyargs, declared.kw_defaults, strict=True)]
     return {name: _default(value) for name, value in pairs if name != "self"}, declared.kwarg is not None
+
+
+def _fixed(node: ast.ClassDef | ast.FunctionDef) -> set[str]:
+    """The arguments that a class sets in ``super().__init__(name=…)``."""
+    calls = (each for each in ast.walk(node) if isinstance(each, ast.Call))
+    return {
+        keyword.arg
+        for call in calls
+        if ast.unparse(call.func) == "super().__init__"
+        for keyword in call.keywords
+        if keyword.arg
+    }
 
 
 def _is_class_variable(node: ast.AnnAssign) -> bool:

@@ -168,6 +168,8 @@ class Trial:
         if steps != self.settings.num_steps:
             expected, advice = f"the num_steps of the run, {self.settings.num_steps}", "set num_steps instead"
             self.faults.append(Fault.of(ArgumentError("neuron.num_steps", expected, steps, advice=advice)))
+        if task:
+            self.faults += length_faults(task, self.settings.num_steps)
         if task and encoder:
             self.faults += input_faults(task, encoder, self.config, catalogue)
         try:
@@ -354,6 +356,15 @@ def not_finite(tree: Any, path: str = "") -> Iterator[Fault]:
         yield Fault.of(ArgumentError(path, f"a whole number of at most {LARGEST_WHOLE}", got))
     for name, value in items:
         yield from not_finite(value, name)
+
+
+def length_faults(task: Task, num_steps: int) -> list[Fault]:
+    """A fault if the task fixes another number of steps."""
+    try:
+        task.check_length(num_steps)
+    except ArgumentError as error:
+        return [Fault.of(error)]
+    return []
 
 
 def input_faults(task: Any, encoder: Any, config: Mapping[str, Any], catalogue: Catalogue) -> list[Fault]:

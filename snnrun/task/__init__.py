@@ -5,18 +5,23 @@ from snnrun.task.base import NO_LABEL, Batch, Data, Part, Task, check_streams
 from snnrun.task.cameras import CIFAR10DVS, NMNIST, DVSGesture
 from snnrun.task.cifar import CIFAR, CIFAR10, CIFAR100
 from snnrun.task.cochleas import SHD, SSC
+from snnrun.task.cues import CueOptions, CueTask, DelayedXOR, Evidence
 from snnrun.task.digits import Digits
 from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
 from snnrun.task.generated import GeneratedPart
-from snnrun.task.images import ImagePart, ImageSet, ImageTask
+from snnrun.task.images import ImageOptions, ImagePart, ImageSet, ImageTask, StillOptions
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
 from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.randman import Randman
+from snnrun.task.scan import Scan
+from snnrun.task.sequential import PermutedMNIST, SequentialDigits, SequentialMNIST, SequentialMNIST5k
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
+from snnrun.task.yin_yang import YinYang
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
@@ -36,25 +41,38 @@ __all__ = [
     "ArrayPart",
     "Arrays",
     "Batch",
+    "CueOptions",
+    "CueTask",
     "DVSGesture",
     "Data",
+    "DelayedXOR",
     "Digits",
     "EventPart",
     "EventTask",
+    "Evidence",
     "FashionMNIST",
     "Folder",
     "GeneratedPart",
     "IdxTask",
+    "ImageOptions",
     "ImagePart",
     "ImageSet",
     "ImageTask",
     "MNIST5k",
     "MovingBars",
     "Part",
+    "PermutedMNIST",
     "PublishedTask",
+    "Randman",
     "RandomBits",
+    "Scan",
+    "SequentialDigits",
+    "SequentialMNIST",
+    "SequentialMNIST5k",
     "SpokenTones",
+    "StillOptions",
     "Task",
+    "YinYang",
     "Zeros",
     "check_streams",
 ]

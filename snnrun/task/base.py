@@ -110,6 +110,8 @@ class Task(ABC):
     """True: batches have ``lengths``, and ``num_steps`` may be ``max``, each batch as long as its longest sample."""
     has_validation: bool = True
     """False: there are no validation samples. Then no epoch is the best, and the weights of the last one are tested."""
+    length: int | None = None
+    """The number of steps of every sample, if the task fixes it: the run's ``num_steps`` must be this number."""
     classes: tuple[str, ...] = ()
     """Names of the classes, in the order of their labels, for figures and reports; empty: use their numbers."""
 
@@ -127,6 +129,12 @@ class Task(ABC):
         if not all(isinstance(name, str) for name in names) or not len(names) == len(distinct) == self.num_outputs:
             raise ArgumentError("classes", f"{self.num_outputs} different names, one for each label", names)
         return names
+
+    def check_length(self, num_steps: int) -> None:
+        """Raise ArgumentError if the task has another ``length`` than ``num_steps``."""
+        if self.length is not None and num_steps != self.length:
+            expected = f"{self.length}, the steps of a sample of this task"
+            raise ArgumentError("num_steps", expected, num_steps, advice=f"set num_steps={self.length}")
 
     @abstractmethod
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import DataError
 from snnrun.task.download import Source
-from snnrun.task.images import ImageSet
+from snnrun.task.images import ImageOptions, ImageSet
 from snnrun.task.published import PublishedTask
 from snnrun.task.unpickle import read_pickle
 
@@ -47,7 +47,7 @@ class CIFAR(PublishedTask):
         content = read_pickle(path)
         fields = content if isinstance(content, dict) else {}
         images = fields.get("data")
-        size = int(np.prod(self.input_shape))
+        size = int(np.prod(self.image_shape))
         if not isinstance(images, np.ndarray) or images.ndim != 2 or images.shape[1] != size or not len(images):
             got = f"shape {list(images.shape)}" if isinstance(images, np.ndarray) else "none"
             raise DataError(f"{path}: expected images as data, an array of [N, {size}] bytes, got {got}")
@@ -55,7 +55,7 @@ class CIFAR(PublishedTask):
         if labels is None:
             raise DataError(f"{path}: expected {self.key}, a list of whole numbers; is it a file of {self.dataset}?")
         self.check_labels(path, labels, len(images))
-        return torch.from_numpy(images).view(-1, *self.input_shape), labels
+        return torch.from_numpy(images).view(-1, *self.image_shape), labels
 
 
 class CIFAR10(CIFAR):
@@ -106,7 +106,7 @@ class CIFAR100(CIFAR):
         labels: fine (100 classes) or coarse (20 groups of them). Default fine.
         validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
-        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+        **options: of every image set, see :class:`snnrun.task.ImageTask`.
 
     Source: A. Krizhevsky, Learning multiple layers of features from tiny images, technical report, University of
     Toronto, 2009.
@@ -123,11 +123,9 @@ class CIFAR100(CIFAR):
         self,
         *,
         labels: str = "fine",
-        validation: float = 0.1,
-        split_seed: int = 0,
-        augmentation: Mapping[str, Augmentation] = NONE,
+        **options: Unpack[ImageOptions],
     ) -> None:
-        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
+        super().__init__(**options)
         self.labels = check.choice("labels", labels, ("fine", "coarse"))
         self.key = f"{labels}_labels"
         self.classes = _FINE if labels == "fine" else _COARSE

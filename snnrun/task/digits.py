@@ -24,7 +24,7 @@ class Digits(ImageTask):
 
     def read(self, data_dir: Path) -> ImageSet:
         rows = _rows()
-        images = torch.from_numpy(rows[:, :-1].copy()).view(-1, *self.input_shape)
+        images = torch.from_numpy(rows[:, :-1].copy()).view(-1, *self.image_shape)
         return ImageSet(images, torch.from_numpy(rows[:, -1].copy()), num_test=0)
 
 

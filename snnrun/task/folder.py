@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system import foreign
-from snnrun.task.images import ImageSet, ImageTask
+from snnrun.task.images import ImageOptions, ImageSet, ImageTask
 from snnrun.task.user_data import STAND_IN, check_path, locate, no_path
 
 #: Allowed file names and decoders; others of Pillow's start programs (EPS) or are rarely used.
@@ -53,8 +53,8 @@ class Folder(ImageTask):
         validation: share for validation, in [0, 1); 0: none. Default 0.1.
         test: share for the test, in (0, 1); unused if there is a folder ``test``. Default 0.2.
         split_seed: seed of the split. Default 0.
-        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
         data_dir: the run's own ``data_dir``. Default data.
+        **options: of every image set, see :class:`snnrun.task.ImageTask`.
 
     Raises:
         ValueError: an argument out of range.
@@ -69,27 +69,27 @@ class Folder(ImageTask):
         path: str | None = None,
         size: int | Sequence[int] | None = None,
         channels: int | None = None,
-        validation: float = 0.1,
         test: float = 0.2,
-        split_seed: int = 0,
-        augmentation: Mapping[str, Augmentation] = NONE,
         data_dir: str = "data",
+        **options: Unpack[ImageOptions],
     ) -> None:
-        super().__init__(validation=validation, test=test, split_seed=split_seed, augmentation=augmentation)
         self.path, self.data_dir = check_path(path), data_dir
         self.size = None if size is None else _size(size)
         if channels is not None and (check.integer("channels", channels) not in _WORDS):
             raise ArgumentError("channels", "1 (grey) or 3 (colour)", channels)
         self.channels = channels
         shape, self.num_outputs = STAND_IN
+        own_test = False
         self.classes: tuple[str, ...] = ()
         if self.path is not None:  # only the folders and the first image
             layout = self._layout()
             self.classes = tuple(folder.name for folder in layout.train)
             self.num_outputs = len(self.classes)
-            self.test = None if layout.test else self.test
+            own_test = bool(layout.test)
             shape = self._image(_images(layout.train[0])[0], None).shape
         self.input_shape = (self.channels or shape[0], *(self.size or shape[1:]))
+        super().__init__(test=test, **options)
+        self.test = None if own_test else self.test
 
     def read(self, data_dir: Path) -> ImageSet:
         """All images; the test set is last."""
@@ -103,7 +103,7 @@ class Folder(ImageTask):
                     f"({', '.join(parts)}), got {len(paths)}"
                 )
         every = [(file, label) for part in files for label, paths in enumerate(part) for file in paths]
-        images = np.empty((len(every), *self.input_shape), dtype=np.uint8)
+        images = np.empty((len(every), *self.image_shape), dtype=np.uint8)
         for i, (file, _) in enumerate(every):
             images[i] = self._image(file, every[0][0])
         labels = torch.tensor([label for _, label in every])
@@ -167,19 +167,19 @@ class Folder(ImageTask):
         except Exception as error:  # decoders fail in many ways
             message = foreign.without_name(error, path)
             raise DataError(f"{self.name}: {path}: not an image that can be read: {message}") from None
-        if first is not None and channels != self.input_shape[0]:
-            expected, got = _WORDS[self.input_shape[0]], _WORDS[channels]
+        if first is not None and channels != self.image_shape[0]:
+            expected, got = _WORDS[self.image_shape[0]], _WORDS[channels]
             raise DataError(
                 f"{self.name}: {path}: expected {expected}, as {first} is, got {got}; "
                 "task.channels=1 makes all grey, 3 colour"
             )
         if self.size is not None:
             image = image.resize(self.size[::-1], Image.Resampling.BILINEAR)
-        elif first is not None and image.size[::-1] != self.input_shape[1:]:
-            expected, got = (f"{height} x {width}" for height, width in (self.input_shape[1:], image.size[::-1]))
+        elif first is not None and image.size[::-1] != self.image_shape[1:]:
+            expected, got = (f"{height} x {width}" for height, width in (self.image_shape[1:], image.size[::-1]))
             raise DataError(
                 f"{self.name}: {path}: expected {expected} pixels (height x width), as {first} has, got {got}; "
-                f"task.size=[{self.input_shape[1]},{self.input_shape[2]}] resizes all"
+                f"task.size=[{self.image_shape[1]},{self.image_shape[2]}] resizes all"
             )
         pixels = np.asarray(image)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import torch
 from torch import Tensor
@@ -16,13 +16,14 @@ from snnrun.augmentation import NONE, Augmentation, augment
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system.device import fits, upload
 from snnrun.task.base import Batch, Data, Task
+from snnrun.task.scan import Scan, scan_of
 from snnrun.task.split import batches_of, stratified_split
 
 
 class ImageSet(NamedTuple):
     """A whole set, on the CPU."""
 
-    images: Tensor  # [N, *input_shape] uint8
+    images: Tensor  # [N, *image_shape] uint8
     labels: Tensor  # [N] integers in [0, num_outputs)
     num_test: int  # the last num_test samples are the official test set; 0: there is none
 
@@ -37,6 +38,7 @@ class ImagePart:
         white: the value of ``images`` that becomes 1.0.
         augmentation: random changes to the images of a shuffled pass; images are then ``[C, H, W]``.
         stream: on the CPU; for their draws, batch by batch. A resumed epoch is drawn again from its begin.
+        scan: makes a sequence of images, after their changes; None: they stay still.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class ImagePart:
         white: int,
         augmentation: Collection[Augmentation] = (),
         stream: torch.Generator | None = None,
+        scan: Scan | None = None,
     ) -> None:
         self.images = images
         self.labels = labels
@@ -54,12 +57,13 @@ class ImagePart:
         self.white = white
         self.augmentation = augmentation
         self.stream = stream
+        self.scan = scan
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def batches(self, batch_size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-        """One pass; ``x [1, B, *shape]`` in [0, 1], ``target [B]``."""
+        """One pass; ``x [1, B, *shape]``, or what ``scan`` makes of it, in [0, 1]; ``target [B]``."""
         for indices in batches_of(self.indices, batch_size, generator):
             device = self.labels.device
             chosen = upload(indices, device)
@@ -69,11 +73,30 @@ class ImagePart:
             x = x.float().div_(self.white)
             if generator is not None and self.stream is not None:
                 x = augment(x, self.augmentation, self.stream)
-            yield Batch(x.unsqueeze(0), self.labels.index_select(0, chosen))
+            x = x.unsqueeze(0) if self.scan is None else self.scan(x)
+            yield Batch(x, self.labels.index_select(0, chosen))
+
+
+class StillOptions(TypedDict, total=False):
+    """The options of every image set that do not concern time."""
+
+    validation: float
+    split_seed: int
+    augmentation: Mapping[str, Augmentation]
+
+
+class ImageOptions(StillOptions, total=False):
+    """The options of every image set, for the ``**options`` of its class."""
+
+    sequence: str | Sequence[int]
+    permute_seed: int | None
 
 
 class ImageTask(Task):
     """Name the class of an image. A set is a subclass with ``name``, ``input_shape`` and ``read``.
+
+    ``input_shape`` of the class is the shape of an image. With ``sequence`` it is the shape of a step instead, in the
+    instance alone: ``read`` uses ``image_shape``.
 
     The parts are stratified by class. If there is an official test set, ``validation`` is a share of the other
     images; else ``validation`` and ``test`` are shares of all images.
@@ -85,9 +108,15 @@ class ImageTask(Task):
             are compared on the same test images. Default 0.
         augmentation: random changes to training images, by name and in that order; see the group ``augmentation``.
             Default none.
+        sequence: how an image becomes a sequence: ``pixel`` by pixel (T = H W steps of C values), ``row`` by row
+            (T = H, C W values), ``column`` by column (T = W, C H values), or by blocks ``[h, w]`` (T = H W / (h w),
+            C h w values), all in reading order. The run's ``num_steps`` must be T, and the encoder must take a
+            sequence, such as ``encoder=none``. Default none: images are still.
+        permute_seed: seed of a permutation of the pixels, the same for all images and independent of the run's seed;
+            pixels are permuted before they are put into steps. Default null: no permutation.
 
     Raises:
-        ValueError: a share out of range, shares that leave no training samples, or an invalid augmentation.
+        ValueError: a share out of range, shares that leave no training samples, an invalid augmentation or sequence.
     """
 
     name: str
@@ -97,6 +126,8 @@ class ImageTask(Task):
     num_outputs = 10
     has_time = False
     has_accuracy = True
+    image_shape: tuple[int, ...]
+    """``(C, H, W)`` of an image, whatever ``sequence`` is; set by ``__init__`` from ``input_shape``."""
 
     def __init__(
         self,
@@ -105,6 +136,8 @@ class ImageTask(Task):
         test: float | None = 0.2,
         split_seed: int = 0,
         augmentation: Mapping[str, Augmentation] = NONE,
+        sequence: str | Sequence[int] = "none",
+        permute_seed: int | None = None,
     ) -> None:
         self.validation = check.number("validation", validation, low=0, below=1)
         self.has_validation = self.validation > 0
@@ -117,6 +150,11 @@ class ImageTask(Task):
         if not isinstance(augmentation, Mapping) or not all(isinstance(a, Augmentation) for a in augmentation.values()):
             raise ArgumentError("augmentation", "augmentations by name", augmentation)
         self.augmentation = dict(augmentation)
+        self.image_shape = self.input_shape
+        self.scan = scan_of(sequence, permute_seed, self.image_shape)
+        if self.scan is not None:
+            self.input_shape, self.length = self.scan.input_shape, self.scan.length
+            self.has_time = self.length is not None
 
     @abstractmethod
     def read(self, data_dir: Path) -> ImageSet:
@@ -128,6 +166,7 @@ class ImageTask(Task):
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: torch.Generator) -> Data:
         """Read the set, hash it, split it, and store it on the device if it fits there."""
+        self.check_length(num_steps)
         images, labels, num_test = self.read(data_dir)
         digest = hashlib.sha256(images.contiguous().numpy().data)
         digest.update(labels.to(torch.uint8 if self.num_outputs <= 256 else torch.int64).contiguous().numpy().data)
@@ -140,10 +179,11 @@ class ImageTask(Task):
         if self.augmentation:
             seed = int(torch.randint(0, 2**63 - 1, (), generator=generator))
             stream = torch.Generator().manual_seed(seed)
+        scan = self.scan.to(device) if self.scan else None
         return Data(
-            train=ImagePart(stored, labels, train, self.white, self.augmentation.values(), stream),
-            validation=ImagePart(stored, labels, validation, self.white),
-            test=ImagePart(stored, labels, test, self.white),
+            train=ImagePart(stored, labels, train, self.white, self.augmentation.values(), stream, scan),
+            validation=ImagePart(stored, labels, validation, self.white, scan=scan),
+            test=ImagePart(stored, labels, test, self.white, scan=scan),
             hashes={self.name: digest.hexdigest()},
             place=str(stored.device),
         )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import DataError
 from snnrun.task.download import Source
 from snnrun.task.idx import read_idx
-from snnrun.task.images import ImageSet
+from snnrun.task.images import ImageOptions, ImageSet
 from snnrun.task.published import PublishedTask
 
 _MNIST = (
@@ -61,8 +61,8 @@ class IdxTask(PublishedTask):
 
     def _pair(self, images_file: Path, labels_file: Path) -> tuple[Tensor, Tensor]:
         images, labels = read_idx(images_file, 3).unsqueeze(1), read_idx(labels_file, 1)
-        if tuple(images.shape[1:]) != self.input_shape:
-            expected, got = (" x ".join(map(str, shape[-2:])) for shape in (self.input_shape, images.shape))
+        if tuple(images.shape[1:]) != self.image_shape:
+            expected, got = (" x ".join(map(str, shape[-2:])) for shape in (self.image_shape, images.shape))
             raise DataError(f"{images_file}: expected images of {expected} pixels, got {got}")
         self.check_labels(labels_file, labels, len(images), self.first_label)
         return images.transpose(2, 3) if self.transposed else images, labels - self.first_label
@@ -116,7 +116,7 @@ class EMNIST(IdxTask):
             balanced.
         validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
-        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+        **options: of every image set, see :class:`snnrun.task.ImageTask`.
 
     Source: G. Cohen, S. Afshar, J. Tapson and A. van Schaik, EMNIST: an extension of MNIST to handwritten letters,
     arXiv:1702.05373, 2017.
@@ -130,11 +130,9 @@ class EMNIST(IdxTask):
         self,
         *,
         split: str = "balanced",
-        validation: float = 0.1,
-        split_seed: int = 0,
-        augmentation: Mapping[str, Augmentation] = NONE,
+        **options: Unpack[ImageOptions],
     ) -> None:
-        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
+        super().__init__(**options)
         self.split = check.choice("split", split, tuple(_SPLITS))
         self.num_outputs = _SPLITS[split]
         self.classes = tuple(_CHARACTERS[split])

@@ -39,5 +39,5 @@ class MNIST5k(ImageTask):
         else:
             rows = np.loadtxt(path, delimiter=",")
             pixels, labels = rows[:, :-1], rows[:, -1]
-        images = torch.from_numpy(pixels).to(torch.uint8).view(-1, *self.input_shape)
+        images = torch.from_numpy(pixels).to(torch.uint8).view(-1, *self.image_shape)
         return ImageSet(images, torch.from_numpy(labels).long(), num_test=0)

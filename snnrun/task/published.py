@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
+from typing_extensions import Unpack
 
-from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import DataError
 from snnrun.task.download import Source, find
-from snnrun.task.images import ImageSet, ImageTask
+from snnrun.task.images import ImageOptions, ImageSet, ImageTask
 
 
 class PublishedTask(ImageTask):
@@ -23,13 +23,11 @@ class PublishedTask(ImageTask):
     Args:
         validation: share of the official training set for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
-        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+        **options: of every image set, see :class:`snnrun.task.ImageTask`.
     """
 
-    def __init__(
-        self, *, validation: float = 0.1, split_seed: int = 0, augmentation: Mapping[str, Augmentation] = NONE
-    ) -> None:
-        super().__init__(validation=validation, test=None, split_seed=split_seed, augmentation=augmentation)
+    def __init__(self, **options: Unpack[ImageOptions]) -> None:
+        super().__init__(test=None, **options)
 
     @abstractmethod
     def source(self) -> Source:

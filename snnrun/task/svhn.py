@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from snnrun import check
-from snnrun.augmentation import NONE, Augmentation
 from snnrun.errors import DataError
 from snnrun.task.download import Source
-from snnrun.task.images import ImageSet
+from snnrun.task.images import ImageOptions, ImageSet
 from snnrun.task.published import PublishedTask
 
 
@@ -26,7 +26,7 @@ class SVHN(PublishedTask):
         extra: train on the 531,131 easier images of the extra part too, which take 1.6 GB of memory. Default false.
         validation: share of the training images for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that share. Default 0.
-        augmentation: random changes to training images, by name; see the group ``augmentation``. Default none.
+        **options: of every image set, see :class:`snnrun.task.ImageTask`.
 
     Source: Y. Netzer et al., Reading digits in natural images with unsupervised feature learning, NIPS workshop on deep
     learning and unsupervised feature learning, 2011.
@@ -39,11 +39,9 @@ class SVHN(PublishedTask):
         self,
         *,
         extra: bool = False,
-        validation: float = 0.1,
-        split_seed: int = 0,
-        augmentation: Mapping[str, Augmentation] = NONE,
+        **options: Unpack[ImageOptions],
     ) -> None:
-        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
+        super().__init__(**options)
         self.extra = check.flag("extra", extra)
 
     def source(self) -> Source:
@@ -66,7 +64,7 @@ class SVHN(PublishedTask):
                 raise DataError(f"{path}: cannot be read: {error.strerror}") from None
             message = " ".join(str(error).split()) or type(error).__name__
             raise DataError(f"{path}: damaged, or no MATLAB file of version 5: {message}") from None
-        height, width = self.input_shape[1:]
+        height, width = self.image_shape[1:]
         images, labels = content.get("X"), content.get("y")
         # [H, W, C, N]; MATLAB leaves out the last axis if it is 1.
         if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[:3] != (height, width, 3):

@@ -83,6 +83,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 PARAMETERS = {
     "dvs_gesture": 9 * 2 * 128 + 4 * 9 * 128 * 128 + 5 * 2 * 128 + (2048 + 1) * 512 + (512 + 1) * 110,
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
+    "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
     "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6,  # W, V, ω and b_offset; the read-out, whose τ is fixed here
 }
 
@@ -211,3 +212,27 @@ def test_the_network_of_the_ecg_is_its_authors() -> None:
     target = torch.randint(0, 6, (3, 60), generator=torch.Generator().manual_seed(1))
     parts.loss(traces["output"].spikes, traces["output"].membrane, target).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
+def test_the_network_of_permuted_mnist_is_its_authors() -> None:
+    config, parts, model = build_experiment("psmnist_brf")
+    expected = {
+        "task._target_": "snnrun.task.PermutedMNIST",
+        "task.sequence": "pixel",
+        "epochs": 300,
+        "batch_size": 256,
+        "num_steps": 784,
+        "optimizer.lr": 0.1,
+        "clip_grad_norm": 1.0,
+        "loss.over_time": "every_step",
+    }
+    assert {key: at(config, key) for key in expected} == expected
+    assert parts.task.length == 784 and parts.task.input_shape == (1,)
+    layers: Any = model.layers
+    hidden, output = layers["hidden1"], layers["output"]
+    omega, offset, tau = hidden.neuron.omega(), hidden.neuron.b_offset(), -1 / torch.log(output.neuron.beta())
+    assert ((omega >= 15) & (omega <= 85)).all() and omega.unique().numel() == 256
+    assert ((offset >= 0.1) & (offset <= 1)).all() and offset.unique().numel() == 256
+    assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 10
+    assert {layer.backend for layer in (hidden, output)} == {"fused"}
+    assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None

@@ -22,12 +22,14 @@ from support.event_sets import write_event_set
 from support.small import Training, same, training_of, weights
 from support.written import write_everything
 
+#: Cues that fit into five steps.
+CUES = {"cue": 1, "cues": 1, "gap": 0, "recall": 1}
 #: Small and quick, yet with every layer active; a config has some of these keys.
 SMALL: dict[str, dict[str, Any]] = {
     "": {"num_steps": 5, "epochs": 1, "batch_size": 32},
     "model": {"hidden": [12], "layers": ["3c3p1", "mp2"], "channels": [3, 4]},
     "encoder": {"gain": 10.0},
-    "task": {"size_input": 20, "size_output": 10, "batch_size": 32, "size": 8, "pool": 20, "clip": True},
+    "task": {"size_input": 20, "size_output": 10, "batch_size": 32, "size": 8, "pool": 20, "clip": True} | CUES,
 }
 PRECISIONS = pytest.mark.parametrize("precision", ["fp32", "bf16"])
 #: A loss for each kind of target; read-outs that never fire are read by their membranes.
@@ -37,7 +39,8 @@ LOSSES = {"digits": "ce_count", "zeros": "mean_square"}
 def small(encoder: str = "direct", settings: dict[str, Any] | None = None, **choices: str) -> dict[str, Any]:
     """A small config with these options; by default with a current that makes every neuron fire."""
     config = assemble(**{"encoder": encoder, **choices})
-    config |= SMALL[""] | (settings or {})
+    length = part("task", choices.get("task", "digits")).length
+    config |= SMALL[""] | ({} if length is None else {"num_steps": length}) | (settings or {})
     for group in ("model", "encoder", "task"):
         section = config[group]
         section |= {key: value for key, value in SMALL[group].items() if key in section and section[key] != []}

@@ -21,6 +21,7 @@ from snnrun.config.build import build, locate
 from snnrun.config.catalogue import RUN_ARGUMENTS, conf_folder
 from snnrun.config.settings import Settings
 from snnrun.encoder import Encoder
+from snnrun.errors import ArgumentError
 from snnrun.job.parts import Trial
 from snnrun.loss import Loss, Regulariser
 from snnrun.neuron import IF, Neuron
@@ -97,7 +98,9 @@ def takes(target: Callable[..., Any], options: dict[str, inspect.Parameter], nam
     except TypeError as error:
         assert f"multiple values for keyword argument '{name}'" in str(error)
         return False
-    except ValueError as error:
+    except ArgumentError as error:
+        if error.name == name and not error.others:
+            return True  # its value is checked, so it is an option
         assert f"{name}, " in str(error) and "expected one of them" in str(error)
         return False
     return True

@@ -10,18 +10,35 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnrun.task import Data, GeneratedPart, MovingBars, Part, SpokenTones
+from snnrun.task import (
+    NO_LABEL,
+    Data,
+    DelayedXOR,
+    Evidence,
+    GeneratedPart,
+    MovingBars,
+    Part,
+    Randman,
+    SpokenTones,
+    Task,
+)
 from snnrun.task.noise import add_noise, most_noise
 from support.refusals import refuses
 
 CPU = torch.device("cpu")
 T = 6
 FEW = {"train_samples": 10, "validation_samples": 7, "test_samples": 7}
-TASKS = pytest.mark.parametrize("task", [MovingBars, SpokenTones])
+#: What makes the samples of a task fit into T steps.
+SHORT: dict[type[Task], dict[str, int]] = {
+    DelayedXOR: {"cue": 1, "recall": 2},
+    Evidence: {"cue": 1, "cues": 3, "gap": 0, "recall": 2},
+}
+TASKS = pytest.mark.parametrize("task", [MovingBars, SpokenTones, Randman, DelayedXOR, Evidence])
 
 
-def load(task: type[MovingBars | SpokenTones], seed: int = 0, **options: Any) -> Data:
-    return task(**(FEW | options)).load(Path("unused"), T, CPU, torch.Generator().manual_seed(seed))
+def load(task: type[Any], seed: int = 0, **options: Any) -> Data:
+    every = FEW | SHORT.get(task, {}) | options
+    return task(**every).load(Path("unused"), T, CPU, torch.Generator().manual_seed(seed))
 
 
 def one_pass(part: Part, batch_size: int = 4) -> tuple[Tensor, Tensor]:
@@ -40,11 +57,15 @@ def test_a_batch_is_events_time_first_with_labels(task: type[Any]) -> None:
     assert (part_of_task.has_time, part_of_task.has_accuracy, data.hashes) == (True, True, {})
     for part, size in zip(data[:3], FEW.values(), strict=True):
         x, target = one_pass(part)
-        assert len(part) == size and x.shape == (T, size, *part_of_task.input_shape) and target.shape == (size,)
+        assert (
+            len(part) == size
+            and x.shape == (T, size, *part_of_task.input_shape)
+            and target.shape == ((size, T) if task.has_steps else (size,))
+        )
         assert x.dtype is torch.float32 and target.dtype is torch.int64
         assert x.unique().tolist() == [0.0, 1.0]
     _, target = one_pass(load(task, train_samples=500, **({"size": 8} if task is MovingBars else {})).train, 100)
-    assert set(target.tolist()) == set(range(part_of_task.num_outputs))
+    assert set(target.unique().tolist()) - {NO_LABEL} == set(range(part_of_task.num_outputs))
 
 
 @TASKS
