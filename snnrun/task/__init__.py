@@ -9,12 +9,14 @@ from snnrun.task.digits import Digits
 from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
+from snnrun.task.fsdd import FSDD
 from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImagePart, ImageSet, ImageTask
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
 from snnrun.task.mnist5k import MNIST5k
 from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
+from snnrun.task.sequences import PaddedSequences, SequencePart, SequenceSet, SequenceTask
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
 from snnrun.task.zeros import RandomBits, Zeros
@@ -26,6 +28,7 @@ __all__ = [
     "CIFAR100",
     "ECG",
     "EMNIST",
+    "FSDD",
     "KMNIST",
     "MNIST",
     "NMNIST",
@@ -50,9 +53,13 @@ __all__ = [
     "ImageTask",
     "MNIST5k",
     "MovingBars",
+    "PaddedSequences",
     "Part",
     "PublishedTask",
     "RandomBits",
+    "SequencePart",
+    "SequenceSet",
+    "SequenceTask",
     "SpokenTones",
     "Task",
     "Zeros",

@@ -24,6 +24,8 @@ class Batch(NamedTuple):
     # [B] int64 class labels, or [B, num_outputs] values to regress; None if the target is silence. With a target for
     # each step, [B, T] labels, NO_LABEL where a step has none, or [B, T, num_outputs] values, NaN where it has none
     target: Tensor | None
+    # [B] int64 on the CPU, the number of steps of each sample, from 1 to T; the input after them is 0. None: all have T
+    lengths: Tensor | None = None
 
 
 class Part(Protocol):
