@@ -19,6 +19,7 @@ from snnrun.task.published import PublishedTask
 from snnrun.task.sequences import PaddedSequences, SequencePart, SequenceSet, SequenceTask
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
+from snnrun.task.ucr import UCR
 from snnrun.task.zeros import RandomBits, Zeros
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "SHD",
     "SSC",
     "SVHN",
+    "UCR",
     "ArrayPart",
     "Arrays",
     "Batch",
