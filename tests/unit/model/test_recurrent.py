@@ -146,7 +146,7 @@ def test_every_model_learns_the_digits(kind: Any, options: dict[str, Any]) -> No
     torch.manual_seed(0)
     model = kind((1, 8, 8), 10, functools.partial(LIF, 0.9), **options)
     data = Digits().load(None, 4, torch.device("cpu"), torch.Generator())  # type: ignore[arg-type]
-    x, target = next(data.train.batches(64))
+    x, target, _ = next(data.train.batches(64))
     assert target is not None
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     losses = []

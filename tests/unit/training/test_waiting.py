@@ -54,7 +54,7 @@ def on_the_device(trainer: Training) -> Training:
 
 
 def batch_of(trainer: Training) -> Batch:
-    x, target = next(trainer.data.train.batches(8))
+    x, target, _ = next(trainer.data.train.batches(8))
     return Batch(x.to(META), None if target is None else target.to(META))
 
 
