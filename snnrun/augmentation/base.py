@@ -46,7 +46,7 @@ def augment(images: Tensor, augmentations: Collection[Augmentation], generator: 
     return images
 
 
-def whole(draws: Tensor, count: int) -> Tensor:
+def whole(draws: Tensor, count: int | Tensor) -> Tensor:
     """Uniform numbers in [0, 1) as whole numbers of 0 to ``count - 1``, equally likely."""
     # The product may be rounded up to count itself.
     return draws.mul(count).long().clamp_(max=count - 1)

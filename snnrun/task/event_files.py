@@ -74,8 +74,8 @@ class MissingPackage(DataError):
 def members(path: Path, suffix: str, most: int | None = None) -> Iterator[Member]:
     """Every file ``*suffix`` of a folder, a zip file (including zip files in it) or a tar file (gzip or xz).
 
-    Hidden files are skipped, and so are links in a tar file. Files are in order of names, except in a tar file, which is
-    read once from beginning to end.
+    Hidden files are skipped, and so are links in a tar file. Files are in order of names, except in a tar file, which
+    is read once from beginning to end.
 
     Args:
         most: bytes that a file in a folder or a tar file may have; None: any number.

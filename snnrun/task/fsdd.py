@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import wave
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task.download import search_text
 from snnrun.task.event_files import members
@@ -32,8 +34,8 @@ class FSDD(SequenceTask):
     ``<data_dir>/fsdd`` and in ``data_dir``. Its files are ``{digit}_{speaker}_{index}.wav``, 16 bits, mono. By default
     the recordings with index 0 to 4 are the test set, as usual.
 
-    A step is ``hop`` seconds. With the energies ``E[t, k]`` of triangular filters ``k``, equally spaced on the mel scale
-    up to half the sampling rate, of a Hann window at step ``t``, a network receives ``[T, B, bands]``::
+    A step is ``hop`` seconds. ``E[t, k]`` is the energy of a Hann window at step ``t`` in the triangular filter ``k``;
+    the filters are equally spaced on the mel scale up to half the sampling rate. The input is ``[T, B, bands]``::
 
         level[t, k] = 1 + (10 log10 E[t, k] - 10 log10 max E) / dynamic_range, in [0, 1]    features=mel
         spikes[t, k] = ⌊c[t, k]⌋ - ⌊c[t-1, k]⌋,   c[t, k] = rate Σ level[u, k] over u <= t   features=spikes
@@ -53,6 +55,8 @@ class FSDD(SequenceTask):
             index 0 to 4 are. Default null.
         validation: share of the other recordings for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
 
     Raises:
         ValueError: for an argument out of range.
@@ -79,8 +83,9 @@ class FSDD(SequenceTask):
         test_speaker: str | None = None,
         validation: float = 0.1,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
-        super().__init__(validation=validation, split_seed=split_seed)
+        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
         self.features = check.choice("features", features, ("mel", "spikes"))
         self.sample_rate = check.integer("sample_rate", sample_rate, low=1000, high=1_000_000)
         self.window = round(check.number("window", window, above=0, high=1) * self.sample_rate)
@@ -105,7 +110,9 @@ class FSDD(SequenceTask):
             speakers = ", ".join(sorted({each.speaker for each in recordings}))
             expected = "recordings with index 0 to 4, and others"
             if self.test_speaker is not None:
-                expected = f"a name among the speakers (task.test_speaker), which are {speakers}; got {self.test_speaker}"
+                expected = (
+                    f"a name among the speakers (task.test_speaker), which are {speakers}; got {self.test_speaker}"
+                )
             raise DataError(f"{self.name}: expected {expected}")
         labels = [each.label for each in recordings]
         names = [f"{each.speaker} {each.index}" for each in recordings]
@@ -144,10 +151,14 @@ class FSDD(SequenceTask):
     def _recording(self, name: str, source: str, content: bytes) -> Recording:
         match = _NAME.fullmatch(name)
         if match is None:
-            raise DataError(f"{source}: expected a name with a label, {{digit}}_{{speaker}}_{{index}}.wav, got {name!r}")
+            raise DataError(
+                f"{source}: expected a name with a label, {{digit}}_{{speaker}}_{{index}}.wav, got {name!r}"
+            )
         label = int(match[1])
         if label >= self.num_outputs:
-            raise DataError(f"{source}: expected a label from 0 to {self.num_outputs - 1} before the first _, got {label}")
+            raise DataError(
+                f"{source}: expected a label from 0 to {self.num_outputs - 1} before the first _, got {label}"
+            )
         samples = read_wave(content, source, self.sample_rate)
         if len(samples) < self.window:
             raise DataError(

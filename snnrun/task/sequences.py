@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun import check
+from snnrun.augmentation import SequenceAugmentation, check_sequence_augmentations
 from snnrun.errors import DataError
 from snnrun.system.device import fits, upload
+from snnrun.task.augmented import augmented
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.split import batches_of, stratified_split
 
@@ -37,7 +39,7 @@ class PaddedSequences:
 
     Args:
         values: for each sample ``[L, *N]``.
-        num_steps: T of every batch: a longer sample is cut; or ``max``: T is the length of the longest sample of a batch.
+        num_steps: T of every batch: a longer sample is cut; or ``max``: T is the length of a batch's longest sample.
         device: of the batches; the values are stored there if they fit.
     """
 
@@ -102,6 +104,7 @@ class SequenceTask(Task):
     Args:
         validation: share of the samples outside the test set for validation, stratified by class, in [0, 1); 0: none.
         split_seed: seed of that split.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
 
     Raises:
         ValueError: for an argument out of range.
@@ -113,10 +116,11 @@ class SequenceTask(Task):
     has_accuracy = True
     has_lengths = True
 
-    def __init__(self, *, validation: float, split_seed: int) -> None:
+    def __init__(self, *, validation: float, split_seed: int, augmentation: Mapping[str, SequenceAugmentation]) -> None:
         self.validation = check.number("validation", validation, low=0, below=1)
         self.has_validation = self.validation > 0
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
+        self.augmentation = check_sequence_augmentations(augmentation)
 
     @abstractmethod
     def read(self, data_dir: Path) -> SequenceSet:
@@ -127,7 +131,7 @@ class SequenceTask(Task):
         """
 
     def scale(self, values: Sequence[NDArray[np.float32]], train: Tensor) -> Sequence[NDArray[np.float32]]:
-        """The values that the network receives. ``train`` are the indices of the training samples; default: unchanged."""
+        """The values that the network receives; ``train``: indices of the training samples. Default: unchanged."""
         return values
 
     def load(self, data_dir: Path, num_steps: int | str, device: torch.device, generator: torch.Generator) -> Data:
@@ -142,12 +146,13 @@ class SequenceTask(Task):
         sequences = PaddedSequences(self.scale(values, rest[train]), num_steps, device)
         label = label.to(device)
         parts = [SequencePart(sequences, label, each) for each in (rest[train], rest[validation])]
-        return Data(
+        data = Data(
             *parts,
             SequencePart(sequences, label, test.nonzero().flatten()),
             hashes={self.name: digest},
             place=str(sequences.place),
         )
+        return augmented(data, self.augmentation, generator)
 
 
 def digest_of(values: Sequence[NDArray[np.generic]], labels: Sequence[int], names: Sequence[str] = ()) -> str:

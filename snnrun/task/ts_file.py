@@ -54,7 +54,7 @@ def read_header(path: Path) -> Header:
         DataError: the file cannot be read, is of no classification task or has time stamps.
     """
     with _reading(path) as file:
-        number, keys = _header(path, file)
+        _, keys = _header(path, file)
         if keys.get("timestamps", "false").lower() in _TRUE:
             raise DataError(f"{path}: expected series without time stamps (@timeStamps false), got @timeStamps true")
         words = keys.get("classlabel", "false").split()
@@ -104,7 +104,9 @@ def _header(path: Path, file: IO[str]) -> tuple[int, dict[str, str]]:
         if not text or text.startswith("#"):
             continue
         if not text.startswith("@"):
-            raise DataError(f"{path}: line {number}: expected a line of the header, beginning with @ or #, got {_cut(text)}")
+            raise DataError(
+                f"{path}: line {number}: expected a line of the header, beginning with @ or #, got {_cut(text)}"
+            )
         key, _, words = text[1:].partition(" ")
         if key.lower() == "data":
             return number, keys
@@ -122,14 +124,16 @@ def _series(line: str, header: Header, number: int, source: str) -> Series:
         )
     if label.strip() not in header.classes:
         column = len(line) - len(label) + 1
-        raise DataError(f"{source}, column {column}: expected a label among {list(header.classes)}, got {_cut(label.strip())}")
+        raise DataError(
+            f"{source}, column {column}: expected a label among {list(header.classes)}, got {_cut(label.strip())}"
+        )
     columns, begin = [], 1
     for dimension, text in enumerate(texts, 1):
         columns.append(_values(text, begin, f"{source}, column", f"dimension {dimension}"))
         if len(columns[-1]) != len(columns[0]):
             raise DataError(
-                f"{source}, column {begin}: expected {len(columns[0])} steps of dimension {dimension}, as dimension 1 has, "
-                f"got {len(columns[-1])}"
+                f"{source}, column {begin}: expected {len(columns[0])} steps, as dimension 1 has, got "
+                f"{len(columns[-1])} of dimension {dimension}"
             )
         begin += len(text) + 1
     return Series(np.stack(columns, axis=1).astype(np.float32), label.strip(), number, source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task.download import search_text
 from snnrun.task.events import path_exists
@@ -26,8 +27,7 @@ class UCR(SequenceTask):
 
     A set NAME is two files, ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. They are searched in ``<data_dir>/NAME``,
     ``<data_dir>/ucr/NAME`` and ``<data_dir>/ucr``. If they are missing there, and the package aeon (the extra ``aeon``)
-    is installed, the files of that package are used; it has some sets, such as JapaneseVowels. The test file is the test
-    set.
+    is installed, the files of that package are used; it has some sets, such as JapaneseVowels.
 
     Args:
         dataset: NAME of the set, such as ``JapaneseVowels``. Default null, which must be set.
@@ -37,14 +37,16 @@ class UCR(SequenceTask):
             the beginning and end of a series the nearest value. Default refuse.
         validation: share of the training file for validation, in [0, 1); 0: none. Default 0.1.
         split_seed: seed of that split. Default 0.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
         data_dir: the run's own ``data_dir``. Default data.
 
     Raises:
         ValueError: for an argument out of range.
         DataError: the files are missing or damaged, or are of no classification task.
 
-    Source: H. A. Dau et al., The UCR time series archive, IEEE/CAA Journal of Automatica Sinica 6(6), 2019; A. Bagnall et
-    al., The UEA multivariate time series classification archive, arXiv:1811.00075, 2018.
+    Source: H. A. Dau et al., The UCR time series archive, IEEE/CAA Journal of Automatica Sinica 6(6), 2019; A. Bagnall
+    et al., The UEA multivariate time series classification archive, arXiv:1811.00075, 2018.
     """
 
     name = "ucr"
@@ -57,9 +59,10 @@ class UCR(SequenceTask):
         missing: str = "refuse",
         validation: float = 0.1,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
         data_dir: str = "data",
     ) -> None:
-        super().__init__(validation=validation, split_seed=split_seed)
+        super().__init__(validation=validation, split_seed=split_seed, augmentation=augmentation)
         if dataset is not None and (not isinstance(dataset, str) or not re.fullmatch(r"\w[\w.-]*", dataset)):
             raise ArgumentError("dataset", "the name of a set, such as JapaneseVowels", dataset)
         self.dataset, self.data_dir = dataset, data_dir
@@ -141,7 +144,8 @@ class UCR(SequenceTask):
             extra = "the package aeon, which has a few sets, is not installed: pip install 'snnrun[aeon]'"
         raise DataError(
             f"{self.name}: there is no set {self.dataset} (task.dataset)\n{search_text(root, folders)}\n"
-            f"Put {self.dataset}_TRAIN.ts and {self.dataset}_TEST.ts into one of them; they are at {_ORIGIN}\nAlso, {extra}"
+            f"Put {self.dataset}_TRAIN.ts and {self.dataset}_TEST.ts into one of them; they are at {_ORIGIN}\n"
+            f"Also, {extra}"
         )
 
 

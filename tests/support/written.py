@@ -155,7 +155,12 @@ def write_ts(folder: Path, name: str, train: Sequence[str], test: Sequence[str],
 
 def ts_header(dimensions: int, classes: Sequence[str]) -> str:
     """The header of a set of series."""
-    keys = "@timeStamps false", f"@dimension {dimensions}", "@equalLength false", f"@classLabel true {' '.join(classes)}"
+    keys = (
+        "@timeStamps false",
+        f"@dimension {dimensions}",
+        "@equalLength false",
+        f"@classLabel true {' '.join(classes)}",
+    )
     return "\n".join(("# made up", "@problemName own", *keys))
 
 
@@ -171,7 +176,9 @@ def write_everything(folder: Path, scale: int = 1) -> None:
     write_ecg(folder / "ecg_qtdb", count=60 * scale)
     write_ecg(folder / "ecg_qtdb", "QTDB_test.mat", 40 * scale)
     write_digits(folder, digit_files(7 + scale))
-    write_ts(folder / "ucr", "own", ts_lines(80 * scale, 3, "abcd"), ts_lines(40 * scale, 3, "abcd", 1), ts_header(3, "abcd"))
+    write_ts(
+        folder / "ucr", "own", ts_lines(80 * scale, 3, "abcd"), ts_lines(40 * scale, 3, "abcd", 1), ts_header(3, "abcd")
+    )
     write_folder(folder / "own", random_pixels(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
     inputs = random_pixels(100 * scale, 7)
     inputs[:, 0] = 255
