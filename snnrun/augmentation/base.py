@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Never
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Augmentation(ABC):
 
 
 #: No augmentation.
-NONE: Mapping[str, Augmentation] = MappingProxyType({})
+NONE: Mapping[str, Never] = MappingProxyType({})
 
 
 def augment(images: Tensor, augmentations: Collection[Augmentation], generator: torch.Generator) -> Tensor:

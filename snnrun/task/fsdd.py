@@ -115,13 +115,13 @@ class FSDD(SequenceTask):
                 )
             raise DataError(f"{self.name}: expected {expected}")
         labels = [each.label for each in recordings]
-        names = [f"{each.speaker} {each.index}" for each in recordings]
+        names = [f"{each.speaker} {each.number}" for each in recordings]
         digest = digest_of([each.samples for each in recordings], labels, names)
         return SequenceSet([self._features(each.samples) for each in recordings], labels, test, digest)
 
     def _is_test(self, recording: Recording) -> bool:
         if self.test_speaker is None:
-            return recording.index < _TEST_INDICES
+            return recording.number < _TEST_INDICES
         return recording.speaker == self.test_speaker
 
     def _recordings(self, data_dir: Path) -> list[Recording]:
@@ -138,7 +138,7 @@ class FSDD(SequenceTask):
         try:
             for number, (name, source, content) in enumerate(members(path, ".wav", _MOST_BYTES)):
                 recording = self._recording(Path(name).name, f"{source} (recording {number})", content)
-                key = (recording.label, recording.speaker, recording.index)
+                key = (recording.label, recording.speaker, recording.number)
                 if key in recordings:
                     raise DataError(f"{source} (recording {number}): expected one recording of this name, got a second")
                 recordings[key] = recording
@@ -183,7 +183,7 @@ class Recording(NamedTuple):
 
     label: int
     speaker: str
-    index: int
+    number: int
     samples: NDArray[np.int16]  # [n]
 
 

@@ -145,9 +145,9 @@ class SequenceTask(Task):
             raise DataError(f"{self.name}: {error}; choose another task.validation, or 0") from None
         sequences = PaddedSequences(self.scale(values, rest[train]), num_steps, device)
         label = label.to(device)
-        parts = [SequencePart(sequences, label, each) for each in (rest[train], rest[validation])]
         data = Data(
-            *parts,
+            SequencePart(sequences, label, rest[train]),
+            SequencePart(sequences, label, rest[validation]),
             SequencePart(sequences, label, test.nonzero().flatten()),
             hashes={self.name: digest},
             place=str(sequences.place),
