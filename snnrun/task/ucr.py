@@ -95,7 +95,7 @@ class UCR(SequenceTask):
         return SequenceSet(values, labels, test, digest_of(values, labels))
 
     def scale(self, values: Sequence[NDArray[np.float32]], train: Tensor) -> Sequence[NDArray[np.float32]]:
-        """The values, normalised by those of the training samples."""
+        """The values, normalised by mean and deviation of the training samples."""
         if not self.normalise:
             return values
         steps = np.concatenate([values[i] for i in train.tolist()], dtype=np.float64)
