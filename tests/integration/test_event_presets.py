@@ -224,8 +224,8 @@ OWN = {"fsdd_adlif": (40, 128, 10), "japanese_vowels": (12, 128, 9)}
 def test_a_set_up_of_our_own_trains_on_files_in_the_set_s_format(name: str, tmp_path: Path) -> None:
     write_digits(tmp_path, digit_files())
     classes = "123456789"
-    series = [ts_lines(count, 12, classes, count) for count in (45, 18)]
-    write_ts(tmp_path / "JapaneseVowels", "JapaneseVowels", *series, ts_header(12, classes))
+    train, test = (ts_lines(count, 12, classes, count) for count in (45, 18))
+    write_ts(tmp_path / "JapaneseVowels", "JapaneseVowels", train, test, ts_header(12, classes))
     words = (f"experiment={name}", f"data_dir={tmp_path}", "epochs=1", "batch_size=10")
     trainer = training(*words, batches=2, data_dir=tmp_path)
     inputs, hidden, outputs = OWN[name]
