@@ -150,6 +150,6 @@ def load(images: int, device: str = "cpu") -> Data:
 
 def batches(part: Part, job: Job, order: torch.Generator | None = None) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches for a peer, ``x [B, 784]`` and ``target [B]``, in the order that snnrun's trainer has with ``order``."""
-    for x, target, _ in part.batches(job.batch, order):
-        assert target is not None
-        yield x.squeeze(0).flatten(1), target
+    for batch in part.batches(job.batch, order):
+        assert batch.target is not None
+        yield batch.x.squeeze(0).flatten(1), batch.target

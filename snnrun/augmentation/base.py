@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import Never
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Augmentation(ABC):
 
 
 #: No augmentation.
-NONE: Mapping[str, Augmentation] = MappingProxyType({})
+NONE: Mapping[str, Never] = MappingProxyType({})
 
 
 def augment(images: Tensor, augmentations: Collection[Augmentation], generator: torch.Generator) -> Tensor:
@@ -46,7 +47,7 @@ def augment(images: Tensor, augmentations: Collection[Augmentation], generator: 
     return images
 
 
-def whole(draws: Tensor, count: int) -> Tensor:
+def whole(draws: Tensor, count: int | Tensor) -> Tensor:
     """Uniform numbers in [0, 1) as whole numbers of 0 to ``count - 1``, equally likely."""
     # The product may be rounded up to count itself.
     return draws.mul(count).long().clamp_(max=count - 1)

@@ -10,6 +10,7 @@ from snnrun.task.digits import Digits
 from snnrun.task.ecg import ECG
 from snnrun.task.events import EventPart, EventTask
 from snnrun.task.folder import Folder
+from snnrun.task.fsdd import FSDD
 from snnrun.task.generated import GeneratedPart
 from snnrun.task.images import ImageOptions, ImagePart, ImageSet, ImageTask, StillOptions
 from snnrun.task.mnist import EMNIST, KMNIST, MNIST, FashionMNIST, IdxTask
@@ -18,9 +19,11 @@ from snnrun.task.moving_bars import MovingBars
 from snnrun.task.published import PublishedTask
 from snnrun.task.randman import Randman
 from snnrun.task.scan import Scan
+from snnrun.task.sequences import PaddedSequences, SequencePart, SequenceSet, SequenceTask
 from snnrun.task.sequential import PermutedMNIST, SequentialDigits, SequentialMNIST, SequentialMNIST5k
 from snnrun.task.spoken_tones import SpokenTones
 from snnrun.task.svhn import SVHN
+from snnrun.task.ucr import UCR
 from snnrun.task.yin_yang import YinYang
 from snnrun.task.zeros import RandomBits, Zeros
 
@@ -31,6 +34,7 @@ __all__ = [
     "CIFAR100",
     "ECG",
     "EMNIST",
+    "FSDD",
     "KMNIST",
     "MNIST",
     "NMNIST",
@@ -38,6 +42,7 @@ __all__ = [
     "SHD",
     "SSC",
     "SVHN",
+    "UCR",
     "ArrayPart",
     "Arrays",
     "Batch",
@@ -60,12 +65,16 @@ __all__ = [
     "ImageTask",
     "MNIST5k",
     "MovingBars",
+    "PaddedSequences",
     "Part",
     "PermutedMNIST",
     "PublishedTask",
     "Randman",
     "RandomBits",
     "Scan",
+    "SequencePart",
+    "SequenceSet",
+    "SequenceTask",
     "SequentialDigits",
     "SequentialMNIST",
     "SequentialMNIST5k",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation, check_sequence_augmentations
 from snnrun.config.settings import MAX
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system.device import fits, upload
+from snnrun.task.augmented import augmented
 from snnrun.task.base import NO_LABEL, Batch, Data, Task, steps_within
 from snnrun.task.npy import LazyArray, Store
 from snnrun.task.split import batches_of, stratified_split
@@ -123,6 +125,8 @@ class Arrays(Task):
         validation: share for validation, in [0, 1); 0: none. Default 0.1.
         test: share for the test, in (0, 1); unused if there are test arrays. Default 0.2.
         split_seed: seed of the split. Default 0.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Only for inputs with a time axis, and one target for a sample. Default none.
         num_steps: the run's own ``num_steps``. Default 25.
         data_dir: the run's own ``data_dir``. Default data.
 
@@ -150,6 +154,7 @@ class Arrays(Task):
         validation: float = 0.1,
         test: float = 0.2,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
         num_steps: int | str = 25,
         data_dir: str = "data",
     ) -> None:
@@ -176,6 +181,10 @@ class Arrays(Task):
                 "validation", "a sum below 1, the rest is trained on", (validation, test), others=("test",)
             )
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
+        self.augmentation = check_sequence_augmentations(augmentation)
+        if self.augmentation and (self.has_steps or not self.has_time):
+            expected = "none for inputs without a time axis, or with a target for each step"
+            raise ArgumentError("augmentation", expected, list(augmentation))
         self.num_steps = num_steps if num_steps == MAX else check.integer("num_steps", num_steps, low=1)
         self.has_lengths = False
         self.input_shape, self.num_outputs = STAND_IN
@@ -221,7 +230,8 @@ class Arrays(Task):
             raise DataError(f"arrays: {error}; choose other shares, or add samples") from None
         test = part(1, torch.arange(len(targets[1]))) if own_test else part(0, held_out[0])
         hashes = {"arrays": digest.hexdigest()}
-        return Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place))
+        data = Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place))
+        return augmented(data, self.augmentation, generator)
 
     def _sets(self) -> list[tuple[LazyArray, LazyArray, LazyArray | None]]:
         """Inputs, targets and lengths, if there are any, then the test set's if there is one."""

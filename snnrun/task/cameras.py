@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation
 from snnrun.errors import ArgumentError, DataError
 from snnrun.task import binning
 from snnrun.task.event_files import DECODERS, Recording, files_of, members
@@ -33,6 +34,8 @@ class CameraTask(EventTask):
         clip: whether a frame only has 0 or 1, for no event or any. Default False.
         validation: share of the official training set for validation, in [0, 1). Default 0.1.
         split_seed: seed of that split. Default 0.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
     """
 
     sensor: ClassVar[int]
@@ -47,8 +50,16 @@ class CameraTask(EventTask):
         clip: bool = False,
         validation: float = 0.1,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
-        super().__init__(by=by, duration=duration, clip=clip, validation=validation, split_seed=split_seed)
+        super().__init__(
+            by=by,
+            duration=duration,
+            clip=clip,
+            validation=validation,
+            split_seed=split_seed,
+            augmentation=augmentation,
+        )
         self.size = self.sensor if size is None else check.integer("size", size, low=1, high=self.sensor)
         self.input_shape = (2, self.size, self.size)
 
@@ -183,8 +194,17 @@ class CIFAR10DVS(CameraTask):
         validation: float = 0.1,
         test: float = 0.1,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
-        super().__init__(by=by, duration=duration, size=size, clip=clip, validation=validation, split_seed=split_seed)
+        super().__init__(
+            by=by,
+            duration=duration,
+            size=size,
+            clip=clip,
+            validation=validation,
+            split_seed=split_seed,
+            augmentation=augmentation,
+        )
         self.test = check.number("test", test, above=0, below=1)
         if validation + test >= 1:
             raise ArgumentError(

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation
 from snnrun.errors import DataError
 from snnrun.task import binning
 from snnrun.task.event_files import MissingPackage, read_error
@@ -38,6 +39,8 @@ class CochleaTask(EventTask):
         clip: whether a frame only has 0 or 1, for no spike or any. Default False.
         validation: share of the official training set for validation, in [0, 1).
         split_seed: seed of that split. Default 0.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
     """
 
     unit = 1.0
@@ -45,9 +48,24 @@ class CochleaTask(EventTask):
     suffix = ".h5"
 
     def __init__(
-        self, *, by: str, duration: float | None, pool: int, clip: bool, validation: float | None, split_seed: int
+        self,
+        *,
+        by: str,
+        duration: float | None,
+        pool: int,
+        clip: bool,
+        validation: float | None,
+        split_seed: int,
+        augmentation: Mapping[str, SequenceAugmentation],
     ) -> None:
-        super().__init__(by=by, duration=duration, clip=clip, validation=validation, split_seed=split_seed)
+        super().__init__(
+            by=by,
+            duration=duration,
+            clip=clip,
+            validation=validation,
+            split_seed=split_seed,
+            augmentation=augmentation,
+        )
         self.pool = check.integer("pool", pool, low=1, high=_UNITS)
         self.input_shape = (-(-_UNITS // self.pool),)
 
@@ -123,8 +141,17 @@ class SHD(CochleaTask):
         clip: bool = False,
         validation: float = 0.1,
         split_seed: int = 0,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
-        super().__init__(by=by, duration=duration, pool=pool, clip=clip, validation=validation, split_seed=split_seed)
+        super().__init__(
+            by=by,
+            duration=duration,
+            pool=pool,
+            clip=clip,
+            validation=validation,
+            split_seed=split_seed,
+            augmentation=augmentation,
+        )
 
 
 class SSC(CochleaTask):
@@ -143,8 +170,24 @@ class SSC(CochleaTask):
         "test": EventSource("test", (("ssc_test.h5",), ("ssc_test.h5.zip",))),
     }
 
-    def __init__(self, *, by: str = "time", duration: float | None = 1.0, pool: int = 1, clip: bool = False) -> None:
-        super().__init__(by=by, duration=duration, pool=pool, clip=clip, validation=None, split_seed=0)
+    def __init__(
+        self,
+        *,
+        by: str = "time",
+        duration: float | None = 1.0,
+        pool: int = 1,
+        clip: bool = False,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
+    ) -> None:
+        super().__init__(
+            by=by,
+            duration=duration,
+            pool=pool,
+            clip=clip,
+            validation=None,
+            split_seed=0,
+            augmentation=augmentation,
+        )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import lzma
 import os
 import shutil
 import struct
@@ -32,6 +33,11 @@ from snnrun.errors import DataError, StorageError
 
 Array = NDArray[Any]
 
+#: What the readers of archives raise at a damaged one.
+_DAMAGES = (
+    *(zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError),
+)
 _LARGEST = 2**53  # larger floats are not exact, and not coordinates or times
 
 
@@ -65,24 +71,27 @@ class MissingPackage(DataError):
         )
 
 
-def members(path: Path, suffix: str) -> Iterator[Member]:
-    """Every file ``*suffix`` of a folder, a zip file (including zip files in it) or a tar file.
+def members(path: Path, suffix: str, most: int | None = None) -> Iterator[Member]:
+    """Every file ``*suffix`` of a folder, a zip file (including zip files in it) or a tar file (gzip or xz).
 
-    Hidden files are skipped. Files are in order of names, except in a tar file, which is read once from beginning to
-    end.
+    Hidden files are skipped, and so are links in a tar file. Files are in order of names, except in a tar file, which
+    is read once from beginning to end.
+
+    Args:
+        most: bytes that a file in a folder or a tar file may have; None: any number.
 
     Raises:
-        DataError: a file cannot be read, or an archive is damaged; it names the file.
+        DataError: a file cannot be read or is too large, or an archive is damaged; it names the file.
     """
     try:
         if path.is_dir():
-            yield from _of_folder(path, suffix)
+            yield from _of_folder(path, suffix, most)
         elif path.suffix == ".zip":
             with path.open("rb") as file:
                 yield from _of_zip(file, suffix, path, path.stem)
         else:
-            yield from _of_tar(path, suffix)
-    except (zipfile.BadZipFile, gzip.BadGzipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError) as error:
+            yield from _of_tar(path, suffix, most)
+    except _DAMAGES as error:
         raise DataError(f"{path}: a damaged archive: {' '.join(str(error).split()) or 'it ends too early'}") from None
     except OSError as error:
         raise read_error(path, error) from None
@@ -229,8 +238,9 @@ def _vector(packet: bytes) -> Array:
 DECODERS: dict[str, Decoder] = {".bin": nmnist, ".npy": npy, ".aedat": aedat2, ".aedat4": aedat4}
 
 
-def _of_folder(path: Path, suffix: str) -> Iterator[Member]:
+def _of_folder(path: Path, suffix: str, most: int | None) -> Iterator[Member]:
     for name in _names(path, suffix):
+        _check_size((path / name).stat().st_size, most, path / name)
         yield Member(_short(path.name, name), str(path / name), (path / name).read_bytes())
 
 
@@ -269,8 +279,13 @@ def _of_zip(file: IO[bytes], suffix: str, path: Path, folder: str) -> Iterator[M
                     yield from _of_zip(inner, suffix, path, last.stem)
 
 
-def _of_tar(path: Path, suffix: str) -> Iterator[Member]:
-    with gzip.open(path) as file:
+def _check_size(size: int, most: int | None, source: object) -> None:
+    if most is not None and size > most:
+        raise DataError(f"{source}: expected a file of at most {most} bytes, got {size}")
+
+
+def _of_tar(path: Path, suffix: str, most: int | None) -> Iterator[Member]:
+    with lzma.open(path) if path.suffix == ".xz" else gzip.open(path) as file:
         with tarfile.open(fileobj=file, mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
@@ -278,6 +293,7 @@ def _of_tar(path: Path, suffix: str) -> Iterator[Member]:
                     inside = archive.extractfile(member)
                     assert inside is not None  # a regular file
                     short = _short("", member.name)
+                    _check_size(member.size, most, f"{path}: {short}")
                     yield Member(short, f"{path}: {short}", inside.read())
         while file.read(1 << 20):  # up to the checksum: for tarfile a damaged entry is the end
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from snnrun import check
+from snnrun.augmentation import SequenceAugmentation, check_sequence_augmentations
 from snnrun.errors import ArgumentError, DataError
 from snnrun.system.device import upload
 from snnrun.task import binning
+from snnrun.task.augmented import augmented
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.download import place, search_text
 from snnrun.task.event_download import download_events
@@ -77,6 +79,7 @@ class EventTask(Task):
         validation: share of the official training set for validation, in [0, 1); of all recordings if there is no
             official test set. 0 for none, so that all else is for training; None if there is an official one.
         split_seed: seed of the split.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
 
     Raises:
         ValueError: an option out of range, or a duration for frames by count.
@@ -98,7 +101,14 @@ class EventTask(Task):
     has_accuracy = True
 
     def __init__(
-        self, *, by: str, duration: float | None, clip: bool, validation: float | None, split_seed: int
+        self,
+        *,
+        by: str,
+        duration: float | None,
+        clip: bool,
+        validation: float | None,
+        split_seed: int,
+        augmentation: Mapping[str, SequenceAugmentation],
     ) -> None:
         self.by = check.choice("by", by, binning.WAYS)
         self.duration = None if duration is None else check.number("duration", duration, above=0)
@@ -110,6 +120,7 @@ class EventTask(Task):
         self.test: float | None = None
         """Share for the test, if there is no official test set."""
         self.split_seed = check.integer("split_seed", split_seed, low=0, high=2**63 - 1)
+        self.augmentation = check_sequence_augmentations(augmentation)
 
     @abstractmethod
     def read(self, part: int, path: Path, num_steps: int) -> Iterator[Chunk]:
@@ -149,7 +160,8 @@ class EventTask(Task):
             raise DataError(f"{self.name}: {error}") from None
         labels = store.labels.to(device)
         train, validation, test = (EventPart(store, labels, indices, self.input_shape) for indices in parts)
-        return Data(train, validation, test, hashes={self.name: store.digest}, place=str(store.store(device)))
+        data = Data(train, validation, test, hashes={self.name: store.digest}, place=str(store.store(device)))
+        return augmented(data, self.augmentation, generator)
 
     def frames(
         self,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation, check_sequence_augmentations
 from snnrun.errors import ArgumentError
+from snnrun.task.augmented import augmented
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.generated import generate
 from snnrun.task.noise import add_noise, most_noise
@@ -52,6 +55,8 @@ class MovingBars(Task):
         noise: events of noise for each pixel and polarity, over the whole sample. Default 0.02.
         train_samples: of an epoch, fresh in every epoch. Default 4000.
         validation_samples, test_samples: fixed by the run's seed. Default 500 and 1000.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
 
     Raises:
         ValueError: for an argument out of range.
@@ -72,6 +77,7 @@ class MovingBars(Task):
         train_samples: int = 4000,
         validation_samples: int = 500,
         test_samples: int = 1000,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
         if check.integer("directions", directions, low=4) not in (4, 8):
             raise ArgumentError("directions", "4 or 8", directions)
@@ -84,13 +90,15 @@ class MovingBars(Task):
         self.train_samples = check.integer("train_samples", train_samples, low=1)
         self.validation_samples = check.integer("validation_samples", validation_samples, low=1)
         self.test_samples = check.integer("test_samples", test_samples, low=1)
+        self.augmentation = check_sequence_augmentations(augmentation)
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: Generator) -> Data:
         """Three parts, each with a random stream seeded by ``generator``; reads nothing."""
         sizes = (self.train_samples, self.validation_samples, self.test_samples)
         # 8 numbers for the bar, one phase for each pixel, and the amount and places of the noise.
         num_draws = 9 + self.size**2 + most_noise(2 * self.size**2 * self.noise)
-        return generate(sizes, num_draws, lambda draws: self.make(draws, num_steps), device, generator)
+        data = generate(sizes, num_draws, lambda draws: self.make(draws, num_steps), device, generator)
+        return augmented(data, self.augmentation, generator)
 
     def make(self, draws: Tensor, num_steps: int) -> Batch:
         """The samples of uniform draws ``[B, K]``."""

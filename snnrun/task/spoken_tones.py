@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 from snnrun import check
+from snnrun.augmentation import NONE, SequenceAugmentation, check_sequence_augmentations
+from snnrun.task.augmented import augmented
 from snnrun.task.base import Batch, Data, Task
 from snnrun.task.generated import generate
 from snnrun.task.noise import add_noise, most_noise
@@ -53,6 +56,8 @@ class SpokenTones(Task):
         noise: events of noise for each channel, over the whole sample. Default 0.1.
         train_samples: of an epoch, fresh in every epoch. Default 4000.
         validation_samples, test_samples: fixed by the run's seed. Default 500 and 1000.
+        augmentation: random changes to training samples, by name and in that order; see the group ``augmentation``.
+            Default none.
 
     Raises:
         ValueError: for an argument out of range.
@@ -75,12 +80,14 @@ class SpokenTones(Task):
         train_samples: int = 4000,
         validation_samples: int = 500,
         test_samples: int = 1000,
+        augmentation: Mapping[str, SequenceAugmentation] = NONE,
     ) -> None:
         self.vocabulary = check.integer("vocabulary", vocabulary, low=0, high=2**63 - 1)
         self.noise = check.number("noise", noise, low=0, high=10)
         self.train_samples = check.integer("train_samples", train_samples, low=1)
         self.validation_samples = check.integer("validation_samples", validation_samples, low=1)
         self.test_samples = check.integer("test_samples", test_samples, low=1)
+        self.augmentation = check_sequence_augmentations(augmentation)
 
     def load(self, data_dir: Path, num_steps: int, device: torch.device, generator: Generator) -> Data:
         """Three parts, each with a random stream seeded by ``generator``; reads nothing."""
@@ -93,7 +100,8 @@ class SpokenTones(Task):
         def make(draws: Tensor) -> Batch:
             return self.make(draws, num_steps, tracks, loudness)
 
-        return generate(sizes, num_draws, make, device, generator)
+        data = generate(sizes, num_draws, make, device, generator)
+        return augmented(data, self.augmentation, generator)
 
     def words(self) -> tuple[Tensor, Tensor]:
         """Tracks in channels and loudness of all classes, each ``[20, formants, knots]``."""

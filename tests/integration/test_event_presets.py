@@ -19,6 +19,7 @@ from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
 from support.small import CPU, config_for, training
+from support.written import digit_files, ts_header, ts_lines, write_digits, write_ts
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
 SOURCES: dict[str, dict[str, Any]] = {
@@ -236,3 +237,25 @@ def test_the_network_of_permuted_mnist_is_its_authors() -> None:
     assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 10
     assert {layer.backend for layer in (hidden, output)} == {"fused"}
     assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None
+
+
+# --- set-ups of our own for sound and time series -----------------------------------------------------------------
+
+
+OWN = {"fsdd_adlif": (40, 128, 10), "japanese_vowels": (12, 128, 9)}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_set_up_of_our_own_trains_on_files_in_the_set_s_format(name: str, tmp_path: Path) -> None:
+    write_digits(tmp_path, digit_files())
+    classes = "123456789"
+    train, test = (ts_lines(count, 12, classes, count) for count in (45, 18))
+    write_ts(tmp_path / "JapaneseVowels", "JapaneseVowels", train, test, ts_header(12, classes))
+    words = (f"experiment={name}", f"data_dir={tmp_path}", "epochs=1", "batch_size=10")
+    trainer = training(*words, batches=2, data_dir=tmp_path)
+    inputs, hidden, outputs = OWN[name]
+    # W, the two of the norm (which replaces the bias), V, and the read-out.
+    expected = (inputs + 2) * hidden + hidden**2 + (hidden + 1) * outputs
+    assert count_parameters(trainer.model) == expected
+    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import struct
-from collections.abc import Sequence
+import tarfile
+import wave
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +97,73 @@ def write_ecg(folder: Path, name: str = "QTDB_train.mat", count: int = 10, **cha
     return arrays
 
 
+def tone(digit: int, seed: int, count: int = 1200) -> np.ndarray:
+    """A sound of ``count`` samples at 8 kHz, whose pitch has the digit."""
+    random = np.random.default_rng(seed)
+    time = np.arange(count) / 8000
+    wave = 8000 * np.sin(2 * np.pi * (300 + 300 * digit) * time) + random.normal(0, 300, count)
+    return wave.astype(np.int16)
+
+
+def wave_file(samples: np.ndarray, rate: int = 8000, channels: int = 1) -> bytes:
+    """A WAV file of 16 bits."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setparams((channels, samples.dtype.itemsize, rate, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    return content.getvalue()
+
+
+def digit_files(indices: int = 7, speakers: Sequence[str] = ("ann", "bob")) -> dict[str, bytes]:
+    """Recordings of all digits as FSDD has them, by their names; each is 4 samples longer than the one before."""
+    names = [(d, s, i) for i in range(indices) for s in speakers for d in range(10)]
+    return {f"{d}_{s}_{i}.wav": wave_file(tone(d, n, 1200 + 4 * n)) for n, (d, s, i) in enumerate(names)}
+
+
+def write_digits(folder: Path, files: Mapping[str, bytes], *, packed: bool = True) -> None:
+    """Recordings as the archive of FSDD, or as its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not packed:
+        (folder / "recordings").mkdir(exist_ok=True)
+        for name, content in files.items():
+            (folder / "recordings" / name).write_bytes(content)
+        return
+    with tarfile.open(folder / "recordings.tar.xz", "w:xz", preset=0) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"recordings/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+
+
+def ts_lines(count: int, dimensions: int, classes: Sequence[str], seed: int = 0) -> list[str]:
+    """Series of 3 to 7 steps as lines of a .ts file; their level has the class."""
+    random = np.random.default_rng(seed)
+    lines = []
+    for n in range(count):
+        level = random.normal(n % len(classes), 0.3, (dimensions, 3 + n % 5))
+        lines.append(":".join([*(",".join(f"{v:.4f}" for v in row) for row in level), classes[n % len(classes)]]))
+    return lines
+
+
+def write_ts(folder: Path, name: str, train: Sequence[str], test: Sequence[str], header: str) -> None:
+    """Both files of a set; ``header`` are lines without ``@data``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, lines in (("TRAIN", train), ("TEST", test)):
+        content = [header, "@data", *lines]
+        (folder / f"{name}_{part}.ts").write_text("\n".join(content) + "\n", encoding="utf-8")
+
+
+def ts_header(dimensions: int, classes: Sequence[str]) -> str:
+    """The header of a set of series."""
+    keys = (
+        "@timeStamps false",
+        f"@dimension {dimensions}",
+        "@equalLength false",
+        f"@classLabel true {' '.join(classes)}",
+    )
+    return "\n".join(("# made up", "@problemName own", *keys))
+
+
 def write_everything(folder: Path, scale: int = 1) -> None:
     """A small set for every task that reads files from ``data_dir``; ``own`` is one for the tasks of one's own data."""
     write_mnist(folder, train=200 * scale)
@@ -105,6 +175,10 @@ def write_everything(folder: Path, scale: int = 1) -> None:
         write_svhn(folder / f"{part}_32x32.mat", images, cyclic(100 * scale, 10))
     write_ecg(folder / "ecg_qtdb", count=60 * scale)
     write_ecg(folder / "ecg_qtdb", "QTDB_test.mat", 40 * scale)
+    write_digits(folder, digit_files(7 + scale))
+    write_ts(
+        folder / "ucr", "own", ts_lines(80 * scale, 3, "abcd"), ts_lines(40 * scale, 3, "abcd", 1), ts_header(3, "abcd")
+    )
     write_folder(folder / "own", random_pixels(100 * scale, 1, 8, 8), cyclic(100 * scale, 4))
     inputs = random_pixels(100 * scale, 7)
     inputs[:, 0] = 255

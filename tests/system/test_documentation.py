@@ -28,6 +28,7 @@ from support.pages import (
 _TASKS = (
     "mnist", "fashion_mnist", "kmnist", "cifar10", "nmnist", "dvs_gesture", "cifar10_dvs", "shd", "ssc", "ecg_qtdb",
     "sequential_mnist", "permuted_mnist",
+    "fsdd", "ucr",
 )  # fmt: skip
 DOWNLOADS = {f"task={name}" for name in _TASKS}
 

@@ -247,6 +247,9 @@ def test_tasks(task: str, tmp_path: Path) -> None:
     config = small(encoder, task=task, loss=loss)
     if "path" in config["task"]:  # data of one's own, of which nothing was known so far
         config["task"] |= {"path": "own", "data_dir": str(tmp_path)}
+    if "dataset" in config["task"]:
+        config["task"] |= {"dataset": "own", "data_dir": str(tmp_path)}
+    if "data_dir" in config["task"]:
         spec = build(config["task"], "task")
         facts = (spec.input_shape, spec.num_outputs, spec.has_time, spec.has_accuracy, spec.has_values)
     trainer, records, _ = trains(config, data_dir=tmp_path)
@@ -257,7 +260,12 @@ def test_tasks(task: str, tmp_path: Path) -> None:
         assert batch.x.shape[0] == (trainer.settings.num_steps if spec.has_time else 1)
         assert batch.x.shape[2:] == spec.input_shape
         assert batch.x.dtype is torch.float32
-        assert -int(spec.has_steps) <= batch.x.min() <= batch.x.max() == 1  # an ECG rises and falls
+        if "normalise" in config["task"]:
+            assert batch.x.min() < 0 < batch.x.max()
+        elif batch.lengths is None:
+            assert -int(spec.has_steps) <= batch.x.min() <= batch.x.max() == 1  # an ECG rises and falls
+        else:
+            assert 0 <= batch.x.min() < batch.x.max() <= 1
         assert (batch.target is not None) == (spec.has_accuracy or spec.has_values)
         if batch.target is not None and spec.has_accuracy:
             assert batch.target.dtype is torch.int64

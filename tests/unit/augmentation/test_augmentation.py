@@ -22,7 +22,9 @@ from support.catalogued import options, part
 from support.refusals import refuses
 from support.small import config_for, training
 
-EVERY = pytest.mark.parametrize("name", options("augmentation"))
+#: Of images; test_sequence.py has the others.
+ALL = {name: each for name in options("augmentation") if isinstance(each := part("augmentation", name), Augmentation)}
+EVERY = pytest.mark.parametrize("name", ALL)
 
 
 def images(count: int = 6, channels: int = 3, height: int = 9, width: int = 12) -> Tensor:
@@ -133,8 +135,6 @@ def test_arguments_are_checked(kind: Any, arguments: tuple[Any, ...], refusal: t
 
 
 # --- in a task -----------------------------------------------------------------------------------------------------
-
-ALL = {name: part("augmentation", name) for name in options("augmentation")}
 
 
 def passes(batch_size: int, seed: int = 0, **options: Any) -> tuple[list[Tensor], ImagePart]:

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 
-from snnrun.augmentation import Augmentation
+from snnrun.augmentation import Augmentation, SequenceAugmentation
 from snnrun.config.build import build, locate
 from snnrun.config.catalogue import RUN_ARGUMENTS, conf_folder
 from snnrun.config.settings import Settings
@@ -280,6 +280,7 @@ def bases() -> list[Any]:
     return [pytest.param(f"snnrun.{name}", kind, id=name) for name, kind in kinds.items()] + [
         pytest.param("snnrun.loss", Regulariser, id="regulariser"),
         pytest.param("snnrun.augmentation", Augmentation, id="augmentation"),
+        pytest.param("snnrun.augmentation", SequenceAugmentation, id="augmentation of sequences"),
     ]
 
 

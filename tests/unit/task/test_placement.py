@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from snnrun.augmentation import Affine, Crop, Erase, Flip
+from snnrun.augmentation import (
+    Affine,
+    Crop,
+    CutMix,
+    DropChannels,
+    DropEvents,
+    Erase,
+    Flip,
+    JitterTime,
+    SequenceAugmentation,
+    ShiftChannels,
+    ShiftTime,
+)
 from snnrun.task import (
     ArrayPart,
     Arrays,
@@ -51,6 +63,16 @@ def array_task(folder: Path, dtype: str, *, time: bool = False) -> Arrays:
     return Arrays(path=str(path), time=time, limits=(0, 200), num_steps=5)
 
 
+SEQUENCES: dict[str, SequenceAugmentation] = {
+    "time": ShiftTime(),
+    "channels": ShiftChannels(),
+    "events": DropEvents(),
+    "broken": DropChannels(),
+    "jitter": JitterTime(),
+    "mix": CutMix(),
+}
+
+
 def tasks(folder: Path) -> dict[str, Task]:
     return {
         "images": Digits(augmentation={"a": Affine(), "c": Crop(), "e": Erase(size=2), "f": Flip()}),
@@ -59,11 +81,12 @@ def tasks(folder: Path) -> dict[str, Task]:
         "sequences": array_task(folder, ">i2", time=True),
         "bars": MovingBars(noise=0.01),
         "tones": SpokenTones(noise=0.01),
+        "changed": SpokenTones(noise=0.01, augmentation=SEQUENCES),
         "bits": Zeros(size_input=4, size_output=4, batch_size=3),
     }
 
 
-NAMES = ("images", "bytes", "floats", "sequences", "bars", "tones", "bits")
+NAMES = ("images", "bytes", "floats", "sequences", "bars", "tones", "changed", "bits")
 
 
 @pytest.mark.parametrize("fit", [True, False], ids=["on the device", "copied"])
