@@ -76,7 +76,8 @@ class YinYang(Task):
             inputs = self.spike_trains(points, num_steps) if self.has_time else torch.from_numpy(points).float()
             targets = upload(torch.from_numpy(labels), device)
             parts.append(ArrayPart(upload(inputs, device), targets, torch.arange(size), 1.0, self.has_time))
-        return Data(*parts, hashes={self.name: digest.hexdigest()}, place=str(device))
+        train, validation, test = parts
+        return Data(train, validation, test, hashes={self.name: digest.hexdigest()}, place=str(device))
 
     def spike_trains(self, points: np.ndarray, num_steps: int) -> Tensor:
         """``[N, T, 4]`` uint8 of points ``[N, 4]``, or ``[N, T, 5]`` with the bias."""

@@ -40,14 +40,14 @@ def test_the_functions_are_the_stated_sums() -> None:
 
 
 def test_every_unit_fires_once() -> None:
-    data = load(Randman(**SIZES))  # type: ignore[arg-type]
+    data = load(Randman(**SIZES))
     for batch in data.test.batches(100):
         assert batch.x.shape == (100, 100, 20)
         assert torch.equal(batch.x.sum(0), torch.ones(100, 20))
 
 
 def test_times_fill_the_range_and_classes_are_equally_likely() -> None:
-    task = Randman(**SIZES)  # type: ignore[arg-type]
+    task = Randman(**SIZES)
     (batch,) = load(task).test.batches(500)
     times = batch.x.argmax(0)
     assert times.min() <= 2 and times.max() >= 97
@@ -74,7 +74,7 @@ def test_the_manifolds_depend_on_their_seed_alone() -> None:
 
 def test_nearest_times_of_other_samples_reveal_the_class() -> None:
     sizes = {"train_samples": 1000, "validation_samples": 1, "test_samples": 200}
-    data = load(Randman(**sizes))  # type: ignore[arg-type]
+    data = load(Randman(**sizes))
     (known,), (asked,) = data.train.batches(1000), data.test.batches(200)
     assert known.target is not None and asked.target is not None
     times, of = (each.x.argmax(0).float() for each in (known, asked))

@@ -10,7 +10,7 @@ import torch
 from snnrun.augmentation import Flip
 from snnrun.config.settings import Settings
 from snnrun.job.parts import Trial
-from snnrun.task import Data, Digits, ImageSet, ImageTask, SequentialDigits
+from snnrun.task import Data, Digits, ImageSet, ImageTask, SequentialDigits, Task
 from snnrun.task.scan import scan_of
 from support.catalogued import CATALOGUE
 from support.refusals import refuses
@@ -114,8 +114,8 @@ def test_a_task_of_sequences_declares_time_and_its_length() -> None:
     still, permuted = Digits(), Digits(permute_seed=0)
     assert (still.has_time, still.length, still.input_shape) == (False, None, (1, 8, 8))
     assert (permuted.has_time, permuted.length, permuted.input_shape) == (False, None, (1, 8, 8))
-    sequences = SequentialDigits()
-    assert (sequences.has_time, sequences.length, sequences.input_shape) == (True, 64, (1,))
+    sequences: Task = SequentialDigits()
+    assert sequences.has_time and sequences.length == 64 and sequences.input_shape == (1,)
     assert (Digits.has_time, Digits.input_shape) == (False, (1, 8, 8))
 
 
