@@ -223,7 +223,8 @@ class Composer:
         if choices not in self._copies:
             known = self._merge(choices).hydra.runtime.choices
             top = known.get(preset.GROUP)
-            self._copies[choices] = preset.fitting(top, files, known) if isinstance(top, str) else {}
+            place = self._catalogue.place
+            self._copies[choices] = preset.fitting(top, files, known, place) if isinstance(top, str) else {}
         return self._copies[choices]
 
     def _merge(self, overrides: tuple[str, ...], words: Sequence[str] | None = None) -> DictConfig:

@@ -235,9 +235,7 @@ def _check_group(word: str, override: Override, values: tuple[str, ...], catalog
     for each in values:
         name = each.partition("=")[2].strip("'\"")
         if name == "null" and optional:  # Hydra accepts no null for a group
-            raise ValueError(
-                f"{word}: expected a name; leave {group} out, or write ~{group} where a set-up chooses one"
-            )
+            raise WordError(word, f"expected a name; leave {group} out, or write ~{group} where a set-up chooses one")
         if name == "null":
             raise WordError(word, f"a run needs {_article(group)}; {there_are}")
         several = _names(name, options)

@@ -8,13 +8,13 @@ replaced is then replaced by a copy without them, in Hydra's ``ConfigStore`` whi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 GROUP = "experiment"
 #: Suffix of the name of a copy.
@@ -25,18 +25,19 @@ GLOBAL = re.compile(r"^\s*#\s*@package\s+_global_\s*$", re.M)
 Setups = dict[str, DictConfig]
 
 
-def fitting(top: str, files: Mapping[str, Path], choices: Mapping[str, Any]) -> Setups:
+def fitting(top: str, files: Mapping[str, Path], choices: Mapping[str, Any], place: Callable[[str], str]) -> Setups:
     """Copies of the set-up ``top`` and of its bases; empty if all of their values fit the ``choices``.
 
-    ``files``: all set-ups.
+    ``files``: all set-ups. ``place``: the dotted key of a group's values, ``model.delay`` for ``delay``.
     """
     setups = _chain(top, files)
-    unfit = {name: _unfit(content, choices) for name, content in setups.items()}
+    unfit = {name: _unfit(content, choices, place) for name, content in setups.items()}
     if not any(unfit.values()):
         return {}
     for name, content in setups.items():
-        for group in unfit[name]:
-            del content[group]
+        for key in sorted(unfit[name], reverse=True):  # model.delay before model
+            above, _, last = key.rpartition(".")
+            del (OmegaConf.select(content, above) if above else content)[last]
         for i, entry in enumerate(content.get("defaults") or []):
             if (base := _base(entry, name)) in setups:
                 content["defaults"][i] = f"/{GROUP}/{base}{COPY}"
@@ -106,9 +107,14 @@ def _base(entry: Any, name: str) -> str | None:
     return path.removeprefix(f"/{GROUP}/") if path.startswith(f"/{GROUP}/") else None
 
 
-def _unfit(content: DictConfig, choices: Mapping[str, Any]) -> list[str]:
-    """The groups with values in a set-up whose part the user replaced."""
+def _unfit(content: DictConfig, choices: Mapping[str, Any], place: Callable[[str], str]) -> list[str]:
+    """The keys of values in a set-up for a part that the user replaced or left out."""
     entries: Sequence[Any] = content.get("defaults") or []
     pairs = [next(iter(entry.items())) for entry in entries if isinstance(entry, DictConfig)]
     parts = {str(key)[9:].strip().lstrip("/"): option for key, option in pairs if str(key).startswith("override ")}
-    return [group for group, option in parts.items() if group in content and choices.get(group) != option]
+    # A list of parts has the values of each by its name, and some of its parts may have stayed.
+    replaced = [
+        group for group, option in parts.items() if not isinstance(option, ListConfig) and choices.get(group) != option
+    ]
+    keys = [place(group) for group in replaced]
+    return [key for key in keys if OmegaConf.select(content, key, throw_on_resolution_failure=False) is not None]

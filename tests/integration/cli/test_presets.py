@@ -43,6 +43,30 @@ def test_a_key_of_the_part_that_was_replaced_is_unknown(command: Command, traini
     assert "neuron.beta=0.9: there is no key neuron.beta" in outcome.err
 
 
+@pytest.mark.parametrize(
+    ("words", "maximum"),
+    [((), 25), (("delay=linear",), 25), (("delay=gaussian",), 10), (("delay=gaussian", "model=recurrent"), 10)],
+)
+def test_values_of_a_part_within_a_part_go_with_it(
+    words: tuple[str, ...], maximum: int, command: Command, training: Training
+) -> None:
+    assert command("experiment=yin_yang_delays", *words).code == 0
+    assert training.calls[0]["config"]["model"]["delay"]["maximum"] == maximum
+
+
+@pytest.mark.parametrize("words", [(), ("model=recurrent",)])
+def test_a_set_up_without_its_optional_part(words: tuple[str, ...], command: Command, training: Training) -> None:
+    without = ("~delay", "optimizer.groups.delays.lr=null")
+    assert command("experiment=yin_yang_delays", *without, *words).code == 0
+    assert training.calls[0]["config"]["model"]["delay"] is None
+
+
+def test_null_for_an_optional_part_is_a_fault_of_the_command(command: Command) -> None:
+    outcome = command("experiment=yin_yang_delays", "delay=null")
+    assert outcome.code == 2
+    assert "~delay" in outcome.err
+
+
 def test_the_config_that_is_shown_is_the_one_that_is_run(command: Command, training: Training) -> None:
     words = ("experiment=zero_target", "neuron=lif", "encoder=none")
     outcome = command("--cfg", "job", *words)
