@@ -12,13 +12,13 @@ from torch import Tensor
 
 from snnrun.config.settings import Settings
 from snnrun.job.parts import parts_of
-from snnrun.model import MLP, Recurrent
+from snnrun.model import MLP, Recurrent, delays_of
 from snnrun.run.build import build_model, count_parameters
 from snnrun.training.records import StepRecord
 from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
-from support.small import CPU, config_for, training
+from support.small import CPU, config_for, training, weights
 from support.written import digit_files, ts_header, ts_lines, write_digits, write_ts
 
 #: From SpikingJelly's classify_dvsg.py and DVSGestureNet, and from SpyTorch's tutorial 4.
@@ -86,6 +86,7 @@ PARAMETERS = {
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
     "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6,  # W, V, ω and b_offset; the read-out, whose τ is fixed here
+    "yin_yang_delays": 2 * (5 * 30 + 30 * 3),  # each weight has a delay; the source has no bias spike
 }
 
 
@@ -237,6 +238,33 @@ def test_the_network_of_permuted_mnist_is_its_authors() -> None:
     assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 10
     assert {layer.backend for layer in (hidden, output)} == {"fused"}
     assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None
+
+
+# --- delays on Yin-Yang -------------------------------------------------------------------------------------------
+
+
+def test_yin_yang_has_the_times_of_the_source_and_learns_weights_and_delays() -> None:
+    trainer = training("experiment=yin_yang_delays", "epochs=2", batches=4)
+    steps, time_constants = 100, 4  # the source counts time in synaptic time constants, and a sample lasts four
+    task = trainer.parts.task
+    times = [time_constants * share for share in (task.early, task.late, task.bias_time)]
+    assert times == pytest.approx([0.15, 2.0, 0.9])
+    assert [each.kind.maximum for each in delays_of(trainer.model).values()] == [steps // time_constants] * 2
+    before = weights(trainer.model)
+    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
+    assert len(losses) == 8 and all(map(math.isfinite, losses))
+    for name, value in trainer.model.named_parameters():
+        assert (value != before[name]).float().mean() > 0.5, name
+    # Steps of the delays are counted in tenths of a time step, and are ten times as large as those of the weights.
+    moves = {name: (value - before[name]).abs().max().item() for name, value in trainer.model.named_parameters()}
+    delays = [move for name, move in moves.items() if "delay" in name]
+    assert min(delays) > 5 * max(move for name, move in moves.items() if "delay" not in name)
+
+
+def test_without_delays_half_of_the_parameters_are_left() -> None:
+    _, _, model = build_experiment("yin_yang_delays", "~delay", "optimizer.groups.delays.lr=null")
+    assert not delays_of(model)
+    assert count_parameters(model) == PARAMETERS["yin_yang_delays"] // 2
 
 
 # --- set-ups of our own for sound and time series -----------------------------------------------------------------
