@@ -23,7 +23,7 @@ def test_each_layer_has_its_histogram_and_its_delays() -> None:
     (image,) = matrix.get_images()
     assert np.array_equal(image.get_array(), SYNAPSES.values)  # type: ignore[arg-type]
     assert image.get_clim() == (0, 4)
-    assert list(order.get_lines()[0].get_ydata()) == [0, 2, 2.4]
+    assert np.array_equal(order.get_lines()[0].get_ydata(), [0, 2, 2.4])
     assert (histogram.get_title(loc="left"), other.get_xlabel()) == ("hidden1", "delay (steps)")
 
 
