@@ -34,7 +34,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PRESETS, BLOG = ROOT / "conf" / "experiment", ROOT / "tests" / "reference" / "blog.json"
 NUMBERS, WORDS, PAGE = (ROOT / "docs" / name for name in ("results.json", "results.yaml", "results.md"))
 # Keys of a run that change none of its results.
-NEUTRAL = re.compile(r"(seed|name|(task\.)?data_dir|output_dir|device|threads|max_seconds)$|(report|checkpoint|tracker|hydra)\b")
+NEUTRAL = re.compile(
+    r"(seed|name|(task\.)?data_dir|output_dir|device|threads|max_seconds)$|(report|checkpoint|tracker|hydra)\b"
+)
 LENGTH = re.compile(r"(epochs|max_steps)=\w+$")  # a shorter training, in a row of its own
 TRAINING_IMAGES = 60_000  # of MNIST and Fashion-MNIST
 PACKAGES = ("torch", "snntorch", "spikingjelly", "snnrun")
