@@ -20,7 +20,7 @@ from support.forked import snnrun
 from support.paths import SUPPORT
 from support.shell import Run, environment, strict
 from support.small import config_for
-from support.written import write_everything
+from support.written import of_lengths, write_everything
 
 TIMES = ("time", "seconds", "samples_per_second")
 TINY = ("report.figures=false", "report.summary=false", "model.hidden=[16]", "num_steps=6", "hydra.run.dir=run")
@@ -120,6 +120,11 @@ SPREAD = {
 
 def test_two_processes_follow_one(tmp_path: Path) -> None:
     follow({name: job(config_for(*words)) for name, words in SPREAD.items()}, tmp_path)
+
+
+def test_two_processes_follow_one_with_samples_of_different_length(tmp_path: Path) -> None:
+    words = (*of_lengths(tmp_path), "batch_size=5", "epochs=5", "regulariser=sparsity", "model.dropout=0.2", "seed=2", "seed=1")
+    follow({"lengths": job(config_for(*words))}, tmp_path)
 
 
 def test_three_processes(tmp_path: Path) -> None:
