@@ -91,5 +91,6 @@ def test_a_few_kills(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_kills(tmp_path: Path) -> None:
     assert sum(kills for _, kills in LONG) >= 20
-    lengths = [*QUIET, OFTEN, *of_lengths(tmp_path), "batch_size=5", "model.dropout=0.2", "delay=gaussian"]
-    check_kills(tmp_path, [*LONG, ([*lengths, "model.delay.maximum=3", "epochs=5"], 3)])
+    others = [word for word in QUIET if not word.startswith(("epochs", "batch_size"))]
+    lengths = [*others, OFTEN, *of_lengths(tmp_path), "batch_size=5", "epochs=5", "model.dropout=0.2"]
+    check_kills(tmp_path, [*LONG, ([*lengths, "delay=gaussian", "model.delay.maximum=2"], 3)])

@@ -123,7 +123,15 @@ def test_two_processes_follow_one(tmp_path: Path) -> None:
 
 
 def test_two_processes_follow_one_with_samples_of_different_length(tmp_path: Path) -> None:
-    words = (*of_lengths(tmp_path), "batch_size=5", "epochs=5", "regulariser=sparsity", "model.dropout=0.2", "seed=2", "seed=1")
+    words = (
+        *of_lengths(tmp_path),
+        "batch_size=5",
+        "epochs=5",
+        "regulariser=sparsity",
+        "model.dropout=0.2",
+        "seed=2",
+        "seed=1",
+    )
     follow({"lengths": job(config_for(*words))}, tmp_path)
 
 
@@ -259,19 +267,23 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
     write_everything(tmp_path / "images", scale=4)
     jobs = {}
     whole = ("digits", "zeros")
-    others = [task for task in options("task") if task not in whole]
-    for task in options("task"):
+    # An image set as a sequence has the images of another task, and many steps.
+    tasks = [task for task in options("task") if part("task", task).length is None]
+    others = [task for task in tasks if task not in whole]
+    for task in tasks:
         write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders; but for
         # population codes, on whose many inputs rounding soon moves a spike (docs/data_parallel.md).
         names = [name for name in encoders(task) if task in whole or not name.startswith("population")]
         chosen = names if task in whole else names[others.index(task) :: len(others)]
-        steps = part("task", task).has_steps  # the ECG has values below 0, which no encoder takes
-        for encoder in ["none"] if steps else chosen:
+        steps, lengths = part("task", task).has_steps, part("task", task).has_lengths
+        # The values of the ECG and of time series may be below 0, which no encoder takes.
+        for encoder in ["none"] if steps or lengths else chosen:
             losses = {"loss": "ce_steps"} if steps else {}
             config = assemble(task=task, encoder=encoder, optimizer="sgd", **losses)
             # The made-up sets of events are small: many passes make the steps.
-            config |= {"num_steps": 5, "epochs": 8 if task in EVENT_SETS else 2 if steps else 1, "batch_size": 5}
+            config |= {"num_steps": 25 if steps and task != "ecg_qtdb" else 5, "batch_size": 5}
+            config["epochs"] = 8 if task in EVENT_SETS or lengths else 2 if steps else 1
             # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.
             config["optimizer"]["lr"] = 0.01
             config["report"]["log_every"] = 1
@@ -280,6 +292,8 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
                 config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
             if "path" in config["task"]:
                 config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
+            if "dataset" in config["task"]:
+                config["task"] |= {"dataset": "own", "data_dir": str(tmp_path / "images")}
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "gradients", "layers"))
