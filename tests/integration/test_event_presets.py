@@ -85,7 +85,7 @@ PARAMETERS = {
     "dvs_gesture": 9 * 2 * 128 + 4 * 9 * 128 * 128 + 5 * 2 * 128 + (2048 + 1) * 512 + (512 + 1) * 110,
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
-    "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6,  # W, V, ω and b_offset; the read-out, whose τ is fixed here
+    "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out with its τ
 }
 
 
@@ -200,7 +200,7 @@ def test_the_network_of_the_ecg_is_its_authors() -> None:
     assert isinstance(model, MLP)
     layers: Any = model.layers
     hidden, output = layers["hidden1"], layers["output"]
-    omega, offset, tau = hidden.neuron.omega(), hidden.neuron.b_offset(), -1 / torch.log(output.neuron.beta())
+    omega, offset, tau = hidden.neuron.omega(), hidden.neuron.b_offset(), output.neuron.tau()
     assert ((omega >= 3) & (omega <= 5)).all() and omega.unique().numel() == 36
     assert ((offset >= 0.1) & (offset <= 1)).all() and offset.unique().numel() == 36
     assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 6
