@@ -283,7 +283,10 @@ def test_the_network_of_se_adlif_is_its_authors() -> None:
     expected = 0.4 * 5 / (2 * torch.exp(5 * x.abs()))
     torch.testing.assert_close(layers["hidden1"].neuron.surrogate.derivative(x), expected)
     assert layers["output"].neuron.beta() == pytest.approx(math.exp(-1 / 15))
-    # A training step: everything that it learns has a gradient.
+    # A training step: everything that it learns has a gradient. At first the network hardly fires.
+    with torch.no_grad():
+        for name in ("hidden1", "hidden2"):
+            layers[name].synapse.weight.mul_(20)
     x = torch.randint(0, 4, (40, 4, 140), generator=torch.Generator().manual_seed(0)).float()
     traces = model(x)
     assert traces["hidden1"].spikes.any() and traces["hidden2"].spikes.any()
