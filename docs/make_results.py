@@ -17,7 +17,7 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +34,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PRESETS, BLOG = ROOT / "conf" / "experiment", ROOT / "tests" / "reference" / "blog.json"
 NUMBERS, WORDS, PAGE = (ROOT / "docs" / name for name in ("results.json", "results.yaml", "results.md"))
 # Keys of a run that change none of its results.
-NEUTRAL = re.compile(r"(seed|data_dir|output_dir|device|threads|max_seconds)$|(report|checkpoint|tracker|hydra)\b")
+NEUTRAL = re.compile(
+    r"(seed|name|(task\.)?data_dir|output_dir|device|threads|max_seconds)$|(report|checkpoint|tracker|hydra)\b"
+)
 LENGTH = re.compile(r"(epochs|max_steps)=\w+$")  # a shorter training, in a row of its own
 TRAINING_IMAGES = 60_000  # of MNIST and Fashion-MNIST
 PACKAGES = ("torch", "snntorch", "spikingjelly", "snnrun")
@@ -87,7 +89,7 @@ def gather(folders: Sequence[Path]) -> dict[str, Any]:
     with composer(Catalogue()) as hydra:
         for folder in sorted(found for each in folders for found in find(each)):
             try:
-                preset, words = asked(folder, told)
+                preset, words = asked(folder, told, lambda words: plain(hydra.compose(words)))
                 if preset is not None:
                     now = plain(hydra.compose([f"experiment={preset}", *words]))
                     add(row(preset, words).ours, ours(folder, now), folder)
@@ -107,8 +109,13 @@ def gather(folders: Sequence[Path]) -> dict[str, Any]:
     return {"rows": [each._asdict() for each in ordered]}
 
 
-def asked(folder: Path, told: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """The preset that a run was asked for, and what else that could matter; None for a run without a preset."""
+def asked(
+    folder: Path, told: Mapping[str, Any], compose: Callable[[list[str]], Mapping[str, Any]] | None = None
+) -> tuple[str | None, list[str]]:
+    """The preset that a run was asked for, and what else that could matter; None for a run without a preset.
+
+    With ``compose``, which returns a config, words that repeat what the preset has do not matter.
+    """
     path = folder / ".hydra" / "overrides.yaml"
     words = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else []
     presets = [word.partition("=")[2] for word in words if word.startswith("experiment=")]
@@ -116,6 +123,9 @@ def asked(folder: Path, told: Mapping[str, Any]) -> tuple[str | None, list[str]]
         return None, []
     rest = [re.sub(r",\s+", ",", word) for word in words if not word.startswith("experiment=")]
     rest = [word for word in rest if not NEUTRAL.match(word.lstrip("+").partition("=")[0])]
+    if rest and compose is not None:
+        plain_preset = compose([f"experiment={presets[0]}"])
+        rest = [word for word in rest if compose([f"experiment={presets[0]}", word]) != plain_preset]
     variants = told["presets"].get(presets[0], {}).get("variants", {})
     if strange := [word for word in rest if word not in variants and not LENGTH.match(word)]:
         raise Refused(f"not the preset as it is: {', '.join(strange)}")

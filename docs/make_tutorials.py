@@ -6,8 +6,9 @@
 What is run is what is seen on the page, in its order and in one empty folder:
 
 - a block after a line with nothing but a file's name in backquotes and a colon is that file;
-- a ``sh`` block holds commands, one a line. ``# exit code 2`` behind one says how it ends, if not with 0, and
-  ``# needs snntorch`` that it is run only where that can be imported;
+- a ``sh`` block holds commands, one a line. ``# exit code 2`` behind one says how it ends, if not with 0,
+  ``# needs snntorch`` that it is run only where that can be imported, and ``# needs data/fsdd`` only where that folder
+  is: this script takes ``data/`` of the current folder, and the tests have none;
 - a ``text`` block after it is what the commands print. ``…`` stands for lines, or text, that were left out. Decimals,
   shares, numbers with a unit, dates and tokens differ from machine to machine: of them the form counts alone;
 - the title of a figure names the file that it is.
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,7 @@ class Printed(NamedTuple):
     commands: str
     printed: str
     shown: str | None
+    left_out: tuple[str, ...]  # commands that were not run, for want of what they need
 
 
 class Missed(Exception):
@@ -99,17 +101,19 @@ def run(
                 path.write_text(block.text, encoding="utf-8")
             elif block.language == "sh":
                 shown = after.text if after and after.language == "text" else None
-                printed = [_command(line, folder, base) for line in block.text.splitlines() if line.strip()]
-                if None in printed:  # without what it needs, nothing is compared
+                commands = [line for line in block.text.splitlines() if line.strip()]
+                printed = [_command(line, folder, base) for line in commands]
+                left_out = tuple(line for line, text in zip(commands, printed, strict=True) if text is None)
+                if left_out:  # without what it needs, nothing is compared
                     shown = None
-                yield Printed(block.text, "".join(filter(None, printed)), shown)
+                yield Printed(block.text, "".join(filter(None, printed)), shown, left_out)
 
 
 def _command(line: str, folder: Path, environment: dict[str, str]) -> str | None:
-    """What one command printed; None where it was left out, for want of a package that it needs."""
+    """What one command printed; None where it was left out, for want of a package or folder that it needs."""
     _, _, remark = line.rpartition("# ")
     needs = re.fullmatch(r"needs (.+)", remark)
-    if needs and not all(importlib.util.find_spec(name) for name in needs[1].split(", ")):
+    if needs and not all(_is_there(name, folder) for name in needs[1].split(", ")):
         return None
     code = re.fullmatch(r"exit code (\d+)", remark)
     ended = subprocess.run(
@@ -127,6 +131,16 @@ def _command(line: str, folder: Path, environment: dict[str, str]) -> str | None
     if ended.returncode != expected:
         raise Missed(f"expected exit code {expected}, got {ended.returncode}: {line}\n{ended.stdout}")
     return ended.stdout.replace(str(folder), HOME)
+
+
+def _is_there(name: str, folder: Path) -> bool:
+    """True if a package, or with a ``/`` in its name a folder of data, is there."""
+    return (folder / name).exists() if "/" in name else importlib.util.find_spec(name) is not None
+
+
+def drawn(source: str, left_out: Sequence[str]) -> bool:
+    """False for a figure in the folder of a command that was left out."""
+    return not any(f"hydra.run.dir={source.partition('/figures/')[0]} " in f"{line} " for line in left_out)
 
 
 def _programs(folder: Path, program: Path | None) -> None:
@@ -179,12 +193,16 @@ def main(names: list[str]) -> int:
         page = path.read_text(encoding="utf-8")
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch).resolve()
+            if Path("data").is_dir():
+                (folder / "data").symlink_to(Path("data").resolve())
+            left_out: list[str] = []
             for block in run(page, folder):
+                left_out += block.left_out
                 print(f"$ {block.commands}{block.printed}")
                 if block.shown is not None and (line := difference(block.shown, block.printed)):
                     print(f"{path.name}: not printed: {line}", file=sys.stderr)
             for target, source in figures(page).items():
-                if source is not None:
+                if source is not None and drawn(source, left_out):
                     (found,) = folder.glob(source)
                     (TUTORIALS / target).parent.mkdir(parents=True, exist_ok=True)
                     keep(found, TUTORIALS / target)

@@ -104,10 +104,7 @@ class Catalogue:
 
     def several(self, group: str) -> bool:
         """True if a config may have several parts of the group, each by its name."""
-        return any(
-            _place(path, group, option) != (header(path) or group)
-            for option, path in self.groups.get(group, {}).items()
-        )
+        return any(header(path).endswith(f".{option}") for option, path in self.groups.get(group, {}).items())
 
     def choices_of(self, group: str, option: str) -> dict[str, str]:
         """The choices of an option in other groups: ``{"loss": "mean_square"}`` for the task ``zeros``."""

@@ -370,7 +370,10 @@ _NEW_KEYS: Mapping[str, Any] = {
 
 def read(config: Mapping[str, Any]) -> tuple[Settings | None, list[Fault]]:
     """The settings of a training, or None and their faults."""
-    settings, faults = read_rows(Settings, {**_NEW_KEYS, **config})
+    config = {**_NEW_KEYS, **config}
+    if isinstance(config.get("report"), Mapping):
+        config["report"] = {"test_every_epoch": False, **config["report"]}  # newer than some runs, too
+    settings, faults = read_rows(Settings, config)
     if settings and settings.clip_grad_norm is not None and settings.clip_grad_value is not None:
         advice = "clip by the norm of the whole gradient or by the values of its components, not by both"
         fault = ArgumentError("clip_grad_value", "null beside clip_grad_norm", settings.clip_grad_value, advice=advice)

@@ -101,7 +101,7 @@ class Delay(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class WideDelay(Delay):
-    """Base of delays whose taps have a width that shrinks during training.
+    """Base of delays with taps that become narrower during training.
 
     ::
 

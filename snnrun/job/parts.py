@@ -409,7 +409,7 @@ def _target_faults(task: Any, loss: Any, config: Mapping[str, Any], catalogue: C
 
 
 def _length_faults(task: Any, loss: Any, config: Mapping[str, Any], settings: Any, catalogue: Catalogue) -> list[Fault]:
-    """What does not go with samples that differ in length, or with ``num_steps=max`` for those that do not."""
+    """What does not go with samples of different length, or with samples of one length and ``num_steps=max``."""
     data = _name(config, "task", catalogue)
     if not task.has_lengths:
         if settings.num_steps != MAX:

@@ -33,5 +33,5 @@ class Record(NamedTuple):
 
 
 def join_steps(train: Tensor, lengths: Tensor) -> Tensor:
-    """All steps that count, as those of a single sample: ``[Σ lengths, 1, *N]`` for ``[T, B, *N]``."""
+    """All steps that count, as if they were one sample: ``[Σ lengths, 1, *N]`` for ``[T, B, *N]``."""
     return train[steps_within(lengths, len(train), train.device)][:, None]

@@ -108,8 +108,7 @@ class CSiLIF(Neuron):
         u[t] = 2 Re z[t]                                             the membrane
         s[t] = H(u[t] - θ)                                           fire
 
-    in real numbers, with ``n = 2 Im z``, ``ρ = exp(-λΔ)`` and ``φ = ωΔ``::
-
+        in real numbers, with n = 2 Im z, ρ = exp(-λΔ) and φ = ωΔ:
         u[t] = ρ (cos φ v[t-1] - sin φ n[t-1]) + 2 g x[t]
         n[t] = ρ (sin φ v[t-1] + cos φ n[t-1])
         v[t] = u[t] - θ s[t]                                         reset (subtract; see the options); n is not reset

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from snnrun.report.evaluation import evaluation_figure
     from snnrun.report.figures import accuracy_figure, firing_rate_figure, loss_figure, membrane_figure, raster_figure
     from snnrun.report.parameters import parameters_figure
-    from snnrun.report.raster import Example, save_raster
+    from snnrun.report.raster import Example, StepLabels, save_raster
     from snnrun.report.search import history_figure, importance_figure
     from snnrun.report.views import encoder_animation, encoder_figure, rate_figure, surrogate_figure
 
@@ -30,6 +30,7 @@ __all__ = [
     "Console",
     "Example",
     "LayerDelays",
+    "StepLabels",
     "accuracy_figure",
     "activity_warnings",
     "chance_warning",
@@ -61,7 +62,7 @@ _HEAVY = {
     "evaluation": ("evaluation_figure",),
     "figures": ("accuracy_figure", "firing_rate_figure", "loss_figure", "membrane_figure", "raster_figure"),
     "parameters": ("parameters_figure",),
-    "raster": ("Example", "save_raster"),
+    "raster": ("Example", "StepLabels", "save_raster"),
     "search": ("history_figure", "importance_figure"),
     "draw_traces": ("overlay_figure", "traces_figure"),
     "views": ("encoder_animation", "encoder_figure", "rate_figure", "surrogate_figure"),

@@ -18,13 +18,14 @@ from matplotlib.transforms import blended_transform_factory
 
 from snnrun.config.settings import Style
 from snnrun.report import marks, series
-from snnrun.report.raster import Example, Floats, Row, is_spike_train, rows, thin, to_array
+from snnrun.report.raster import Example, Floats, Row, StepLabels, is_spike_train, rows, thin, to_array
 from snnrun.report.style import HEIGHT, LIGHT, STYLE, WIDTH, Palette, ink_map, palette, picture, save
 from snnrun.system.format import plural
 from snnrun.training.records import EpochRecord, LogRecord, StepRecord, best_of, of_kind
 
 FEW = 40  # a curve of this many points or fewer shows each as a dot; a single point needs it
 LONGEST_LINE = 78  # letters of a headline; a longer one is smaller
+LABELS = 0.9  # inches, the height of labels over time
 PICTURE = 1.15  # inches, the width of the image beside a raster
 
 
@@ -157,7 +158,8 @@ def draw_raster(
 ) -> Figure | None:
     """A row per layer over one time axis; a tick is a spike, as large as time step and neuron allow.
 
-    With an ``example`` the title describes the sample; the image of a still image stands on the right.
+    With an ``example`` the title describes the sample; the image of a still image stands on the right, and labels over
+    time stand below.
     """
     layers = rows(traces, sample)
     if not layers:
@@ -165,18 +167,19 @@ def draw_raster(
     limit = max(30, 300 // max(3, len(layers)))  # neurons of a layer; each has 3 pixels or more
     shown = [thin(row.spikes.shape[1], limit) for row in layers]
     heights = [max(0.45, 0.02 * len(indices)) for indices in shown]
-    figure = picture(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(layers)))
-    image = None if example is None else example.image
+    image, labels = (None, None) if example is None else (example.image, example.steps)
+    heights += [] if labels is None else [LABELS]
+    figure = picture(max(HEIGHT, 0.8 + sum(heights) + 0.32 * len(heights)))
     width = WIDTH - 0.7 - (0 if image is None else PICTURE)  # inches of a panel
     grid = figure.add_gridspec(
-        len(layers), 1 if image is None else 2, height_ratios=heights,
+        len(heights), 1 if image is None else 2, height_ratios=heights,
         width_ratios=(1.0,) if image is None else (width, PICTURE),
     )  # fmt: skip
     panels = [figure.add_subplot(grid[0, 0])]
-    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(layers))]
+    panels += [figure.add_subplot(grid[i, 0], sharex=panels[0]) for i in range(1, len(heights))]
     looks = _looks([row.name for row in layers], colours)
     steps = len(layers[0].spikes)
-    for axes, row, indices in zip(panels, layers, shown, strict=True):
+    for axes, row, indices in zip(panels[: len(layers)], layers, shown, strict=True):
         if is_spike_train(row.spikes):
             title = _draw_spikes(axes, row, indices, looks[row.name][0], colours.down, width)
         else:
@@ -188,6 +191,8 @@ def draw_raster(
         axes.set(ylim=(-margin, count - 1 + margin), xlim=(-0.5 - 0.005 * steps, steps - 0.5 + 0.005 * steps))
         axes.set_yticks([0, count - 1] if count > 1 else [0])
         axes.tick_params(labelbottom=axes is panels[-1])
+    if example is not None and labels is not None:
+        _draw_labels(panels[-1], labels, example, colours)
     marks.whole_numbers(panels[-1])
     panels[-1].set_xlabel("time step")
     figure.supylabel("neuron", fontsize=STYLE["axes.labelsize"])
@@ -195,6 +200,22 @@ def draw_raster(
         _draw_image(figure.add_subplot(grid[:, 1]), image, colours)
     _headline(figure, example)
     return figure
+
+
+def _draw_labels(axes: Axes, labels: StepLabels, example: Example, colours: Palette) -> None:
+    """The class of each step as a wide line, with a gap where there is none, and the predicted class as a thin line."""
+    time = np.arange(len(labels.true))
+    for values, colour, width in ((labels.true, colours.input, 5.0), (labels.predicted, colours.down, 1.3)):
+        shown = np.where(values >= 0, values, np.nan)
+        # A line of levels only: a class lasts from half a step before its step to half a step after it.
+        edges = np.concatenate((time - 0.5, time[-1:] + 0.5))
+        axes.stairs(shown, edges, baseline=None, color=colour, lw=width, alpha=0.5 if width > 2 else 1.0)
+    count = max(len(example.classes), int(max(labels.true.max(), labels.predicted.max())) + 1)
+    every = range(count) if count <= 10 else (0, count - 1)
+    axes.set(ylim=(count - 0.5, -0.5), yticks=every, yticklabels=[example.name_of(label) for label in every])
+    axes.tick_params(axis="y", labelsize=7)
+    axes.set_title("label of each step: true (wide, grey) and predicted (thin, orange)", loc="left")
+    axes.grid(visible=False)
 
 
 def _draw_image(axes: Axes, image: Floats, colours: Palette) -> None:

@@ -25,6 +25,18 @@ class Row(NamedTuple):
     membrane: Floats | None  # [T, N]; None for the input
 
 
+class StepLabels(NamedTuple):
+    """The class of each step and the predicted class, ``[T]`` each, from 0 on; -1: a step without a label."""
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+    def score(self) -> tuple[int, int]:
+        """Number of steps whose class is correct, and of steps with a label."""
+        labelled = self.true >= 0
+        return int((labelled & (self.true == self.predicted)).sum()), int(labelled.sum())
+
+
 class Example(NamedTuple):
     """The test sample that figures show.
 
@@ -34,7 +46,7 @@ class Example(NamedTuple):
         label, prediction: its class, and the class predicted from the spikes in the figure; None without labels.
         image: ``[1 or 3, H, W]`` with values in [0, 1], if the sample is a still image.
         tied: number of classes with the largest score; the prediction is the first of them.
-        steps: number of its steps whose class is correct, and of those with a label; None unless steps have labels.
+        steps: its labels over time; None unless steps have labels.
     """
 
     number: int = 0
@@ -43,20 +55,21 @@ class Example(NamedTuple):
     prediction: int | None = None
     image: Floats | None = None
     tied: int = 1
-    steps: tuple[int, int] | None = None
+    steps: StepLabels | None = None
 
     def words(self) -> str:
         """Index, class and prediction."""
         words = f"test sample {self.number}"
         if self.steps is not None:
-            correct, labels = self.steps
+            correct, labels = self.steps.score()
             return f"{words}: {correct:,} of {labels:,} steps correct"
         if self.label is None or self.prediction is None:
             return words
         verdict = tie(self.tied) or ("correct" if self.label == self.prediction else "wrong")
-        return f"{words}: class {self._name(self.label)}, prediction {self._name(self.prediction)} ({verdict})"
+        return f"{words}: class {self.name_of(self.label)}, prediction {self.name_of(self.prediction)} ({verdict})"
 
-    def _name(self, label: int) -> str:
+    def name_of(self, label: int) -> str:
+        """The name of a class, or its number."""
         return printable(self.classes[label], LONGEST_NAME) if 0 <= label < len(self.classes) else str(label)
 
 
@@ -106,7 +119,8 @@ def save_raster(
     All are [T, N] of one sample: spikes uint8, membranes float32; the input is int8 if it has downward events and
     float32 if it is a current. ``traces``: layer to trace, ``input_train``: [T, B, *N], both of the same batch.
     ``example`` adds "sample", its index in the test set, and if known "label", "prediction" and "tied", the number of
-    classes with the largest score: each one int64. A still image is "image", uint8 ``[1 or 3, H, W]``, 0 is black.
+    classes with the largest score: each one int64. Labels over time are "step_labels" and "step_predictions", int64
+    ``[T]``; a label of -1 is none. A still image is "image", uint8 ``[1 or 3, H, W]``, 0 is black.
     """
     train = one_sample(input_train, sample)
     kind = np.float32 if not is_spike_train(train) else np.uint8 if train.min(initial=0) >= 0 else np.int8
@@ -118,6 +132,8 @@ def save_raster(
     if example is not None:
         facts = {"sample": example.number, "label": example.label, "prediction": example.prediction}
         facts["tied"] = None if example.prediction is None else example.tied
+        if example.steps is not None:
+            arrays |= {"step_labels": example.steps.true, "step_predictions": example.steps.predicted}
         if example.image is not None:
             arrays["image"] = np.rint(255 * np.clip(np.nan_to_num(example.image), 0, 1)).astype(np.uint8)
         arrays |= {name: np.int64(value) for name, value in facts.items() if value is not None}

@@ -13,7 +13,7 @@ from snnrun import report
 from snnrun.errors import ArgumentError, DataError
 from snnrun.job.job import Job
 from snnrun.job.parts import Parts
-from snnrun.loss import Loss, count_ties, outcome
+from snnrun.loss import Loss, count_ties
 from snnrun.model import multiply_adds
 from snnrun.run import build, checkpoint
 from snnrun.sequence import Trace
@@ -158,6 +158,6 @@ def example_of(sample: Batch, index: int, traces: Mapping[str, Trace], parts: Pa
             ties = int(count_ties(parts.loss.scores(spikes.detach(), membrane.detach()))[0])
     elif names and parts.task.has_steps and sample.target is not None:
         spikes, membrane, _ = list(traces.values())[-1]
-        correct, labels = outcome(parts.loss.predict(spikes.detach(), membrane.detach()), sample.target).tolist()
-        steps = correct, labels
+        predicted = parts.loss.predict(spikes.detach(), membrane.detach())
+        steps = report.StepLabels(sample.target[0].cpu().numpy(), predicted[0].cpu().numpy())
     return report.Example(index, names, label, prediction, image, ties, steps)

@@ -251,7 +251,7 @@ def _backward(state: TrainingState, setup: Setup, batch: Batch) -> _Result:
     (loss if settings.accumulate == 1 else loss * (samples / settings.batch_size)).backward()
     lengths = batch.lengths
     if lengths is not None and team.size > 1:
-        lengths = team.own(lengths, 0)
+        lengths = team.own(lengths, 0)[: team.own_count]  # without own samples, none
     counts = state.progress.activity.count(traces if team.own_count else _without_samples(traces), lengths)
     return _Result(loss.detach().reshape(()), outcome, counts, samples)
 

@@ -86,7 +86,7 @@ PARAMETERS = {
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
     "shd_adlif": 140 * 360 + 3 * 360 * 360 + 2 * 5 * 360 + (360 + 1) * 20,  # W and V; bias, a, b, τ and τ_w; read-out
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
-    "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out with its τ
+    "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out and its τ
 }
 
 

@@ -23,6 +23,7 @@ from support.catalogued import CATALOGUE, at
 from support.paths import DOCS
 from support.references import tensor
 from support.small import CPU, config_for, training, write_mnist
+from support.written import ts_header, ts_lines, write_ts
 
 ADAM = {"_target_": "torch.optim.Adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0}
 SGD = {"_target_": "torch.optim.SGD", "lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
@@ -203,8 +204,14 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", list(CATALOGUE.groups["experiment"]))
-def test_its_parts_go_together(name: str) -> None:
-    config = config_for(f"experiment={name}")
+def test_its_parts_go_together(name: str, tmp_path: Path) -> None:
+    words = [f"experiment={name}"]
+    if name == "japanese_vowels":  # its file says how many inputs there are
+        classes = "123456789"
+        train, test = (ts_lines(count, 12, classes, count) for count in (45, 18))
+        write_ts(tmp_path / "JapaneseVowels", "JapaneseVowels", train, test, ts_header(12, classes))
+        words.append(f"data_dir={tmp_path}")
+    config = config_for(*words)
     assert Trial(config, config, config, Settings.from_config(config)).run(CATALOGUE) == []
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import snnrun
 from snnrun.errors import ConfigError
+from support.written import of_lengths
 
 WORDS = ("task=arrays", "task.time=true", "task.steps=true", "encoder=none", "num_steps=12", "model.hidden=[30]")
 
@@ -51,22 +52,9 @@ def test_losses_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert "one target for a sample" in str(error.value)
 
 
-OF_LENGTHS = ("task=arrays", "task.time=true", "num_steps=max", "encoder=none", "model.hidden=[20]")
-
-
-def write_lengths(folder: Path) -> None:
-    """The class is the input that fires in the first steps; after the end of a sample there is only noise."""
-    random = np.random.default_rng(0)
-    labels, lengths = random.integers(0, 2, 80), random.integers(3, 13, 80)
-    inputs = np.repeat(np.eye(2)[labels][:, None], 12, 1)
-    inputs[np.arange(12) >= lengths[:, None]] = 1
-    np.savez(folder / "lengths.npz", inputs=inputs, targets=labels, lengths=lengths)
-
-
 def test_samples_of_different_length_are_learned_and_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_lengths(tmp_path)
     monkeypatch.chdir(tmp_path)
-    words = (*OF_LENGTHS, f"task.path={tmp_path / 'lengths.npz'}", "regulariser=sparsity", "report.sample=1")
+    words = (*of_lengths(tmp_path), "regulariser=sparsity", "report.sample=1")
     run = snnrun.train(*words, "epochs=8", "batch_size=8", "optimizer.lr=0.05")
     assert run.result.test_accuracy is not None and run.result.test_accuracy > 0.9
     assert run.evaluate().test_accuracy == run.result.test_accuracy
@@ -80,15 +68,14 @@ def test_samples_of_different_length_are_learned_and_recorded(tmp_path: Path, mo
 
 
 def test_what_does_not_go_with_lengths_is_refused(tmp_path: Path) -> None:
-    write_lengths(tmp_path)
-    path = f"task.path={tmp_path / 'lengths.npz'}"
+    lengths = of_lengths(tmp_path)
     for words, key in (
         (("neuron=psn",), "neuron"),
         (("loss=spike_similarity",), "loss"),
         (("execution.cuda_graph=true",), "execution.cuda_graph"),
     ):
         with pytest.raises(ConfigError) as error:
-            snnrun.compose(*OF_LENGTHS, path, *words)
+            snnrun.compose(*lengths, *words)
         assert key in str(error.value)
     with pytest.raises(ConfigError) as error:
         snnrun.compose("num_steps=max")

@@ -79,3 +79,15 @@ def test_files_commands_and_exit_codes(tmp_path: Path) -> None:
     for wrong in ("exit 3", "true   # exit code 3"):
         with pytest.raises(script.Missed, match="expected exit code"):
             list(script.run(f"```sh\n{wrong}\n```\n", tmp_path))
+
+
+def test_a_command_without_its_data_is_left_out_and_so_is_its_figure(tmp_path: Path) -> None:
+    line = "echo hydra.run.dir=outputs/a   # needs data/spoken"
+    page = f"```sh\n{line}\ntrue\n```\n\n```text\nother\n```\n"
+    (block,) = script.run(page, tmp_path)
+    assert (block.printed, block.shown, block.left_out) == ("", None, (line,))
+    assert not script.drawn("outputs/a/figures/raster.png", block.left_out)
+    assert script.drawn("outputs/ab/figures/raster.png", block.left_out)
+    (tmp_path / "data" / "spoken").mkdir(parents=True)
+    (block,) = script.run(page, tmp_path)
+    assert (block.printed, block.shown, block.left_out) == ("hydra.run.dir=outputs/a\n", "other\n", ())

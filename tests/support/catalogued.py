@@ -96,6 +96,8 @@ def neurons(group: str, option: str, shape: tuple[int, ...] = (3,), *, learn: bo
     base = config_for() | {"num_steps": 8, "convention": raw("convention", changes.pop("convention", "default"))}
     base["surrogate"] = raw("surrogate", changes.pop("surrogate", "atan"))
     flags = [key for key, value in raw(group, option).items() if isinstance(value, bool) and LEARNT.match(key)]
+    if "learn_beta" in flags and "learn_tau" in flags:
+        flags.remove("learn_tau")  # one of the two
     changes = dict.fromkeys(flags, learn) | changes
     layer: Neuron = build(config_of(group, option, base, **changes), group)(shape=shape)
     return layer

@@ -186,6 +186,20 @@ def write_everything(folder: Path, scale: int = 1) -> None:
     np.save(folder / "own" / "targets.npy", cyclic(100 * scale, 4).numpy())
 
 
+def of_lengths(folder: Path) -> tuple[str, ...]:
+    """The words for a task in ``folder`` whose samples differ in length: 80 of 3 to 12 steps, of two inputs.
+
+    The class is the input that fires; after the end of a sample both fire, which must not be seen.
+    """
+    random = np.random.default_rng(0)
+    labels, lengths = random.integers(0, 2, 80), random.integers(3, 13, 80)
+    inputs = np.repeat(np.eye(2)[labels][:, None], 12, 1)
+    inputs[np.arange(12) >= lengths[:, None]] = 1
+    path = folder / "lengths.npz"
+    np.savez(path, inputs=inputs, targets=labels, lengths=lengths)
+    return "task=arrays", "task.time=true", f"task.path={path}", "num_steps=max", "encoder=none", "model.hidden=[20]"
+
+
 def python2(content: dict[str, Any]) -> bytes:
     """A pickle of protocol 2 as Python 2's cPickle and numpy 1 write it, the bytes of an array in a text."""
     return b"\x80\x02}(" + b"".join(_text(key) + _value(value) for key, value in content.items()) + b"u."

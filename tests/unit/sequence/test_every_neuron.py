@@ -81,6 +81,14 @@ def test_elementwise_recurrence(name: str) -> None:
     agree(neuron, sequence())
 
 
+@pytest.mark.parametrize("name", ["lif", "liaf", "klif", "ilif"])
+def test_a_time_constant_that_is_learnt(name: str) -> None:
+    for per_neuron in (False, True):
+        neuron = make(name, learn_beta=False, learn_tau=True, tau=5.0, decay_input=True, per_neuron=per_neuron)
+        assert "tau" in neuron.learnable_values()
+        agree(neuron, sequence())
+
+
 @pytest.mark.parametrize("kernel", ["llvm", "torch"])
 @pytest.mark.parametrize("surrogate", options("surrogate"))
 def test_surrogates(surrogate: str, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from snnrun.task import CIFAR100, EMNIST, SHD, Digits, FashionMNIST, MovingBars, SpokenTones, Task
@@ -76,7 +77,10 @@ def test_names_that_are_not_those_of_the_labels(classes: Any) -> None:
 def test_a_config_shows_every_option_at_its_default(file: Path) -> None:
     task = build(file)
     # Zeros has the run's own size of a batch, which is not that of its class.
-    assert {**vars(task), "batch_size": 1} == {**vars(type(task)()), "batch_size": 1}
+    shown, plain = ({**vars(each), "batch_size": 1} for each in (task, type(task)()))
+    arrays = [key for key, value in plain.items() if isinstance(value, np.ndarray)]
+    assert all(np.array_equal(shown.pop(key), plain.pop(key)) for key in arrays)
+    assert shown == plain
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
