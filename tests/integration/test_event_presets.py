@@ -84,6 +84,7 @@ SOURCES: dict[str, dict[str, Any]] = {
 PARAMETERS = {
     "dvs_gesture": 9 * 2 * 128 + 4 * 9 * 128 * 128 + 5 * 2 * 128 + (2048 + 1) * 512 + (512 + 1) * 110,
     "shd": 700 * 200 + 200 * 200 + 200 * 20,
+    "shd_adlif": 140 * 360 + 3 * 360 * 360 + 2 * 5 * 360 + (360 + 1) * 20,  # W and V; bias, a, b, τ and τ_w; read-out
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
     "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out and its τ
     "yin_yang_delays": 2 * (5 * 30 + 30 * 3),  # each weight has a delay; the source has no bias spike
@@ -238,6 +239,73 @@ def test_the_network_of_permuted_mnist_is_its_authors() -> None:
     assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 10
     assert {layer.backend for layer in (hidden, output)} == {"fused"}
     assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None
+
+
+# --- spoken digits by SE-adLIF neurons ----------------------------------------------------------------------------
+
+#: From SHD_SE_adLIF.yaml, dataset/shd.yaml, run.py and the classes that they name.
+ADLIF: dict[str, Any] = {
+    "task.by": "time",
+    "task.duration": 1.0,
+    "task.pool": 5,
+    "task.clip": False,
+    "num_steps": 250,
+    "epochs": 300,
+    "batch_size": 256,
+    "drop_last": True,
+    "clip_grad_norm": 1.5,
+    "model.hidden": [360, 360],
+    "model.dropout": 0.15,
+    "neuron.q": 120.0,
+    "neuron.reset": "zero",
+    "neuron.reset_timing": "same",
+    "neuron.detach_reset": True,
+    "neuron.fires_at": ">",
+    "loss._target_": "snnrun.loss.CESoftmax",
+    "loss.skip_steps": 10,
+    "optimizer._target_": "torch.optim.Adam",
+    "optimizer.lr": 0.01,
+    "scheduler._target_": "torch.optim.lr_scheduler.ConstantLR",
+}
+
+
+def test_the_network_of_se_adlif_is_its_authors() -> None:
+    config, parts, model = build_experiment("shd_adlif")
+    assert {key: at(config, key) for key in ADLIF} == ADLIF
+    assert isinstance(model, MLP)
+    layers: Any = model.layers
+    for layer in (layers["hidden1"], layers["hidden2"]):
+        neuron = layer.neuron
+        for value, low, high in ((neuron.tau, 5, 25), (neuron.tau_w, 60, 300), (neuron.a, 0, 1), (neuron.b, 0, 2)):
+            assert ((value() >= low) & (value() <= high)).all() and value().unique().numel() > 300
+    assert {layer.backend for layer in layers.values()} == {"fused"}
+    # SLAYER's derivative, and the decay of the read-out.
+    x = torch.tensor([-0.3, 0.0, 0.2])
+    expected = 0.4 * 5 / (2 * torch.exp(5 * x.abs()))
+    torch.testing.assert_close(layers["hidden1"].neuron.surrogate.derivative(x), expected)
+    assert layers["output"].neuron.beta() == pytest.approx(math.exp(-1 / 15))
+    # A training step: everything that it learns has a gradient. At first the network hardly fires.
+    with torch.no_grad():
+        for name in ("hidden1", "hidden2"):
+            layers[name].synapse.weight.mul_(20)
+    x = torch.randint(0, 4, (40, 4, 140), generator=torch.Generator().manual_seed(0)).float()
+    traces = model(x)
+    assert traces["hidden1"].spikes.any() and traces["hidden2"].spikes.any()
+    parts.loss(traces["output"].spikes, traces["output"].membrane, torch.tensor([0, 5, 11, 19])).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
+def test_se_adlif_trains_on_files_in_the_set_s_format(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    write_event_set(tmp_path, "shd")
+    small = ("epochs=1", "batch_size=40", "num_steps=20", "model.hidden=[20,20]")
+    trainer = training("experiment=shd_adlif", *small, batches=2, data_dir=tmp_path)
+    before = [parameter.clone() for parameter in trainer.model.parameters()]
+    records = trainer.fit()
+    losses = [record.loss for record in records if isinstance(record, StepRecord)]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
+    assert "validation_loss" not in records[-1].to_json()
 
 
 # --- delays on Yin-Yang -------------------------------------------------------------------------------------------

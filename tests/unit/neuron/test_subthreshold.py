@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from snnrun.neuron import AdLIF, SEAdLIF
+from snnrun.loss import CESoftmax
+from snnrun.model import MLP
+from snnrun.neuron import LI, AdLIF, SEAdLIF
 from snnrun.sequence import resolve_backend, run
 from snnrun.surrogate import SpikeRateEscape
 from snnrun.training.state import TrainingState
@@ -182,3 +184,68 @@ def test_limits() -> None:
     drawn = torch.as_tensor(SEAdLIF(tau="uniform(0,100)", shape=(300,)).tau())
     assert drawn.min() >= 5
     assert drawn.max() <= 25
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_authors_network(backend: str, dtype: torch.dtype) -> None:
+    """Two recurrent layers and a leaky integrator: spikes, membranes, outputs, the loss of blocks and its gradients."""
+    reference = entry("sequences", "se_adlif.network")
+    number, weights, grad = functools.partial(tensor, dtype=dtype), reference["weights"], reference["grad"]
+    model = network_of(reference, backend).to(dtype)
+    x = number(reference["input"]).requires_grad_()
+    traces, layers = model(x), cast(Any, model.layers)
+    for name, suffix in (("hidden1", "_l1"), ("hidden2", "")):
+        trace = traces[name]
+        assert layers[name].backend == backend
+        assert trace.spikes.tolist() == reference[f"spikes{suffix}"]
+        after_reset = layers[name].neuron.after_reset(trace.membrane, trace.spikes)
+        assert_close_to_largest(after_reset.detach(), number(reference[f"membrane{suffix}"]))
+    output = traces["output"].membrane
+    assert_close_to_largest(output.detach(), number(reference["output"]))
+    loss = loss_of_blocks(output, reference)
+    assert loss.item() == pytest.approx(grad["loss"], rel=2e-5)
+    loss.backward()
+    assert_close_to_largest(x.grad, number(grad["grad_input"]), 2e-4)  # type: ignore[arg-type]
+    ours = {f"out.{name}": getattr(layers["output"].synapse, name).grad for name in ("weight", "bias")}
+    for name, prefix in (("hidden1", "l1"), ("hidden2", "l2")):
+        synapse, neuron = layers[name].synapse, layers[name].neuron
+        parameters = {"weight": synapse.weight, "bias": synapse.bias, "recurrent": neuron.feedback.weight}
+        learnt = {"a": neuron.a, "b": neuron.b, "tau_u_weight": neuron.tau, "tau_w_weight": neuron.tau_w}
+        parameters |= {key: value.raw for key, value in learnt.items()}
+        ours |= {f"{prefix}.{key}": parameter.grad for key, parameter in parameters.items()}
+    assert ours.keys() == grad["grad_params"].keys() == weights.keys() - {"out.tau"}
+    for name, value in grad["grad_params"].items():
+        assert_close_to_largest(ours[name], number(value), 2e-4)
+
+
+def network_of(reference: dict[str, Any], backend: str) -> MLP:
+    """The authors' two layers and read-out as a model, with their weights."""
+    weights = reference["weights"]
+    parts = [
+        {key.removeprefix(f"{prefix}."): value for key, value in weights.items() if key.startswith(f"{prefix}.")}
+        for prefix in ("l1", "l2", "out")
+    ]
+    neurons = iter([neuron_of({**reference, "weights": part}) for part in parts[:2]])
+    readout = functools.partial(LI, tau=parts[2]["tau"], integration="exact", decay_input=True)
+    sizes = [len(part["bias"]) for part in parts]
+    inputs = len(parts[0]["weight"][0])
+    model = MLP((inputs,), sizes[2], lambda shape: next(neurons), backend, readout=readout, hidden=sizes[:2])
+    for layer, part in zip(model.layers.values(), parts, strict=True):
+        synapse = cast(Any, layer).synapse
+        synapse.weight, synapse.bias = nn.Parameter(tensor(part["weight"])), nn.Parameter(tensor(part["bias"]))
+    return model
+
+
+def loss_of_blocks(output: Tensor, reference: dict[str, Any]) -> Tensor:
+    """The mean cross-entropy over the blocks of steps that have a label; block 0 has none."""
+    block, losses = torch.tensor(reference["block"]), []
+    for sample, labels in enumerate(reference["targets"]):
+        for number, label in enumerate(labels):
+            steps = output[block[:, sample] == number, sample : sample + 1]
+            sums = CESoftmax().scores(torch.zeros_like(steps), steps)
+            expected = tensor(reference["block_sums"][sample][number], output.dtype)
+            assert_close_to_largest(sums[0].detach(), expected)
+            if label >= 0:
+                losses.append(CESoftmax()(torch.zeros_like(steps), steps, torch.tensor([label])))
+    return torch.stack(losses).mean()
