@@ -26,8 +26,8 @@ class UCR(SequenceTask):
     """Which class has a time series? A set of the UCR or UEA archive: ``[T, B, D]`` for D dimensions, of any length.
 
     A set NAME is two files, ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``. They are searched in ``<data_dir>/NAME``,
-    ``<data_dir>/ucr/NAME`` and ``<data_dir>/ucr``. If they are missing there, and the package aeon (the extra ``aeon``)
-    is installed, the files of that package are used; it has some sets, such as JapaneseVowels.
+    ``<data_dir>/ucr/NAME`` and ``<data_dir>/ucr``. If they are missing there, and the package aeon is
+    installed (``pip install --no-deps aeon``), its files are used; it has some sets, such as JapaneseVowels.
 
     Args:
         dataset: NAME of the set, such as ``JapaneseVowels``. Default null, which must be set.
@@ -141,7 +141,7 @@ class UCR(SequenceTask):
                 return paths
         extra = "the package aeon, which is installed, does not have it"
         if packaged is None:
-            extra = "the package aeon, which has a few sets, is not installed: pip install 'snnrun[aeon]'"
+            extra = "the package aeon, which has a few sets, is not installed: pip install --no-deps aeon"
         raise DataError(
             f"{self.name}: there is no set {self.dataset} (task.dataset)\n{search_text(root, folders)}\n"
             f"Put {self.dataset}_TRAIN.ts and {self.dataset}_TEST.ts into one of them; they are at {_ORIGIN}\n"

@@ -148,7 +148,7 @@ def test_the_header_need_not_have_the_dimensions(tmp_path: Path) -> None:
 
 def test_the_files_of_aeon_are_used_where_data_dir_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "aeon_data", lambda: None)
-    with fails(DataError, "Waves", "task.dataset", "snnrun[aeon]"):
+    with fails(DataError, "Waves", "task.dataset", "pip install --no-deps aeon"):
         load(tmp_path)
     monkeypatch.setattr(module, "aeon_data", lambda: tmp_path / "aeon")
     with fails(DataError, "does not have it"):
