@@ -11,7 +11,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.delay import Delay
 from snnrun.errors import ArgumentError
-from snnrun.model.chain import through
+from snnrun.model.chain import input_sizes, through
 from snnrun.model.delays import Delays
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
@@ -41,6 +41,8 @@ class MLP(nn.Module):
         weight_init: initial weights of all synapses: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
             ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
         bias_init: ``default`` (torch's, uniform within ``±1/sqrt(fan_in)``) or ``uniform(low,high)``.
+        skips: what a layer gets besides the spikes of the layer before: ``none`` (default), ``add``, the sum of the
+            spikes of all hidden layers before, which must be of equal size, or ``concat``, all of them side by side.
         delay: delays of the synapses of every layer, the read-out included; null (default): none.
 
     Raises:
@@ -62,11 +64,14 @@ class MLP(nn.Module):
         tdbn_alpha: float = 1.0,
         weight_init: str = "default",
         bias_init: str = "default",
+        skips: str = "none",
         delay: Delay | None = None,
     ) -> None:
         super().__init__()
+        self.skips = skips
         plan = ExecutionPlan(backend)
-        sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1), num_outputs)
+        sizes = (*check.integers("hidden", hidden, low=1), num_outputs)
+        inputs = input_sizes(torch.Size(input_shape).numel(), sizes[:-1], skips)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
         if delay is not None and delay.connections != "input":
@@ -74,28 +79,28 @@ class MLP(nn.Module):
             raise ArgumentError("delay.connections", expected, delay.connections, advice="use model=recurrent")
         make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
         initialise, bounds = weights_maker(weight_init), _bounds(bias_init)
-        names = [f"hidden{i + 1}" for i in range(len(sizes) - 2)] + ["output"]
+        names = [f"hidden{i + 1}" for i in range(len(sizes) - 1)] + ["output"]
         self.layers = nn.ModuleDict()
         for i, name in enumerate(names):
             last = name == names[-1]
-            synapse = Linear(sizes[i], sizes[i + 1], bias=bias and (last or norm == "none"))
+            synapse = Linear(inputs[i], sizes[i], bias=bias and (last or norm == "none"))
             if bounds and synapse.bias is not None:
                 nn.init.uniform_(synapse.bias, *bounds)
-            neurons = (readout if readout and last else neuron)(shape=(sizes[i + 1],))
-            normed = None if last else make_norm(sizes[i + 1], neurons)
+            neurons = (readout if readout and last else neuron)(shape=(sizes[i],))
+            normed = None if last else make_norm(sizes[i], neurons)
             self.layers[name] = Layer(
                 synapse,
                 neurons,
                 plan=plan,
                 dropout=dropout if i else 0.0,
                 norm=normed,
-                delay=None if delay is None else Delays(delay, sizes[i + 1], sizes[i]),
+                delay=None if delay is None else Delays(delay, sizes[i], inputs[i]),
             )
         initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
-        return through(self.layers, x.flatten(2) if x.dim() > 3 else x, generator)
+        return through(self.layers, x.flatten(2) if x.dim() > 3 else x, generator, self.skips)
 
 
 def _bounds(bias_init: str) -> tuple[float, float] | None:

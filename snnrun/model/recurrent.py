@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,7 +10,7 @@ from torch import Generator, Tensor, nn
 from snnrun import check
 from snnrun.delay import Delay
 from snnrun.errors import ArgumentError
-from snnrun.model.chain import through
+from snnrun.model.chain import input_sizes, through
 from snnrun.model.delays import Delays
 from snnrun.model.execution import ExecutionPlan
 from snnrun.model.layer import Layer
@@ -47,6 +46,8 @@ class Recurrent(nn.Module):
         tdbn_alpha: α of ``tdbn``, above 0. Default 1.
         weight_init: initial weights of all synapses, W and V: ``default`` (torch's), ``uniform(k)``, ``normal(k)``,
             ``xavier(k)`` or ``orthogonal(k)``; see :func:`snnrun.model.weights.weights_maker`.
+        skips: what a layer gets besides the spikes of the layer before: ``none`` (default), ``add``, the sum of the
+            spikes of all hidden layers before, which must be of equal size, or ``concat``, all of them side by side.
         delay: delays of the synapses W of every layer, of the recurrent synapses V of the hidden layers, or of both
             (``connections``); null (default): none. A recurrent spike with the delay d comes d + 1 steps later.
 
@@ -71,17 +72,20 @@ class Recurrent(nn.Module):
         norm: str = "none",
         tdbn_alpha: float = 1.0,
         weight_init: str = "default",
+        skips: str = "none",
         delay: Delay | None = None,
     ) -> None:
         super().__init__()
+        self.skips = skips
         plan = ExecutionPlan(backend)
         make_norm = norm_maker(norm, tdbn_alpha, FLAT_NORMS)
         initialise = weights_maker(weight_init)
-        sizes = (torch.Size(input_shape).numel(), *check.integers("hidden", hidden, low=1))
-        if len(sizes) == 1:
+        sizes = check.integers("hidden", hidden, low=1)
+        if not sizes:
             raise ArgumentError(
                 "hidden", "at least one hidden layer, since those recur", [], advice="give one, or use model=mlp"
             )
+        *inputs, last = input_sizes(torch.Size(input_shape).numel(), sizes, skips)
         check.flag("bias", bias)
         check.number("dropout", dropout, low=0, below=1)
 
@@ -93,8 +97,8 @@ class Recurrent(nn.Module):
             )
 
         self.layers = nn.ModuleDict()
-        for i, (inputs, size) in enumerate(itertools.pairwise(sizes)):
-            synapse, recurrence = Linear(inputs, size, bias=bias and norm == "none"), nn.Linear(size, size, bias=False)
+        for i, (n, size) in enumerate(zip(inputs, sizes, strict=True)):
+            synapse, recurrence = Linear(n, size, bias=bias and norm == "none"), nn.Linear(size, size, bias=False)
             neurons = neuron(shape=(size,))
             self.layers[f"hidden{i + 1}"] = Layer(
                 synapse,
@@ -103,19 +107,19 @@ class Recurrent(nn.Module):
                 dropout=dropout if i else 0.0,
                 norm=make_norm(size, neurons),
                 recurrence=recurrence,
-                delay=delays("input", size, inputs),
+                delay=delays("input", size, n),
                 recurrent_delay=delays("recurrent", size, size),
             )
-        synapse = Linear(sizes[-1], num_outputs, bias=bias)
+        synapse = Linear(last, num_outputs, bias=bias)
         self.layers["output"] = Layer(
             synapse,
             (readout or neuron)(shape=(num_outputs,)),
             plan=plan,
             dropout=dropout,
-            delay=delays("input", num_outputs, sizes[-1]),
+            delay=delays("input", num_outputs, last),
         )
         initialise(self)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> dict[str, Trace]:
         """The trace of every layer, the read-out last, for ``x`` ``[T, B, *N]``."""
-        return through(self.layers, x, generator)
+        return through(self.layers, x, generator, self.skips)
