@@ -1,6 +1,6 @@
 """Writes ``docs/results.md``: every preset beside what was published, and beside the library that published it.
 
-    python docs/make_results.py FOLDER ...   # gathers runs and records into docs/results.json, and writes the page
+    python docs/make_results.py FOLDER ...   # renews the rows of these runs and records, and writes the page
     python docs/make_results.py              # writes the page from docs/results.json
     python docs/make_results.py --check      # writes nothing; ends with 1 where the page is stale
 
@@ -63,8 +63,8 @@ class Row(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     check, folders = "--check" in arguments, [Path(word) for word in arguments if word != "--check"]
     if folders and not check:
-        write_json(NUMBERS, gather(folders))
-    text = page(json.loads(NUMBERS.read_text(encoding="utf-8")))
+        write_json(NUMBERS, {"rows": renew(numbers()["rows"], gather(folders))})
+    text = page(numbers())
     if not check:
         PAGE.write_text(text, encoding="utf-8")
         return 0
@@ -74,11 +74,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def numbers() -> dict[str, Any]:
+    """The content of ``docs/results.json``."""
+    content: dict[str, Any] = json.loads(NUMBERS.read_text(encoding="utf-8"))
+    return content
+
+
 # Gathering
 
 
-def gather(folders: Sequence[Path]) -> dict[str, Any]:
-    """What the runs and records in the folders say; what is left out is said on stderr."""
+def renew(rows: Sequence[dict[str, Any]], new: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, in order, with the ``new`` ones instead of those of the same preset and words."""
+    by_key = {(row["preset"], tuple(row["words"])): row for row in (*rows, *new)}
+    return [by_key[key] for key in sorted(by_key)]
+
+
+def gather(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The rows of the runs and records in the folders; what is left out is said on stderr."""
     rows = dict[tuple[str, tuple[str, ...]], Row]()
     told = spoken()
 
@@ -105,8 +117,7 @@ def gather(folders: Sequence[Path]) -> dict[str, Any]:
             add(row(record["preset"], record["overrides"]).theirs, theirs(record), path)
     for each in rows.values():
         same_data(each)
-    ordered = [rows[key] for key in sorted(rows)]
-    return {"rows": [each._asdict() for each in ordered]}
+    return [each._asdict() for each in rows.values()]
 
 
 def asked(

@@ -217,6 +217,17 @@ def test_the_network_of_the_ecg_is_its_authors() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
 
 
+def test_the_digits_pixel_by_pixel_have_the_same_network() -> None:
+    config, parts, model = build_experiment("smnist5k_brf")
+    other, _, same = build_experiment("psmnist_brf")
+    keys = ("neuron.gamma", "neuron.dt", "surrogate", "loss", "optimizer", "clip_grad_norm", "num_steps")
+    assert {key: at(config, key) for key in keys} == {key: at(other, key) for key in keys}
+    assert parts.task.length == 784
+    assert {name: p.shape for name, p in model.named_parameters()} == {
+        name: p.shape for name, p in same.named_parameters()
+    }
+
+
 def test_the_network_of_permuted_mnist_is_its_authors() -> None:
     config, parts, model = build_experiment("psmnist_brf")
     expected = {

@@ -141,6 +141,22 @@ def test_other_data_is_refused(script: ModuleType) -> None:
         script.same_data(row)
 
 
+def test_new_rows_replace_those_of_the_same_preset_and_words(script: ModuleType) -> None:
+    def row(preset: str, accuracy: float, *words: str) -> dict[str, Any]:
+        parts: dict[str, Any] = script.Row(preset, words, [entry(0, accuracy)], [], None)._asdict()
+        return {**parts, "words": list(words)}  # as from JSON
+
+    rows = [row("one", 0.9), row("three", 0.8), row("three", 0.7, "epochs=1")]
+    new = [script.Row("three", (), [entry(0, 0.5)], [], None)._asdict(), row("two", 0.6)]
+    found = script.renew(rows, new)
+    assert [(each["preset"], *each["words"], each["ours"][0]["accuracy"]) for each in found] == [
+        ("one", 0.9),
+        ("three", 0.5),
+        ("three", "epochs=1", 0.7),
+        ("two", 0.6),
+    ]
+
+
 def test_a_repeated_seed_replaces_the_first(script: ModuleType, tmp_path: Path) -> None:
     entries: list[dict[str, Any]] = []
     for seed, accuracy in ((1, 0.5), (0, 0.6), (1, 0.7)):
