@@ -58,6 +58,7 @@ neurons: each neuron has values that suit it better.
 
 | neuron | accuracy (%) | neuron | accuracy (%) | neuron | accuracy (%) |
 | --- | --- | --- | --- | --- | --- |
+| `adaptive_threshold` | 97.6 ± 0.2 | `if` | 97.7 ± 0.8 | `psn` | 97.1 ± 0.2 |
 | `adex` | 96.9 ± 0.6 | `ilif` | 98.1 ± 0.4 | `qif` | 97.3 ± 0.2 |
 | `adex_refractory` | 91.9 ± 0.5 | `izhikevich` | 91.8 ± 0.9 | `resonate` | 95.1 ± 1.1 |
 | `adlif` | 96.8 ± 0.4 | `klif` | 97.9 ± 0.4 | `rlif` | 96.9 ± 0.3 |
@@ -69,7 +70,6 @@ neurons: each neuron has values that suit it better.
 | `cubalif` | 96.0 ± 0.7 | `lsnn` | 95.6 ± 0.2 | `slstm` | 96.4 ± 0.7 |
 | `eif` | 94.4 ± 0.7 | `masked_psn` | 94.9 ± 1.4 | `synaptic` | 96.5 ± 0.4 |
 | `glif` | 96.9 ± 0.3 | `plif` | 95.5 ± 0.7 | `tclif` | 96.2 ± 0.8 |
-| `if` | 97.7 ± 0.8 | `psn` | 97.1 ± 0.2 | | |
 """
 
 

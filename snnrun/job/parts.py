@@ -451,10 +451,11 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
     import torch
 
     size = loss.num_outputs(2)
-    membrane = torch.zeros(2, 1, size, requires_grad=True)
-    sample = (1, 2) if loss.needs_steps else (1,)
+    steps = 2 + getattr(loss, "skip_steps", 0)  # more than the loss leaves out
+    membrane = torch.zeros(steps, 1, size, requires_grad=True)
+    sample = (1, steps) if loss.needs_steps else (1,)
     target = torch.zeros(*sample, size) if loss.needs_values else torch.zeros(sample, dtype=torch.int64)
-    if loss(torch.zeros(2, 1, size), membrane, target).requires_grad:
+    if loss(torch.zeros_like(membrane), membrane, target).requires_grad:
         return []
     name, readout = _name(config, "loss", catalogue), _name(config, "readout", catalogue)
     message = f"{name} reads spikes, and {readout} never fires; choose a loss on the membrane, such as loss=ce_membrane"

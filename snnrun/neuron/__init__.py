@@ -1,6 +1,7 @@
 """Neurons: each a small file with its equation; ``base`` is the interface."""
 
 from snnrun.neuron.adaptive import ALIF, LSNN
+from snnrun.neuron.adaptive_threshold import AdaptiveThreshold
 from snnrun.neuron.adex import AdEx
 from snnrun.neuron.alpha import Alpha
 from snnrun.neuron.base import LinearNeuron, LinearUpdate, Neuron, NeuronOptions, State
@@ -50,6 +51,7 @@ __all__ = [
     "TCLIF",
     "AdEx",
     "AdLIF",
+    "AdaptiveThreshold",
     "Alpha",
     "CSiLIF",
     "CubaLIF",

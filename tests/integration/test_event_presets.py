@@ -87,6 +87,9 @@ PARAMETERS = {
     "shd_adlif": 140 * 360 + 3 * 360 * 360 + 2 * 5 * 360 + (360 + 1) * 20,  # W and V; bias, a, b, τ and τ_w; read-out
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
     "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out and its τ
+    "smnist5k_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,
+    "shd_brf": 108_820,  # as the source counts
+    "ecg_alif": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, τ and τ_adapt; the read-out and its τ
     "yin_yang_delays": 2 * (4 * 30 + 30 * 3),  # each weight has a delay
 }
 
@@ -250,6 +253,107 @@ def test_the_network_of_permuted_mnist_is_its_authors() -> None:
     assert ((tau > 15) & (tau < 25)).all() and tau.unique().numel() == 10
     assert {layer.backend for layer in (hidden, output)} == {"fused"}
     assert hidden.synapse.bias is hidden.neuron.feedback.bias is output.synapse.bias is None
+
+
+def test_the_network_of_spoken_digits_is_its_authors() -> None:
+    config, parts, model = build_experiment("shd_brf")
+    expected = {
+        "task.by": "time",
+        "task.duration": 1.0,
+        "task.clip": True,
+        "task.validation": 0.1,
+        "num_steps": 250,
+        "epochs": 20,
+        "batch_size": 32,
+        "optimizer.lr": 0.075,
+        "clip_grad_norm": None,
+        "loss.over_time": "every_step",
+        "loss.accuracy": "membrane",
+    }
+    assert {key: at(config, key) for key in expected} == expected
+    layers: Any = model.layers
+    hidden, output = layers["hidden1"], layers["output"]
+    omega, offset, tau = hidden.neuron.omega(), hidden.neuron.b_offset(), output.neuron.tau()
+    assert ((omega >= 5) & (omega <= 10)).all() and omega.unique().numel() == 128
+    assert ((offset >= 2) & (offset <= 3)).all() and offset.unique().numel() == 128
+    assert tau.unique().numel() == 20 and tau.std() > 2
+    # The loss is summed over the steps, so Adam's eps is the source's.
+    membrane = torch.randn(250, 3, 20, generator=torch.Generator().manual_seed(0))
+    target = torch.tensor([1, 19, 4])
+    each = [torch.nn.functional.cross_entropy(step, target) for step in membrane]
+    torch.testing.assert_close(parts.loss(torch.zeros_like(membrane), membrane, target), torch.stack(each).sum())
+
+
+def test_resonators_train_on_files_in_the_set_s_format(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    write_event_set(tmp_path, "shd")
+    trainer = training("experiment=shd_brf", "epochs=1", "batch_size=10", batches=2, data_dir=tmp_path)
+    before = weights(trainer.model)
+    records = trainer.fit()
+    losses = [record.loss for record in records if isinstance(record, StepRecord)]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert any((value != before[name]).any() for name, value in trainer.model.named_parameters())
+    assert "validation_loss" in records[-1].to_json()
+
+
+# --- the ECG by adaptive neurons ----------------------------------------------------------------------------------
+
+
+def alif_network(x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Spikes and outputs by the equations of ALIFCell and LICell in the source, one step after the other."""
+    w, v, out = (parameters[name] for name in ("synapse", "feedback", "readout"))
+    alpha, rho, decay = (torch.exp(-1 / parameters[name].abs()) for name in ("tau", "tau_adapt", "tau_readout"))
+    z = u = a = x.new_zeros(x.shape[1], len(w))
+    o = x.new_zeros(x.shape[1], len(out))
+    spikes, outputs = [], []
+    for now in x:
+        a = rho * a + (1 - rho) * z
+        threshold = 0.01 + 1.8 * a
+        u = alpha * u + (1 - alpha) * (now @ w.T + z @ v.T)
+        z = (u > threshold).to(x.dtype)
+        u = u - z * threshold
+        o = decay * o + (1 - decay) * (z @ out.T)
+        spikes.append(z)
+        outputs.append(o)
+    return torch.stack(spikes), torch.stack(outputs)
+
+
+def test_the_adaptive_network_of_the_ecg_is_its_authors() -> None:
+    config, parts, model = build_experiment("ecg_alif")
+    expected = {
+        "epochs": 400,
+        "batch_size": 64,
+        "num_steps": 1300,
+        "task.unlabelled": "first",
+        "optimizer.lr": 0.05,
+        "optimizer.eps": 7.8e-12,
+        "loss.skip_steps": 10,
+        "clip_grad_norm": None,
+        "neuron.detach_reset": False,
+    }
+    assert {key: at(config, key) for key in expected} == expected
+    model = model.double()
+    layers: Any = model.layers
+    hidden, output = layers["hidden1"], layers["output"]
+    values = {
+        "synapse": hidden.synapse.weight,
+        "feedback": hidden.neuron.feedback.weight,
+        "readout": output.synapse.weight,
+        "tau": hidden.neuron.tau(),
+        "tau_adapt": hidden.neuron.tau_adapt(),
+        "tau_readout": output.neuron.tau(),
+    }
+    assert (values["tau"] - 20).abs().max() < 3 and values["tau"].unique().numel() == 36
+    assert (values["tau_adapt"] - 7).abs().max() < 1.2 and values["tau_adapt"].unique().numel() == 36
+    x = torch.randint(-1, 2, (80, 3, 4), generator=torch.Generator().manual_seed(0)).double()
+    traces = model(x)
+    spikes, outputs = alif_network(x, {name: value.detach() for name, value in values.items()})
+    assert 0.02 < spikes.mean() < 0.9
+    assert torch.equal(traces["hidden1"].spikes, spikes)
+    torch.testing.assert_close(traces["output"].membrane, outputs)
+    target = torch.randint(0, 6, (3, 80), generator=torch.Generator().manual_seed(1))
+    parts.loss(traces["output"].spikes, traces["output"].membrane, target).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
 
 
 # --- spoken digits by SE-adLIF neurons ----------------------------------------------------------------------------
