@@ -88,6 +88,9 @@ PARAMETERS = {
     "psmnist_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,  # the source has 68,874, ten τ more
     "ecg_brf": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, ω and b_offset; the read-out and its τ
     "smnist5k_brf": 256 + 256 * 256 + 2 * 256 + 256 * 10,
+    "shd_dcls": 2 * (140 * 256 + 256 * 256 + 256 * 20) + 2 * 2 * 256,  # each weight has a delay; the norms
+    # W with b, V, a delay of each neuron; the source has 768 spreads more, one for each delay.
+    "ssc_delrec": (140 + 1) * 256 + 2 * (256 + 1) * 256 + 3 * (256 + 1) * 256 + (256 + 1) * 35,
     "shd_brf": 108_820,  # as the source counts
     "ecg_alif": 4 * 36 + 36 * 36 + 2 * 36 + 36 * 6 + 6,  # W, V, τ and τ_adapt; the read-out and its τ
     "yin_yang_delays": 2 * (4 * 30 + 30 * 3),  # each weight has a delay
@@ -354,6 +357,152 @@ def test_the_adaptive_network_of_the_ecg_is_its_authors() -> None:
     target = torch.randint(0, 6, (3, 80), generator=torch.Generator().manual_seed(1))
     parts.loss(traces["output"].spikes, traces["output"].membrane, target).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
+# --- speech by delays ---------------------------------------------------------------------------------------------
+
+#: From best_config_SHD.py and snn_delays.py, and from perf_SSC.py, snn.py and recurrent_neurons.py.
+DELAYS: dict[str, dict[str, Any]] = {
+    "shd_dcls": {
+        "task.pool": 5,
+        "task.clip": False,
+        "epochs": 150,
+        "batch_size": 256,
+        "model.hidden": [256, 256],
+        "model.bias": False,
+        "model.dropout": 0.4,
+        "model.norm": "batch",
+        "model.delay.of": "synapse",
+        "model.delay.maximum": 25 - 1,
+        "model.delay.final_width": 0.5,
+        "neuron.tau": 1.005,
+        "neuron.integration": "euler",
+        "neuron.decay_input": False,
+        "neuron.fires_at": ">=",
+        "neuron.reset": "zero",
+        "neuron.detach_reset": True,
+        "surrogate._target_": "snnrun.surrogate.ATan",
+        "surrogate.alpha": 5.0,
+        "loss._target_": "snnrun.loss.CESoftmax",
+        "optimizer.lr": 5e-3,
+        "optimizer.weight_decay": 1e-5,
+        "optimizer.groups.delays.lr": 0.1,
+        "optimizer.groups.delays.weight_decay": 0.0,
+    },
+    "ssc_delrec": {
+        "task.pool": 5,
+        "task.clip": False,
+        "num_steps": 250,
+        "epochs": 100,
+        "batch_size": 128,
+        "model.hidden": [256, 256, 256],
+        "model.bias": True,
+        "model.dropout": 0.1,
+        "model.norm": "none",
+        "model.delay.of": "axon",
+        "model.delay.connections": "recurrent",
+        "model.delay.scale": "area",
+        "neuron.tau": 2.0,
+        "neuron.integration": "euler",
+        "neuron.decay_input": False,
+        "neuron.fires_at": ">=",
+        "neuron.reset": "subtract",
+        "neuron.detach_reset": False,
+        "optimizer.lr": 1e-3,
+        "optimizer.weight_decay": 1e-5,
+        "optimizer.groups.delays.lr": 5e-2,
+        "optimizer.groups.delays.weight_decay": 0.0,
+    },
+}
+
+
+@pytest.mark.parametrize("name", DELAYS)
+def test_the_delays_of_speech_are_their_authors(name: str) -> None:
+    config, _, model = build_experiment(name)
+    assert {key: at(config, key) for key in DELAYS[name]} == DELAYS[name]
+    for each in delays_of(model).values():
+        assert each.width is not None and each.width.item() == pytest.approx(
+            {"shd_dcls": 12.27, "ssc_delrec": 11}[name]
+        )
+        assert each.delays().unique().numel() > 250
+    if name == "ssc_delrec":  # the absolute value of a normal distribution, a deviation of 12, cut at 40
+        delays = torch.cat([each.delays() for each in delays_of(model).values()])
+        assert delays.mean().item() == pytest.approx(12 * math.sqrt(2 / math.pi), rel=0.12)  # three deviations
+        layers: Any = model.layers
+        x = torch.randn(9, 2, 35, generator=torch.Generator().manual_seed(0))
+        torch.testing.assert_close(layers["output"].fire(x, 9).membrane, x)
+        surrogate = layers["hidden1"].neuron.surrogate
+        torch.testing.assert_close(surrogate.derivative(x), (1 - x.abs()).clamp(min=0))
+
+
+def dcls_network(x: Tensor, layers: list[dict[str, Tensor]]) -> tuple[list[Tensor], Tensor]:
+    """The spikes of the hidden layers and the membrane of the read-out, by SnnDelays in evaluation, with its loops."""
+    keep, spikes = 1 - 1 / 1.005, []
+    for layer in layers:
+        steps, batch, inputs = x.shape
+        arrived = x.new_zeros(steps, batch, len(layer["weight"]))
+        for i in range(inputs):
+            for j, delay in enumerate(layer["delay"][:, i].round().int().tolist()):
+                arrived[delay:, :, j] += layer["weight"][j, i] * x[: steps - delay, :, i]
+        if "mean" in layer:
+            arrived = (arrived - layer["mean"]) / (layer["variance"] + 1e-5).sqrt() * layer["gain"] + layer["shift"]
+        v, membranes, out = x.new_zeros(arrived[0].shape), [], []
+        for now in arrived:
+            u = keep * v + now
+            s = (u >= 1).to(x.dtype) if "mean" in layer else torch.zeros_like(u)
+            v = u * (1 - s)
+            membranes.append(u)
+            out.append(s)
+        x = torch.stack(out)
+        spikes.append(x)
+    return spikes[:-1], torch.stack(membranes)
+
+
+def test_the_network_of_dcls_is_its_authors() -> None:
+    _, parts, model = build_experiment("shd_dcls", "model.hidden=[9,7]")
+    assert isinstance(model, MLP)
+    model = model.double().eval()
+    layers, weights_of = model.layers, []
+    generator = torch.Generator().manual_seed(0)
+    for layer in layers.values():
+        each: Any = layer
+        values = {"weight": each.synapse.weight, "delay": each.delay.delays()}
+        if each.norm is not None:
+            norm = next(module for module in each.norm.modules() if hasattr(module, "running_mean"))
+            with torch.no_grad():
+                norm.running_mean.uniform_(-0.1, 0.1, generator=generator)
+                norm.running_var.uniform_(0.2, 0.5, generator=generator)
+            values |= {"mean": norm.running_mean, "variance": norm.running_var}
+            values |= {"gain": norm.weight, "shift": norm.bias}
+        weights_of.append({name: value.detach() for name, value in values.items()})
+    x = torch.randint(0, 4, (40, 2, 140), generator=generator).double() / 3
+    with torch.no_grad():
+        traces = model(x)
+    spikes, membrane = dcls_network(x, weights_of)
+    for name, expected in zip(("hidden1", "hidden2"), spikes, strict=True):
+        assert 0.02 < expected.mean() < 0.95
+        assert torch.equal(traces[name].spikes, expected)
+    torch.testing.assert_close(traces["output"].membrane, membrane)
+    # The softmax of each step, summed over time, is the logit.
+    target = torch.tensor([3, 17])
+    expected_loss = torch.nn.functional.cross_entropy(membrane.softmax(2).sum(0), target)
+    torch.testing.assert_close(parts.loss(traces["output"].spikes, traces["output"].membrane, target), expected_loss)
+
+
+@pytest.mark.parametrize("name", DELAYS)
+def test_delays_of_speech_train_on_files_in_the_set_s_format(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    write_event_set(tmp_path, name.partition("_")[0])
+    hidden = "model.hidden=[20,20]"
+    small = ("epochs=1", "batch_size=20", "num_steps=50", hidden, "model.delay.maximum=12")
+    initial = ("model.delay.initial='normal(0,4)'",) if name == "ssc_delrec" else ()
+    trainer = training(f"experiment={name}", *small, *initial, batches=2, data_dir=tmp_path)
+    before = weights(trainer.model)
+    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
+    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    delays = [parameter for each in delays_of(trainer.model).values() for parameter in each.parameters()]
+    changed = {id(p) for name, p in trainer.model.named_parameters() if (p != before[name]).any()}
+    assert delays and all(id(parameter) in changed for parameter in delays)
 
 
 # --- spoken digits by SE-adLIF neurons ----------------------------------------------------------------------------

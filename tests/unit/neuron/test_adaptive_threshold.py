@@ -21,19 +21,20 @@ BACKENDS = ["reference", "fused"]
 def neuron_of(reference: dict[str, Any], prefix: str = "", tau: str = "tau_mem", **options: Any) -> AdaptiveThreshold:
     """Authors' neurons; their sources have |τ|, so the sign is the neuron's."""
     weights, params = reference["weights"], reference["params"]
-    times = {"tau": weights[f"{prefix}{tau}"], "tau_adapt": weights[f"{prefix}tau_adp"]}
+    times = weights[f"{prefix}{tau}"], weights[f"{prefix}tau_adp"]
     neuron = AdaptiveThreshold(
-        **{name: [abs(value) for value in values] for name, values in times.items()},
+        tau=[abs(value) for value in times[0]],
+        tau_adapt=[abs(value) for value in times[1]],
         strength=params["beta"],
         threshold=params.get("theta", params.get("b_j0")),
         decay_input=True,
         detach_reset=False,
-        shape=(len(times["tau"]),),
+        shape=(len(times[0]),),
         **options,
     )
     with torch.no_grad():
-        neuron.tau.raw.copy_(tensor(times["tau"]))
-        neuron.tau_adapt.raw.copy_(tensor(times["tau_adapt"]))
+        neuron.tau.raw.copy_(tensor(times[0]))
+        neuron.tau_adapt.raw.copy_(tensor(times[1]))
     return neuron
 
 
