@@ -400,7 +400,7 @@ def test_skip_leaves_the_step_out() -> None:
     words = (*SMALL, "epochs=1", "encoder=direct", "optimizer=adam", "scheduler=constant")
     trainer = with_nan(2, 4)(training(*words, "on_nonfinite=skip"))
     assert isinstance(trainer.data.train, BatchList)
-    first, broken, *others = trainer.data.train.items
+    first, _, *others = trainer.data.train.items
     without = replace_parts(training(*words), data=trainer.data._replace(train=BatchList([first, *others])))
     records = trainer.fit()
     without.fit()
