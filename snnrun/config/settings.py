@@ -280,9 +280,7 @@ class Settings:
         "start from the weights of this run, or of this .safetensors file, where they fit; or null",
     )
     on_nonfinite: str = setting(
-        "stop",
-        one_of("stop", "warn", "skip"),
-        "at an infinite or NaN loss or gradient: stop, warn and go on, or skip the step",
+        "stop", one_of("stop", "warn"), "at an infinite or NaN loss or gradient: stop, or warn and go on"
     )
     clip_grad_norm: float | None = setting(
         None, optional(_positive), "largest norm of the gradient, or null for no clipping"

@@ -150,12 +150,9 @@ def train_epoch(state: TrainingState, setup: Setup) -> Generator[LogRecord, None
     batches = _batches(setup.data.train, progress, state.streams, setup.settings)
     for window in _windows(batches, setup.settings.accumulate):
         result = train_step(state, setup, window)
-        lost = nonfinite.lost_neurons(model) if result.broken else progress.lost
-        skips = result.broken and setup.settings.on_nonfinite == "skip"
-        if skips or lost != progress.lost:
+        if result.broken and (lost := nonfinite.lost_neurons(model)) != progress.lost:
             progress.lost = lost
             message = nonfinite.describe(model, progress.step, result.loss)
-            message = f"{message} The weights stay as they were." if skips else message
             yield WarningRecord(epoch=progress.epoch, step=progress.step, message=message, lost=lost)
         now = time.perf_counter()
         if result.log:
@@ -207,10 +204,9 @@ def train_step(state: TrainingState, setup: Setup, window: Iterable[Batch]) -> S
         progress.gradients = values.gradients
     if isinstance(state.scheduler, StepScheduler):
         state.scheduler.advance()
-    if not (broken and settings.on_nonfinite == "skip"):
-        # An infinite norm would carry one neuron's fault to all the others.
-        norm = nonfinite.finite_norm(setup.parameters) if broken else passes.norm
-        setup.step.update(functools.partial(update, state, setup), norm, broken=broken)
+    # An infinite norm would carry one neuron's fault to all the others.
+    norm = nonfinite.finite_norm(setup.parameters) if broken else passes.norm
+    setup.step.update(functools.partial(update, state, setup), norm, broken=broken)
     if state.average is not None:
         state.average.update()
     progress.totals.add(values.loss, passes.outcome, passes.samples)

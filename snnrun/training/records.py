@@ -160,7 +160,7 @@ class EpochRecord(LogRecord):
 
 @dataclass(frozen=True, kw_only=True)
 class WarningRecord(LogRecord):
-    """Something that is not finite, where ``on_nonfinite`` lets training go on.
+    """Something that is not finite, where ``on_nonfinite=warn`` lets training go on.
 
     Attributes:
         lost: number of neurons with values that are not finite, by parameter.

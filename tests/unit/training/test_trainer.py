@@ -395,23 +395,6 @@ def test_warn_goes_on_with_one_warning() -> None:
     assert [record.step for record in of_kind(records, StepRecord)] == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-def test_skip_leaves_the_step_out() -> None:
-    """As if the broken batch were not there, but for the schedule and the number of steps."""
-    words = (*SMALL, "epochs=1", "encoder=direct", "optimizer=adam", "scheduler=constant")
-    trainer = with_nan(2, 4)(training(*words, "on_nonfinite=skip"))
-    assert isinstance(trainer.data.train, BatchList)
-    first, _, *others = trainer.data.train.items
-    without = replace_parts(training(*words), data=trainer.data._replace(train=BatchList([first, *others])))
-    records = trainer.fit()
-    without.fit()
-    assert len(others) == 2 and same(weights(trainer.model), weights(without.model))
-    (warning,) = of_kind(records, WarningRecord)
-    assert (warning.step, warning.lost) == (2, {})
-    assert "the gradient of layers.hidden1.synapse.weight" in warning.message
-    assert [record.step for record in of_kind(records, StepRecord)] == [1, 2, 3, 4]
-    assert records[-1].to_json()["kind"] == "epoch"
-
-
 def test_warn_has_a_record_when_more_neurons_are_lost() -> None:
     """One output breaks in the second batch and another in the third, each by its own NaN."""
 
