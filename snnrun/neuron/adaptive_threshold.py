@@ -50,8 +50,9 @@ class AdaptiveThreshold(RecurrentNeuron):
         ValueError: for an argument out of range, or weights for a layer without a given shape.
 
     Source: Yin, Corradi & Bohté 2021, "Accurate and efficient time-domain classification with adaptive spiking
-    recurrent neural networks". The code of Higuchi et al. 2024 has ``decay_input=true threshold=0.01
-    detach_reset=false``; the code of Yin et al. has ``reset_timing=delayed`` and other values.
+    recurrent neural networks". The code of Higuchi et al. 2024 has
+    ``decay_input=true threshold=0.01 detach_reset=false``; the code of Yin et al. has ``reset_timing=delayed`` and
+    other values.
     """
 
     def __init__(

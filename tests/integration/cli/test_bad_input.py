@@ -332,7 +332,7 @@ def test_a_file_that_would_crash_its_reader(command: Command, own: Path, problem
     [
         ("defaults:\n  - override /encoder: null\n", ("encoder: ", "got nothing", "there are burst, ")),
         ("encoder: null\n", ("encoder: ", "got nothing", "there are burst, ")),
-        ("neuron: text\n", ("neuron: ", "got 'text'", "there are adex, ")),
+        ("neuron: text\n", ("neuron: ", "got 'text'", "there are adaptive_threshold, ")),
     ],
     ids=["no choice", "null", "text"],
 )
