@@ -154,7 +154,9 @@ def ours(folder: Path, now: Mapping[str, Any]) -> dict[str, Any]:
         raise Refused(f"not finished: {result.get('status', 'no result.json')}")
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     was, today = flatten(config), flatten(dict(now))
-    if differing := [key for key in was if not NEUTRAL.match(key) and was[key] != today.get(key)]:
+    # A run that finished with on_nonfinite=stop met nothing that is not finite, so the key changed nothing.
+    never = {"on_nonfinite"} if was.get("on_nonfinite") == "stop" else set()
+    if differing := [key for key in was if not NEUTRAL.match(key) and was[key] != today.get(key) and key not in never]:
         raise Refused(f"not the preset of today: {', '.join(f'{key}={was[key]}' for key in differing)}")
     manifest, metrics = _json(folder / "manifest.json"), _lines(folder / "metrics.jsonl")
     epochs = [line for line in metrics if line["kind"] == "epoch"]
