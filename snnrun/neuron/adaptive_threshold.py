@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun import check
+from snnrun.neuron.decay import decay_by
 from snnrun.neuron.distribution import Numbers, transform
 from snnrun.neuron.izhikevich import AdaptiveState
 from snnrun.neuron.recurrent import RecurrentNeuron, RecurrentOptions
@@ -79,11 +80,8 @@ class AdaptiveThreshold(RecurrentNeuron):
         value = transform(name, value, lambda one: check.number(name, one, above=0))
         return self._value(name, value, "real", learn=learn)
 
-    def _decay(self, tau: Value) -> Tensor:
-        return torch.exp(-self.dt / torch.as_tensor(tau()).abs())
-
     def step(self, x: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
-        alpha, rho = self._decay(self.tau), self._decay(self.tau_adapt)
+        alpha, rho = decay_by(self.tau, self.dt), decay_by(self.tau_adapt, self.dt)
         rate = rho * state.adaptation + (1 - rho) * state.spikes
         threshold = self.raised(rate)
         drive = self.with_feedback(x, state)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 
+import torch
+from torch import Tensor
+
 from snnrun import check
 from snnrun.errors import ArgumentError
 from snnrun.neuron.distribution import Distribution, Numbers, transform
+from snnrun.neuron.value import Value
 
 
 def check_decay(dt: object, integration: object) -> None:
@@ -27,6 +31,11 @@ def decay_of(name: str, tau: Numbers, dt: float, integration: str) -> float | li
     return transform(
         name, tau, lambda one: 1 - dt / check.number(name, one, low=dt, condition="with integration=euler")
     )
+
+
+def decay_by(tau: Value, dt: float) -> Tensor:
+    """``exp(-dt/|τ|)``, ``[]`` or ``[*N]``, for a τ that may be learnt: an update may change its sign."""
+    return torch.exp(-dt / torch.as_tensor(tau()).abs())
 
 
 def check_learnable_tau(tau: Numbers | None, integration: str, learn_beta: bool) -> Numbers:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
 from snnrun import check
 from snnrun.neuron.base import LinearNeuron, LinearUpdate, NeuronOptions
-from snnrun.neuron.decay import check_decay, check_learnable_tau, factor
+from snnrun.neuron.decay import check_decay, check_learnable_tau, decay_by, factor
 from snnrun.neuron.distribution import Numbers
 from snnrun.neuron.value import Value
 
@@ -113,7 +112,7 @@ class LIF(LinearNeuron):
         """β, ``[]`` or ``[*N]``."""
         if self.tau is None:
             return self.beta()
-        return torch.exp(-self.dt / torch.as_tensor(self.tau()).abs())
+        return decay_by(self.tau, self.dt)
 
     def linear(self) -> LinearUpdate:
         beta = self.decay()

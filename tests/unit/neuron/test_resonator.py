@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from snnrun.neuron import BRF, LI
+from snnrun.neuron import BRF
 from snnrun.sequence import resolve_backend, run
 from snnrun.surrogate import MultiGaussian
+from support.authors_network import compare_network
 from support.references import assert_close_to_largest, entry, tensor
 from support.refusals import refuses
 
@@ -70,36 +71,8 @@ def test_the_authors_cell(identifier: str, backend: str) -> None:
 @pytest.mark.parametrize("identifier", ["brf.network", "rf.network"])
 def test_the_authors_recurrent_network(identifier: str, backend: str) -> None:
     reference = entry("sequences", identifier)
-    weights, grad = reference["weights"], reference["grad"]
     neuron = neuron_of(reference, "hidden.", recurrence="all_to_all")
-    feedback: Any = neuron.feedback
-    hidden, out = tensor(weights["hidden.weight"]), tensor(weights["out.weight"]).requires_grad_()
-    x = tensor(reference["input"]).requires_grad_()
-    inputs = hidden[:, : x.shape[2]].clone().requires_grad_()
-    feedback.weight = nn.Parameter(hidden[:, x.shape[2] :].clone())
-    readout = LI(tau=weights["out.tau_mem"], decay_input=True, learn_tau=True, shape=(len(weights["out.tau_mem"]),))
-
-    trace, _ = run(neuron, x @ inputs.T, backend=backend)
-    output = run(readout, trace.spikes @ out.T, backend=backend)[0].membrane
-    assert trace.spikes.tolist() == reference["spikes"]
-    assert_close_to_largest(trace.membrane.detach(), tensor(reference["membrane"]))
-    assert_close_to_largest(output.detach(), tensor(reference["output"]))
-    loss = (tensor(grad["w"]) * trace.spikes).sum() + 0.1 * (tensor(grad["u"]) * trace.membrane).sum()
-    loss = loss + 0.1 * (tensor(grad["o"]) * output).sum()
-    assert loss.item() == pytest.approx(grad["loss"], rel=2e-5)
-    loss.backward()
-    tau: Any = readout.tau
-    ours: dict[str, Any] = {
-        "hidden.omega": neuron.omega.raw.grad,
-        "hidden.b_offset": neuron.b_offset.raw.grad,
-        "hidden.weight": torch.cat([inputs.grad, feedback.weight.grad], 1),  # type: ignore[list-item]
-        "out.tau_mem": tau.raw.grad,
-        "out.weight": out.grad,
-    }
-    assert ours.keys() == grad["grad_params"].keys()
-    assert_close_to_largest(x.grad, tensor(grad["grad_input"]))  # type: ignore[arg-type]
-    for name, value in grad["grad_params"].items():
-        assert_close_to_largest(ours[name], tensor(value))
+    compare_network(reference, neuron, backend, {"omega": neuron.omega, "b_offset": neuron.b_offset})
 
 
 def free(neuron: BRF, steps: int) -> Tensor:
