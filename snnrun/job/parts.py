@@ -147,6 +147,8 @@ class Trial:
                 readout = self.attempt("readout", lambda readout: readout(shape=shape))
             if task and loss and readout and not readout(shape=shape).spiking:
                 self.faults += _readout_faults(loss, self.config, catalogue)
+            if loss:
+                self.faults += _reach_faults("loss.skip_steps", loss.least_steps - 1, self.settings)
             if task and neuron:
                 input_shape = encoder.output_shape(task.input_shape) if encoder else task.input_shape
                 num_outputs = loss.num_outputs(task.num_outputs) if loss else task.num_outputs
@@ -434,11 +436,15 @@ def _delay_faults(model: Callable[..., Any] | None, settings: Any) -> list[Fault
     from snnrun.delay import Delay
 
     delay = model.keywords.get("delay") if isinstance(model, partial) else None
+    return _reach_faults("model.delay.maximum", delay.maximum, settings) if isinstance(delay, Delay) else []
+
+
+def _reach_faults(key: str, count: int, settings: Any) -> list[Fault]:
+    """A fault unless the ``count`` of steps, the value of ``key``, is less than a sample has."""
     steps = settings.num_steps
-    if not isinstance(delay, Delay) or not isinstance(steps, int) or delay.maximum < steps:
+    if not isinstance(steps, int) or count < steps:
         return []
-    expected = f"less than the {steps} steps of a sample (num_steps)"
-    return [Fault.of(ArgumentError("maximum", expected, delay.maximum), "model.delay.maximum")]
+    return [Fault.of(ArgumentError(key, f"less than the {steps} steps of a sample (num_steps)", count))]
 
 
 def _takes_targets(loss: Any, task: Any) -> bool:
@@ -451,7 +457,7 @@ def _readout_faults(loss: Any, config: Mapping[str, Any], catalogue: Catalogue) 
     import torch
 
     size = loss.num_outputs(2)
-    steps = 2 + getattr(loss, "skip_steps", 0)  # more than the loss leaves out
+    steps = loss.least_steps + 1
     membrane = torch.zeros(steps, 1, size, requires_grad=True)
     sample = (1, steps) if loss.needs_steps else (1,)
     target = torch.zeros(*sample, size) if loss.needs_values else torch.zeros(sample, dtype=torch.int64)

@@ -47,6 +47,11 @@ class Loss(ABC):
         """The loss of the read-out ``[T, B, C]``, a scalar, without the regularisers."""
 
     @property
+    def least_steps(self) -> int:
+        """The least number of steps of a sample."""
+        return 1
+
+    @property
     def regularises(self) -> bool:
         """True if there is a penalty."""
         return bool(self.regularisers) or type(self).penalty is not Loss.penalty
@@ -144,6 +149,10 @@ class SampleLoss(LabelLoss):
         check.flag("normalize_weights", self.normalize_weights)
         check.choice("reduction", self.reduction, ("mean", "sum"))
         check.integer("skip_steps", self.skip_steps, low=0)
+
+    @property
+    def least_steps(self) -> int:
+        return self.skip_steps + 1
 
     @abstractmethod
     def elements(self, spikes: Tensor, membrane: Tensor, target: Tensor | None) -> Tensor:

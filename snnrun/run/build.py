@@ -10,7 +10,7 @@ from torch import nn
 
 from snnrun.config.build import PartError
 from snnrun.config.settings import Settings
-from snnrun.errors import ConfigError
+from snnrun.errors import ArgumentError, ConfigError
 from snnrun.job.parts import Parts
 from snnrun.model import Layer, plan_of, set_plan
 from snnrun.system.team import Team
@@ -44,10 +44,15 @@ def load_data(parts: Parts, settings: Settings, streams: Streams, device: torch.
 
     Raises:
         DataError: if its files are missing or damaged.
+        ConfigError: if the loss leaves no step of the shortest sample.
     """
     # Only a task whose samples differ in length gets the text ``max``.
     steps = cast(int, settings.num_steps)
-    return parts.task.load(Path(settings.data_dir).expanduser(), steps, device, streams.data)
+    data = parts.task.load(Path(settings.data_dir).expanduser(), steps, device, streams.data)
+    if data.shortest is not None and data.shortest < parts.loss.least_steps:
+        expected = f"less than the {data.shortest} steps of the shortest sample"
+        raise ConfigError.of(ArgumentError("loss.skip_steps", expected, parts.loss.least_steps - 1))
+    return data
 
 
 def build_state(model: nn.Module, parts: Parts, settings: Settings, streams: Streams, data: Data) -> TrainingState:

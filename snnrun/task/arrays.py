@@ -230,7 +230,8 @@ class Arrays(Task):
             raise DataError(f"arrays: {error}; choose other shares, or add samples") from None
         test = part(1, torch.arange(len(targets[1]))) if own_test else part(0, held_out[0])
         hashes = {"arrays": digest.hexdigest()}
-        data = Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place))
+        shortest = min((int(each.min()) for each in lengths if each is not None), default=None)
+        data = Data(part(0, train), part(0, held_out[-1]), test, hashes, place=str(place), shortest=shortest)
         return augmented(data, self.augmentation, generator)
 
     def _sets(self) -> list[tuple[LazyArray, LazyArray, LazyArray | None]]:

@@ -70,6 +70,8 @@ class Data(NamedTuple):
     hashes: dict[str, str]  # name -> sha256 of the data itself, for the manifest; empty for generated data
     # the device whose memory has the samples, such as "cuda:0"; "cpu": batches are copied from there; None: unknown
     place: str | None = None
+    # the steps of the shortest sample, if samples differ in length
+    shortest: int | None = None
 
 
 def check_streams(data: Data) -> None:

@@ -57,6 +57,11 @@ class PaddedSequences:
         """The device whose memory has the values."""
         return self._values.device
 
+    @property
+    def shortest(self) -> int:
+        """The steps of the shortest sample."""
+        return int(self._lengths.min())
+
     def batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """The samples ``chosen`` ``[B]``: ``[T, B, *N]``, 0 after the end of a sample, and their lengths ``[B]``."""
         lengths = self._lengths[chosen]
@@ -151,6 +156,7 @@ class SequenceTask(Task):
             SequencePart(sequences, label, test.nonzero().flatten()),
             hashes={self.name: digest},
             place=str(sequences.place),
+            shortest=sequences.shortest,
         )
         return augmented(data, self.augmentation, generator)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor
 
 from snnrun.config.settings import Settings
+from snnrun.errors import ConfigError
 from snnrun.job.parts import parts_of
 from snnrun.model import MLP, Recurrent, delays_of
-from snnrun.run.build import build_model, count_parameters
-from snnrun.training.records import StepRecord
+from snnrun.run.build import build_model, count_parameters, load_data
+from snnrun.training.records import LogRecord, StepRecord, of_kind
 from snnrun.training.streams import Streams
 from support.catalogued import at
 from support.event_sets import write_event_set
@@ -103,6 +105,13 @@ def build_experiment(name: str, *overrides: str) -> tuple[dict[str, Any], Any, A
     return config, parts, build_model(parts, Settings.from_config(config), Streams(0, CPU))
 
 
+def finite_losses(records: Iterable[LogRecord]) -> list[float]:
+    """The loss of each step of a training, all finite."""
+    losses = [record.loss for record in of_kind(records, StepRecord)]
+    assert all(map(math.isfinite, losses))
+    return losses
+
+
 @pytest.mark.parametrize("name", SOURCES)
 def test_settings_are_those_of_the_source(name: str) -> None:
     config = config_for(f"experiment={name}")
@@ -128,8 +137,7 @@ def test_it_trains_on_files_in_the_set_s_own_format(name: str, tmp_path: Path) -
     trainer = training(f"experiment={name}", "epochs=1", *small[name], batches=2, data_dir=tmp_path)
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     records = trainer.fit()
-    losses = [record.loss for record in records if isinstance(record, StepRecord)]
-    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert len(finite_losses(records)) == 2
     assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     assert "validation_loss" not in records[-1].to_json()
 
@@ -293,8 +301,7 @@ def test_resonators_train_on_files_in_the_set_s_format(tmp_path: Path) -> None:
     trainer = training("experiment=shd_brf", "epochs=1", "batch_size=10", batches=2, data_dir=tmp_path)
     before = weights(trainer.model)
     records = trainer.fit()
-    losses = [record.loss for record in records if isinstance(record, StepRecord)]
-    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert len(finite_losses(records)) == 2
     assert any((value != before[name]).any() for name, value in trainer.model.named_parameters())
     assert "validation_loss" in records[-1].to_json()
 
@@ -302,7 +309,7 @@ def test_resonators_train_on_files_in_the_set_s_format(tmp_path: Path) -> None:
 # --- the ECG by adaptive neurons ----------------------------------------------------------------------------------
 
 
-def alif_network(x: torch.Tensor, parameters: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def alif_network(x: Tensor, parameters: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Spikes and outputs by the equations of ALIFCell and LICell in the source, one step after the other."""
     w, v, out = (parameters[name] for name in ("synapse", "feedback", "readout"))
     alpha, rho, decay = (torch.exp(-1 / parameters[name].abs()) for name in ("tau", "tau_adapt", "tau_readout"))
@@ -501,8 +508,7 @@ def test_delays_of_speech_train_on_files_in_the_set_s_format(name: str, tmp_path
         for each, parameter in trainer.model.named_parameters():
             parameter.mul_(4 if "synapse.weight" in each else 1)
     before = weights(trainer.model)
-    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
-    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert len(finite_losses(trainer.fit())) == 2
     delays = [parameter for each in delays_of(trainer.model).values() for parameter in each.parameters()]
     changed = {id(p) for name, p in trainer.model.named_parameters() if (p != before[name]).any()}
     assert delays and all(id(parameter) in changed for parameter in delays)
@@ -569,8 +575,7 @@ def test_se_adlif_trains_on_files_in_the_set_s_format(tmp_path: Path) -> None:
     trainer = training("experiment=shd_adlif", *small, batches=2, data_dir=tmp_path)
     before = [parameter.clone() for parameter in trainer.model.parameters()]
     records = trainer.fit()
-    losses = [record.loss for record in records if isinstance(record, StepRecord)]
-    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert len(finite_losses(records)) == 2
     assert any(not torch.equal(old, new) for old, new in zip(before, trainer.model.parameters(), strict=True))
     assert "validation_loss" not in records[-1].to_json()
 
@@ -586,8 +591,7 @@ def test_yin_yang_has_the_times_of_the_source_and_learns_weights_and_delays() ->
     assert task.bias_time is None
     assert [each.kind.maximum for each in delays_of(trainer.model).values()] == [steps // time_constants] * 2
     before = weights(trainer.model)
-    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
-    assert len(losses) == 8 and all(map(math.isfinite, losses))
+    assert len(finite_losses(trainer.fit())) == 8
     for name, value in trainer.model.named_parameters():
         assert (value != before[name]).float().mean() > 0.5, name
     # Steps of the delays are counted in tenths of a time step, and are ten times as large as those of the weights.
@@ -620,5 +624,20 @@ def test_a_set_up_of_our_own_trains_on_files_in_the_set_s_format(name: str, tmp_
     # W, the two of the norm (which replaces the bias), V, and the read-out.
     expected = (inputs + 2) * hidden + hidden**2 + (hidden + 1) * outputs
     assert count_parameters(trainer.model) == expected
-    losses = [record.loss for record in trainer.fit() if isinstance(record, StepRecord)]
-    assert len(losses) == 2 and all(map(math.isfinite, losses))
+    assert len(finite_losses(trainer.fit())) == 2
+
+
+def test_a_loss_that_leaves_no_step_of_the_shortest_sample_is_refused_before_training(tmp_path: Path) -> None:
+    classes = "123456789"
+    lines = ts_lines(45, 12, classes, 0)
+    write_ts(tmp_path / "JapaneseVowels", "JapaneseVowels", lines, ts_lines(18, 12, classes, 1), ts_header(12, classes))
+    words = ("experiment=japanese_vowels", f"data_dir={tmp_path}", "epochs=1", "batch_size=10")
+    config = config_for(*words)
+    shortest = load_data(parts_of(config), Settings.from_config(config), Streams(0, CPU), CPU).shortest
+    assert shortest == 3
+    training(*words, f"loss.skip_steps={shortest - 1}", data_dir=tmp_path).fit()
+    with pytest.raises(ConfigError) as error:
+        training(*words, f"loss.skip_steps={shortest}", data_dir=tmp_path)
+    fault = error.value.fault
+    assert fault is not None and fault.path == "loss.skip_steps"
+    assert f"less than the {shortest} steps" in str(fault)

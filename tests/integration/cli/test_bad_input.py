@@ -113,6 +113,14 @@ CASES: dict[str, tuple[str, list[str]]] = {
         "delay=linear model.delay.maximum=25",
         ["model.delay.maximum: ", "less than the 25 steps of a sample", "got 25"],
     ),
+    "a loss that leaves no step": (
+        "loss.skip_steps=25",
+        ["loss.skip_steps: ", "less than the 25 steps of a sample", "got 25"],
+    ),
+    "a loss of the membrane that leaves no step": (
+        "loss=ce_membrane readout=li loss.skip_steps=30",
+        ["loss.skip_steps: ", "less than the 25 steps of a sample", "got 30"],
+    ),
     "a delay out of its range": (
         "delay=gaussian model.delay.initial=11",
         ["model.delay.initial: ", "at most 10", "got 11"],

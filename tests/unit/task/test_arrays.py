@@ -442,7 +442,9 @@ def of_lengths(root: Path, **options: Any) -> tuple[np.ndarray, Arrays]:
 def test_samples_of_different_length(tmp_path: Path) -> None:
     lengths, arrays = of_lengths(tmp_path, num_steps="max")
     assert arrays.has_lengths
-    train = arrays.load(Path("unused"), 25, CPU, torch.Generator()).train
+    data = arrays.load(Path("unused"), 25, CPU, torch.Generator())
+    assert data.shortest == lengths.min()
+    train = data.train
     assert isinstance(train, ArrayPart)
     batch = next(train.batches(8))
     assert batch.lengths is not None
